@@ -1,0 +1,46 @@
+# Every target sets up what it needs, once; a second run does no set-up again.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := core/runtime core/registry core/toolkit exporters/onnx plugins/ugatit tests/conformance
+PROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES))
+
+.PHONY: help setup demo test quick check format parity bench clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/.installed: constraints.txt $(PROJECTS)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt hatchling editables
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation $(addprefix -e ,$(PACKAGES))
+	touch $@
+
+.venv/.developing: .venv/.installed pyproject.toml
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev
+	touch $@
+
+setup: .venv/.developing  ## everything a developer needs, in .venv
+
+check: .venv/.developing  ## ruff, format, pyright strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: .venv/.developing  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: .venv/.developing  ## all tests
+	$(BIN)/pytest -n 2 --dist worksteal
+
+quick: .venv/.developing  ## all tests but those that build environments
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+clean:  ## remove what the targets above made
+	rm -rf .venv demo-output dist

@@ -1,0 +1,112 @@
+"""Cards: the light records that describe models and weights. Listing them never loads torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from i2i_runtime.manifest import Licence, Paper, Sha256
+from i2i_runtime.operations import Name, OperationName, Record
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+INTERFACE_VERSION = 1
+"""Version of Model, Trainer, Exporter and the hooks. A plugin states the one it was written for."""
+
+WeightsName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+"""Also a file name on every system, and free of '@', which separates the version."""
+
+Attribute = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+"""Where something heavy lives, "package.module:name"; imported only when it is used."""
+
+
+class ModelCard(Record):
+    """A paper that a plugin brings, without its code."""
+
+    name: Name
+    summary: str
+    paper: Paper
+    licence: Licence
+    """of the plugin's code and of the method, with what the official implementation's terms mean for its weights"""
+    operations: tuple[OperationName, ...]
+    presets: tuple[str, ...]
+    model: Attribute
+    trainer: Attribute | None = None
+    interface: PositiveInt = INTERFACE_VERSION
+
+
+class ExporterCard(Record):
+    """A target format that a distribution brings."""
+
+    name: Name
+    summary: str
+    exporter: Attribute
+    interface: PositiveInt = INTERFACE_VERSION
+
+
+class CommandCard(Record):
+    """A command that a distribution adds to `i2i-registry`."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+    summary: str
+    command: Attribute
+    """a click command"""
+    interface: PositiveInt = INTERFACE_VERSION
+
+
+class Trained(Record):
+    """The weights were trained with our engine."""
+
+    kind: Literal["trained"] = "trained"
+    data: str
+    """the training set in words"""
+    command: str
+    seed: int
+    steps: NonNegativeInt
+    seconds: NonNegativeInt = 0
+    """wall-clock time spent training, on the machine named in `machine`"""
+    machine: str = ""
+    options: dict[str, object] = Field(default_factory=dict)
+
+    def sentence(self) -> str:
+        """One sentence for people."""
+        return f"trained {self.steps} steps on {self.data} (seed {self.seed})"
+
+
+class Imported(Record):
+    """The weights come from an official checkpoint."""
+
+    kind: Literal["imported"] = "imported"
+    source: str
+    """the implementation whose format it is: "owner/name" """
+    file: str
+    file_sha256: Sha256
+    dropped: dict[str, str] = Field(default_factory=dict)
+    """official key -> why it was left out"""
+
+    def sentence(self) -> str:
+        """One sentence for people."""
+        return f"imported from {self.file} ({self.source}, sha256 {self.file_sha256[:12]})"
+
+
+class WeightsCard(Record):
+    """One safetensors file: what it is, where it comes from, what one may do with it."""
+
+    name: WeightsName
+    version: PositiveInt = 1
+    model: Name
+    summary: str = ""
+    config: dict[str, object]
+    sha256: Sha256
+    size: PositiveInt
+    """bytes"""
+    licence: Licence
+    provenance: Annotated[Trained | Imported, Field(discriminator="kind")]
+    plugin: str
+    """distribution and version that made it: "i2i-plugin-ugatit 0.1.0" """
+    metrics: dict[str, float] = Field(default_factory=dict)
+    parent: Sha256 | None = None
+    """the weights it was trained on from"""
+    locations: tuple[str, ...] = ()
+    """where the file may be read: "package:i2i_plugin_ugatit/weights/poster.safetensors", a path, or a URL;
+    empty: in the local store"""
+    default: bool = False
+    """whether the model's own name means these weights"""

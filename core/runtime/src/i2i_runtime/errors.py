@@ -1,0 +1,78 @@
+"""Every error the runtime raises on purpose; the other distributions derive theirs from `I2IError`.
+
+    I2IError                what was found, what was expected, what to do
+    ├── UsageError          the caller asked for something that does not exist or does not fit
+    │   ├── OptionError     a value of an operation's input is unknown or out of range
+    │   └── DeviceError     a device or provider was asked for and is not usable here
+    ├── PictureError        a picture cannot be read, or has a size the model cannot take
+    ├── BundleError         a bundle is damaged, hostile, or newer than this runtime
+    └── RunError            onnxruntime failed, or a graph returned values that are not finite
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class I2IError(Exception):
+    """Base of all our errors: three sentences a person can act on.
+
+    `exit_code` is what a command line returns for it: 1 for a failure, 2 for wrong usage.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, found: str, expected: str = "", fix: str = "") -> None:
+        self.found = found
+        self.expected = expected
+        self.fix = fix
+        parts = [found]
+        if expected:
+            parts.append(f"expected: {expected}")
+        if fix:
+            parts.append(f"fix: {fix}")
+        super().__init__("\n".join(parts))
+
+    def __reduce__(self) -> tuple[type[I2IError], tuple[str, str, str]]:
+        # Errors cross process borders (pools of workers), where Exception's own pickling loses the parts.
+        return type(self), (self.found, self.expected, self.fix)
+
+
+class UsageError(I2IError):
+    """The request itself is wrong: nothing was tried."""
+
+    exit_code = 2
+
+
+class OptionError(UsageError):
+    """A value given for an input of an operation is unknown, missing or out of range."""
+
+
+class DeviceError(UsageError):
+    """The device asked for cannot be used here; the message names what is missing."""
+
+
+class PictureError(I2IError):
+    """A picture cannot be read, or has a size that the model cannot take."""
+
+
+class BundleError(I2IError):
+    """A bundle is damaged, hostile, or written for a newer runtime."""
+
+
+class RunError(I2IError):
+    """A graph failed while it ran, or returned values that are not finite."""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """The choices as one line, the ones closest to `name` first: "did you mean 'ugatit'? (also: ...)"."""
+    known = sorted(choices)
+    if not known:
+        return "there are none"
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if not close:
+        return "one of: " + ", ".join(known)
+    others = [choice for choice in known if choice != close[0]]
+    return f"did you mean {close[0]!r}?" + (f" (also: {', '.join(others)})" if others else "")

@@ -1,0 +1,141 @@
+"""The manifest of a bundle: what lies in it, what it can do, where it comes from, and how exact it was measured to be.
+
+A bundle is a folder, or the same folder zipped: `manifest.json` and one .onnx file per graph (docs/bundle-format.md).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+
+from i2i_runtime.operations import Name, Operation, Record
+
+SCHEMA_VERSION = 1
+"""Raised when a field changes its meaning or a new one must not be ignored; readers refuse a higher number."""
+
+MANIFEST_FILE = "manifest.json"
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Precision = Literal["fp32", "fp16"]
+
+
+class Licence(Record):
+    """The terms of a thing: an SPDX expression, and whatever has to be said beside it."""
+
+    spdx: str
+    notes: str = ""
+    non_commercial: bool = False
+
+
+class Paper(Record):
+    """The publication a model comes from."""
+
+    title: str
+    authors: str
+    year: int
+    arxiv: str = ""
+    code: str = ""
+    """Where the official implementation lives."""
+
+
+class TensorSpec(Record):
+    """One input or output of a graph. An axis is a number when fixed, a name when free."""
+
+    name: Name
+    dtype: Literal["float32", "float16", "int64"]
+    shape: tuple[PositiveInt | str, ...]
+
+
+class GraphFile(Record):
+    """One .onnx file of the bundle."""
+
+    file: str
+    """Path inside the bundle, with forward slashes; never absolute, never through '..' or a link."""
+    sha256: Sha256
+    size: PositiveInt
+    """bytes"""
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+class ParityCase(Record):
+    """One comparison of onnxruntime with torch: the worst output of one graph on one input."""
+
+    graph: Name
+    output: Name
+    batch: PositiveInt
+    height: NonNegativeInt = 0
+    """pixels; 0 for graphs without a picture"""
+    width: NonNegativeInt = 0
+    inputs: str
+    """what was fed: "pictures", "white", "noise" ..."""
+    max_abs: NonNegativeFloat
+    relative: NonNegativeFloat
+    """max_abs divided by the largest absolute value of torch's output"""
+    levels: NonNegativeFloat | None = None
+    """max_abs in steps of an 8-bit picture; None for outputs that are no picture"""
+
+
+class Parity(Record):
+    """The record of the parity gate: a bundle exists only because every case passed."""
+
+    tolerance: NonNegativeFloat
+    """largest `relative` error allowed"""
+    relative: NonNegativeFloat
+    """largest relative error measured"""
+    levels: NonNegativeFloat | None = None
+    """largest error of a picture in 8-bit steps; None when no output is a picture"""
+    reference: str
+    """what onnxruntime was compared with: "torch eager, fp32, CPU" """
+    cases: Annotated[tuple[ParityCase, ...], Field(min_length=1)]
+    versions: dict[str, str]
+
+
+class WeightsSource(Record):
+    """The safetensors file that was exported."""
+
+    name: str
+    sha256: Sha256
+    licence: Licence
+    provenance: str
+    """one sentence: trained from what, or imported from which file"""
+
+
+class Manifest(Record):
+    """manifest.json of a bundle."""
+
+    schema_version: PositiveInt = SCHEMA_VERSION
+    name: str
+    model: Name
+    """the plugin's model name: "ugatit" """
+    paper: Paper
+    model_licence: Licence
+    weights: WeightsSource
+    config: dict[str, object]
+    """the model's Config at export, for `verify` and for the record; the runtime does not read it"""
+    precision: Precision
+    opset: PositiveInt
+    operations: Annotated[tuple[Operation, ...], Field(min_length=1)]
+    graphs: Annotated[dict[Name, GraphFile], Field(min_length=1)]
+    parity: Parity
+    made_by: dict[str, str]
+    """distribution -> version of everything that took part in the export"""
+
+    @model_validator(mode="after")
+    def _wired(self) -> Self:
+        for operation in self.operations:
+            for step in operation.steps:
+                graph = self.graphs.get(step.graph)
+                if graph is None:
+                    raise ValueError(f"operation {operation.name!r} calls graph {step.graph!r}, which is not here")
+                ins, outs = {t.name for t in graph.inputs}, {t.name for t in graph.outputs}
+                if set(step.inputs) != ins:
+                    raise ValueError(f"graph {step.graph!r} takes {sorted(ins)}, the step feeds {sorted(step.inputs)}")
+                if not set(step.outputs) <= outs:
+                    raise ValueError(f"graph {step.graph!r} gives {sorted(outs)}, not {sorted(step.outputs)}")
+        return self
+
+    def operation(self, name: str) -> Operation | None:
+        """The operation of this name, or None."""
+        return next((operation for operation in self.operations if operation.name == name), None)

@@ -1,0 +1,234 @@
+"""What a model can do, as data: an operation, its inputs and outputs, and the graph calls that compute it.
+
+Command-line options, the exporter's graph wiring, the conformance tests and `bundle.translate(...)` are all derived
+from these records, so this module imports nothing but pydantic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+"""A name that is also a Python identifier, a command-line option and an ONNX value name."""
+
+OperationName = Literal[
+    "translate",
+    "translate_like",
+    "sample",
+    "reconstruct",
+    "encode",
+    "retarget",
+    "harmonize",
+    "edit",
+    "paint",
+    "super_resolve",
+    "animate",
+    "enhance",
+    "stylize_mix",
+]
+"""The canonical verbs. Apps swap models because two papers that do the same thing call it the same."""
+
+Fit = Literal["resize", "keep_aspect", "native"]
+"""How a picture is brought to a size the graph takes.
+
+resize       to the model's own size; the aspect ratio is not kept (what most papers do at test time)
+keep_aspect  scaled to fit inside the model's own size, the rest padded; the padding is cut from the result
+native       left at its size, padded up to the next multiple; the padding is cut from the result
+"""
+
+
+class Record(BaseModel):
+    """Immutable, and strict about unknown fields: a newer field must never be ignored in silence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SizeRule(Record):
+    """The picture sizes (pixels) a graph accepts, and the one it was trained at."""
+
+    height: PositiveInt
+    width: PositiveInt
+    dynamic: bool = False
+    """False: exactly height x width. True: any size that keeps the three rules below."""
+    multiple: PositiveInt = 1
+    minimum: PositiveInt = 1
+    maximum: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _own_size_obeys_the_rule(self) -> Self:
+        for side in (self.height, self.width):
+            if self.dynamic and not self.accepts(side, side):
+                raise ValueError(f"the model's own size {side} breaks its own rule: {self.describe()}")
+        return self
+
+    def accepts(self, height: int, width: int) -> bool:
+        """Whether a picture of this size (pixels) may be fed as it is."""
+        if not self.dynamic:
+            return (height, width) == (self.height, self.width)
+        top = self.maximum or max(height, width)
+        return all(side % self.multiple == 0 and self.minimum <= side <= top for side in (height, width))
+
+    def describe(self) -> str:
+        """The rule in words, for error messages and documentation."""
+        if not self.dynamic:
+            return f"exactly {self.height}x{self.width} pixels"
+        text = f"sides that are multiples of {self.multiple}, at least {self.minimum}"
+        return text + (f", at most {self.maximum}" if self.maximum else "")
+
+
+class ImageInput(Record):
+    """A picture: float [n, channels, height, width] in `value_range`, RGB when it has three channels."""
+
+    kind: Literal["image"] = "image"
+    name: Name
+    summary: str = ""
+    channels: Literal[1, 3] = 3
+    value_range: tuple[float, float] = (-1.0, 1.0)
+    size: SizeRule
+    fit: Fit = "resize"
+    framing: str = ""
+    """What the picture has to show for good results, for people: "a face, centred"."""
+
+
+class LatentInput(Record):
+    """A random vector: float [n, *shape]. Drawn from the seed when the caller gives none."""
+
+    kind: Literal["latent"] = "latent"
+    name: Name
+    summary: str = ""
+    shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    distribution: Literal["normal", "uniform"] = "normal"
+    """normal: N(0, 1); uniform: U(-1, 1)."""
+
+
+class LabelInput(Record):
+    """One of several named classes: int64 [n], the index into `names`."""
+
+    kind: Literal["label"] = "label"
+    name: Name
+    summary: str = ""
+    names: Annotated[tuple[str, ...], Field(min_length=1)]
+    default: str | None = None
+    """The class taken when the caller names none; None makes the input required."""
+
+    @model_validator(mode="after")
+    def _default_is_a_name(self) -> Self:
+        if len(set(self.names)) != len(self.names):
+            raise ValueError(f"the names {self.names} repeat")
+        if self.default is not None and self.default not in self.names:
+            raise ValueError(f"default {self.default!r} is not one of {self.names}")
+        return self
+
+
+class ScalarInput(Record):
+    """A number: float32 [n], the same for the whole batch."""
+
+    kind: Literal["scalar"] = "scalar"
+    name: Name
+    summary: str = ""
+    default: float
+    minimum: float
+    maximum: float
+
+    @model_validator(mode="after")
+    def _default_in_range(self) -> Self:
+        if not self.minimum <= self.default <= self.maximum:
+            raise ValueError(f"default {self.default} is outside [{self.minimum}, {self.maximum}]")
+        return self
+
+
+Input = Annotated[ImageInput | LatentInput | LabelInput | ScalarInput, Field(discriminator="kind")]
+
+
+class ImageOutput(Record):
+    """A picture: float [n, channels, height, width] in `value_range`."""
+
+    kind: Literal["image"] = "image"
+    name: Name
+    summary: str = ""
+    value_range: tuple[float, float] = (-1.0, 1.0)
+
+
+class HeatmapOutput(Record):
+    """A non-negative map [n, 1, h, w], usually coarser than the picture; people see it scaled and coloured."""
+
+    kind: Literal["heatmap"] = "heatmap"
+    name: Name
+    summary: str = ""
+
+
+class VectorOutput(Record):
+    """Plain numbers [n, ...], handed on as they are: a code, logits."""
+
+    kind: Literal["vector"] = "vector"
+    name: Name
+    summary: str = ""
+
+
+Output = Annotated[ImageOutput | HeatmapOutput | VectorOutput, Field(discriminator="kind")]
+
+
+class Step(Record):
+    """One call of one graph. Values are passed by name: the operation's inputs, then the outputs of earlier steps."""
+
+    graph: Name
+    inputs: dict[Name, Name]
+    """graph input -> value that is fed to it"""
+    outputs: dict[Name, Name]
+    """graph output -> name of the value it becomes; graph outputs that are not named here are not computed"""
+    when: dict[Name, str] = Field(default_factory=dict)
+    """label input -> class for which the step runs; empty: always. Lets one operation own a graph per direction."""
+
+
+class Operation(Record):
+    """One thing a model does. The first image output is what `bundle.<name>(...)` returns."""
+
+    name: OperationName
+    summary: str = ""
+    inputs: Annotated[tuple[Input, ...], Field(min_length=1)]
+    outputs: Annotated[tuple[Output, ...], Field(min_length=1)]
+    steps: Annotated[tuple[Step, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _wired(self) -> Self:
+        # An output may carry the name of an input (image -> image), but not of another output.
+        for values in (self.inputs, self.outputs):
+            names = [value.name for value in values]
+            repeated = sorted({name for name in names if names.count(name) > 1})
+            if repeated:
+                raise ValueError(f"{self.name}: names repeat: {repeated}")
+        for choice in self.branches():
+            self._check_branch(choice)
+        return self
+
+    def branches(self) -> Iterator[dict[str, str]]:
+        """Every combination of the labels that steps depend on, as {label input: class}."""
+        labels = {value.name: value for value in self.inputs if isinstance(value, LabelInput)}
+        used = sorted({name for step in self.steps for name in step.when})
+        for name in used:
+            if name not in labels:
+                raise ValueError(f"{self.name}: a step depends on {name!r}, which is no label input")
+        choices: list[dict[str, str]] = [{}]
+        for name in used:
+            choices = [{**choice, name: label} for choice in choices for label in labels[name].names]
+        yield from choices
+
+    def steps_for(self, choice: dict[str, str]) -> tuple[Step, ...]:
+        """The steps that run when the labels have these values."""
+        return tuple(s for s in self.steps if all(choice.get(name) == label for name, label in s.when.items()))
+
+    def _check_branch(self, choice: dict[str, str]) -> None:
+        values = {value.name for value in self.inputs}
+        made: set[str] = set()
+        for step in self.steps_for(choice):
+            unknown = set(step.inputs.values()) - values
+            if unknown:
+                raise ValueError(f"{self.name}: graph {step.graph!r} needs {sorted(unknown)}, which nothing makes")
+            made |= set(step.outputs.values())
+            values |= made
+        missing = {value.name for value in self.outputs} - made
+        if missing:
+            raise ValueError(f"{self.name}: no step makes {sorted(missing)} for {choice or 'any input'}")
