@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from pydantic import Field, NonNegativeInt, PositiveInt
+
 from i2i_runtime.manifest import Licence, Paper, Sha256
 from i2i_runtime.operations import Name, OperationName, Record
-from pydantic import Field, NonNegativeInt, PositiveInt
 
 INTERFACE_VERSION = 1
 """Version of Model, Trainer, Exporter and the hooks. A plugin states the one it was written for."""
@@ -87,17 +88,13 @@ class Imported(Record):
         return f"imported from {self.file} ({self.source}, sha256 {self.file_sha256[:12]})"
 
 
-class WeightsCard(Record):
-    """One safetensors file: what it is, where it comes from, what one may do with it."""
+class WeightsDraft(Record):
+    """What is known about weights before they are stored."""
 
     name: WeightsName
-    version: PositiveInt = 1
     model: Name
     summary: str = ""
     config: dict[str, object]
-    sha256: Sha256
-    size: PositiveInt
-    """bytes"""
     licence: Licence
     provenance: Annotated[Trained | Imported, Field(discriminator="kind")]
     plugin: str
@@ -105,8 +102,22 @@ class WeightsCard(Record):
     metrics: dict[str, float] = Field(default_factory=dict)
     parent: Sha256 | None = None
     """the weights it was trained on from"""
+
+
+class WeightsCard(WeightsDraft):
+    """One safetensors file: what it is, where it comes from, what one may do with it."""
+
+    version: PositiveInt = 1
+    sha256: Sha256
+    size: PositiveInt
+    """bytes"""
     locations: tuple[str, ...] = ()
     """where the file may be read: "package:i2i_plugin_ugatit/weights/poster.safetensors", a path, or a URL;
     empty: in the local store"""
     default: bool = False
     """whether the model's own name means these weights"""
+
+    @property
+    def reference(self) -> str:
+        """The exact address: "anime@2"."""
+        return f"{self.name}@{self.version}"

@@ -1,14 +1,16 @@
 """What can go wrong between a plugin, a checkpoint, the store and the command line.
 
-    I2IError (i2i_runtime)
-    ├── UsageError
-    │   ├── UnknownName     no model, weights, exporter, preset or option of that name
-    │   └── LayoutError     a data folder is not laid out as the trainer needs it
-    ├── PluginError         a plugin is broken, too old or too new, or shares its name with another
-    ├── CheckpointError     a foreign checkpoint is hostile, unreadable, or of another model
-    ├── StoreError          the local store or the catalogue is damaged or cannot be written
-    ├── ExportError         an export failed, or missed its parity tolerance
-    └── TrainingError       a run cannot start, go on or resume
+I2IError (i2i_runtime)
+├── UsageError
+│   ├── UnknownName     no model, weights, exporter, preset or option of that name
+│   └── LayoutError     a data folder is not laid out as the trainer needs it
+├── PluginError         a plugin is broken, too old or too new, or shares its name with another
+├── CheckpointError     a foreign checkpoint is hostile, unreadable, or of another model
+├── StoreError          the local store or the catalogue is damaged or cannot be written
+├── ExportError         an export failed, or missed its parity tolerance
+└── TrainingError       a run cannot start, go on or resume
+
+Each carries what was found, what was expected, and what to do.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from collections.abc import Iterable
 from i2i_runtime.errors import I2IError, UsageError, nearest
 
 
-class UnknownName(UsageError):
+class UnknownName(UsageError):  # noqa: N818 - reads as the sentence it raises
     """Nothing of that kind has that name."""
 
     @classmethod

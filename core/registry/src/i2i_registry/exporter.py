@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from pydantic import PositiveInt
+
 from i2i_runtime.manifest import Parity, Precision
 from i2i_runtime.operations import Record
-from pydantic import PositiveInt
 
 if TYPE_CHECKING:
     from i2i_registry.cards import WeightsCard

@@ -1,0 +1,259 @@
+"""The local store: weights by the hash of their bytes, and cards that name them.
+
+    <root>/blobs/<first two digits>/<sha256>.safetensors
+    <root>/cards/<name>/<version>.json
+    <root>/cards/<name>/aliases.json
+    <root>/exports/<key>/               bundles that `run` made on the way
+    <root>/lock
+
+Every file appears whole, by a rename, and a blob before the card that names it. So readers need no lock, writers take
+one only against each other, and a kill at any moment leaves at most a partial file, which the next writer removes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter, ValidationError
+
+from i2i_registry.atomic import PARTIAL, atomic_write, sha256_of, write_text
+from i2i_registry.cards import WeightsCard, WeightsDraft, WeightsName
+from i2i_registry.errors import CheckpointError, StoreError, UnknownName
+from i2i_registry.weights import check_hash, write_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+HOME = "I2I_HOME"
+"""Environment variable: where the store lies instead of the user's data folder."""
+
+_LOCK_SECONDS = 600.0
+"""Longer than any write; a lock dies with its process, so nobody waits for a crashed one."""
+_NAME: TypeAdapter[str] = TypeAdapter(WeightsName)
+_ALIAS = re.compile(r"[a-z][a-z0-9._-]{0,63}")
+
+
+class Store:
+    """Weights on this machine. Constructing it touches nothing; the folders appear with the first `add`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def default(cls) -> Store:
+        """The user's store: the folder that I2I_HOME names, or the platform's place for user data."""
+        home = os.environ.get(HOME)
+        if home:
+            return cls(Path(home).expanduser())
+        from platformdirs import user_data_path
+
+        return cls(user_data_path("i2i", appauthor=False))
+
+    def add(self, source: Path | Mapping[str, Tensor], card: WeightsDraft, alias: str | None = None) -> WeightsCard:
+        """Store a safetensors file, or tensors, under the card's name, as its next version; returns the final card.
+
+        Hash, size and version are filled in here. The same bytes for the same name and model are stored once: the card
+        that is there already is returned.
+
+        Raises StoreError when the store cannot be written (full disk); nothing is then changed.
+        """
+        if alias is not None:
+            _check_alias(alias)
+        with self._writing():
+            blob, sha256, size = self._add_blob(source)
+            final = self._existing(card, sha256) or self._write_card(card, sha256, size)
+            if alias is not None:
+                self._write_aliases(final.name, {**self.aliases(final.name), alias: final.version})
+            if not blob.exists():
+                raise StoreError(f"{blob} vanished while it was being stored", fix="run the command again")
+        return final
+
+    def get(self, reference: str) -> tuple[WeightsCard, Path]:
+        """The card and the verified file of `name`, `name@version` or `name@alias`; a bare name is the newest version.
+
+        Raises UnknownName, and StoreError when the file's hash is not the card's.
+        """
+        card = self.find(reference)
+        return card, self.path_of(card)
+
+    def find(self, reference: str) -> WeightsCard:
+        """The card of a reference, without reading the weights. Raises UnknownName or StoreError."""
+        name, _, which = reference.partition("@")
+        versions = self.versions(name)
+        if not versions:
+            raise UnknownName.among("stored weights", name, self.names(), "`i2i-registry list` shows all weights")
+        version = versions[-1] if not which else self._version(name, which, versions)
+        return self._read_card(self._card_path(name, version))
+
+    def path_of(self, card: WeightsCard) -> Path:
+        """The verified weights file of a stored card. Raises StoreError when it is missing or damaged."""
+        path = self._blob_path(card.sha256)
+        try:
+            check_hash(path, card.sha256)
+        except CheckpointError as error:
+            raise StoreError(
+                found=error.found,
+                expected=f"the weights of {card.reference}, sha256 {card.sha256}",
+                fix="import, train or fetch them again; the store repairs the file when it gets the same bytes",
+            ) from error
+        return path
+
+    def cards(self) -> tuple[WeightsCard, ...]:
+        """Every readable card, by name and version. Damaged ones are left out here and told by `damage`."""
+        return tuple(card for card in self._scan() if isinstance(card, WeightsCard))
+
+    def damage(self) -> tuple[StoreError, ...]:
+        """What is wrong with cards that cannot be read, for `doctor`."""
+        return tuple(card for card in self._scan() if isinstance(card, StoreError))
+
+    def names(self) -> tuple[str, ...]:
+        """The names that have at least one version."""
+        folder = self.root / "cards"
+        if not folder.is_dir():
+            return ()
+        return tuple(sorted(entry.name for entry in folder.iterdir() if self.versions(entry.name)))
+
+    def versions(self, name: str) -> tuple[int, ...]:
+        """The versions of a name, oldest first; empty when there are none."""
+        folder = self.root / "cards" / name
+        if not _is_name(name) or not folder.is_dir():
+            return ()
+        return tuple(sorted(int(file.stem) for file in folder.glob("*.json") if file.stem.isdecimal()))
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """The aliases of a name: alias -> version."""
+        path = self.root / "cards" / name / "aliases.json"
+        try:
+            return TypeAdapter(dict[str, int]).validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except ValidationError as error:
+            raise StoreError(f"{path} is damaged", expected="alias -> version", fix=f"delete {path}") from error
+
+    def remove(self, reference: str) -> WeightsCard:
+        """Remove one version, and its weights when no other card names them. Raises UnknownName."""
+        with self._writing():
+            card = self.find(reference)
+            kept = {a: v for a, v in self.aliases(card.name).items() if v != card.version}
+            self._write_aliases(card.name, kept)
+            self._card_path(card.name, card.version).unlink()
+            if not self.versions(card.name):
+                shutil.rmtree(self.root / "cards" / card.name)
+            if all(other.sha256 != card.sha256 for other in self.cards()):
+                self._blob_path(card.sha256).unlink(missing_ok=True)
+        return card
+
+    def export_path(self, key: str) -> Path:
+        """Where the bundle that belongs to `key` (a hash) is kept."""
+        return self.root / "exports" / key
+
+    @contextmanager
+    def _writing(self) -> Generator[None]:
+        """Alone among writers; what a killed one left half-written is removed first."""
+        from filelock import FileLock, Timeout
+
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.root / "lock", timeout=_LOCK_SECONDS):
+                for leftover in (*self.root.glob(f"blobs/*/.*{PARTIAL}"), *self.root.glob(f"cards/*/.*{PARTIAL}")):
+                    leftover.unlink(missing_ok=True)
+                yield
+        except Timeout as error:
+            raise StoreError(f"another process has held {error.lock_file} for {_LOCK_SECONDS:.0f} s") from error
+        except OSError as error:
+            raise StoreError(
+                found=f"the store {self.root} cannot be written: {error.strerror or error}",
+                expected="a writable folder with free space",
+                fix=f"free some space, or set {HOME} to another folder; nothing half-written was left",
+            ) from error
+
+    def _add_blob(self, source: Path | Mapping[str, Tensor]) -> tuple[Path, str, int]:
+        incoming = self.root / "blobs" / "00" / f".incoming{PARTIAL}"
+        incoming.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if isinstance(source, Path):
+                _copy(source, incoming)
+            else:
+                write_tensors(source, incoming)
+            sha256, size = sha256_of(incoming), incoming.stat().st_size
+            blob = self._blob_path(sha256)
+            blob.parent.mkdir(parents=True, exist_ok=True)
+            # A blob of that name is replaced rather than trusted: this is how a damaged one is repaired.
+            incoming.replace(blob)
+        finally:
+            incoming.unlink(missing_ok=True)
+        return blob, sha256, size
+
+    def _existing(self, card: WeightsDraft, sha256: str) -> WeightsCard | None:
+        same = (
+            other
+            for other in self.cards()
+            if (other.name, other.model, other.sha256) == (card.name, card.model, sha256)
+        )
+        return next(same, None)
+
+    def _write_card(self, draft: WeightsDraft, sha256: str, size: int) -> WeightsCard:
+        version = max(self.versions(draft.name), default=0) + 1
+        fields = {name: getattr(draft, name) for name in WeightsDraft.model_fields}
+        card = WeightsCard(**fields, version=version, sha256=sha256, size=size)
+        write_text(self._card_path(card.name, version), card.model_dump_json(indent=2) + "\n")
+        return card
+
+    def _write_aliases(self, name: str, aliases: Mapping[str, int]) -> None:
+        write_text(self.root / "cards" / name / "aliases.json", json.dumps(dict(aliases), indent=2) + "\n")
+
+    def _version(self, name: str, which: str, versions: tuple[int, ...]) -> int:
+        version = int(which) if which.isdecimal() else self.aliases(name).get(which, 0)
+        if version not in versions:
+            choices = [*map(str, versions), *self.aliases(name)]
+            raise UnknownName.among(f"version of {name!r}", which, choices)
+        return version
+
+    def _scan(self) -> Iterator[WeightsCard | StoreError]:
+        for name in self.names():
+            for version in self.versions(name):
+                try:
+                    yield self._read_card(self._card_path(name, version))
+                except StoreError as error:
+                    yield error
+
+    def _read_card(self, path: Path) -> WeightsCard:
+        try:
+            return WeightsCard.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise StoreError(
+                found=f"the card {path} cannot be read: {str(error).splitlines()[0]}",
+                expected="a weights card of this version of i2i-registry",
+                fix=f"upgrade i2i-registry if a newer one wrote it, or delete {path}",
+            ) from error
+
+    def _card_path(self, name: str, version: int) -> Path:
+        return self.root / "cards" / name / f"{version}.json"
+
+    def _blob_path(self, sha256: str) -> Path:
+        return self.root / "blobs" / sha256[:2] / f"{sha256}.safetensors"
+
+
+def _copy(source: Path, target: Path) -> None:
+    with atomic_write(target) as partial:
+        shutil.copyfile(source, partial)
+
+
+def _is_name(name: str) -> bool:
+    try:
+        _NAME.validate_python(name)
+    except ValidationError:
+        return False
+    return True
+
+
+def _check_alias(alias: str) -> None:
+    if not _ALIAS.fullmatch(alias):
+        raise UnknownName(f"{alias!r} cannot be an alias", expected="a lower-case name that starts with a letter")
