@@ -92,7 +92,7 @@ class Registry:
     def model_card(self, name: str) -> ModelCard:
         """The card of a model. Raises UnknownName with the nearest name, and names broken plugins."""
         if name not in self.models:
-            raise UnknownName.among("model", name, self.models, self._hint(name))
+            raise UnknownName.among("model", name, self.models, self.hint(name))
         return self.models[name]
 
     def model_class(self, name: str) -> type[Model[Record]]:
@@ -114,11 +114,12 @@ class Registry:
             raise UnknownName.among("exporter", name, self.exporters, fix)
         return cast("type[Exporter]", resolve(self.exporters[name].exporter))()
 
-    def _hint(self, name: str) -> str:
+    def hint(self, name: str) -> str:
+        """What to do about a name that is not known: mend the plugin that seems to be meant, or install it."""
         for plugin in self.broken:
             if name in plugin.name or name in plugin.distribution:
                 return f"{plugin.distribution} is installed but broken ({plugin.reason}): {plugin.fix}"
-        return f"every paper comes as a plugin: pip install i2i-plugin-{name.replace('_', '-')}"
+        return "`i2i-registry list` shows what there is; another paper is a plugin: pip install i2i-plugin-<name>"
 
 
 def discover(*, strict: bool | None = None) -> Registry:
