@@ -1,0 +1,121 @@
+"""Checkpoints of znxlwm/UGATIT-pytorch, the authors' PyTorch release.
+
+No official weights exist in this format: the authors published TensorFlow checkpoints only, of a network that differs
+(biases everywhere, affine and biased norms, one attention head), and those are not recognised. It is the format of
+what people train with the release.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import ClassVar
+
+from i2i_registry.errors import CheckpointError
+from i2i_registry.model import Drop, KeyMap, OfficialFormat, Shapes
+from i2i_runtime.manifest import Licence
+
+from i2i_plugin_ugatit.config import DOWNSAMPLING, Config
+
+GENERATORS = {"genA2B": "a_to_b", "genB2A": "b_to_a"}
+"""The release's name of a generator -> ours."""
+
+_STEM = "genA2B.DownBlock.1.weight"
+_STYLE = "genA2B.FC.0.weight"
+_SIGNATURE = frozenset(
+    {
+        _STEM,
+        _STYLE,
+        "genA2B.gap_fc.weight",
+        "genA2B.gmp_fc.weight",
+        "genA2B.conv1x1.weight",
+        "genA2B.UpBlock1_1.norm1.rho",
+        "genA2B.UpBlock2.3.rho",
+        "genB2A.DownBlock.1.weight",
+    }
+)
+_DISCRIMINATOR = Drop("discriminators are needed for training only")
+_DISCRIMINATOR_KEY = re.compile(r"dis[GL][AB]\..+")
+
+GENERATOR_KEYS: tuple[tuple[str, str], ...] = (
+    (r"DownBlock\.1\.weight", r"encoder.0.conv.weight"),
+    (r"DownBlock\.5\.weight", r"encoder.1.conv.weight"),
+    (r"DownBlock\.9\.weight", r"encoder.2.conv.weight"),
+    (r"gap_fc\.weight", r"attention.average_head.weight"),
+    (r"gmp_fc\.weight", r"attention.maximum_head.weight"),
+    (r"conv1x1\.(weight|bias)", r"attention.merge.\1"),
+    (r"FC\.0\.weight", r"style.hidden1.weight"),
+    (r"FC\.2\.weight", r"style.hidden2.weight"),
+    (r"(gamma|beta)\.weight", r"style.\1.weight"),
+    (r"UpBlock2\.2\.weight", r"decoder.0.conv.weight"),
+    (r"UpBlock2\.3\.(rho|gamma|beta)", r"decoder.0.norm.\1"),
+    (r"UpBlock2\.7\.weight", r"decoder.1.conv.weight"),
+    (r"UpBlock2\.8\.(rho|gamma|beta)", r"decoder.1.norm.\1"),
+    (r"UpBlock2\.11\.weight", r"to_image.weight"),
+)
+"""Inside a generator: what occurs once. The blocks, whose number varies, are added by `_block_keys`."""
+
+MOST_BLOCKS = 32
+"""Residual blocks that the key map counts to; the paper has 4."""
+
+
+def _block_keys(number: int) -> tuple[tuple[str, str], ...]:
+    """Keys of residual block `number` (0, 1, ...) of the encoder and of the decoder."""
+    encoder = rf"DownBlock\.{12 + number}\.conv_block"
+    decoder = rf"UpBlock1_{1 + number}"
+    return (
+        (rf"{encoder}\.1\.weight", rf"encoder.{3 + number}.conv1.weight"),
+        (rf"{encoder}\.5\.weight", rf"encoder.{3 + number}.conv2.weight"),
+        (rf"{decoder}\.conv([12])\.weight", rf"styled_blocks.{number}.conv\1.weight"),
+        (rf"{decoder}\.norm([12])\.rho", rf"styled_blocks.{number}.norm\1.rho"),
+    )
+
+
+def _total_map() -> KeyMap:
+    inside = GENERATOR_KEYS + tuple(line for number in range(MOST_BLOCKS) for line in _block_keys(number))
+    generators = [
+        (rf"{theirs}\.{key}", f"{ours}.{replacement}")
+        for theirs, ours in GENERATORS.items()
+        for key, replacement in inside
+    ]
+    return (*generators, (_DISCRIMINATOR_KEY.pattern, _DISCRIMINATOR))
+
+
+class PyTorchRelease(OfficialFormat):
+    """One pickled dictionary of six state dicts: two generators and four discriminators, no hyper-parameters."""
+
+    source: ClassVar[str] = "znxlwm/UGATIT-pytorch"
+    licence: ClassVar[Licence] = Licence(
+        spdx="MIT",
+        notes="The release's code is MIT; its authors published no weights in this format, so the terms are those of "
+        "whoever trained the checkpoint, and of the pictures they used.",
+    )
+    keys: ClassVar[KeyMap] = _total_map()
+
+    def detect(self, shapes: Shapes) -> bool:
+        """The attention heads without bias and the rho of both norms are this release's alone."""
+        return shapes.keys() >= _SIGNATURE and "genA2B.gap_fc.bias" not in shapes
+
+    def infer_config(self, shapes: Shapes) -> Config:
+        """Channels from the first convolution, blocks by counting, the kind of style and the size from its first layer.
+
+        A light checkpoint does not tell its picture size: it gets the paper's, and takes any other.
+        """
+        channels = shapes[_STEM][0]
+        style_channels = DOWNSAMPLING * channels
+        blocks = {key.split(".")[1] for key in shapes if key.startswith("genA2B.UpBlock1_")}
+        features = shapes[_STYLE][-1]
+        common = {"channels": channels, "res_blocks": len(blocks)}
+        if features == style_channels:
+            return Config(pooled_style=True, **common)
+        side = math.isqrt(features // style_channels)
+        if side * side * style_channels != features:
+            raise CheckpointError(
+                found=f"{_STYLE} takes {features} values and the generator has {style_channels} inner channels",
+                expected=f"{style_channels} values (light), or that times a square number (full)",
+                fix="the checkpoint is not of the release, or was changed: train again, or map it by hand",
+            )
+        return Config(image_size=DOWNSAMPLING * side, **common)
+
+
+ZNXLWM_FORMAT = PyTorchRelease()
