@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from i2i_plugin_ugatit.config import PRESETS
 from i2i_registry.cards import ModelCard
 from i2i_registry.hooks import hookimpl
 from i2i_runtime.manifest import Licence, Paper
-
-from i2i_plugin_ugatit.config import PRESETS
 
 __all__ = ["i2i_models"]
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Self
 
-from i2i_runtime.operations import Record
 from pydantic import Field, PositiveInt, model_validator
+
+from i2i_runtime.operations import Record
 
 DOWNSAMPLING = 4
 """Side of the picture over side of the generator's inner feature map."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
 
-from i2i_registry.model import Axis, Graph, GraphInput, Model, OfficialFormat
-from i2i_runtime.operations import HeatmapOutput, ImageInput, ImageOutput, LabelInput, Operation, SizeRule, Step
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from i2i_plugin_ugatit.config import DOWNSAMPLING, PRESETS, SMALLEST_SIDE, Config
 from i2i_plugin_ugatit.networks import Generator
 from i2i_plugin_ugatit.official import ZNXLWM_FORMAT
+from i2i_registry.model import Axis, Graph, GraphInput, Model
+from i2i_runtime.operations import HeatmapOutput, ImageInput, ImageOutput, LabelInput, Operation, SizeRule, Step
 
 A_TO_B = "a_to_b"
 B_TO_A = "b_to_a"
@@ -34,10 +33,10 @@ class PictureAndAttention(nn.Module):
 class UGATIT(Model[Config]):
     """Unpaired translation between two domains, in both directions, with a map of where it looked."""
 
-    name: ClassVar[str] = "ugatit"
-    Config: ClassVar[type[Config]] = Config
-    presets: ClassVar[Mapping[str, Config]] = PRESETS
-    official: ClassVar[OfficialFormat | None] = ZNXLWM_FORMAT
+    name = "ugatit"
+    Config = Config
+    presets = PRESETS
+    official = ZNXLWM_FORMAT
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

@@ -49,6 +49,7 @@ class InstanceNorm(nn.Module):
     """Zero mean and unit (biased) variance per sample and channel; nothing is learned."""
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Normalise; statistics in float32 at least."""
         return F.instance_norm(widened(x), eps=EPSILON).to(x.dtype)
 
 
@@ -66,8 +67,11 @@ class Statistics(NamedTuple):
 
 
 def layer_and_instance_statistics(x: Float[Tensor, "b c h w"]) -> Statistics:
-    """Statistics over (h, w) and over (c, h, w) from one pass: the layer's variance is that inside the channels plus
-    that between their means. Variances are unbiased, as in the release."""
+    """Means and scales over (h, w) and over (c, h, w) from one set of sums per channel.
+
+    The layer's variance is that inside the channels plus that between their means. Both variances are unbiased, as in
+    the release.
+    """
     channels, pixels = x.shape[1], x.shape[2] * x.shape[3]
     mean = x.mean((2, 3), keepdim=True)
     centred = x - mean
@@ -106,6 +110,7 @@ class AdaLIN(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c h w"], gamma: Float[Tensor, "b c"], beta: Float[Tensor, "b c"]
     ) -> Float[Tensor, "b c h w"]:
+        """Normalise, then scale and shift by what the picture asks for."""
         return layer_instance_norm(x, self.rho, gamma[:, :, None, None], beta[:, :, None, None])
 
 
@@ -119,6 +124,7 @@ class ILN(nn.Module):
         self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Normalise, scale and shift."""
         return layer_instance_norm(x, self.rho, self.gamma, self.beta)
 
 
@@ -163,6 +169,7 @@ class SpectralConv(nn.Conv2d):
         self.spectral = SpectralNorm(self.weight)
 
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k y x"]:  # noqa: A002 - nn.Conv2d's name
+        """Convolve; half the size at stride 2, one pixel less at stride 1."""
         padded = F.pad(input, (1, 1, 1, 1), mode="reflect")
         scaled = F.conv2d(padded, self.weight, stride=self.stride) / self.spectral(self.weight)
         return scaled if self.bias is None else scaled + self.bias[:, None, None].to(scaled.dtype)
@@ -176,6 +183,7 @@ class SpectralLinear(nn.Linear):
         self.spectral = SpectralNorm(self.weight)
 
     def forward(self, input: Float[Tensor, "b features"]) -> Float[Tensor, "b out"]:  # noqa: A002 - nn.Linear's name
+        """Map with the normalised weight."""
         return F.linear(input, self.weight) / self.spectral(self.weight)
 
 
@@ -192,8 +200,11 @@ def attention_weight(head: nn.Linear) -> Float[Tensor, "1 c"]:
 
 
 class Attention(nn.Module):
-    """Class activation map (paper, section 2.1.1): two heads tell the domains apart from the average and the maximum
-    of each channel; their weights then say where to look."""
+    """Class activation maps (paper, section 2.1.1).
+
+    Two heads tell the domains apart, from the average and from the maximum of each channel; what a head makes of each
+    channel then says where to look.
+    """
 
     def __init__(self, average_head: nn.Linear, maximum_head: nn.Linear, activation: nn.Module) -> None:
         super().__init__()
@@ -225,6 +236,7 @@ class ConvBlock(nn.Module):
         self.norm = InstanceNorm()
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k y x"]:
+        """Encode; half the size at stride 2."""
         return F.relu(self.norm(self.conv(x)))
 
 
@@ -238,6 +250,7 @@ class ResidualBlock(nn.Module):
         self.norm = InstanceNorm()
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Refine at the same size."""
         return x + self.norm(self.conv2(F.relu(self.norm(self.conv1(x)))))
 
 
@@ -254,6 +267,7 @@ class StyledBlock(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c h w"], gamma: Float[Tensor, "b c"], beta: Float[Tensor, "b c"]
     ) -> Float[Tensor, "b c h w"]:
+        """Refine at the same size, in the style of gamma and beta."""
         inner = F.relu(self.norm1(self.conv1(x), gamma, beta))
         return x + self.norm2(self.conv2(inner), gamma, beta)
 
@@ -267,6 +281,7 @@ class UpBlock(nn.Module):
         self.norm = ILN(channels_out)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k 2*h 2*w"]:
+        """Decode to twice the size."""
         larger = F.interpolate(x, scale_factor=2.0, mode="nearest")
         return F.relu(self.norm(self.conv(larger)))
 
@@ -284,6 +299,7 @@ class Style(nn.Module):
         self.beta = nn.Linear(channels, channels, bias=False)
 
     def forward(self, x: Float[Tensor, "b d h w"]) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b d"]]:
+        """gamma and beta, one value of each per picture and channel."""
         features = x.mean((2, 3)) if self.pooled else x.flatten(1)  # [b, d] or [b, d*h*w]
         hidden = F.relu(self.hidden2(F.relu(self.hidden1(features))))
         return self.gamma(hidden), self.beta(hidden)

@@ -11,11 +11,10 @@ import math
 import re
 from typing import ClassVar
 
+from i2i_plugin_ugatit.config import DOWNSAMPLING, Config
 from i2i_registry.errors import CheckpointError
 from i2i_registry.model import Drop, KeyMap, OfficialFormat, Shapes
 from i2i_runtime.manifest import Licence
-
-from i2i_plugin_ugatit.config import DOWNSAMPLING, Config
 
 GENERATORS = {"genA2B": "a_to_b", "genB2A": "b_to_a"}
 """The release's name of a generator -> ours."""
@@ -105,9 +104,8 @@ class PyTorchRelease(OfficialFormat):
         style_channels = DOWNSAMPLING * channels
         blocks = {key.split(".")[1] for key in shapes if key.startswith("genA2B.UpBlock1_")}
         features = shapes[_STYLE][-1]
-        common = {"channels": channels, "res_blocks": len(blocks)}
         if features == style_channels:
-            return Config(pooled_style=True, **common)
+            return Config(channels=channels, res_blocks=len(blocks), pooled_style=True)
         side = math.isqrt(features // style_channels)
         if side * side * style_channels != features:
             raise CheckpointError(
@@ -115,7 +113,7 @@ class PyTorchRelease(OfficialFormat):
                 expected=f"{style_channels} values (light), or that times a square number (full)",
                 fix="the checkpoint is not of the release, or was changed: train again, or map it by hand",
             )
-        return Config(image_size=DOWNSAMPLING * side, **common)
+        return Config(image_size=DOWNSAMPLING * side, channels=channels, res_blocks=len(blocks))
 
 
 ZNXLWM_FORMAT = PyTorchRelease()

@@ -5,15 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import torch
-from i2i_registry.errors import TrainingError
-from i2i_registry.model import Model
-from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
-from i2i_runtime.operations import Record
-from i2i_toolkit.data.unpaired import DOMAINS, UnpairedFolders, write_unpaired_example
-from i2i_toolkit.losses import l1, least_squares, logistic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,6 +16,12 @@ from torch.optim import Adam
 from i2i_plugin_ugatit.config import DOWNSAMPLING
 from i2i_plugin_ugatit.model import A_TO_B, B_TO_A, UGATIT
 from i2i_plugin_ugatit.networks import ILN, AdaLIN, Discriminator, Generator, smallest_side
+from i2i_registry.errors import TrainingError
+from i2i_registry.model import Model
+from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
+from i2i_runtime.operations import Record
+from i2i_toolkit.data.unpaired import DOMAINS, UnpairedFolders, write_unpaired_example
+from i2i_toolkit.losses import l1, least_squares, logistic
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Layers = Annotated[int, Field(ge=3, le=10)]
@@ -88,15 +88,14 @@ class UGATITTrainer(Trainer[Options]):
     and sends the discriminators' gradients through the generators for nothing; the numbers are the same.
     """
 
-    Options: ClassVar[type[Options]] = Options
+    Options = Options
 
     def __init__(self, model: Model[Record], options: Options) -> None:
         super().__init__(model, options)
-        if not isinstance(model, UGATIT):
-            raise TypeError(f"UGATITTrainer trains UGATIT, not {type(model).__name__}")
-        self.ugatit = model
-        _check_size(model.config.image_size, options)
-        channels = options.discriminator_channels or model.config.channels
+        self.ugatit = _as_ugatit(model)
+        config = self.ugatit.config
+        _check_size(config.image_size, options)
+        channels = options.discriminator_channels or config.channels
         layers = {"global": options.global_layers, "local": options.local_layers}
         self.discriminators = {
             f"{scale}_discriminator_{domain.lower()}": Discriminator(channels, layers[scale])
@@ -229,7 +228,7 @@ class UGATITTrainer(Trainer[Options]):
     @classmethod
     def write_example_data(cls, root: Path, model: Model[Record]) -> None:
         """Discs in trainA/ and testA/, squares in trainB/ and testB/."""
-        write_unpaired_example(root, size=model.config.image_size if isinstance(model, UGATIT) else 32)
+        write_unpaired_example(root, size=_as_ugatit(model).config.image_size)
 
     def _judges(self) -> Iterator[tuple[str, str, Discriminator]]:
         """Name of the loss, domain, and discriminator."""
@@ -243,6 +242,12 @@ class UGATITTrainer(Trainer[Options]):
     def _clamp_rho(self) -> None:
         clamp_rho(self.a_to_b)
         clamp_rho(self.b_to_a)
+
+
+def _as_ugatit(model: object) -> UGATIT:
+    if not isinstance(model, UGATIT):
+        raise TypeError(f"UGATITTrainer trains UGATIT, not {type(model).__name__}")
+    return model
 
 
 def as_picture(attention: Tensor, like: Tensor) -> Tensor:
