@@ -89,6 +89,10 @@ class Catalogue:
                 lines.append(f"{entry.card.reference} is one thing in the {other.place}, another in the {entry.place}")
         return tuple(lines)
 
+    def available(self) -> tuple[PaperEntry, ...]:
+        """Papers that there is a plugin for, but not here."""
+        return tuple(paper for paper in self.curated.papers if paper.model not in self.registry.models)
+
     def find(self, reference: str) -> WeightsCard:
         """The card that a reference means: weights by name (newest version unless `@...` says which), or a model.
 

@@ -88,6 +88,8 @@ class Registry:
     broken: tuple[BrokenPlugin, ...] = ()
     sources: Mapping[str, Plugin] = field(default_factory=lambda: MappingProxyType({}))
     """model name -> the plugin it comes from"""
+    exporter_sources: Mapping[str, Plugin] = field(default_factory=lambda: MappingProxyType({}))
+    """exporter name -> the plugin it comes from"""
 
     def model_card(self, name: str) -> ModelCard:
         """The card of a model. Raises UnknownName with the nearest name, and names broken plugins."""
@@ -112,7 +114,7 @@ class Registry:
         if name not in self.exporters:
             fix = f"pip install i2i-exporter-{name}"
             raise UnknownName.among("exporter", name, self.exporters, fix)
-        return cast("type[Exporter]", resolve(self.exporters[name].exporter))()
+        return cast("type[Exporter]", resolve(self.exporters[name].exporter))(self)
 
     def hint(self, name: str) -> str:
         """What to do about a name that is not known: mend the plugin that seems to be meant, or install it."""
@@ -199,6 +201,7 @@ def _merge(good: Sequence[tuple[Plugin, Cards]], broken: tuple[BrokenPlugin, ...
         plugins=tuple(plugin for plugin, _ in good),
         broken=broken,
         sources=MappingProxyType({card.name: plugin for plugin, cards in good for card in cards.models}),
+        exporter_sources=MappingProxyType({card.name: plugin for plugin, cards in good for card in cards.exporters}),
     )
 
 

@@ -113,6 +113,8 @@ def _format_of(path: Path) -> Format:
         return "safetensors"
     if not start:
         raise _unreadable(path, "it is empty")
+    if start.startswith(b"PK"):
+        raise _unreadable(path, "it is a zip archive whose end is missing")
     # A file of the older torch.save begins with a pickled number, any other pickle with what it holds.
     return "torch (before 1.6)" if start[:3] == b"\x80\x02\x8a" else "pickle"
 

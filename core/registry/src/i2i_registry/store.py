@@ -154,9 +154,15 @@ class Store:
                 self._blob_path(card.sha256).unlink(missing_ok=True)
         return card
 
-    def export_path(self, key: str) -> Path:
-        """Where the bundle that belongs to `key` (a hash) is kept."""
-        return self.root / "exports" / key
+    @contextmanager
+    def export_path(self, key: str) -> Generator[Path]:
+        """Where the bundle that belongs to `key` (a hash) is kept, alone among processes that want the same one."""
+        from filelock import FileLock
+
+        folder = self.root / "exports"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{key}.lock"):
+            yield folder / key
 
     @contextmanager
     def _writing(self) -> Generator[None]:
