@@ -7,17 +7,23 @@ what people train with the release.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
+from itertools import pairwise
 from typing import ClassVar
 
 from i2i_plugin_ugatit.config import DOWNSAMPLING, Config
 from i2i_registry.errors import CheckpointError
 from i2i_registry.model import Drop, KeyMap, OfficialFormat, Shapes
 from i2i_runtime.manifest import Licence
+from i2i_runtime.operations import Record
 
 GENERATORS = {"genA2B": "a_to_b", "genB2A": "b_to_a"}
 """The release's name of a generator -> ours."""
+
+RELEASED_LAYERS = {"disGA": 7, "disGB": 7, "disLA": 5, "disLB": 5}
+"""The release's name of a discriminator -> its layers, which are fixed."""
 
 _STEM = "genA2B.DownBlock.1.weight"
 _STYLE = "genA2B.FC.0.weight"
@@ -33,6 +39,10 @@ _SIGNATURE = frozenset(
         "genB2A.DownBlock.1.weight",
     }
 )
+GLOBAL_LAYERS, LOCAL_LAYERS = 7, 5
+"""Of the release's discriminators."""
+
+_SIGNATURE_RANKS = (4, 2)
 _DISCRIMINATOR = Drop("discriminators are needed for training only")
 _DISCRIMINATOR_KEY = re.compile(r"dis[GL][AB]\..+")
 
@@ -93,7 +103,8 @@ class PyTorchRelease(OfficialFormat):
 
     def detect(self, shapes: Shapes) -> bool:
         """The attention heads without bias and the rho of both norms are this release's alone."""
-        return shapes.keys() >= _SIGNATURE and "genA2B.gap_fc.bias" not in shapes
+        known = shapes.keys() >= _SIGNATURE and "genA2B.gap_fc.bias" not in shapes
+        return known and (len(shapes[_STEM]), len(shapes[_STYLE])) == _SIGNATURE_RANKS
 
     def infer_config(self, shapes: Shapes) -> Config:
         """Channels from the first convolution, blocks by counting, the kind of style and the size from its first layer.
@@ -114,6 +125,117 @@ class PyTorchRelease(OfficialFormat):
                 fix="the checkpoint is not of the release, or was changed: train again, or map it by hand",
             )
         return Config(image_size=DOWNSAMPLING * side, channels=channels, res_blocks=len(blocks))
+
+    def example(self, config: Record) -> Shapes:
+        """A checkpoint of the release: two generators, and four discriminators as wide as the generators."""
+        if not isinstance(config, Config):
+            raise TypeError(f"expected a Config of U-GAT-IT, not {type(config).__name__}")
+        networks = {name: _generator_shapes(config) for name in GENERATORS}
+        networks |= {f"disG{domain}": _discriminator_shapes(config.channels, GLOBAL_LAYERS) for domain in "AB"}
+        networks |= {f"disL{domain}": _discriminator_shapes(config.channels, LOCAL_LAYERS) for domain in "AB"}
+        return {f"{name}.{key}": shape for name, shapes in networks.items() for key, shape in shapes.items()}
+
+
+def _generator_shapes(config: Config) -> Shapes:
+    """State dict of the release's generator; c channels at full resolution, d in the middle."""
+    c, d = config.channels, config.style_channels
+    shapes: dict[str, tuple[int, ...]] = {
+        "DownBlock.1.weight": (c, 3, 7, 7),
+        "DownBlock.5.weight": (2 * c, c, 3, 3),
+        "DownBlock.9.weight": (d, 2 * c, 3, 3),
+        "gap_fc.weight": (1, d),
+        "gmp_fc.weight": (1, d),
+        "conv1x1.weight": (d, 2 * d, 1, 1),
+        "conv1x1.bias": (d,),
+        "FC.0.weight": (d, d if config.pooled_style else d * config.inner_size**2),
+        "FC.2.weight": (d, d),
+        "gamma.weight": (d, d),
+        "beta.weight": (d, d),
+        "UpBlock2.2.weight": (2 * c, d, 3, 3),
+        "UpBlock2.7.weight": (c, 2 * c, 3, 3),
+        "UpBlock2.11.weight": (3, c, 7, 7),
+    }
+    for norm, channels in (("UpBlock2.3", 2 * c), ("UpBlock2.8", c)):
+        shapes |= {f"{norm}.{part}": (1, channels, 1, 1) for part in ("rho", "gamma", "beta")}
+    for number in range(config.res_blocks):
+        shapes |= {f"DownBlock.{12 + number}.conv_block.{place}.weight": (d, d, 3, 3) for place in (1, 5)}
+        shapes |= {f"UpBlock1_{1 + number}.conv{place}.weight": (d, d, 3, 3) for place in (1, 2)}
+        shapes |= {f"UpBlock1_{1 + number}.norm{place}.rho": (1, d, 1, 1) for place in (1, 2)}
+    return shapes
+
+
+def _discriminator_shapes(channels: int, layers: int) -> Shapes:
+    """State dict of the release's discriminator: torch's older spectral norm keeps `weight_orig`, `weight_u`, `_v`."""
+    widths = [3, *(channels * 2**number for number in range(layers - 1))]
+    last = widths[-1]
+    normalised: dict[str, tuple[int, ...]] = {
+        f"model.{1 + 3 * number}": (wider, width, 4, 4)
+        for number, (width, wider) in enumerate(itertools.pairwise(widths))
+    }
+    biases = {f"{key}.bias": (shape[0],) for key, shape in normalised.items()}
+    normalised |= {"gap_fc": (1, last), "gmp_fc": (1, last), "conv": (1, last, 4, 4)}
+    shapes: dict[str, tuple[int, ...]] = {"conv1x1.weight": (last, 2 * last, 1, 1), "conv1x1.bias": (last,), **biases}
+    for key, shape in normalised.items():
+        shapes[f"{key}.weight_orig"] = shape
+        shapes[f"{key}.weight_u"] = shape[:1]
+        shapes[f"{key}.weight_v"] = (math.prod(shape[1:]),)
+    return shapes
+
+    def example(self, config: Record) -> Shapes:
+        """Two generators and four discriminators, under the names and with the shapes that the release saves."""
+        config = Config.model_validate(config.model_dump())
+        generators = {
+            f"{network}.{key}": shape for network in GENERATORS for key, shape in _generator_shapes(config).items()
+        }
+        discriminators = {
+            f"{network}.{key}": shape
+            for network, layers in RELEASED_LAYERS.items()
+            for key, shape in _discriminator_shapes(config.channels, layers).items()
+        }
+        return generators | discriminators
+
+
+def _generator_shapes(config: Config) -> dict[str, tuple[int, ...]]:
+    """The release's names and shapes of a generator."""
+    c, d = config.channels, config.style_channels
+    features = d if config.pooled_style else d * config.inner_size**2
+    shapes: dict[str, tuple[int, ...]] = {
+        "DownBlock.1.weight": (c, 3, 7, 7),
+        "DownBlock.5.weight": (2 * c, c, 3, 3),
+        "DownBlock.9.weight": (d, 2 * c, 3, 3),
+        "conv1x1.weight": (d, 2 * d, 1, 1),
+        "conv1x1.bias": (d,),
+        "FC.0.weight": (d, features),
+        "FC.2.weight": (d, d),
+        "UpBlock2.2.weight": (2 * c, d, 3, 3),
+        "UpBlock2.7.weight": (c, 2 * c, 3, 3),
+        "UpBlock2.11.weight": (3, c, 7, 7),
+    }
+    shapes |= {f"{head}.weight": (1, d) for head in ("gap_fc", "gmp_fc")}
+    shapes |= {f"{name}.weight": (d, d) for name in ("gamma", "beta")}
+    for norm, channels in ((3, 2 * c), (8, c)):
+        shapes |= {f"UpBlock2.{norm}.{name}": (1, channels, 1, 1) for name in ("rho", "gamma", "beta")}
+    for block in range(config.res_blocks):
+        shapes |= {f"DownBlock.{12 + block}.conv_block.{conv}.weight": (d, d, 3, 3) for conv in (1, 5)}
+        shapes |= {f"UpBlock1_{1 + block}.conv{conv}.weight": (d, d, 3, 3) for conv in (1, 2)}
+        shapes |= {f"UpBlock1_{1 + block}.norm{norm}.rho": (1, d, 1, 1) for norm in (1, 2)}
+    return shapes
+
+
+def _discriminator_shapes(channels: int, layers: int) -> dict[str, tuple[int, ...]]:
+    """The release's names and shapes of a discriminator: spectral norm in its old form."""
+    widths = [3, *(channels * 2**number for number in range(layers - 1))]
+    last = widths[-1]
+    normalised: dict[str, tuple[int, ...]] = {
+        f"model.{1 + 3 * number}": (wider, width, 4, 4) for number, (width, wider) in enumerate(pairwise(widths))
+    }
+    shapes: dict[str, tuple[int, ...]] = {f"{name}.bias": shape[:1] for name, shape in normalised.items()}
+    normalised |= {"gap_fc": (1, last), "gmp_fc": (1, last), "conv": (1, last, 4, 4)}
+    for name, shape in normalised.items():
+        shapes[f"{name}.weight_orig"] = shape
+        shapes[f"{name}.weight_u"] = shape[:1]
+        shapes[f"{name}.weight_v"] = (math.prod(shape[1:]),)
+    return shapes | {"conv1x1.weight": (last, 2 * last, 1, 1), "conv1x1.bias": (last,)}
 
 
 ZNXLWM_FORMAT = PyTorchRelease()
