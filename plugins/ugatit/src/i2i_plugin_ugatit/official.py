@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from itertools import pairwise
 from typing import ClassVar
 
 from i2i_plugin_ugatit.config import DOWNSAMPLING, Config
@@ -21,9 +20,6 @@ from i2i_runtime.operations import Record
 
 GENERATORS = {"genA2B": "a_to_b", "genB2A": "b_to_a"}
 """The release's name of a generator -> ours."""
-
-RELEASED_LAYERS = {"disGA": 7, "disGB": 7, "disLA": 5, "disLB": 5}
-"""The release's name of a discriminator -> its layers, which are fixed."""
 
 _STEM = "genA2B.DownBlock.1.weight"
 _STYLE = "genA2B.FC.0.weight"
@@ -180,62 +176,6 @@ def _discriminator_shapes(channels: int, layers: int) -> Shapes:
         shapes[f"{key}.weight_u"] = shape[:1]
         shapes[f"{key}.weight_v"] = (math.prod(shape[1:]),)
     return shapes
-
-    def example(self, config: Record) -> Shapes:
-        """Two generators and four discriminators, under the names and with the shapes that the release saves."""
-        config = Config.model_validate(config.model_dump())
-        generators = {
-            f"{network}.{key}": shape for network in GENERATORS for key, shape in _generator_shapes(config).items()
-        }
-        discriminators = {
-            f"{network}.{key}": shape
-            for network, layers in RELEASED_LAYERS.items()
-            for key, shape in _discriminator_shapes(config.channels, layers).items()
-        }
-        return generators | discriminators
-
-
-def _generator_shapes(config: Config) -> dict[str, tuple[int, ...]]:
-    """The release's names and shapes of a generator."""
-    c, d = config.channels, config.style_channels
-    features = d if config.pooled_style else d * config.inner_size**2
-    shapes: dict[str, tuple[int, ...]] = {
-        "DownBlock.1.weight": (c, 3, 7, 7),
-        "DownBlock.5.weight": (2 * c, c, 3, 3),
-        "DownBlock.9.weight": (d, 2 * c, 3, 3),
-        "conv1x1.weight": (d, 2 * d, 1, 1),
-        "conv1x1.bias": (d,),
-        "FC.0.weight": (d, features),
-        "FC.2.weight": (d, d),
-        "UpBlock2.2.weight": (2 * c, d, 3, 3),
-        "UpBlock2.7.weight": (c, 2 * c, 3, 3),
-        "UpBlock2.11.weight": (3, c, 7, 7),
-    }
-    shapes |= {f"{head}.weight": (1, d) for head in ("gap_fc", "gmp_fc")}
-    shapes |= {f"{name}.weight": (d, d) for name in ("gamma", "beta")}
-    for norm, channels in ((3, 2 * c), (8, c)):
-        shapes |= {f"UpBlock2.{norm}.{name}": (1, channels, 1, 1) for name in ("rho", "gamma", "beta")}
-    for block in range(config.res_blocks):
-        shapes |= {f"DownBlock.{12 + block}.conv_block.{conv}.weight": (d, d, 3, 3) for conv in (1, 5)}
-        shapes |= {f"UpBlock1_{1 + block}.conv{conv}.weight": (d, d, 3, 3) for conv in (1, 2)}
-        shapes |= {f"UpBlock1_{1 + block}.norm{norm}.rho": (1, d, 1, 1) for norm in (1, 2)}
-    return shapes
-
-
-def _discriminator_shapes(channels: int, layers: int) -> dict[str, tuple[int, ...]]:
-    """The release's names and shapes of a discriminator: spectral norm in its old form."""
-    widths = [3, *(channels * 2**number for number in range(layers - 1))]
-    last = widths[-1]
-    normalised: dict[str, tuple[int, ...]] = {
-        f"model.{1 + 3 * number}": (wider, width, 4, 4) for number, (width, wider) in enumerate(pairwise(widths))
-    }
-    shapes: dict[str, tuple[int, ...]] = {f"{name}.bias": shape[:1] for name, shape in normalised.items()}
-    normalised |= {"gap_fc": (1, last), "gmp_fc": (1, last), "conv": (1, last, 4, 4)}
-    for name, shape in normalised.items():
-        shapes[f"{name}.weight_orig"] = shape
-        shapes[f"{name}.weight_u"] = shape[:1]
-        shapes[f"{name}.weight_v"] = (math.prod(shape[1:]),)
-    return shapes | {"conv1x1.weight": (last, 2 * last, 1, 1), "conv1x1.bias": (last,)}
 
 
 ZNXLWM_FORMAT = PyTorchRelease()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -90,10 +90,10 @@ class UGATITTrainer(Trainer[Options]):
 
     Options = Options
 
-    def __init__(self, model: Model[Record], options: Options) -> None:
-        super().__init__(model, options)
-        self.ugatit = _as_ugatit(model)
-        config = self.ugatit.config
+    def __init__(self, model: UGATIT, options: Options) -> None:
+        super().__init__(cast("Model[Record]", model), options)
+        self.ugatit = model
+        config = model.config
         _check_size(config.image_size, options)
         channels = options.discriminator_channels or config.channels
         layers = {"global": options.global_layers, "local": options.local_layers}
@@ -228,7 +228,7 @@ class UGATITTrainer(Trainer[Options]):
     @classmethod
     def write_example_data(cls, root: Path, model: Model[Record]) -> None:
         """Discs in trainA/ and testA/, squares in trainB/ and testB/."""
-        write_unpaired_example(root, size=_as_ugatit(model).config.image_size)
+        write_unpaired_example(root, size=cast("UGATIT", model).config.image_size)
 
     def _judges(self) -> Iterator[tuple[str, str, Discriminator]]:
         """Name of the loss, domain, and discriminator."""
@@ -242,12 +242,6 @@ class UGATITTrainer(Trainer[Options]):
     def _clamp_rho(self) -> None:
         clamp_rho(self.a_to_b)
         clamp_rho(self.b_to_a)
-
-
-def _as_ugatit(model: object) -> UGATIT:
-    if not isinstance(model, UGATIT):
-        raise TypeError(f"UGATITTrainer trains UGATIT, not {type(model).__name__}")
-    return model
 
 
 def as_picture(attention: Tensor, like: Tensor) -> Tensor:
