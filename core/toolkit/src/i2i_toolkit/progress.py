@@ -11,6 +11,7 @@ from tqdm import tqdm
 from i2i_toolkit.engine import PhaseReport
 
 _LINE_SECONDS = 20.0
+_MOST_TERMS = 8
 _BAR = "{desc} {percentage:3.0f}%|{bar:12}| {n}/{total} [{elapsed}, {remaining} left, {rate_fmt}] {postfix}"
 
 
@@ -58,4 +59,9 @@ def _bar(total: int, done: int, stream: TextIO) -> tqdm[NoReturn]:
 
 
 def _terms(values: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {value:.3g}" for name, value in values.items() if not name.startswith("rate/"))
+    """The loss terms; where a line would not hold them, their sum for each phase."""
+    terms = {name: value for name, value in values.items() if not name.startswith("rate/")}
+    if len(terms) > _MOST_TERMS:
+        phases = dict.fromkeys(name.partition("/")[0] for name in terms)
+        terms = {phase: sum(v for name, v in terms.items() if name.startswith(f"{phase}/")) for phase in phases}
+    return "  ".join(f"{name} {value:.3g}" for name, value in terms.items())

@@ -139,9 +139,11 @@ class Sitting:
         shown = source.preview(self._settings.samples)
         show = self._make_show(Start(total_steps=engine.total_steps, done=engine.total_step))
         with Journal(self._folder, first_step=engine.total_step + 1) as journal:
-            if engine.total_step == 0 and self._settings.sample_every:
-                # Before the first step: whatever may go wrong with samples goes wrong now, not in an hour.
-                journal.sample(engine.preview(shown), 0)
+            if not checkpoints.paths():
+                # Before the first step: what can go wrong with samples or the disk goes wrong now, not in an hour.
+                checkpoints.save(engine.snapshot(), total_step=0, seconds=0.0)
+                if self._settings.sample_every:
+                    journal.sample(engine.preview(shown), 0)
             last = time.monotonic()
             for report in engine.phases():
                 now = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -29,7 +30,7 @@ class OptimizerValues(Record):
 
     state: dict[str, dict[str, JsonValue]]
     """index of a parameter -> name -> value"""
-    groups: list[dict[str, JsonValue]]
+    groups: list[JsonValue]
 
 
 class Snapshot(Record):
@@ -61,12 +62,17 @@ def optimizer_state(optimizers: Mapping[str, Optimizer]) -> tuple[dict[str, Tens
         saved = optimizer.state_dict()
         plain: dict[str, dict[str, JsonValue]] = {}
         for index, state in saved["state"].items():
-            plain[str(index)] = {key: value for key, value in state.items() if not isinstance(value, Tensor)}
+            plain[str(index)] = {key: _as_json(value) for key, value in state.items() if not isinstance(value, Tensor)}
             for key, value in state.items():
                 if isinstance(value, Tensor):
                     tensors[f"optimizer/{name}/{index}/{key}"] = value
-        values[name] = OptimizerValues(state=plain, groups=saved["param_groups"])
+        values[name] = OptimizerValues(state=plain, groups=[_as_json(group) for group in saved["param_groups"]])
     return tensors, values
+
+
+def _as_json(value: object) -> JsonValue:
+    """As JSON gives it back: tuples (Adam's betas) become lists, which optimizers take as well."""
+    return json.loads(json.dumps(value))
 
 
 def load_optimizers(optimizers: Mapping[str, Optimizer], snapshot: Snapshot) -> None:
