@@ -144,7 +144,7 @@ class Bundle:
         chosen = self._operation(operation)
         wanted = _wanted(chosen, outputs)
         sources = _sources(chosen, x, count)
-        kinds = [results.kind_of(source) for source in sources] if sources else [Kind.PIL] * (count or 1)
+        kinds = [results.kind_of(source) for source in sources] if sources is not None else [Kind.PIL] * (count or 1)
         items = inputs.gather(chosen, sources, len(kinds), options, fit=fit, seed=seed)
         values = self._run_items(chosen, items, kinds, wanted, self._batch_size(batch_size))
         single = not isinstance(x, (list, tuple)) and count is None

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 Result: TypeAlias = Value | dict[str, Value] | Sequence[Value] | Sequence[dict[str, Value]]
 """One value; for a list of output names a dictionary; for a list of pictures a list of either."""
 _Named: TypeAlias = str | os.PathLike[str] | Image.Image
-_Array: TypeAlias = NDArray[np.generic]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class BoundOperation:
     @overload
     def __call__(
         self,
-        x: _Array,
+        x: NDArray[np.uint8],
         *,
         outputs: Literal["image"] = ...,
         seed: int | None = ...,
@@ -68,7 +67,19 @@ class BoundOperation:
         batch_size: int | None = ...,
         count: None = ...,
         **options: Option,
-    ) -> _Array: ...
+    ) -> NDArray[np.uint8]: ...
+    @overload
+    def __call__(
+        self,
+        x: NDArray[np.floating],
+        *,
+        outputs: Literal["image"] = ...,
+        seed: int | None = ...,
+        fit: Fit | None = ...,
+        batch_size: int | None = ...,
+        count: None = ...,
+        **options: Option,
+    ) -> NDArray[np.float32]: ...
     @overload
     def __call__(
         self,
@@ -84,7 +95,7 @@ class BoundOperation:
     @overload
     def __call__(
         self,
-        x: Sequence[_Array],
+        x: Sequence[NDArray[np.uint8]],
         *,
         outputs: Literal["image"] = ...,
         seed: int | None = ...,
@@ -92,7 +103,19 @@ class BoundOperation:
         batch_size: int | None = ...,
         count: None = ...,
         **options: Option,
-    ) -> list[_Array]: ...
+    ) -> list[NDArray[np.uint8]]: ...
+    @overload
+    def __call__(
+        self,
+        x: Sequence[NDArray[np.floating]],
+        *,
+        outputs: Literal["image"] = ...,
+        seed: int | None = ...,
+        fit: Fit | None = ...,
+        batch_size: int | None = ...,
+        count: None = ...,
+        **options: Option,
+    ) -> list[NDArray[np.float32]]: ...
     @overload
     def __call__(
         self,

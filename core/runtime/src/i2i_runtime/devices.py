@@ -79,6 +79,9 @@ def resolve(request: str) -> Device:
         return Device(kind, index, f"device={request!r} was asked for")
     if PROVIDERS["cuda"] not in built_in_providers():
         return Device("cpu", 0, "auto took the CPU: the installed onnxruntime wheel is built without CUDA")
+    driver = library_names("cuda")[0]
+    if not _loads(driver):  # the usual case, told shortly and before anything else is loaded
+        return Device("cpu", 0, f"auto took the CPU: there is no NVIDIA driver ({driver} cannot be loaded)")
     try:
         check_usable("cuda", 0)
     except DeviceError as error:

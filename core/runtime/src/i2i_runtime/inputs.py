@@ -22,7 +22,15 @@ from i2i_runtime.operations import Fit, ImageInput, Input, LabelInput, LatentInp
 from i2i_runtime.pictures import PictureSource
 
 Option: TypeAlias = (
-    str | float | bytes | Image.Image | NDArray[np.generic] | Sequence[str] | Sequence[PictureSource] | None
+    str
+    | float
+    | bytes
+    | Image.Image
+    | NDArray[np.generic]
+    | Sequence[str]
+    | Sequence[float]
+    | Sequence[PictureSource]
+    | None
 )
 """A value for an input by name: a class, a number, a latent, or one more picture (or a list of them)."""
 

@@ -12,8 +12,9 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import cast
@@ -55,12 +56,13 @@ def read_manifest(path: str | Path) -> Manifest:
         BundleError: the manifest is damaged, too large, or of a newer schema.
     """
     place = _existing(path)
-    if place.is_dir():
-        return parse_manifest(_read_small(_inside(place, MANIFEST_FILE)), str(place))
-    if place.suffix.lower() == ".onnx":
-        return _lone(place).manifest
-    with _opened_zip(place) as archive:
-        return _zipped_manifest(archive, place)[0]
+    with _system_errors(place):
+        if place.is_dir():
+            return parse_manifest(_read_small(_inside(place, MANIFEST_FILE)), str(place))
+        if place.suffix.lower() == ".onnx":
+            return _lone(place).manifest
+        with _opened_zip(place) as archive:
+            return _zipped_manifest(archive, place)[0]
 
 
 def open_bundle(path: str | Path) -> OpenBundle:
@@ -73,18 +75,26 @@ def open_bundle(path: str | Path) -> OpenBundle:
         BundleError: it is damaged, hostile, or of a newer schema.
     """
     place = _existing(path)
-    if place.is_dir():
-        return _opened_folder(place)
-    if place.suffix.lower() == ".onnx":
-        return _lone(place)
-    folder = Path(tempfile.mkdtemp(prefix="i2i-"))
-    try:
+    with _system_errors(place), ExitStack() as undo:
+        if place.is_dir():
+            return _opened_folder(place)
+        if place.suffix.lower() == ".onnx":
+            return _lone(place)
+        folder = Path(tempfile.mkdtemp(prefix="i2i-"))
+        undo.callback(shutil.rmtree, folder, ignore_errors=True)
         _unpack(place, folder)
         opened = _opened_folder(folder)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return OpenBundle(opened.manifest, opened.graphs, unpacked=folder)
+        undo.pop_all()
+        return OpenBundle(opened.manifest, opened.graphs, unpacked=folder)
+
+
+@contextmanager
+def _system_errors(place: Path) -> Generator[None]:
+    """No permission, a full disk, a file that vanished: what the system says, as a BundleError."""
+    try:
+        yield
+    except OSError as error:
+        raise BundleError(found=f"{place} cannot be read: {error}") from error
 
 
 def parse_manifest(text: bytes, where: str) -> Manifest:
@@ -226,7 +236,7 @@ def _opened_zip(path: Path) -> Generator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             _check_members(archive.infolist(), path)
             yield archive
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
         raise BundleError(found=f"{path} is a damaged zip: {error}") from error
 
 
@@ -238,8 +248,11 @@ def _check_members(members: Iterable[zipfile.ZipInfo], path: Path) -> None:
         mode = member.external_attr >> 16
         if stat.S_IFMT(mode) not in {0, stat.S_IFREG, stat.S_IFDIR}:
             raise BundleError(found=f"{path}: {member.filename!r} is a link or a device", expected="files and folders")
-        if member.flag_bits & 1:
-            raise BundleError(found=f"{path}: {member.filename!r} is encrypted", expected="a plain zip")
+        if member.flag_bits & 1 or member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+            raise BundleError(
+                found=f"{path}: {member.filename!r} is encrypted or packed in a rare way",
+                expected="a plain zip, stored or deflated",
+            )
         if member.filename in seen:
             raise BundleError(found=f"{path}: {member.filename!r} occurs twice", expected="one member of each name")
         seen.add(member.filename)

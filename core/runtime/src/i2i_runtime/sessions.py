@@ -44,7 +44,7 @@ class Sessions:
             BundleError: the file of the graph is not here (a lone .onnx), or is not what the manifest says.
             RunError: onnxruntime failed, or an output holds values that are not finite.
         """
-        session = self._session(graph)
+        session = self.session(graph)
         try:
             results = session.run(list(outputs), dict(feeds))
         except devices.failures() as error:
@@ -61,7 +61,8 @@ class Sessions:
             self._closed = True
             self._made.clear()
 
-    def _session(self, graph: str) -> InferenceSession:
+    def session(self, graph: str) -> InferenceSession:
+        """The session of a graph, made when it is first asked for. Raises what `run` raises before it runs."""
         with self._lock:
             if self._closed:
                 raise UsageError(found="the bundle is closed", fix="load it again")
