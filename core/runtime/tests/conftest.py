@@ -139,6 +139,28 @@ def sampler() -> TinyGraph:
     )
 
 
+def average() -> TinyGraph:
+    """image, reference -> the image's size in the reference's average colour."""
+    return TinyGraph(
+        nodes=[
+            node("ReduceMean", "reference sides", "colour", keepdims=1),
+            node("Mul", "image zero", "nothing"),
+            node("Add", "nothing colour", "result"),
+        ],
+        inputs={"image": (FLOAT, PICTURE), "reference": (FLOAT, ("n", 3, "rh", "rw"))},
+        outputs={"result": PICTURE},
+        constants={"sides": np.array([2, 3], dtype=np.int64), "zero": np.array([0], dtype=np.float32)},
+    )
+
+
+def grey() -> TinyGraph:
+    """A picture of one channel, as it is."""
+    shape = ("n", 1, "h", "w")
+    return TinyGraph(
+        nodes=[node("Identity", "image", "result")], inputs={"image": (FLOAT, shape)}, outputs={"result": shape}
+    )
+
+
 def image_input(rule: SizeRule | None = None, name: str = "image") -> ImageInput:
     return ImageInput(name=name, size=rule or SizeRule(height=16, width=16, dynamic=True, multiple=4, minimum=8))
 
@@ -192,6 +214,28 @@ def sample() -> Operation:
     )
 
 
+def translate_like() -> Operation:
+    """Two pictures, which may have different sizes."""
+    reference = image_input(SizeRule(height=8, width=8), name="reference")
+    step = Step(graph="average", inputs={"image": "image", "reference": "reference"}, outputs={"result": "image"})
+    return Operation(
+        name="translate_like",
+        inputs=(image_input(), reference),
+        outputs=(ImageOutput(name="image"),),
+        steps=(step,),
+    )
+
+
+def enhance() -> Operation:
+    """One channel in, one channel out."""
+    return Operation(
+        name="enhance",
+        inputs=(ImageInput(name="image", channels=1, value_range=(0, 1), size=SizeRule(height=8, width=8)),),
+        outputs=(ImageOutput(name="image", value_range=(0, 1)),),
+        steps=(Step(graph="grey", inputs={"image": "image"}, outputs={"result": "image"}),),
+    )
+
+
 def manifest(operations: Sequence[Operation], graphs: Mapping[str, GraphFile]) -> Manifest:
     licence = Licence(spdx="CC0-1.0")
     case = ParityCase(graph=next(iter(graphs)), output="result", batch=1, inputs="noise", max_abs=0, relative=0)
@@ -233,14 +277,16 @@ ALL_GRAPHS: Mapping[str, Callable[[], TinyGraph]] = {
     "mapping": mapping,
     "painter": painter,
     "sampler": sampler,
+    "average": average,
+    "grey": grey,
 }
 
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
-    """The folder of a bundle with the operations translate, edit and sample."""
+    """The folder of a bundle with the operations translate, edit, sample, translate_like and enhance."""
     graphs = {name: make() for name, make in ALL_GRAPHS.items()}
-    return write_bundle(tmp_path / "tiny", (translate(), edit(), sample()), graphs)
+    return write_bundle(tmp_path / "tiny", (translate(), edit(), sample(), translate_like(), enhance()), graphs)
 
 
 @pytest.fixture

@@ -158,6 +158,36 @@ def test_a_given_latent_serves_all_items_or_one_each(bundle: Bundle) -> None:
     np.testing.assert_array_equal(np.array(styles), [[1, 2, 3], [11, 12, 13]])
 
 
+def test_a_second_picture_serves_all_items_or_one_each(bundle: Bundle) -> None:
+    red, blue = Image.new("RGB", (30, 20), (255, 0, 0)), Image.new("RGB", (8, 8), (0, 0, 255))
+    assert (bundle.translate_like(LEVELS, reference=red) == (255, 0, 0)).all()
+    results = bundle.translate_like([LEVELS, LEVELS], reference=[red, blue])
+    assert [tuple(result[5, 5]) for result in results] == [(255, 0, 0), (0, 0, 255)]
+    with pytest.raises(i2i.OptionError, match="'reference' is missing"):
+        bundle.translate_like(LEVELS)
+    with pytest.raises(i2i.OptionError, match="2 pictures for 'reference'"):
+        bundle.translate_like(LEVELS, reference=[red, blue])
+    with pytest.raises(i2i.OptionError, match="the picture 'image' is the first argument"):
+        bundle.translate_like(LEVELS, image=red)
+
+
+def test_a_graph_of_one_channel_gives_grey_pictures(bundle: Bundle) -> None:
+    level = Image.new("RGB", (8, 8), (90, 90, 90))
+    result = bundle.enhance(level)
+    assert (result.mode, result.getpixel((0, 0))) == ("L", 90)
+    assert bundle.enhance(np.asarray(level)).shape == (8, 8, 1)
+
+
+def test_an_input_may_not_be_called_like_an_argument_of_every_call() -> None:
+    with pytest.raises(ValueError, match=r"may not be called \['seed'\]"):
+        i2i.Operation(
+            name="sample",
+            inputs=(i2i.LatentInput(name="seed", shape=(1,)),),
+            outputs=(i2i.VectorOutput(name="out"),),
+            steps=(i2i.Step(graph="g", inputs={"z": "seed"}, outputs={"y": "out"}),),
+        )
+
+
 def test_a_scalar_reaches_the_graph(bundle: Bundle) -> None:
     got = bundle.edit(LEVELS, domain="zero", latent=np.zeros(3), strength=0)
     assert (got == 128).all()  # 0 in [-1, 1] is 127.5, and halves round to even

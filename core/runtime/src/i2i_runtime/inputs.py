@@ -105,9 +105,11 @@ def _check_known(operation: Operation, main: ImageInput | None, options: Mapping
     known = [value.name for value in operation.inputs if value is not main]
     for name in options:
         if name not in known:
-            general = ("seed", "fit", "outputs", "batch_size", "count")
+            is_main = main is not None and name == main.name
             raise OptionError(
-                found=f"{operation.name} has no option {name!r}", expected=nearest(name, [*known, *general])
+                found=f"{operation.name} has no option {name!r}",
+                expected=nearest(name, [*known, "seed", "fit", "outputs", "batch_size", "count"]),
+                fix=f"the picture {name!r} is the first argument, without its name" if is_main else "",
             )
 
 
