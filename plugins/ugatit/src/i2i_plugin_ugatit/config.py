@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Self
+from typing import Annotated
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -33,7 +33,7 @@ class Config(Record):
     """what the pictures of trainA/ and of trainB/ show"""
 
     @model_validator(mode="after")
-    def _domains_differ(self) -> Self:
+    def _domains_differ(self) -> Config:
         if self.domains[0] == self.domains[1] or not all(self.domains):
             raise ValueError(f"the two domains need a name each, and two different ones, not {self.domains}")
         return self

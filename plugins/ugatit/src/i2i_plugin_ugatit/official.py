@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from typing import ClassVar
 
 from i2i_plugin_ugatit.config import DOWNSAMPLING, Config
@@ -40,7 +39,10 @@ GLOBAL_LAYERS, LOCAL_LAYERS = 7, 5
 
 _SIGNATURE_RANKS = (4, 2)
 _DISCRIMINATOR = Drop("discriminators are needed for training only")
-_DISCRIMINATOR_KEY = re.compile(r"dis[GL][AB]\..+")
+_SPECTRAL = r"weight(_orig|_u|_v)?"
+_DISCRIMINATOR_KEY = (
+    rf"dis[GL][AB]\.(model\.\d+\.({_SPECTRAL}|bias)|(gap_fc|gmp_fc|conv)\.{_SPECTRAL}|conv1x1\.(weight|bias))"
+)
 
 GENERATOR_KEYS: tuple[tuple[str, str], ...] = (
     (r"DownBlock\.1\.weight", r"encoder.0.conv.weight"),
@@ -83,7 +85,7 @@ def _total_map() -> KeyMap:
         for theirs, ours in GENERATORS.items()
         for key, replacement in inside
     ]
-    return (*generators, (_DISCRIMINATOR_KEY.pattern, _DISCRIMINATOR))
+    return (*generators, (_DISCRIMINATOR_KEY, _DISCRIMINATOR))
 
 
 class PyTorchRelease(OfficialFormat):
