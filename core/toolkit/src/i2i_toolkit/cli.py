@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 
 import i2i_toolkit as toolkit  # its names are imported when they are used: `train --help` needs no torch
-from i2i_registry.discovery import Registry, discover
-from i2i_registry.store import Store
+from i2i_registry.catalogue import Catalogue
+from i2i_registry.cli.session import Session
 from i2i_runtime.cpus import thread_count
-from i2i_runtime.errors import UsageError
+from i2i_runtime.errors import I2IError, UsageError
 
 EXAMPLES = """
 Train MODEL on a folder of pictures, or go on with a run.
@@ -67,11 +67,11 @@ def train(
     resume: Path | None,
     **settings: object,
 ) -> None:
-    """Train a model: parse, build or find the run, toolkit.sit."""
-    registry, store = discover(), Store.default()
+    """Train a model: parse, build or find the run, sit."""
+    session = context.find_object(Session) or Session()
     if resume is not None:
         _refuse_others(context, but="resume")
-        context.exit(_go_on(resume, registry, store))
+        context.exit(_go_on(toolkit.RunFolder(resume), session.catalogue))
     if model is None or data is None:
         missing = "MODEL" if model is None else "--data"
         raise UsageError(
@@ -83,31 +83,34 @@ def train(
     values = (*values, *(f"{key}={value}" for key, value in shortcuts.items() if value is not None))
     settings["threads"] = settings["threads"] or max(thread_count() // int(str(settings["processes"])), 1)
     record = toolkit.new_record(
-        registry,
+        session.registry,
         model=model,
         name=name or _default_name(model, data),
         preset=preset,
         values=values,
         settings=toolkit.Settings.model_validate(settings),
         data=data,
-        init=None if init is None else store.find(init),
+        init=None if init is None else session.catalogue.find(init),
         command=shlex.join(["i2i-registry", *sys.argv[1:]]),
     )
     folder = toolkit.RunFolder(out or _free_folder(record.name))
     folder.create(record)
     click.echo(f"run: {folder.path}", err=True)
-    context.exit(_go_on(folder.path, registry, store))
+    try:
+        context.exit(_go_on(folder, session.catalogue))
+    except I2IError:
+        folder.remove_if_unused()
+        raise
 
 
-def _go_on(path: Path, registry: Registry, store: Store) -> int:
+def _go_on(folder: toolkit.RunFolder, catalogue: Catalogue) -> int:
     """Sit with a run until it ends or is stopped. Returns the exit code."""
-    folder = toolkit.RunFolder(path)
     processes = folder.record().settings.processes
     if processes > 1:
-        number = toolkit.launch(folder, processes)
+        number = toolkit.launch(folder, processes, catalogue.store)
         return 0 if number is None else 128 + number
     with toolkit.stopping_on_signals() as stop:
-        outcome = toolkit.sit(folder, registry, store, stop=stop, stream=sys.stderr)
+        outcome = toolkit.sit(folder, catalogue, stop=stop, stream=sys.stderr)
     if outcome.card is None:
         return stop.exit_code
     click.echo(outcome.card.reference)

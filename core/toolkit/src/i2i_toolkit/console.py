@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from i2i_registry.discovery import Registry
-from i2i_registry.store import Store
+from i2i_registry.catalogue import Catalogue
 from i2i_toolkit.engine import StopRequest
 from i2i_toolkit.progress import Progress
 from i2i_toolkit.run_folder import RunFolder
 from i2i_toolkit.session import Outcome, Show, Sitting, Start
 
 
-def sit(folder: RunFolder, registry: Registry, store: Store, *, stop: StopRequest, stream: TextIO) -> Outcome:
+def sit(folder: RunFolder, catalogue: Catalogue, *, stop: StopRequest, stream: TextIO) -> Outcome:
     """Go on with a run in this process, and tell `stream` about it."""
     shown: list[Progress] = []
 
@@ -25,7 +24,7 @@ def sit(folder: RunFolder, registry: Registry, store: Store, *, stop: StopReques
         return shown[0].phase
 
     try:
-        outcome = Sitting(folder, registry, store, stop=stop, say=say, show=show).run()
+        outcome = Sitting(folder, catalogue, stop=stop, say=say, show=show).run()
     finally:
         for progress in shown:
             progress.close()

@@ -32,7 +32,7 @@ def open_accelerator(device: Device = "auto", precision: Precision = "fp32", pro
             expected="an NVIDIA GPU with its driver, and a torch built for CUDA",
             fix="train with --device cpu, or install the CUDA build of torch",
         )
-    on_cpu = device == "cpu" or not torch.cuda.is_available()
+    on_cpu = device == "cpu" or not torch.accelerator.is_available()
     if precision == "fp16" and on_cpu:
         raise DeviceError(
             found="fp16 training on a CPU",
@@ -43,7 +43,7 @@ def open_accelerator(device: Device = "auto", precision: Precision = "fp32", pro
         # accelerate keeps device and precision in a process-wide singleton; a second run may want others.
         # There is no public way to reset it.
         AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-    accelerator = Accelerator(cpu=device == "cpu", mixed_precision=_ACCELERATE_NAMES[precision])
+    accelerator = Accelerator(cpu=on_cpu, mixed_precision=_ACCELERATE_NAMES[precision])
     if accelerator.num_processes != processes:
         raise TrainingError(
             found=f"{accelerator.num_processes} process(es) run",

@@ -5,6 +5,8 @@ session.py) logs, saves, draws samples or stops there. `snapshot()` and `restore
 
 Randomness is a function of the place: generators are seeded from (seed, stage, step, rank) before `shared` and from
 (seed, stage, step, rank, phase) before each phase. A run that was stopped and resumed draws the same numbers.
+
+A batch is what one process computes in one step: with n processes a step learns from n batches.
 """
 
 from __future__ import annotations
@@ -318,7 +320,7 @@ class Engine:
                     found=f"the term {name!r} of phase {phase.name!r} is {value} in step {self.cursor.step} "
                     f"of stage {stage.name!r}",
                     expected="finite losses",
-                    fix="go on from the last checkpoint with a lower learning rate, or in fp32",
+                    fix="start a new run with a lower learning rate or in fp32; this one would end the same way again",
                 )
             self._step.values[f"{phase.name}/{name}"] = value
         return raised > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -18,6 +19,9 @@ from i2i_toolkit.run_folder import RunFolder
 if TYPE_CHECKING:
     from torch import Tensor
 
+_DRAWING_SHARE = 50.0
+"""curves are drawn again when so many times the drawing's own time has passed"""
+
 
 class Journal:
     """Writes what happened, one line per complete step. Rows at or after `first_step` are removed on opening."""
@@ -26,6 +30,7 @@ class Journal:
         self._folder = folder
         _truncate(folder, first_step)
         self._metrics = folder.metrics.open("a", encoding="utf-8")
+        self._drawn = self._drawing_seconds = 0.0
         self._board = SummaryWriter(str(folder.tensorboard), purge_step=first_step)
 
     def __enter__(self) -> Self:
@@ -54,7 +59,15 @@ class Journal:
 
     def draw_curves(self) -> None:
         """Draw the losses so far."""
+        start = time.monotonic()
         save_curves(rows(self._folder), self._folder.curves)
+        self._drawn = time.monotonic()
+        self._drawing_seconds = self._drawn - start
+
+    def draw_curves_if_cheap(self) -> None:
+        """Draw them unless that would take more than a small part of the time since they were last drawn."""
+        if time.monotonic() - self._drawn >= _DRAWING_SHARE * self._drawing_seconds:
+            self.draw_curves()
 
 
 def rows(folder: RunFolder) -> Iterator[dict[str, object]]:

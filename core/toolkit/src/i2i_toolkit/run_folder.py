@@ -12,6 +12,7 @@ weights.safetensors       when the run is complete
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -111,6 +112,11 @@ class RunFolder:
                 expected="room and permission to write",
                 fix="choose another folder with --out",
             ) from error
+
+    def remove_if_unused(self) -> None:
+        """Remove a folder that holds nothing but its run.json: the training never came to its first step."""
+        if [entry.name for entry in self.path.iterdir()] == ["run.json"]:
+            shutil.rmtree(self.path)
 
     def record(self) -> RunRecord:
         """What run.json says. Raises UsageError when this is no run, TrainingError when the file is damaged."""

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from i2i_registry import weights
 from i2i_registry.cards import Trained, WeightsCard, WeightsDraft
-from i2i_registry.discovery import Registry
-from i2i_registry.store import Store
+from i2i_registry.catalogue import Catalogue
 from i2i_registry.tensorfile import write_tensors
 from i2i_registry.trainer import DataSource, Trainer
 from i2i_runtime.manifest import Licence
@@ -49,16 +48,17 @@ class Outcome:
     """of the stored weights, when the run is complete"""
 
 
-def build_trainer(record: RunRecord, registry: Registry, store: Store) -> Trainer[Record]:
+def build_trainer(record: RunRecord, catalogue: Catalogue) -> Trainer[Record]:
     """The trainer that run.json describes, with freshly drawn networks, or those of the weights it starts from."""
+    registry = catalogue.registry
     model_class, trainer_class = registry.model_class(record.model), registry.trainer_class(record.model)
     seed_everything(derive(record.settings.seed, "networks"))
     model = model_class(model_class.Config.model_validate(record.config))
     trainer = trainer_class(model, trainer_class.Options.model_validate(record.options))
     _ = trainer.networks  # built now, while the generators are seeded
     if record.init:
-        card = store.find(record.init)
-        weights.load_into(model, store.path_of(card), record.init_sha256)
+        path = catalogue.path_of(catalogue.find(record.init))
+        weights.load_into(model, path, record.init_sha256)
     return trainer
 
 
@@ -67,8 +67,7 @@ class Sitting:
 
     Args:
         folder: the run.
-        registry: what is installed.
-        store: where the finished weights go.
+        catalogue: what is installed, the weights to start from, and the store for the finished ones.
         stop: asked after every optimizer step.
         say: takes lines for people.
         show: builds what is told about every optimizer step, once it is known how many there are.
@@ -77,14 +76,13 @@ class Sitting:
     def __init__(
         self,
         folder: RunFolder,
-        registry: Registry,
-        store: Store,
+        catalogue: Catalogue,
         *,
         stop: StopRequest,
         say: Say,
         show: Callable[[Start], Show],
     ) -> None:
-        self._folder, self._registry, self._store = folder, registry, store
+        self._folder, self._catalogue = folder, catalogue
         self._stop, self._say, self._make_show = stop, say, show
         self._record = folder.record()
         self._settings = self._record.settings
@@ -97,7 +95,7 @@ class Sitting:
         torch.set_num_threads(settings.threads)
         accelerator = open_accelerator(settings.device, settings.precision, settings.processes)
         main = accelerator.is_main_process
-        trainer = build_trainer(self._record, self._registry, self._store)
+        trainer = build_trainer(self._record, self._catalogue)
         source = trainer.dataset(Path(self._record.data), derive(settings.seed, "data"))
         engine = Engine(
             trainer,
@@ -175,13 +173,14 @@ class Sitting:
     def _checkpoint(self, engine: Engine, checkpoints: Checkpoints, journal: Journal) -> None:
         checkpoints.save(engine.snapshot(), total_step=engine.total_step, seconds=self._seconds)
         self._checkpointed = time.monotonic()
-        journal.draw_curves()
+        journal.draw_curves_if_cheap()
 
     def _keep_weights(self, engine: Engine, described: str) -> WeightsCard:
         """Write the run's weights file and store it under the run's name."""
         tensors = {name: tensor.cpu().contiguous().clone() for name, tensor in engine.weights().items()}
         write_tensors(tensors, self._folder.weights)
-        record, card = self._record, self._registry.model_card(self._record.model)
+        record, registry = self._record, self._catalogue.registry
+        card = registry.model_card(record.model)
         draft = WeightsDraft(
             name=record.name,
             model=record.model,
@@ -201,10 +200,10 @@ class Sitting:
                 machine=_machine(engine),
                 options=dict(record.options),
             ),
-            plugin=self._registry.sources[record.model].label,
+            plugin=registry.sources[record.model].label,
             parent=record.init_sha256 or None,
         )
-        return self._store.add(self._folder.weights, draft)
+        return self._catalogue.store.add(self._folder.weights, draft)
 
 
 def describe(source: DataSource) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Generator
@@ -43,6 +44,8 @@ def stopping_on_signals(*, repeatable: bool = False) -> Generator[SignalledStop]
         stop()
         if not repeatable:
             restore()
+            # Not through sys.stderr: the signal may have come while that was being written to.
+            os.write(2, b"\nsaving after this optimizer step; the same again stops at once, without saving\n")
 
     def restore() -> None:
         for number, handler in before.items():
