@@ -151,7 +151,8 @@ def resolve(attribute: str) -> object:
     module_name, _, name = attribute.partition(":")
     try:
         return getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
+        # The second half of what discovery guards: a card loaded, and the code behind it may do anything when it does.
         raise PluginError(
             found=f"{attribute} cannot be loaded: {first_line(error)}",
             expected="a module that imports, with that name in it",

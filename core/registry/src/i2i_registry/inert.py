@@ -2,7 +2,7 @@
 
 Old checkpoints are pickles of whole objects. Three things can happen to a global that such a file names:
 
-- it is on the short allow-list of functions that rebuild tensors: it is called, through a wrapper that the file cannot
+- it is on the short allow-list of functions that rebuild tensors and sets: it is called, through a wrapper that the file cannot
   alter;
 - it is a class or function of some package: it becomes an `InertRecord` type that stores what it is given; calling it
   makes a record, whatever the original would have done;
@@ -149,7 +149,7 @@ def _reconstruct(kind: object, _base: object, _state: object) -> object:
 class InertUnpickler(pickle.Unpickler):
     """Reads one pickle under the rules of this module. Raises CheckpointError for a file that would run code."""
 
-    # These functions are torch's own reading of its tensors; they have been stable since 2018.
+    # The first are torch's own reading of its tensors; they have been stable since 2018.
     _allowed: ClassVar[dict[tuple[str, str], Callable[..., object]]] = {
         ("torch._utils", "_rebuild_tensor"): _utils._rebuild_tensor,  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
         ("torch._utils", "_rebuild_tensor_v2"): _utils._rebuild_tensor_v2,  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
@@ -157,6 +157,8 @@ class InertUnpickler(pickle.Unpickler):
         ("torch._utils", "_rebuild_parameter_with_state"): _parameter_with_state,
         ("torch._tensor", "_rebuild_from_type_v2"): _from_type,
         ("torch", "Size"): lambda sizes=(): tuple(sizes),  # pyright: ignore[reportUnknownLambdaType]
+        ("builtins", "set"): set,
+        ("__builtin__", "set"): set,
         ("copyreg", "_reconstructor"): _reconstruct,
         ("copy_reg", "_reconstructor"): _reconstruct,
     }

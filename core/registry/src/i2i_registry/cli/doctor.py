@@ -20,7 +20,7 @@ def doctor(session: Session, *, as_json: bool) -> None:
       i2i-registry doctor --json > report.json
 
     Problems are part of the report: the exit code is 0 whenever the report could be made.
-    """
+    """  # noqa: D301 - click reads the mark
     report = examine(session.registry, session.store)
     if as_json:
         show_json(report.model_dump(mode="json"))

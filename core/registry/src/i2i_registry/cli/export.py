@@ -67,7 +67,7 @@ def export(
     \b
       i2i-registry export ugatit --onnx
       i2i-registry export ugatit --onnx --weights anime --precision fp16 --size 256 -o anime-256
-    """
+    """  # noqa: D301 - click reads the mark
     session = context.ensure_object(Session)
     chosen = [flag.removeprefix(_FORMAT) for flag, given in formats.items() if given]
     if len(chosen) != 1:
@@ -106,7 +106,7 @@ def verify(session: Session, bundle: Path, against: str | None, *, as_json: bool
     \b
       i2i-registry verify anime-onnx
       i2i-registry verify anime-onnx --against anime
-    """
+    """  # noqa: D301 - click reads the mark
     manifest, parity = verify_bundle(session.registry, session.store, bundle, against, tell)
     measured = "recorded" if against is None else "measured"
     if as_json:

@@ -30,7 +30,7 @@ def import_(
       i2i-registry import selfie2anime_params_latest.pt --as anime --domains photo,anime
 
     Without MODEL the checkpoint says itself what it is.
-    """
+    """  # noqa: D301 - click reads the mark
     *model, file = model_and_file
     if len(model) > 1:
         raise UsageError(f"{len(model_and_file)} arguments", expected="[MODEL] FILE", fix="import one file at a time")

@@ -19,7 +19,7 @@ def inspect(file: Path, *, as_json: bool) -> None:
     \b
       i2i-registry inspect anime-onnx
       i2i-registry inspect 100000_nets_ema.ckpt
-    """
+    """  # noqa: D301 - click reads the mark
     inspection = look(file)
     if as_json:
         show_json({"kind": inspection.kind, **inspection.data})

@@ -23,7 +23,7 @@ def list_all(session: Session, *, as_json: bool) -> None:
     \b
       i2i-registry list
       i2i-registry list --json
-    """
+    """  # noqa: D301 - click reads the mark
     catalogue = session.catalogue
     if as_json:
         show_json(_listing(catalogue))
@@ -45,7 +45,7 @@ def info(session: Session, name: str, *, as_json: bool) -> None:
     \b
       i2i-registry info ugatit
       i2i-registry info anime@2
-    """
+    """  # noqa: D301 - click reads the mark
     catalogue = session.catalogue
     if name in session.registry.models:
         model = session.registry.models[name]
@@ -70,7 +70,7 @@ def plugins(session: Session, *, as_json: bool) -> None:
     \b
       i2i-registry plugins
       I2I_STRICT=1 i2i-registry plugins     # for plugin authors: fail at the first broken one
-    """
+    """  # noqa: D301 - click reads the mark
     registry = session.registry
     if as_json:
         good = [{"name": p.name, "distribution": p.distribution, "version": p.version} for p in registry.plugins]

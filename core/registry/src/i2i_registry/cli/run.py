@@ -87,7 +87,7 @@ def run(
 
     In a folder, a file that fails is told and counted, the others are done, and the exit code is 1. Outputs are named
     after the whole stem of their input; an input is never overwritten.
-    """
+    """  # noqa: D301 - click reads the mark
     session = context.ensure_object(Session)
     operation = cast("Operation", context.meta[Operation.__name__])
     settings = _settings(operation, options)
