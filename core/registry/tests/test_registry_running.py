@@ -42,7 +42,7 @@ def test_two_inputs_that_would_become_one_file_are_refused(picture: Write, tmp_p
 
 
 @pytest.mark.parametrize("link", [False, True])
-def test_an_input_is_never_overwritten(picture: Write, tmp_path: Path, link: bool) -> None:  # noqa: FBT001
+def test_an_input_is_never_overwritten(picture: Write, tmp_path: Path, *, link: bool) -> None:
     source = picture("in/x.png")
     out = source
     if link:
