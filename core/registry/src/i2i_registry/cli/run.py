@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import click
 
@@ -12,12 +12,10 @@ from i2i_registry.cli.render import json_option, show, show_json, tell
 from i2i_registry.cli.session import Session
 from i2i_registry.exporting import is_bundle, kept_bundle, operations_of
 from i2i_registry.running import Job, Outcome, Settings, choose_operation, execute, plan
+from i2i_runtime.bundle import Bundle, load
 from i2i_runtime.errors import UsageError, nearest
+from i2i_runtime.inputs import Option
 from i2i_runtime.operations import ImageInput, Input, LabelInput, LatentInput, Operation, ScalarInput
-
-if TYPE_CHECKING:
-    from i2i_runtime.bundle import Bundle
-    from i2i_runtime.inputs import Option
 
 _INPUT = "input_"
 _NOT_WHOLE = {"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": True}
@@ -93,8 +91,6 @@ def run(
     settings = _settings(operation, options)
     jobs = _jobs(operation, inputs, out)
     path = Path(target) if is_bundle(target) else kept_bundle(session.registry, session.store, target, tell)
-    from i2i_runtime.bundle import load
-
     with load(path, device=device, threads=threads) as bundle:
         tell(bundle.report)
         outcomes = execute(bundle, jobs, settings, tell)
