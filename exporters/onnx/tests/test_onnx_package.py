@@ -3,8 +3,9 @@
 import subprocess
 import sys
 
-import i2i_exporter_onnx
 import pytest
+
+import i2i_exporter_onnx
 from i2i_exporter_onnx.exporter import OnnxExporter
 from i2i_exporter_onnx.sizes import plan
 from i2i_registry.discovery import build_registry
