@@ -192,6 +192,12 @@ def test_an_object_that_contains_itself_is_cut(tmp_path: Path) -> None:
     assert list(read_checkpoint(tmp_path / "a.pkl").tensors) == ["w"]
 
 
+def test_two_tensors_of_one_name_are_not_silently_one(tmp_path: Path) -> None:
+    torch.save({"a": {"b": torch.ones(1)}, "a.b": torch.zeros(1)}, tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match=r"the name 'a\.b'"):
+        read_checkpoint(tmp_path / "a.pt")
+
+
 @pytest.mark.parametrize("container", ["zip", "legacy", "pickle", "module"])
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
 def test_a_file_that_was_cut_short_is_damaged(tmp_path: Path, network: nn.Module, container: str, share: float) -> None:

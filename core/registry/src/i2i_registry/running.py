@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -75,12 +75,11 @@ def plan(sources: Sequence[Path], out: Path) -> list[Job]:
     return jobs
 
 
-def execute(bundle: Bundle, jobs: Sequence[Job], settings: Settings, tell: Callable[[str], None]) -> list[Outcome]:
-    """Make every picture. A bad one is told and counted, the others are made; job i uses seed + i.
+def execute(bundle: Bundle, jobs: Sequence[Job], settings: Settings) -> Iterator[Outcome]:
+    """Make every picture, one outcome each, as they are done. A bad one does not stop the others; job i uses seed + i.
 
     Raises UsageError when the settings themselves are wrong: then no other picture would do better.
     """
-    outcomes: list[Outcome] = []
     for index, job in enumerate(jobs):
         started = time.monotonic()
         seed = None if settings.seed is None else settings.seed + index
@@ -89,11 +88,9 @@ def execute(bundle: Bundle, jobs: Sequence[Job], settings: Settings, tell: Calla
         except UsageError:
             raise
         except I2IError as error:
-            tell(f"failed: {job.source}: {error.found}")
-            outcomes.append(Outcome(job, error=error))
-            continue
-        outcomes.append(Outcome(job, written, time.monotonic() - started))
-    return outcomes
+            yield Outcome(job, error=error)
+        else:
+            yield Outcome(job, written, time.monotonic() - started)
 
 
 def choose_operation(operations: Sequence[Operation], name: str | None) -> Operation:

@@ -153,13 +153,17 @@ class Store:
                 self._blob_path(card.sha256).unlink(missing_ok=True)
         return card
 
+    def export_path(self, key: str) -> Path:
+        """Where the bundle that belongs to `key` (a hash) is kept. It appears there whole."""
+        return self.root / "exports" / key
+
     @contextmanager
-    def export_path(self, key: str) -> Generator[Path]:
-        """Where the bundle that belongs to `key` (a hash) is kept, alone among processes that want the same one."""
-        folder = self.root / "exports"
-        folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder / f"{key}.lock"):
-            yield folder / key
+    def exporting(self, key: str) -> Generator[Path]:
+        """The same place, alone among processes that would make the same bundle."""
+        path = self.export_path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path.with_suffix(".lock")):
+            yield path
 
     @contextmanager
     def _writing(self) -> Generator[None]:
