@@ -18,17 +18,11 @@ from torch.nn import functional as F
 
 from i2i_plugin_ugatit.config import Config
 
-EPSILON = 1e-5
-"""Added to every variance (release)."""
-
-ADAPTIVE_RHO = 0.9
-"""Start of rho in AdaLIN: mostly instance statistics (release)."""
-
-LAYER_RHO = 0.0
-"""Start of rho in ILN: layer statistics only (release)."""
-
-LEAK = 0.2
-"""Negative slope in the discriminators (release)."""
+# The release's constants.
+EPSILON = 1e-5  # added to every variance
+ADAPTIVE_RHO = 0.9  # start of rho in AdaLIN: mostly instance statistics
+LAYER_RHO = 0.0  # start of rho in ILN: layer statistics only
+LEAK = 0.2  # negative slope in the discriminators
 
 
 def reflecting_conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
