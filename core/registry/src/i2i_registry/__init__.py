@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from i2i_registry.model import Axis, Drop, Graph, GraphInput, Model, OfficialFormat
     from i2i_registry.store import Store
     from i2i_registry.trainer import DataSource, Phase, Stage, Step, Trainer
+    from i2i_registry.weights import load_into, open_model, save
 
 _HOMES = {
     "cards": (
@@ -48,6 +49,7 @@ _HOMES = {
     "model": ("Axis", "Drop", "Graph", "GraphInput", "Model", "OfficialFormat"),
     "store": ("Store",),
     "trainer": ("DataSource", "Phase", "Stage", "Step", "Trainer"),
+    "weights": ("load_into", "open_model", "save"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -80,6 +82,9 @@ __all__ = [  # noqa: RUF022 - by subject
     "Stage",
     "Step",
     "Trainer",
+    "load_into",
+    "open_model",
+    "save",
 ]
 
 

@@ -88,11 +88,13 @@ class Registry:
     broken: tuple[BrokenPlugin, ...] = ()
     sources: Mapping[str, Plugin] = field(default_factory=lambda: MappingProxyType({}))
     """model name -> the plugin it comes from"""
+    exporter_sources: Mapping[str, Plugin] = field(default_factory=lambda: MappingProxyType({}))
+    """exporter name -> the plugin it comes from"""
 
     def model_card(self, name: str) -> ModelCard:
         """The card of a model. Raises UnknownName with the nearest name, and names broken plugins."""
         if name not in self.models:
-            raise UnknownName.among("model", name, self.models, self._hint(name))
+            raise UnknownName.among("model", name, self.models, self.hint(name))
         return self.models[name]
 
     def model_class(self, name: str) -> type[Model[Record]]:
@@ -112,13 +114,14 @@ class Registry:
         if name not in self.exporters:
             fix = f"pip install i2i-exporter-{name}"
             raise UnknownName.among("exporter", name, self.exporters, fix)
-        return cast("type[Exporter]", resolve(self.exporters[name].exporter))()
+        return cast("type[Exporter]", resolve(self.exporters[name].exporter))(self)
 
-    def _hint(self, name: str) -> str:
+    def hint(self, name: str) -> str:
+        """What to do about a name that is not known: mend the plugin that seems to be meant, or install it."""
         for plugin in self.broken:
             if name in plugin.name or name in plugin.distribution:
                 return f"{plugin.distribution} is installed but broken ({plugin.reason}): {plugin.fix}"
-        return f"every paper comes as a plugin: pip install i2i-plugin-{name.replace('_', '-')}"
+        return "`i2i-registry list` shows what there is; another paper is a plugin: pip install i2i-plugin-<name>"
 
 
 def discover(*, strict: bool | None = None) -> Registry:
@@ -148,7 +151,8 @@ def resolve(attribute: str) -> object:
     module_name, _, name = attribute.partition(":")
     try:
         return getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
+        # The second half of what discovery guards: a card loaded, and the code behind it may do anything when it does.
         raise PluginError(
             found=f"{attribute} cannot be loaded: {first_line(error)}",
             expected="a module that imports, with that name in it",
@@ -198,6 +202,7 @@ def _merge(good: Sequence[tuple[Plugin, Cards]], broken: tuple[BrokenPlugin, ...
         plugins=tuple(plugin for plugin, _ in good),
         broken=broken,
         sources=MappingProxyType({card.name: plugin for plugin, cards in good for card in cards.models}),
+        exporter_sources=MappingProxyType({card.name: plugin for plugin, cards in good for card in cards.exporters}),
     )
 
 

@@ -15,6 +15,7 @@ from i2i_runtime.operations import Record
 
 if TYPE_CHECKING:
     from i2i_registry.cards import WeightsCard
+    from i2i_registry.discovery import Registry
     from i2i_registry.model import Model
 
 
@@ -40,6 +41,9 @@ class Exporter(ABC):
 
     name: ClassVar[str]
     """also the flag of `i2i-registry export`: "onnx" is `--onnx`"""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
 
     @abstractmethod
     def export(

@@ -97,6 +97,13 @@ class OfficialFormat(ABC):
         Raises CheckpointError when the shapes contradict each other.
         """
 
+    @abstractmethod
+    def example(self, config: Record) -> Shapes:
+        """The tensors of a checkpoint that the official code would save for this Config, dropped ones included.
+
+        The conformance suite fills it with random values and imports it.
+        """
+
     def repair(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """Official tensors with what old releases left out filled in; the default changes nothing."""
         return tensors

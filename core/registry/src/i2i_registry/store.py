@@ -26,7 +26,7 @@ from pydantic import TypeAdapter, ValidationError
 from i2i_registry.atomic import PARTIAL, atomic_write, sha256_of, write_text
 from i2i_registry.cards import WeightsCard, WeightsDraft, WeightsName
 from i2i_registry.errors import CheckpointError, StoreError, UnknownName
-from i2i_registry.weights import check_hash, write_tensors
+from i2i_registry.tensorfile import check_hash, write_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,6 +92,10 @@ class Store:
         version = versions[-1] if not which else self._version(name, which, versions)
         return self._read_card(self._card_path(name, version))
 
+    def has(self, card: WeightsCard) -> bool:
+        """Whether the weights of this card lie here, unverified."""
+        return self._blob_path(card.sha256).is_file()
+
     def path_of(self, card: WeightsCard) -> Path:
         """The verified weights file of a stored card. Raises StoreError when it is missing or damaged."""
         path = self._blob_path(card.sha256)
@@ -150,9 +154,15 @@ class Store:
                 self._blob_path(card.sha256).unlink(missing_ok=True)
         return card
 
-    def export_path(self, key: str) -> Path:
-        """Where the bundle that belongs to `key` (a hash) is kept."""
-        return self.root / "exports" / key
+    @contextmanager
+    def export_path(self, key: str) -> Generator[Path]:
+        """Where the bundle that belongs to `key` (a hash) is kept, alone among processes that want the same one."""
+        from filelock import FileLock
+
+        folder = self.root / "exports"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{key}.lock"):
+            yield folder / key
 
     @contextmanager
     def _writing(self) -> Generator[None]:

@@ -5,21 +5,23 @@ Nothing here is lenient: a tensor too many, too few or of another shape is an er
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from i2i_registry.atomic import atomic_write, sha256_of
-from i2i_registry.errors import CheckpointError, StoreError
+from pydantic import ValidationError
+
+from i2i_registry.cards import WeightsCard
+from i2i_registry.catalogue import Catalogue
+from i2i_registry.discovery import Registry
+from i2i_registry.errors import CheckpointError
+from i2i_registry.store import Store
+from i2i_registry.tensorfile import check_hash, check_shapes, read_tensors, write_tensors
 from i2i_runtime.operations import Record
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from i2i_registry.model import Model
-
-METADATA = {"format": "pt"}
-_SHOWN = 5
 
 
 def tensors_of(model: Model[Record]) -> dict[str, Tensor]:
@@ -43,22 +45,6 @@ def save(model: Model[Record], path: Path) -> None:
     write_tensors(tensors_of(model), path)
 
 
-def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write named tensors to a safetensors file, atomically. Raises StoreError when they cannot be written."""
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    try:
-        with atomic_write(path) as partial:
-            save_file(dict(tensors), partial, METADATA)
-    except (OSError, SafetensorError) as error:
-        raise StoreError(
-            found=f"{path} could not be written: {error}",
-            expected="a writable folder with room for the weights",
-            fix="free some space or choose another folder; nothing was left behind",
-        ) from error
-
-
 def load_into(model: Model[Record], path: Path, sha256: str | None = None) -> None:
     """Copy the tensors of a weights file into the model's networks.
 
@@ -69,70 +55,50 @@ def load_into(model: Model[Record], path: Path, sha256: str | None = None) -> No
     if sha256 is not None:
         check_hash(path, sha256)
     tensors = read_tensors(path)
-    wanted = {
-        f"{network_name}.{key}": tuple(value.shape)
-        for network_name, network in model.networks.items()
-        for key, value in network.state_dict().items()
-    }
-    check_shapes({key: tuple(value.shape) for key, value in tensors.items()}, wanted, str(path))
+    check_shapes({key: tuple(value.shape) for key, value in tensors.items()}, shapes_of(model), str(path))
     for network_name, network in model.networks.items():
         prefix = f"{network_name}."
         network.load_state_dict({key: tensors[prefix + key] for key in network.state_dict()})
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file. Raises CheckpointError when it is missing or damaged."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+def shapes_of(model: Model[Record]) -> dict[str, tuple[int, ...]]:
+    """The tensors that a weights file of this model must hold: name -> shape."""
+    return {
+        f"{network_name}.{key}": tuple(value.shape)
+        for network_name, network in model.networks.items()
+        for key, value in network.state_dict().items()
+    }
 
+
+def open_model(registry: Registry, reference: str, store: Store | None = None) -> tuple[Model[Record], WeightsCard]:
+    """The model that a reference means, with its weights in it, in eval mode on the CPU, and their card.
+
+    `reference` is the name of weights (`name`, `name@version`, `name@alias`) or of a model, whose default weights are
+    then taken.
+
+    Raises UnknownName with the nearest name, CheckpointError or StoreError when the weights are damaged.
+    """
+    catalogue = Catalogue.gather(registry, store or Store.default())
+    card = catalogue.find(reference)
+    model = build_model(registry, card)
+    load_into(model, catalogue.path_of(card))
+    for network in model.networks.values():
+        network.eval()
+    return model, card
+
+
+def build_model(registry: Registry, card: WeightsCard) -> Model[Record]:
+    """The model at the config of a card, without its weights.
+
+    Raises UnknownName when its plugin is not installed, CheckpointError when the config is not one of its own.
+    """
+    model_class = registry.model_class(card.model)
     try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
+        config = model_class.Config.model_validate(card.config)
+    except ValidationError as error:
         raise CheckpointError(
-            found=f"{path} cannot be read as safetensors: {error}",
-            expected="a whole safetensors file",
-            fix="fetch or export it again",
+            found=f"the config of {card.reference} does not fit {card.model}: {error.errors()[0]['msg']}",
+            expected=f"the fields of its Config, as {card.plugin} wrote them",
+            fix=f"install the version that made it: {card.plugin}",
         ) from error
-
-
-def check_hash(path: Path, sha256: str) -> None:
-    """Raises CheckpointError unless the file's bytes have this SHA-256."""
-    try:
-        actual = sha256_of(path)
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}", expected="the weights file") from error
-    if actual != sha256:
-        raise CheckpointError(
-            found=f"{path} has sha256 {actual}",
-            expected=sha256,
-            fix="the file is damaged or was exchanged: fetch it again",
-        )
-
-
-def check_shapes(
-    given: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]], where: str, fix: str = ""
-) -> None:
-    """Raises CheckpointError unless both name the same tensors with the same shapes; `where` is what `given` is."""
-    both = given.keys() & wanted.keys()
-    shapes = [f"{key} is {given[key]}, not {wanted[key]}" for key in sorted(both) if given[key] != wanted[key]]
-    problems = [
-        some("missing", wanted.keys() - given.keys()),
-        some("unexpected", given.keys() - wanted.keys()),
-        some("wrong shape", shapes),
-    ]
-    found = "; ".join(problem for problem in problems if problem)
-    if found:
-        raise CheckpointError(
-            found=f"{where} does not fit the model: {found}",
-            expected=f"{len(wanted)} tensors with the names and shapes of the model at this config",
-            fix=fix or "use the weights with the model and config they were made for",
-        )
-
-
-def some(title: str, items: Iterable[str]) -> str:
-    """The first few items under a title, "missing: a, b, c and 7 more"; nothing when there are none."""
-    listed = sorted(items)
-    if not listed:
-        return ""
-    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
-    return f"{title}: {', '.join(listed[:_SHOWN])}{more}"
+    return model_class(config)

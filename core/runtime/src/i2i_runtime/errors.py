@@ -1,12 +1,15 @@
-"""Every error the runtime raises on purpose; the other distributions derive theirs from `I2IError`.
+"""Every error of the runtime; the other distributions derive theirs from `I2IError`.
 
-    I2IError                what was found, what was expected, what to do
-    ├── UsageError          the caller asked for something that does not exist or does not fit
-    │   ├── OptionError     a value of an operation's input is unknown or out of range
-    │   └── DeviceError     a device or provider was asked for and is not usable here
-    ├── PictureError        a picture cannot be read, or has a size the model cannot take
-    ├── BundleError         a bundle is damaged, hostile, or newer than this runtime
-    └── RunError            onnxruntime failed, or a graph returned values that are not finite
+I2IError                what was found, what was expected, what to do
+├── UsageError          the caller asked for something that does not exist or does not fit
+│   ├── OptionError     a value of an operation's input is unknown or out of range
+│   │   └── UnknownOperationError   the bundle has no operation of that name
+│   └── DeviceError     a device or provider was asked for and is not usable here
+├── PictureError        a picture cannot be read, or has a size the model cannot take
+├── BundleError         a bundle is damaged, hostile, or newer than this runtime
+└── RunError            onnxruntime failed, or a graph returned values that are not finite
+
+All of them are raised on purpose; anything else that escapes is a defect.
 """
 
 from __future__ import annotations
@@ -48,6 +51,10 @@ class UsageError(I2IError):
 
 class OptionError(UsageError):
     """A value given for an input of an operation is unknown, missing or out of range."""
+
+
+class UnknownOperationError(OptionError, AttributeError):
+    """The bundle has no operation of that name; also what `bundle.<name>` raises, so that `hasattr` works."""
 
 
 class DeviceError(UsageError):

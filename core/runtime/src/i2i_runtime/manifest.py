@@ -16,6 +16,12 @@ SCHEMA_VERSION = 1
 
 MANIFEST_FILE = "manifest.json"
 
+MANIFEST_KEY = "i2i_manifest"
+"""Metadata key under which every .onnx carries the manifest (JSON), so that a lone file explains itself."""
+
+GRAPH_KEY = "i2i_graph"
+"""Metadata key under which every .onnx carries its own name among the manifest's graphs."""
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Precision = Literal["fp32", "fp16"]
 
@@ -47,6 +53,16 @@ class TensorSpec(Record):
     shape: tuple[PositiveInt | str, ...]
 
 
+class DataFile(Record):
+    """Weights that a graph keeps beside its .onnx file, because one protobuf file ends at 2 GB."""
+
+    file: str
+    """Path inside the bundle, in the graph's own folder; the rules of `GraphFile.file` hold."""
+    sha256: Sha256
+    size: PositiveInt
+    """bytes"""
+
+
 class GraphFile(Record):
     """One .onnx file of the bundle."""
 
@@ -57,6 +73,8 @@ class GraphFile(Record):
     """bytes"""
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    data: tuple[DataFile, ...] = ()
+    """the graph's external data files; a graph that reads any other is refused"""
 
 
 class ParityCase(Record):

@@ -183,6 +183,10 @@ class Step(Record):
     """label input -> class for which the step runs; empty: always. Lets one operation own a graph per direction."""
 
 
+RESERVED_NAMES = frozenset({"self", "operation", "x", "outputs", "seed", "fit", "batch_size", "count"})
+"""Arguments that every call of an operation has; no input may take one of these names."""
+
+
 class Operation(Record):
     """One thing a model does. The first image output is what `bundle.<name>(...)` returns."""
 
@@ -200,6 +204,9 @@ class Operation(Record):
             repeated = sorted({name for name in names if names.count(name) > 1})
             if repeated:
                 raise ValueError(f"{self.name}: names repeat: {repeated}")
+        taken = sorted(RESERVED_NAMES & {value.name for value in self.inputs})
+        if taken:
+            raise ValueError(f"{self.name}: an input may not be called {taken}: every call has that argument")
         for choice in self.branches():
             self._check_branch(choice)
         return self

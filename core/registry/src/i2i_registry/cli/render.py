@@ -1,0 +1,53 @@
+"""How results look: tables and JSON on stdout, everything that is said to people on stderr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import click
+
+from i2i_runtime.errors import I2IError
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+_SIZES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+
+
+def tell(line: str) -> None:
+    """One line of progress or explanation, to stderr."""
+    click.echo(line, err=True)
+
+
+def tell_error(error: I2IError) -> None:
+    """An error in its three parts, to stderr."""
+    tell(f"error: {error.found}")
+    if error.expected:
+        tell(f"  expected: {error.expected}")
+    if error.fix:
+        tell(f"  fix: {error.fix}")
+
+
+def show(line: str = "") -> None:
+    """One line of a result, to stdout."""
+    click.echo(line)
+
+
+def show_json(value: object) -> None:
+    """A result for programs, to stdout. Pure ASCII, so that no locale can spoil it."""
+    click.echo(json.dumps(value, indent=2, default=str))
+
+
+def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Left-aligned columns under titles; the last column is as wide as it likes."""
+    widths = [max(len(row[column]) for row in (titles, *rows)) for column in range(len(titles))]
+    for row in (titles, *rows):
+        show("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def bytes_in_words(size: int) -> str:
+    """A size for people: "4.2 MB"."""
+    for unit, name in _SIZES:
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size} B"

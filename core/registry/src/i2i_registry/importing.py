@@ -1,0 +1,230 @@
+"""An official checkpoint becomes weights of ours: recognised, renamed key by key, compared, stored with a card."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter, ValidationError
+
+from i2i_registry.atomic import sha256_of
+from i2i_registry.cards import Imported, WeightsCard, WeightsDraft, WeightsName
+from i2i_registry.catalogue import Catalogue
+from i2i_registry.discovery import Registry
+from i2i_registry.errors import CheckpointError, PluginError
+from i2i_registry.model import Drop, KeyMap, OfficialFormat, Shapes
+from i2i_registry.store import Store
+from i2i_registry.tensorfile import check_shapes, some
+from i2i_registry.weights import shapes_of
+from i2i_runtime.errors import UsageError
+from i2i_runtime.operations import Record
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from i2i_registry.foreign import Checkpoint
+
+_SHOWN_KEYS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReport:
+    """What became of every tensor of an official checkpoint."""
+
+    used: Mapping[str, str]
+    """official key -> ours"""
+    dropped: Mapping[str, str]
+    """official key -> why"""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """The stored weights, and how they came about."""
+
+    card: WeightsCard
+    config: Record
+    keys: KeyReport
+    records: tuple[str, ...] = field(default=())
+    """classes that the file names and that were not loaded"""
+
+
+def import_checkpoint(
+    registry: Registry,
+    store: Store,
+    file: Path,
+    name: str,
+    *,
+    model: str | None = None,
+    domains: Sequence[str] = (),
+) -> ImportReport:
+    """Read an official checkpoint, executing nothing, and store its weights as `name`.
+
+    `model` says which paper it should be; without it, all installed ones are asked. `domains` names the domains, for
+    papers whose Config has them.
+
+    Raises UsageError for a bad name or domains, CheckpointError for a file that is hostile, damaged, of another model,
+    or that does not map key for key; nothing is stored then.
+    """
+    _check_name(registry, store, name)
+    from i2i_registry.foreign import read_checkpoint
+
+    checkpoint = read_checkpoint(file)
+    model_name, official = _recognise(registry, checkpoint, model)
+    config = _with_domains(official.infer_config(checkpoint.shapes), domains)
+    tensors = official.repair(dict(checkpoint.tensors))
+    keys = map_keys(official.keys, tensors)
+    ours = {target: tensors[key].contiguous() for key, target in keys.used.items()}
+    target = registry.model_class(model_name)(config)
+    shapes = {key: tuple(tensor.shape) for key, tensor in ours.items()}
+    check_shapes(shapes, shapes_of(target), str(file), fix="the file is incomplete, or of another release of the paper")
+    draft = WeightsDraft(
+        name=name,
+        model=model_name,
+        summary=f"official checkpoint of {official.source}",
+        config=config.model_dump(mode="json"),
+        licence=official.licence,
+        provenance=Imported(
+            source=official.source, file=file.name, file_sha256=sha256_of(file), dropped=dict(keys.dropped)
+        ),
+        plugin=registry.sources[model_name].label,
+    )
+    return ImportReport(store.add(_separate(ours), draft), config, keys, checkpoint.records())
+
+
+def map_keys(rules: KeyMap, tensors: Mapping[str, Tensor]) -> KeyReport:
+    """Send every official key through the rules, first match first.
+
+    Raises CheckpointError when a key matches no rule, or two keys become one.
+    """
+    used: dict[str, str] = {}
+    dropped: dict[str, str] = {}
+    unknown: list[str] = []
+    for key in tensors:
+        match rename(rules, key):
+            case None:
+                unknown.append(key)
+            case Drop(reason):
+                dropped[key] = reason
+            case str(target):
+                used[key] = target
+    if unknown:
+        raise CheckpointError(
+            found=some("no rule for", unknown),
+            expected="every tensor of the checkpoint to be known to the plugin's key map",
+            fix="the file holds more than a release of this paper does; report it with `i2i-registry inspect`",
+        )
+    targets = list(used.values())
+    twice = {target for target in targets if targets.count(target) > 1}
+    if twice:
+        raise CheckpointError(some("two tensors would become one", twice), expected="one source for each of ours")
+    return KeyReport(used, dropped)
+
+
+def rename(rules: KeyMap, key: str) -> str | Drop | None:
+    """Our name of an official key, a `Drop`, or None when no rule matches the whole key."""
+    for pattern, target in rules:
+        match = re.fullmatch(pattern, key)
+        if match:
+            return target if isinstance(target, Drop) else match.expand(target)
+    return None
+
+
+def _check_name(registry: Registry, store: Store, name: str) -> None:
+    try:
+        TypeAdapter(WeightsName).validate_python(name)
+    except ValidationError as error:
+        raise UsageError(
+            found=f"{name!r} cannot be the name of weights",
+            expected="lower-case letters, digits, '.', '_' and '-', starting with a letter or digit",
+            fix="choose another: --as my-weights",
+        ) from error
+    shipped = {entry.card.name for entry in Catalogue.gather(registry, store).entries if entry.place != "store"}
+    if name in shipped | set(registry.models):
+        raise UsageError(
+            f"{name!r} is taken: it names what ships", expected="a name of your own", fix=f"--as my-{name}"
+        )
+
+
+def _recognise(registry: Registry, checkpoint: Checkpoint, wanted: str | None) -> tuple[str, OfficialFormat]:
+    """The one model that knows the checkpoint. The named one is asked first; the others say what it is instead."""
+    if wanted is not None:
+        official = registry.model_class(wanted).official
+        if official is None:
+            raise CheckpointError(f"{wanted} imports no official checkpoints", expected="a model that does")
+        if official.detect(checkpoint.shapes):
+            return wanted, official
+    knowing = [(name, official) for name, official in _formats(registry) if official.detect(checkpoint.shapes)]
+    if wanted is not None:
+        what = " and ".join(name for name, _ in knowing) or "no installed model"
+        raise CheckpointError(
+            found=f"{checkpoint.path} is no checkpoint of {wanted}; it is one of {what}",
+            expected=_expectation(registry.model_class(wanted).official),
+            fix=f"i2i-registry import {knowing[0][0]} {checkpoint.path} --as ..." if knowing else _look(checkpoint),
+        )
+    if len(knowing) == 1:
+        return knowing[0]
+    if knowing:
+        names = ", ".join(name for name, _ in knowing)
+        fix = f"say which: i2i-registry import {knowing[0][0]} {checkpoint.path} --as ..."
+        raise CheckpointError(f"{checkpoint.path} fits several models: {names}", expected="one", fix=fix)
+    raise CheckpointError(
+        found=f"{checkpoint.path} fits no installed model; it begins {_keys_in_words(checkpoint.shapes)}",
+        expected="an official checkpoint of " + (", ".join(sorted(registry.models)) or "an installed plugin"),
+        fix=f"pip install the paper's plugin; {_look(checkpoint)}",
+    )
+
+
+def _formats(registry: Registry) -> list[tuple[str, OfficialFormat]]:
+    """The formats of all models that load; one that does not must not stand in the way of the others."""
+    found: list[tuple[str, OfficialFormat]] = []
+    for name in registry.models:
+        try:
+            official = registry.model_class(name).official
+        except PluginError:
+            continue
+        if official is not None:
+            found.append((name, official))
+    return found
+
+
+def _expectation(official: OfficialFormat | None) -> str:
+    return f"a checkpoint of {official.source}" if official else ""
+
+
+def _look(checkpoint: Checkpoint) -> str:
+    return f"see what it holds: i2i-registry inspect {checkpoint.path}"
+
+
+def _keys_in_words(shapes: Shapes) -> str:
+    if not shapes:
+        return "with no tensor at all"
+    return "with " + ", ".join(sorted(shapes)[:_SHOWN_KEYS])
+
+
+def _with_domains(config: Record, domains: Sequence[str]) -> Record:
+    if not domains:
+        return config
+    if "domains" not in type(config).model_fields:
+        raise UsageError("this model has no domains to name", expected="no --domains")
+    try:
+        return type(config).model_validate({**config.model_dump(), "domains": tuple(domains)})
+    except ValidationError as error:
+        raise UsageError(
+            found=f"the domains {', '.join(domains)} do not fit: {error.errors()[0]['msg']}",
+            expected=f"names in place of {', '.join(getattr(config, 'domains', ()))}",
+            fix="--domains first,second",
+        ) from error
+
+
+def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors that share no memory, which safetensors refuses."""
+    seen: set[int] = set()
+    result: dict[str, Tensor] = {}
+    for key, tensor in tensors.items():
+        address = tensor.untyped_storage().data_ptr()
+        result[key] = tensor.clone() if address in seen else tensor
+        seen.add(address)
+    return result

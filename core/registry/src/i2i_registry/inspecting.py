@@ -1,0 +1,114 @@
+"""What is in a file: a bundle, an .onnx file, safetensors, or somebody's checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from i2i_registry.errors import CheckpointError
+from i2i_runtime.errors import UsageError
+from i2i_runtime.manifest import MANIFEST_FILE, MANIFEST_KEY, Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """The content of a file, for people (`lines`) and for programs (`data`)."""
+
+    kind: str
+    lines: tuple[str, ...]
+    data: Mapping[str, object]
+
+
+def inspect(path: Path) -> Inspection:
+    """Look into a file or bundle folder, executing nothing.
+
+    Raises UsageError when there is nothing, BundleError or CheckpointError when it is damaged or hostile.
+    """
+    if not path.exists():
+        raise UsageError(f"{path} does not exist", expected="a bundle, .onnx, .safetensors or checkpoint")
+    if path.is_dir() or path.suffix == ".onnx" or _is_zipped_bundle(path):
+        return _inspect_bundle(path)
+    if path.suffix == ".safetensors":
+        return _inspect_safetensors(path)
+    return _inspect_checkpoint(path)
+
+
+def _is_zipped_bundle(path: Path) -> bool:
+    import zipfile
+
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(Path(name).name == MANIFEST_FILE for name in archive.namelist())
+
+
+def _inspect_bundle(path: Path) -> Inspection:
+    if path.suffix == ".onnx":
+        from i2i_runtime.onnx_files import summarise
+
+        summary = summarise(path)
+        if MANIFEST_KEY not in summary.metadata:
+            lines = [f"{key}: {value}" for key, value in sorted(summary.metadata.items())]
+            data: dict[str, object] = {"metadata": dict(summary.metadata), "external": sorted(summary.external)}
+            return Inspection("onnx without a manifest", tuple(lines or ["no metadata"]), data)
+    from i2i_runtime.reading import read_manifest
+
+    manifest = read_manifest(path)
+    kind = "onnx file of a bundle" if path.suffix == ".onnx" else "bundle"
+    return Inspection(kind, tuple(manifest_lines(manifest)), manifest.model_dump(mode="json"))
+
+
+def manifest_lines(manifest: Manifest) -> list[str]:
+    """A manifest in a few lines."""
+    levels = f", {manifest.parity.levels:.3g} 8-bit steps" if manifest.parity.levels is not None else ""
+    lines = [
+        f"name        {manifest.name}",
+        f"model       {manifest.model}: {manifest.paper.title} ({manifest.paper.authors}, {manifest.paper.year})",
+        f"weights     {manifest.weights.name}, {manifest.weights.provenance}",
+        f"licence     {manifest.weights.licence.spdx}"
+        + (" (non-commercial)" if manifest.weights.licence.non_commercial else ""),
+        f"precision   {manifest.precision}, opset {manifest.opset}",
+        f"parity      relative error {manifest.parity.relative:.2g} of {manifest.parity.tolerance:.2g} allowed{levels}",
+    ]
+    for operation in manifest.operations:
+        ins = ", ".join(value.name for value in operation.inputs)
+        outs = ", ".join(value.name for value in operation.outputs)
+        lines.append(f"operation   {operation.name}({ins}) -> {outs}")
+    lines += [f"graph       {name}: {graph.file}, {graph.size} bytes" for name, graph in manifest.graphs.items()]
+    return lines
+
+
+def _inspect_safetensors(path: Path) -> Inspection:
+    from safetensors import SafetensorError, safe_open
+
+    tensors: dict[str, dict[str, object]] = {}
+    try:
+        with safe_open(path, "numpy") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            for key in file.keys():  # noqa: SIM118 - not a mapping
+                part = file.get_slice(key)
+                tensors[key] = {"dtype": part.get_dtype(), "shape": list(part.get_shape())}
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            found=f"{path} cannot be read as safetensors: {error}",
+            expected="a whole safetensors file",
+            fix="fetch or export it again",
+        ) from error
+    lines = [f"{key}  {value['dtype']} {value['shape']}" for key, value in sorted(tensors.items())]
+    return Inspection("safetensors", tuple(lines), {"metadata": metadata, "tensors": tensors})
+
+
+def _inspect_checkpoint(path: Path) -> Inspection:
+    from i2i_registry.foreign import read_checkpoint
+
+    checkpoint = read_checkpoint(path)
+    data: dict[str, object] = {
+        "format": checkpoint.format,
+        "tensors": {
+            key: {"dtype": str(value.dtype).removeprefix("torch."), "shape": list(value.shape)}
+            for key, value in checkpoint.tensors.items()
+        },
+        "not_loaded": list(checkpoint.records()),
+    }
+    return Inspection(f"checkpoint, {checkpoint.format}", tuple(checkpoint.outline()), data)

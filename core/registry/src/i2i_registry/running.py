@@ -1,0 +1,215 @@
+"""Run an operation over files and folders: which output belongs to which input, and what to do about bad files."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from i2i_registry.atomic import atomic_write
+from i2i_runtime.errors import I2IError, RunError, UsageError, nearest
+from i2i_runtime.operations import Fit, Operation, VectorOutput
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from i2i_runtime.bundle import Bundle
+    from i2i_runtime.inputs import Option
+
+DEFAULT_SUFFIX = ".png"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One picture to make."""
+
+    source: Path | None
+    """None for operations that start from nothing"""
+    target: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What holds for every picture of a run."""
+
+    operation: str
+    options: Mapping[str, Option] = field(default_factory=dict[str, "Option"])
+    """values for the operation's inputs, by name"""
+    outputs: tuple[str, ...] = ()
+    """named outputs saved beside the picture: "attention" becomes NAME.attention.png"""
+    seed: int | None = None
+    fit: Fit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one job."""
+
+    job: Job
+    written: tuple[Path, ...] = ()
+    seconds: float = 0.0
+    error: I2IError | None = None
+
+
+def plan(sources: Sequence[Path], out: Path) -> list[Job]:
+    """Which file becomes which. A folder stands for the pictures below it; their places in it are kept.
+
+    For one file, `out` is a file, or a folder when it is one or has no picture's extension. For more, it is a folder.
+    Outputs keep the whole stem of the input; where two inputs differ in their extension only, they keep that as well.
+
+    Raises UsageError when there is nothing to do, when an output would replace an input, when two inputs would become
+    one file, or when `out` does not fit.
+    """
+    from i2i_runtime.pictures import SAVE_FORMATS
+
+    if len(sources) == 1 and not sources[0].is_dir() and not _is_folder(out):
+        _check_suffix(out, SAVE_FORMATS)
+        jobs = [Job(sources[0], out)]
+    else:
+        if out.is_file() or out.suffix.lower() in SAVE_FORMATS:
+            raise UsageError(f"-o {out} is one file, the inputs are several", expected="a folder", fix="-o results/")
+        jobs = _place(_collect(sources, out), out)
+    _check_inputs_survive(jobs)
+    return jobs
+
+
+def execute(bundle: Bundle, jobs: Sequence[Job], settings: Settings, tell: Callable[[str], None]) -> list[Outcome]:
+    """Make every picture. A bad one is told and counted, the others are made; job i uses seed + i.
+
+    Raises UsageError when the settings themselves are wrong: then no other picture would do better.
+    """
+    outcomes: list[Outcome] = []
+    for index, job in enumerate(jobs):
+        started = time.monotonic()
+        seed = None if settings.seed is None else settings.seed + index
+        try:
+            written = _make(bundle, job, settings, seed)
+        except UsageError:
+            raise
+        except I2IError as error:
+            tell(f"failed: {job.source}: {error.found}")
+            outcomes.append(Outcome(job, error=error))
+            continue
+        outcomes.append(Outcome(job, written, time.monotonic() - started))
+    return outcomes
+
+
+def choose_operation(operations: Sequence[Operation], name: str | None) -> Operation:
+    """The operation of this name, or the first. Raises UsageError with the nearest name."""
+    if name is None:
+        return operations[0]
+    for operation in operations:
+        if operation.name == name:
+            return operation
+    raise UsageError(f"no operation named {name!r}", expected=nearest(name, [each.name for each in operations]))
+
+
+def _make(bundle: Bundle, job: Job, settings: Settings, seed: int | None) -> tuple[Path, ...]:
+    from i2i_runtime.pictures import save
+
+    names = ["image", *settings.outputs]
+    made = bundle.run(
+        settings.operation,
+        None if job.source is None else str(job.source),
+        outputs=names,
+        seed=seed,
+        fit=settings.fit,
+        # Inputs are named by the bundle; an input that had the name of a general option would be an OptionError there.
+        **settings.options,  # pyright: ignore[reportArgumentType]
+    )
+    values = cast("Mapping[str, Image.Image | NDArray[np.generic]]", made)
+    main, *others = values.items()
+    job.target.parent.mkdir(parents=True, exist_ok=True)
+    written = [save(cast("Image.Image", main[1]), job.target)]
+    kinds = {output.name: output for output in bundle.operations[settings.operation].outputs}
+    for name, value in others:
+        if isinstance(kinds[name], VectorOutput):
+            written.append(_save_array(cast("NDArray[np.generic]", value), _beside(job.target, name, ".npy")))
+        else:
+            written.append(save(cast("Image.Image", value), _beside(job.target, name, DEFAULT_SUFFIX)))
+    for path in written:
+        if not path.is_file():
+            raise RunError(f"{path} is not there after it was written", fix="look for a program that removes it")
+    return tuple(written)
+
+
+def _save_array(array: NDArray[np.generic], path: Path) -> Path:
+    import numpy as np
+
+    with atomic_write(path) as partial, partial.open("wb") as file:
+        np.save(file, array)
+    return path
+
+
+def _beside(target: Path, name: str, suffix: str) -> Path:
+    return target.with_name(f"{target.stem}.{name}{suffix}")
+
+
+def _is_folder(out: Path) -> bool:
+    return out.is_dir() or not out.suffix
+
+
+def _check_suffix(out: Path, known: Mapping[str, str]) -> None:
+    if out.suffix.lower() not in known:
+        raise UsageError(f"-o {out} ends in {out.suffix!r}", expected=nearest(out.suffix.lower(), known))
+
+
+def _collect(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
+    """(input, its place below the output folder). What lies in the output folder is no input of the same run."""
+    from i2i_runtime.pictures import scan_folder
+
+    found: list[tuple[Path, Path]] = []
+    results = out.resolve()
+    for source in sources:
+        if not source.is_dir():
+            found.append((source, Path(source.name)))
+            continue
+        listing = scan_folder(source)
+        inside = [path for path in listing.pictures if not path.resolve().is_relative_to(results)]
+        if not inside:
+            raise UsageError(
+                f"{source} holds no pictures ({listing.other} other files)", expected="PNG, JPEG, WebP ..."
+            )
+        found += [(path, path.relative_to(source)) for path in inside]
+    return found
+
+
+def _place(found: Sequence[tuple[Path, Path]], out: Path) -> list[Job]:
+    sharing: dict[str, list[Path]] = defaultdict(list)
+    for path, place in found:
+        sharing[_folded(place.with_suffix(""))].append(path)
+    jobs: list[Job] = []
+    taken: dict[str, Path] = {}
+    for path, place in found:
+        alone = len(sharing[_folded(place.with_suffix(""))]) == 1
+        name = f"{place.stem if alone else place.name}{DEFAULT_SUFFIX}"
+        target = out / place.with_name(name)
+        other = taken.setdefault(_folded(target), path)
+        if other is not path:
+            raise UsageError(
+                found=f"{other} and {path} would both become {target}",
+                expected="inputs with different names",
+                fix="run them one after the other into different folders",
+            )
+        jobs.append(Job(path, target))
+    return jobs
+
+
+def _folded(path: Path) -> str:
+    # Many file systems do not tell upper from lower case.
+    return str(path).casefold()
+
+
+def _check_inputs_survive(jobs: Sequence[Job]) -> None:
+    inputs = {job.source.resolve() for job in jobs if job.source is not None}
+    for job in jobs:
+        replaced = job.target.resolve() in inputs or any(
+            job.target.exists() and source.exists() and job.target.samefile(source) for source in inputs
+        )
+        if replaced:
+            raise UsageError(f"{job.target} is an input", expected="an output elsewhere: inputs are never overwritten")

@@ -1,0 +1,139 @@
+"""The curated catalogue, plugins' weights and the store are one list."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from i2i_registry.atomic import sha256_of
+from i2i_registry.cards import WeightsCard, WeightsDraft
+from i2i_registry.catalogue import Catalogue, curated_file, local_path, read_curated
+from i2i_registry.discovery import Registry
+from i2i_registry.errors import StoreError, UnknownName
+from i2i_registry.store import Store
+from i2i_registry.tensorfile import write_tensors
+
+TENSORS = {"net.conv.weight": torch.ones(3, 3, 1, 1), "net.conv.bias": torch.ones(3)}
+ENTRY = """
+[[papers]]
+model = "funit"
+title = "FUNIT"
+plugin = "i2i-plugin-funit"
+
+[[weights]]
+name = "shipped"
+model = "toy"
+config = {{width = 3}}
+sha256 = "{sha256}"
+size = {size}
+plugin = "i2i-plugin-toy 0"
+locations = ["package:shipping_package/w.safetensors"]
+default = true
+licence = {{spdx = "CC0-1.0"}}
+provenance = {{kind = "trained", data = "d", command = "c", seed = 0, steps = 1}}
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installed package with weights in it, which must not be imported to find them."""
+    folder = tmp_path / "site" / "shipping_package"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("raise RuntimeError('imported')")
+    write_tensors(TENSORS, folder / "w.safetensors")
+    monkeypatch.syspath_prepend(str(folder.parent))
+    return folder
+
+
+@pytest.fixture
+def file(package: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "registry.toml"
+    weights = package / "w.safetensors"
+    path.write_text(ENTRY.format(sha256=sha256_of(weights), size=weights.stat().st_size))
+    return path
+
+
+@pytest.fixture
+def catalogue(registry: Registry, store: Store, file: Path) -> Catalogue:
+    return Catalogue.gather(registry, store, file)
+
+
+def test_a_model_name_means_its_default_weights_found_without_importing(catalogue: Catalogue, package: Path) -> None:
+    card = catalogue.find("toy")
+    assert card.name == "shipped"
+    assert catalogue.path_of(card) == package / "w.safetensors"
+    assert "shipping_package" not in sys.modules
+
+
+def test_a_shipped_file_that_was_exchanged_is_refused(catalogue: Catalogue, package: Path) -> None:
+    write_tensors({"x": torch.zeros(3)}, package / "w.safetensors")
+    with pytest.raises(StoreError, match=r"sha256.*\n.*\n.*--force-reinstall i2i-plugin-toy"):
+        catalogue.path_of(catalogue.find("shipped"))
+
+
+def test_local_weights_stand_beside_those_that_ship(catalogue: Catalogue, store: Store, draft: WeightsDraft) -> None:
+    store.add(TENSORS, draft, alias="best")
+    assert [(entry.card.name, entry.place) for entry in catalogue.entries] == [
+        ("mine", "store"),
+        ("shipped", "catalogue"),
+    ]
+    assert catalogue.find("mine@best").name == "mine"
+
+
+def test_the_same_weights_from_two_places_are_one_entry(registry: Registry, store: Store, file: Path) -> None:
+    card = read_curated(file).weights[0].model_copy(update={"locations": ("/elsewhere.safetensors",)})
+    twice = Registry(models=registry.models, weights={card.name: card})
+    (entry,) = Catalogue.gather(twice, store, file).entries
+    assert entry.card.locations == ("package:shipping_package/w.safetensors", "/elsewhere.safetensors")
+
+
+def test_one_name_for_different_bytes_is_reported(registry: Registry, store: Store, file: Path) -> None:
+    card: WeightsCard = read_curated(file).weights[0].model_copy(update={"sha256": "1" * 64})
+    catalogue = Catalogue.gather(Registry(models=registry.models, weights={card.name: card}), store, file)
+    assert catalogue.conflicts() == ("shipped@1 is one thing in the catalogue, another in the plugin",)
+    assert catalogue.find("shipped").sha256 != "1" * 64
+
+
+def test_a_paper_that_is_not_installed_says_how(catalogue: Catalogue) -> None:
+    with pytest.raises(UnknownName, match="pip install i2i-plugin-funit"):
+        catalogue.find("funit")
+    assert [paper.model for paper in catalogue.available()] == ["funit"]
+
+
+@pytest.mark.parametrize(("name", "words"), [("shiped", "did you mean 'shipped'"), ("shipped@3", "no version")])
+def test_a_wrong_name_is_answered_with_the_nearest(catalogue: Catalogue, name: str, words: str) -> None:
+    with pytest.raises(UnknownName, match=words):
+        catalogue.find(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[[weights]", "registry.toml"),
+        ("[[weights]]\nname = 'x'", "weights.0.model"),
+        ("surprise = 1", "surprise"),
+        (ENTRY.format(sha256="0" * 64, size=1) + ENTRY.format(sha256="0" * 64, size=1), "shipped@1 is there twice"),
+    ],
+)
+def test_a_damaged_catalogue_names_the_place(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "registry.toml").write_text(text)
+    with pytest.raises(StoreError, match=words):
+        read_curated(tmp_path / "registry.toml")
+
+
+@pytest.mark.parametrize("location", ["package:json/../x", "package:../x", "package:a.b/x"])
+def test_a_location_cannot_leave_its_package(location: str) -> None:
+    with pytest.raises(StoreError, match="leaves its package"):
+        local_path(location)
+
+
+def test_places_that_are_not_on_this_machine_are_no_path() -> None:
+    assert local_path("https://example.org/w.safetensors") is None
+    assert local_path("package:no_such_package_here/w.safetensors") is None
+
+
+def test_the_catalogue_that_ships_is_valid() -> None:
+    assert "ugatit" in {paper.model for paper in read_curated(curated_file()).papers}

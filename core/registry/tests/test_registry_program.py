@@ -1,0 +1,138 @@
+"""The program as a process: exit codes, signals, pipes, locales, and what it imports."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Program = Callable[..., "subprocess.CompletedProcess[str]"]
+
+HEAVY = "{'torch', 'numpy', 'PIL', 'onnxruntime'} & set(sys.modules)"
+REPORT_IMPORTS = (
+    "import sys\nfrom i2i_registry.cli import run\ncode = run(sys.argv[1:])\n"
+    f"print(*{HEAVY}, file=sys.stderr)\nsys.exit(code)"
+)
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["--help"], ["plugins", "--json"], ["list", "--json"]])
+def test_looking_around_loads_nothing_heavy(program: Program, arguments: list[str]) -> None:
+    result = program(arguments, code=REPORT_IMPORTS)
+    assert result.returncode == 0
+    assert result.stderr.splitlines()[-1].strip() == ""
+
+
+def test_help_lists_the_commands_of_plugins_without_importing_them(program: Program, tmp_path: Path) -> None:
+    _install(tmp_path, "raise RuntimeError('imported')")
+    result = program(["--help"], PYTHONPATH=str(tmp_path))
+    assert result.returncode == 0
+    assert "polish" in result.stdout
+
+
+def _install(site: Path, command_source: str) -> None:
+    """A distribution with a command, as pip would leave it."""
+    (site / "polishing.py").write_text(
+        "from i2i_registry.hooks import hookimpl\nfrom i2i_registry.cards import CommandCard\n"
+        "@hookimpl\ndef i2i_commands():\n"
+        "    return [CommandCard(name='polish', summary='Polish', command='polish_command:polish')]\n"
+    )
+    (site / "polish_command.py").write_text(command_source)
+    info = site / "polishing-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: polishing\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[i2i]\npolishing = polishing\n")
+
+
+COMMAND = """
+import os, signal, time, click
+@click.command()
+@click.argument("what")
+def polish(what):
+    print("started", flush=True)
+    if what == "wait": time.sleep(30)
+    if what == "crash": raise ZeroDivisionError("at the bottom")
+    if what == "full": raise OSError(28, "No space left on device", "weights.safetensors")
+    if what == "print": print("fl\\u00e4che \\u2192")
+"""
+
+
+def test_an_unexpected_error_is_told_without_a_traceback(program: Program, tmp_path: Path) -> None:
+    _install(tmp_path, COMMAND)
+    result = program(["polish", "crash"], PYTHONPATH=str(tmp_path))
+    assert result.returncode == 1
+    assert "ZeroDivisionError: at the bottom" in result.stderr
+    assert "Traceback" not in result.stderr
+    with_debug = program(["polish", "crash", "--debug"], PYTHONPATH=str(tmp_path))
+    assert with_debug.returncode == 1
+    assert "Traceback" in with_debug.stderr
+
+
+def test_a_full_disk_names_the_file(program: Program, tmp_path: Path) -> None:
+    _install(tmp_path, COMMAND)
+    result = program(["polish", "full"], PYTHONPATH=str(tmp_path))
+    assert result.returncode == 1
+    assert "No space left on device: weights.safetensors" in result.stderr
+
+
+def test_a_broken_command_of_a_plugin_is_told(program: Program, tmp_path: Path) -> None:
+    _install(tmp_path, "raise RuntimeError('boom')")
+    result = program(["polish", "x"], PYTHONPATH=str(tmp_path))
+    assert result.returncode == 1
+    assert "boom" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_terminal_that_lacks_a_character_gets_an_escape(program: Program, tmp_path: Path) -> None:
+    _install(tmp_path, COMMAND)
+    result = program(["polish", "print"], PYTHONPATH=str(tmp_path), PYTHONIOENCODING="ascii", LC_ALL="C")
+    assert result.returncode == 0
+    assert "fl\\xe4che \\u2192" in result.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for other processes")
+def test_ctrl_c_exits_with_130(tmp_path: Path) -> None:
+    _install(tmp_path, COMMAND)
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from i2i_registry.cli import main; main()", "polish", "wait"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX pipe")
+def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    result = subprocess.run(
+        [sys.executable, "-c", "from i2i_registry.cli import main; main()", "list", "--json"],
+        env={**os.environ, "I2I_HOME": str(tmp_path)},
+        stdout=write_end,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write_end)
+    assert result.returncode == 1
+    assert result.stderr == ""
+
+
+def test_usage_and_failure_have_their_exit_codes(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "x.pth").write_bytes(b"no checkpoint")
+    assert program(["lst"]).returncode == 2
+    assert program(["list", "--jsn"]).returncode == 2
+    assert program(["info"]).returncode == 2
+    assert program(["inspect", tmp_path / "x.pth"]).returncode == 1
+    assert program(["--version"]).returncode == 0

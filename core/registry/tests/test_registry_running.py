@@ -1,0 +1,106 @@
+"""Which output belongs to which input, and what happens to bad files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from i2i_registry.running import Job, Settings, execute, plan
+from i2i_runtime.bundle import load
+from i2i_runtime.errors import OptionError, UsageError
+
+Write = Callable[..., Path]
+
+
+def test_one_file_becomes_the_file_that_was_named(picture: Write, tmp_path: Path) -> None:
+    source = picture("me.jpg")
+    assert plan([source], tmp_path / "out.png") == [Job(source, tmp_path / "out.png")]
+
+
+def test_outputs_keep_the_whole_stem_and_their_place(picture: Write, tmp_path: Path) -> None:
+    picture("in/a.b.jpg")
+    picture("in/deep/c.png")
+    targets = [job.target.relative_to(tmp_path / "out") for job in plan([tmp_path / "in"], tmp_path / "out")]
+    assert targets == [Path("a.b.png"), Path("deep/c.png")]
+
+
+def test_inputs_that_differ_in_their_extension_keep_it(picture: Write, tmp_path: Path) -> None:
+    for name in ("in/x.jpg", "in/X.png", "in/y.png"):
+        picture(name)
+    names = sorted(job.target.name for job in plan([tmp_path / "in"], tmp_path / "out"))
+    assert names == ["X.png.png", "x.jpg.png", "y.png"]
+
+
+def test_two_inputs_that_would_become_one_file_are_refused(picture: Write, tmp_path: Path) -> None:
+    first, second = picture("a/x.png"), picture("b/x.png")
+    with pytest.raises(UsageError, match="would both become"):
+        plan([first, second], tmp_path / "out")
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_an_input_is_never_overwritten(picture: Write, tmp_path: Path, link: bool) -> None:  # noqa: FBT001
+    source = picture("in/x.png")
+    out = source
+    if link:
+        out = tmp_path / "link.png"
+        out.hardlink_to(source)
+    with pytest.raises(UsageError, match="is an input"):
+        plan([source], out)
+    with pytest.raises(UsageError, match="is an input"):
+        plan([source, picture("in/y.png")], tmp_path / "in")
+
+
+def test_results_inside_the_input_folder_are_no_inputs_of_the_next_run(picture: Write, tmp_path: Path) -> None:
+    source = picture("in/x.png")
+    picture("in/results/x.png")
+    assert [job.source for job in plan([tmp_path / "in"], tmp_path / "in" / "results")] == [source]
+
+
+def test_several_inputs_need_a_folder(picture: Write, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="the inputs are several"):
+        plan([picture("a.png"), picture("b.png")], tmp_path / "out.png")
+
+
+def test_a_folder_without_pictures_is_wrong_usage(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "notes.txt").write_text("x")
+    with pytest.raises(UsageError, match="holds no pictures"):
+        plan([tmp_path / "in"], tmp_path / "out")
+
+
+def test_an_unknown_extension_is_answered_with_the_nearest(picture: Write, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"did you mean '\.jpeg'"):
+        plan([picture("a.png")], tmp_path / "out.jpegg")
+
+
+def test_pictures_and_named_outputs_are_written(bundle: Path, picture: Write, tmp_path: Path) -> None:
+    jobs = plan([picture("me.png", 200)], tmp_path / "out" / "me.png")
+    settings = Settings("translate", {"style": "negative"}, outputs=("bright",))
+    with load(bundle, device="cpu") as loaded:
+        (outcome,) = execute(loaded, jobs, settings, tell=print)
+    assert [path.name for path in outcome.written] == ["me.png", "me.bright.png"]
+    # 200 of 255 is 0.569 in [-1, 1]; its negative is level 255 - 200.
+    assert np.unique(np.asarray(Image.open(outcome.written[0]))).tolist() == [55]
+
+
+def test_a_bad_file_is_told_and_the_others_are_done(bundle: Path, picture: Write, tmp_path: Path) -> None:
+    picture("in/a.png")
+    picture("in/c.png")
+    (tmp_path / "in/b.png").write_bytes(b"no picture")
+    said: list[str] = []
+    with load(bundle, device="cpu") as loaded:
+        outcomes = execute(loaded, plan([tmp_path / "in"], tmp_path / "out"), Settings("translate"), said.append)
+    assert [outcome.error is None for outcome in outcomes] == [True, False, True]
+    assert "b.png" in said[0]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "c.png"]
+
+
+def test_wrong_settings_end_the_run_at_once(bundle: Path, picture: Write, tmp_path: Path) -> None:
+    jobs = plan([picture("a.png"), picture("b.png")], tmp_path / "out")
+    with load(bundle, device="cpu") as loaded, pytest.raises(OptionError, match="did you mean 'same'"):
+        execute(loaded, jobs, Settings("translate", {"style": "sane"}), tell=print)
+    assert not (tmp_path / "out").exists()

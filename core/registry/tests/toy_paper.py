@@ -1,0 +1,80 @@
+"""A paper of one convolution, with an official format of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import PositiveInt
+from torch import nn
+
+from i2i_registry.errors import CheckpointError
+from i2i_registry.model import Axis, Drop, Graph, GraphInput, KeyMap, Model, OfficialFormat, Shapes
+from i2i_runtime.manifest import Licence
+from i2i_runtime.operations import ImageInput, ImageOutput, Operation, Record, SizeRule, Step
+
+
+class ToyConfig(Record):
+    width: PositiveInt = 3
+    domains: tuple[str, str] = ("photo", "drawing")
+
+
+class ToyFormat(OfficialFormat):
+    source: ClassVar[str] = "nobody/toy"
+    licence: ClassVar[Licence] = Licence(spdx="CC-BY-NC-4.0", non_commercial=True)
+    keys: ClassVar[KeyMap] = (
+        (r"G\.conv\.(weight|bias)", r"net.conv.\1"),
+        (r"D\..+", Drop("the discriminator is for training only")),
+    )
+
+    def detect(self, shapes: Shapes) -> bool:
+        return "G.conv.weight" in shapes
+
+    def infer_config(self, shapes: Shapes) -> Record:
+        width = shapes["G.conv.weight"][0]
+        if shapes["G.conv.weight"][1] != 3:
+            raise CheckpointError("a convolution that takes no picture")
+        return ToyConfig(width=width)
+
+    def example(self, config: Record) -> Shapes:
+        assert isinstance(config, ToyConfig)
+        return {"G.conv.weight": (config.width, 3, 1, 1), "G.conv.bias": (config.width,), "D.w": (2,)}
+
+
+class Net(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, width, 1)
+
+
+class Toy(Model[ToyConfig]):
+    name: ClassVar[str] = "toy"
+    Config: ClassVar[type[Record]] = ToyConfig
+    presets: ClassVar[Mapping[str, Record]] = {"default": ToyConfig()}
+    official: ClassVar[OfficialFormat | None] = ToyFormat()
+
+    def __init__(self, config: ToyConfig) -> None:
+        super().__init__(config)
+        self._net = Net(config.width)
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"net": self._net}
+
+    def operations(self) -> tuple[Operation, ...]:
+        return (
+            Operation(
+                name="translate",
+                inputs=(ImageInput(name="image", size=SizeRule(height=8, width=8)),),
+                outputs=(ImageOutput(name="image"),),
+                steps=(Step(graph="net", inputs={"image": "image"}, outputs={"image": "image"}),),
+            ),
+        )
+
+    def graphs(self) -> Mapping[str, Graph]:
+        picture = GraphInput("image", (Axis("batch", 2), 3, 8, 8), "picture")
+        return {"net": Graph(self._net.conv, (picture,), ("image",))}
+
+    @classmethod
+    def shrunk(cls, config: ToyConfig) -> ToyConfig:
+        return config

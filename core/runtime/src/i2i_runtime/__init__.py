@@ -1,0 +1,138 @@
+"""Run image-to-image bundles with onnxruntime, without torch.
+
+    import i2i_runtime as i2i
+
+    bundle = i2i.load("anime-onnx")
+    bundle.translate("me.jpg").save("out.png")
+
+Importing this package loads nothing heavy; pydantic, numpy, Pillow and onnxruntime come in when they are needed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from i2i_runtime.bundle import Bundle, load
+    from i2i_runtime.doctor import Diagnosis, diagnose
+    from i2i_runtime.errors import (
+        BundleError,
+        DeviceError,
+        I2IError,
+        OptionError,
+        PictureError,
+        RunError,
+        UnknownOperationError,
+        UsageError,
+    )
+    from i2i_runtime.manifest import (
+        DataFile,
+        GraphFile,
+        Licence,
+        Manifest,
+        Paper,
+        Parity,
+        ParityCase,
+        TensorSpec,
+        WeightsSource,
+    )
+    from i2i_runtime.operations import (
+        HeatmapOutput,
+        ImageInput,
+        ImageOutput,
+        LabelInput,
+        LatentInput,
+        Operation,
+        ScalarInput,
+        SizeRule,
+        Step,
+        VectorOutput,
+    )
+    from i2i_runtime.reading import read_manifest
+
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "DataFile",
+    "DeviceError",
+    "Diagnosis",
+    "GraphFile",
+    "HeatmapOutput",
+    "I2IError",
+    "ImageInput",
+    "ImageOutput",
+    "LabelInput",
+    "LatentInput",
+    "Licence",
+    "Manifest",
+    "Operation",
+    "OptionError",
+    "Paper",
+    "Parity",
+    "ParityCase",
+    "PictureError",
+    "RunError",
+    "ScalarInput",
+    "SizeRule",
+    "Step",
+    "TensorSpec",
+    "UnknownOperationError",
+    "UsageError",
+    "VectorOutput",
+    "WeightsSource",
+    "diagnose",
+    "load",
+    "read_manifest",
+]
+
+_HOMES = {
+    "bundle": ("Bundle", "load"),
+    "doctor": ("Diagnosis", "diagnose"),
+    "errors": (
+        "BundleError",
+        "DeviceError",
+        "I2IError",
+        "OptionError",
+        "PictureError",
+        "RunError",
+        "UnknownOperationError",
+        "UsageError",
+    ),
+    "manifest": (
+        "DataFile",
+        "GraphFile",
+        "Licence",
+        "Manifest",
+        "Paper",
+        "Parity",
+        "ParityCase",
+        "TensorSpec",
+        "WeightsSource",
+    ),
+    "operations": (
+        "HeatmapOutput",
+        "ImageInput",
+        "ImageOutput",
+        "LabelInput",
+        "LatentInput",
+        "Operation",
+        "ScalarInput",
+        "SizeRule",
+        "Step",
+        "VectorOutput",
+    ),
+    "reading": ("read_manifest",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,196 @@
+"""From what a caller passes to what an operation takes: pictures, class names, numbers, random vectors.
+
+Everything here is per item of the call; tensors are stacked only when a batch runs, so that items of different size
+or class can travel in one call.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from i2i_runtime import fitting, pictures
+from i2i_runtime.errors import OptionError, nearest
+from i2i_runtime.fitting import Fitted
+from i2i_runtime.operations import Fit, ImageInput, Input, LabelInput, LatentInput, Operation, ScalarInput
+from i2i_runtime.pictures import PictureSource
+
+Option: TypeAlias = (
+    str
+    | float
+    | bytes
+    | Image.Image
+    | NDArray[np.generic]
+    | Sequence[str]
+    | Sequence[float]
+    | Sequence[PictureSource]
+    | None
+)
+"""A value for an input by name: a class, a number, a latent, or one more picture (or a list of them)."""
+
+FITS: tuple[Fit, ...] = ("resize", "keep_aspect", "native")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Everything one item of a call feeds, before it is stacked into a batch."""
+
+    pictures: Mapping[str, Fitted]
+    labels: Mapping[str, str]
+    scalars: Mapping[str, float]
+    latents: Mapping[str, NDArray[np.float32]]
+
+    def tensor(self, value: Input) -> NDArray[np.generic]:
+        """This item's tensor for an input, without a batch axis."""
+        match value:
+            case ImageInput():
+                return fitting.to_tensor(self.pictures[value.name].pixels, value.value_range)
+            case LabelInput():
+                return np.array(value.names.index(self.labels[value.name]), dtype=np.int64)
+            case ScalarInput():
+                return np.array(self.scalars[value.name], dtype=np.float32)
+            case LatentInput():
+                return self.latents[value.name]
+
+
+def main_image(operation: Operation) -> ImageInput | None:
+    """The picture an operation works on: its first image input. None for operations that start from nothing."""
+    return next((value for value in operation.inputs if isinstance(value, ImageInput)), None)
+
+
+def gather(
+    operation: Operation,
+    sources: Sequence[PictureSource] | None,
+    count: int,
+    options: Mapping[str, Option],
+    *,
+    fit: Fit | None,
+    seed: int | None,
+) -> list[Item]:
+    """The items of one call. `sources` are the pictures of the main input, `count` of them.
+
+    Raises OptionError for an option that is unknown, missing, of the wrong kind, or out of range, and PictureError
+    for pictures that cannot be read or fitted.
+    """
+    main = main_image(operation)
+    _check_known(operation, main, options)
+    if fit is not None and fit not in FITS:
+        raise OptionError(found=f"fit={fit!r}", expected=nearest(fit, FITS))
+    images: dict[str, list[Fitted]] = {}
+    for value in operation.inputs:
+        if isinstance(value, ImageInput):
+            given = sources if value is main else _picture_list(value.name, options.get(value.name), count)
+            images[value.name] = _fit_all(value, given or (), fit)
+    labels = {v.name: _labels(v, options.get(v.name), count) for v in operation.inputs if isinstance(v, LabelInput)}
+    scalars = {v.name: _scalar(v, options.get(v.name)) for v in operation.inputs if isinstance(v, ScalarInput)}
+    latents = _latents(operation, options, count, seed)
+    return [
+        Item(
+            pictures={name: fitted[index] for name, fitted in images.items()},
+            labels={name: chosen[index] for name, chosen in labels.items()},
+            scalars=scalars,
+            latents={name: drawn[index] for name, drawn in latents.items()},
+        )
+        for index in range(count)
+    ]
+
+
+def _check_known(operation: Operation, main: ImageInput | None, options: Mapping[str, Option]) -> None:
+    known = [value.name for value in operation.inputs if value is not main]
+    for name in options:
+        if name not in known:
+            is_main = main is not None and name == main.name
+            raise OptionError(
+                found=f"{operation.name} has no option {name!r}",
+                expected=nearest(name, [*known, "seed", "fit", "outputs", "batch_size", "count"]),
+                fix=f"the picture {name!r} is the first argument, without its name" if is_main else "",
+            )
+
+
+def _picture_list(name: str, given: Option, count: int) -> Sequence[PictureSource]:
+    """One picture for all items, or a list with one for each."""
+    if given is None:
+        raise OptionError(found=f"the picture {name!r} is missing", fix=f"pass {name}=...")
+    if not isinstance(given, (list, tuple)):
+        return [cast("PictureSource", given)] * count
+    if len(given) != count:
+        raise OptionError(found=f"{len(given)} pictures for {name!r}", expected=f"one, or {count}: one for each item")
+    return cast("Sequence[PictureSource]", given)
+
+
+def _fit_all(value: ImageInput, sources: Sequence[PictureSource], fit: Fit | None) -> list[Fitted]:
+    policy = fit or value.fit
+    return [fitting.fit(pictures.read(source), value.size, policy, value.channels) for source in sources]
+
+
+def _labels(value: LabelInput, given: Option, count: int) -> list[str]:
+    chosen = value.default if given is None else given
+    if chosen is None:
+        raise OptionError(found=f"{value.name!r} is missing", expected=f"one of: {', '.join(value.names)}")
+    each = list(chosen) if isinstance(chosen, (list, tuple)) else [chosen] * count
+    if len(each) != count:
+        raise OptionError(found=f"{len(each)} values for {value.name!r}", expected=f"one, or {count}")
+    for label in each:
+        if label not in value.names:
+            raise OptionError(found=f"{value.name}={label!r}", expected=nearest(str(label), value.names))
+    return cast("list[str]", each)
+
+
+def _scalar(value: ScalarInput, given: Option) -> float:
+    number = value.default if given is None else given
+    if isinstance(number, bool) or not isinstance(number, (int, float, np.integer, np.floating)):
+        raise OptionError(found=f"{value.name} is a {type(number).__name__}", expected="a number")
+    if not value.minimum <= number <= value.maximum:
+        raise OptionError(found=f"{value.name}={number}", expected=f"from {value.minimum:g} to {value.maximum:g}")
+    return float(number)
+
+
+def _latents(
+    operation: Operation, options: Mapping[str, Option], count: int, seed: int | None
+) -> dict[str, list[NDArray[np.float32]]]:
+    inputs = [value for value in operation.inputs if isinstance(value, LatentInput)]
+    if seed is not None and seed < 0:
+        raise OptionError(found=f"seed={seed}", expected="0 or more")
+    start = secrets.randbits(32) if seed is None else seed
+    drawn = [draw(inputs, start + index) for index in range(count)]
+    latents: dict[str, list[NDArray[np.float32]]] = {}
+    for value in inputs:
+        given = options.get(value.name)
+        latents[value.name] = (
+            [item[value.name] for item in drawn] if given is None else _given_latents(value, given, count)
+        )
+    return latents
+
+
+def draw(inputs: Sequence[LatentInput], seed: int) -> dict[str, NDArray[np.float32]]:
+    """The random vectors of one item: NumPy's PCG64 started with `seed`, the inputs in their declared order.
+
+    Item i of a call with seed s is drawn with seed s + i: so a batch, its parts, and single calls agree. Giving one
+    vector explicitly does not change the others.
+    """
+    generator = np.random.Generator(np.random.PCG64(seed))
+    vectors: dict[str, NDArray[np.float32]] = {}
+    for value in inputs:
+        if value.distribution == "normal":
+            vectors[value.name] = generator.standard_normal(value.shape, dtype=np.float32)
+        else:
+            vectors[value.name] = generator.uniform(-1, 1, value.shape).astype(np.float32)
+    return vectors
+
+
+def _given_latents(value: LatentInput, given: Option, count: int) -> list[NDArray[np.float32]]:
+    """One vector for all items, or one for each along a first axis."""
+    array = np.asarray(given)
+    expected = f"float {list(value.shape)}, or {[count, *value.shape]}: one for each item"
+    if not np.issubdtype(array.dtype, np.number) or array.shape not in {value.shape, (count, *value.shape)}:
+        raise OptionError(found=f"{value.name} is {array.dtype} of shape {list(array.shape)}", expected=expected)
+    vectors = array.astype(np.float32)
+    if not np.isfinite(vectors).all():
+        raise OptionError(found=f"{value.name} holds values that are not finite", expected=expected)
+    return [vectors] * count if vectors.shape == value.shape else list(vectors)

@@ -1,0 +1,109 @@
+"""Pictures are brought to a size the graph takes, and results back, by closed forms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from i2i_runtime import fitting, pictures
+from i2i_runtime.errors import PictureError
+from i2i_runtime.operations import Fit, SizeRule
+
+BAD = Path(__file__).parent / "data" / "bad"
+FIXED = SizeRule(height=32, width=48)
+FREE = SizeRule(height=32, width=32, dynamic=True, multiple=4, minimum=8, maximum=64)
+
+
+def ramp(height: int, width: int) -> Image.Image:
+    values = np.arange(height * width * 3, dtype=np.uint32).reshape(height, width, 3) * 7 % 256
+    return Image.fromarray(values.astype(np.uint8))
+
+
+def test_resize_averages_when_it_shrinks() -> None:
+    columns = np.tile(np.array([0, 255], dtype=np.uint8), (64, 32))
+    fitted = fitting.fit(Image.fromarray(columns).convert("RGB"), SizeRule(height=16, width=16), "resize")
+    assert fitted.pixels.shape == (16, 16, 3)
+    assert np.abs(fitted.pixels[:, 1:-1].astype(float) - 127.5).max() < 2  # without antialiasing: stripes of 0 and 255
+
+
+def test_keep_aspect_pads_and_the_padding_is_cut_from_a_larger_result() -> None:
+    fitted = fitting.fit(ramp(10, 30), FIXED, "keep_aspect")
+    assert fitted.pixels.shape == (32, 48, 3)
+    assert (fitted.top, fitted.left, fitted.height, fitted.width) == (8, 0, 16, 48)
+    twice = fitted.pixels.repeat(2, axis=0).repeat(2, axis=1)
+    cut = fitted.crop(twice)
+    assert cut.shape == (32, 96, 3)
+    np.testing.assert_array_equal(cut[::2, ::2], fitted.pixels[8:24])
+
+
+def test_native_pads_to_the_next_multiple_by_mirroring_and_leaves_the_picture_in_its_place() -> None:
+    picture = ramp(9, 14)
+    fitted = fitting.fit(picture, FREE, "native")
+    assert fitted.pixels.shape == (12, 16, 3)
+    np.testing.assert_array_equal(fitted.crop(fitted.pixels), np.asarray(picture))
+    np.testing.assert_array_equal(fitted.pixels[9], fitted.pixels[7])  # mirrored at the last row, 8
+    np.testing.assert_array_equal(fitted.pixels[:, 15], fitted.pixels[:, 11])
+
+
+def test_native_leaves_a_fitting_picture_alone() -> None:
+    picture = ramp(12, 16)
+    np.testing.assert_array_equal(fitting.fit(picture, FREE, "native").pixels, np.asarray(picture))
+
+
+@pytest.mark.parametrize("name", ["strip_1x4000.png", "strip_4000x1.png", "one_by_one.png"])
+@pytest.mark.parametrize("policy", ["resize", "keep_aspect"])
+def test_the_narrowest_pictures_never_reach_width_0(name: str, policy: Fit) -> None:
+    picture = pictures.read(BAD / name)
+    fitted = fitting.fit(picture, FIXED, policy)
+    assert fitted.pixels.shape == (32, 48, 3)
+    assert 0 not in fitted.crop(fitted.pixels).shape
+
+
+def test_where_mirroring_is_impossible_the_border_is_repeated() -> None:
+    fitted = fitting.fit(Image.new("RGB", (1, 4000), (9, 8, 7)), FIXED, "keep_aspect")
+    assert (fitted.pixels == (9, 8, 7)).all()
+
+
+@pytest.mark.parametrize(("size", "rule"), [((4, 20), "at least 8"), ((20, 70), "at most 64")])
+def test_native_names_the_rule_a_picture_breaks(size: tuple[int, int], rule: str) -> None:
+    with pytest.raises(PictureError, match=rule) as caught:
+        fitting.fit(ramp(*size), FREE, "native")
+    assert f"{size[0]}x{size[1]}" in caught.value.found
+    assert "resize" in caught.value.fix
+
+
+def test_native_on_a_graph_of_fixed_size_takes_that_size_only() -> None:
+    assert fitting.fit(ramp(32, 48), FIXED, "native").pixels.shape == (32, 48, 3)
+    with pytest.raises(PictureError, match="exactly 32x48"):
+        fitting.fit(ramp(32, 47), FIXED, "native")
+
+
+def test_a_graph_of_one_channel_gets_the_luminance() -> None:
+    fitted = fitting.fit(Image.new("RGB", (48, 32), (255, 0, 0)), FIXED, "resize", channels=1)
+    assert fitted.pixels.shape == (32, 48, 1)
+    assert fitted.pixels[0, 0, 0] == round(0.299 * 255)
+
+
+def test_to_tensor_is_the_official_normalisation() -> None:
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
+    expected = (np.arange(256) / 255 - 0.5) / 0.5
+    np.testing.assert_allclose(fitting.to_tensor(levels).ravel(), expected, atol=1e-7)
+    np.testing.assert_allclose(fitting.to_tensor(levels, (0, 1)).ravel(), np.arange(256) / 255, atol=1e-7)
+    assert fitting.to_tensor(levels).dtype == np.float32
+
+
+def test_to_picture_rounds_halves_to_even_and_saturates() -> None:
+    levels = np.array([0.5, 1.5, 2.5, 256.2, -3, 254.6], dtype=np.float64)
+    tensor = (levels / 255).astype(np.float32).reshape(1, 1, 6)
+    np.testing.assert_array_equal(fitting.to_picture(tensor, (0, 1)).ravel(), [0, 2, 2, 255, 0, 255])
+
+
+@pytest.mark.parametrize("value_range", [(-1.0, 1.0), (0.0, 1.0), (0.0, 255.0), (-2.0, 2.0)])
+def test_every_level_survives_the_way_to_a_tensor_and_back(value_range: tuple[float, float]) -> None:
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
+    tensor = fitting.to_tensor(levels, value_range)
+    np.testing.assert_allclose([tensor.min(), tensor.max()], value_range, rtol=1e-6)
+    np.testing.assert_array_equal(fitting.to_picture(tensor, value_range), levels)

@@ -1,0 +1,78 @@
+"""Training of image-to-image papers: the engine, data sets, losses, and what they share.
+
+A plugin's trainer uses the data sets and losses; `Engine` runs a trainer in memory, and `i2i-registry train` adds the
+run folder around it. Importing this loads no torch; each name below is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from i2i_toolkit.console import sit
+    from i2i_toolkit.data.augment import Draws, augment
+    from i2i_toolkit.data.unpaired import UnpairedFolders, write_unpaired_example
+    from i2i_toolkit.devices import open_accelerator
+    from i2i_toolkit.engine import Engine, PhaseReport, StopRequest
+    from i2i_toolkit.grids import grid, save_grid
+    from i2i_toolkit.launch import launch
+    from i2i_toolkit.losses import l1, least_squares, logistic
+    from i2i_toolkit.request import new_record
+    from i2i_toolkit.run_folder import RunFolder, Settings
+    from i2i_toolkit.signals import stopping_on_signals
+    from i2i_toolkit.state import Cursor, Snapshot
+
+_MODULE_OF = {
+    "Cursor": "state",
+    "Draws": "data.augment",
+    "Engine": "engine",
+    "PhaseReport": "engine",
+    "RunFolder": "run_folder",
+    "Settings": "run_folder",
+    "Snapshot": "state",
+    "StopRequest": "engine",
+    "UnpairedFolders": "data.unpaired",
+    "augment": "data.augment",
+    "grid": "grids",
+    "l1": "losses",
+    "launch": "launch",
+    "least_squares": "losses",
+    "logistic": "losses",
+    "new_record": "request",
+    "open_accelerator": "devices",
+    "save_grid": "grids",
+    "sit": "console",
+    "stopping_on_signals": "signals",
+    "write_unpaired_example": "data.unpaired",
+}
+
+__all__ = [
+    "Cursor",
+    "Draws",
+    "Engine",
+    "PhaseReport",
+    "RunFolder",
+    "Settings",
+    "Snapshot",
+    "StopRequest",
+    "UnpairedFolders",
+    "augment",
+    "grid",
+    "l1",
+    "launch",
+    "least_squares",
+    "logistic",
+    "new_record",
+    "open_accelerator",
+    "save_grid",
+    "sit",
+    "stopping_on_signals",
+    "write_unpaired_example",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -1,0 +1,143 @@
+"""`i2i-registry train`: parses, calls the library, renders."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+import i2i_toolkit as toolkit  # its names are imported when they are used: `train --help` needs no torch
+from i2i_registry.catalogue import Catalogue
+from i2i_registry.cli.session import Session
+from i2i_runtime.cpus import thread_count
+from i2i_runtime.errors import I2IError, UsageError
+
+EXAMPLES = """
+Train MODEL on a folder of pictures, or go on with a run.
+
+\b
+  i2i-registry train ugatit --data selfie2anime/ --as anime
+  i2i-registry train ugatit --data selfie2anime/ --preset light --set image_size=128 --steps 20000
+  i2i-registry train --resume runs/anime
+
+Ctrl-C and SIGTERM save and say how to go on; so does a run that was killed, from its last checkpoint.
+"""
+
+
+@click.command(help=EXAMPLES)
+@click.argument("model", required=False)
+@click.option("--data", type=click.Path(path_type=Path), help="Folder with the training pictures.")
+@click.option("--as", "name", metavar="NAME", help="Name of the finished weights; default: model and data folder.")
+@click.option("--preset", help="One of the model's presets; default: the first, which is the paper's.")
+@click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="A field of the config or the options.")
+@click.option("--steps", type=click.IntRange(min=1), help="Short for --set steps=N.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Short for --set batch_size=N; per process.")
+@click.option("--init", metavar="WEIGHTS", help="Start from these weights of the store, with their config.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; default: runs/NAME.")
+@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with this run; no other option.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
+@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help="On this machine.")
+@click.option("--accumulate", type=click.IntRange(min=1), default=1, show_default=True, help="Micro-batches a batch.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads a process; default: those there are.")
+@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that load data.")
+@click.option(
+    "--checkpoint-every", type=click.IntRange(min=0), default=1000, show_default=True, help="Steps; 0: never."
+)
+@click.option("--checkpoint-minutes", type=click.FloatRange(min=0), default=10.0, show_default=True, help="0: never.")
+@click.option("--sample-every", type=click.IntRange(min=0), default=500, show_default=True, help="Steps; 0: never.")
+@click.pass_context
+def train(
+    context: click.Context,
+    /,
+    *,
+    model: str | None,
+    data: Path | None,
+    name: str | None,
+    preset: str | None,
+    values: tuple[str, ...],
+    steps: int | None,
+    batch_size: int | None,
+    init: str | None,
+    out: Path | None,
+    resume: Path | None,
+    **settings: object,
+) -> None:
+    """Train a model: parse, build or find the run, sit."""
+    session = context.find_object(Session) or Session()
+    if resume is not None:
+        _refuse_others(context, but="resume")
+        context.exit(_go_on(toolkit.RunFolder(resume), session.catalogue))
+    if model is None or data is None:
+        missing = "MODEL" if model is None else "--data"
+        raise UsageError(
+            found=f"{missing} is not given",
+            expected="a model and a folder of pictures, or a run to go on with",
+            fix="i2i-registry train MODEL --data DIR, or i2i-registry train --resume RUN",
+        )
+    shortcuts = {"steps": steps, "batch_size": batch_size}
+    values = (*values, *(f"{key}={value}" for key, value in shortcuts.items() if value is not None))
+    settings["threads"] = settings["threads"] or max(thread_count() // int(str(settings["processes"])), 1)
+    record = toolkit.new_record(
+        session.registry,
+        model=model,
+        name=name or _default_name(model, data),
+        preset=preset,
+        values=values,
+        settings=toolkit.Settings.model_validate(settings),
+        data=data,
+        init=None if init is None else session.catalogue.find(init),
+        command=shlex.join(["i2i-registry", *sys.argv[1:]]),
+    )
+    folder = toolkit.RunFolder(out or _free_folder(record.name))
+    folder.create(record)
+    click.echo(f"run: {folder.path}", err=True)
+    try:
+        context.exit(_go_on(folder, session.catalogue))
+    except I2IError:
+        folder.remove_if_unused()
+        raise
+
+
+def _go_on(folder: toolkit.RunFolder, catalogue: Catalogue) -> int:
+    """Sit with a run until it ends or is stopped. Returns the exit code."""
+    processes = folder.record().settings.processes
+    if processes > 1:
+        number = toolkit.launch(folder, processes, catalogue.store)
+        return 0 if number is None else 128 + number
+    with toolkit.stopping_on_signals() as stop:
+        outcome = toolkit.sit(folder, catalogue, stop=stop, stream=sys.stderr)
+    if outcome.card is None:
+        return stop.exit_code
+    click.echo(outcome.card.reference)
+    return 0
+
+
+def _refuse_others(context: click.Context, but: str) -> None:
+    given = [
+        name
+        for name in context.params
+        if name != but and context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+    ]
+    if given:
+        raise UsageError(
+            found=f"--{but} together with {', '.join(given)}",
+            expected=f"--{but} alone: a run goes on as it was started",
+            fix="start a new run to change something",
+        )
+
+
+def _default_name(model: str, data: Path) -> str:
+    folder = re.sub(r"[^a-z0-9._-]+", "-", data.resolve().name.lower()).strip("-.")
+    return f"{model}-{folder}"[:64] if folder else model
+
+
+def _free_folder(name: str) -> Path:
+    """runs/NAME, or runs/NAME-2, -3, ... where that is taken."""
+    first = Path("runs") / name
+    numbered = (first.with_name(f"{first.name}-{number}") for number in range(2, sys.maxsize))
+    return first if not first.exists() else next(path for path in numbered if not path.exists())

@@ -1,0 +1,51 @@
+"""Folders of pictures: which files count, and which of them can be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from i2i_runtime.errors import PictureError
+from i2i_runtime.pictures import read, scan_folder
+
+DECODED_AT_START = 5000
+"""How many pictures of a folder are decoded before training, to find damaged ones; decoding takes milliseconds each.
+Of larger sets the rest is only looked at for empty files, and a damaged one stops the training when its turn comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """The pictures of one folder, in the order of their paths, and what was left out."""
+
+    folder: Path
+    readable: tuple[Path, ...]
+    unreadable: tuple[str, ...]
+    """a sentence for each, with its path and the reason"""
+
+
+def list_pictures(folder: Path) -> tuple[Path, ...]:
+    """The pictures below `folder` by their extension; none where there is no such folder."""
+    return scan_folder(folder).pictures if folder.is_dir() else ()
+
+
+def check_pictures(folder: Path) -> Pictures:
+    """The pictures below `folder`, told apart by whether they can be read. Which are is a function of the files."""
+    readable: list[Path] = []
+    unreadable: list[str] = []
+    for index, path in enumerate(list_pictures(folder)):
+        problem = _problem(path, decode=index < DECODED_AT_START)
+        if problem:
+            unreadable.append(problem)
+        else:
+            readable.append(path)
+    return Pictures(folder=folder, readable=tuple(readable), unreadable=tuple(unreadable))
+
+
+def _problem(path: Path, *, decode: bool) -> str:
+    if not decode:
+        return "" if path.stat().st_size else f"{path} is empty (0 bytes)"
+    try:
+        read(path)
+    except PictureError as error:
+        return error.found
+    return ""

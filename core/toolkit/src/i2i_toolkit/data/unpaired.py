@@ -1,0 +1,201 @@
+"""Two sets of pictures with no correspondence between them, as the unpaired papers share them.
+
+root/trainA  root/trainB     pictures of the first and the second domain, any depth of folders
+root/testA   root/testB      optional: pictures that are shown while training, and not learned from
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from i2i_registry.errors import LayoutError
+from i2i_runtime.errors import PictureError
+from i2i_runtime.pictures import read
+from i2i_toolkit.data.augment import cropped, draw, enlarged, fitted
+from i2i_toolkit.data.folders import Pictures, check_pictures, list_pictures
+from i2i_toolkit.data.order import shuffled
+from i2i_toolkit.seeds import derive
+
+DOMAINS = ("A", "B")
+_LAYOUT = "trainA/ and trainB/ with the pictures of each domain (testA/ and testB/ are optional)"
+_NAMED = 5
+"""how many unreadable files a warning names"""
+
+_log = logging.getLogger(__name__)
+
+
+class UnpairedFolders:
+    """Training samples {"A": [3, s, s], "B": [3, s, s]} in [-1, 1], from two folders gone through independently.
+
+    Each domain has its own order, new in every epoch, and its own flips and crops; all of them are functions of the
+    seed and the position. Pictures are mirrored at random, resized to a square of image_size + enlarge_px and cropped.
+
+    Args:
+        root: the folder described at the top of this file.
+        image_size: side s of the samples, pixels.
+        enlarge_px: how much larger than s a picture is made before it is cropped.
+        flip: whether pictures may be mirrored.
+        seed: of orders and augmentation.
+        cache_bytes: how much memory enlarged pictures may take; sets that fit are decoded once.
+
+    Raises LayoutError when the folders are not there, or hold nothing readable.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        image_size: int,
+        *,
+        enlarge_px: int = 30,
+        flip: bool = True,
+        seed: int = 0,
+        cache_bytes: int = 1 << 30,
+    ) -> None:
+        self.root = root
+        self.image_size = image_size
+        self._enlarge_px = enlarge_px
+        self._flip = flip
+        self._seed = seed
+        _check_layout(root)
+        self._train = {domain: _usable(root / f"train{domain}") for domain in DOMAINS}
+        self._test = {domain: check_pictures(root / f"test{domain}") for domain in DOMAINS}
+        self._warn()
+        self._cache: dict[tuple[Path, bool], Image.Image] = {}
+        self._cache_room = cache_bytes // (3 * (image_size + enlarge_px) ** 2)
+
+    def draw(self, position: int) -> dict[str, Tensor]:
+        """Sample number `position`: one picture of each domain, augmented."""
+        return {domain: self._draw(domain, position) for domain in DOMAINS}
+
+    def preview(self, count: int) -> dict[str, Tensor]:
+        """The first `count` test pictures of each domain (training pictures where there are none), in [-1, 1].
+
+        Fewer when no domain has so many; the smaller domain repeats itself.
+        """
+        shown = {domain: self._test[domain].readable or self._train[domain].readable for domain in DOMAINS}
+        rows = min(count, max(len(paths) for paths in shown.values()))
+        return {
+            domain: torch.stack([fitted(read(paths[i % len(paths)]), self.image_size) for i in range(rows)])
+            for domain, paths in shown.items()
+        }
+
+    def describe(self) -> Mapping[str, int]:
+        """Pictures per folder, and how many were left out as unreadable."""
+        counts = {pictures.folder.name: len(pictures.readable) for pictures in self._all()}
+        return {**counts, "unreadable": sum(len(pictures.unreadable) for pictures in self._all())}
+
+    def _draw(self, domain: str, position: int) -> Tensor:
+        paths = self._train[domain].readable
+        path = paths[shuffled(self._seed, domain, len(paths), position)]
+        generator = np.random.default_rng(derive(self._seed, domain, "augment", position))
+        draws = draw(generator, enlarge_px=self._enlarge_px, flip=self._flip)
+        return cropped(self._enlarged(path, flip=draws.flip), self.image_size, draws)
+
+    def _enlarged(self, path: Path, *, flip: bool) -> Image.Image:
+        key = (path, flip)
+        if key in self._cache:
+            return self._cache[key]
+        picture = enlarged(_read(path), self.image_size + self._enlarge_px, flip=flip)
+        # No eviction: an epoch visits everything once, so what was used longest ago is what comes next.
+        if len(self._cache) < self._cache_room:
+            self._cache[key] = picture
+        return picture
+
+    def _all(self) -> tuple[Pictures, ...]:
+        return (*self._train.values(), *self._test.values())
+
+    def _warn(self) -> None:
+        left_out = [sentence for pictures in self._all() for sentence in pictures.unreadable]
+        if left_out:
+            more = f"; and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
+            _log.warning("left out %d unreadable pictures: %s%s", len(left_out), "; ".join(left_out[:_NAMED]), more)
+
+
+def write_unpaired_example(root: Path, size: int = 64, count: int = 4) -> None:
+    """Draw a tiny unpaired set below `root`: light discs on dark ground (A), dark squares on light ground (B)."""
+    for split, pictures in (("train", count), ("test", max(count // 2, 1))):
+        for domain in DOMAINS:
+            folder = root / f"{split}{domain}"
+            folder.mkdir(parents=True, exist_ok=True)
+            for index in range(pictures):
+                generator = np.random.default_rng(derive(0, split, domain, index))
+                _example(domain, size, generator).save(folder / f"{index:03d}.png")
+
+
+def _example(domain: str, size: int, generator: np.random.Generator) -> Image.Image:
+    dark, light = (tuple(generator.integers(low, low + 60, size=3).tolist()) for low in (0, 190))
+    ground, colour = (dark, light) if domain == "A" else (light, dark)
+    picture = Image.new("RGB", (size, size), ground)
+    side = int(generator.integers(size // 3, size // 2 + 1))
+    left, top = generator.integers(0, size - side, size=2).tolist()
+    box = (left, top, left + side, top + side)
+    pen = ImageDraw.Draw(picture)
+    if domain == "A":
+        pen.ellipse(box, fill=colour)
+    else:
+        pen.rectangle(box, fill=colour)
+    return picture
+
+
+def _read(path: Path) -> Image.Image:
+    try:
+        return read(path)
+    except PictureError as error:
+        raise PictureError(
+            found=f"{path} could be read when training started and cannot now: {error.found}",
+            expected="a data set that stays as it is",
+            fix="put the file back and go on with --resume",
+        ) from error
+
+
+def _check_layout(root: Path) -> None:
+    if not root.is_dir():
+        found = f"{root} is a file" if root.exists() else f"{root} does not exist"
+        raise LayoutError(found=found, expected=_LAYOUT, fix="give the folder that holds them with --data")
+    missing = [f"train{domain}" for domain in DOMAINS if not (root / f"train{domain}").is_dir()]
+    if missing:
+        raise LayoutError(
+            found=f"{root} has no {' and no '.join(missing)}: it holds {_contents(root)}",
+            expected=_LAYOUT,
+            fix=_advice(root),
+        )
+
+
+def _contents(root: Path) -> str:
+    folders = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
+    pictures = sum(path.parent == root for path in list_pictures(root))
+    parts = [f"{pictures} pictures"] if pictures else []
+    if folders:
+        parts.append("the folders " + ", ".join(folders[:8]) + (" ..." if len(folders) > 8 else ""))  # noqa: PLR2004
+    return " and ".join(parts) or "nothing"
+
+
+def _advice(root: Path) -> str:
+    names = {entry.name.lower() for entry in root.iterdir() if entry.is_dir()}
+    if {"train", "test"} & names or {"train", "val"} & names:
+        return "this looks like a paired set: unpaired training needs each domain in a folder of its own"
+    if {"a", "b"} <= names:
+        return f"rename {root / 'A'} to trainA and {root / 'B'} to trainB"
+    nested = [entry for entry in sorted(root.iterdir()) if (entry / "trainA").is_dir()]
+    if nested:
+        return f"did you mean --data {nested[0]}?"
+    return "move the pictures of the first domain to trainA/, those of the second to trainB/"
+
+
+def _usable(folder: Path) -> Pictures:
+    pictures = check_pictures(folder)
+    if not pictures.readable:
+        damaged = f"{len(pictures.unreadable)} unreadable pictures" if pictures.unreadable else "no pictures"
+        raise LayoutError(
+            found=f"{folder} holds {damaged}",
+            expected="at least one picture (jpg, png, webp, ppm, bmp, tif)",
+            fix="put the pictures of this domain there",
+        )
+    return pictures

@@ -1,0 +1,67 @@
+"""Training in several processes, started by torch's own launcher.
+
+The parent starts `python -m i2i_toolkit.worker RUN STORE` once per process and waits. A worker that fails leaves what
+went wrong in the run folder, from where the parent raises it again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from uuid import uuid4
+
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from i2i_registry.atomic import write_text
+from i2i_registry.errors import TrainingError
+from i2i_registry.store import Store
+from i2i_runtime.errors import I2IError, UsageError
+from i2i_toolkit.run_folder import RunFolder
+
+
+def launch(folder: RunFolder, processes: int, store: Store) -> int | None:
+    """Run the training in `processes` workers on this machine.
+
+    Returns None when it is complete, else the number of the signal that stopped it.
+    Raises UsageError or TrainingError with the worker's own words when one fails.
+    """
+    folder.failure.unlink(missing_ok=True)
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # our own error says what happened
+    config = LaunchConfig(
+        run_id=uuid4().hex,
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        monitor_interval=0.2,
+    )
+    try:
+        elastic_launch(config, sys.executable)("-m", "i2i_toolkit.worker", str(folder.path), str(store.root))
+    except SignalException as interruption:
+        return int(interruption.sigval)
+    except ChildFailedError as error:
+        raise _failure(folder) from error
+    return None
+
+
+def note_failure(folder: RunFolder, error: I2IError) -> None:
+    """Leave a worker's error where `launch` finds it."""
+    content = {"usage": isinstance(error, UsageError), "parts": [error.found, error.expected, error.fix]}
+    write_text(folder.failure, json.dumps(content))
+
+
+def _failure(folder: RunFolder) -> I2IError:
+    if folder.failure.is_file():
+        content = json.loads(folder.failure.read_text(encoding="utf-8"))
+        folder.failure.unlink()
+        return (UsageError if content["usage"] else TrainingError)(*content["parts"])
+    return TrainingError(
+        found="a training process ended without saying why",
+        expected="all processes to reach the end",
+        fix=f"look above for its own words; go on with: i2i-registry train --resume {folder.path}",
+    )

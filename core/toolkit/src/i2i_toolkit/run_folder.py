@@ -1,0 +1,141 @@
+"""A run on disk: everything that is needed to go on with it, and everything a person looks at.
+
+RUN/
+run.json                  what was asked for, with versions and the command
+checkpoints/              see checkpoint.py
+metrics.jsonl             one line per step
+curves.png                the losses, drawn at every checkpoint
+samples/step-000000500.png, samples/latest.png
+tensorboard/
+weights.safetensors       when the run is complete
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveInt, ValidationError
+
+from i2i_registry.atomic import write_text
+from i2i_registry.cards import WeightsName
+from i2i_registry.errors import TrainingError
+from i2i_runtime.errors import UsageError
+from i2i_runtime.operations import Name, Record
+from i2i_toolkit.checkpoint import Checkpoints
+from i2i_toolkit.devices import Device, Precision
+
+
+class Settings(Record):
+    """How a run is computed and recorded; what is learned is in the trainer's Options."""
+
+    seed: NonNegativeInt = 0
+    device: Device = "auto"
+    precision: Precision = "fp32"
+    processes: PositiveInt = 1
+    accumulate: PositiveInt = 1
+    """micro-batches a batch is computed in"""
+    threads: PositiveInt = 1
+    """CPU threads of each process"""
+    workers: NonNegativeInt = 0
+    """background processes that load pictures, for each process"""
+    checkpoint_every: NonNegativeInt = 1000
+    """steps; 0: never for this reason"""
+    checkpoint_minutes: NonNegativeFloat = 10.0
+    """0: never for this reason"""
+    sample_every: NonNegativeInt = 500
+    """steps; 0: never"""
+    samples: PositiveInt = 4
+    """rows of a sample grid"""
+
+
+class RunRecord(Record):
+    """run.json."""
+
+    format: Literal[1] = 1
+    name: WeightsName
+    """of the weights that the run makes"""
+    model: Name
+    preset: str
+    config: dict[str, JsonValue]
+    options: dict[str, JsonValue]
+    settings: Settings
+    data: str
+    """absolute path"""
+    init: str = ""
+    """weights it starts from: "name@version", or empty"""
+    init_sha256: str = ""
+    command: str
+    versions: Annotated[dict[str, str], Field(default_factory=dict)]
+
+    def identity(self) -> dict[str, JsonValue]:
+        """What a checkpoint of this run must agree with."""
+        settings = self.settings
+        return {
+            "model": self.model,
+            **{f"config {key}": value for key, value in self.config.items()},
+            **{f"option {key}": value for key, value in self.options.items()},
+            "seed": settings.seed,
+            "precision": settings.precision,
+            "processes": settings.processes,
+            "accumulate": settings.accumulate,
+        }
+
+
+class RunFolder:
+    """The paths of one run. Constructing it touches nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.metrics = path / "metrics.jsonl"
+        self.curves = path / "curves.png"
+        self.samples = path / "samples"
+        self.tensorboard = path / "tensorboard"
+        self.weights = path / "weights.safetensors"
+        self.failure = path / "failure.json"
+
+    def create(self, record: RunRecord) -> None:
+        """Make the folder with its run.json. Raises UsageError when something lies there already."""
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise UsageError(
+                found=f"{self.path} exists already",
+                expected="a new folder for --out",
+                fix=f"go on with that run: i2i-registry train --resume {self.path}",
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_text(self.path / "run.json", record.model_dump_json(indent=2) + "\n")
+        except OSError as error:
+            raise TrainingError(
+                found=f"{self.path} cannot be written: {error.strerror or error}",
+                expected="room and permission to write",
+                fix="choose another folder with --out",
+            ) from error
+
+    def remove_if_unused(self) -> None:
+        """Remove a folder that holds nothing but its run.json: the training never came to its first step."""
+        if [entry.name for entry in self.path.iterdir()] == ["run.json"]:
+            shutil.rmtree(self.path)
+
+    def record(self) -> RunRecord:
+        """What run.json says. Raises UsageError when this is no run, TrainingError when the file is damaged."""
+        file = self.path / "run.json"
+        if not file.is_file():
+            raise UsageError(
+                found=f"{self.path} holds no run.json",
+                expected="the folder of a run, as `i2i-registry train` names it when it starts",
+                fix="start one: i2i-registry train MODEL --data DIR",
+            )
+        try:
+            return RunRecord.model_validate_json(file.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise TrainingError(
+                found=f"{file} cannot be read: {' '.join(str(error).split())}",
+                expected="run.json as it was written",
+                fix="undo the change, or start a new run",
+            ) from error
+
+    def checkpoints(self) -> Checkpoints:
+        """The run's checkpoints."""
+        return Checkpoints(self.path / "checkpoints", self.record().identity())

@@ -1,0 +1,34 @@
+"""`python -m i2i_toolkit.worker RUN STORE`: one of several training processes, started by `launch.py`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from i2i_registry.catalogue import Catalogue
+from i2i_registry.discovery import discover
+from i2i_registry.store import Store
+from i2i_runtime.errors import I2IError
+from i2i_toolkit.console import sit
+from i2i_toolkit.devices import close_processes
+from i2i_toolkit.launch import note_failure
+from i2i_toolkit.run_folder import RunFolder
+from i2i_toolkit.signals import stopping_on_signals
+
+
+def main(run: str, store: str) -> int:
+    """Train this process's share. Returns the exit code."""
+    folder = RunFolder(Path(run))
+    try:
+        with stopping_on_signals(repeatable=True) as stop:
+            sit(folder, Catalogue.gather(discover(), Store(Path(store))), stop=stop, stream=sys.stderr)
+    except I2IError as error:
+        note_failure(folder, error)
+        return 1
+    finally:
+        close_processes()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

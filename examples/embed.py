@@ -1,0 +1,8 @@
+"""An app's whole use of a model: needs `pip install i2i-runtime[cpu]` and a bundle, no torch."""
+
+import sys
+
+import i2i_runtime as i2i
+
+bundle, picture, result = sys.argv[1:]
+i2i.load(bundle).translate(picture).save(result)

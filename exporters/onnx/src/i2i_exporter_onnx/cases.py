@@ -1,0 +1,179 @@
+"""What the parity gate feeds: which batches, sizes and kinds of values, and the values themselves.
+
+Everything is a function of the graph and the case, so that `verify` repeats an export's measurement exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from i2i_registry.model import Axis, Graph, GraphInput
+
+Array = NDArray[np.float32] | NDArray[np.int64]
+
+BATCHES = (1, 2, 3)
+EXTREMES = ("black", "white", "checkerboard", "noise")
+"""the pictures that find overflow and division by a vanishing variance"""
+ALL_COMBINATIONS_UP_TO = 128 * 128
+"""pixels: larger pictures meet every batch and every size, but not every batch at every size"""
+EXTREME_NORMAL = 4.0
+"""standard deviations: beyond what a seed draws in a few thousand numbers"""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One set of input values: what kind, and how long every free axis is."""
+
+    kind: str
+    lengths: Mapping[str, int]
+    batch: int
+    seed: int = 0
+
+
+def example_case(graph: Graph) -> Case:
+    """The values a graph is traced with: pictures, every axis at its example length."""
+    lengths = {axis.name: max(axis.example, 2 * axis.multiple, 2) for axis in _free(graph)}
+    return Case("pictures", lengths, _batch(graph, lengths))
+
+
+def cases(graph: Graph) -> list[Case]:
+    """Every batch (1, 2, 3), every size (own, smaller, not square) and every kind of values at least once.
+
+    Small pictures are measured at all nine combinations of batch and size; large ones at three, which keeps the cost
+    of a 256 pixel picture at about six forward passes. Extremes take the same three combinations in turn.
+    """
+    diagonal, everything = _combinations(graph)
+    pictured = any(tensor.values == "picture" for tensor in graph.inputs)
+    ordinary, extremes = ("pictures", EXTREMES) if pictured else ("drawn", ("extremes",))
+    plans = [(ordinary, lengths) for lengths in everything]
+    plans += [(kind, diagonal[index % len(diagonal)]) for index, kind in enumerate(extremes)]
+    return [Case(kind, lengths, _batch(graph, lengths), seed) for seed, (kind, lengths) in enumerate(plans)]
+
+
+def values(graph: Graph, case: Case) -> dict[str, Array]:
+    """Input name -> values of the declared shape; pictures in [-1, 1]."""
+    return {
+        tensor.name: _values(tensor, case, np.random.default_rng([case.seed, position]))
+        for position, tensor in enumerate(graph.inputs)
+    }
+
+
+def picture_size(graph: Graph, case: Case) -> tuple[int, int]:
+    """Height and width in pixels of the first picture that is fed; (0, 0) when there is none."""
+    for tensor in graph.inputs:
+        if tensor.values == "picture":
+            _, _, height, width = _shape(tensor, case)
+            return height, width
+    return 0, 0
+
+
+def _combinations(graph: Graph) -> tuple[list[dict[str, int]], list[dict[str, int]]]:
+    """Lengths of the free axes: (three that hold every batch and every size, all that are worth their time)."""
+    sizes = _sizes([axis for axis in _free(graph) if axis not in _batch_axes(graph)])
+    batches = [{axis.name: count for axis in _batch_axes(graph)} for count in BATCHES]
+    # The own size alone, the smallest one as the largest batch: the cheapest way to meet all six.
+    diagonal = [sizes[0] | batches[0], sizes[1 % len(sizes)] | batches[2], sizes[-1] | batches[1]]
+    everything = [size | batch for size, batch in product(sizes, batches)]
+    if not _batch_axes(graph):
+        diagonal, everything = sizes, sizes
+    own = Case("", sizes[0] | batches[0], 1)
+    height, width = picture_size(graph, own)
+    cheap = len(sizes) == 1 or height * width <= ALL_COMBINATIONS_UP_TO
+    return diagonal, everything if cheap else diagonal
+
+
+def _sizes(axes: list[Axis]) -> list[dict[str, int]]:
+    """Lengths of the axes that are not the batch: all at their own, all small, and small and large in turn."""
+    if not axes:
+        return [{}]
+    own = {axis.name: axis.example for axis in axes}
+    small = {axis.name: _small(axis) for axis in axes}
+    large = {axis.name: max(axis.example, small[axis.name]) + axis.multiple for axis in axes}
+    mixed = {axis.name: (large if index % 2 else small)[axis.name] for index, axis in enumerate(axes)}
+    return [own, small, mixed]
+
+
+def _small(axis: Axis) -> int:
+    """About half the own length, or one step more than it where nothing smaller is allowed."""
+    half = max(axis.example // 2, axis.minimum)
+    length = -(-half // axis.multiple) * axis.multiple
+    return length if length < axis.example else axis.example + axis.multiple
+
+
+def _free(graph: Graph) -> list[Axis]:
+    """The free axes, each name once."""
+    return list({axis.name: axis for tensor in graph.inputs for axis in tensor.axes if isinstance(axis, Axis)}.values())
+
+
+def _batch_axes(graph: Graph) -> list[Axis]:
+    first = graph.inputs[0].axes[0]
+    return [first] if isinstance(first, Axis) else []
+
+
+def _batch(graph: Graph, lengths: Mapping[str, int]) -> int:
+    first = graph.inputs[0].axes[0]
+    return lengths[first.name] if isinstance(first, Axis) else first
+
+
+def _shape(tensor: GraphInput, case: Case) -> tuple[int, ...]:
+    return tuple(case.lengths[axis.name] if isinstance(axis, Axis) else axis for axis in tensor.axes)
+
+
+def _values(tensor: GraphInput, case: Case, random: np.random.Generator) -> Array:
+    shape = _shape(tensor, case)
+    extreme = case.kind == "extremes"
+    if tensor.values == "index":
+        return (np.arange(int(np.prod(shape)), dtype=np.int64).reshape(shape) + case.seed) % tensor.count
+    if tensor.values == "picture":
+        return _picture(shape, case.kind, random)
+    if tensor.values == "normal":
+        drawn = random.standard_normal(shape, dtype=np.float32)
+        return EXTREME_NORMAL * np.sign(drawn) if extreme else drawn
+    drawn = random.uniform(-1, 1, shape).astype(np.float32)
+    return np.sign(drawn) if extreme else drawn
+
+
+def _picture(shape: tuple[int, ...], kind: str, random: np.random.Generator) -> NDArray[np.float32]:
+    if kind == "black":
+        return np.full(shape, -1, np.float32)
+    if kind == "white":
+        return np.full(shape, 1, np.float32)
+    if kind == "checkerboard":
+        rows, columns = np.indices(shape[-2:])
+        return np.broadcast_to(((rows + columns) % 2 * 2 - 1).astype(np.float32), shape).copy()
+    if kind == "noise":
+        return random.uniform(-1, 1, shape).astype(np.float32)
+    batch, channels, height, width = shape
+    return np.stack([_photograph(index, channels, height, width) for index in range(batch)])
+
+
+def _photograph(index: int, channels: int, height: int, width: int) -> NDArray[np.float32]:
+    """A shipped picture at this size, [channels, height, width] in [-1, 1]; every second round of them is mirrored."""
+    pictures = photographs()
+    picture = pictures[index % len(pictures)].resize((width, height), Image.Resampling.BICUBIC)
+    if index // len(pictures) % 2:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if channels == 1:
+        picture = picture.convert("L").convert("RGB")
+    colours = np.asarray(picture, np.float32).transpose(2, 0, 1) / 127.5 - 1
+    return colours[np.arange(channels) % colours.shape[0]]
+
+
+@cache
+def photographs() -> tuple[Image.Image, ...]:
+    """The public-domain pictures that ship with this package, in RGB."""
+    folder = resources.files("i2i_exporter_onnx") / "pictures"
+    found = sorted((item for item in folder.iterdir() if item.name.endswith(".jpg")), key=lambda item: item.name)
+    loaded: list[Image.Image] = []
+    for item in found:
+        with item.open("rb") as stream:
+            loaded.append(Image.open(stream).convert("RGB"))
+    return tuple(loaded)

@@ -1,0 +1,193 @@
+"""`i2i-registry export NAME --onnx`: every graph of a model as ONNX, measured, in one bundle."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import ClassVar
+
+from pydantic import ValidationError
+
+from i2i_exporter_onnx import bundle, sizes
+from i2i_exporter_onnx.half import to_half
+from i2i_exporter_onnx.parity import Measured, measure, summary, tolerance_of
+from i2i_exporter_onnx.tracing import OPSET, to_onnx
+from i2i_registry.atomic import sha256_of
+from i2i_registry.cards import WeightsCard
+from i2i_registry.discovery import Registry, discover
+from i2i_registry.errors import ExportError
+from i2i_registry.exporter import Exporter, ExportOptions, ExportReport
+from i2i_registry.model import Graph, Model
+from i2i_registry.weights import save
+from i2i_runtime.cpus import thread_count
+from i2i_runtime.errors import UsageError
+from i2i_runtime.manifest import GraphFile, Manifest, Parity, Precision, WeightsSource
+from i2i_runtime.operations import Operation, Record
+from i2i_runtime.reading import open_bundle
+
+Tell = Callable[[str], None]
+
+DISTRIBUTIONS = ("i2i-exporter-onnx", "i2i-registry", "i2i-runtime")
+
+
+class OnnxExporter(Exporter):
+    """Bundles: one .onnx file per graph and a manifest, written only when every graph keeps its tolerance."""
+
+    name: ClassVar[str] = "onnx"
+
+    def __init__(self, registry: Registry | None = None) -> None:
+        """`registry` is where the models' papers and licences are looked up; by default what is installed."""
+        self._registry = registry
+
+    def export(
+        self,
+        model: Model[Record],
+        weights: WeightsCard,
+        destination: Path,
+        options: ExportOptions,
+        tell: Tell,
+    ) -> ExportReport:
+        """Write a bundle folder; see `Exporter.export`."""
+        plan = sizes.plan(model.graphs(), model.operations(), options.size)
+        with bundle.appearing(destination) as folder:
+            files: dict[str, GraphFile] = {}
+            measured: dict[str, Measured] = {}
+            for name, graph in plan.graphs.items():
+                files[name] = _write(name, graph, folder, options.precision, tell)
+                tolerance = tolerance_of(graph, options.precision)
+                measured[name] = _measure(name, graph, folder / files[name].file, tolerance, tell)
+            parity = summary(measured, _loosest(plan.graphs, options.precision), options.precision)
+            manifest = self._manifest(model, weights, options, operations=plan.operations, files=files, parity=parity)
+            bundle.finish(folder, manifest)
+        return ExportReport(destination, parity)
+
+    def verify(self, artefact: Path, model: Model[Record], tell: Tell) -> Parity:
+        """Measure a bundle (a folder or a zip) against `model` again, at the sizes and the tolerance it records.
+
+        Raises BundleError when a hash differs, and ExportError when the bundle is of another model, another
+        configuration or other weights, or when it misses its tolerance.
+        """
+        opened = open_bundle(artefact)
+        try:
+            manifest = opened.manifest
+            _require_same_model(manifest, model)
+            graphs = sizes.as_exported(model.graphs(), manifest.graphs)
+            missing = sorted(graphs.keys() - opened.graphs.keys())
+            if missing:
+                raise UsageError(f"{artefact} is a lone graph", expected=f"the whole bundle, with {missing}")
+            tolerance = manifest.parity.tolerance
+            measured: dict[str, Measured] = {}
+            for name, graph in graphs.items():
+                measured[name] = _measure(name, graph, opened.graphs[name], tolerance, tell)
+        except ExportError as error:
+            raise _explained(error, opened.manifest, model) from error
+        finally:
+            if opened.unpacked is not None:
+                shutil.rmtree(opened.unpacked, ignore_errors=True)
+        return summary(measured, tolerance, manifest.precision)
+
+    def _manifest(
+        self,
+        model: Model[Record],
+        weights: WeightsCard,
+        options: ExportOptions,
+        *,
+        operations: tuple[Operation, ...],
+        files: Mapping[str, GraphFile],
+        parity: Parity,
+    ) -> Manifest:
+        registry = self._registry if self._registry is not None else discover()
+        card = registry.model_card(model.name)
+        plugin = registry.sources[model.name]
+        try:
+            return Manifest(
+                name=weights.name,
+                model=model.name,
+                paper=card.paper,
+                model_licence=card.licence,
+                weights=WeightsSource(
+                    name=weights.reference,
+                    sha256=weights.sha256,
+                    licence=weights.licence,
+                    provenance=weights.provenance.sentence(),
+                ),
+                config=model.config.model_dump(mode="json"),
+                precision=options.precision,
+                opset=OPSET,
+                operations=operations,
+                graphs=dict(files),
+                parity=parity,
+                made_by={name: version(name) for name in DISTRIBUTIONS} | {plugin.distribution: plugin.version},
+            )
+        except ValidationError as error:
+            raise ExportError(
+                found=f"the operations of {model.name!r} do not fit its graphs: {error.errors()[0]['msg']}",
+                expected="steps that feed every input of a graph and name its outputs",
+                fix="this is a fault of the plugin: correct operations() or graphs()",
+            ) from error
+
+
+def _require_same_model(manifest: Manifest, model: Model[Record]) -> None:
+    """Raises ExportError when the bundle was made from another model or configuration."""
+    given = {"model": model.name, **model.config.model_dump(mode="json")}
+    recorded = {"model": manifest.model, **manifest.config}
+    different = [
+        f"{key} = {recorded.get(key)!r} in the bundle, {given.get(key)!r} given"
+        for key in sorted(given.keys() | recorded.keys())
+        if given.get(key) != recorded.get(key)
+    ]
+    if different:
+        raise ExportError(
+            found=f"the bundle {manifest.name!r} is of another model or configuration: {'; '.join(different)}",
+            expected=f"the weights it was made from: {manifest.weights.name}",
+            fix=f"i2i-registry verify BUNDLE --against {manifest.weights.name}",
+        )
+
+
+def _explained(error: ExportError, manifest: Manifest, model: Model[Record]) -> ExportError:
+    """The same error; when other weights explain it, it says so."""
+    given = _hash_of(model)
+    if given == manifest.weights.sha256 or "another model" in error.found:
+        return error
+    return ExportError(
+        found=f"{error.found}; the weights given (sha256 {given[:12]}) are not those the bundle records "
+        f"({manifest.weights.name}, sha256 {manifest.weights.sha256[:12]})",
+        expected=error.expected,
+        fix=f"i2i-registry verify BUNDLE --against {manifest.weights.name}",
+    )
+
+
+def _hash_of(model: Model[Record]) -> str:
+    """The SHA-256 that the model's weights have as a file of the store."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.safetensors"
+        save(model, path)
+        return sha256_of(path)
+
+
+def _write(name: str, graph: Graph, folder: Path, precision: Precision, tell: Tell) -> GraphFile:
+    started = time.monotonic()
+    tell(f"{name}: tracing")
+    onnx_model = to_onnx(name, graph)
+    if precision == "fp16":
+        to_half(onnx_model, name)
+    file = bundle.write_graph(onnx_model, folder, name)
+    size = sum((folder / each).stat().st_size for each in (file.file, *(data.file for data in file.data)))
+    tell(f"{name}: {size / 1e6:.1f} MB of ONNX in {time.monotonic() - started:.1f} s")
+    return file
+
+
+def _measure(name: str, graph: Graph, file: Path, tolerance: float, tell: Tell) -> Measured:
+    tell(f"{name}: comparing onnxruntime with torch")
+    measured = measure(name, graph, file, tolerance, thread_count())
+    steps = f", {measured.levels:.2g} steps of 8 bits" if measured.levels is not None else ""
+    tell(f"{name}: largest error {measured.relative:.1e} of the largest value{steps}, allowed {tolerance:g}")
+    return measured
+
+
+def _loosest(graphs: Mapping[str, Graph], precision: Precision) -> float:
+    return max(tolerance_of(graph, precision) for graph in graphs.values())

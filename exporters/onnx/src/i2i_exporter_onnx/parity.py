@@ -1,0 +1,237 @@
+"""The gate: a graph on disk, run by onnxruntime, against the model's own module in torch eager fp32."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from i2i_exporter_onnx.cases import Array, Case, cases, picture_size, values
+from i2i_exporter_onnx.half import with_rounding
+from i2i_exporter_onnx.rewrites import evaluating, outputs_of
+from i2i_registry.errors import ExportError
+from i2i_registry.model import Graph
+from i2i_runtime.manifest import Parity, ParityCase, Precision
+
+FP16_TOLERANCE = 2e-2
+"""Relative. fp16 rounds each value by up to 4.9e-4 of itself, and some 20 to 40 roundings lie between picture and
+picture; 2e-2 of a picture in [-1, 1] is 2.5 steps of 8 bits, below what is seen."""
+STEPS_PER_UNIT = 127.5
+"""8-bit steps in a difference of 1 between pictures in [-1, 1]"""
+REFERENCES: Mapping[Precision, str] = {
+    "fp32": "torch eager, fp32, CPU",
+    "fp16": "torch eager, fp32, CPU; onnxruntime with every fp16 value rounded",
+}
+SESSION_ERRORS = (
+    ort_errors.EPFail,
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NoSuchFile,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+"""what onnxruntime raises; its errors share no base but Exception"""
+
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The figures of one graph."""
+
+    cases: tuple[ParityCase, ...]
+    levels: float | None
+    """largest error of any picture it gives, in 8-bit steps; None when it gives none"""
+
+    @property
+    def relative(self) -> float:
+        """The largest relative error of any output."""
+        return max(case.relative for case in self.cases)
+
+
+def tolerance_of(graph: Graph, precision: Precision) -> float:
+    """The relative error a graph may have: the model's own for fp32, ours for fp16."""
+    return graph.tolerance if precision == "fp32" else max(graph.tolerance, FP16_TOLERANCE)
+
+
+def measure(name: str, graph: Graph, file: Path, tolerance: float, threads: int) -> Measured:
+    """Run every case through the file and through the module.
+
+    An fp16 graph runs in two forms, as it is and with every fp16 value rounded; the worse one counts.
+
+    Raises ExportError at the first output that misses `tolerance` or is not finite, and when onnxruntime cannot run
+    the file at all.
+    """
+    figures: list[ParityCase] = []
+    levels: list[float] = []
+    with _sessions(name, file, threads) as sessions, evaluating(graph.module):
+        for case in cases(graph):
+            rows = _compare(name, graph, sessions, case)
+            worst = max(rows, key=lambda row: row.relative)
+            _require(worst, tolerance)
+            figures.append(worst)
+            levels += [row.levels for row in rows if row.levels is not None]
+    return Measured(tuple(figures), max(levels, default=None))
+
+
+def summary(measured: Mapping[str, Measured], tolerance: float, precision: Precision) -> Parity:
+    """The record for the manifest."""
+    levels = [graph.levels for graph in measured.values() if graph.levels is not None]
+    return Parity(
+        tolerance=tolerance,
+        relative=max(graph.relative for graph in measured.values()),
+        levels=max(levels, default=None),
+        reference=REFERENCES[precision],
+        cases=tuple(case for graph in measured.values() for case in graph.cases),
+        versions={
+            "torch": torch.__version__,
+            "onnx": version("onnx"),
+            "onnxscript": version("onnxscript"),
+            "onnxruntime": onnxruntime.__version__,
+            "python": platform.python_version(),
+        },
+    )
+
+
+@contextmanager
+def _sessions(name: str, file: Path, threads: int) -> Iterator[tuple[onnxruntime.InferenceSession, ...]]:
+    """The file as it is, and, when it holds fp16 values, the form of it that shows their rounding."""
+    given = _session(name, file, threads)
+    model = ir.load(file)
+    if not any(value.dtype == ir.DataType.FLOAT16 for node in model.graph for value in node.outputs):
+        yield (given,)
+        return
+    with TemporaryDirectory() as folder:
+        rounding = Path(folder) / "rounding.onnx"
+        ir.save(with_rounding(model), rounding, external_data="weights")
+        yield given, _session(name, rounding, threads)
+
+
+def _session(name: str, file: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.use_deterministic_compute = True
+    options.log_severity_level = 4  # what it would log, it also raises
+    try:
+        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    except SESSION_ERRORS as error:
+        raise ExportError(
+            found=f"onnxruntime cannot load graph {name!r}: {_first_line(error)}",
+            expected="a graph that every provider can run",
+            fix="this is a fault of the export: report it with the model's configuration",
+        ) from error
+
+
+def _compare(
+    name: str, graph: Graph, sessions: tuple[onnxruntime.InferenceSession, ...], case: Case
+) -> list[ParityCase]:
+    """One row for every session and output."""
+    feeds = values(graph, case)
+    expected = [_numpy(tensor) for tensor in outputs_of(graph.module, _tensors(feeds))]
+    return [
+        _row(name, graph, case, output, reference, result)
+        for session in sessions
+        for output, reference, result in zip(
+            graph.outputs, expected, _run(name, graph, session, case, feeds), strict=True
+        )
+    ]
+
+
+def _row(name: str, graph: Graph, case: Case, output: str, reference: FloatArray, result: FloatArray) -> ParityCase:
+    where = f"graph {name!r}, output {output!r}, {_describe(graph, case)}"
+    _require_sound(where, reference, result)
+    height, width = picture_size(graph, case)
+    error = float(np.abs(reference - result).max(initial=0))
+    largest = float(np.abs(reference).max(initial=0))
+    return ParityCase(
+        graph=name,
+        output=output,
+        batch=case.batch,
+        height=height,
+        width=width,
+        inputs=case.kind,
+        max_abs=error,
+        relative=error / largest if largest else error,
+        levels=error * STEPS_PER_UNIT if output in graph.pictures else None,
+    )
+
+
+def _run(
+    name: str, graph: Graph, session: onnxruntime.InferenceSession, case: Case, feeds: Mapping[str, Array]
+) -> list[FloatArray]:
+    # The exporter leaves out an input that the network never reads.
+    known = {value.name for value in session.get_inputs()}
+    try:
+        results = session.run(list(graph.outputs), {key: value for key, value in feeds.items() if key in known})
+    except SESSION_ERRORS as error:
+        raise ExportError(
+            found=f"graph {name!r} fails in onnxruntime for {_describe(graph, case)}: {_first_line(error)}",
+            expected="a graph that runs at every batch and size it declares",
+            fix="something was frozen while tracing: take lengths from x.shape, no Python loop over the batch; or "
+            "declare the axis as a number",
+        ) from error
+    return [np.asarray(result) for result in results]
+
+
+def _require_sound(where: str, reference: FloatArray, result: FloatArray) -> None:
+    if reference.shape != result.shape:
+        raise ExportError(
+            found=f"{where}: the shape is {result.shape}",
+            expected=f"{reference.shape}, as in torch",
+            fix="a size was frozen while tracing: take it from x.shape, or declare the axis as a number",
+        )
+    if not np.isfinite(reference).all():
+        raise ExportError(
+            found=f"{where}: torch itself gives values that are not finite",
+            expected="a network that survives any picture in its range",
+            fix="train further, or guard the division or root that blows up",
+        )
+    if not np.isfinite(result).all():
+        raise ExportError(
+            found=f"{where}: onnxruntime gives values that are not finite, torch does not",
+            expected="finite values",
+            fix="--precision fp32 if this is fp16; otherwise report it with the model's configuration",
+        )
+
+
+def _require(case: ParityCase, tolerance: float) -> None:
+    if case.relative <= tolerance:
+        return
+    size = f", {case.height}x{case.width}" if case.height else ""
+    steps = f" ({case.levels:.3g} steps of 8 bits)" if case.levels is not None else ""
+    raise ExportError(
+        found=f"graph {case.graph!r}, output {case.output!r}, batch {case.batch}{size}, {case.inputs}: onnxruntime "
+        f"differs from torch by {case.relative:.3g} of the largest value{steps}",
+        expected=f"at most {tolerance:g}",
+        fix="the export is wrong for these inputs; find the layer and write it in an export-safe form",
+    )
+
+
+def _describe(graph: Graph, case: Case) -> str:
+    height, width = picture_size(graph, case)
+    return f"batch {case.batch}{f', {height}x{width}' if height else ''}, {case.kind}"
+
+
+def _tensors(feeds: Mapping[str, Array]) -> tuple[torch.Tensor, ...]:
+    return tuple(torch.from_numpy(value) for value in feeds.values())
+
+
+def _numpy(tensor: torch.Tensor) -> FloatArray:
+    return tensor.detach().float().cpu().numpy()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,119 @@
+"""Which axes of a graph are free: as the model declares them, or fixed by the user's `--size`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from i2i_registry.errors import ExportError
+from i2i_registry.model import Axis, Graph
+from i2i_runtime.errors import UsageError
+from i2i_runtime.manifest import GraphFile
+from i2i_runtime.operations import ImageInput, Operation
+
+SIDES = ("height", "width")
+"""the axis names that `--size` means"""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be exported: graphs and operations after `--size` has been applied to both."""
+
+    graphs: Mapping[str, Graph]
+    operations: tuple[Operation, ...]
+
+
+def plan(graphs: Mapping[str, Graph], operations: tuple[Operation, ...], size: int | Literal["dynamic"] | None) -> Plan:
+    """Apply `--size`: a number fixes the axes named height and width, and the size rule of every picture.
+
+    Raises UsageError when a network of one size is asked for another, or when "dynamic" is asked of it.
+    """
+    if size is None:
+        return Plan(graphs, operations)
+    pictures = list(_pictures(operations))
+    if not pictures:
+        raise UsageError("--size was given, but no operation takes a picture", fix="leave --size away")
+    if size == "dynamic":
+        for picture in pictures:
+            _require_dynamic(picture)
+        return Plan(graphs, operations)
+    for picture in pictures:
+        _require_accepted(picture, size)
+    return Plan(
+        graphs={name: fixed(graph, dict.fromkeys(SIDES, size)) for name, graph in graphs.items()},
+        operations=tuple(_with_size(operation, size) for operation in operations),
+    )
+
+
+def as_exported(graphs: Mapping[str, Graph], files: Mapping[str, GraphFile]) -> dict[str, Graph]:
+    """The model's graphs with those axes fixed that are numbers in the bundle.
+
+    Raises ExportError when the bundle has other graphs, or graphs with other inputs.
+    """
+    found = {name: tuple(tensor.name for tensor in file.inputs) for name, file in files.items()}
+    expected = {name: tuple(tensor.name for tensor in graph.inputs) for name, graph in graphs.items()}
+    if found != expected:
+        raise ExportError(
+            found=f"the bundle has the graphs {found}",
+            expected=f"{expected}, which is what the model exports now",
+            fix="export the weights again with the installed plugin",
+        )
+    return {name: fixed(graph, _fixed_lengths(graph, files[name])) for name, graph in graphs.items()}
+
+
+def fixed(graph: Graph, lengths: Mapping[str, int]) -> Graph:
+    """The graph with every axis named in `lengths` fixed at that length."""
+    inputs = tuple(
+        replace(
+            tensor,
+            axes=tuple(lengths.get(axis.name, axis) if isinstance(axis, Axis) else axis for axis in tensor.axes),
+        )
+        for tensor in graph.inputs
+    )
+    return replace(graph, inputs=inputs)
+
+
+def _fixed_lengths(graph: Graph, file: GraphFile) -> dict[str, int]:
+    return {
+        axis.name: length
+        for tensor, spec in zip(graph.inputs, file.inputs, strict=True)
+        for axis, length in zip(tensor.axes, spec.shape, strict=True)
+        if isinstance(axis, Axis) and isinstance(length, int)
+    }
+
+
+def _pictures(operations: tuple[Operation, ...]) -> Iterator[ImageInput]:
+    for operation in operations:
+        yield from (value for value in operation.inputs if isinstance(value, ImageInput))
+
+
+def _require_dynamic(picture: ImageInput) -> None:
+    if not picture.size.dynamic:
+        raise UsageError(
+            found=f"--size dynamic was asked of a network that takes {picture.name!r} only at one size",
+            expected=picture.size.describe(),
+            fix="leave --size away",
+        )
+
+
+def _require_accepted(picture: ImageInput, size: int) -> None:
+    if not picture.size.accepts(size, size):
+        raise UsageError(
+            found=f"--size {size} does not fit the input {picture.name!r}",
+            expected=picture.size.describe(),
+            fix=f"--size {picture.size.height}" if picture.size.height == picture.size.width else "leave --size away",
+        )
+
+
+def _with_size(operation: Operation, size: int) -> Operation:
+    """The operation with every picture at exactly `size` x `size`."""
+    inputs = tuple(
+        value.model_copy(
+            update={"size": value.size.model_copy(update={"dynamic": False, "height": size, "width": size})}
+        )
+        if isinstance(value, ImageInput)
+        else value
+        for value in operation.inputs
+    )
+    return operation.model_copy(update={"inputs": inputs})

@@ -1,0 +1,209 @@
+"""From a torch module to an ONNX model in memory: traced with torch.export, checked, its axes named."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import onnx_ir as ir
+import sympy
+import torch
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from i2i_exporter_onnx.cases import example_case, values
+from i2i_exporter_onnx.refusals import DATA_DEPENDENT, FreeLengths, refuse
+from i2i_exporter_onnx.rewrites import folded
+from i2i_registry.errors import ExportError
+from i2i_registry.model import Axis, Graph
+
+OPSET = 20
+"""The newest one that every provider we measured runs, and the first with GridSample and antialiased Resize as we need
+them; the exporter raises anything below 18 by itself."""
+
+TRACER_ERRORS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError)
+"""What torch.export and the translation to ONNX raise: their own errors derive from RuntimeError, and the model's own
+code runs inside them."""
+
+LOG = logging.getLogger(__name__)
+
+
+def to_onnx(name: str, graph: Graph) -> ir.Model:
+    """The graph in fp32 at opset 20, with free axes under the names the model gives them.
+
+    Raises ExportError when the module cannot be traced, uses a construct that exports wrongly, or when an axis that
+    is declared free came out fixed.
+    """
+    _check_names(name, graph)
+    example = tuple(torch.from_numpy(array) for array in values(graph, example_case(graph)).values())
+    module = folded(graph.module, example, name)
+    with _quiet():
+        program = _trace(name, graph, module, example)
+        refuse(program, name)
+        model = _translate(name, graph, program)
+    _check_axes(name, graph, model)
+    _name_axes(graph, model.graph)
+    # Every node carries the author's source lines and paths, which are nobody's business and would change the hashes.
+    ClearMetadataAndDocStringPass()(model)
+    return model
+
+
+def _check_names(name: str, graph: Graph) -> None:
+    """Raises ExportError when two tensors share a name, which ONNX does not allow even between inputs and outputs."""
+    names = [*(tensor.name for tensor in graph.inputs), *graph.outputs]
+    repeated = sorted({each for each in names if names.count(each) > 1})
+    if repeated:
+        raise ExportError(
+            found=f"graph {name!r} has more than one tensor named {', '.join(repeated)}",
+            expected="names that differ among all inputs and outputs of a graph, as ONNX demands",
+            fix="rename the output in Graph.outputs; Step.outputs gives it any name in the operation",
+        )
+
+
+def _trace(name: str, graph: Graph, module: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
+    try:
+        with torch.no_grad(), FreeLengths(name):
+            return torch.export.export(module, example, dynamic_shapes=_dynamic_shapes(graph), strict=False)
+    except TRACER_ERRORS as error:
+        raise _untraceable(name, error) from error
+
+
+def _translate(name: str, graph: Graph, program: ExportedProgram) -> ir.Model:
+    try:
+        result = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            optimize=True,
+            verbose=False,
+            input_names=[tensor.name for tensor in graph.inputs],
+            output_names=list(graph.outputs),
+        )
+    except TRACER_ERRORS as error:
+        raise ExportError(
+            found=f"graph {name!r} cannot be written as ONNX: {_reason(error)}",
+            expected="operators that opset 20 has",
+            fix="write the operator named above with others, or move it out of the graph",
+        ) from error
+    if result is None:
+        raise ExportError(f"torch gave no ONNX program for graph {name!r}", fix="update torch")
+    if len(result.model.graph.outputs) != len(graph.outputs):
+        raise ExportError(
+            found=f"graph {name!r} returns {len(result.model.graph.outputs)} tensors",
+            expected=f"one for each of {list(graph.outputs)}",
+            fix="name every output of the module in Graph.outputs, in order",
+        )
+    return result.model
+
+
+def _dynamic_shapes(graph: Graph) -> tuple[dict[int, object], ...]:
+    """For every input: position of a free axis -> its dimension; axes of one name share one dimension."""
+    free = {axis.name: axis for tensor in graph.inputs for axis in tensor.axes if isinstance(axis, Axis)}
+    dimensions = {name: _dimension(axis) for name, axis in free.items()}
+    return tuple(
+        {position: dimensions[axis.name] for position, axis in enumerate(tensor.axes) if isinstance(axis, Axis)}
+        for tensor in graph.inputs
+    )
+
+
+def _dimension(axis: Axis) -> object:
+    """A length that is a multiple is declared as multiple times a free count, which is all that torch can express."""
+    if axis.multiple == 1:
+        return Dim(axis.name, min=axis.minimum)
+    return axis.multiple * Dim(f"{axis.name}_count", min=math.ceil(axis.minimum / axis.multiple))
+
+
+def _check_axes(name: str, graph: Graph, model: ir.Model) -> None:
+    """Raises ExportError when an axis declared free is a number in the ONNX graph."""
+    for tensor, value in zip(graph.inputs, model.graph.inputs, strict=True):
+        frozen = [
+            f"{axis.name} = {length}"
+            for axis, length in zip(tensor.axes, _dims(value), strict=True)
+            if isinstance(axis, Axis) and isinstance(length, int)
+        ]
+        if frozen:
+            raise ExportError(
+                found=f"graph {name!r}: the input {tensor.name!r}, declared free, was frozen at {', '.join(frozen)}",
+                expected="every axis declared free to stay free",
+                fix="take sizes from x.shape in forward, or declare the axis as a number in graphs()",
+            )
+
+
+def _name_axes(graph: Graph, onnx_graph: ir.Graph) -> None:
+    """Call free input axes what the model calls them, and express the outputs' axes in these names."""
+    substitutions: dict[sympy.Symbol, sympy.Expr] = {}
+    for tensor, value in zip(graph.inputs, onnx_graph.inputs, strict=True):
+        for axis, length in zip(tensor.axes, _dims(value), strict=True):
+            if isinstance(axis, Axis) and isinstance(length, str):
+                substitutions |= _solved(length, axis)
+        value.shape = ir.Shape([axis.name if isinstance(axis, Axis) else axis for axis in tensor.axes])
+    for value in onnx_graph.outputs:
+        value.shape = ir.Shape(
+            [
+                length if isinstance(length, int) else str(_expression(length).subs(substitutions))
+                for length in _dims(value)
+            ]
+        )
+
+
+def _solved(length: str, axis: Axis) -> dict[sympy.Symbol, sympy.Expr]:
+    """The length "4*s71" for an axis named height means s71 = height/4."""
+    expression = _expression(length)
+    (symbol,) = expression.free_symbols
+    return {symbol: sympy.Symbol(axis.name, integer=True, positive=True) * symbol / expression}
+
+
+def _expression(length: str) -> sympy.Expr:
+    return sympy.sympify(length)
+
+
+def _dims(value: ir.Value) -> tuple[int | str, ...]:
+    return tuple(length if isinstance(length, int) else str(length.value) for length in value.shape or ())
+
+
+def _untraceable(name: str, error: Exception) -> ExportError:
+    reason = _reason(error)
+    if "data-dependent" in str(error).lower():
+        return ExportError(
+            found=f"graph {name!r} decides or sizes something by the values of a tensor: {reason}",
+            expected="control flow and shapes that do not depend on tensor values",
+            fix=DATA_DEPENDENT,
+        )
+    if "constraints violated" in str(error).lower():
+        return ExportError(
+            found=f"graph {name!r} does not keep its free axes free: {reason}",
+            expected="every axis declared free to stay free, at every length its multiple and minimum allow",
+            fix="take sizes from x.shape in forward, or declare the axis as a number, a multiple or a larger minimum",
+        )
+    return ExportError(
+        found=f"graph {name!r} cannot be traced: {reason}",
+        expected="a module that torch.export can trace",
+        fix="see the reason above; --debug shows torch's whole trace",
+    )
+
+
+def _reason(error: Exception) -> str:
+    """The lines of a tracer's message that say something, as one."""
+    advice = ("For ", "If you suspect", "The error above", "Caused by", "Suggested fixes")
+    lines = [line.strip().partition(" For more information")[0] for line in str(error).splitlines()]
+    told = [line for line in lines if line and not line.startswith(advice)]
+    return " ".join(told[:4])[:600] or type(error).__name__
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch's warnings from the user: the parity gate decides, not they. They are logged for debugging."""
+    before = logging.root.manager.disable
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        logging.disable(max(before, logging.WARNING))
+        try:
+            yield
+        finally:
+            logging.disable(before)
+            for warning in caught:
+                LOG.debug("while exporting: %s", warning.message)

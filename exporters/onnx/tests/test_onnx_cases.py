@@ -1,0 +1,117 @@
+"""What the parity gate feeds covers every batch, size and kind."""
+
+import numpy as np
+import pytest
+from torch import nn
+
+from i2i_exporter_onnx.cases import EXTREMES, Case, cases, example_case, photographs, picture_size, values
+from i2i_registry.model import Axis, Graph, GraphInput
+
+BATCH = Axis("batch", 2)
+
+
+def pictured(side: int, *, channels: int = 3, minimum: int = 8) -> Graph:
+    sides = tuple(Axis(name, side, multiple=4, minimum=minimum) for name in ("height", "width"))
+    return Graph(nn.Identity(), (GraphInput("x", (BATCH, channels, *sides), "picture"),), ("y",))
+
+
+@pytest.mark.parametrize("side", [8, 32, 256])
+def test_three_batches_three_sizes_and_every_kind_are_met(side: int) -> None:
+    graph = pictured(side)
+
+    plan = cases(graph)
+
+    sizes = {picture_size(graph, case) for case in plan}
+    assert {case.batch for case in plan} == {1, 2, 3}
+    assert len(sizes) == 3
+    assert any(height != width for height, width in sizes)
+    assert all(length % 4 == 0 and length >= 8 for size in sizes for length in size)
+    assert {case.kind for case in plan} == {"pictures", *EXTREMES}
+
+
+def test_small_pictures_meet_all_nine_combinations_and_large_ones_three() -> None:
+    for side, count in ((128, 9), (132, 3)):
+        assert sum(case.kind == "pictures" for case in cases(pictured(side))) == count
+
+
+def test_a_graph_of_one_size_meets_three_batches() -> None:
+    graph = Graph(nn.Identity(), (GraphInput("x", (BATCH, 3, 512, 512), "picture"),), ("y",))
+
+    plan = [case for case in cases(graph) if case.kind == "pictures"]
+
+    assert [case.batch for case in plan] == [1, 2, 3]
+
+
+def test_a_graph_of_one_batch_is_measured_at_it() -> None:
+    graph = Graph(nn.Identity(), (GraphInput("x", (1, 3, 8, 8), "picture"),), ("y",))
+
+    assert {case.batch for case in cases(graph)} == {1}
+
+
+def test_values_have_the_declared_shapes_and_ranges() -> None:
+    graph = Graph(
+        nn.Identity(),
+        (
+            GraphInput("x", (BATCH, 1, 16, 12), "picture"),
+            GraphInput("z", (BATCH, 5), "normal"),
+            GraphInput("u", (BATCH, 2, 5), "uniform"),
+            GraphInput("label", (BATCH,), "index", count=2),
+        ),
+        ("y",),
+    )
+
+    for case in cases(graph):
+        fed = values(graph, case)
+        count = case.batch
+        assert [array.shape for array in fed.values()] == [(count, 1, 16, 12), (count, 5), (count, 2, 5), (count,)]
+        assert np.abs(fed["x"]).max() <= 1
+        assert np.abs(fed["u"]).max() <= 1
+        assert set(fed["label"].tolist()) <= {0, 1}
+        assert [str(array.dtype) for array in fed.values()] == ["float32", "float32", "float32", "int64"]
+
+
+def test_a_graph_without_pictures_meets_extremes_of_its_own() -> None:
+    graph = Graph(nn.Identity(), (GraphInput("z", (BATCH, 64), "normal"),), ("y",))
+
+    plan = cases(graph)
+
+    assert [case.kind for case in plan] == ["drawn", "drawn", "drawn", "extremes"]
+    assert np.unique(np.abs(values(graph, plan[-1])["z"])).tolist() == [4.0]
+
+
+def test_the_same_case_gives_the_same_values() -> None:
+    graph, case = pictured(16), Case("noise", {"batch": 1, "height": 16, "width": 16}, 1, seed=3)
+
+    np.testing.assert_array_equal(values(graph, case)["x"], values(graph, case)["x"])
+
+
+def test_the_extremes_are_what_they_are_called() -> None:
+    graph, lengths = pictured(8), {"batch": 1, "height": 8, "width": 8}
+
+    fed = {kind: values(graph, Case(kind, lengths, 1))["x"] for kind in EXTREMES}
+
+    assert set(np.unique(fed["black"])) == {-1}
+    assert set(np.unique(fed["white"])) == {1}
+    assert fed["checkerboard"][0, 0, :2, :2].tolist() == [[-1, 1], [1, -1]]
+    assert fed["noise"].std() == pytest.approx(3**-0.5, abs=0.1)
+
+
+def test_shipped_photographs_are_real_pictures() -> None:
+    spreads = [np.asarray(picture).std() for picture in photographs()]
+
+    assert len(spreads) >= 2
+    assert min(spreads) > 20
+
+
+def test_pictures_differ_within_a_batch() -> None:
+    graph = pictured(16)
+
+    batch = values(graph, Case("pictures", {"batch": 4, "height": 16, "width": 16}, 4))["x"]
+
+    assert len({picture.tobytes() for picture in batch}) == 4
+
+
+def test_tracing_starts_from_a_batch_of_two_and_no_length_of_one_step() -> None:
+    graph = Graph(nn.Identity(), (GraphInput("x", (BATCH, 3, Axis("height", 8, 8, 8), 8), "picture"),), ("y",))
+
+    assert example_case(graph).lengths == {"batch": 2, "height": 16}

@@ -1,0 +1,109 @@
+"""Constructs that export wrongly are refused by name, each shown by the smallest module that has it."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from i2i_exporter_onnx.tracing import to_onnx
+from i2i_registry.errors import ExportError
+from i2i_registry.model import Axis, Graph, GraphInput
+
+FREE = GraphInput("x", (Axis("batch", 2), 3, Axis("height", 16, 4, 4), Axis("width", 16, 4, 4)), "picture")
+
+
+class Calls(nn.Module):
+    """A module whose forward is the given function."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+def graph_of(function: Callable[[Tensor], Tensor]) -> Graph:
+    return Graph(Calls(function), (FREE,), ("y",))
+
+
+def batch_norm(x: Tensor) -> Tensor:
+    return F.batch_norm(x, torch.zeros(3), torch.ones(3), training=True)
+
+
+def linspace(x: Tensor) -> Tensor:
+    return x * torch.linspace(0, 1, x.shape[3])
+
+
+def value_as_size(x: Tensor) -> Tensor:
+    return x[:, :, : int(x.sum().item())]
+
+
+REFUSED: list[tuple[Callable[[Tensor], Tensor], str, str]] = [
+    (batch_norm, "batch norm with the statistics of the batch", "instance_norm"),
+    (lambda x: F.dropout(x, 0.5, training=True), "dropout that stays on", "nn.Dropout"),
+    (lambda x: x + torch.randn_like(x), "random numbers (randn_like)", "input of the graph"),
+    (lambda x: x * torch.rand(1), "random numbers (rand)", "input of the graph"),
+    (lambda x: x * torch.bernoulli(x.sigmoid()), "random numbers (bernoulli)", "input of the graph"),
+    (lambda x: x + torch.normal(x, 1.0), "random numbers (normal", "input of the graph"),
+    (lambda x: F.adaptive_avg_pool2d(x, 4), "adaptive pooling to [4, 4]", "pool to 1"),
+    (lambda x: F.adaptive_max_pool2d(x, (1, 4)), "adaptive pooling to [1, 4]", "pool to 1"),
+    (linspace, "linspace with a length that is free", "arange"),
+    (lambda x: x[:, :, :3, :3].inverse(), "inverse", "outside"),
+    (lambda x: torch.linalg.solve(x[:, :, :3, :3], x[:, :, :3, :1]), "solve", "outside"),
+    (value_as_size, "values of a tensor", "shapes of inputs"),
+]
+
+
+@pytest.mark.parametrize(("function", "named", "instead"), REFUSED, ids=[case[1] for case in REFUSED])
+def test_a_construct_that_exports_wrongly_is_named_and_replaced(
+    function: Callable[[Tensor], Tensor], named: str, instead: str
+) -> None:
+    with pytest.raises(ExportError) as caught:
+        to_onnx("net", graph_of(function))
+
+    assert named in caught.value.found
+    assert instead in caught.value.fix
+
+
+def test_the_place_in_the_source_is_told() -> None:
+    with pytest.raises(ExportError, match=r"test_onnx_refusals\.py"):
+        to_onnx("net", graph_of(batch_norm))
+
+
+def test_the_same_constructs_pass_where_they_export_right() -> None:
+    def harmless(x: Tensor) -> Tensor:
+        frozen = F.batch_norm(F.dropout(x, 0.5, training=False), torch.zeros(3), torch.ones(3))
+        return frozen + F.adaptive_avg_pool2d(x, 1) + torch.linspace(0, 1, 3)[:, None, None]
+
+    assert len(to_onnx("net", graph_of(harmless)).graph.outputs) == 1
+
+
+def test_pooling_to_four_passes_when_the_sides_are_fixed() -> None:
+    graph = Graph(
+        Calls(lambda x: F.adaptive_avg_pool2d(x, 4)),
+        (GraphInput("x", (Axis("batch", 2), 3, 16, 16), "picture"),),
+        ("y",),
+    )
+
+    assert to_onnx("net", graph).graph.outputs[0].shape == ["batch", 3, 4, 4]
+
+
+def test_an_axis_frozen_while_tracing_is_named() -> None:
+    with pytest.raises(ExportError) as caught:
+        to_onnx("net", graph_of(lambda x: x.reshape(2, -1)))
+
+    assert "free" in caught.value.found
+    assert "batch" in caught.value.found
+
+
+def test_an_output_may_not_have_the_name_of_an_input() -> None:
+    with pytest.raises(ExportError, match="more than one tensor named x"):
+        to_onnx("net", Graph(Calls(torch.relu), (FREE,), ("x",)))
+
+
+def test_outputs_without_a_name_are_an_error() -> None:
+    with pytest.raises(ExportError, match="returns 1 tensors"):
+        to_onnx("net", Graph(Calls(torch.relu), (FREE,), ("y", "z")))

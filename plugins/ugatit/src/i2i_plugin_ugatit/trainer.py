@@ -1,0 +1,263 @@
+"""The training of U-GAT-IT (paper, section 2.2; constants of the authors' PyTorch release)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, cast
+
+import torch
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Adam
+
+from i2i_plugin_ugatit.config import DOWNSAMPLING
+from i2i_plugin_ugatit.model import A_TO_B, B_TO_A, UGATIT
+from i2i_plugin_ugatit.networks import ILN, AdaLIN, Discriminator, Generator, smallest_side
+from i2i_registry.errors import TrainingError
+from i2i_registry.model import Model
+from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
+from i2i_runtime.operations import Record
+from i2i_toolkit.data.unpaired import DOMAINS, UnpairedFolders, write_unpaired_example
+from i2i_toolkit.losses import l1, least_squares, logistic
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Layers = Annotated[int, Field(ge=3, le=10)]
+
+SCALES = ("global", "local")
+
+
+class Options(Record):
+    """How it is trained. The defaults are the paper's."""
+
+    steps: PositiveInt = 1_000_000
+    batch_size: PositiveInt = 1
+    learning_rate: PositiveFloat = 1e-4
+    """of both optimizers; from the middle of the training on it falls to 0 along a line"""
+    betas: tuple[Fraction, Fraction] = (0.5, 0.999)
+    weight_decay: NonNegativeFloat = 1e-4
+    """added to every gradient (L2), before Adam's moments"""
+    adversarial_weight: NonNegativeFloat = 1.0
+    cycle_weight: NonNegativeFloat = 10.0
+    identity_weight: NonNegativeFloat = 10.0
+    cam_weight: NonNegativeFloat = 1000.0
+    global_layers: Layers = 7
+    local_layers: Layers = 5
+    discriminator_channels: PositiveInt | None = None
+    """after the first convolution; None: as many as the generators have"""
+    ema_decay: Fraction = 0.0
+    """of the generators' moving average, which is then what is kept; 0: none, as in the paper"""
+    enlarge_px: NonNegativeInt = 30
+    """pictures are resized to this much more than the model's size, then cropped at random"""
+    flip: bool = True
+    """mirror every other picture; switch it off where left and right mean something"""
+
+
+def learning_rate_factor(step: int, steps: int) -> float:
+    """1 in the first half, then a line that reaches 0 at the last step; steps count from 1.
+
+    With an odd number of steps the release overshoots to slightly below 0; this stops at 0.
+    """
+    half = steps // 2
+    if step <= half or half == 0:
+        return 1.0
+    return max(0.0, 1.0 - (step - half) / half)
+
+
+@torch.no_grad()
+def clamp_rho(generator: nn.Module) -> None:
+    """Keep every rho a ratio, in [0, 1] (paper, eq. 2)."""
+    for module in generator.modules():
+        if isinstance(module, AdaLIN | ILN):
+            module.rho.clamp_(0.0, 1.0)
+
+
+def make_adam(networks: Sequence[nn.Module], options: Options) -> Adam:
+    """One optimizer for several networks; weight decay on every parameter, as in the release."""
+    parameters = [parameter for network in networks for parameter in network.parameters()]
+    return Adam(parameters, lr=options.learning_rate, betas=options.betas, weight_decay=options.weight_decay)
+
+
+class UGATITTrainer(Trainer[Options]):
+    """Two phases a step: the four discriminators learn, then the two generators.
+
+    The translations are computed once and serve both phases (the generators do not change in between), and each
+    generator translates the other domain and repeats its own in one pass. The release computes the translations twice
+    and sends the discriminators' gradients through the generators for nothing; the numbers are the same.
+    """
+
+    Options = Options
+
+    def __init__(self, model: UGATIT, options: Options) -> None:
+        super().__init__(cast("Model[Record]", model), options)
+        self.ugatit = model
+        config = model.config
+        _check_size(config.image_size, options)
+        channels = options.discriminator_channels or config.channels
+        layers = {"global": options.global_layers, "local": options.local_layers}
+        self.discriminators = {
+            f"{scale}_discriminator_{domain.lower()}": Discriminator(channels, layers[scale])
+            for domain in DOMAINS
+            for scale in SCALES
+        }
+
+    @property
+    def a_to_b(self) -> Generator:
+        """The generator from the first domain to the second."""
+        return self.ugatit.networks[A_TO_B]
+
+    @property
+    def b_to_a(self) -> Generator:
+        """The generator from the second domain to the first."""
+        return self.ugatit.networks[B_TO_A]
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Both generators and the four discriminators."""
+        return {**self.ugatit.networks, **self.discriminators}
+
+    @property
+    def averages(self) -> Mapping[str, float]:
+        """Both generators when there is an average at all."""
+        return dict.fromkeys(self.ugatit.networks, self.options.ema_decay) if self.options.ema_decay else {}
+
+    def dataset(self, root: Path, seed: int) -> DataSource:
+        """Pictures of trainA/ and trainB/: mirrored, enlarged, cropped."""
+        return UnpairedFolders(
+            root,
+            self.ugatit.config.image_size,
+            enlarge_px=self.options.enlarge_px,
+            flip=self.options.flip,
+            seed=seed,
+        )
+
+    def stages(self) -> Sequence[Stage]:
+        """One stage; discriminators first, as in the release."""
+        discriminators = Phase(
+            name="discriminators",
+            optimizer=make_adam(list(self.discriminators.values()), self.options),
+            loss=self.discriminator_terms,
+            learning_rate=self._learning_rate,
+        )
+        generators = Phase(
+            name="generators",
+            optimizer=make_adam([self.a_to_b, self.b_to_a], self.options),
+            loss=self.generator_terms,
+            learning_rate=self._learning_rate,
+            after=self._clamp_rho,
+        )
+        return [
+            Stage(
+                name="translation",
+                steps=self.options.steps,
+                batch_size=self.options.batch_size,
+                phases=(discriminators, generators),
+                shared=self.translations,
+            )
+        ]
+
+    def translations(self, batch: Tensors) -> Tensors:
+        """Both domains through both generators: `fake_*` is translated, `same_*` went in as what it should come out."""
+        count = len(batch["A"])
+        to_b = self.a_to_b(torch.cat([batch["A"], batch["B"]]))
+        to_a = self.b_to_a(torch.cat([batch["B"], batch["A"]]))
+        return {
+            "fake_B": to_b.image[:count],
+            "same_B": to_b.image[count:],
+            "fake_B_cam": to_b.cam_logits[:count],
+            "same_B_cam": to_b.cam_logits[count:],
+            "fake_A": to_a.image[:count],
+            "same_A": to_a.image[count:],
+            "fake_A_cam": to_a.cam_logits[:count],
+            "same_A_cam": to_a.cam_logits[count:],
+        }
+
+    def discriminator_terms(self, step: Step) -> Tensors:
+        """Least-squares losses (paper, eq. 3) of every discriminator, on patches and on its attention heads."""
+        terms: dict[str, Tensor] = {}
+        # Real before generated in every discriminator: each pass moves the estimate of its spectral norms.
+        for name, domain, discriminator in self._judges():
+            real = discriminator(step.batch[domain])
+            fake = discriminator(step.shared[f"fake_{domain}"].detach())
+            terms[name] = least_squares(real.logits, 1.0) + least_squares(fake.logits, 0.0)
+            terms[f"{name}_cam"] = least_squares(real.cam_logits, 1.0) + least_squares(fake.cam_logits, 0.0)
+        return {name: self.options.adversarial_weight * term for name, term in terms.items()}
+
+    def generator_terms(self, step: Step) -> Tensors:
+        """Adversarial, cycle, identity and attention losses (paper, eq. 3 to 6) of both directions."""
+        made = step.shared
+        back = {"A": self.b_to_a(made["fake_B"]).image, "B": self.a_to_b(made["fake_A"]).image}
+        terms: dict[str, Tensor] = {}
+        for name, domain, discriminator in self._judges():
+            fake = discriminator(made[f"fake_{domain}"])
+            terms[name] = self.options.adversarial_weight * least_squares(fake.logits, 1.0)
+            terms[f"{name}_cam"] = self.options.adversarial_weight * least_squares(fake.cam_logits, 1.0)
+        for domain in DOMAINS:
+            real = step.batch[domain]
+            terms[f"cycle_{domain}"] = self.options.cycle_weight * l1(back[domain], real)
+            terms[f"identity_{domain}"] = self.options.identity_weight * l1(made[f"same_{domain}"], real)
+            # The heads of the generator into this domain tell whether a picture still has to be translated.
+            cam = logistic(made[f"fake_{domain}_cam"], 1.0) + logistic(made[f"same_{domain}_cam"], 0.0)
+            terms[f"cam_{domain}"] = self.options.cam_weight * cam
+        return terms
+
+    @torch.no_grad()
+    def preview(self, batch: Tensors) -> Tensors:
+        """Both directions: the picture, where the generator looks, what it makes of it, and the way back."""
+        name_a, name_b = self.ugatit.config.domains
+        columns: dict[str, Tensor] = {}
+        directions = ((batch["A"], name_a, name_b, self.a_to_b, self.b_to_a),)
+        directions += ((batch["B"], name_b, name_a, self.b_to_a, self.a_to_b),)
+        for picture, source, target, forth, back in directions:
+            translation = forth(picture)
+            columns[source] = picture
+            columns[f"{source}: attention"] = as_picture(translation.attention, picture)
+            columns[f"{source} to {target}"] = translation.image
+            columns[f"{source} and back"] = back(translation.image).image
+        return columns
+
+    @classmethod
+    def shrunk(cls, options: Options) -> Options:
+        """Fewer layers (so that 24 pixels are enough), few channels, four steps."""
+        return options.model_copy(
+            update={"steps": 4, "global_layers": 5, "local_layers": 4, "discriminator_channels": 4, "enlarge_px": 2}
+        )
+
+    @classmethod
+    def write_example_data(cls, root: Path, model: Model[Record]) -> None:
+        """Discs in trainA/ and testA/, squares in trainB/ and testB/."""
+        write_unpaired_example(root, size=cast("UGATIT", model).config.image_size)
+
+    def _judges(self) -> Iterator[tuple[str, str, Discriminator]]:
+        """Name of the loss, domain, and discriminator."""
+        for domain in DOMAINS:
+            for scale in SCALES:
+                yield f"{scale}_{domain}", domain, self.discriminators[f"{scale}_discriminator_{domain.lower()}"]
+
+    def _learning_rate(self, step: int) -> float:
+        return learning_rate_factor(step, self.options.steps)
+
+    def _clamp_rho(self) -> None:
+        clamp_rho(self.a_to_b)
+        clamp_rho(self.b_to_a)
+
+
+def as_picture(attention: Tensor, like: Tensor) -> Tensor:
+    """Attention [b, 1, y, x] as grey pictures [b, 3, h, w] in [-1, 1], each from its own darkest to its brightest."""
+    larger = F.interpolate(attention, size=like.shape[2:], mode="bilinear", align_corners=False)
+    low, high = larger.amin((1, 2, 3), keepdim=True), larger.amax((1, 2, 3), keepdim=True)
+    grey = (larger - low) / (high - low).clamp_min(torch.finfo(larger.dtype).tiny)
+    return (2 * grey - 1).expand_as(like)
+
+
+def _check_size(image_size: int, options: Options) -> None:
+    for scale, layers in (("global", options.global_layers), ("local", options.local_layers)):
+        if image_size < smallest_side(layers):
+            enough = math.ceil(smallest_side(layers) / DOWNSAMPLING) * DOWNSAMPLING
+            raise TrainingError(
+                found=f"the {scale} discriminators have {layers} layers and the pictures {image_size} pixels",
+                expected=f"at least {smallest_side(layers)} pixels for {layers} layers",
+                fix=f"--set image_size={enough}, or fewer {scale}_layers",
+            )

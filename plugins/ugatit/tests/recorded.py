@@ -1,0 +1,353 @@
+"""How the recordings of the authors' PyTorch release are computed with our code.
+
+Three kinds of file, told from the metadata's `config.kind`: forward passes of some networks ("nets"), one training
+step ("train"), and pictures in and out ("prepost").
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import BaseModel
+from torch import Tensor, nn
+
+from i2i_plugin_ugatit.config import Config
+from i2i_plugin_ugatit.model import UGATIT
+from i2i_plugin_ugatit.networks import Discriminator, Generator
+from i2i_plugin_ugatit.official import GENERATORS, ZNXLWM_FORMAT
+from i2i_plugin_ugatit.trainer import SCALES, Options, UGATITTrainer
+from i2i_registry.importing import rename
+from i2i_registry.model import KeyMap
+from i2i_runtime.fitting import fit, to_picture, to_tensor
+from i2i_runtime.heatmaps import render
+from i2i_runtime.operations import SizeRule
+from i2i_toolkit.data.augment import Draws, augment, fitted
+from i2i_toolkit.devices import open_accelerator
+from i2i_toolkit.engine import Engine
+
+if TYPE_CHECKING:
+    from tests.parity.judging import Row
+    from tests.parity.recording import Recording
+
+    from i2i_registry.trainer import Trainer
+    from i2i_runtime.operations import Record
+
+PAPER = "ugatit"
+SOURCE = "znxlwm/UGATIT-pytorch"
+
+# Tolerances of the recordings' README; those of `after` (absolute 2e-6) as a share of the movement (1e-4).
+FORWARD = 3e-5
+STEP_OUTPUT = 1e-4
+STEP_LOSS = 1e-5
+STEP_GRADIENT = 5e-3
+STEP_AFTER = 2e-2
+OPTIMIZER_ALONE = 1e-3
+TRANSFORM = 1e-6
+EXACT = 0.0
+OVERLAY = 5 / 255 + 1e-6  # five levels for our own resize and colour map, and rounding of the recorded fractions
+
+DISCRIMINATORS = {f"dis{scale[0].upper()}{domain}": (scale, domain) for scale in SCALES for domain in "AB"}
+NAMES = GENERATORS | {
+    official: f"{scale}_discriminator_{domain.lower()}" for official, (scale, domain) in DISCRIMINATORS.items()
+}
+"""official name of a network -> ours"""
+
+_SPECTRAL = (("bias", "bias"), ("weight_orig", "weight"), ("weight_u", "spectral.u"), ("weight_v", "spectral.v"))
+_DISCRIMINATOR_PARTS = (
+    *((rf"model\.{1 + 3 * number}", f"layers.{number}") for number in range(10)),
+    ("gap_fc", "attention.average_head"),
+    ("gmp_fc", "attention.maximum_head"),
+    ("conv", "to_logits"),
+)
+DISCRIMINATOR_KEYS: KeyMap = (
+    *((rf"{part}\.{theirs}", f"{name}.{ours}") for part, name in _DISCRIMINATOR_PARTS for theirs, ours in _SPECTRAL),
+    (r"conv1x1\.(weight|bias)", r"attention.merge.\1"),
+)
+
+
+class Resolved(BaseModel):
+    """The options of the release that change the numbers."""
+
+    lr: float
+    weight_decay: float
+    adv_weight: float
+    cycle_weight: float
+    identity_weight: float
+    cam_weight: float
+
+
+class Case(BaseModel):
+    """The metadata's `config`."""
+
+    kind: str
+    light: bool
+    ch: int
+    n_res: int
+    img_size: int
+    batch: int = 1
+    draws: list[dict[str, int]] = []
+    resolved: Resolved
+
+
+def check(recording: Recording) -> Iterator[Row]:
+    """Compute what was recorded and compare."""
+    case = Case.model_validate(recording.config)
+    kinds = {"nets": check_networks, "train": check_step, "prepost": check_pictures}
+    yield from kinds[case.kind](recording, case)
+
+
+# --- Names and networks -----------------------------------------------------------------------------------------------
+
+
+def our_key(network: str, key: str) -> str:
+    """Our name, inside the network, of an official tensor."""
+    if network in GENERATORS:
+        found = str(rename(ZNXLWM_FORMAT.keys, f"{network}.{key}"))
+        return found.removeprefix(f"{GENERATORS[network]}.")
+    return str(rename(DISCRIMINATOR_KEYS, key))
+
+
+def load(network: nn.Module, official: str, recording: Recording) -> None:
+    """Fill a network; every official tensor has its place, and every place its tensor."""
+    state = recording.under(f"state/{official}/")
+    network.load_state_dict({our_key(official, key): tensor for key, tensor in state.items()})
+
+
+def infer_config(recording: Recording, case: Case) -> Config:
+    """The Config, told from the tensors of a generator as for a checkpoint."""
+    network = next(name for name in recording.networks() if name in GENERATORS)
+    state = recording.under(f"state/{network}/")
+    inferred = ZNXLWM_FORMAT.infer_config({f"genA2B.{key}": tuple(t.shape) for key, t in state.items()})
+    return inferred.model_copy(update={"image_size": case.img_size}) if inferred.pooled_style else inferred
+
+
+def layer_count(state: Mapping[str, Tensor]) -> int:
+    """Layers of a discriminator, in the release's way of counting: the last two are not in `model`'s halvings."""
+    numbers = [int(match[1]) for key in state if (match := re.match(r"model\.(\d+)\.", key))]
+    return max(numbers) // 3 + 2
+
+
+def named(outputs: Sequence[Tensor], first: str) -> dict[str, Tensor]:
+    """What a network returns, under the recorded names."""
+    return dict(zip((first, "cam_logit", "heatmap"), outputs, strict=True))
+
+
+# --- Forward passes ---------------------------------------------------------------------------------------------------
+
+
+def check_networks(recording: Recording, case: Case) -> Iterator[Row]:
+    """Every recorded network on its input."""
+    for official in recording.networks():
+        if official in GENERATORS:
+            config = infer_config(recording, case)
+            expected = Config(
+                image_size=case.img_size, channels=case.ch, res_blocks=case.n_res, pooled_style=case.light
+            )
+            yield recording.row(f"config of {official}", float(config != expected), EXACT)
+            network: nn.Module = Generator(config)
+            picture, first = recording.tensors["input/image"], "image"
+        else:
+            state = recording.under(f"state/{official}/")
+            network = Discriminator(state["model.1.weight_orig"].shape[0], layer_count(state))
+            picture, first = recording.tensors.get("input/dis_image", recording.tensors["input/image"]), "logit"
+        load(network, official, recording)
+        yield from compare_outputs(recording, f"{official}/", network.train(recording.mode == "train"), picture, first)
+
+
+@torch.no_grad()
+def compare_outputs(
+    recording: Recording, prefix: str, network: nn.Module, picture: Tensor, first: str
+) -> Iterator[Row]:
+    """A network's outputs with those recorded under output/`prefix`."""
+    found = named(network(picture), first)
+    for key in recording.under(f"output/{prefix}"):
+        yield recording.output(prefix + key, found[key], FORWARD)
+
+
+# --- One training step ------------------------------------------------------------------------------------------------
+
+
+def build_trainer(recording: Recording, case: Case) -> UGATITTrainer:
+    """The recorded networks and options."""
+    config = infer_config(recording, case)
+    state = {scale: recording.under(f"state/dis{scale[0].upper()}A/") for scale in SCALES}
+    options = Options(
+        batch_size=case.batch,
+        learning_rate=case.resolved.lr,
+        weight_decay=case.resolved.weight_decay,
+        adversarial_weight=case.resolved.adv_weight,
+        cycle_weight=case.resolved.cycle_weight,
+        identity_weight=case.resolved.identity_weight,
+        cam_weight=case.resolved.cam_weight,
+        global_layers=layer_count(state["global"]),
+        local_layers=layer_count(state["local"]),
+        discriminator_channels=state["global"]["model.1.weight_orig"].shape[0],
+    )
+    built = UGATITTrainer(UGATIT(config), options)
+    for official, ours in NAMES.items():
+        load(built.networks[ours], official, recording)
+    return built
+
+
+class OneBatch:
+    """The recorded pictures, as the engine's source of samples."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.batch = {domain: recording.tensors[f"input/real_{domain}"] for domain in "AB"}
+
+    def draw(self, position: int) -> Mapping[str, Tensor]:
+        return {domain: pictures[position] for domain, pictures in self.batch.items()}
+
+    def preview(self, count: int) -> Mapping[str, Tensor]:
+        return {domain: pictures[:count] for domain, pictures in self.batch.items()}
+
+    def describe(self) -> Mapping[str, int]:
+        return {domain: len(pictures) for domain, pictures in self.batch.items()}
+
+
+def check_step(recording: Recording, case: Case) -> Iterator[Row]:
+    """One step of the real engine, and the optimizers by themselves."""
+    built = build_trainer(recording, case)
+    yield from check_evaluation(recording, built)
+    source = OneBatch(recording)
+    found = generator_side(built, source.batch)
+    gradients: dict[str, Tensor | None] = {}
+    terms: Mapping[str, float] = {}
+    engine = Engine(cast("Trainer[Record]", built), source, accelerator=open_accelerator("cpu"))
+    for report in engine.phases():
+        gradients |= gradients_of(recording, built, report.phase)
+        terms = report.values
+        if report.phase == "discriminators":
+            found |= discriminator_side(built, found)
+        if report.step_complete:
+            break
+    for key in recording.under("output/gstep/"):
+        yield recording.output(f"gstep/{key}", found[key], STEP_OUTPUT)
+    values = losses(terms, built.options)
+    for key in recording.under("loss/"):
+        yield recording.loss(key, values[key], STEP_LOSS)
+    for key in recording.under("grad/"):
+        yield recording.gradient(key, gradients[key], STEP_GRADIENT)
+    for key in recording.under("after/"):
+        yield from recording.after(key, tensor_of(built, key), STEP_AFTER, case.resolved.lr)
+    yield from check_optimizers(recording, case)
+
+
+def check_evaluation(recording: Recording, built: UGATITTrainer) -> Iterator[Row]:
+    """Discriminators in evaluation mode, before the step."""
+    for key in recording.under("output/eval_on_"):
+        picture, official, _ = key.split("/")
+        network = built.networks[NAMES[official]].eval()
+        if f"output/eval_on_{key}" not in recording.compared:
+            prefix = f"eval_on_{picture}/{official}/"
+            yield from compare_outputs(recording, prefix, network, recording.tensors[f"input/{picture}"], "logit")
+
+
+@torch.no_grad()
+def generator_side(built: UGATITTrainer, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What the generators make of the batch, under the release's names of variables."""
+    made = built.translations(batch)
+    back = {"A2B2A": built.b_to_a(made["fake_B"]), "B2A2B": built.a_to_b(made["fake_A"])}
+    found = {
+        f"fake_{path}{theirs}": made[f"{ours}{suffix}"]
+        for path, ours in (("A2B", "fake_B"), ("B2A", "fake_A"), ("A2A", "same_A"), ("B2B", "same_B"))
+        for theirs, suffix in (("", ""), ("_cam_logit", "_cam"))
+    }
+    for path, translation in back.items():
+        found |= {f"fake_{path}": translation.image, f"fake_{path}_cam_logit": translation.cam_logits}
+    return found
+
+
+@torch.no_grad()
+def discriminator_side(built: UGATITTrainer, made: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What the discriminators, just updated, say of the translations; on copies, because it moves their buffers."""
+    found: dict[str, Tensor] = {}
+    for official, (_, domain) in DISCRIMINATORS.items():
+        fake = made["fake_B2A" if domain == "A" else "fake_A2B"]
+        says = named(copy.deepcopy(built.networks[NAMES[official]]).train()(fake), "logit")
+        found |= {f"fake_{official[3:]}_{name}": value for name, value in says.items()}
+    return found
+
+
+def gradients_of(recording: Recording, built: UGATITTrainer, phase: str) -> dict[str, Tensor | None]:
+    """The recorded parameters' gradients that a phase has just left."""
+    learning = GENERATORS.keys() if phase == "generators" else DISCRIMINATORS.keys()
+    found: dict[str, Tensor | None] = {}
+    for key in recording.under("grad/"):
+        official, inner = key.split("/")
+        if official in learning:
+            gradient = built.networks[NAMES[official]].get_parameter(our_key(official, inner)).grad
+            found[key] = None if gradient is None else gradient.clone()
+    return found
+
+
+def tensor_of(built: UGATITTrainer, key: str) -> Tensor:
+    """The parameter or buffer "<official network>/<official key>"."""
+    official, inner = key.split("/")
+    return built.networks[NAMES[official]].state_dict()[our_key(official, inner)]
+
+
+def losses(terms: Mapping[str, float], options: Options) -> dict[str, float]:
+    """The release's local variables: single losses without their weight, and sums of weighted ones."""
+    weights = {"recon": ("cycle", options.cycle_weight), "identity": ("identity", options.identity_weight)}
+    weights["cam"] = ("cam", options.cam_weight)
+    found: dict[str, float] = {}
+    for prefix, phase in (("D", "discriminators"), ("G", "generators")):
+        for official, (scale, domain) in DISCRIMINATORS.items():
+            for theirs, suffix in (("ad", ""), ("ad_cam", "_cam")):
+                term = terms[f"{phase}/{scale}_{domain}{suffix}"]
+                found[f"{prefix}_{theirs}_loss_{official[3:]}"] = term / options.adversarial_weight
+        for domain in "AB":
+            own = {name: value for name, value in terms.items() if re.fullmatch(rf"{phase}/\w+_{domain}(_cam)?", name)}
+            found[f"{prefix}_loss_{domain}"] = sum(own.values())
+    for theirs, (ours, weight) in weights.items():
+        for domain in "AB":
+            found[f"G_{theirs}_loss_{domain}"] = terms[f"generators/{ours}_{domain}"] / weight
+    found["Discriminator_loss"] = found["D_loss_A"] + found["D_loss_B"]
+    found["Generator_loss"] = found["G_loss_A"] + found["G_loss_B"]
+    return found
+
+
+def check_optimizers(recording: Recording, case: Case) -> Iterator[Row]:
+    """One step from the recorded gradients: a wrong optimizer apart from a wrong gradient."""
+    built = build_trainer(recording, case)
+    stage = built.stages()[0]
+    for key, gradient in recording.under("grad/").items():
+        official, inner = key.split("/")
+        built.networks[NAMES[official]].get_parameter(our_key(official, inner)).grad = gradient.clone()
+    for phase in stage.phases:
+        phase.optimizer.step()
+        phase.after()
+    for key in recording.under("grad/"):
+        if f"after/{key}" in recording.tensors:
+            movement = recording.movement(key, case.resolved.lr)
+            error = (tensor_of(built, key) - movement.after).abs().max().item() / movement.scale
+            yield recording.row(f"optimizer alone: {key}", error, OPTIMIZER_ALONE)
+
+
+# --- Pictures in and out ----------------------------------------------------------------------------------------------
+
+
+def check_pictures(recording: Recording, case: Case) -> Iterator[Row]:
+    """The transforms of training and test, the saved picture and the coloured attention."""
+    picture = Image.fromarray(recording.tensors["input/image"].numpy())
+    size = case.img_size
+    fed = to_tensor(fit(picture, SizeRule(height=size, width=size), "resize").pixels)
+    yield recording.output("test", torch.from_numpy(fed), TRANSFORM, by="i2i_runtime")
+    yield recording.output("test", fitted(picture, size), TRANSFORM, by="i2i_toolkit")
+    for number, drawn in enumerate(case.draws):
+        draws = Draws(flip=bool(drawn["flip"]), top=drawn["top"], left=drawn["left"])
+        found = augment(picture, size, Options().enlarge_px, draws)
+        yield recording.output(f"train_{number}", found, TRANSFORM)
+    saved = to_picture(recording.tensors["input/generated"].numpy())
+    yield recording.output("saved_png_rgb", torch.from_numpy(saved), EXACT)
+    height, width, _ = recording.tensors["output/cam_bgr"].shape
+    heatmap = recording.tensors["input/heatmap"][0].numpy()
+    overlay = render(heatmap, height, width)[..., ::-1].astype(np.float64) / 255
+    yield recording.output("cam_bgr", torch.from_numpy(overlay), OVERLAY)
