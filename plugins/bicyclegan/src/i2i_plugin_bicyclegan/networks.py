@@ -1,0 +1,346 @@
+"""Networks of BicycleGAN (Zhu et al., NIPS 2017, arXiv:1711.11586).
+
+Written from the paper and from the facts of the authors' release, and checked against tensors recorded from it. The
+numbers are the release's, its in-place activations included, where they change what a later layer sees.
+
+Shapes: b batch, c channels, h and w height and width at this depth, z latent length.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from i2i_plugin_bicyclegan.config import ENCODED_SIDE, Config, Norm
+
+LEAK = 0.2
+"""Negative slope of every leaky ReLU (release)."""
+
+INITIAL_GAIN = 0.02
+"""Of the Xavier initialisation (release); unusually small."""
+
+SMALL_MAP = 64
+"""Pixels of an input map up to which a convolution is written as a matrix product; see `as_product`."""
+
+
+class InstanceNorm(nn.Module):
+    """Zero mean and unit (biased) variance per sample and channel; nothing is learned."""
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        # fp32 at least: sums over a whole feature map do not fit half precision
+        return F.instance_norm(x.to(torch.promote_types(x.dtype, torch.float32))).to(x.dtype)
+
+
+def make_norm(norm: Norm, channels: int) -> nn.Module:
+    """The norm of this kind; the identity for "none"."""
+    if norm == "instance":
+        return InstanceNorm()
+    return nn.BatchNorm2d(channels) if norm == "batch" else nn.Identity()
+
+
+@torch.no_grad()
+def initialise(network: nn.Module) -> None:
+    """The release's start: Xavier normal with a small gain, no bias; norms near one."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.xavier_normal_(module.weight, gain=INITIAL_GAIN)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, INITIAL_GAIN)
+            nn.init.zeros_(module.bias)
+
+
+# --- Convolutions that halve and double -------------------------------------------------------------------------------
+
+
+def as_product(x: Tensor) -> bool:
+    """Whether to write a convolution over `x` as a matrix product.
+
+    The CPU kernels bring a weight into an order of their own at every call. In the middle of the U-Net, where the maps
+    have a few pixels and the weights 30 MB, that takes several times as long as the arithmetic. A graph that is
+    exported keeps its convolutions: a runtime orders the weights once.
+    """
+    return not torch.compiler.is_exporting() and x.is_cpu and x.shape[2] * x.shape[3] <= SMALL_MAP
+
+
+class HalvingConv(nn.Conv2d):
+    """4x4 convolution with stride 2: half the side."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__(channels_in, channels_out, 4, stride=2, padding=1)
+
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h/2 w/2"]:  # noqa: A002 - nn.Conv2d's name
+        if not as_product(input):
+            return super().forward(input)
+        count, _, height, width = input.shape
+        patches = F.unfold(input, 4, padding=1, stride=2)  # [b, 16 c, h/2 * w/2]
+        made = self.weight.flatten(1) @ patches.transpose(0, 1).flatten(1)  # all samples in one product
+        maps = made.view(self.out_channels, count, height // 2, width // 2).transpose(0, 1)
+        return maps if self.bias is None else maps + self.bias[:, None, None]
+
+
+class DoublingConv(nn.ConvTranspose2d):
+    """4x4 transposed convolution with stride 2: twice the side."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__(channels_in, channels_out, 4, stride=2, padding=1)
+
+    def forward(
+        self,
+        input: Float[Tensor, "b c h w"],  # noqa: A002 - nn.ConvTranspose2d's name
+        output_size: list[int] | None = None,
+    ) -> Float[Tensor, "b k 2*h 2*w"]:
+        if output_size is not None or not as_product(input):
+            return super().forward(input, output_size)
+        count, _, height, width = input.shape
+        made = self.weight.flatten(1).T @ input.transpose(0, 1).flatten(1)  # [16 k, b * h * w]
+        patches = made.view(made.shape[0], count, height * width).transpose(0, 1)
+        maps = F.fold(patches, (2 * height, 2 * width), 4, padding=1, stride=2)
+        return maps if self.bias is None else maps + self.bias[:, None, None]
+
+
+class BilinearConv(nn.Conv2d):
+    """Bilinear interpolation to twice the side, then a 3x3 convolution with mirrored borders."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__(channels_in, channels_out, 3, padding=1, padding_mode="reflect")
+
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k 2*h 2*w"]:  # noqa: A002 - nn.Conv2d's name
+        return super().forward(F.interpolate(input, scale_factor=2.0, mode="bilinear", align_corners=False))
+
+
+# --- Generator --------------------------------------------------------------------------------------------------------
+
+
+def with_latent(x: Float[Tensor, "b c h w"], latent: Float[Tensor, "b z"]) -> Float[Tensor, "b c+z h w"]:
+    """The latent as constant maps behind the channels of `x`."""
+    maps = latent[:, :, None, None].expand(-1, -1, x.shape[2], x.shape[3])
+    return torch.cat([x, maps.to(x.dtype)], dim=1)
+
+
+class DownBlock(nn.Module):
+    """Halving convolution and norm; the first and the last level have no norm."""
+
+    def __init__(self, channels_in: int, channels_out: int, norm: nn.Module) -> None:
+        super().__init__()
+        self.conv = HalvingConv(channels_in, channels_out)
+        self.norm = norm
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h/2 w/2"]:
+        return self.norm(self.conv(x))
+
+
+class UpBlock(nn.Module):
+    """Doubling convolution and norm; the last one has no norm."""
+
+    def __init__(self, conv: nn.Module, norm: nn.Module) -> None:
+        super().__init__()
+        self.conv = conv
+        self.norm = norm
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k 2*h 2*w"]:
+        return self.norm(self.conv(x))
+
+
+class Generator(nn.Module):
+    """A U-Net that takes a latent beside the picture (paper, section 3.4 and figure 3).
+
+    Level i halves the map of level i - 1 on the way down; on the way up it doubles its own and puts the map that it
+    was made from beside the result. Blocks are numbered from the picture inwards, in both directions.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.latent_at = config.latent_at
+        self.activation = config.activation
+        widths, last = config.widths, config.levels - 1
+        extra = config.latent_length if config.latent_at == "all" else 0
+        sources = (config.source_channels + config.latent_length - extra, *widths[:-1])
+        self.down = nn.ModuleList(
+            DownBlock(sources[i] + extra, widths[i], make_norm(config.norm if 0 < i < last else "none", widths[i]))
+            for i in range(config.levels)
+        )
+        results = (config.target_channels, *widths[:-1])
+        conv = DoublingConv if config.upsampling == "transposed" else BilinearConv
+        self.up = nn.ModuleList(
+            UpBlock(
+                conv(widths[i] if i == last else 2 * widths[i], results[i]),
+                make_norm(config.norm if i else "none", results[i]),
+            )
+            for i in range(config.levels)
+        )
+        self.dropout = nn.Dropout(0.0)
+        """on the way up, between the innermost level and the four outer ones; a trainer may switch it on"""
+        initialise(self)
+
+    def forward(self, image: Float[Tensor, "b c h w"], latent: Float[Tensor, "b z"]) -> Float[Tensor, "b k h w"]:
+        """Translate pictures in [-1, 1] whose sides are multiples of 2 ** levels; the result lies in (-1, 1)."""
+        skips: list[Tensor] = []
+        x = with_latent(image, latent) if self.latent_at == "input" else image
+        for level, block in enumerate(self.down):
+            skips.append(x)
+            if self.latent_at == "all":
+                x = with_latent(x, latent)
+            if level > 0:
+                x = F.leaky_relu(x, LEAK)
+            if level > 0 and self.latent_at == "input":
+                # The release activates in place, so the way up sees the activated map (with "all" it sees a copy).
+                skips[level] = x
+            x = block(x)
+        return torch.tanh(self._upwards(x, skips))
+
+    def _upwards(self, x: Tensor, skips: list[Tensor]) -> Tensor:
+        last = len(self.up) - 1
+        for level in range(last, 0, -1):
+            x = self.up[level](self._activated(x))
+            if _OUTER_LEVELS <= level < last:
+                x = self.dropout(x)
+            x = torch.cat([x, skips[level]], dim=1)
+        return self.up[0](self._activated(x))
+
+    def _activated(self, x: Tensor) -> Tensor:
+        match self.activation:
+            case "relu":
+                return F.relu(x)
+            case "leaky_relu":
+                return F.leaky_relu(x, LEAK)
+            case "elu":
+                return F.elu(x)
+
+
+_OUTER_LEVELS = 4
+"""levels without dropout, counted from the picture"""
+
+
+# --- Encoder ----------------------------------------------------------------------------------------------------------
+
+
+class Encoding(NamedTuple):
+    """A normal distribution over latents, independent in each number."""
+
+    mean: Float[Tensor, "b z"]
+    log_variance: Float[Tensor, "b z"]
+
+
+class EncoderBlock(nn.Module):
+    """Residual block that halves the side by averaging."""
+
+    def __init__(self, channels_in: int, channels_out: int, norm: Norm) -> None:
+        super().__init__()
+        self.norm1 = make_norm(norm, channels_in)
+        self.conv1 = nn.Conv2d(channels_in, channels_in, 3, padding=1)
+        self.norm2 = make_norm(norm, channels_in)
+        self.conv2 = nn.Conv2d(channels_in, channels_out, 3, padding=1)
+        self.shortcut = nn.Conv2d(channels_in, channels_out, 1)
+        self.is_normed = norm != "none"
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h/2 w/2"]:
+        activated = F.leaky_relu(self.norm1(x), LEAK)
+        inner = self.conv2(F.leaky_relu(self.norm2(self.conv1(activated)), LEAK))
+        # Without a norm the release's in-place activation reaches the shortcut, too.
+        kept = x if self.is_normed else activated
+        return F.avg_pool2d(inner, 2) + self.shortcut(F.avg_pool2d(kept, 2))
+
+
+class CnnBlock(nn.Module):
+    """Halving convolution, norm, leaky ReLU."""
+
+    def __init__(self, channels_in: int, channels_out: int, norm: Norm) -> None:
+        super().__init__()
+        self.conv = HalvingConv(channels_in, channels_out)
+        self.norm = make_norm(norm, channels_out)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h/2 w/2"]:
+        return F.leaky_relu(self.norm(self.conv(x)), LEAK)
+
+
+class Encoder(nn.Module):
+    """Guesses the latent of a picture: E_ResNet or E_CNN (paper, section 3.4 and table 2)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.is_residual = config.encoder == "resnet"
+        factors = [i + 1 if self.is_residual else 2**i for i in range(config.encoder_halvings)]
+        widths = [config.encoder_channels * min(factor, 4) for factor in factors]
+        block = EncoderBlock if self.is_residual else CnnBlock
+        self.stem = HalvingConv(config.target_channels, config.encoder_channels)
+        self.blocks = nn.ModuleList(
+            block(width, wider, config.norm) for width, wider in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.mean = nn.Linear(widths[-1], config.latent_length)
+        self.log_variance = nn.Linear(widths[-1], config.latent_length)
+        initialise(self)
+
+    def forward(self, image: Float[Tensor, "b c h w"]) -> Encoding:
+        """The distribution of latents for pictures in [-1, 1] of the trained size."""
+        x = self.stem(image)
+        if not self.is_residual:
+            x = F.leaky_relu(x, LEAK)
+        for block in self.blocks:
+            x = block(x)
+        if self.is_residual:
+            x = F.leaky_relu(x, LEAK)
+        features = F.avg_pool2d(x, ENCODED_SIDE).flatten(1)
+        return Encoding(self.mean(features), self.log_variance(features))
+
+
+# --- Discriminators ---------------------------------------------------------------------------------------------------
+
+
+class PatchLayer(nn.Module):
+    """4x4 convolution, norm (not in the first layer), leaky ReLU."""
+
+    def __init__(self, channels_in: int, channels_out: int, *, stride: int, norm: Norm) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels_in, channels_out, 4, stride, padding=1)
+        self.norm = make_norm(norm, channels_out)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k y x"]:
+        return F.leaky_relu(self.norm(self.conv(x)), LEAK)
+
+
+class PatchDiscriminator(nn.Module):
+    """Real or generated, patch by patch, at one scale."""
+
+    def __init__(self, channels_in: int, channels: int, layers: int, norm: Norm) -> None:
+        super().__init__()
+        widths = [channels_in, *(channels * min(2**i, 8) for i in range(layers + 1))]
+        self.layers = nn.ModuleList(
+            PatchLayer(widths[i], widths[i + 1], stride=2 if i < layers else 1, norm=norm if i else "none")
+            for i in range(layers + 1)
+        )
+        self.to_logits = nn.Conv2d(widths[-1], 1, 4, padding=1)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 y x"]:
+        for layer in self.layers:
+            x = layer(x)
+        return self.to_logits(x)
+
+
+class Discriminator(nn.Module):
+    """Patch discriminators on a picture and on smaller copies of it, each half the size and half the width."""
+
+    def __init__(self, channels_in: int, channels: int, layers: int, scales: int, norm: Norm) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(
+            PatchDiscriminator(channels_in, max(round(channels / 2**i), 1), layers, norm) for i in range(scales)
+        )
+        initialise(self)
+
+    def forward(self, picture: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b 1 y x"]]:
+        """Logits of every scale, the full one first."""
+        logits = [self.scales[0](picture)]
+        for scale in self.scales[1:]:
+            picture = F.avg_pool2d(picture, 3, stride=2, padding=1, count_include_pad=False)
+            logits.append(scale(picture))
+        return logits
+
+
+def smallest_side(layers: int, scales: int) -> int:
+    """Smallest picture (pixels) that a discriminator takes: its two last convolutions each cost a pixel."""
+    return 3 * 2 ** (layers + scales - 1)
