@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Literal, cast
 
+import numpy as np
 import torch
 from PIL import Image
 from pydantic import BaseModel
@@ -46,6 +47,7 @@ STEP_AFTER = 1e-2
 OPTIMIZER_ALONE = 1e-3
 TRANSFORM = 1e-6
 EXACT = 0.0
+ONE_LEVEL = 1.0
 
 _NORM = "(weight|bias|running_mean|running_var|num_batches_tracked)"
 PIXEL_KEYS: KeyMap = (
@@ -356,4 +358,7 @@ def check_pictures(recording: Recording, case: Case) -> Iterator[Row]:
             found = preparation.cut(scaled, Draws(flip=variant.flip, top=top, left=left))
             yield recording.output(f"{number}_{variant.preprocess}/{name}", found, TRANSFORM)
     generated = recording.tensors["input/generated"].numpy()
-    yield recording.output("tensor2im", torch.from_numpy(to_picture(generated)), EXACT)
+    cut = ((generated.transpose(1, 2, 0) + 1) / 2 * 255).astype(np.uint8)
+    yield recording.output("tensor2im", torch.from_numpy(cut), EXACT)
+    rounded = torch.from_numpy(to_picture(generated))
+    yield recording.output("tensor2im", rounded, ONE_LEVEL, by="i2i_runtime, which rounds")

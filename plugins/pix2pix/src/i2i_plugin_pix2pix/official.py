@@ -207,3 +207,4 @@ def _norm(name: str, channels: int, norm: Norm) -> Shapes:
 
 
 JUNYANZ_FORMAT = PyTorchRelease()
+"""What the models of this plugin import."""

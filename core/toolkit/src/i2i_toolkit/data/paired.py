@@ -168,7 +168,7 @@ def _read_again(pair: Pair, preparation: Preparation) -> tuple[Image.Image, Imag
             expected="a data set that stays as it is",
             fix="put the file back and go on with --resume",
         ) from error
-    _check_crop(pair, pictures[0], preparation)
+    preparation.check(pair.a, pictures[0])
     return pictures
 
 
@@ -183,7 +183,7 @@ def _check(pairs: Sequence[Pair], preparation: Preparation) -> _Checked:
         except PictureError as error:
             unreadable.append(error.found)
             continue
-        _check_crop(pair, a, preparation)
+        preparation.check(pair.a, a)
         checked.append(pair)
     return _Checked(readable=(*checked, *readable), unreadable=tuple(unreadable))
 
@@ -220,17 +220,6 @@ def _check_sizes(pair: Pair, a: Image.Image, b: Image.Image) -> None:
             expected="both pictures of a pair at one size, so that what they show lies at the same place",
             fix="bring one of them to the other's size",
         )
-
-
-def _check_crop(pair: Pair, a: Image.Image, preparation: Preparation) -> None:
-    width, height = preparation.scaled_size(*a.size)
-    if preparation.is_square and min(width, height) < preparation.crop_px:
-        raise LayoutError(
-            found=f"{pair.a} has {width}x{height} pixels a picture after the mode {preparation.mode!r}",
-            expected=f"at least {preparation.crop_px}x{preparation.crop_px}, which is what is cut out",
-            fix="use the mode 'resize_and_crop', or leave the small pictures out",
-        )
-
 
 
 def write_paired_example(root: Path, size: int = 64, count: int = 4) -> None:

@@ -7,10 +7,12 @@ pictures of a pair can share it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
+from i2i_registry.errors import LayoutError
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
@@ -58,6 +60,16 @@ class Preparation:
             # Half to even, as Python rounds; a side never vanishes.
             return max(round(width / ROUNDING), 1) * ROUNDING, max(round(height / ROUNDING), 1) * ROUNDING
         return width, height
+
+    def check(self, path: Path, picture: Image.Image) -> None:
+        """Raises LayoutError when the picture read from `path` is too small for the crop."""
+        width, height = self.scaled_size(*picture.size)
+        if self.is_square and min(width, height) < self.crop_px:
+            raise LayoutError(
+                found=f"{path} gives {width}x{height} pixels in the mode {self.mode!r}",
+                expected=f"at least {self.crop_px}x{self.crop_px}, which is what is cut out",
+                fix="use the mode 'resize_and_crop', or leave the small pictures out",
+            )
 
     def draw(self, generator: np.random.Generator, width: int, height: int) -> Draws:
         """A crop position for a picture of this size, and whether it is mirrored (half of them are)."""
