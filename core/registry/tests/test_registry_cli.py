@@ -231,16 +231,11 @@ def test_verify_checks_hashes_and_measures_again(
     assert cli("export", "mine", "--onnx", "-o", folder) == 0
     assert cli("verify", folder, "--against", "mine", "--json") == 0
     assert '"measured"' in capsys.readouterr().out
-    stored.add({key: value + 1 for key, value in TENSORS.items()}, WeightsDraft(**_draft_of(stored)))
+    stored.add({key: value + 1 for key, value in TENSORS.items()}, stored.find("mine"))
     assert cli("verify", folder, "--against", "mine@2") == 1
     assert "was exported from mine@1" in capsys.readouterr().err
     (folder / "same.onnx").write_bytes(b"x")
     assert cli("verify", folder) == 1
-
-
-def _draft_of(store: Store) -> dict[str, object]:
-    card = store.find("mine")
-    return {name: getattr(card, name) for name in WeightsDraft.model_fields}
 
 
 def test_inspect_knows_bundles_weights_and_checkpoints(

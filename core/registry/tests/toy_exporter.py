@@ -58,12 +58,13 @@ class ToyExporter(Exporter):
         options: ExportOptions,
         tell: Callable[[str], None],
     ) -> ExportReport:
-        tell(f"exporting {weights.reference}")
+        tell(f"exporting {weights.reference} of {model.name} in {options.precision}")
         with atomic_folder(destination) as folder:
             write_bundle(folder, weights.reference, weights.sha256)
         return ExportReport(destination, PARITY)
 
     def verify(self, artefact: Path, model: Model[Record], tell: Callable[[str], None]) -> Parity:
+        tell(f"measuring {artefact} against {model.name}")
         return PARITY
 
 

@@ -41,6 +41,14 @@ def value_as_size(x: Tensor) -> Tensor:
     return x[:, :, : int(x.sum().item())]
 
 
+def inverse(x: Tensor) -> Tensor:
+    return torch.linalg.inv(x[:, :, :3, :3])
+
+
+def solve(x: Tensor) -> Tensor:
+    return torch.linalg.solve(x[:, :, :3, :3], x[:, :, :3, :1])
+
+
 REFUSED: list[tuple[Callable[[Tensor], Tensor], str, str]] = [
     (batch_norm, "batch norm with the statistics of the batch", "instance_norm"),
     (lambda x: F.dropout(x, 0.5, training=True), "dropout that stays on", "nn.Dropout"),
@@ -51,8 +59,8 @@ REFUSED: list[tuple[Callable[[Tensor], Tensor], str, str]] = [
     (lambda x: F.adaptive_avg_pool2d(x, 4), "adaptive pooling to [4, 4]", "pool to 1"),
     (lambda x: F.adaptive_max_pool2d(x, (1, 4)), "adaptive pooling to [1, 4]", "pool to 1"),
     (linspace, "linspace with a length that is free", "arange"),
-    (lambda x: x[:, :, :3, :3].inverse(), "inverse", "outside"),
-    (lambda x: torch.linalg.solve(x[:, :, :3, :3], x[:, :, :3, :1]), "solve", "outside"),
+    (inverse, "linalg_inv", "outside"),
+    (solve, "solve", "outside"),
     (value_as_size, "values of a tensor", "shapes of inputs"),
 ]
 

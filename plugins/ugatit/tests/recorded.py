@@ -227,10 +227,10 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
             found |= discriminator_side(built, found)
         if report.step_complete:
             break
-    for key in recording.under("output/gstep/"):
+    for key in sorted(recording.under("output/gstep/").keys() & found.keys()):
         yield recording.output(f"gstep/{key}", found[key], STEP_OUTPUT)
     values = losses(terms, built.options)
-    for key in recording.under("loss/"):
+    for key in sorted(recording.under("loss/").keys() & values.keys()):
         yield recording.loss(key, values[key], STEP_LOSS)
     for key in recording.under("grad/"):
         yield recording.gradient(key, gradients[key], STEP_GRADIENT)
@@ -253,14 +253,17 @@ def check_evaluation(recording: Recording, built: UGATITTrainer) -> Iterator[Row
 def generator_side(built: UGATITTrainer, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What the generators make of the batch, under the release's names of variables."""
     made = built.translations(batch)
-    back = {"A2B2A": built.b_to_a(made["fake_B"]), "B2A2B": built.a_to_b(made["fake_A"])}
+    paths = {"A2B": built.a_to_b(batch["A"]), "A2A": built.b_to_a(batch["A"])}
+    paths |= {"B2A": built.b_to_a(batch["B"]), "B2B": built.a_to_b(batch["B"])}
+    paths |= {"A2B2A": built.b_to_a(made["fake_B"]), "B2A2B": built.a_to_b(made["fake_A"])}
     found = {
-        f"fake_{path}{theirs}": made[f"{ours}{suffix}"]
-        for path, ours in (("A2B", "fake_B"), ("B2A", "fake_A"), ("A2A", "same_A"), ("B2B", "same_B"))
-        for theirs, suffix in (("", ""), ("_cam_logit", "_cam"))
+        f"fake_{path}{suffix}": output
+        for path, outputs in paths.items()
+        for suffix, output in zip(("", "_cam_logit", "_heatmap"), outputs, strict=True)
     }
-    for path, translation in back.items():
-        found |= {f"fake_{path}": translation.image, f"fake_{path}_cam_logit": translation.cam_logits}
+    # What the training computes in one pass for two of these goes before what they are by themselves.
+    for path, ours in (("A2B", "fake_B"), ("B2A", "fake_A"), ("A2A", "same_A"), ("B2B", "same_B")):
+        found |= {f"fake_{path}": made[ours], f"fake_{path}_cam_logit": made[f"{ours}_cam"]}
     return found
 
 
@@ -294,7 +297,10 @@ def tensor_of(built: UGATITTrainer, key: str) -> Tensor:
 
 
 def losses(terms: Mapping[str, float], options: Options) -> dict[str, float]:
-    """The release's local variables: single losses without their weight, and sums of weighted ones."""
+    """The release's local variables: single losses without their weight, and sums of weighted ones.
+
+    A loss of weight 0 cannot be told from its term, and is left out.
+    """
     weights = {"recon": ("cycle", options.cycle_weight), "identity": ("identity", options.identity_weight)}
     weights["cam"] = ("cam", options.cam_weight)
     found: dict[str, float] = {}
@@ -302,13 +308,14 @@ def losses(terms: Mapping[str, float], options: Options) -> dict[str, float]:
         for official, (scale, domain) in DISCRIMINATORS.items():
             for theirs, suffix in (("ad", ""), ("ad_cam", "_cam")):
                 term = terms[f"{phase}/{scale}_{domain}{suffix}"]
-                found[f"{prefix}_{theirs}_loss_{official[3:]}"] = term / options.adversarial_weight
+                if options.adversarial_weight:
+                    found[f"{prefix}_{theirs}_loss_{official[3:]}"] = term / options.adversarial_weight
         for domain in "AB":
             own = {name: value for name, value in terms.items() if re.fullmatch(rf"{phase}/\w+_{domain}(_cam)?", name)}
             found[f"{prefix}_loss_{domain}"] = sum(own.values())
     for theirs, (ours, weight) in weights.items():
-        for domain in "AB":
-            found[f"G_{theirs}_loss_{domain}"] = terms[f"generators/{ours}_{domain}"] / weight
+        if weight:
+            found |= {f"G_{theirs}_loss_{domain}": terms[f"generators/{ours}_{domain}"] / weight for domain in "AB"}
     found["Discriminator_loss"] = found["D_loss_A"] + found["D_loss_B"]
     found["Generator_loss"] = found["G_loss_A"] + found["G_loss_B"]
     return found

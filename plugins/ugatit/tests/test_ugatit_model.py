@@ -71,7 +71,7 @@ def test_a_graph_gives_the_picture_and_the_attention_of_its_generator(config: Co
     for name, graph in model.graphs().items():
         image, attention = graph.module(picture)
         expected = model.networks[name](picture)
-        assert graph.outputs == ("image", "attention")
+        assert graph.outputs == ("translated", "attention")
         assert torch.equal(image, expected.image)
         assert torch.equal(attention, expected.attention)
 

@@ -15,6 +15,7 @@ from i2i_plugin_ugatit.networks import (
     Generator,
     SpectralConv,
     SpectralLinear,
+    conv_after_doubling,
     layer_instance_norm,
     smallest_side,
 )
@@ -126,6 +127,13 @@ def test_attention_equals_weighting_the_features_before_the_convolution() -> Non
     both = torch.cat([x * average[:, :, None, None], x * maximum[:, :, None, None]], dim=1)
     expected = F.relu(attention.merge(both))
     torch.testing.assert_close(attention(x)[0], expected)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 2), (4, 4), (5, 3)])
+def test_the_convolution_after_doubling_equals_doubling_first(height: int, width: int) -> None:
+    x, kernel = normal(2, 3, height, width), normal(4, 3, 3, 3, seed=1)
+    doubled = F.pad(F.interpolate(x, scale_factor=2.0, mode="nearest"), (1, 1, 1, 1), mode="reflect")
+    torch.testing.assert_close(conv_after_doubling(x, kernel), F.conv2d(doubled, kernel))
 
 
 def test_the_sizes_of_the_release() -> None:

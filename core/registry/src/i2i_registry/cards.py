@@ -10,7 +10,10 @@ from i2i_runtime.manifest import Licence, Paper, Sha256
 from i2i_runtime.operations import Name, OperationName, Record
 
 INTERFACE_VERSION = 1
-"""Version of Model, Trainer, Exporter and the hooks. A plugin states the one it was written for."""
+"""Version of Model, Trainer, Exporter and the hooks, as this release has them."""
+
+FIRST_INTERFACE = 1
+"""What a card that states no `interface` was written for: it can only be older than ours, never newer."""
 
 WeightsName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 """Also a file name on every system, and free of '@', which separates the version."""
@@ -31,7 +34,8 @@ class ModelCard(Record):
     presets: tuple[str, ...]
     model: Attribute
     trainer: Attribute | None = None
-    interface: PositiveInt = INTERFACE_VERSION
+    interface: PositiveInt = FIRST_INTERFACE
+    """the `INTERFACE_VERSION` it was written for, as a number: what is newer or older than ours is refused"""
 
 
 class ExporterCard(Record):
@@ -40,7 +44,8 @@ class ExporterCard(Record):
     name: Name
     summary: str
     exporter: Attribute
-    interface: PositiveInt = INTERFACE_VERSION
+    interface: PositiveInt = FIRST_INTERFACE
+    """the `INTERFACE_VERSION` it was written for, as a number: what is newer or older than ours is refused"""
 
 
 class CommandCard(Record):
@@ -50,7 +55,8 @@ class CommandCard(Record):
     summary: str
     command: Attribute
     """a click command"""
-    interface: PositiveInt = INTERFACE_VERSION
+    interface: PositiveInt = FIRST_INTERFACE
+    """the `INTERFACE_VERSION` it was written for, as a number: what is newer or older than ours is refused"""
 
 
 class Trained(Record):

@@ -59,7 +59,7 @@ def export(
 def kept_bundle(registry: Registry, store: Store, reference: str, tell: Tell) -> Path:
     """The store's bundle of these weights, exported now if there is none yet for this version of the exporter."""
     card = Catalogue.gather(registry, store).find(reference)
-    with store.export_path(_key(registry, card)) as path:
+    with store.exporting(_key(registry, card)) as path:
         if path.exists() and _is_readable(path):
             return path
         shutil.rmtree(path, ignore_errors=True)
@@ -80,9 +80,9 @@ def operations_of(registry: Registry, store: Store, target: str) -> tuple[Operat
     if is_bundle(target):
         return read_manifest(target).operations
     card = Catalogue.gather(registry, store).find(target)
-    with store.export_path(_key(registry, card)) as path:
-        if path.exists() and _is_readable(path):
-            return read_manifest(path).operations
+    path = store.export_path(_key(registry, card))
+    if path.exists() and _is_readable(path):
+        return read_manifest(path).operations
     return build_model(registry, card).operations()
 
 

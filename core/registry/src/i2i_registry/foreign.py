@@ -40,7 +40,8 @@ _DAMAGE = (
     MemoryError,
     ImportError,
 )
-_PICKLE_START = b"\x80"
+_PICKLE_STARTS = b"\x80(]}c"
+"""since protocol 2; the older ones begin with a mark, a list, a dict or a class"""
 _HEADER_BYTES = 9
 _REPR_LENGTH = 60
 
@@ -83,8 +84,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         content: object = read_tensors(path)
     else:
         content = _read_torch(path, form)
-    tensors = {".".join(keys): value.detach() for keys, value in _walk(content) if isinstance(value, torch.Tensor)}
-    return Checkpoint(path, form, content, tensors)
+    return Checkpoint(path, form, content, _named_tensors(path, content))
 
 
 def describe(value: object) -> str:
@@ -101,6 +101,17 @@ def describe(value: object) -> str:
             return text if len(text) <= _REPR_LENGTH else text[:_REPR_LENGTH] + "..."
 
 
+def _named_tensors(path: Path, content: object) -> dict[str, torch.Tensor]:
+    tensors: dict[str, torch.Tensor] = {}
+    for keys, value in _walk(content):
+        if isinstance(value, torch.Tensor):
+            name = ".".join(keys)
+            if name in tensors:
+                raise _unreadable(path, f"two of its tensors come to the name {name!r}")
+            tensors[name] = value.detach()
+    return tensors
+
+
 def _format_of(path: Path) -> Format:
     try:
         with path.open("rb") as file:
@@ -115,6 +126,8 @@ def _format_of(path: Path) -> Format:
         raise _unreadable(path, "it is empty")
     if start.startswith(b"PK"):
         raise _unreadable(path, "it is a zip archive whose end is missing")
+    if start[0] not in _PICKLE_STARTS:
+        raise _unreadable(path, f"it begins with {start!r}, as no checkpoint does")
     # A file of the older torch.save begins with a pickled number, any other pickle with what it holds.
     return "torch (before 1.6)" if start[:3] == b"\x80\x02\x8a" else "pickle"
 

@@ -69,7 +69,7 @@ def import_checkpoint(
     or that does not map key for key; nothing is stored then.
     """
     _check_name(registry, store, name)
-    from i2i_registry.foreign import read_checkpoint
+    from i2i_registry.foreign import read_checkpoint  # noqa: PLC0415 - brings torch
 
     checkpoint = read_checkpoint(file)
     model_name, official = _recognise(registry, checkpoint, model)

@@ -2,8 +2,8 @@
 
 Old checkpoints are pickles of whole objects. Three things can happen to a global that such a file names:
 
-- it is on the short allow-list of functions that rebuild tensors and sets: it is called, through a wrapper that the file cannot
-  alter;
+- it is on the short allow-list of functions that rebuild tensors and sets: it is called, through a wrapper that the
+  file cannot alter;
 - it is a class or function of some package: it becomes an `InertRecord` type that stores what it is given; calling it
   makes a record, whatever the original would have done;
 - it belongs to Python's standard library and is no plain data type (os.system, builtins.eval): the file is refused, and

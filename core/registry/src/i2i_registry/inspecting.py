@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 from i2i_registry.errors import CheckpointError
 from i2i_runtime.errors import UsageError
 from i2i_runtime.manifest import MANIFEST_FILE, MANIFEST_KEY, Manifest
+from i2i_runtime.onnx_files import summarise
+from i2i_runtime.reading import read_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,6 @@ def inspect(path: Path) -> Inspection:
 
 
 def _is_zipped_bundle(path: Path) -> bool:
-    import zipfile
-
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -45,15 +48,11 @@ def _is_zipped_bundle(path: Path) -> bool:
 
 def _inspect_bundle(path: Path) -> Inspection:
     if path.suffix == ".onnx":
-        from i2i_runtime.onnx_files import summarise
-
         summary = summarise(path)
         if MANIFEST_KEY not in summary.metadata:
             lines = [f"{key}: {value}" for key, value in sorted(summary.metadata.items())]
             data: dict[str, object] = {"metadata": dict(summary.metadata), "external": sorted(summary.external)}
             return Inspection("onnx without a manifest", tuple(lines or ["no metadata"]), data)
-    from i2i_runtime.reading import read_manifest
-
     manifest = read_manifest(path)
     kind = "onnx file of a bundle" if path.suffix == ".onnx" else "bundle"
     return Inspection(kind, tuple(manifest_lines(manifest)), manifest.model_dump(mode="json"))
@@ -80,8 +79,6 @@ def manifest_lines(manifest: Manifest) -> list[str]:
 
 
 def _inspect_safetensors(path: Path) -> Inspection:
-    from safetensors import SafetensorError, safe_open
-
     tensors: dict[str, dict[str, object]] = {}
     try:
         with safe_open(path, "numpy") as file:
@@ -100,7 +97,7 @@ def _inspect_safetensors(path: Path) -> Inspection:
 
 
 def _inspect_checkpoint(path: Path) -> Inspection:
-    from i2i_registry.foreign import read_checkpoint
+    from i2i_registry.foreign import read_checkpoint  # noqa: PLC0415 - brings torch
 
     checkpoint = read_checkpoint(path)
     data: dict[str, object] = {

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from i2i_registry.atomic import atomic_write
+from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import I2IError, RunError, UsageError, nearest
+from i2i_runtime.inputs import Option
 from i2i_runtime.operations import Fit, Operation, VectorOutput
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from PIL import Image
-
-    from i2i_runtime.bundle import Bundle
-    from i2i_runtime.inputs import Option
+from i2i_runtime.pictures import SAVE_FORMATS, save, scan_folder
 
 DEFAULT_SUFFIX = ".png"
 
@@ -38,7 +37,7 @@ class Settings:
     """What holds for every picture of a run."""
 
     operation: str
-    options: Mapping[str, Option] = field(default_factory=dict[str, "Option"])
+    options: Mapping[str, Option] = field(default_factory=dict[str, Option])
     """values for the operation's inputs, by name"""
     outputs: tuple[str, ...] = ()
     """named outputs saved beside the picture: "attention" becomes NAME.attention.png"""
@@ -65,10 +64,8 @@ def plan(sources: Sequence[Path], out: Path) -> list[Job]:
     Raises UsageError when there is nothing to do, when an output would replace an input, when two inputs would become
     one file, or when `out` does not fit.
     """
-    from i2i_runtime.pictures import SAVE_FORMATS
-
     if len(sources) == 1 and not sources[0].is_dir() and not _is_folder(out):
-        _check_suffix(out, SAVE_FORMATS)
+        _check_suffix(out)
         jobs = [Job(sources[0], out)]
     else:
         if out.is_file() or out.suffix.lower() in SAVE_FORMATS:
@@ -78,12 +75,11 @@ def plan(sources: Sequence[Path], out: Path) -> list[Job]:
     return jobs
 
 
-def execute(bundle: Bundle, jobs: Sequence[Job], settings: Settings, tell: Callable[[str], None]) -> list[Outcome]:
-    """Make every picture. A bad one is told and counted, the others are made; job i uses seed + i.
+def execute(bundle: Bundle, jobs: Sequence[Job], settings: Settings) -> Iterator[Outcome]:
+    """Make every picture, one outcome each, as they are done. A bad one does not stop the others; job i uses seed + i.
 
     Raises UsageError when the settings themselves are wrong: then no other picture would do better.
     """
-    outcomes: list[Outcome] = []
     for index, job in enumerate(jobs):
         started = time.monotonic()
         seed = None if settings.seed is None else settings.seed + index
@@ -92,11 +88,9 @@ def execute(bundle: Bundle, jobs: Sequence[Job], settings: Settings, tell: Calla
         except UsageError:
             raise
         except I2IError as error:
-            tell(f"failed: {job.source}: {error.found}")
-            outcomes.append(Outcome(job, error=error))
-            continue
-        outcomes.append(Outcome(job, written, time.monotonic() - started))
-    return outcomes
+            yield Outcome(job, error=error)
+        else:
+            yield Outcome(job, written, time.monotonic() - started)
 
 
 def choose_operation(operations: Sequence[Operation], name: str | None) -> Operation:
@@ -110,8 +104,6 @@ def choose_operation(operations: Sequence[Operation], name: str | None) -> Opera
 
 
 def _make(bundle: Bundle, job: Job, settings: Settings, seed: int | None) -> tuple[Path, ...]:
-    from i2i_runtime.pictures import save
-
     names = ["image", *settings.outputs]
     made = bundle.run(
         settings.operation,
@@ -139,8 +131,6 @@ def _make(bundle: Bundle, job: Job, settings: Settings, seed: int | None) -> tup
 
 
 def _save_array(array: NDArray[np.generic], path: Path) -> Path:
-    import numpy as np
-
     with atomic_write(path) as partial, partial.open("wb") as file:
         np.save(file, array)
     return path
@@ -154,15 +144,13 @@ def _is_folder(out: Path) -> bool:
     return out.is_dir() or not out.suffix
 
 
-def _check_suffix(out: Path, known: Mapping[str, str]) -> None:
-    if out.suffix.lower() not in known:
-        raise UsageError(f"-o {out} ends in {out.suffix!r}", expected=nearest(out.suffix.lower(), known))
+def _check_suffix(out: Path) -> None:
+    if out.suffix.lower() not in SAVE_FORMATS:
+        raise UsageError(f"-o {out} ends in {out.suffix!r}", expected=nearest(out.suffix.lower(), SAVE_FORMATS))
 
 
 def _collect(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
     """(input, its place below the output folder). What lies in the output folder is no input of the same run."""
-    from i2i_runtime.pictures import scan_folder
-
     found: list[tuple[Path, Path]] = []
     results = out.resolve()
     for source in sources:

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from platformdirs import user_data_path
 from pydantic import TypeAdapter, ValidationError
 
 from i2i_registry.atomic import PARTIAL, atomic_write, sha256_of, write_text
@@ -52,8 +53,6 @@ class Store:
         home = os.environ.get(HOME)
         if home:
             return cls(Path(home).expanduser())
-        from platformdirs import user_data_path
-
         return cls(user_data_path("i2i", appauthor=False))
 
     def add(self, source: Path | Mapping[str, Tensor], card: WeightsDraft, alias: str | None = None) -> WeightsCard:
@@ -154,29 +153,27 @@ class Store:
                 self._blob_path(card.sha256).unlink(missing_ok=True)
         return card
 
-    @contextmanager
-    def export_path(self, key: str) -> Generator[Path]:
-        """Where the bundle that belongs to `key` (a hash) is kept, alone among processes that want the same one."""
-        from filelock import FileLock
+    def export_path(self, key: str) -> Path:
+        """Where the bundle that belongs to `key` (a hash) is kept. It appears there whole."""
+        return self.root / "exports" / key
 
-        folder = self.root / "exports"
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{key}.lock"):
-            yield folder / key
+    @contextmanager
+    def exporting(self, key: str) -> Generator[Path]:
+        """The same place, alone among processes that would make the same bundle."""
+        path = self.export_path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path.with_suffix(".lock")):
+            yield path
 
     @contextmanager
     def _writing(self) -> Generator[None]:
         """Alone among writers; what a killed one left half-written is removed first."""
-        from filelock import FileLock, Timeout
-
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.root / "lock", timeout=_LOCK_SECONDS):
+            with _locked(self.root / "lock"):
                 for leftover in (*self.root.glob(f"blobs/*/.*{PARTIAL}"), *self.root.glob(f"cards/*/.*{PARTIAL}")):
                     leftover.unlink(missing_ok=True)
                 yield
-        except Timeout as error:
-            raise StoreError(f"another process has held {error.lock_file} for {_LOCK_SECONDS:.0f} s") from error
         except OSError as error:
             raise StoreError(
                 found=f"the store {self.root} cannot be written: {error.strerror or error}",
@@ -249,6 +246,26 @@ class Store:
 
     def _blob_path(self, sha256: str) -> Path:
         return self.root / "blobs" / sha256[:2] / f"{sha256}.safetensors"
+
+
+@contextmanager
+def _locked(path: Path) -> Generator[None]:
+    # filelock brings asyncio, which readers need not wait for.
+    from filelock import FileLock, Timeout  # noqa: PLC0415
+
+    lock = FileLock(path, timeout=_LOCK_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise StoreError(
+            found=f"another process has held {path} for {_LOCK_SECONDS:.0f} s",
+            expected="a store that is written by one process at a time",
+            fix="wait for it, or end it",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safetensors import SafetensorError
+
 from i2i_registry.atomic import atomic_write, sha256_of
 from i2i_registry.errors import CheckpointError, StoreError
 
@@ -18,8 +20,7 @@ _SHOWN = 5
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write named tensors to a safetensors file, atomically. Raises StoreError when they cannot be written."""
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
+    from safetensors.torch import save_file  # noqa: PLC0415 - brings torch
 
     try:
         with atomic_write(path) as partial:
@@ -34,8 +35,7 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file. Raises CheckpointError when it is missing or damaged."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load_file  # noqa: PLC0415 - brings torch
 
     try:
         return load_file(path)

@@ -105,15 +105,17 @@ def train(
 
 def _go_on(folder: toolkit.RunFolder, catalogue: Catalogue) -> int:
     """Sit with a run until it ends or is stopped. Returns the exit code."""
-    processes = folder.record().settings.processes
-    if processes > 1:
-        number = toolkit.launch(folder, processes, catalogue.store)
-        return 0 if number is None else 128 + number
-    with toolkit.stopping_on_signals() as stop:
-        outcome = toolkit.sit(folder, catalogue, stop=stop, stream=sys.stderr)
-    if outcome.card is None:
-        return stop.exit_code
-    click.echo(outcome.card.reference)
+    record = folder.record()
+    if record.settings.processes > 1:
+        number = toolkit.launch(folder, catalogue.store)
+        if number is not None:
+            return 128 + number
+    else:
+        with toolkit.stopping_on_signals() as stop:
+            outcome = toolkit.sit(folder, catalogue, stop=stop, stream=sys.stderr)
+        if not outcome.complete:
+            return stop.exit_code
+    click.echo(catalogue.store.find(record.name).reference)
     return 0
 
 

@@ -6,7 +6,8 @@ session.py) logs, saves, draws samples or stops there. `snapshot()` and `restore
 Randomness is a function of the place: generators are seeded from (seed, stage, step, rank) before `shared` and from
 (seed, stage, step, rank, phase) before each phase. A run that was stopped and resumed draws the same numbers.
 
-A batch is what one process computes in one step: with n processes a step learns from n batches.
+A batch is what one process computes in one step: with n processes a step learns from n batches. A phase with `every`
+k runs in the steps k, 2k, 3k ...
 """
 
 from __future__ import annotations
@@ -152,7 +153,10 @@ class Engine:
 
     @torch.no_grad()
     def preview(self, batch: Tensors) -> dict[str, Tensor]:
-        """The trainer's sample pictures for `batch`: evaluation mode, averaged weights, fixed seed, no gradients."""
+        """The trainer's sample pictures for `batch`: evaluation mode, averaged weights, fixed seed, no gradients.
+
+        Between two steps only: within one, the phases that follow still need the parameters as they are.
+        """
         seed_everything(derive(self.seed, "preview"))
         with self.networks.evaluating(), self.averages.applied(), self.accelerator.autocast():
             pictures = self.trainer.preview(self._to_device(batch))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
 import sys
 from uuid import uuid4
 
@@ -22,19 +24,21 @@ from i2i_runtime.errors import I2IError, UsageError
 from i2i_toolkit.run_folder import RunFolder
 
 
-def launch(folder: RunFolder, processes: int, store: Store) -> int | None:
-    """Run the training in `processes` workers on this machine.
+def launch(folder: RunFolder, store: Store) -> int | None:
+    """Run the training on this machine, in as many workers as run.json asks for.
 
     Returns None when it is complete, else the number of the signal that stopped it.
     Raises UsageError or TrainingError with the worker's own words when one fails.
     """
+    settings = folder.record().settings
+    os.environ["OMP_NUM_THREADS"] = str(settings.threads)  # for the workers; torch reads it when it is imported
     folder.failure.unlink(missing_ok=True)
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # our own error says what happened
     config = LaunchConfig(
         run_id=uuid4().hex,
         min_nodes=1,
         max_nodes=1,
-        nproc_per_node=processes,
+        nproc_per_node=settings.processes,
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         max_restarts=0,
@@ -46,7 +50,8 @@ def launch(folder: RunFolder, processes: int, store: Store) -> int | None:
         return int(interruption.sigval)
     except ChildFailedError as error:
         raise _failure(folder) from error
-    return None
+    # Workers that were stopped from elsewhere have saved and ended well, but not finished.
+    return None if folder.weights.is_file() else int(signal.SIGTERM)
 
 
 def note_failure(folder: RunFolder, error: I2IError) -> None:

@@ -47,6 +47,7 @@ def new_record(
             fix="`i2i-registry list` shows which weights belong to which model",
         )
     config = model_class.presets[preset] if init is None else model_class.Config.model_validate(init.config)
+    plugin = registry.sources[model]
     config, options = with_values((config, trainer_class.Options()), values)
     return RunRecord(
         name=name,
@@ -59,7 +60,7 @@ def new_record(
         init="" if init is None else init.reference,
         init_sha256="" if init is None else init.sha256,
         command=command,
-        versions={part: version(part) for part in (*_PARTS, registry.sources[model].distribution)},
+        versions={**{part: version(part) for part in _PARTS}, plugin.distribution: plugin.version},
     )
 
 

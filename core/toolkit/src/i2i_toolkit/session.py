@@ -107,7 +107,7 @@ class Sitting:
             stop=self._stop,
         )
         checkpoints = self._folder.checkpoints()
-        self._restore(engine, checkpoints, say=self._say if main else _silently)
+        self._restore(engine, checkpoints)
         if main:
             described = describe(source)
             self._say(f"data: {described} in {self._record.data}")
@@ -118,16 +118,16 @@ class Sitting:
             complete, card = self._train(engine), None
         return Outcome(complete=complete, total_step=engine.total_step, card=card)
 
-    def _restore(self, engine: Engine, checkpoints: Checkpoints, say: Say) -> None:
+    def _restore(self, engine: Engine, checkpoints: Checkpoints) -> None:
         found = checkpoints.newest()
         if found is None:
             return
         values, snapshot, damaged = found
         for sentence in damaged:
-            say(f"{sentence}: going on from the one before")
+            self._say(f"{sentence}: going on from the one before")
         engine.restore(snapshot)
         self._seconds = values.seconds
-        say(f"resuming after step {values.total_step} of {engine.total_steps}")
+        self._say(f"resuming after step {values.total_step} of {engine.total_steps}")
 
     def _train(self, engine: Engine) -> bool:
         return all(not report.stop for report in engine.phases())
@@ -209,10 +209,6 @@ class Sitting:
 def describe(source: DataSource) -> str:
     """What a data source found, in words: "trainA: 5, trainB: 6"."""
     return ", ".join(f"{name}: {count}" for name, count in source.describe().items() if count)
-
-
-def _silently(_line: str) -> None:
-    """For all processes but the first."""
 
 
 def _machine(engine: Engine) -> str:

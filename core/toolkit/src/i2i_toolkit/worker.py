@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from i2i_registry.catalogue import Catalogue
 from i2i_registry.discovery import discover
@@ -18,16 +22,26 @@ from i2i_toolkit.signals import stopping_on_signals
 
 def main(run: str, store: str) -> int:
     """Train this process's share. Returns the exit code."""
-    folder = RunFolder(Path(run))
+    folder, catalogue = RunFolder(Path(run)), Catalogue.gather(discover(), Store(Path(store)))
     try:
-        with stopping_on_signals(repeatable=True) as stop:
-            sit(folder, Catalogue.gather(discover(), Store(Path(store))), stop=stop, stream=sys.stderr)
+        with stopping_on_signals(repeatable=True) as stop, _stream() as stream:
+            sit(folder, catalogue, stop=stop, stream=stream)
     except I2IError as error:
         note_failure(folder, error)
         return 1
     finally:
         close_processes()
     return 0
+
+
+@contextmanager
+def _stream() -> Generator[TextIO]:
+    """Where this process may speak: the first one for all, the others nowhere."""
+    if os.environ.get("RANK", "0") == "0":
+        yield sys.stderr
+    else:
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+            yield nowhere
 
 
 if __name__ == "__main__":

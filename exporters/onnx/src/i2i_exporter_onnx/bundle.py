@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from hashlib import file_digest
 from pathlib import Path
@@ -34,7 +34,7 @@ _DTYPES = {ir.DataType.FLOAT: "float32", ir.DataType.FLOAT16: "float16", ir.Data
 
 
 @contextmanager
-def appearing(destination: Path) -> Iterator[Path]:
+def appearing(destination: Path) -> Generator[Path]:
     """A folder to fill, which becomes `destination` when the block ends well and vanishes when it does not.
 
     Raises UsageError when `destination` exists, and ExportError when the disk is full or not writable.

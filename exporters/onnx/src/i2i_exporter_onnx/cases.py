@@ -136,7 +136,7 @@ def _values(tensor: GraphInput, case: Case, random: np.random.Generator) -> Arra
         return _picture(shape, case.kind, random)
     if tensor.values == "normal":
         drawn = random.standard_normal(shape, dtype=np.float32)
-        return EXTREME_NORMAL * np.sign(drawn) if extreme else drawn
+        return np.float32(EXTREME_NORMAL) * np.sign(drawn) if extreme else drawn
     drawn = random.uniform(-1, 1, shape).astype(np.float32)
     return np.sign(drawn) if extreme else drawn
 

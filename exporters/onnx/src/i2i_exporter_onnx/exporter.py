@@ -18,7 +18,6 @@ from i2i_exporter_onnx.parity import Measured, measure, summary, tolerance_of
 from i2i_exporter_onnx.tracing import OPSET, to_onnx
 from i2i_registry.atomic import sha256_of
 from i2i_registry.cards import WeightsCard
-from i2i_registry.discovery import Registry, discover
 from i2i_registry.errors import ExportError
 from i2i_registry.exporter import Exporter, ExportOptions, ExportReport
 from i2i_registry.model import Graph, Model
@@ -38,10 +37,6 @@ class OnnxExporter(Exporter):
     """Bundles: one .onnx file per graph and a manifest, written only when every graph keeps its tolerance."""
 
     name: ClassVar[str] = "onnx"
-
-    def __init__(self, registry: Registry | None = None) -> None:
-        """`registry` is where the models' papers and licences are looked up; by default what is installed."""
-        self._registry = registry
 
     def export(
         self,
@@ -100,9 +95,8 @@ class OnnxExporter(Exporter):
         files: Mapping[str, GraphFile],
         parity: Parity,
     ) -> Manifest:
-        registry = self._registry if self._registry is not None else discover()
-        card = registry.model_card(model.name)
-        plugin = registry.sources[model.name]
+        card = self.registry.model_card(model.name)
+        plugin = self.registry.sources[model.name]
         try:
             return Manifest(
                 name=weights.name,

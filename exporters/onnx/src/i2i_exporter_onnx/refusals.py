@@ -67,6 +67,9 @@ SOLVERS = frozenset(
 TRAINING_FLAG = {"batch_norm": 5, "native_batch_norm": 5, "_native_batch_norm_legit": 5, "dropout": 2}
 """operator -> position of the argument that switches its training behaviour on"""
 
+_OVERLOAD = type(torch.ops.aten.relu.default)
+"""the class of traced operators, which has no public name"""
+
 DATA_DEPENDENT = "compute sizes from shapes of inputs, or make the number a graph input that only enters arithmetic"
 
 
@@ -178,7 +181,7 @@ def _calls(program: ExportedProgram) -> Iterator[Node]:
 
 def _operator(node: Node) -> str:
     """The bare name: batch_norm for aten::batch_norm, dropout for the in-place aten::dropout_; empty for the rest."""
-    if not isinstance(node.target, torch._ops.OpOverload):  # noqa: SLF001 - the class has no public name
+    if not isinstance(node.target, _OVERLOAD):
         return ""
     return node.target.name().partition("::")[2].partition(".")[0].rstrip("_")
 

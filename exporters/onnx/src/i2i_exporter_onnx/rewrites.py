@@ -6,8 +6,9 @@ Spectral and weight normalisation compute their weight anew in every call. Folde
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ TOLERANCE = 1e-5
 
 
 @contextmanager
-def evaluating(module: nn.Module) -> Iterator[nn.Module]:
+def evaluating(module: nn.Module) -> Generator[nn.Module]:
     """The module itself in evaluation mode, without gradients; every submodule gets its own mode back afterwards."""
     modes = {part: part.training for part in module.modules()}
     module.eval()
@@ -66,8 +67,8 @@ def _fold(part: nn.Module) -> bool:
     """Fold every normalised weight of this very module; whether there was one."""
     found = False
     with torch.no_grad():
-        # The hooks are the only trace that the older style leaves on a module.
-        for hook in list(part._forward_pre_hooks.values()):  # noqa: SLF001
+        # The hooks are the only trace that the older style leaves on a module, and they have no public name.
+        for hook in list(part._forward_pre_hooks.values()):  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
             if isinstance(hook, SpectralNorm):
                 remove_spectral_norm(part, hook.name)
                 found = True
@@ -86,7 +87,7 @@ def _give_own_class(part: nn.Module) -> None:
     """Parametrised tensors are properties of a class made for the module, which its copies share: part them."""
     shared = type(part)
     members = {key: value for key, value in vars(shared).items() if key not in {"__dict__", "__weakref__"}}
-    part.__class__ = type(shared.__name__, shared.__bases__, members)
+    part.__class__ = cast("type[nn.Module]", type(shared.__name__, shared.__bases__, members))
 
 
 def _check_same(module: nn.Module, rewritten: nn.Module, example: tuple[Tensor, ...], what: str) -> None:

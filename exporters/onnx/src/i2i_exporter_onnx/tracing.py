@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import onnx_ir as ir
@@ -135,11 +135,11 @@ def _check_axes(name: str, graph: Graph, model: ir.Model) -> None:
 
 def _name_axes(graph: Graph, onnx_graph: ir.Graph) -> None:
     """Call free input axes what the model calls them, and express the outputs' axes in these names."""
-    substitutions: dict[sympy.Symbol, sympy.Expr] = {}
+    substitutions: list[tuple[sympy.Basic, sympy.Expr]] = []
     for tensor, value in zip(graph.inputs, onnx_graph.inputs, strict=True):
         for axis, length in zip(tensor.axes, _dims(value), strict=True):
             if isinstance(axis, Axis) and isinstance(length, str):
-                substitutions |= _solved(length, axis)
+                substitutions.append(_solved(length, axis))
         value.shape = ir.Shape([axis.name if isinstance(axis, Axis) else axis for axis in tensor.axes])
     for value in onnx_graph.outputs:
         value.shape = ir.Shape(
@@ -150,14 +150,14 @@ def _name_axes(graph: Graph, onnx_graph: ir.Graph) -> None:
         )
 
 
-def _solved(length: str, axis: Axis) -> dict[sympy.Symbol, sympy.Expr]:
+def _solved(length: str, axis: Axis) -> tuple[sympy.Basic, sympy.Expr]:
     """The length "4*s71" for an axis named height means s71 = height/4."""
-    expression = _expression(length)
-    (symbol,) = expression.free_symbols
-    return {symbol: sympy.Symbol(axis.name, integer=True, positive=True) * symbol / expression}
+    (symbol,) = _expression(length).free_symbols
+    return symbol, sympy.Symbol(axis.name, integer=True, positive=True) / axis.multiple
 
 
-def _expression(length: str) -> sympy.Expr:
+def _expression(length: str) -> sympy.Basic:
+    """What torch wrote as the length of an axis, as arithmetic on its symbols."""
     return sympy.sympify(length)
 
 
@@ -195,7 +195,7 @@ def _reason(error: Exception) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet() -> Generator[None]:
     """Keep torch's warnings from the user: the parity gate decides, not they. They are logged for debugging."""
     before = logging.root.manager.disable
     with warnings.catch_warnings(record=True) as caught:

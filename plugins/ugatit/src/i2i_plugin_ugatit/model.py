@@ -72,7 +72,7 @@ class UGATIT(Model[Config]):
         )
 
     def graphs(self) -> Mapping[str, Graph]:
-        """One graph per direction: image -> image, attention."""
+        """One graph per direction: image -> translated, attention."""
         return {name: self._graph(generator) for name, generator in self.generators.items()}
 
     @classmethod
@@ -97,11 +97,11 @@ class UGATIT(Model[Config]):
         return Graph(
             module=PictureAndAttention(generator),
             inputs=(GraphInput("image", (Axis("batch", 2), 3, *sides), values="picture"),),
-            outputs=("image", "attention"),
-            pictures=frozenset({"image"}),
+            outputs=("translated", "attention"),
+            pictures=frozenset({"translated"}),
         )
 
 
 def _step(graph: str, domain: str) -> Step:
-    same = {name: name for name in ("image", "attention")}
-    return Step(graph=graph, inputs={"image": "image"}, outputs=same, when={"domain": domain})
+    outputs = {"translated": "image", "attention": "attention"}
+    return Step(graph=graph, inputs={"image": "image"}, outputs=outputs, when={"domain": domain})

@@ -272,18 +272,37 @@ class StyledBlock(nn.Module):
         return x + self.norm2(self.conv2(inner), gamma, beta)
 
 
+def split_taps(kernel: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """What three taps on a doubled map are on the map itself: two taps at odd places, and two others at even ones."""
+    first, middle, last = kernel.split(1, dim)
+    return torch.cat([first + middle, last], dim), torch.cat([first, middle + last], dim)
+
+
+def conv_after_doubling(x: Float[Tensor, "b c h w"], kernel: Float[Tensor, "k c 3 3"]) -> Float[Tensor, "b k y x"]:
+    """A 3x3 convolution, mirrored at the borders, of `x` enlarged to twice its size by nearest neighbour.
+
+    Four neighbours of the enlarged map show at most 2x2 different values of `x`, so each of the four output phases is a
+    2x2 convolution of `x`: 4/9 of the multiplications, and no enlarged input in memory. Mirroring the enlarged map
+    repeats the border of `x`.
+    """
+    phases = [phase for row in split_taps(kernel, 2) for phase in split_taps(row, 3)]
+    padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    together = F.conv2d(padded, torch.stack(phases, dim=1).flatten(0, 1))  # [b, 4k, h+1, w+1]
+    # Phases start with the odd one, so the shuffled map begins one place early and ends one late.
+    return F.pixel_shuffle(together, 2)[:, :, 1:-1, 1:-1]
+
+
 class UpBlock(nn.Module):
     """Twice the size (nearest neighbour), convolution, ILN, ReLU."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
-        self.conv = reflecting_conv(channels_in, channels_out, 3)
+        self.conv = reflecting_conv(channels_in, channels_out, 3)  # its weight is used, by `conv_after_doubling`
         self.norm = ILN(channels_out)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k 2*h 2*w"]:
         """Decode to twice the size."""
-        larger = F.interpolate(x, scale_factor=2.0, mode="nearest")
-        return F.relu(self.norm(self.conv(larger)))
+        return F.relu(self.norm(conv_after_doubling(x, self.conv.weight)))
 
 
 class Style(nn.Module):

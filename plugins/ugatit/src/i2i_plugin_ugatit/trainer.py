@@ -18,7 +18,7 @@ from i2i_plugin_ugatit.model import A_TO_B, B_TO_A, UGATIT
 from i2i_plugin_ugatit.networks import ILN, AdaLIN, Discriminator, Generator, smallest_side
 from i2i_registry.errors import TrainingError
 from i2i_registry.model import Model
-from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
+from i2i_registry.trainer import Phase, Stage, Step, Tensors, Trainer
 from i2i_runtime.operations import Record
 from i2i_toolkit.data.unpaired import DOMAINS, UnpairedFolders, write_unpaired_example
 from i2i_toolkit.losses import l1, least_squares, logistic
@@ -77,7 +77,9 @@ def clamp_rho(generator: nn.Module) -> None:
 def make_adam(networks: Sequence[nn.Module], options: Options) -> Adam:
     """One optimizer for several networks; weight decay on every parameter, as in the release."""
     parameters = [parameter for network in networks for parameter in network.parameters()]
-    return Adam(parameters, lr=options.learning_rate, betas=options.betas, weight_decay=options.weight_decay)
+    rate, betas, decay = options.learning_rate, options.betas, options.weight_decay
+    # Fused: the same arithmetic in one pass over 134 million parameters instead of a dozen.
+    return Adam(parameters, lr=rate, betas=betas, weight_decay=decay, fused=True)
 
 
 class UGATITTrainer(Trainer[Options]):
@@ -123,7 +125,7 @@ class UGATITTrainer(Trainer[Options]):
         """Both generators when there is an average at all."""
         return dict.fromkeys(self.ugatit.networks, self.options.ema_decay) if self.options.ema_decay else {}
 
-    def dataset(self, root: Path, seed: int) -> DataSource:
+    def dataset(self, root: Path, seed: int) -> UnpairedFolders:
         """Pictures of trainA/ and trainB/: mirrored, enlarged, cropped."""
         return UnpairedFolders(
             root,

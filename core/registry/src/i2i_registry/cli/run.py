@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import click
 
-from i2i_registry.cli.render import json_option, show, show_json, tell
+from i2i_registry.cli.render import json_option, show, show_json, tell, tell_error
 from i2i_registry.cli.session import Session
 from i2i_registry.exporting import is_bundle, kept_bundle, operations_of
 from i2i_registry.running import Job, Outcome, Settings, choose_operation, execute, plan
+from i2i_runtime.bundle import Bundle, load
 from i2i_runtime.errors import UsageError, nearest
+from i2i_runtime.inputs import Option
 from i2i_runtime.operations import ImageInput, Input, LabelInput, LatentInput, Operation, ScalarInput
-
-if TYPE_CHECKING:
-    from i2i_runtime.bundle import Bundle
-    from i2i_runtime.inputs import Option
 
 _INPUT = "input_"
 _NOT_WHOLE = {"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": True}
@@ -93,17 +91,14 @@ def run(
     settings = _settings(operation, options)
     jobs = _jobs(operation, inputs, out)
     path = Path(target) if is_bundle(target) else kept_bundle(session.registry, session.store, target, tell)
-    from i2i_runtime.bundle import load
-
     with load(path, device=device, threads=threads) as bundle:
         tell(bundle.report)
-        outcomes = execute(bundle, jobs, settings, tell)
-        failed = [outcome for outcome in outcomes if outcome.error is not None]
-        _render(bundle, operation, outcomes, as_json=as_json)
-    if failed and len(jobs) == 1 and failed[0].error is not None:
-        raise failed[0].error
+        outcomes = [_told(outcome, as_json=as_json) for outcome in execute(bundle, jobs, settings)]
+        if as_json:
+            show_json(_as_data(bundle, operation, outcomes))
+    failed = sum(outcome.error is not None for outcome in outcomes)
     if failed:
-        tell(f"{len(failed)} of {len(outcomes)} failed")
+        tell(f"{failed} of {len(outcomes)} failed")
         context.exit(1)
 
 
@@ -195,30 +190,35 @@ def _jobs(operation: Operation, inputs: Sequence[Path], out: Path) -> list[Job]:
     return plan(inputs, out)
 
 
-def _render(bundle: Bundle, operation: Operation, outcomes: Sequence[Outcome], *, as_json: bool) -> None:
-    done = [outcome for outcome in outcomes if outcome.error is None]
-    if not as_json:
-        for outcome in done:
-            for path in outcome.written:
-                show(str(path))
-        return
-    show_json(
+def _told(outcome: Outcome, *, as_json: bool) -> Outcome:
+    """Say what became of a picture as soon as it is known."""
+    if outcome.error is not None:
+        tell_error(outcome.error)
+    elif not as_json:
+        for path in outcome.written:
+            show(str(path))
+    return outcome
+
+
+def _as_data(bundle: Bundle, operation: Operation, outcomes: Sequence[Outcome]) -> dict[str, object]:
+    done = [
         {
-            "bundle": str(bundle.path),
-            "operation": operation.name,
-            "device": bundle.device,
-            "done": [
-                {
-                    "input": str(outcome.job.source) if outcome.job.source else None,
-                    "outputs": [str(path) for path in outcome.written],
-                    "seconds": round(outcome.seconds, 4),
-                }
-                for outcome in done
-            ],
-            "failed": [
-                {"input": str(outcome.job.source), "error": outcome.error.found}
-                for outcome in outcomes
-                if outcome.error is not None
-            ],
+            "input": str(outcome.job.source) if outcome.job.source else None,
+            "outputs": [str(path) for path in outcome.written],
+            "seconds": round(outcome.seconds, 4),
         }
-    )
+        for outcome in outcomes
+        if outcome.error is None
+    ]
+    failed = [
+        {"input": str(outcome.job.source), "error": outcome.error.found}
+        for outcome in outcomes
+        if outcome.error is not None
+    ]
+    return {
+        "bundle": str(bundle.path),
+        "operation": operation.name,
+        "device": bundle.device,
+        "done": done,
+        "failed": failed,
+    }

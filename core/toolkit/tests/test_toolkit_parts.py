@@ -1,0 +1,249 @@
+"""The small parts of the toolkit, against closed forms."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import i2i_toolkit
+from i2i_registry.errors import TrainingError, UnknownName
+from i2i_runtime.errors import OptionError
+from i2i_runtime.operations import Record
+from i2i_toolkit import Cursor, PhaseReport, Snapshot, grid, l1, least_squares, logistic
+from i2i_toolkit.batches import batches, split
+from i2i_toolkit.checkpoint import Checkpoints
+from i2i_toolkit.curves import save_curves
+from i2i_toolkit.graph import reaches
+from i2i_toolkit.progress import Progress
+from i2i_toolkit.request import with_values
+from i2i_toolkit.seeds import derive
+from i2i_toolkit.signals import stopping_on_signals
+
+
+def test_least_squares_is_the_mean_squared_distance() -> None:
+    assert float(least_squares(torch.tensor([0.0, 2.0, 4.0]), 1.0)) == pytest.approx((1 + 1 + 9) / 3)
+
+
+@pytest.mark.parametrize("target", [0.0, 1.0, 0.9])
+def test_logistic_is_the_cross_entropy_of_the_sigmoid(target: float) -> None:
+    p = 1 / (1 + math.exp(-1.5))
+    expected = -(target * math.log(p) + (1 - target) * math.log(1 - p))
+
+    assert float(logistic(torch.full((2, 3), 1.5), target)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_l1_is_the_mean_absolute_difference() -> None:
+    assert float(l1(torch.tensor([1.0, -2.0]), torch.tensor([0.0, 2.0]))) == 2.5
+
+
+def test_losses_of_half_precision_do_not_overflow() -> None:
+    large = torch.full((4,), 6e4, dtype=torch.float16)
+
+    for value in (least_squares(large, 1.0), logistic(large, 0.0), l1(large, -large)):
+        assert value.dtype == torch.float32
+        assert bool(value.isfinite())
+
+
+def test_seeds_of_different_places_differ_and_repeat() -> None:
+    places: list[tuple[int | str, ...]] = [(), ("a",), (1,), ("1",), (1, 1), (11,)]
+
+    assert len({derive(seed, *place) for place in places for seed in (0, 1)}) == 2 * len(places)
+    assert derive(5, 2, "x") == derive(5, 2, "x")
+
+
+def test_a_graph_is_followed_to_the_shared_tensors_and_not_past_a_detach() -> None:
+    shared = nn.Linear(2, 2)(torch.ones(1, 2))
+    other = nn.Linear(2, 2)
+
+    assert reaches(other(shared).sum(), [shared])
+    assert not reaches(other(shared.detach()).sum(), [shared])
+
+
+class Counting:
+    """Sample i is the number i."""
+
+    def draw(self, position: int) -> dict[str, torch.Tensor]:
+        return {"x": torch.tensor([float(position)])}
+
+    def preview(self, count: int) -> dict[str, torch.Tensor]:
+        return {"x": torch.zeros(count, 1)}
+
+    def describe(self) -> dict[str, int]:
+        return {}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_batches_come_in_the_order_of_their_positions(workers: int) -> None:
+    found = batches(Counting(), first=4, stride=6, batch_size=2, count=3, workers=workers)
+
+    assert [batch["x"].flatten().tolist() for batch in found] == [[4, 5], [10, 11], [16, 17]]
+
+
+def test_a_batch_is_split_in_order() -> None:
+    parts = split({"x": torch.arange(6)}, 3)
+
+    assert [part["x"].tolist() for part in parts] == [[0, 1], [2, 3], [4, 5]]
+
+
+def test_a_grid_has_a_column_for_each_title_and_a_row_for_each_sample() -> None:
+    white, black = torch.ones(2, 3, 8, 8), -torch.ones(2, 3, 8, 8)
+    sheet = grid({"white": white, "black": black})
+
+    middle = sheet.width // 4
+    assert sheet.getpixel((middle, sheet.height - 20)) == (255, 255, 255)
+    assert sheet.getpixel((3 * middle, sheet.height - 20)) == (0, 0, 0)
+    assert sheet.size == (2 * (128 + 4) + 4, 2 * (128 + 4) + 4 + 16)
+
+
+def test_curves_are_drawn_from_rows(tmp_path: Path) -> None:
+    rows = [{"total_step": i, "seconds": 1.0, "critic/real": 1.0 / (i + 1), "rate/critic": 0.1} for i in range(900)]
+    save_curves(rows, tmp_path / "curves.png")
+
+    with Image.open(tmp_path / "curves.png") as image:
+        assert image.format == "PNG"
+
+
+def report(total_step: int, **values: float) -> PhaseReport:
+    named = {name.replace("_", "/"): value for name, value in values.items()}
+    return PhaseReport("paint", total_step, total_step, "critic", named, step_complete=True, stop=False)
+
+
+def test_progress_without_a_terminal_is_lines_with_terms_and_time_left() -> None:
+    stream, now = io.StringIO(), [0.0]
+    progress = Progress(100, 0, stream, clock=lambda: now[0])
+    for step in range(1, 31):
+        now[0] = 2.0 * step
+        progress.phase(report(step, critic_real=0.25))
+
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "step 1/100  2.00 s/step  03:18 left  critic/real 0.25"
+    assert [line.split()[1] for line in lines] == ["1/100", "11/100", "21/100"]
+
+
+def test_progress_on_a_terminal_is_a_bar() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    progress = Progress(10, 4, stream)
+    progress.phase(report(5, critic_real=0.25))
+    progress.close()
+
+    assert "critic/real 0.25" in stream.getvalue()
+    assert "5/10" in stream.getvalue()
+
+
+def test_many_terms_are_shown_as_their_sums() -> None:
+    stream = io.StringIO()
+    Progress(1, 0, stream).phase(report(1, **{f"critic_{i}": 1.0 for i in range(9)}))
+
+    assert stream.getvalue().strip().endswith("critic 9")
+
+
+class Size(Record):
+    channels: int = 4
+    names: tuple[str, str] = ("A", "B")
+
+
+class Schedule(Record):
+    rate: float = 0.1
+    flip: bool = True
+
+
+def test_values_reach_the_record_that_has_the_field() -> None:
+    size, schedule = with_values((Size(), Schedule()), ["channels=8", "names=cat,dog", "rate=1e-3", "flip=false"])
+
+    assert size == Size(channels=8, names=("cat", "dog"))
+    assert schedule == Schedule(rate=1e-3, flip=False)
+
+
+def test_an_unknown_field_and_a_value_that_does_not_fit_are_told_apart() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'channels'"):
+        with_values((Size(), Schedule()), ["channel=8"])
+    with pytest.raises(OptionError, match="flip = 'perhaps'"):
+        with_values((Size(), Schedule()), ["flip=perhaps"])
+
+
+def snapshot(value: float) -> Snapshot:
+    tensors = {"network/a/w": torch.full((3,), value), "network/a/tied": torch.zeros(0)}
+    return Snapshot(cursor=Cursor(stage=0, step=2, phase=1), optimizers={}, scaler={}, values={}, tensors=tensors)
+
+
+def test_only_the_last_two_checkpoints_are_kept(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, {"seed": 1})
+    for step in range(4):
+        checkpoints.save(snapshot(step), total_step=step, seconds=0.0)
+
+    assert [path.name for path in checkpoints.paths()] == ["step-000000003.1", "step-000000002.1"]
+    newest = checkpoints.newest()
+    assert newest is not None
+    assert newest[1].tensors["network/a/w"].tolist() == [3.0, 3.0, 3.0]
+
+
+@pytest.mark.parametrize("file", ["state.json", "state.safetensors"])
+def test_a_checkpoint_with_a_changed_byte_is_damaged(tmp_path: Path, file: str) -> None:
+    checkpoints = Checkpoints(tmp_path, {})
+    path = checkpoints.save(snapshot(1), total_step=1, seconds=0.0) / file
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+    with pytest.raises(TrainingError, match=r"step-000000001\.1 is damaged"):
+        checkpoints.newest()
+
+
+def test_tensors_that_share_memory_are_saved_each_on_its_own(tmp_path: Path) -> None:
+    base = torch.arange(4.0)
+    tied = snapshot(0).model_copy(update={"tensors": {"a": base, "b": base[1:3], "c": base.view(2, 2).t()}})
+    Checkpoints(tmp_path, {}).save(tied, total_step=0, seconds=0.0)
+
+    newest = Checkpoints(tmp_path, {}).newest()
+    assert newest is not None
+    assert {name: t.tolist() for name, t in newest[1].tensors.items()} == {
+        "a": [0, 1, 2, 3],
+        "b": [1, 2],
+        "c": [[0, 2], [1, 3]],
+    }
+
+
+def test_signals_are_handled_as_before_once_the_block_is_left() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with stopping_on_signals() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.raised
+        assert stop.exit_code == 143
+        assert signal.getsignal(signal.SIGTERM) is before  # a second one ends the program
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_importing_the_toolkit_and_its_plugin_loads_no_torch() -> None:
+    code = "import sys, i2i_toolkit, i2i_toolkit.plugin, i2i_toolkit.cli; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "False"
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    for name in i2i_toolkit.__all__:
+        assert getattr(i2i_toolkit, name).__doc__, name
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = i2i_toolkit.nothing
+
+
+def test_help_names_every_option_and_real_commands() -> None:
+    code = "from i2i_toolkit.cli import train; train(['--help'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "i2i-registry train --resume runs/anime" in done.stdout
+    assert json.dumps("--checkpoint-minutes").strip('"') in done.stdout

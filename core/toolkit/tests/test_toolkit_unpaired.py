@@ -1,0 +1,210 @@
+"""The unpaired data set: its layout, its order, its augmentation."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+
+from i2i_registry.errors import LayoutError
+from i2i_runtime.errors import PictureError
+from i2i_toolkit import Draws, UnpairedFolders, augment, write_unpaired_example
+from i2i_toolkit.data.augment import fitted
+from i2i_toolkit.data.order import shuffled
+
+RECORDED = Path(os.environ.get("I2I_PARITY", "../shared/parity")) / "ugatit" / "prepost.safetensors"
+
+
+def paint(path: Path, colour: tuple[int, int, int] = (10, 200, 30), size: tuple[int, int] = (12, 9)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write_unpaired_example(tmp_path / "set", size=16, count=4)
+    return tmp_path / "set"
+
+
+def test_samples_have_the_size_and_range_asked_for(root: Path) -> None:
+    sample = UnpairedFolders(root, 8).draw(0)
+
+    assert {name: tuple(t.shape) for name, t in sample.items()} == {"A": (3, 8, 8), "B": (3, 8, 8)}
+    assert all(float(t.min()) >= -1 and float(t.max()) <= 1 for t in sample.values())
+
+
+def test_a_position_gives_the_same_bits_whatever_was_drawn_before(root: Path) -> None:
+    first, second = UnpairedFolders(root, 8, seed=5), UnpairedFolders(root, 8, seed=5, cache_bytes=0)
+    for position in range(9):
+        first.draw(position)
+
+    assert all(torch.equal(first.draw(4)[name], second.draw(4)[name]) for name in ("A", "B"))
+
+
+def test_another_seed_draws_otherwise(root: Path) -> None:
+    one, other = (UnpairedFolders(root, 8, seed=seed) for seed in (1, 2))
+
+    assert any(not torch.equal(one.draw(p)["A"], other.draw(p)["A"]) for p in range(4))
+
+
+def test_each_epoch_visits_every_picture_once_in_an_order_of_its_own() -> None:
+    epochs = [tuple(shuffled(0, "A", 20, 20 * epoch + i) for i in range(20)) for epoch in range(3)]
+
+    assert all(sorted(epoch) == list(range(20)) for epoch in epochs)
+    assert len(set(epochs)) == 3
+
+
+def test_domains_are_visited_independently() -> None:
+    orders = [[shuffled(0, domain, 20, i) for i in range(20)] for domain in ("A", "B")]
+
+    assert orders[0] != orders[1]
+
+
+def test_without_flip_and_room_to_crop_a_sample_is_the_resized_picture(root: Path) -> None:
+    for path in sorted((root / "trainA").iterdir())[1:]:
+        path.unlink()
+    (picture,) = (root / "trainA").iterdir()
+    source = UnpairedFolders(root, 8, enlarge_px=0, flip=False)
+
+    with Image.open(picture) as image:
+        assert torch.equal(source.draw(3)["A"], fitted(image.convert("RGB"), 8))
+
+
+def test_about_half_of_the_pictures_are_mirrored(tmp_path: Path) -> None:
+    for domain in ("A", "B"):
+        half = Image.new("RGB", (8, 8), "black")
+        half.paste((255, 255, 255), (0, 0, 4, 8))
+        (tmp_path / f"train{domain}").mkdir()
+        half.save(tmp_path / f"train{domain}" / "half.png")
+    source = UnpairedFolders(tmp_path, 8, enlarge_px=0)
+
+    mirrored = sum(bool(source.draw(position)["A"][0, 0, 0] < 0) for position in range(200))
+    assert 70 < mirrored < 130  # 200 fair coins: four standard deviations are 28
+
+
+def test_the_augmentation_is_a_mirror_a_resize_and_a_crop() -> None:
+    stripes = Image.new("RGB", (4, 4))
+    stripes.putdata([(60 * x, 0, 255) for _ in range(4) for x in range(4)])
+
+    tensor = augment(stripes, 2, 2, Draws(flip=True, top=1, left=0))
+
+    expected = torch.tensor([180.0, 120.0]) / 255 * 2 - 1
+    torch.testing.assert_close(tensor[0], expected.expand(2, 2))
+    assert torch.equal(tensor[1], torch.full((2, 2), -1.0))
+    assert torch.equal(tensor[2], torch.full((2, 2), 1.0))
+
+
+@pytest.mark.skipif(not RECORDED.is_file(), reason="the tensors recorded from the official code are not here")
+def test_the_augmentation_is_the_official_one() -> None:
+    with safe_open(RECORDED, "pt") as file:
+        config = json.loads(file.metadata()["config"])
+        picture = Image.fromarray(file.get_tensor("input/image").numpy())
+        for index, draws in enumerate(config["draws"]):
+            found = augment(picture, config["img_size"], 30, Draws(**draws))
+            torch.testing.assert_close(found, file.get_tensor(f"output/train_{index}"), rtol=0, atol=1e-6)
+
+
+def test_previews_show_test_pictures_in_order(root: Path) -> None:
+    shown = UnpairedFolders(root, 8).preview(2)
+
+    with Image.open(root / "testA" / "000.png") as image:
+        assert torch.equal(shown["A"][0], fitted(image.convert("RGB"), 8))
+    assert tuple(shown["B"].shape) == (2, 3, 8, 8)
+
+
+def test_previews_show_training_pictures_where_there_is_no_test_folder(tmp_path: Path) -> None:
+    paint(tmp_path / "trainA" / "a.png")
+    paint(tmp_path / "trainB" / "b.png")
+    paint(tmp_path / "trainB" / "c.png")
+
+    shown = UnpairedFolders(tmp_path, 8).preview(4)
+    assert {name: len(t) for name, t in shown.items()} == {"A": 2, "B": 2}
+
+
+def test_pictures_of_all_kinds_are_found_at_any_depth(tmp_path: Path) -> None:
+    for name in ("a.JPG", "deep/er/b.png", "c.webp", "d.bmp", "e.tif", "f.ppm", "g.jpeg", "h.tiff"):
+        paint(tmp_path / "trainA" / name)
+    (tmp_path / "trainA" / "notes.txt").write_text("no picture", encoding="utf-8")
+    paint(tmp_path / "trainB" / "a.png")
+
+    assert UnpairedFolders(tmp_path, 8).describe() == {
+        "trainA": 8,
+        "trainB": 1,
+        "testA": 0,
+        "testB": 0,
+        "unreadable": 0,
+    }
+
+
+def test_unreadable_pictures_are_left_out_and_named(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (root / "trainA" / "broken.png").write_bytes(b"no picture at all")
+    with caplog.at_level(logging.WARNING):
+        source = UnpairedFolders(root, 8)
+
+    assert source.describe()["trainA"] == 4
+    assert source.describe()["unreadable"] == 1
+    assert "broken.png" in caplog.text
+
+
+def test_a_folder_without_one_readable_picture_is_refused(root: Path) -> None:
+    for path in (root / "trainB").iterdir():
+        path.write_bytes(b"")
+
+    with pytest.raises(LayoutError, match="trainB holds 4 unreadable pictures"):
+        UnpairedFolders(root, 8)
+
+
+def test_a_picture_that_vanishes_while_training_is_named(root: Path) -> None:
+    source = UnpairedFolders(root, 8, cache_bytes=0)
+    for path in (root / "trainA").iterdir():
+        path.unlink()
+
+    with pytest.raises(PictureError, match="could be read when training started and cannot now"):
+        source.draw(0)
+
+
+@pytest.mark.parametrize(
+    ("files", "found", "advice"),
+    [
+        (["a.png", "b.png"], "2 pictures", "trainA/"),
+        (["trainA/a.png"], "no trainB", "trainB/"),
+        (["train/a.png", "test/a.png"], "the folders test, train", "looks like a paired set"),
+        (["A/a.png", "B/b.png"], "the folders A, B", "rename"),
+        (["inner/trainA/a.png", "inner/trainB/a.png"], "the folders inner", "did you mean --data"),
+    ],
+)
+def test_a_wrong_layout_is_told_from_what_was_found(files: list[str], found: str, advice: str, tmp_path: Path) -> None:
+    for name in files:
+        paint(tmp_path / name)
+
+    with pytest.raises(LayoutError) as caught:
+        UnpairedFolders(tmp_path, 8)
+    assert found in caught.value.found
+    assert "trainA/ and trainB/" in caught.value.expected
+    assert advice in caught.value.fix
+
+
+def test_an_empty_and_a_missing_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match="holds nothing"):
+        UnpairedFolders(tmp_path, 8)
+    with pytest.raises(LayoutError, match="does not exist"):
+        UnpairedFolders(tmp_path / "none", 8)
+    (tmp_path / "trainA").mkdir()
+    (tmp_path / "trainB").mkdir()
+    with pytest.raises(LayoutError, match="trainA holds no pictures"):
+        UnpairedFolders(tmp_path, 8)
+
+
+def test_the_cache_keeps_to_its_bound(root: Path) -> None:
+    one_picture = 3 * (8 + 30) ** 2
+    source = UnpairedFolders(root, 8, cache_bytes=2 * one_picture)
+    for position in range(12):
+        source.draw(position)
+
+    assert len(source._cache) == 2  # pyright: ignore[reportPrivateUsage] - memory is what this is about

@@ -1,0 +1,133 @@
+"""Tint: one convolution that gives pictures the colours of other pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import cast
+
+import torch
+from jaxtyping import Float
+from pydantic import PositiveFloat, PositiveInt
+from torch import nn
+
+from i2i_registry.model import Axis, Graph, GraphInput, Model
+from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
+from i2i_runtime import operations as ops
+from i2i_runtime.operations import Operation, Record
+from i2i_toolkit.data import UnpairedFolders, write_unpaired_example
+
+
+class Config(Record):
+    """What decides the shape of the network."""
+
+    image_size: PositiveInt = 64
+    """side in pixels that it is trained at"""
+    reach: PositiveInt = 1
+    """pixels to each side that a new colour depends on"""
+
+
+class Colours(nn.Module):
+    """Mixes the colours around every pixel into a new one."""
+
+    def __init__(self, reach: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(3, 3, 2 * reach + 1, padding=reach, padding_mode="replicate")
+
+    def forward(self, image: Float[torch.Tensor, "b 3 h w"]) -> Float[torch.Tensor, "b 3 h w"]:
+        """The tinted picture, in (-1, 1)."""
+        return torch.tanh(self.mix(image))
+
+
+class Tint(Model[Config]):
+    """Gives pictures the colours of other pictures."""
+
+    name = "tint"
+    Config = Config
+    presets = MappingProxyType({"default": Config()})
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.colours = Colours(config.reach)
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """The one network."""
+        return {"colours": self.colours}
+
+    def graphs(self) -> Mapping[str, Graph]:
+        """The network as it is, for pictures of any size."""
+        batch, height, width = Axis("batch", 2), *(Axis(side, self.config.image_size) for side in ("height", "width"))
+        image = GraphInput("image", (batch, 3, height, width), values="picture")
+        return {"tint": Graph(self.colours, (image,), outputs=("tinted",), pictures=frozenset({"tinted"}))}
+
+    def operations(self) -> tuple[Operation, ...]:
+        """`translate`: a picture in, the tinted picture out."""
+        size = ops.SizeRule(height=self.config.image_size, width=self.config.image_size, dynamic=True)
+        picture = ops.ImageInput(name="image", summary="any picture", size=size, fit="native")
+        tinted = ops.ImageOutput(name="image", summary="the picture in other colours")
+        step = ops.Step(graph="tint", inputs={"image": "image"}, outputs={"tinted": "image"})
+        return (Operation(name="translate", summary="tint", inputs=(picture,), outputs=(tinted,), steps=(step,)),)
+
+    @classmethod
+    def shrunk(cls, config: Config) -> Config:
+        """The same on pictures of 8 pixels."""
+        return config.model_copy(update={"image_size": 8})
+
+
+class Options(Record):
+    """How it is trained."""
+
+    steps: PositiveInt = 1000
+    batch_size: PositiveInt = 4
+    learning_rate: PositiveFloat = 0.01
+    spread_weight: PositiveFloat = 1.0
+    """how much the spread of the colours counts beside their mean"""
+
+
+class TintTrainer(Trainer[Options]):
+    """One phase: the colours of tinted pictures of trainA/ move towards those of trainB/."""
+
+    Options = Options
+
+    def __init__(self, model: Tint, options: Options) -> None:
+        super().__init__(cast("Model[Record]", model), options)
+        self.image_size = model.config.image_size
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Training needs no further network."""
+        return self.model.networks
+
+    def dataset(self, root: Path, seed: int) -> DataSource:
+        """Pictures of trainA/ and trainB/, at the model's size."""
+        return UnpairedFolders(root, self.image_size, seed=seed)
+
+    def stages(self) -> Sequence[Stage]:
+        """One stage of one phase."""
+        optimizer = torch.optim.Adam(self.networks["colours"].parameters(), lr=self.options.learning_rate)
+        phase = Phase(name="colours", optimizer=optimizer, loss=self.terms)
+        steps, batch_size = self.options.steps, self.options.batch_size
+        return [Stage(name="tint", steps=steps, batch_size=batch_size, phases=(phase,))]
+
+    def terms(self, step: Step) -> Tensors:
+        """Squared differences of the mean and the standard deviation of every channel, over all pictures of a batch."""
+        tinted, wanted = self.networks["colours"](step.batch["A"]), step.batch["B"]
+        (spread, mean), (wanted_spread, wanted_mean) = (torch.std_mean(x, (0, 2, 3)) for x in (tinted, wanted))
+        spread_term = (spread - wanted_spread).square().sum()
+        return {"mean": (mean - wanted_mean).square().sum(), "spread": self.options.spread_weight * spread_term}
+
+    def preview(self, batch: Tensors) -> Tensors:
+        """Before and after."""
+        return {"picture": batch["A"], "tinted": self.networks["colours"](batch["A"])}
+
+    @classmethod
+    def shrunk(cls, options: Options) -> Options:
+        """Two steps of two pictures."""
+        return options.model_copy(update={"steps": 2, "batch_size": 2})
+
+    @classmethod
+    def write_example_data(cls, root: Path, model: Model[Record]) -> None:  # noqa: ARG003 - any size of picture will do
+        """A few drawn pictures in trainA/ and trainB/."""
+        write_unpaired_example(root)

@@ -1,0 +1,129 @@
+"""What the suite runs over: every model, preset and operation of a registry, named without importing torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+
+from i2i_registry.cards import ModelCard
+from i2i_registry.discovery import Registry
+from i2i_registry.hooks import GROUP
+from i2i_registry.model import Model
+from i2i_registry.trainer import Trainer
+from i2i_runtime.operations import Operation, OperationName, Record
+
+
+@dataclass(frozen=True, eq=False)
+class ModelCase:
+    """One model of a registry."""
+
+    registry: Registry
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def card(self) -> ModelCard:
+        """Its card; light."""
+        return self.registry.model_card(self.name)
+
+    @property
+    def model_class(self) -> type[Model[Record]]:
+        """Its Model class; imports the plugin's code."""
+        return self.registry.model_class(self.name)
+
+    @property
+    def trainer_class(self) -> type[Trainer[Record]] | None:
+        """Its Trainer class, None when the plugin cannot train."""
+        return self.registry.trainer_class(self.name) if self.card.trainer else None
+
+    @property
+    def distribution(self) -> str:
+        """The installed distribution that brings it."""
+        return self.registry.sources[self.name].distribution
+
+    @property
+    def entry_module(self) -> str:
+        """The module of the plugin's entry point, which has the hooks."""
+        plugin = self.registry.sources[self.name]
+        return next(
+            point.module
+            for point in entry_points(group=GROUP, name=plugin.name)
+            if point.dist is not None and point.dist.name == plugin.distribution
+        )
+
+    @property
+    def package(self) -> str:
+        """The plugin's top-level package."""
+        return self.card.model.partition(":")[0].partition(".")[0]
+
+    def others(self) -> list[ModelCase]:
+        """The other models of the registry."""
+        return [ModelCase(self.registry, name) for name in self.registry.models if name != self.name]
+
+    @property
+    def presets(self) -> Sequence[PresetCase]:
+        """One case per preset on the card."""
+        return [PresetCase(self, preset) for preset in self.card.presets]
+
+
+@dataclass(frozen=True, eq=False)
+class PresetCase:
+    """One preset of a model. What is built from it is shrunk unless it says `full`."""
+
+    model: ModelCase
+    preset: str
+
+    def __str__(self) -> str:
+        return f"{self.model}-{self.preset}"
+
+    @property
+    def full_config(self) -> Record:
+        """The preset itself."""
+        return self.model.model_class.presets[self.preset]
+
+    @property
+    def config(self) -> Record:
+        """The same structure as small as it gets."""
+        return self.model.model_class.shrunk(self.full_config)
+
+    def build(self, seed: int = 0) -> Model[Record]:
+        """The shrunk model with the initial weights of this seed."""
+        from i2i_conformance.building import build  # noqa: PLC0415 - cases are listed without torch
+
+        return build(self.model.model_class, self.config, seed)
+
+    def build_on_meta(self) -> Model[Record]:
+        """The model in full, its tensors without memory."""
+        import torch  # noqa: PLC0415 - cases are listed without torch
+
+        with torch.device("meta"):
+            return self.model.model_class(self.full_config)
+
+    @property
+    def operations(self) -> Sequence[OperationCase]:
+        """One case per operation on the card."""
+        return [OperationCase(self, name) for name in self.model.card.operations]
+
+
+@dataclass(frozen=True, eq=False)
+class OperationCase:
+    """One operation of a model at one preset."""
+
+    preset: PresetCase
+    name: OperationName
+
+    def __str__(self) -> str:
+        return f"{self.preset}-{self.name}"
+
+    def of(self, model: Model[Record]) -> Operation:
+        """The operation as `model` declares it."""
+        return next(operation for operation in model.operations() if operation.name == self.name)
+
+
+def installed(registry: Registry, only: Sequence[str] = ()) -> list[ModelCase]:
+    """A case per model; `only` limits them. Raises UnknownName when there is no model of such a name."""
+    names = [registry.model_card(name).name for name in only] or sorted(registry.models)
+    return [ModelCase(registry, name) for name in names]

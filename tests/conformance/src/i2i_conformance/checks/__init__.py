@@ -1,0 +1,1 @@
+"""What must hold, as plain functions: each raises ConformanceError when a promise of the interfaces is broken."""

@@ -1,0 +1,206 @@
+"""The runtime gives what torch gives: every operation and branch, at edge sizes, for pictures as apps have them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from i2i_conformance.calls import Call, main_picture, own_size, smallest
+from i2i_conformance.errors import ConformanceError
+from i2i_conformance.reference import run_operation
+from i2i_registry.model import Model
+from i2i_runtime.bundle import Bundle
+from i2i_runtime.errors import PictureError
+from i2i_runtime.operations import (
+    HeatmapOutput,
+    ImageOutput,
+    Input,
+    LabelInput,
+    LatentInput,
+    Operation,
+    Record,
+    ScalarInput,
+)
+
+HALF_A_LEVEL = 0.5 / 255
+
+Pictures = Sequence[NDArray[np.uint8]] | Sequence[NDArray[np.float32]]
+Rows = list[dict[str, NDArray[np.generic]]]
+"""one dictionary per item: output -> value"""
+
+
+def check_runtime_equals_torch(model: Model[Record], bundle: Bundle, call: Call) -> None:
+    """Tensors from onnxruntime are those from torch, and pictures are torch's within half a step of 8 bits."""
+    expected = run_operation(model, call.operation, call.tensors())
+    feeds = {name: tensor.numpy() for name, tensor in call.tensors().items()}
+    found = bundle.compute(call.operation.name, feeds, call.branch, list(expected))
+    tolerance = _tolerance(model, call.operation)
+    for name, tensor in expected.items():
+        _check_close(f"{call}: {name}", found[name], tensor.numpy(), tolerance)
+    for output in call.operation.outputs:
+        if isinstance(output, HeatmapOutput):
+            _check_heatmap(f"{call}: {output.name}", expected[output.name])
+        if isinstance(output, ImageOutput):
+            _check_pictures(call, bundle, output, expected[output.name], tolerance)
+
+
+def check_refuses_smaller(bundle: Bundle, operation: Operation) -> None:
+    """A picture below the smallest size is refused with a message, and never reaches the graph."""
+    main = main_picture(operation)
+    if main is None:
+        return
+    side = smallest(main.size) - main.size.multiple if main.size.dynamic else main.size.height - 1
+    if side < 1:
+        return
+    picture = np.zeros((side, side, 3), np.uint8)
+    call = Call(operation, (side, side), 1, next(operation.branches()))
+    try:
+        _run(bundle, operation, [picture], outputs=[main.name], fit="native", **call.options())
+    except PictureError:
+        return
+    raise ConformanceError(
+        found=f"{operation.name} took a picture of {side}x{side} pixels",
+        expected=main.size.describe(),
+        fix="state the true minimum in SizeRule",
+    )
+
+
+def check_repeats(bundle: Bundle, operation: Operation) -> None:
+    """One seed gives the same bits twice; another seed gives something else, where anything is drawn at all."""
+    first, again, other = (_drawn(bundle, operation, count=1, seed=seed)[0] for seed in (7, 7, 8))
+    for name, value in first.items():
+        if not np.array_equal(value, again[name]):
+            raise ConformanceError(
+                found=f"{operation.name}: {name} differs between two calls with seed 7",
+                expected="the same bits",
+                fix="draw nothing inside the graph: make it a latent input",
+            )
+    drawn = [value.name for value in operation.inputs if isinstance(value, LatentInput)]
+    if drawn and all(np.array_equal(value, other[name]) for name, value in first.items()):
+        raise ConformanceError(
+            found=f"{operation.name}: seeds 7 and 8 give the same outputs",
+            expected=f"outputs that depend on {', '.join(drawn)}",
+            fix="use the random vector in the graph, or delete the input",
+        )
+
+
+def check_batch_invariance(model: Model[Record], bundle: Bundle, operation: Operation) -> None:
+    """Three items in one batch give what they give one by one."""
+    tolerance = _tolerance(model, operation)
+    alone = _drawn(bundle, operation, count=3, seed=5, batch_size=1)
+    together = _drawn(bundle, operation, count=3, seed=5, batch_size=3)
+    for index, (one, row) in enumerate(zip(alone, together, strict=True)):
+        for name, value in one.items():
+            _check_close(f"{operation.name}: {name} of item {index} in a batch of 3", row[name], value, tolerance)
+
+
+def check_every_input_matters(model: Model[Record], operation: Operation) -> None:
+    """Another picture, class or number gives another output."""
+    main = main_picture(operation)
+    call = Call(operation, own_size(main), 2, next(operation.branches()))
+    base = run_operation(model, operation, call.tensors())
+    for value in operation.inputs:
+        changes = [{**call.tensors(), value.name: other} for other in _other_tensors(value, call.tensors()[value.name])]
+        results = [run_operation(model, operation, changed) for changed in changes]
+        if results and all(_equal(base, result) for result in results):
+            raise ConformanceError(
+                found=f"{operation.name}: changing the {value.kind} {value.name!r} changes no output",
+                expected="inputs that matter",
+                fix="wire it to a graph that uses it, or delete it",
+            )
+
+
+def _other_tensors(value: Input, tensor: Tensor) -> list[Tensor]:
+    match value:
+        case LabelInput():
+            return [torch.full_like(tensor, index) for index in range(len(value.names)) if index != int(tensor[0])]
+        case ScalarInput():
+            return [torch.full_like(tensor, number) for number in (value.minimum, value.maximum)]
+        case _:
+            return [tensor.flip(0), tensor * 0.5]
+
+
+def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+def _check_pictures(call: Call, bundle: Bundle, output: ImageOutput, expected: Tensor, tolerance: float) -> None:
+    """What `run` hands to an app for uint8 and for float pictures, against torch's tensor scaled to [0, 1]."""
+    main = main_picture(call.operation)
+    low, high = output.value_range
+    unit = ((expected.numpy() - low) / (high - low)).clip(0, 1).transpose(0, 2, 3, 1)
+    for pictures in (call.pictures(main), call.floats(main)) if main else (None,):
+        given = {"fit": "native"} if pictures else {"count": call.count}
+        rows = _run(bundle, call.operation, pictures, outputs=[output.name], **given, **call.options())
+        for row, wanted in zip(rows, unit, strict=True):
+            _check_picture(f"{call}: {output.name}", row[output.name], wanted, 2 * tolerance)
+
+
+def _check_picture(what: str, picture: object, wanted: NDArray[np.float32], tolerance: float) -> None:
+    """`picture`: an array of levels or of numbers in [0, 1], or a PIL picture where the app gave none."""
+    array = np.asarray(picture)
+    whole = not np.issubdtype(array.dtype, np.floating)
+    found = array.astype(np.float32) / 255 if whole else array
+    allowed = tolerance + (HALF_A_LEVEL if whole else 0.0)
+    error = float(np.abs(found - wanted).max()) if found.shape == wanted.shape else np.inf
+    if not error <= allowed:
+        raise ConformanceError(
+            found=f"{what} as {array.dtype} {array.shape} is {error:.2g} away from torch's {wanted.shape} in [0, 1]",
+            expected=f"at most {allowed:.2g}",
+            fix="value_range of the operation's inputs and outputs has to be that of the graph",
+        )
+
+
+def _check_close(what: str, found: NDArray[np.generic], expected: NDArray[np.generic], tolerance: float) -> None:
+    if found.shape != expected.shape:
+        raise ConformanceError(f"{what} has the shape {found.shape}", expected=str(expected.shape))
+    largest = float(np.abs(expected).max(initial=0.0)) or 1.0
+    difference = found.astype(np.float64) - expected.astype(np.float64)
+    error = float(np.abs(difference).max(initial=0.0)) / largest
+    if not error <= tolerance:
+        raise ConformanceError(
+            found=f"{what} differs by {error:.1e} of its largest value",
+            expected=f"at most {tolerance:.1e}",
+            fix="statistics over the batch, sizes frozen while tracing, and unstable sums look like this",
+        )
+
+
+def _tolerance(model: Model[Record], operation: Operation) -> float:
+    """The declared tolerances of the graphs that an operation calls, added up: errors travel along a chain."""
+    graphs = model.graphs()
+    return max(sum(graphs[step.graph].tolerance for step in operation.steps_for(b)) for b in operation.branches())
+
+
+def _check_heatmap(what: str, tensor: Tensor) -> None:
+    if tensor.ndim != 4 or tensor.shape[1] != 1 or bool((tensor < 0).any()):
+        raise ConformanceError(
+            found=f"{what} has the shape {tuple(tensor.shape)} and a smallest value of {float(tensor.min()):.3g}",
+            expected="values of 0 or more, [n, 1, h, w]",
+            fix="end it with a relu, a square or a sigmoid, or declare a vector",
+        )
+
+
+def _drawn(bundle: Bundle, operation: Operation, *, count: int, seed: int, batch_size: int | None = None) -> Rows:
+    """All outputs for float pictures of the model's own size, every random vector drawn by the runtime."""
+    main = main_picture(operation)
+    call = Call(operation, own_size(main), count, next(operation.branches()))
+    latents = {value.name for value in operation.inputs if isinstance(value, LatentInput)}
+    options = {name: value for name, value in call.options().items() if name not in latents}
+    names = [output.name for output in operation.outputs]
+    pictures = call.floats(main) if main else None
+    count_asked = None if main else count
+    return _run(
+        bundle, operation, pictures, outputs=names, seed=seed, batch_size=batch_size, count=count_asked, **options
+    )
+
+
+def _run(bundle: Bundle, operation: Operation, pictures: Pictures | None, **options: object) -> Rows:
+    """`bundle.run` for a list of arrays (or for `count` results) and a list of outputs, whose result is this."""
+    # The inputs' names are known only now, so that no type can tell them from run's own arguments.
+    run = cast("Callable[..., Rows]", bundle.run)
+    return run(operation.name, pictures, **options)

@@ -1,0 +1,218 @@
+"""A model is what its Config says: it builds, its operations fit its graphs, and every field matters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from pydantic import JsonValue
+from torch import Tensor
+
+from i2i_conformance.alternatives import variants
+from i2i_conformance.building import build, state
+from i2i_conformance.cases import PresetCase
+from i2i_conformance.errors import ConformanceError
+from i2i_conformance.reference import example_inputs, run_graph
+from i2i_registry.model import Axis, Graph, GraphInput, Model
+from i2i_runtime.errors import I2IError
+from i2i_runtime.operations import ImageInput, ImageOutput, Operation, Record, Step
+
+PICTURE_RANGE = (-1.0, 1.0)
+"""What the exporter feeds to a graph input of the kind "picture", and what it takes `Graph.pictures` to be."""
+
+
+def check_builds_in_full(case: PresetCase) -> None:
+    """The preset at the paper's size builds on torch's meta device, with parameters in each network."""
+    model = case.build_on_meta()
+    for name, network in model.networks.items():
+        if not any(parameter.numel() for parameter in network.parameters()):
+            raise ConformanceError(
+                found=f"network {name!r} has no parameters",
+                expected="networks whose tensors are the weights",
+                fix=f"leave {name!r} out of `networks`",
+            )
+        real = [key for key, tensor in network.state_dict().items() if not tensor.is_meta]
+        if real:
+            raise ConformanceError(
+                found=f"under torch.device('meta') {name}.{real[0]} is made on {network.state_dict()[real[0]].device}",
+                expected="networks that are made where torch says",
+                fix="make tensors with torch's functions and without device=, not from numpy",
+            )
+    if {name: id(network) for name, network in model.networks.items()} != {n: id(v) for n, v in model.networks.items()}:
+        raise ConformanceError("`networks` gives new objects at every call", expected="the same objects")
+
+
+def check_shrunk_keeps_structure(case: PresetCase) -> None:
+    """`shrunk` gives a Config with the networks, graphs and operations of the whole, and few parameters."""
+    whole, small = case.build_on_meta(), case.build()
+    for what, of_whole, of_small in (
+        ("networks", list(whole.networks), list(small.networks)),
+        ("graphs", list(whole.graphs()), list(small.graphs())),
+        ("operations", [o.name for o in whole.operations()], [o.name for o in small.operations()]),
+    ):
+        if of_whole != of_small:
+            raise ConformanceError(
+                found=f"{what} of {case}: {of_whole}, shrunk: {of_small}",
+                expected="the same structure, smaller",
+                fix="change sizes in shrunk(), not the kind of network",
+            )
+    count = sum(tensor.numel() for tensor in state(small.networks).values())
+    if count > LARGEST_SHRUNK:
+        raise ConformanceError(
+            found=f"{case} shrunk has {count:,} parameters",
+            expected=f"at most {LARGEST_SHRUNK:,}, so that the suite takes seconds",
+            fix="fewer channels and blocks in shrunk()",
+        )
+
+
+LARGEST_SHRUNK = 2_000_000
+"""numbers in all state dicts"""
+
+
+def check_wiring(model: Model[Record], operation: Operation) -> None:
+    """Steps name graphs and values that exist, and what is declared of pictures agrees on both sides."""
+    graphs = model.graphs()
+    inputs = {value.name: value for value in operation.inputs}
+    for step in operation.steps:
+        graph = graphs.get(step.graph)
+        if graph is None:
+            raise ConformanceError(
+                f"{operation.name} calls graph {step.graph!r}", expected=f"one of {sorted(graphs)}", fix="rename it"
+            )
+        _check_names(operation, step, graph)
+        for tensor in graph.inputs:
+            value = inputs.get(step.inputs[tensor.name])
+            if isinstance(value, ImageInput):
+                _check_picture(operation, value, step.graph, tensor)
+    for output in operation.outputs:
+        if isinstance(output, ImageOutput) and output.value_range != PICTURE_RANGE:
+            raise _other_range(f"{operation.name}'s output {output.name!r}", output.value_range)
+
+
+def check_graph_runs(name: str, graph: Graph) -> None:
+    """The module takes its declared inputs and returns what it declares, batch first, without randomness."""
+    names = [*(tensor.name for tensor in graph.inputs), *graph.outputs]
+    if len(set(names)) < len(names):
+        raise ConformanceError(
+            found=f"the inputs and outputs of graph {name!r} are called {names}",
+            expected="different names: exporters cannot tell an input from an output of its name",
+            fix="rename the output in Graph.outputs; Step.outputs gives it any name in the operation",
+        )
+    inputs = example_inputs(graph)
+    first, again = run_graph(graph, inputs), run_graph(graph, inputs)
+    batch = len(next(iter(inputs.values())))
+    for output, tensor in first.items():
+        if tensor.ndim < 1 or len(tensor) != batch:
+            raise ConformanceError(
+                found=f"graph {name!r}: output {output!r} has the shape {tuple(tensor.shape)} for a batch of {batch}",
+                expected="the batch as first axis of every output",
+                fix="return one row per picture",
+            )
+        if not torch.equal(tensor, again[output]):
+            raise ConformanceError(
+                found=f"graph {name!r}: output {output!r} differs between two calls with the same inputs",
+                expected="inference that draws nothing",
+                fix="make the noise a latent input of the operation; the runtime draws it from a seed",
+            )
+        if not bool(tensor.isfinite().all()):
+            raise ConformanceError(
+                found=f"graph {name!r}: output {output!r} holds values that are not finite",
+                expected="finite values for pictures in [-1, 1]",
+                fix="guard divisions and roots with an epsilon",
+            )
+
+
+def check_every_config_field_matters(cases: Sequence[PresetCase]) -> None:
+    """Changing any field, in at least one preset, changes shapes, operations, graphs or what the graphs compute."""
+    fields = list(cases[0].model.model_class.Config.model_fields)
+    dead = [field for field in fields if not any(_matters(case, field) for case in cases)]
+    if dead:
+        tried = {field: [getattr(v, field) for v in variants(cases[0].config, field)] for field in dead}
+        raise ConformanceError(
+            found=f"Config of {cases[0].model}: changing {', '.join(dead)} changes nothing (tried {tried})",
+            expected="every field to change tensors, operations, graphs or their outputs",
+            fix="use it or delete it; what only training needs belongs into Options",
+        )
+
+
+def description(model: Model[Record]) -> JsonValue:
+    """What a model looks like from outside: shapes of all tensors, operations, inputs and outputs of its graphs."""
+    shapes: list[JsonValue] = [f"{name} {list(tensor.shape)}" for name, tensor in state(model.networks).items()]
+    operations: list[JsonValue] = [operation.model_dump_json() for operation in model.operations()]
+    graphs: list[JsonValue] = [
+        f"{name} {graph.inputs} {graph.outputs} {graph.tolerance}" for name, graph in model.graphs().items()
+    ]
+    return [shapes, operations, graphs]
+
+
+def _matters(case: PresetCase, field: str) -> bool:
+    base = case.build()
+    for config in variants(case.config, field):
+        try:
+            other = build(case.model.model_class, config)
+        except (I2IError, ValueError):
+            continue  # values that the model itself refuses say nothing about the field
+        if description(other) != description(base) or _outputs_differ(base, other):
+            return True
+    return False
+
+
+def _outputs_differ(base: Model[Record], other: Model[Record]) -> bool:
+    """Whether two models of one description compute different things with the same weights."""
+    for name, network in base.networks.items():
+        other.networks[name].load_state_dict(network.state_dict())
+    return any(
+        not _same(run_graph(graph, inputs).values(), run_graph(other.graphs()[name], inputs).values())
+        for name, graph in base.graphs().items()
+        for inputs in [example_inputs(graph)]
+    )
+
+
+def _same(first: Iterable[Tensor], second: Iterable[Tensor]) -> bool:
+    return all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def _check_names(operation: Operation, step: Step, graph: Graph) -> None:
+    taken = [tensor.name for tensor in graph.inputs]
+    if set(step.inputs) != set(taken):
+        raise ConformanceError(
+            found=f"{operation.name} feeds {sorted(step.inputs)} to graph {step.graph!r}",
+            expected=f"all of its inputs: {taken}",
+            fix="correct Step.inputs (graph input -> value)",
+        )
+    unknown = sorted(set(step.outputs) - set(graph.outputs))
+    if unknown:
+        raise ConformanceError(
+            found=f"{operation.name} takes {unknown} from graph {step.graph!r}",
+            expected=f"some of its outputs: {list(graph.outputs)}",
+            fix="correct Step.outputs (graph output -> value)",
+        )
+
+
+def _check_picture(operation: Operation, value: ImageInput, graph: str, tensor: GraphInput) -> None:
+    where = f"{operation.name}'s input {value.name!r}"
+    if tensor.values == "picture" and value.value_range != PICTURE_RANGE:
+        raise _other_range(where, value.value_range)
+    _, channels, *sides = tensor.axes
+    if channels != value.channels:
+        raise ConformanceError(
+            f"{where} has {value.channels} channels, graph {graph!r} takes {channels}", expected="one number"
+        )
+    rule = value.size
+    for side, own in zip(sides, (rule.height, rule.width), strict=True):
+        declared = (True, side.multiple, side.minimum) if isinstance(side, Axis) else (False, side, side)
+        ruled = (True, rule.multiple, rule.minimum) if rule.dynamic else (False, own, own)
+        if declared != ruled:
+            raise ConformanceError(
+                found=f"{where} says {rule.describe()}, graph {graph!r} declares {side!r}",
+                expected="one rule: a fixed side on both, or the same multiple and minimum on both",
+                fix="derive SizeRule and Axis from the same numbers",
+            )
+
+
+def _other_range(where: str, value_range: tuple[float, float]) -> ConformanceError:
+    return ConformanceError(
+        found=f"{where} has the value range {value_range}",
+        expected=f"{PICTURE_RANGE}: the range in which graphs are fed and measured",
+        fix="scale inside the graph when the network wants another range",
+    )

@@ -1,0 +1,252 @@
+"""The trainer trains: data, steps, gradients, and options that all matter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from pydantic import JsonValue
+
+from i2i_conformance.alternatives import variants
+from i2i_conformance.building import state
+from i2i_conformance.cases import ModelCase, PresetCase
+from i2i_conformance.errors import ConformanceError
+from i2i_conformance.training import Recipe, Training, two_steps
+from i2i_registry.errors import LayoutError
+from i2i_registry.trainer import DataSource, Stage, Tensors, Trainer
+from i2i_runtime.errors import I2IError
+from i2i_runtime.operations import ImageInput, Record
+
+LONGEST_SHRUNK = 64
+"""steps of a shrunk training, all stages together"""
+
+POSITIONS = range(16)
+"""samples that are looked at"""
+
+
+def check_builds_in_full(case: PresetCase) -> None:
+    """The trainer builds all its networks at the paper's size, on torch's meta device."""
+    trainer_class = case.model.trainer_class
+    if trainer_class is None:
+        return
+    model = case.build_on_meta()
+    with torch.device("meta"):
+        networks = trainer_class(model, trainer_class.Options()).networks
+    missing = [name for name, network in model.networks.items() if all(network is not n for n in networks.values())]
+    if missing:
+        raise ConformanceError(
+            found=f"the model's network {missing[0]!r} is not among the trainer's: {sorted(networks)}",
+            expected="all of the model's networks, under their names",
+            fix="return {**self.model.networks, ...} from Trainer.networks",
+        )
+
+
+def check_trains(recipe: Recipe, training: Training) -> None:
+    """The shrunk training has at least two steps, runs every phase, and moves what each phase owns."""
+    stages = recipe.build_trainer().stages()
+    steps = sum(stage.steps for stage in stages)
+    if not 2 <= steps <= LONGEST_SHRUNK:
+        raise ConformanceError(
+            found=f"the shrunk training has {steps} steps",
+            expected=f"2 to {LONGEST_SHRUNK}",
+            fix="change the number of steps in Trainer.shrunk()",
+        )
+    for stage in stages:
+        for phase in stage.phases:
+            if (stage.name, phase.name) not in training.phases:
+                raise ConformanceError(
+                    found=f"phase {phase.name!r} runs every {phase.every} steps, and stage {stage.name!r} has "
+                    f"{stage.steps} when shrunk",
+                    expected="every phase to run at least once",
+                    fix=f"keep {phase.every} steps or more in Trainer.shrunk()",
+                )
+    still = [name for name in sorted(training.owned) if torch.equal(training.start[name], training.end[name])]
+    if still:
+        raise ConformanceError(
+            found=f"{still[0]} (and {len(still) - 1} more) is as before after {steps} steps",
+            expected="every parameter that an optimizer holds to move",
+            fix="look at the learning rates of the shrunk schedule, and at the gradients",
+        )
+
+
+def check_gradients(training: Training) -> None:
+    """Every parameter that wants a gradient gets one that is not zero, in some phase that owns it."""
+    problems: list[str] = []
+    for name, largest in training.gradients.items():
+        if name not in training.owned:
+            problems.append(f"{name} is held by no phase's optimizer")
+        elif largest is None:
+            problems.append(f"{name} got no gradient in any phase: no loss depends on it")
+        elif largest == 0.0:
+            problems.append(f"{name} got a gradient of exactly zero in every phase")
+    if problems:
+        more = f"\n... and {len(problems) - 10} more" if len(problems) > 10 else ""
+        raise ConformanceError(
+            found="\n".join(problems[:10]) + more,
+            expected="a gradient for every parameter with requires_grad",
+            fix="use the parameter in forward(), give it to an optimizer, add the loss it belongs to, or freeze it "
+            "with requires_grad_(False); a detach() or no_grad() in the wrong place looks like this too",
+        )
+
+
+def check_dataset(trainer: Trainer[Record], root: Path) -> None:
+    """A sample is a function of its position and the seed; previews are batches."""
+    source, again = trainer.dataset(root, 0), trainer.dataset(root, 0)
+    for position in reversed(POSITIONS):
+        first = source.draw(position)
+        if not _same(first, source.draw(position)) or not _same(first, again.draw(position)):
+            raise ConformanceError(
+                found=f"sample {position} differs when it is drawn again",
+                expected="a pure function of seed and position, or a resumed run cannot be exact",
+                fix="seed a generator of its own from (seed, position) in draw(); i2i_toolkit.data does so",
+            )
+    count = len(next(iter(source.preview(2).values())))
+    wrong = [name for name, tensor in source.preview(2).items() if len(tensor) != count]
+    if wrong or count < 1:
+        raise ConformanceError(
+            found=f"preview(2) gives {count} rows, and another number for {wrong}",
+            expected="a batch with one row per sample",
+            fix="stack the samples",
+        )
+    if not source.describe():
+        raise ConformanceError("describe() says nothing", expected="how many pictures were found in which part")
+
+
+def check_refuses_wrong_folder(trainer: Trainer[Record], empty: Path) -> None:
+    """An empty folder is a LayoutError that says what belongs there."""
+    for root in (empty, empty / "missing"):
+        try:
+            trainer.dataset(root, 0)
+        except LayoutError as error:
+            if error.expected and error.fix:
+                continue
+            raise ConformanceError(
+                found=f"the LayoutError for {root} has no `expected` or no `fix`: {error}",
+                expected="what belongs in the folder, and what to do",
+            ) from error
+        raise ConformanceError(
+            found=f"dataset({str(root)!r}) accepts a folder that is {'empty' if root.exists() else 'not there'}",
+            expected="a LayoutError when the data set is made, not when the first sample is drawn",
+            fix="look at the folder in dataset()",
+        )
+
+
+def check_pictures_share_a_range(trainer: Trainer[Record], source: DataSource) -> None:
+    """Training sees pictures in the value range in which the operation is fed later."""
+    pictures = [value for o in trainer.model.operations() for value in o.inputs if isinstance(value, ImageInput)]
+    if not pictures:
+        return
+    (low, high), channels = pictures[0].value_range, pictures[0].channels
+    drawn = [tensor for position in POSITIONS for tensor in source.draw(position).values()]
+    seen = [tensor for tensor in drawn if tensor.ndim == 3 and len(tensor) == channels and tensor.is_floating_point()]
+    if not seen:
+        return
+    darkest, lightest = min(float(t.min()) for t in seen), max(float(t.max()) for t in seen)
+    middle = (low + high) / 2
+    if not (low <= darkest < middle < lightest <= high):
+        raise ConformanceError(
+            found=f"training pictures lie in [{darkest:.3g}, {lightest:.3g}]",
+            expected=f"values on both sides of the middle of [{low:g}, {high:g}], in which the operation is fed",
+            fix="normalise in the data set as the operation's value_range says",
+        )
+
+
+def check_preview(trainer: Trainer[Record], source: DataSource) -> None:
+    """Sample pictures are [n, 3, h, w] in [-1, 1], one row per sample."""
+    batch = source.preview(2)
+    rows = len(next(iter(batch.values())))
+    for network in trainer.networks.values():
+        network.eval()
+    with torch.no_grad():
+        columns = trainer.preview(batch)
+    if not columns:
+        raise ConformanceError("preview() gives no picture", expected="at least one column of the sample grid")
+    for title, pictures in columns.items():
+        shape = tuple(pictures.shape)
+        if pictures.ndim != 4 or shape[:2] != (rows, 3):
+            raise ConformanceError(f"preview column {title!r} has the shape {shape}", expected=f"[{rows}, 3, h, w]")
+        # Networks without a tanh at the end may leave the range a little; pictures are clipped when they are drawn.
+        if not bool(pictures.isfinite().all()):
+            raise ConformanceError(f"preview column {title!r} is not finite", expected="values in [-1, 1]")
+
+
+def check_every_option_matters(case: ModelCase, recipe: Recipe) -> None:
+    """Changing any field of Options changes the networks, the data, the schedule, or the numbers of two steps."""
+    trainer_class = case.trainer_class
+    if trainer_class is None:
+        return
+    options = trainer_class.Options.model_validate_json(recipe.options)
+    base = _Seen(recipe)
+    dead = [field for field in trainer_class.Options.model_fields if not _matters(base, options, field)]
+    if dead:
+        tried = {field: [getattr(v, field) for v in variants(options, field)] for field in dead}
+        raise ConformanceError(
+            found=f"Options of {case}: changing {', '.join(dead)} changes nothing (tried {tried})",
+            expected="every option to change networks, data, schedule, losses or weights",
+            fix="use it or delete it",
+        )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Everything one training shows of itself, the cheap things first; looked at when needed."""
+
+    recipe: Recipe
+
+    @cached_property
+    def trainer(self) -> Trainer[Record]:
+        return self.recipe.build_trainer()
+
+    @cached_property
+    def description(self) -> JsonValue:
+        return description(self.trainer)
+
+    @cached_property
+    def samples(self) -> list[Tensors]:
+        source = self.trainer.dataset(self.recipe.data, 0)
+        return [source.draw(position) for position in POSITIONS]
+
+    @cached_property
+    def numbers(self) -> tuple[list[Mapping[str, float]], Tensors]:
+        return two_steps(self.recipe)
+
+    def differs(self, other: _Seen) -> bool:
+        if self.description != other.description:
+            return True
+        if not all(_same(one, two) for one, two in zip(self.samples, other.samples, strict=True)):
+            return True
+        return self.numbers[0] != other.numbers[0] or not _same(self.numbers[1], other.numbers[1])
+
+
+def _matters(base: _Seen, options: Record, field: str) -> bool:
+    for other in variants(options, field):
+        try:
+            if _Seen(base.recipe.with_options(other)).differs(base):
+                return True
+        except (I2IError, ValueError, RuntimeError):
+            continue  # values that the trainer refuses say nothing about the field
+    return False
+
+
+def description(trainer: Trainer[Record]) -> JsonValue:
+    """What a training looks like from outside: networks, averages, stages, phases, rates."""
+    shapes: list[JsonValue] = [f"{name} {list(tensor.shape)}" for name, tensor in state(trainer.networks).items()]
+    averages: list[JsonValue] = [f"{name} {decay}" for name, decay in trainer.averages.items()]
+    stages: list[JsonValue] = [line for stage in trainer.stages() for line in _stage_lines(stage)]
+    return [shapes, averages, stages]
+
+
+def _stage_lines(stage: Stage) -> list[JsonValue]:
+    lines: list[JsonValue] = [f"{stage.name} {stage.steps} {stage.batch_size}"]
+    for phase in stage.phases:
+        groups = [{k: v for k, v in group.items() if k != "params"} for group in phase.optimizer.param_groups]
+        rates = [phase.learning_rate(step) for step in range(1, stage.steps + 1)]
+        lines.append(f"{phase.name} every {phase.every}: {groups} {rates}")
+    return lines
+
+
+def _same(one: Tensors, other: Tensors) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in one.items())

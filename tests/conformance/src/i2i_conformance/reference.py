@@ -1,0 +1,56 @@
+"""What torch gives for an operation: its steps, run on the model's own modules in the order they are declared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from i2i_conformance.errors import ConformanceError
+from i2i_registry.model import Axis, Graph, GraphInput, Model
+from i2i_runtime.operations import Operation, Record
+
+
+@torch.no_grad()
+def run_graph(graph: Graph, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Output name -> tensor, in evaluation mode.
+
+    Raises ConformanceError when the module returns another number of tensors than it declares.
+    """
+    returned = graph.module.eval()(*(inputs[tensor.name] for tensor in graph.inputs))
+    tensors: tuple[Tensor, ...] = (returned,) if isinstance(returned, Tensor) else tuple(returned)
+    if len(tensors) != len(graph.outputs):
+        raise ConformanceError(
+            found=f"{type(graph.module).__name__} returns {len(tensors)} tensor(s)",
+            expected=f"one for each of its declared outputs {graph.outputs}",
+            fix="wrap the network in a module that returns exactly these, in this order",
+        )
+    return dict(zip(graph.outputs, tensors, strict=True))
+
+
+def run_operation(model: Model[Record], operation: Operation, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Output name -> tensor of one operation; `values` holds a tensor per input, labels as int64 [n]."""
+    names = {value.name: value.names for value in operation.inputs if value.kind == "label"}
+    choice = {name: labels[int(values[name][0])] for name, labels in names.items()}
+    graphs = model.graphs()
+    known = dict(values)
+    for step in operation.steps_for(choice):
+        made = run_graph(graphs[step.graph], {name: known[source] for name, source in step.inputs.items()})
+        known |= {target: made[name] for name, target in step.outputs.items()}
+    return {output.name: known[output.name] for output in operation.outputs}
+
+
+def example_inputs(graph: Graph, seed: int = 0) -> dict[str, Tensor]:
+    """Tensors for every input of a graph, its free axes at their example lengths."""
+    generator = torch.Generator().manual_seed(seed)
+    return {tensor.name: _example(tensor, generator) for tensor in graph.inputs}
+
+
+def _example(tensor: GraphInput, generator: torch.Generator) -> Tensor:
+    shape = [axis.example if isinstance(axis, Axis) else axis for axis in tensor.axes]
+    if tensor.values == "index":
+        return torch.randint(tensor.count, shape, generator=generator)
+    if tensor.values == "normal":
+        return torch.randn(shape, generator=generator)
+    return torch.rand(shape, generator=generator) * 2 - 1
