@@ -348,9 +348,7 @@ def check_pictures(recording: Recording, case: Case) -> Iterator[Row]:
         "B": joined.crop((half, 0, joined.width, joined.height)),
     }
     for number, variant in enumerate(case.variants):
-        preparation = Preparation(
-            variant.preprocess, variant.load_size, variant.crop_size, flip=not variant.no_flip
-        )
+        preparation = Preparation(variant.preprocess, variant.load_size, variant.crop_size, flip=not variant.no_flip)
         left, top = variant.crop_pos
         for name, picture in pictures.items():
             channels: Channels = 1 if variant.gray_A and name == "A" else 3

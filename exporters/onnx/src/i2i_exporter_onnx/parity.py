@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import platform
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from i2i_exporter_onnx.cases import Array, Case, cases, picture_size, values
+from i2i_exporter_onnx.cases import FLAT, Array, Case, cases, picture_size, values
 from i2i_exporter_onnx.half import with_rounding
 from i2i_exporter_onnx.rewrites import evaluating, outputs_of
 from i2i_registry.errors import ExportError
@@ -70,6 +71,8 @@ def measure(name: str, graph: Graph, file: Path, tolerance: float, threads: int)
         for case in cases(graph):
             rows = _compare(name, graph, sessions, case)
             worst = max(rows, key=lambda row: row.relative)
+            if worst.relative > tolerance and _is_undetermined(graph, case, tolerance):
+                continue
             _require(worst, tolerance)
             figures.append(worst)
             levels += [row.levels for row in rows if row.levels is not None]
@@ -138,6 +141,21 @@ def _compare(
             graph.outputs, expected, _run(name, graph, session, case, feeds), strict=True
         )
     ]
+
+
+def _is_undetermined(graph: Graph, case: Case, tolerance: float) -> bool:
+    """Whether torch itself, in fp32, misses the tolerance against fp64 on a picture of one colour.
+
+    Instance norm of a map that is constant but for rounding divides by the root of its epsilon, some 300 times in each
+    layer: what comes out of such a network is rounding, and differs between any two machines.
+    """
+    if case.kind not in FLAT:
+        return False
+    inputs = _tensors(values(graph, case))
+    exact = copy.deepcopy(graph.module).double()
+    wide = tuple(tensor.double() if tensor.is_floating_point() else tensor for tensor in inputs)
+    pairs = zip(outputs_of(graph.module, inputs), outputs_of(exact, wide), strict=True)
+    return any((found - expected).abs().max() > tolerance * expected.abs().max() for found, expected in pairs)
 
 
 def _row(name: str, graph: Graph, case: Case, output: str, *, reference: FloatArray, result: FloatArray) -> ParityCase:

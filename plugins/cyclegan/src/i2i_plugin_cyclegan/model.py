@@ -63,7 +63,7 @@ class CycleGAN(Model[Config]):
         )
 
     def graphs(self) -> Mapping[str, Graph]:
-        """One graph per direction: image -> image."""
+        """One graph per direction: image -> translation."""
         channels: Mapping[str, Channels] = {A_TO_B: self.config.channels_a, B_TO_A: self.config.channels_b}
         return {name: self._graph(generator, channels[name]) for name, generator in self.generators.items()}
 
@@ -84,10 +84,10 @@ class CycleGAN(Model[Config]):
         return Graph(
             module=generator,
             inputs=(GraphInput("image", (Axis("batch", 2), channels, *sides), values="picture"),),
-            outputs=("image",),
-            pictures=frozenset({"image"}),
+            outputs=("translation",),
+            pictures=frozenset({"translation"}),
         )
 
 
 def _step(graph: str, when: dict[str, str]) -> Step:
-    return Step(graph=graph, inputs={"image": "image"}, outputs={"image": "image"}, when=when)
+    return Step(graph=graph, inputs={"image": "image"}, outputs={"translation": "image"}, when=when)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from i2i_plugin_cyclegan.config import Config
+from i2i_toolkit.winograd import Conv3x3
 
 LEAK = 0.2
 """Negative slope in the discriminators (paper, appendix)."""
@@ -52,12 +53,12 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv_block = nn.Sequential(
             nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3),
+            Conv3x3(channels, channels),
             InstanceNorm(),
             nn.ReLU(inplace=True),
             *([nn.Dropout(DROPOUT)] if dropout else []),
             nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3),
+            Conv3x3(channels, channels),
             InstanceNorm(),
         )
 

@@ -67,13 +67,15 @@ class PyTorchRelease(OfficialFormat):
         prefix = _prefix(shapes)
         own = _inside(shapes, prefix)
         places = [(int(match[1]), int(match[2])) for key in own if (match := _BLOCK_CONV.fullmatch(key))]
-        last = f"model.{max(_numbers(own))}.weight"
+        res_blocks = max(1, len({number for number, _ in places}))
+        last = f"model.{17 + res_blocks}.bias"
         channels, channels_a = own["model.1.weight"][:2]
         return Config(
             channels=channels,
-            res_blocks=max(1, len({number for number, _ in places})),
+            res_blocks=res_blocks,
             channels_a=_picture_channels("model.1.weight", channels_a),
-            channels_b=_picture_channels(last, own[last][0]),
+            # A missing last layer is for the import to name.
+            channels_b=_picture_channels(last, own[last][0]) if last in own else 3,
             dropout=any(
                 place == _CONV_AFTER_DROPOUT and len(own[f"model.{number}.conv_block.{place}.weight"]) == _KERNEL_RANK
                 for number, place in places
@@ -99,10 +101,6 @@ def _prefix(shapes: Iterable[str]) -> str:
 
 def _inside(shapes: Shapes, prefix: str) -> Shapes:
     return {key.removeprefix(prefix): shape for key, shape in shapes.items() if key.startswith(prefix)}
-
-
-def _numbers(keys: Iterable[str]) -> list[int]:
-    return [int(match[1]) for key in keys if (match := re.fullmatch(r"model\.(\d+)\.weight", key))]
 
 
 def _picture_channels(key: str, count: int) -> Channels:

@@ -43,7 +43,7 @@ class Options(Record):
     cycle_weight_b: NonNegativeFloat = 10.0
     """of the way from B to A and back"""
     identity_weight: NonNegativeFloat = 0.5
-    """of pictures that are in the target domain already, as a share of that domain's cycle weight; 0 saves two passes"""
+    """of pictures that are in the target domain already, as a share of that domain's cycle weight; 0 is faster"""
     pool_size: NonNegativeInt = 50
     """generated pictures per domain from which the discriminators also see older ones; 0: the newest only"""
     discriminator_layers: Annotated[int, Field(ge=1, le=6)] = 3
@@ -138,11 +138,7 @@ class CycleGANTrainer(Trainer[Options]):
                 ("discriminators", list(self.discriminators.values()), self.discriminator_terms),
             )
         )
-        return [
-            Stage(
-                name="translation", steps=self.options.steps, batch_size=self.options.batch_size, phases=phases
-            )
-        ]
+        return [Stage(name="translation", steps=self.options.steps, batch_size=self.options.batch_size, phases=phases)]
 
     def translations(self, batch: Tensors) -> dict[str, Tensor]:
         """Both domains through both generators: `fake_*` is translated, `same_*` went in as what it should come out.
@@ -173,7 +169,7 @@ class CycleGANTrainer(Trainer[Options]):
         return terms
 
     def discriminator_terms(self, step: Step) -> Tensors:
-        """Half the least-squares losses on real pictures and on the pools' (release), so that they learn more slowly."""
+        """Half the least-squares losses on real pictures and on the pools' (release): they learn more slowly."""
         terms: dict[str, Tensor] = {}
         for domain, discriminator in self.discriminators.items():
             real = step.batch[domain]

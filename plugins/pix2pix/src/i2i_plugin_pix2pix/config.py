@@ -35,7 +35,8 @@ class Config(Record):
     norm: Norm = "batch"
     """instance: without learned scale and offset, and a bias in every convolution, as in the release"""
     dropout: bool = True
-    """the paper's noise: half of the values inside the decoder (resnet: inside every block) are dropped"""
+    """the paper's noise: half of the values inside the decoder (resnet: inside every block) are dropped; a U-Net of
+    depth 5 has no place for it"""
 
     @model_validator(mode="after")
     def _size_fits_the_generator(self) -> Self:
@@ -61,7 +62,7 @@ class Config(Record):
     @property
     def any_size(self) -> bool:
         """Whether pictures of other sizes can be translated: dropout's noise has the size of the feature maps."""
-        return not self.dropout
+        return not self.dropout_shapes
 
     @property
     def dropout_shapes(self) -> tuple[tuple[int, int, int], ...]:
@@ -82,7 +83,7 @@ class Config(Record):
     @property
     def behaviours_differ(self) -> bool:
         """Whether the paper's test-time behaviour differs from the deterministic one."""
-        return self.dropout or self.norm == "batch"
+        return bool(self.dropout_shapes) or self.norm == "batch"
 
 
 PRESETS: Mapping[str, Config] = MappingProxyType(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Int64
@@ -23,27 +24,29 @@ published results look. deterministic: running statistics of the training, no dr
 class Translation(nn.Module):
     """A generator at test time, with the choice of behaviour and dropout's noise as inputs."""
 
-    def __init__(self, generator: UNet | ResNet, *, has_behaviours: bool) -> None:
+    def __init__(self, generator: UNet | ResNet, noise_shapes: Sequence[tuple[int, int, int]]) -> None:
         super().__init__()
         self.generator = generator
-        self.has_behaviours = has_behaviours
+        self.noise_shapes = noise_shapes
+        self.noise_sizes = [math.prod(shape) for shape in noise_shapes]
 
     def forward(
         self,
         image: Float[Tensor, "b c h w"],
-        behaviour: Int64[Tensor, "b"] | None = None,
-        *noise: Float[Tensor, "b ..."],
+        behaviour: Int64[Tensor, " b"] | None = None,
+        noise: Float[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "b k h w"]:
-        """Translate. `behaviour` is an index into `BEHAVIOURS`; `noise` is uniform in (-1, 1), one per dropout."""
-        if not self.has_behaviours or behaviour is None:
+        """Translate. `behaviour` is an index into `BEHAVIOURS`; `noise` is uniform in (-1, 1), all layers' in a row."""
+        if behaviour is None:
             return self.generator(image)
         as_in_paper = (behaviour == BEHAVIOURS.index("paper"))[:, None, None, None]
-        factor = torch.full((), 1 / (1 - DROPOUT), dtype=image.dtype)
-        one, zero = torch.ones_like(factor), torch.zeros_like(factor)
-        kept = iter(
-            [torch.where(as_in_paper, torch.where(values > 2 * DROPOUT - 1, factor, zero), one) for values in noise]
-        )
-        return self.generator(image, TestTime(own_statistics=as_in_paper, kept=kept))
+        kept: list[Tensor] = []
+        if noise is not None:
+            for values, shape in zip(noise.split(self.noise_sizes, dim=1), self.noise_shapes, strict=True):
+                dropped = (values.unflatten(1, shape) < 2 * DROPOUT - 1) & as_in_paper
+                factor = torch.where(as_in_paper, 1 / (1 - DROPOUT), 1.0).to(image.dtype)
+                kept.append(torch.where(dropped, torch.zeros_like(factor), factor))
+        return self.generator(image, TestTime(own_statistics=as_in_paper, kept=iter(kept)))
 
 
 class Pix2Pix(Model[Config]):
@@ -83,10 +86,12 @@ class Pix2Pix(Model[Config]):
                     default="paper",
                 )
             )
-        inputs += [
-            LatentInput(name=name, summary="what dropout leaves out", shape=shape, distribution="uniform")
-            for name, shape in self._noise().items()
-        ]
+        if self.config.dropout_shapes:
+            inputs.append(
+                LatentInput(
+                    name="noise", summary="what dropout leaves out", shape=(self._noise_size(),), distribution="uniform"
+                )
+            )
         names = [value.name for value in inputs]
         return (
             Operation(
@@ -94,12 +99,18 @@ class Pix2Pix(Model[Config]):
                 summary="the first picture of a pair to the second",
                 inputs=tuple(inputs),
                 outputs=(ImageOutput(name="image", summary="the translated picture"),),
-                steps=(Step(graph=GENERATOR, inputs=dict(zip(names, names, strict=True)), outputs={"image": "image"}),),
+                steps=(
+                    Step(
+                        graph=GENERATOR,
+                        inputs=dict(zip(names, names, strict=True)),
+                        outputs={"translation": "image"},
+                    ),
+                ),
             ),
         )
 
     def graphs(self) -> Mapping[str, Graph]:
-        """The generator: image, and where they matter behaviour and noise -> image."""
+        """The generator: image, and where they matter behaviour and noise -> translation."""
         side, batch = self.config.image_size, Axis("batch", 2)
         sides: tuple[int | Axis, ...] = (side, side)
         if self.config.any_size:
@@ -108,12 +119,13 @@ class Pix2Pix(Model[Config]):
         inputs = [GraphInput("image", (batch, self.config.input_channels, *sides), values="picture")]
         if self.config.behaviours_differ:
             inputs.append(GraphInput("behaviour", (batch,), values="index", count=len(BEHAVIOURS)))
-        inputs += [GraphInput(name, (batch, *shape), values="uniform") for name, shape in self._noise().items()]
+        if self.config.dropout_shapes:
+            inputs.append(GraphInput("noise", (batch, self._noise_size()), values="uniform"))
         graph = Graph(
-            module=Translation(self.generator, has_behaviours=self.config.behaviours_differ),
+            module=Translation(self.generator, self.config.dropout_shapes),
             inputs=tuple(inputs),
-            outputs=("image",),
-            pictures=frozenset({"image"}),
+            outputs=("translation",),
+            pictures=frozenset({"translation"}),
         )
         return {GENERATOR: graph}
 
@@ -125,8 +137,8 @@ class Pix2Pix(Model[Config]):
             small = {"image_size": 32, "depth": 1}
         return config.model_copy(update={"channels": 4, **small})
 
-    def _noise(self) -> dict[str, tuple[int, int, int]]:
-        return {f"noise_{number}": shape for number, shape in enumerate(self.config.dropout_shapes, start=1)}
+    def _noise_size(self) -> int:
+        return sum(math.prod(shape) for shape in self.config.dropout_shapes)
 
     def _size_rule(self) -> SizeRule:
         side = self.config.image_size

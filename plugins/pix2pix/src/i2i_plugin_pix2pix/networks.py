@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from i2i_plugin_pix2pix.config import FIRST_DROPOUT_LEVEL, Config, Norm
+from i2i_toolkit.winograd import Conv3x3
 
 LEAK = 0.2
 """Negative slope on the way down, and in the discriminators (paper, appendix)."""
@@ -126,9 +127,7 @@ class Chain(nn.Sequential):
 class Down(nn.Module):
     """One level of the way down: LeakyReLU (not on the picture), convolution, norm (not at the ends)."""
 
-    def __init__(
-        self, channels_in: int, channels_out: int, norm: Norm, *, on_picture: bool, normalised: bool
-    ) -> None:
+    def __init__(self, channels_in: int, channels_out: int, norm: Norm, *, on_picture: bool, normalised: bool) -> None:
         super().__init__()
         self.on_picture = on_picture
         self.conv = nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1, bias=norm == "instance")
@@ -202,12 +201,12 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv_block = Chain(
             nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3, bias=norm == "instance"),
+            Conv3x3(channels, channels, bias=norm == "instance"),
             make_norm(norm, channels),
             nn.ReLU(),
             *([Dropout(DROPOUT)] if dropout else []),
             nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3, bias=norm == "instance"),
+            Conv3x3(channels, channels, bias=norm == "instance"),
             make_norm(norm, channels),
         )
 

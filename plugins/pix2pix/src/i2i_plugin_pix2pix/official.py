@@ -15,18 +15,19 @@ from i2i_registry.model import Drop, KeyMap, OfficialFormat, Shapes
 from i2i_runtime.manifest import Licence
 
 if TYPE_CHECKING:
-    from i2i_runtime.operations import Record
     from torch import Tensor
+
+    from i2i_runtime.operations import Record
 
 MOST_LEVELS = 12
 """U-Net levels that the key map counts to: pictures of 4096 pixels a side."""
 
 UNET_FIRST = "model.model.0.weight"
-UNET_LAST = "model.model.3.weight"
 RESNET_FIRST = "model.1.weight"
 RESNET_FIRST_NORM = "model.2.running_mean"
 
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+COUNTER = "num_batches_tracked"
+STATISTICS = ("running_mean", "running_var", COUNTER)
 UNUSED = " (InstanceNorm)"
 """What `repair` adds to the key of a statistic that no norm uses."""
 
@@ -92,15 +93,13 @@ class PyTorchRelease(OfficialFormat):
 
     def repair(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """Batch norms get the counter that old files lack; statistics of instance norms are marked as unused."""
-        norms = [key.removesuffix(".running_mean") for key in tensors if key.endswith(".running_mean")]
-        repaired = dict(tensors)
-        for norm in norms:
-            if f"{norm}.weight" not in tensors:
-                for name in STATISTICS:
-                    if f"{norm}.{name}" in repaired:
-                        repaired[f"{norm}.{name}{UNUSED}"] = repaired.pop(f"{norm}.{name}")
-            elif f"{norm}.num_batches_tracked" not in tensors:
-                repaired[f"{norm}.num_batches_tracked"] = tensors[f"{norm}.running_mean"].new_zeros(()).long()
+        repaired: dict[str, Tensor] = {}
+        for key, tensor in tensors.items():
+            norm, _, name = key.rpartition(".")
+            is_unused = name in STATISTICS and f"{norm}.weight" not in tensors
+            repaired[f"{key}{UNUSED}" if is_unused else key] = tensor.long() if name == COUNTER else tensor
+            if name == "running_mean" and not is_unused and f"{norm}.{COUNTER}" not in tensors:
+                repaired[f"{norm}.{COUNTER}"] = tensor.new_zeros(()).long()
         return repaired
 
 
@@ -108,10 +107,10 @@ def _unet_config(shapes: Shapes) -> Config:
     depth = 1
     while f"{unet_level(depth + 1)}1.weight" in shapes:
         depth += 1
-    if not FIRST_DROPOUT_LEVEL <= depth <= MOST_LEVELS or len(shapes.get(UNET_LAST, ())) != _KERNEL_RANK:
+    if not FIRST_DROPOUT_LEVEL <= depth <= MOST_LEVELS:
         raise CheckpointError(
-            found=f"a U-Net of {depth} levels" + ("" if UNET_LAST in shapes else f" without {UNET_LAST}"),
-            expected=f"{FIRST_DROPOUT_LEVEL} to {MOST_LEVELS} levels and the layer that makes the picture",
+            found=f"a U-Net of {depth} levels",
+            expected=f"{FIRST_DROPOUT_LEVEL} to {MOST_LEVELS}",
             fix="the checkpoint is not of the release, or was changed",
         )
     channels, input_channels = shapes[UNET_FIRST][:2]
@@ -121,7 +120,7 @@ def _unet_config(shapes: Shapes) -> Config:
         depth=depth,
         channels=channels,
         input_channels=_picture_channels(UNET_FIRST, input_channels),
-        output_channels=_picture_channels(UNET_LAST, shapes[UNET_LAST][1]),
+        output_channels=_output_channels(shapes, "model.model.3.bias"),
         norm=norm,
     )
 
@@ -134,16 +133,21 @@ def _resnet_config(shapes: Shapes) -> Config:
         place == 6 and len(shapes[f"model.{number}.conv_block.6.weight"]) == _KERNEL_RANK  # noqa: PLR2004
         for number, place in places
     )
-    last = max((key for key in shapes if re.fullmatch(r"model\.\d+\.weight", key)), key=lambda key: int(key.split(".")[1]))
+    depth = max(1, len({number for number, _ in places}))
     channels, input_channels = shapes[RESNET_FIRST][:2]
     return Config(
         generator="resnet",
-        depth=max(1, len({number for number, _ in places})),
+        depth=depth,
         channels=channels,
         input_channels=_picture_channels(RESNET_FIRST, input_channels),
-        output_channels=_picture_channels(last, shapes[last][0]),
+        output_channels=_output_channels(shapes, f"model.{17 + depth}.bias"),
         dropout=dropout,
     )
+
+
+def _output_channels(shapes: Shapes, last_bias: str) -> Channels:
+    """Told by the bias of the last layer; 3 where it is missing, which the import then says."""
+    return _picture_channels(last_bias, shapes[last_bias][0]) if last_bias in shapes else 3
 
 
 def _picture_channels(key: str, count: int) -> Channels:

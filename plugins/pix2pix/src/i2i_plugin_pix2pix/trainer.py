@@ -70,7 +70,7 @@ def learning_rate_factor(step: int, options: Options) -> float:
     return max(0.0, 1.0 - max(0, epoch + 1 - constant_epochs) / (decay_epochs + 1))
 
 
-def wasserstein(scores: Float[Tensor, "..."], target: float) -> Float[Tensor, ""]:
+def wasserstein(scores: Float[Tensor, " ..."], target: float) -> Float[Tensor, ""]:
     """The critic's mean score, to be raised for real pictures (target 1) and lowered for others (target 0)."""
     return scores.float().mean() * (-1.0 if target == 1.0 else 1.0)
 
@@ -87,7 +87,7 @@ def gradient_penalty(
 ) -> Float[Tensor, ""]:
     """Squared distance from 1 of the gradient's length, between real and fake (Gulrajani et al. 2017)."""
     share = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
-    between = (share * real + (1 - share) * fake).requires_grad_(True)
+    between = (share * real + (1 - share) * fake).requires_grad_()
     scores = discriminator(between)
     (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
     return ((gradient.flatten(1).float() + 1e-16).norm(dim=1) - 1).square().mean()
@@ -184,15 +184,15 @@ class Pix2PixTrainer(Trainer[Options]):
     @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
         """Input, what each behaviour at test time makes of it, and the target."""
-        columns = {"input": batch["input"]}
-        config = self.pix2pix.config
-        translation = Translation(self.pix2pix.generator, has_behaviours=config.behaviours_differ)
-        for index, name in enumerate(BEHAVIOURS if config.behaviours_differ else ("translated",)):
-            behaviour = torch.full((len(batch["input"]),), index, device=batch["input"].device)
-            noise = [2 * torch.rand(len(behaviour), *s, device=behaviour.device) - 1 for s in config.dropout_shapes]
-            columns[name] = translation(batch["input"], behaviour, *noise)
+        picture, config = batch["input"], self.pix2pix.config
+        columns = {"input": picture}
+        translation = Translation(self.pix2pix.generator, config.dropout_shapes)
+        noise = 2 * torch.rand(len(picture), sum(translation.noise_sizes), device=picture.device) - 1
+        for index, name in enumerate(BEHAVIOURS):
+            behaviour = torch.full((len(picture),), index, device=picture.device)
+            columns[name] = translation(picture, behaviour, noise if config.dropout_shapes else None)
         columns["target"] = batch["target"]
-        return {title: picture.expand(-1, 3, -1, -1) for title, picture in columns.items()}
+        return {title: column.expand(-1, 3, -1, -1) for title, column in columns.items()}
 
     @classmethod
     def shrunk(cls, options: Options) -> Options:

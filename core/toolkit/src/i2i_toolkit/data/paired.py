@@ -18,12 +18,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from i2i_registry.errors import LayoutError
-from i2i_runtime.errors import PictureError
-from i2i_runtime.pictures import read
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from i2i_registry.errors import LayoutError
+from i2i_runtime.errors import PictureError
+from i2i_runtime.pictures import read
 from i2i_toolkit.data.folders import DECODED_AT_START
 from i2i_toolkit.data.order import shuffled
 from i2i_toolkit.data.paired_layout import Pair, find_pairs
@@ -191,7 +191,7 @@ def _check(pairs: Sequence[Pair], preparation: Preparation) -> _Checked:
 def _need_one(root: Path, pairs: Sequence[Pair], unreadable: Sequence[str]) -> None:
     if not pairs:
         raise LayoutError(
-            found=f"the training set below {root} holds {f'{len(unreadable)} unreadable' if unreadable else 'no'} pairs",
+            found=f"training set {root} holds {f'{len(unreadable)} unreadable' if unreadable else 'no'} pairs",
             expected="at least one pair of pictures (jpg, png, webp, ppm, bmp, tif)",
             fix="put A and B side by side into one picture in train/, or into A/train/ and B/train/ under one name",
         )

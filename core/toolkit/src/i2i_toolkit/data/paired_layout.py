@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from i2i_registry.errors import LayoutError
-
 from i2i_toolkit.data.folders import list_pictures
 
 SPLITS = ("train", "val", "test")

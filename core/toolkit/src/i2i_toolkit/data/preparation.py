@@ -12,11 +12,11 @@ from typing import Literal
 
 import numpy as np
 import torch
-from i2i_registry.errors import LayoutError
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from i2i_registry.errors import LayoutError
 from i2i_toolkit.data.augment import Draws
 
 Mode = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"]
