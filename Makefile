@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := core/runtime core/registry core/toolkit exporters/onnx plugins/ugatit tests/conformance
+PACKAGES := core/runtime core/registry core/toolkit exporters/onnx plugins/ugatit tests/conformance examples/toy_plugin
 PROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES))
 
 .PHONY: help setup demo test quick check format parity bench clean
@@ -41,6 +41,18 @@ test: .venv/.developing  ## all tests
 
 quick: .venv/.developing  ## all tests but those that build environments
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+demo: .venv/.installed  ## export the shipped weights, translate a picture, leave a sheet to look at
+	rm -rf demo-output && mkdir demo-output
+	$(BIN)/i2i-registry export ugatit --onnx -o demo-output/ugatit-onnx
+	$(BIN)/i2i-registry run demo-output/ugatit-onnx examples/pictures/chelsea.jpg --fit native -o demo-output/chelsea.png
+	$(BIN)/python examples/demo.py demo-output/ugatit-onnx examples/pictures/chelsea.jpg demo-output/sheet.png
+
+parity: .venv/.developing  ## compare with tensors recorded from the official implementations: make parity [DIR=...]
+	$(BIN)/python -m tests.parity.table $(DIR)
+
+bench: .venv/.developing  ## the figures of docs/benchmarks.md, side by side in one run (about ten minutes)
+	$(BIN)/python benchmarks/bench.py
 
 clean:  ## remove what the targets above made
 	rm -rf .venv demo-output dist

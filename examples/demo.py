@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import cast
+
+from PIL import Image, ImageDraw, ImageFont
 
 import i2i_runtime as i2i
-from PIL import Image, ImageDraw, ImageFont
 
 GAP_PX = 8
 CAPTION_PX = 24
@@ -39,7 +41,7 @@ def main() -> None:
     arguments = parser.parse_args()
     bundle = i2i.load(arguments.bundle)
     picture = Image.open(arguments.picture).convert("RGB")
-    outputs = bundle.translate(picture, outputs=["image", "attention"])
+    outputs = cast("dict[str, Image.Image]", bundle.translate(picture, outputs=["image", "attention"]))
     size = outputs["image"].size
     sheet = side_by_side({"input": picture.resize(size), "output": outputs["image"], "attention": outputs["attention"]})
     sheet.resize((sheet.width * 2, sheet.height * 2), Image.Resampling.NEAREST).save(arguments.sheet)

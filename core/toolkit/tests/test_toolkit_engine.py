@@ -11,6 +11,7 @@ from toolkit_toy import Config, Options, ToyTrainer, make_trainer, state_of, wri
 from torch import Tensor
 
 from i2i_registry.errors import TrainingError
+from i2i_registry.trainer import Step, Tensors
 from i2i_runtime.errors import DeviceError, UsageError
 from i2i_toolkit import Engine, StopRequest, open_accelerator
 from i2i_toolkit.seeds import seed_everything
@@ -128,6 +129,20 @@ def test_gradients_reach_only_what_the_phase_learns(data: Path) -> None:
     for report in engine.phases():
         with_gradient = {name.partition(".")[0] for name, p in named_parameters(engine) if p.grad is not None}
         assert with_gradient == {"draft": {"painter"}}.get(report.phase, {report.phase})
+
+
+def test_everything_else_is_frozen_while_a_phase_computes_its_loss(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: set[str] = set()
+    original = ToyTrainer.painter_terms
+
+    def looking(trainer: ToyTrainer, step: Step) -> Tensors:
+        seen.update(name for name, network in trainer.networks.items() if next(network.parameters()).requires_grad)
+        return original(trainer, step)
+
+    monkeypatch.setattr(ToyTrainer, "painter_terms", looking)
+    run_to_end(make_engine(data))
+
+    assert seen == {"painter"}
 
 
 def test_a_lazy_phase_runs_in_every_nth_step(data: Path) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 import i2i_toolkit
 from i2i_registry.errors import TrainingError, UnknownName
@@ -23,7 +22,6 @@ from i2i_toolkit import Cursor, PhaseReport, Snapshot, grid, l1, least_squares, 
 from i2i_toolkit.batches import batches, split
 from i2i_toolkit.checkpoint import Checkpoints
 from i2i_toolkit.curves import save_curves
-from i2i_toolkit.graph import reaches
 from i2i_toolkit.progress import Progress
 from i2i_toolkit.request import with_values
 from i2i_toolkit.seeds import derive
@@ -59,14 +57,6 @@ def test_seeds_of_different_places_differ_and_repeat() -> None:
 
     assert len({derive(seed, *place) for place in places for seed in (0, 1)}) == 2 * len(places)
     assert derive(5, 2, "x") == derive(5, 2, "x")
-
-
-def test_a_graph_is_followed_to_the_shared_tensors_and_not_past_a_detach() -> None:
-    shared = nn.Linear(2, 2)(torch.ones(1, 2))
-    other = nn.Linear(2, 2)
-
-    assert reaches(other(shared).sum(), [shared])
-    assert not reaches(other(shared.detach()).sum(), [shared])
 
 
 class Counting:

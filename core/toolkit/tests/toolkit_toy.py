@@ -157,7 +157,8 @@ class ToyTrainer(Trainer[Options]):
 
     def critic_terms(self, step: Step) -> Tensors:
         _signal_here(step, "critic")
-        fake = self.critic(step.shared["fake"].detach())
+        noise = torch.randn_like(step.batch["A"])
+        fake = self.critic(step.shared["fake"].detach() + 0.1 * noise)
         return {"real": least_squares(self.critic(step.batch["B"]), 1.0), "fake": least_squares(fake, 0.0)}
 
     def tint_terms(self, step: Step) -> Tensors:

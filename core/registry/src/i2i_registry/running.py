@@ -61,9 +61,10 @@ def plan(sources: Sequence[Path], out: Path) -> list[Job]:
     For one file, `out` is a file, or a folder when it is one or has no picture's extension. For more, it is a folder.
     Outputs keep the whole stem of the input; where two inputs differ in their extension only, they keep that as well.
 
-    Raises UsageError when there is nothing to do, when an output would replace an input, when two inputs would become
-    one file, or when `out` does not fit.
+    Raises UsageError when an input does not exist, there is nothing to do, an output would replace an input, two
+    inputs would become one file, or `out` does not fit.
     """
+    _check_inputs_exist(sources)
     if len(sources) == 1 and not sources[0].is_dir() and not _is_folder(out):
         _check_suffix(out)
         jobs = [Job(sources[0], out)]
@@ -142,6 +143,13 @@ def _beside(target: Path, name: str, suffix: str) -> Path:
 
 def _is_folder(out: Path) -> bool:
     return out.is_dir() or not out.suffix
+
+
+def _check_inputs_exist(sources: Sequence[Path]) -> None:
+    missing = [source for source in sources if not source.exists()]
+    if missing:
+        more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise UsageError(f"these inputs do not exist: {missing[0]}{more}", expected="pictures, or folders of pictures")
 
 
 def _check_suffix(out: Path) -> None:

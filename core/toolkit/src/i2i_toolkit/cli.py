@@ -31,7 +31,7 @@ Ctrl-C and SIGTERM save and say how to go on; so does a run that was killed, fro
 @click.argument("model", required=False)
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with the training pictures.")
 @click.option("--as", "name", metavar="NAME", help="Name of the finished weights; default: model and data folder.")
-@click.option("--preset", help="One of the model's presets; default: the first, which is the paper's.")
+@click.option("--preset", help="One of the model's presets; default: the first that `i2i-registry info` names.")
 @click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="A field of the config or the options.")
 @click.option("--steps", type=click.IntRange(min=1), help="Short for --set steps=N.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Short for --set batch_size=N; per process.")

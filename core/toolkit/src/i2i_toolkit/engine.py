@@ -28,7 +28,6 @@ from i2i_runtime.operations import Record
 from i2i_toolkit.batches import batches, split
 from i2i_toolkit.devices import average_gradients, broadcast_from_first, mean_over_processes
 from i2i_toolkit.ema import Averages
-from i2i_toolkit.graph import reaches
 from i2i_toolkit.networks import Networks
 from i2i_toolkit.seeds import derive, seed_everything
 from i2i_toolkit.state import Cursor, Snapshot, load_optimizers, optimizer_state
@@ -233,7 +232,7 @@ class Engine:
         following = Cursor(stage=self.cursor.stage, step=number + 1, phase=0)
         for index in (i for i in active if i >= self.cursor.phase):
             later = [i for i in active if i > index]
-            stop = self._phase(stage, stage.phases[index], more_follow=bool(later))
+            stop = self._phase(stage, stage.phases[index])
             self.cursor = Cursor(stage=following.stage, step=number, phase=later[0]) if later else following
             if not later:
                 self._finish_step()
@@ -278,7 +277,7 @@ class Engine:
         self.networks.set_buffers(now)
         return shared
 
-    def _phase(self, stage: Stage, phase: Phase, *, more_follow: bool) -> bool:
+    def _phase(self, stage: Stage, phase: Phase) -> bool:
         """One optimizer step. Returns whether any process asked to stop."""
         owned = [p for group in phase.optimizer.param_groups for p in group["params"]]
         self.networks.clear_gradients()
@@ -286,9 +285,9 @@ class Engine:
         for part in range(len(self._step.parts)):
             shared = self._step.shared if self._step.shared is not None else self._shared_again(stage, part)
             total = self._loss(phase, part, shared, owned, sums)
-            # Gradients flow only where the phase learns; what later phases need of the shared graph is kept.
-            retain = more_follow and self.accumulate == 1 and reaches(total, shared.values())
-            self._scaled(total).backward(retain_graph=retain, inputs=owned)
+            # Gradients flow only towards what the phase learns. So the shared graph stays whole for the phases that
+            # follow: it ends in parameters that stay as they are until its last use (see `Stage.shared`).
+            self._scaled(total).backward(inputs=owned)
         stop = self._settle_terms(stage, phase, sums)
         average_gradients(self.accelerator, owned)
         self._optimize(phase)

@@ -18,17 +18,11 @@ from torch.nn import functional as F
 
 from i2i_plugin_ugatit.config import Config
 
-EPSILON = 1e-5
-"""Added to every variance (release)."""
-
-ADAPTIVE_RHO = 0.9
-"""Start of rho in AdaLIN: mostly instance statistics (release)."""
-
-LAYER_RHO = 0.0
-"""Start of rho in ILN: layer statistics only (release)."""
-
-LEAK = 0.2
-"""Negative slope in the discriminators (release)."""
+# The release's constants.
+EPSILON = 1e-5  # added to every variance
+ADAPTIVE_RHO = 0.9  # start of rho in AdaLIN: mostly instance statistics
+LAYER_RHO = 0.0  # start of rho in ILN: layer statistics only
+LEAK = 0.2  # negative slope in the discriminators
 
 
 def reflecting_conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -69,8 +63,7 @@ class Statistics(NamedTuple):
 def layer_and_instance_statistics(x: Float[Tensor, "b c h w"]) -> Statistics:
     """Means and scales over (h, w) and over (c, h, w) from one set of sums per channel.
 
-    The layer's variance is that inside the channels plus that between their means. Both variances are unbiased, as in
-    the release.
+    The layer's variance is that inside the channels plus that between their means; both are unbiased (release).
     """
     channels, pixels = x.shape[1], x.shape[2] * x.shape[3]
     mean = x.mean((2, 3), keepdim=True)
@@ -131,8 +124,7 @@ class ILN(nn.Module):
 class SpectralNorm(nn.Module):
     """Estimates the largest singular value of a weight by power iteration (Miyato et al. 2018).
 
-    One iteration per forward pass in training, none in evaluation. v is updated before u: the order decides what the
-    estimate is after few iterations, and with it the losses.
+    One iteration per forward pass in training, none in evaluation; v before u, which early estimates depend on.
     """
 
     u: Tensor
@@ -193,17 +185,16 @@ class SpectralLinear(nn.Linear):
 def attention_weight(head: nn.Linear) -> Float[Tensor, "1 c"]:
     """How much a head makes of each channel.
 
-    In the discriminators this is the raw parameter, although the head's logit uses the one divided by its spectral
-    norm: the release takes the first entry of the layer's parameter list, and its results were reached that way.
+    In the discriminators this is the raw parameter, although the logit uses the one divided by its spectral norm: the
+    release takes the first entry of the layer's parameter list, and its results were reached that way.
     """
     return head.weight
 
 
 class Attention(nn.Module):
-    """Class activation maps (paper, section 2.1.1).
+    """Class activation maps (paper, section 2.1.1): what tells the domains apart says where to look.
 
-    Two heads tell the domains apart, from the average and from the maximum of each channel; what a head makes of each
-    channel then says where to look.
+    One head sees the average of each channel, the other its maximum.
     """
 
     def __init__(self, average_head: nn.Linear, maximum_head: nn.Linear, activation: nn.Module) -> None:
@@ -273,7 +264,7 @@ class StyledBlock(nn.Module):
 
 
 def split_taps(kernel: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """What three taps on a doubled map are on the map itself: two taps at odd places, and two others at even ones."""
+    """Three taps on a doubled map as taps on the map itself: two at odd places, and two others at even ones."""
     first, middle, last = kernel.split(1, dim)
     return torch.cat([first + middle, last], dim), torch.cat([first, middle + last], dim)
 
@@ -367,12 +358,12 @@ class Generator(nn.Module):
 
 
 class Judgement(NamedTuple):
-    """What a discriminator says of a picture."""
+    """What a discriminator says of a picture: is it real?"""
 
     logits: Float[Tensor, "b 1 y x"]
-    """is it real? one answer per patch"""
+    """one answer per patch"""
     cam_logits: Float[Tensor, "b 2"]
-    """is it real? from the average and from the maximum head"""
+    """from the average and from the maximum head"""
     attention: Float[Tensor, "b 1 y+1 x+1"]
     """where it looks"""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
 
@@ -15,3 +17,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME",
         help="run the conformance suite over this model only; may be repeated (default: all installed models)",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a model that is not installed before anything is collected."""
+    names = cast("list[str]", config.getoption("--i2i-model"))
+    if not names:
+        return
+    from i2i_registry.discovery import discover  # noqa: PLC0415 - every pytest run in this environment loads this file
+    from i2i_registry.errors import UnknownName  # noqa: PLC0415
+
+    registry = discover(strict=False)
+    for name in names:
+        try:
+            registry.model_card(name)
+        except UnknownName as error:
+            raise pytest.UsageError(str(error)) from error

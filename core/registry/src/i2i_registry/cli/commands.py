@@ -16,8 +16,8 @@ Image-to-image papers: train or import them, export them, run them.
 
 \b
   i2i-registry list
-  i2i-registry import stargan2 100000_nets_ema.ckpt --as animals
-  i2i-registry train ugatit --data selfie2anime/ --as anime
+  i2i-registry import ugatit selfie2anime_params_latest.pt --as anime
+  i2i-registry train ugatit --data selfie2anime/ --as mine
   i2i-registry export anime --onnx
   i2i-registry run anime-onnx me.jpg -o out.png
 

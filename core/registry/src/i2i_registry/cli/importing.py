@@ -26,7 +26,7 @@ def import_(
     """Turn an official checkpoint into weights. Nothing that the file holds is executed.
 
     \b
-      i2i-registry import stargan2 100000_nets_ema.ckpt --as animals
+      i2i-registry import ugatit selfie2anime_params_latest.pt --as anime
       i2i-registry import selfie2anime_params_latest.pt --as anime --domains photo,anime
 
     Without MODEL the checkpoint says itself what it is.

@@ -36,7 +36,7 @@ Rows = list[dict[str, NDArray[np.generic]]]
 
 def check_runtime_equals_torch(model: Model[Record], bundle: Bundle, call: Call) -> None:
     """Tensors from onnxruntime are those from torch, and pictures are torch's within half a step of 8 bits."""
-    expected = run_operation(model, call.operation, call.tensors())
+    expected = _by_torch(model, call)
     feeds = {name: tensor.numpy() for name, tensor in call.tensors().items()}
     found = bundle.compute(call.operation.name, feeds, call.branch, list(expected))
     tolerance = _tolerance(model, call.operation)
@@ -168,6 +168,17 @@ def _check_close(what: str, found: NDArray[np.generic], expected: NDArray[np.gen
             expected=f"at most {tolerance:.1e}",
             fix="statistics over the batch, sizes frozen while tracing, and unstable sums look like this",
         )
+
+
+def _by_torch(model: Model[Record], call: Call) -> dict[str, Tensor]:
+    try:
+        return run_operation(model, call.operation, call.tensors())
+    except RuntimeError as error:
+        raise ConformanceError(
+            found=f"{call}: torch fails: {error}",
+            expected="a network that takes every size its SizeRule allows",
+            fix="state the true minimum and multiple, in SizeRule and in the graph's axes",
+        ) from error
 
 
 def _tolerance(model: Model[Record], operation: Operation) -> float:

@@ -1,0 +1,325 @@
+"""The toy plugin, broken in one way at a time. Each class says in its first line what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar, cast
+
+import torch
+from i2i_plugin_toy import tint
+from i2i_plugin_toy.tint import Colours, Tint, TintTrainer
+from torch import Tensor, nn
+
+from i2i_registry.model import Axis, Drop, Graph, GraphInput, KeyMap, OfficialFormat, Shapes
+from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors
+from i2i_runtime.manifest import Licence
+from i2i_runtime.operations import LatentInput, Operation, Record
+
+
+class DeadField(Tint):
+    """`Config.unused` does nothing."""
+
+    class Config(tint.Config):
+        unused: int = 3
+
+    presets = MappingProxyType({"default": Config()})
+
+
+class Other(Tint):
+    """A toy with another network."""
+
+    network: ClassVar[type[Colours]] = Colours
+
+    def __init__(self, config: tint.Config) -> None:
+        super().__init__(config)
+        self.colours = self.network(config.reach)
+
+
+class WithSpare(Colours):
+    """`spare` takes part in nothing; `muted` only in a product with zero."""
+
+    def __init__(self, reach: int) -> None:
+        super().__init__(reach)
+        self.spare = nn.Parameter(torch.ones(3))
+        self.muted = nn.Parameter(torch.ones(1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return super().forward(image) + 0 * self.muted
+
+
+class NoGradient(Other):
+    """Two parameters that no gradient can reach."""
+
+    network = WithSpare
+
+
+class Frozen(Colours):
+    """Reshapes to the size it was traced at."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return super().forward(image).reshape(-1, 3, 8, 8)
+
+
+class FrozenAxis(Other):
+    """Declares free sides, and takes pictures of 8 pixels only."""
+
+    network = Frozen
+
+
+class OtherRange(Tint):
+    """Its operation feeds [0, 1], its graph is measured in [-1, 1]."""
+
+    def operations(self) -> tuple[Operation, ...]:
+        (operation,) = super().operations()
+        inputs = tuple(value.model_copy(update={"value_range": (0.0, 1.0)}) for value in operation.inputs)
+        return (operation.model_copy(update={"inputs": inputs}),)
+
+
+class Noisy(Colours):
+    """Draws inside the network."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return super().forward(image + torch.randn_like(image))
+
+
+class NoisyGraph(Other):
+    """Gives another picture at every call."""
+
+    network = Noisy
+
+
+class Mirroring(Colours):
+    """Mirrors two pixels at each border, which a picture of one or two pixels does not have."""
+
+    def __init__(self, reach: int) -> None:
+        super().__init__(reach)
+        self.mix = nn.Conv2d(3, 3, 5, padding=2, padding_mode="reflect")
+
+
+class UntrueMinimum(Other):
+    """Says that it takes pictures of one pixel."""
+
+    network = Mirroring
+
+
+class Mingling(Colours):
+    """Subtracts the mean picture of the batch."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return super().forward(image - image.mean(0, keepdim=True))
+
+
+class BatchStatistics(Other):
+    """Lets a picture depend on the others in its batch."""
+
+    network = Mingling
+
+
+class Styled(nn.Module):
+    """Adds a random colour, `strength` times."""
+
+    def __init__(self, colours: Colours, strength: float) -> None:
+        super().__init__()
+        self.colours = colours
+        self.strength = strength
+
+    def forward(self, image: Tensor, style: Tensor) -> Tensor:
+        return torch.tanh(self.colours(image) + self.strength * style[:, :, None, None])
+
+
+class Drawn(Tint):
+    """Nothing is wrong with it: it takes a random vector, and uses it."""
+
+    strength: ClassVar[float] = 1.0
+
+    def graphs(self) -> Mapping[str, Graph]:
+        graph = super().graphs()["tint"]
+        style = GraphInput("style", (Axis("batch", 2), 3), values="normal")
+        return {"tint": replace(graph, module=Styled(self.colours, self.strength), inputs=(*graph.inputs, style))}
+
+    def operations(self) -> tuple[Operation, ...]:
+        (operation,) = super().operations()
+        style = LatentInput(name="style", summary="a random colour", shape=(3,))
+        step = operation.steps[0].model_copy(update={"inputs": {"image": "image", "style": "style"}})
+        return (operation.model_copy(update={"inputs": (*operation.inputs, style), "steps": (step,)}),)
+
+
+class DeadLatent(Drawn):
+    """Takes a random vector, and ignores it."""
+
+    strength: ClassVar[float] = 0.0
+
+
+class DeadOption(TintTrainer):
+    """`Options.unused_weight` does nothing."""
+
+    class Options(tint.Options):
+        unused_weight: float = 1.0
+
+
+class SharedName(TintTrainer):
+    """`image_size` is in Config as well."""
+
+    class Options(tint.Options):
+        image_size: int = 64
+
+
+class Rerolled:
+    """Draws from a generator that goes on from sample to sample."""
+
+    def __init__(self, source: DataSource) -> None:
+        self.source = source
+        self.generator = torch.Generator().manual_seed(0)
+
+    def draw(self, position: int) -> Tensors:
+        noise = torch.rand(1, generator=self.generator)
+        return {name: (tensor + noise).clamp(-1, 1) for name, tensor in self.source.draw(position).items()}
+
+    def preview(self, count: int) -> Tensors:
+        return self.source.preview(count)
+
+    def describe(self) -> Mapping[str, int]:
+        return self.source.describe()
+
+
+class UnrepeatableData(TintTrainer):
+    """Its samples depend on how many were drawn before."""
+
+    def dataset(self, root: Path, seed: int) -> DataSource:
+        return Rerolled(super().dataset(root, seed))
+
+
+class Shifted:
+    """Pictures in [0, 1]."""
+
+    def __init__(self, source: DataSource) -> None:
+        self.source = source
+
+    def draw(self, position: int) -> Tensors:
+        return {name: (tensor + 1) / 2 for name, tensor in self.source.draw(position).items()}
+
+    def preview(self, count: int) -> Tensors:
+        return {name: (tensor + 1) / 2 for name, tensor in self.source.preview(count).items()}
+
+    def describe(self) -> Mapping[str, int]:
+        return self.source.describe()
+
+
+class OtherTrainingRange(TintTrainer):
+    """Trains on [0, 1] what is fed [-1, 1] later."""
+
+    def dataset(self, root: Path, seed: int) -> DataSource:
+        return Shifted(super().dataset(root, seed))
+
+
+class LateLayoutError(TintTrainer):
+    """Accepts any folder."""
+
+    def dataset(self, root: Path, seed: int) -> DataSource:
+        return Shifted(cast("DataSource", (root, seed)))
+
+
+class ForgetfulTrainer(TintTrainer):
+    """Counts its steps in an attribute, which dies with the process."""
+
+    count = 0
+
+    def terms(self, step: Step) -> Tensors:
+        self.count += 1
+        return {name: self.count * term for name, term in super().terms(step).items()}
+
+
+class NeverRuns(TintTrainer):
+    """A phase that waits for step 16 in a training of two."""
+
+    def stages(self) -> Sequence[Stage]:
+        (stage,) = super().stages()
+        (phase,) = stage.phases
+        lazy = Phase(name="lazy", optimizer=phase.optimizer, loss=phase.loss, every=16)
+        return [replace(stage, phases=(phase, lazy))]
+
+
+class ReleaseOfToy(OfficialFormat):
+    """What an official checkpoint of the toy would look like; nothing is wrong with it."""
+
+    source: ClassVar[str] = "nobody/tint"
+    licence: ClassVar[Licence] = Licence(spdx="MIT")
+    keys: ClassVar[KeyMap] = (
+        (r"net\.(weight|bias)", r"colours.mix.\1"),
+        (r"head\.weight", Drop("training only")),
+    )
+
+    def detect(self, shapes: Shapes) -> bool:
+        return "head.weight" in shapes
+
+    def infer_config(self, shapes: Shapes) -> Record:
+        kernel = shapes["net.weight"][-1] if "net.weight" in shapes else 1
+        return tint.Config(image_size=8, reach=kernel // 2)
+
+    def example(self, config: Record) -> Shapes:
+        side = 2 * cast("tint.Config", config).reach + 1
+        return {"net.weight": (3, 3, side, side), "net.bias": (3,), "head.weight": (3, 8)}
+
+
+class GreedyFormat(ReleaseOfToy):
+    """Its last line drops whatever it does not know."""
+
+    keys: ClassVar[KeyMap] = (*ReleaseOfToy.keys, (r".+", Drop("whatever it is")))
+
+
+class VainFormat(ReleaseOfToy):
+    """Takes every file for its own."""
+
+    def detect(self, shapes: Shapes) -> bool:
+        return len(shapes) >= 0
+
+
+class FixedSize(ReleaseOfToy):
+    """Infers the same Config from every checkpoint."""
+
+    def infer_config(self, shapes: Shapes) -> Record:
+        return tint.Config(reach=5 if shapes else 0)
+
+
+class Imported(Tint):
+    """A toy with an official format."""
+
+    official: ClassVar[OfficialFormat | None] = ReleaseOfToy()
+
+
+class ImportedGreedily(Tint):
+    """A toy whose key map drops anything."""
+
+    official: ClassVar[OfficialFormat | None] = GreedyFormat()
+
+
+class ImportedVainly(Tint):
+    """A toy that recognises everything."""
+
+    official: ClassVar[OfficialFormat | None] = VainFormat()
+
+
+class ImportedBlindly(Tint):
+    """A toy that infers nothing."""
+
+    official: ClassVar[OfficialFormat | None] = FixedSize()
+
+
+class Tinged(Colours):
+    """Adds a colour that is drawn at the start and kept where no weights file looks."""
+
+    def __init__(self, reach: int) -> None:
+        super().__init__(reach)
+        self.tinge = torch.rand(3, 1, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return super().forward(image) + self.tinge
+
+
+class Secretive(Other):
+    """Part of what it computes with is in no state dict."""
+
+    network = Tinged

@@ -1,0 +1,205 @@
+"""The whole line with the real plugin and the command line: official checkpoint, weights, bundle, pictures."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import i2i_runtime as i2i
+from i2i_plugin_ugatit.config import Config
+from i2i_plugin_ugatit.official import ZNXLWM_FORMAT
+from i2i_registry.cli.program import run as run_program
+from i2i_registry.cli.session import Session
+from i2i_registry.discovery import discover
+from i2i_registry.store import Store
+from i2i_toolkit.data.unpaired import write_unpaired_example
+
+ROOT = Path(__file__).resolve().parents[2]
+BAD_PICTURES = ROOT / "core" / "runtime" / "tests" / "data" / "bad"
+PICTURE = ROOT / "examples" / "pictures" / "chelsea.jpg"
+TINY = Config(image_size=32, channels=2, res_blocks=1, pooled_style=True)
+REFUSED_BY_ITS_SIZE = {"one_by_one.png"}
+"""accepted as a file; expected.csv leaves it to the model, and `resize` brings every size to the model's"""
+
+
+def program(home: Path, *arguments: str | Path) -> int:
+    """The exit code of `i2i-registry`, run in this process on a store of its own."""
+    return run_program([str(argument) for argument in arguments], Session(discover(), Store(home)))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with tiny U-GAT-IT weights, imported from a checkpoint as the official code saves it."""
+    folder = tmp_path_factory.mktemp("line")
+    torch.manual_seed(0)
+    nested: dict[str, dict[str, torch.Tensor]] = {}
+    for key, shape in ZNXLWM_FORMAT.example(TINY).items():
+        network, _, inner = key.partition(".")
+        nested.setdefault(network, {})[inner] = 0.2 * torch.randn(shape)
+    torch.save(nested, folder / "photo2poster_params_latest.pt")
+    imported = ["import", "ugatit", folder / "photo2poster_params_latest.pt", "--as", "tiny"]
+    assert program(folder / "home", *imported, "--domains", "photo,poster") == 0
+    return folder / "home"
+
+
+@pytest.fixture(scope="module")
+def bundle(home: Path) -> Path:
+    """Those weights as a bundle."""
+    path = home.parent / "tiny-onnx"
+    assert program(home, "export", "tiny", "--onnx", "-o", path) == 0
+    return path
+
+
+def test_the_manifest_tells_where_the_bundle_comes_from(bundle: Path) -> None:
+    manifest = i2i.read_manifest(bundle)
+    assert manifest.model == "ugatit"
+    assert "photo2poster_params_latest.pt" in manifest.weights.provenance
+    assert manifest.operations[0].steps[0].when == {"domain": "poster"}
+    assert 0 < manifest.parity.relative <= manifest.parity.tolerance
+
+
+def test_verify_measures_again_and_tells_other_weights(
+    home: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program(home, "verify", bundle, "--against", "tiny") == 0
+    checkpoint = home.parent / "photo2poster_params_latest.pt"
+    other = torch.load(checkpoint, weights_only=True)  # noqa: TID251 - our own file, written a moment ago
+    other["genA2B"]["UpBlock2.11.weight"] += 0.1
+    torch.save(other, checkpoint.with_name("other.pt"))
+    others = ["import", "ugatit", checkpoint.with_name("other.pt"), "--as", "other", "--domains", "photo,poster"]
+    assert program(home, *others) == 0
+    assert program(home, "verify", bundle, "--against", "other") == 1
+    assert "weights" in capsys.readouterr().err
+
+
+def test_a_tampered_graph_is_refused(bundle: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle, copy)
+    graph = bytearray((copy / "a_to_b.onnx").read_bytes())
+    graph[len(graph) // 2] ^= 1
+    (copy / "a_to_b.onnx").write_bytes(graph)
+    assert program(tmp_path, "run", copy, PICTURE, "-o", tmp_path / "out.png") == 1
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_the_snippets_for_app_developers_run(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "ugatit-poster-onnx").symlink_to(bundle)
+    for name in ("me.jpg", "a.jpg", "b.jpg"):
+        shutil.copy(PICTURE, tmp_path / name)
+    page = (ROOT / "docs" / "app-developer.md").read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL))
+    code += "\nassert both['attention'].size == both['image'].size and len(many) == 2\n"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out.png").is_file()
+
+
+def test_every_bad_picture_behaves_as_its_table_says(bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert program(tmp_path, "run", bundle, BAD_PICTURES, "-o", out) == 1  # some are refused
+    with (BAD_PICTURES / "expected.csv").open(encoding="utf-8", newline="") as table:
+        rows = {row["file"]: row["outcome"] for row in csv.DictReader(table)}
+    for name, outcome in rows.items():
+        if "/" in name or "folder" in name:
+            continue
+        written = any(path.name.startswith(Path(name).stem + ".") for path in out.iterdir())
+        if outcome.startswith("skip") or "skip in a folder scan" in outcome:
+            assert not written, f"{name} should not be seen in a folder scan"
+        elif outcome == "reject":
+            twin = any(other != name and Path(other).stem == Path(name).stem for other in rows)
+            assert twin or not written, f"{name} should be refused"
+        elif outcome.startswith("accept") and name not in REFUSED_BY_ITS_SIZE:
+            assert written, f"{name} should be translated"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "{bundle}", "{picture}", "-o", "{out}", "--domain", "postre"], "'poster'"),
+        (["run", "{bundle}", "{picture}", "-o", "{out}", "--operation", "translat"], "'translate'"),
+        (["run", "{bundle}", "{picture}", "-o", "{out}", "--domian", "poster"], "--domain"),
+        (["run", "{bundle}", "{picture}", "-o", "{out}", "--device", "cuda"], "libcuda"),
+        (["run", "{bundle}", "missing.png", "-o", "{out}"], "missing.png"),
+        (["run", "tyni", "{picture}", "-o", "{out}"], "'tiny'"),
+        (["export", "tiny", "--onnx", "--size", "33", "-o", "{out}"], "multiples of 4"),
+        (["info", "ugatti"], "'ugatit'"),
+        (["train", "ugatit", "--data", "{empty}", "--set", "chanels=4"], "'channels'"),
+        (["train", "ugatit", "--data", "{empty}"], "trainA"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_names_what_fits(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    if "cuda" in arguments and torch.cuda.is_available():
+        pytest.skip("this machine has the device that the test asks for in vain")
+    (tmp_path / "empty").mkdir()
+    places = {"bundle": bundle, "picture": PICTURE, "out": tmp_path / "out.png", "empty": tmp_path / "empty"}
+    code = program(bundle.parent / "home", *(argument.format_map(places) for argument in arguments))
+    message = capsys.readouterr().err
+    assert code == 2, message
+    assert words in message
+    assert "Traceback" not in message
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_stranger_trains_interrupts_resumes_exports_and_embeds(tmp_path: Path) -> None:
+    """The README's story, with real processes: SIGTERM in the middle of a run, then on to the six-line script."""
+    write_unpaired_example(tmp_path / "data", 32)
+    environment = {**os.environ, "I2I_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
+    command = [str(Path(sys.executable).with_name("i2i-registry"))]
+    settings = {"image_size": 32, "channels": 2, "res_blocks": 1, "global_layers": 5, "local_layers": 4}
+    options = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+    train = [
+        *command,
+        "train",
+        "ugatit",
+        "--data",
+        "data",
+        "--as",
+        "mine",
+        "--steps",
+        "400",
+        "--threads",
+        "1",
+        *options,
+    ]
+    with subprocess.Popen(train, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as running:
+        metrics = tmp_path / "runs" / "mine" / "metrics.jsonl"
+        while running.poll() is None and not (metrics.exists() and metrics.read_bytes().count(b"\n") > 2):
+            time.sleep(0.05)
+        running.send_signal(signal.SIGTERM)
+        said = running.communicate(timeout=120)[1]
+    assert running.returncode == 128 + signal.SIGTERM, said
+    assert "i2i-registry train --resume" in said
+    steps_before = len(metrics.read_text(encoding="utf-8").splitlines())
+    assert 0 < steps_before < 400
+
+    def succeed(*arguments: str | Path) -> None:
+        done = subprocess.run(
+            [str(argument) for argument in arguments],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    succeed(*command, "train", "--resume", "runs/mine")
+    logged = [json.loads(line)["step"] for line in metrics.read_text(encoding="utf-8").splitlines()]
+    assert logged == sorted(set(logged))
+    assert logged[-1] == 400
+    succeed(*command, "export", "mine", "--onnx", "-o", "mine-onnx")
+    succeed(sys.executable, ROOT / "examples" / "embed.py", "mine-onnx", PICTURE, "out.png")
+    with Image.open(tmp_path / "out.png") as picture:
+        assert picture.size == (32, 32)
