@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 from torch import nn
 
 from i2i_plugin_bicyclegan.config import PRESETS, Config
 from i2i_plugin_bicyclegan.networks import Encoder, Generator
 from i2i_plugin_bicyclegan.official import RELEASE_FORMAT
-from i2i_registry.model import Axis, Graph, GraphInput, Model, OfficialFormat
+from i2i_registry.model import Axis, Graph, GraphInput, Model
 from i2i_runtime.operations import ImageInput, ImageOutput, LatentInput, Operation, SizeRule, Step, VectorOutput
 
 GENERATOR = "generator"
@@ -23,10 +22,10 @@ SHRUNK_SIZE = 64
 class BicycleGAN(Model[Config]):
     """Paired translation with many results for one picture: a latent chooses among them."""
 
-    name: ClassVar[str] = "bicyclegan"
-    Config: ClassVar[type[Config]] = Config
-    presets: ClassVar[Mapping[str, Config]] = PRESETS
-    official: ClassVar[OfficialFormat | None] = RELEASE_FORMAT
+    name = "bicyclegan"
+    Config = Config
+    presets = PRESETS
+    official = RELEASE_FORMAT
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

@@ -8,6 +8,7 @@ Shapes: b batch, c channels, h and w height and width at this depth, z latent le
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -23,15 +24,15 @@ LEAK = 0.2
 INITIAL_GAIN = 0.02
 """Of the Xavier initialisation (release); unusually small."""
 
-SMALL_MAP = 64
-"""Pixels of an input map up to which a convolution is written as a matrix product; see `as_product`."""
+SHUFFLED_SIDE = 8
+"""Pixels from which on a transposed convolution is exported as a convolution and a shuffle (measured)."""
 
 
 class InstanceNorm(nn.Module):
     """Zero mean and unit (biased) variance per sample and channel; nothing is learned."""
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        # fp32 at least: sums over a whole feature map do not fit half precision
+        """Normalise in fp32 at least: sums over a whole feature map do not fit half precision."""
         return F.instance_norm(x.to(torch.promote_types(x.dtype, torch.float32))).to(x.dtype)
 
 
@@ -58,50 +59,44 @@ def initialise(network: nn.Module) -> None:
 # --- Convolutions that halve and double -------------------------------------------------------------------------------
 
 
-def as_product(x: Tensor) -> bool:
-    """Whether to write a convolution over `x` as a matrix product.
-
-    The CPU kernels bring a weight into an order of their own at every call. In the middle of the U-Net, where the maps
-    have a few pixels and the weights 30 MB, that takes several times as long as the arithmetic. A graph that is
-    exported keeps its convolutions: a runtime orders the weights once.
-    """
-    return not torch.compiler.is_exporting() and x.is_cpu and x.shape[2] * x.shape[3] <= SMALL_MAP
-
-
-class HalvingConv(nn.Conv2d):
+def halving_conv(channels_in: int, channels_out: int) -> nn.Conv2d:
     """4x4 convolution with stride 2: half the side."""
-
-    def __init__(self, channels_in: int, channels_out: int) -> None:
-        super().__init__(channels_in, channels_out, 4, stride=2, padding=1)
-
-    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h/2 w/2"]:  # noqa: A002 - nn.Conv2d's name
-        if not as_product(input):
-            return super().forward(input)
-        count, _, height, width = input.shape
-        patches = F.unfold(input, 4, padding=1, stride=2)  # [b, 16 c, h/2 * w/2]
-        made = self.weight.flatten(1) @ patches.transpose(0, 1).flatten(1)  # all samples in one product
-        maps = made.view(self.out_channels, count, height // 2, width // 2).transpose(0, 1)
-        return maps if self.bias is None else maps + self.bias[:, None, None]
+    return nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1)
 
 
 class DoublingConv(nn.ConvTranspose2d):
-    """4x4 transposed convolution with stride 2: twice the side."""
+    """4x4 transposed convolution with stride 2: twice the side.
 
-    def __init__(self, channels_in: int, channels_out: int) -> None:
+    In a graph that is exported it becomes a plain convolution to four values a pixel, which are then shuffled into
+    place: onnxruntime computes that faster, except on maps of a few pixels, where the border is most of the work.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, *, smallest_side: int) -> None:
         super().__init__(channels_in, channels_out, 4, stride=2, padding=1)
+        self.is_shuffled_in_graphs = smallest_side >= SHUFFLED_SIDE
 
     def forward(
         self,
         input: Float[Tensor, "b c h w"],  # noqa: A002 - nn.ConvTranspose2d's name
         output_size: list[int] | None = None,
     ) -> Float[Tensor, "b k 2*h 2*w"]:
-        if output_size is not None or not as_product(input):
-            return super().forward(input, output_size)
-        count, _, height, width = input.shape
-        made = self.weight.flatten(1).T @ input.transpose(0, 1).flatten(1)  # [16 k, b * h * w]
-        patches = made.view(made.shape[0], count, height * width).transpose(0, 1)
-        maps = F.fold(patches, (2 * height, 2 * width), 4, padding=1, stride=2)
-        return maps if self.bias is None else maps + self.bias[:, None, None]
+        """Double the side; `output_size` is nn.ConvTranspose2d's."""
+        if self.is_shuffled_in_graphs and torch.compiler.is_exporting():
+            return self.shuffled(input)
+        return super().forward(input, output_size)
+
+    def shuffled(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k 2*h 2*w"]:
+        """The same numbers from a 2x2 convolution whose results are shuffled.
+
+        Rows 2y - 1 and 2y of the result depend on rows y - 1 and y of the input: the first on them through rows 2
+        and 0 of the kernel, the second through rows 3 and 1. So the kernel's rows, as [a, p] with index 2 a + p, are
+        those of phase p, the later input row first; and the result has a row too many at either end. Columns alike.
+        """
+        inputs, outputs = self.weight.shape[:2]
+        phases = self.weight.view(inputs, outputs, 2, 2, 2, 2).flip(2, 4)  # [c, k, rows, phase, columns, phase]
+        kernel = phases.permute(1, 3, 5, 0, 2, 4).reshape(4 * outputs, inputs, 2, 2)
+        bias = None if self.bias is None else self.bias.repeat_interleave(4)
+        return F.pixel_shuffle(F.conv2d(x, kernel, bias, padding=1), 2)[:, :, 1:-1, 1:-1]
 
 
 class BilinearConv(nn.Conv2d):
@@ -111,6 +106,7 @@ class BilinearConv(nn.Conv2d):
         super().__init__(channels_in, channels_out, 3, padding=1, padding_mode="reflect")
 
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k 2*h 2*w"]:  # noqa: A002 - nn.Conv2d's name
+        """Enlarge, then convolve."""
         return super().forward(F.interpolate(input, scale_factor=2.0, mode="bilinear", align_corners=False))
 
 
@@ -128,10 +124,11 @@ class DownBlock(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, norm: nn.Module) -> None:
         super().__init__()
-        self.conv = HalvingConv(channels_in, channels_out)
+        self.conv = halving_conv(channels_in, channels_out)
         self.norm = norm
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h/2 w/2"]:
+        """Convolve and normalise."""
         return self.norm(self.conv(x))
 
 
@@ -144,6 +141,7 @@ class UpBlock(nn.Module):
         self.norm = norm
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k 2*h 2*w"]:
+        """Convolve and normalise."""
         return self.norm(self.conv(x))
 
 
@@ -166,10 +164,9 @@ class Generator(nn.Module):
             for i in range(config.levels)
         )
         results = (config.target_channels, *widths[:-1])
-        conv = DoublingConv if config.upsampling == "transposed" else BilinearConv
         self.up = nn.ModuleList(
             UpBlock(
-                conv(widths[i] if i == last else 2 * widths[i], results[i]),
+                _upsampling(config, i, widths[i] if i == last else 2 * widths[i], results[i]),
                 make_norm(config.norm if i else "none", results[i]),
             )
             for i in range(config.levels)
@@ -204,13 +201,15 @@ class Generator(nn.Module):
         return self.up[0](self._activated(x))
 
     def _activated(self, x: Tensor) -> Tensor:
-        match self.activation:
-            case "relu":
-                return F.relu(x)
-            case "leaky_relu":
-                return F.leaky_relu(x, LEAK)
-            case "elu":
-                return F.elu(x)
+        if self.activation == "leaky_relu":
+            return F.leaky_relu(x, LEAK)
+        return F.elu(x) if self.activation == "elu" else F.relu(x)
+
+
+def _upsampling(config: Config, level: int, channels_in: int, channels_out: int) -> nn.Module:
+    if config.upsampling == "bilinear":
+        return BilinearConv(channels_in, channels_out)
+    return DoublingConv(channels_in, channels_out, smallest_side=2 ** (config.levels - 1 - level))
 
 
 _OUTER_LEVELS = 4
@@ -240,6 +239,7 @@ class EncoderBlock(nn.Module):
         self.is_normed = norm != "none"
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h/2 w/2"]:
+        """The block's own path and the shortcut, both averaged to half the side, as a sum."""
         activated = F.leaky_relu(self.norm1(x), LEAK)
         inner = self.conv2(F.leaky_relu(self.norm2(self.conv1(activated)), LEAK))
         # Without a norm the release's in-place activation reaches the shortcut, too.
@@ -252,10 +252,11 @@ class CnnBlock(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, norm: Norm) -> None:
         super().__init__()
-        self.conv = HalvingConv(channels_in, channels_out)
+        self.conv = halving_conv(channels_in, channels_out)
         self.norm = make_norm(norm, channels_out)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h/2 w/2"]:
+        """Convolve, normalise, activate."""
         return F.leaky_relu(self.norm(self.conv(x)), LEAK)
 
 
@@ -268,10 +269,8 @@ class Encoder(nn.Module):
         factors = [i + 1 if self.is_residual else 2**i for i in range(config.encoder_halvings)]
         widths = [config.encoder_channels * min(factor, 4) for factor in factors]
         block = EncoderBlock if self.is_residual else CnnBlock
-        self.stem = HalvingConv(config.target_channels, config.encoder_channels)
-        self.blocks = nn.ModuleList(
-            block(width, wider, config.norm) for width, wider in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.stem = halving_conv(config.target_channels, config.encoder_channels)
+        self.blocks = nn.ModuleList(block(width, wider, config.norm) for width, wider in pairwise(widths))
         self.mean = nn.Linear(widths[-1], config.latent_length)
         self.log_variance = nn.Linear(widths[-1], config.latent_length)
         initialise(self)
@@ -301,6 +300,7 @@ class PatchLayer(nn.Module):
         self.norm = make_norm(norm, channels_out)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k y x"]:
+        """Convolve, normalise, activate."""
         return F.leaky_relu(self.norm(self.conv(x)), LEAK)
 
 
@@ -317,6 +317,7 @@ class PatchDiscriminator(nn.Module):
         self.to_logits = nn.Conv2d(widths[-1], 1, 4, padding=1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 y x"]:
+        """One logit per patch: is it real?"""
         for layer in self.layers:
             x = layer(x)
         return self.to_logits(x)

@@ -8,7 +8,7 @@ network it is or how it was made. Keys are taken bare, as in a single file, or b
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import ClassVar, Literal
@@ -23,7 +23,7 @@ from i2i_registry.model import Drop, KeyMap, OfficialFormat, Shapes
 from i2i_runtime.manifest import Licence
 from i2i_runtime.operations import Record
 
-UNUSED = " (instance norm)"
+UNUSED = " (InstanceNorm)"
 """Put behind the keys of statistics that instance norms of old releases wrote, to tell them from a batch norm's."""
 
 _STEM_ALL = "model.down.0.weight"
@@ -290,7 +290,7 @@ def _read_encoder(bare: Shapes) -> _EncoderSizes:
 _KERNEL_AXES = 4
 
 
-def _checked(fields: dict[str, object]) -> Config:
+def _checked(fields: Mapping[str, object]) -> Config:
     try:
         return Config.model_validate(fields)
     except ValidationError as error:
@@ -302,7 +302,7 @@ def _checked(fields: dict[str, object]) -> Config:
         ) from error
 
 
-# --- What the release would save ---------------------------------------------------------------------------------------
+# --- What the release would save --------------------------------------------------------------------------------------
 
 
 def _generator_shapes(config: Config) -> Shapes:
@@ -344,7 +344,7 @@ def _encoder_shapes(config: Config) -> Shapes:
     factors = [min(i + 1 if residual else 2**i, 4) for i in range(config.encoder_halvings)]
     widths = [e * factor for factor in factors]
     shapes = _layer("conv.0", (e, config.target_channels, 4, 4))
-    for number, (width, wider) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for number, (width, wider) in enumerate(pairwise(widths)):
         if residual:
             block = f"conv.{number + 1}"
             shapes |= _layer(f"{block}.conv.2", (width, width, 3, 3)) | _layer(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, NamedTuple, Self, cast
+from typing import Annotated, Literal, NamedTuple, Self, cast
 
 import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Adam
 
-from i2i_plugin_bicyclegan.model import SHRUNK_SIZE, BicycleGAN
+from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_plugin_bicyclegan.networks import Discriminator, Encoder, Encoding, Generator, smallest_side
 from i2i_registry.errors import TrainingError
 from i2i_registry.model import Model
@@ -123,12 +123,10 @@ class BicycleGANTrainer(Trainer[Options]):
     adversarial losses of the generator from the discriminators, and those of the discriminators from the generator.
     """
 
-    Options: ClassVar[type[Options]] = Options
+    Options = Options
 
-    def __init__(self, model: Model[Record], options: Options) -> None:
-        super().__init__(model, options)
-        if not isinstance(model, BicycleGAN):
-            raise TypeError(f"BicycleGANTrainer trains BicycleGAN, not {type(model).__name__}")
+    def __init__(self, model: BicycleGAN, options: Options) -> None:
+        super().__init__(cast("Model[Record]", model), options)
         if model.encoder is None:
             raise TrainingError(
                 found="a Config with encoder=None: a generator alone",
@@ -190,9 +188,12 @@ class BicycleGANTrainer(Trainer[Options]):
         return [Stage(name="translation", steps=options.steps, batch_size=options.batch_size, phases=(phase,))]
 
     def make_adam(self) -> Adam:
-        """One optimizer for all networks. Adam moves each number by itself: it is the release's four in one."""
+        """One optimizer for all networks. Adam moves each number by itself: it is the release's four in one.
+
+        Fused, it goes through the 63 million numbers once instead of eight times.
+        """
         parameters = [p for network in self.networks.values() for p in network.parameters() if p.requires_grad]
-        return Adam(parameters, lr=self.options.learning_rate, betas=self.options.betas)
+        return Adam(parameters, lr=self.options.learning_rate, betas=self.options.betas, fused=True)
 
     def noise(self, count: int, like: Tensor) -> Tensor:
         """Latents from the normal distribution."""
@@ -301,7 +302,7 @@ class BicycleGANTrainer(Trainer[Options]):
     @classmethod
     def write_example_data(cls, root: Path, model: Model[Record]) -> None:
         """Outlines and what they enclose, side by side."""
-        write_paired_example(root, model.config.image_size if isinstance(model, BicycleGAN) else SHRUNK_SIZE)
+        write_paired_example(root, size=cast("BicycleGAN", model).config.image_size)
 
     def _judged_styles(self) -> list[str]:
         weights = {
@@ -360,7 +361,7 @@ def _check_size(image_size: int, options: Options) -> None:
     smallest = smallest_side(options.discriminator_layers, options.discriminator_scales)
     if image_size < smallest:
         raise TrainingError(
-            found=f"discriminators of {options.discriminator_layers} halvings at {options.discriminator_scales} scales, "
+            found=f"discriminators of {options.discriminator_layers} halvings at {options.discriminator_scales} scales "
             f"and pictures of {image_size} pixels",
             expected=f"at least {smallest} pixels",
             fix="--set discriminator_layers=2, or fewer discriminator_scales",
