@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tests.parity.judging import Row
     from tests.parity.recording import Recording
 
+    from i2i_registry.model import Model
     from i2i_registry.trainer import Trainer
     from i2i_runtime.operations import Record
 
@@ -192,7 +193,7 @@ def build_trainer(recording: Recording, case: Case) -> CycleGANTrainer:
         discriminator_layers=layer_count(state),
         discriminator_channels=state["model.0.weight"].shape[0],
     )
-    built = CycleGANTrainer(CycleGAN(config), options)
+    built = CycleGANTrainer(cast("Model[Record]", CycleGAN(config)), options)
     for official, ours in NAMES.items():
         load(built.networks[ours], official, recording)
     return built
@@ -308,10 +309,11 @@ def check_pool(recording: Recording, case: Case) -> Iterator[Row]:
     """Batch after batch through the pool, with the recorded draws."""
     batches = recording.tensors["input/batches"]
     slots = decisions(case.draws)
-    by_exchange = ImagePool(case.pool_size, case.batch, tuple(batches.shape[2:]))
-    returned = torch.stack([by_exchange.exchange(batch, slots) for batch in batches])
+    channels, height, width = batches.shape[2:]
+    pool = ImagePool(case.pool_size, case.batch, (channels, height, width))
+    returned = torch.stack([pool.exchange(batch, slots) for batch in batches])
     yield recording.output("returned", returned, EXACT)
-    yield recording.output("pool_final", by_exchange.pictures, EXACT)
+    yield recording.output("pool_final", pool.pictures, EXACT)
     yield recording.row("draws left over", float(len(list(slots))), EXACT)
 
 

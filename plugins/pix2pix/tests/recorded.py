@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tests.parity.judging import Row
     from tests.parity.recording import Recording
 
+    from i2i_registry.model import Model
     from i2i_registry.trainer import Trainer
     from i2i_runtime.operations import Record
 
@@ -236,7 +237,7 @@ def build_trainer(recording: Recording, case: Case) -> Pix2PixTrainer:
         discriminator_layers=3 if pixel else layer_count(state),
         discriminator_channels=next(iter(make_discriminator(state).parameters())).shape[0],
     )
-    built = Pix2PixTrainer(Pix2Pix(infer_config(recording, case)), options)
+    built = Pix2PixTrainer(cast("Model[Record]", Pix2Pix(infer_config(recording, case))), options)
     load(built.pix2pix.generator, "G", recording)
     load(built.discriminator, "D", recording)
     return built

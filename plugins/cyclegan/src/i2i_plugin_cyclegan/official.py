@@ -106,7 +106,7 @@ def _inside(shapes: Shapes, prefix: str) -> Shapes:
 def _picture_channels(key: str, count: int) -> Channels:
     if count not in _PICTURE_CHANNELS:
         raise CheckpointError(f"{key} is for pictures of {count} channels", expected="1 (grey) or 3 (colour)")
-    return cast("Channels", count)
+    return count
 
 
 def _generator_example(config: Config, channels_in: int, channels_out: int) -> Shapes:

@@ -69,7 +69,7 @@ def learning_rate_factor(step: int, options: Options) -> float:
 def make_adam(networks: Sequence[nn.Module], options: Options) -> Adam:
     """One optimizer for several networks."""
     parameters = [parameter for network in networks for parameter in network.parameters()]
-    return Adam(parameters, lr=options.learning_rate, betas=options.betas)
+    return Adam(parameters, lr=options.learning_rate, betas=options.betas, fused=True)
 
 
 class CycleGANTrainer(Trainer[Options]):

@@ -156,7 +156,7 @@ def _picture_channels(key: str, count: int) -> Channels:
             found=f"{key} is for pictures of {count} channels",
             expected="1 (grey) or 3 (colour); the release's colourisation works on Lab channels, which is not built in",
         )
-    return cast("Channels", count)
+    return count
 
 
 # --- What the release would save --------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ def _unet_example(config: Config) -> Shapes:
         shapes |= {} if bottom else _norm(f"{inside}2", wide, config.norm)
         shapes |= _conv(f"{inside}{up}", (crossing * wide, narrow, 4, 4), narrow * biased)
         shapes |= _norm(f"{inside}{up + 1}", narrow, config.norm)
-    return shapes | _conv("model.model.3", (2 * top, out, 4, 4), out)
+    return {**shapes, **_conv("model.model.3", (2 * top, out, 4, 4), out)}
 
 
 def _resnet_example(config: Config) -> Shapes:
@@ -200,7 +200,8 @@ def _resnet_example(config: Config) -> Shapes:
 
 def _conv(name: str, kernel: tuple[int, ...], bias: int = 0) -> Shapes:
     """A kernel, and a bias of that length where it is not 0."""
-    return {f"{name}.weight": kernel} | ({f"{name}.bias": (bias,)} if bias else {})
+    weight: Shapes = {f"{name}.weight": kernel}
+    return {**weight, f"{name}.bias": (bias,)} if bias else weight
 
 
 def _norm(name: str, channels: int, norm: Norm) -> Shapes:

@@ -103,7 +103,7 @@ def make_discriminator(config: Config, options: Options) -> PatchDiscriminator |
 
 def make_adam(network: nn.Module, options: Options) -> Adam:
     """The optimizer of one network."""
-    return Adam(network.parameters(), lr=options.learning_rate, betas=options.betas)
+    return Adam(network.parameters(), lr=options.learning_rate, betas=options.betas, fused=True)
 
 
 class Pix2PixTrainer(Trainer[Options]):

@@ -68,7 +68,7 @@ class UnpairedFolders:
         self._enlarge_px = enlarge_px
         self._flip = flip
         self._preparation = preparation
-        self._channels = dict(zip(DOMAINS, channels, strict=True))
+        self._channels: Mapping[str, Channels] = dict(zip(DOMAINS, channels, strict=True))
         self._seed = seed
         _check_layout(root)
         self._train = {domain: _usable(root / f"train{domain}") for domain in DOMAINS}
