@@ -20,9 +20,7 @@ from i2i_registry.model import Axis, Graph, GraphInput
 Array = NDArray[np.float32] | NDArray[np.int64]
 
 BATCHES = (1, 2, 3)
-FLAT = ("black", "white")
-"""of one colour"""
-EXTREMES = (*FLAT, "checkerboard", "noise")
+EXTREMES = ("black", "white", "checkerboard", "noise")
 """the pictures that find overflow and division by a vanishing variance"""
 ALL_COMBINATIONS_UP_TO = 128 * 128
 """pixels: larger pictures meet every batch and every size, but not every batch at every size"""
