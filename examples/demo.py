@@ -15,17 +15,13 @@ CAPTION_PX = 24
 
 
 def side_by_side(pictures: dict[str, Image.Image]) -> Image.Image:
-    """The pictures in a row, each under its caption, brought to the height of the tallest."""
+    """The pictures in a row, each under its caption."""
     height = max(picture.height for picture in pictures.values())
-    scaled = {
-        name: picture.resize((round(picture.width * height / picture.height), height), Image.Resampling.NEAREST)
-        for name, picture in pictures.items()
-    }
-    width = sum(picture.width for picture in scaled.values()) + GAP_PX * (len(scaled) + 1)
+    width = sum(picture.width for picture in pictures.values()) + GAP_PX * (len(pictures) + 1)
     sheet = Image.new("RGB", (width, height + CAPTION_PX + GAP_PX), "white")
     pen = ImageDraw.Draw(sheet)
     left = GAP_PX
-    for name, picture in scaled.items():
+    for name, picture in pictures.items():
         pen.text((left, 4), name, fill="black", font=ImageFont.load_default(14))
         sheet.paste(picture, (left, CAPTION_PX))
         left += picture.width + GAP_PX
@@ -41,10 +37,10 @@ def main() -> None:
     arguments = parser.parse_args()
     bundle = i2i.load(arguments.bundle)
     picture = Image.open(arguments.picture).convert("RGB")
-    outputs = cast("dict[str, Image.Image]", bundle.translate(picture, outputs=["image", "attention"]))
-    size = outputs["image"].size
-    sheet = side_by_side({"input": picture.resize(size), "output": outputs["image"], "attention": outputs["attention"]})
-    sheet.resize((sheet.width * 2, sheet.height * 2), Image.Resampling.NEAREST).save(arguments.sheet)
+    outputs = cast("dict[str, Image.Image]", bundle.translate(picture, fit="native", outputs=["image", "attention"]))
+    side_by_side({"input": picture, "output": outputs["image"], "attention": outputs["attention"]}).save(
+        arguments.sheet
+    )
     print(f"input | output | attention: {arguments.sheet.resolve()}")
 
 

@@ -172,7 +172,7 @@ def test_a_stranger_trains_interrupts_resumes_exports_and_embeds(tmp_path: Path)
         "--as",
         "mine",
         "--steps",
-        "400",
+        "80",
         "--threads",
         "1",
         *options,
@@ -186,7 +186,7 @@ def test_a_stranger_trains_interrupts_resumes_exports_and_embeds(tmp_path: Path)
     assert running.returncode == 128 + signal.SIGTERM, said
     assert "i2i-registry train --resume" in said
     steps_before = len(metrics.read_text(encoding="utf-8").splitlines())
-    assert 0 < steps_before < 400
+    assert 0 < steps_before < 80
 
     def succeed(*arguments: str | Path) -> None:
         done = subprocess.run(
@@ -198,7 +198,7 @@ def test_a_stranger_trains_interrupts_resumes_exports_and_embeds(tmp_path: Path)
     succeed(*command, "train", "--resume", "runs/mine")
     logged = [json.loads(line)["step"] for line in metrics.read_text(encoding="utf-8").splitlines()]
     assert logged == sorted(set(logged))
-    assert logged[-1] == 400
+    assert logged[-1] == 80
     succeed(*command, "export", "mine", "--onnx", "-o", "mine-onnx")
     succeed(sys.executable, ROOT / "examples" / "embed.py", "mine-onnx", PICTURE, "out.png")
     with Image.open(tmp_path / "out.png") as picture:

