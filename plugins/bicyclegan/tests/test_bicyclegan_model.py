@@ -44,7 +44,7 @@ def test_the_card_names_the_models_presets_and_operations() -> None:
 def test_translate_like_is_the_encoder_and_then_the_generator() -> None:
     like = next(o for o in BicycleGAN(TINY).operations() if o.name == "translate_like")
     assert [step.graph for step in like.steps] == ["encoder", "generator"]
-    assert like.steps[0].outputs["mean"] == like.steps[1].inputs["latent"]
+    assert like.steps[0].outputs["latent"] == like.steps[1].inputs["latent"]
 
 
 def test_a_generator_alone_translates_and_nothing_else() -> None:

@@ -42,7 +42,7 @@ class BicycleGAN(Model[Config]):
         return (self._translate(), self._translate_like(), self._encode()) if self.encoder else (self._translate(),)
 
     def graphs(self) -> Mapping[str, Graph]:
-        """Picture and latent -> picture; picture -> mean and log variance of its latent."""
+        """Picture and latent -> picture; picture -> its latent (the mean) and its log variance."""
         config = self.config
         batch, side = Axis("batch", 2), config.image_size
         sides = (Axis(name, side, config.size_multiple, config.size_multiple) for name in ("height", "width"))
@@ -60,7 +60,7 @@ class BicycleGAN(Model[Config]):
         encoder = Graph(
             module=self.encoder,
             inputs=(GraphInput("image", (batch, config.target_channels, side, side), values="picture"),),
-            outputs=("mean", "log_variance"),
+            outputs=("latent", "log_variance"),
         )
         return {GENERATOR: generator, ENCODER: encoder}
 
@@ -92,7 +92,7 @@ class BicycleGAN(Model[Config]):
                 VectorOutput(name="latent", summary="the style, as `translate` takes it"),
             ),
             steps=(
-                Step(graph=ENCODER, inputs={"image": "reference"}, outputs={"mean": "latent"}),
+                Step(graph=ENCODER, inputs={"image": "reference"}, outputs={"latent": "latent"}),
                 _generate("latent"),
             ),
         )
@@ -110,7 +110,7 @@ class BicycleGAN(Model[Config]):
                 Step(
                     graph=ENCODER,
                     inputs={"image": "image"},
-                    outputs={"mean": "latent", "log_variance": "log_variance"},
+                    outputs={"latent": "latent", "log_variance": "log_variance"},
                 ),
             ),
         )
