@@ -46,7 +46,7 @@ def inputs(side: int) -> dict[str, Tensor]:
     import torch
 
     generator = torch.Generator().manual_seed(7)
-    return {name: 2 * torch.rand(1, 3, side, side, generator=generator) - 1 for name in ("a", "b")}
+    return {name: 2 * torch.rand(1, 3, side, side, generator=generator) - 1 for name in ("A", "B")}
 
 
 def official_step(side: int, channels: int) -> dict[str, object]:
@@ -59,7 +59,7 @@ def official_step(side: int, channels: int) -> dict[str, object]:
     loop = OfficialLoop(channels, BLOCKS)
     batch = inputs(side)
     losses: list[tuple[float, float]] = []
-    seconds = [timed(lambda: losses.append(loop.step(batch["a"], batch["b"]))) for _ in range(WARM_UPS + TIMED_STEPS)]
+    seconds = [timed(lambda: losses.append(loop.step(batch["A"], batch["B"]))) for _ in range(WARM_UPS + TIMED_STEPS)]
     return {"seconds": seconds[WARM_UPS:], "losses": losses, "peak_mb": peak_mb()}
 
 
@@ -159,7 +159,7 @@ def infer(bundle: Path, weights: Path, side: int) -> dict[str, object]:
     generator.eval()
     loaded = i2i.load(bundle, device="cpu", threads=THREADS)
     domain = loaded.manifest.operations[0].steps[0].when["domain"]
-    x = inputs(side)["a"]
+    x = inputs(side)["A"]
     made: dict[str, object] = {}
 
     def with_torch() -> None:

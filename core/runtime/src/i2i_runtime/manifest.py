@@ -107,7 +107,7 @@ class Parity(Record):
     relative: NonNegativeFloat
     """largest relative error measured, over the cases without `sensitivity`"""
     levels: NonNegativeFloat | None = None
-    """largest error of a picture in 8-bit steps; None when no output is a picture"""
+    """largest error of a picture in 8-bit steps, over the same cases; None when no output is a picture"""
     reference: str
     """what onnxruntime was compared with: "torch eager, fp32, CPU" """
     cases: Annotated[tuple[ParityCase, ...], Field(min_length=1)]

@@ -80,7 +80,8 @@ def measure(name: str, graph: Graph, file: Path, tolerance: float, threads: int)
                 worst = worst.model_copy(update={"sensitivity": moved})
             _require(worst, tolerance)
             figures.append(worst)
-            levels += [row.levels for row in rows if row.levels is not None]
+            if worst.sensitivity is None:
+                levels += [row.levels for row in rows if row.levels is not None]
     return Measured(tuple(figures), max(levels, default=None))
 
 
