@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := core/runtime core/registry core/toolkit exporters/onnx plugins/ugatit tests/conformance examples/toy_plugin
+PACKAGES := core/runtime core/registry core/toolkit exporters/onnx $(wildcard plugins/*) tests/conformance examples/toy_plugin
 PROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES))
 
 .PHONY: help setup demo test quick check format parity bench clean

@@ -48,9 +48,14 @@ def mutations_of(adapter: Adapter) -> Mapping[str, Callable[[pytest.MonkeyPatch]
 
 
 def adapter_for(path: Path, adapters: Sequence[Adapter]) -> Adapter | None:
-    """The adapter of a recorded file: by the repository it was recorded from, or by its folder. Reads no tensor."""
+    """The adapter of a recorded file: by its folder, or by the repository it was recorded from. Reads no tensor.
+
+    The folder comes first, because one repository may hold the code of several papers.
+    """
     source = read_metadata(path).get("source", "").split("@")[0]
-    return next((a for a in adapters if source == a.SOURCE or path.parent.name == a.PAPER), None)
+    by_folder = (a for a in adapters if path.parent.name == a.PAPER)
+    by_source = (a for a in adapters if source == a.SOURCE)
+    return next(by_folder, next(by_source, None))
 
 
 def find_files(folder: Path) -> list[Path]:

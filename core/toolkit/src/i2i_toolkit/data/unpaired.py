@@ -21,6 +21,7 @@ from i2i_runtime.pictures import read
 from i2i_toolkit.data.augment import cropped, draw, enlarged, fitted
 from i2i_toolkit.data.folders import Pictures, check_pictures, list_pictures
 from i2i_toolkit.data.order import shuffled
+from i2i_toolkit.data.preparation import Channels, Preparation, squared
 from i2i_toolkit.seeds import derive
 
 DOMAINS = ("A", "B")
@@ -42,6 +43,8 @@ class UnpairedFolders:
         image_size: side s of the samples, pixels.
         enlarge_px: how much larger than s a picture is made before it is cropped.
         flip: whether pictures may be mirrored.
+        preparation: another way of bringing pictures to size, which then decides instead of enlarge_px and flip.
+        channels: of the samples of A and B; 1 makes them grey. Needs a preparation.
         seed: of orders and augmentation.
         cache_bytes: how much memory enlarged pictures may take; sets that fit are decoded once.
 
@@ -55,6 +58,8 @@ class UnpairedFolders:
         *,
         enlarge_px: int = 30,
         flip: bool = True,
+        preparation: Preparation | None = None,
+        channels: tuple[Channels, Channels] = (3, 3),
         seed: int = 0,
         cache_bytes: int = 1 << 30,
     ) -> None:
@@ -62,13 +67,15 @@ class UnpairedFolders:
         self.image_size = image_size
         self._enlarge_px = enlarge_px
         self._flip = flip
+        self._preparation = preparation
+        self._channels: Mapping[str, Channels] = dict(zip(DOMAINS, channels, strict=True))
         self._seed = seed
         _check_layout(root)
         self._train = {domain: _usable(root / f"train{domain}") for domain in DOMAINS}
         self._test = {domain: check_pictures(root / f"test{domain}") for domain in DOMAINS}
         self._warn()
         self._cache: dict[tuple[Path, bool], Image.Image] = {}
-        self._cache_room = cache_bytes // (3 * (image_size + enlarge_px) ** 2)
+        self._cache_room = cache_bytes
 
     def draw(self, position: int) -> dict[str, Tensor]:
         """Sample number `position`: one picture of each domain, augmented."""
@@ -82,7 +89,7 @@ class UnpairedFolders:
         shown = {domain: self._test[domain].readable or self._train[domain].readable for domain in DOMAINS}
         rows = min(count, max(len(paths) for paths in shown.values()))
         return {
-            domain: torch.stack([fitted(read(paths[i % len(paths)]), self.image_size) for i in range(rows)])
+            domain: torch.stack([self._fitted(domain, read(paths[i % len(paths)])) for i in range(rows)])
             for domain, paths in shown.items()
         }
 
@@ -95,17 +102,36 @@ class UnpairedFolders:
         paths = self._train[domain].readable
         path = paths[shuffled(self._seed, domain, len(paths), position)]
         generator = np.random.default_rng(derive(self._seed, domain, "augment", position))
+        if self._preparation is not None:
+            scaled = self._scaled(domain, path, self._preparation)
+            return self._preparation.cut(scaled, self._preparation.draw(generator, *scaled.size))
         draws = draw(generator, enlarge_px=self._enlarge_px, flip=self._flip)
         return cropped(self._enlarged(path, flip=draws.flip), self.image_size, draws)
 
+    def _fitted(self, domain: str, picture: Image.Image) -> Tensor:
+        if self._preparation is None:
+            return fitted(picture, self.image_size)
+        return squared(picture, self.image_size, self._channels[domain])
+
     def _enlarged(self, path: Path, *, flip: bool) -> Image.Image:
-        key = (path, flip)
-        if key in self._cache:
-            return self._cache[key]
+        if (path, flip) in self._cache:
+            return self._cache[path, flip]
         picture = enlarged(_read(path), self.image_size + self._enlarge_px, flip=flip)
+        return self._kept(path, picture, flip=flip)
+
+    def _scaled(self, domain: str, path: Path, preparation: Preparation) -> Image.Image:
+        if (path, False) in self._cache:
+            return self._cache[path, False]
+        picture = _read(path)
+        preparation.check(path, picture)
+        return self._kept(path, preparation.scaled(picture, self._channels[domain]), flip=False)
+
+    def _kept(self, path: Path, picture: Image.Image, *, flip: bool) -> Image.Image:
         # No eviction: an epoch visits everything once, so what was used longest ago is what comes next.
-        if len(self._cache) < self._cache_room:
-            self._cache[key] = picture
+        size = picture.width * picture.height * len(picture.getbands())
+        if size <= self._cache_room:
+            self._cache_room -= size
+            self._cache[path, flip] = picture
         return picture
 
     def _all(self) -> tuple[Pictures, ...]:

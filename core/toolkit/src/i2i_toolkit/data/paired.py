@@ -1,0 +1,244 @@
+"""Pictures that come in pairs, in the layouts people have them in.
+
+    root/train/0001.jpg                      A and B side by side in one picture (A is the left half)
+    root/A/train/0001.png  root/B/train/...  or two folders, paired by the files' names
+    root/train/A/0001.png  root/train/B/...  the same with the folders the other way round
+    root/A/0001.png        root/B/...        the same without splits
+
+Beside train/ there may be val/ and test/: pairs that are shown while training, and not learned from.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from i2i_registry.errors import LayoutError
+from i2i_runtime.errors import PictureError
+from i2i_runtime.pictures import read
+from i2i_toolkit.data.folders import DECODED_AT_START
+from i2i_toolkit.data.order import shuffled
+from i2i_toolkit.data.paired_layout import Pair, find_pairs
+from i2i_toolkit.data.preparation import Channels, Preparation, squared
+from i2i_toolkit.seeds import derive
+
+Direction = Literal["a_to_b", "b_to_a"]
+"""Which picture of a pair is translated into which."""
+
+_NAMED = 5
+"""how many unreadable pairs a warning names"""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """The pairs of one split that can be read, and a sentence for each that cannot."""
+
+    readable: tuple[Pair, ...]
+    unreadable: tuple[str, ...]
+
+
+class PairedFolders:
+    """Training samples {"input": [c, h, w], "target": [k, h, w]} in [-1, 1]; both come from one pair of pictures.
+
+    Both pictures of a pair share the crop and the flip. Order and draws are functions of the seed and the position.
+
+    Args:
+        root: the folder described at the top of this file.
+        preparation: how pictures are scaled, cropped and mirrored.
+        direction: which picture of a pair is the input.
+        input_channels: 3, or 1 for grey.
+        target_channels: 3, or 1 for grey.
+        seed: of order and augmentation.
+        cache_bytes: how much memory scaled pairs may take; sets that fit are decoded once.
+
+    Raises LayoutError when the folders are not there, hold no pairs, or hold pictures that are no pairs.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        preparation: Preparation,
+        *,
+        direction: Direction = "a_to_b",
+        input_channels: Channels = 3,
+        target_channels: Channels = 3,
+        seed: int = 0,
+        cache_bytes: int = 1 << 30,
+    ) -> None:
+        self.root = root
+        self.preparation = preparation
+        self._swapped = direction == "b_to_a"
+        self._channels: tuple[Channels, Channels] = (input_channels, target_channels)
+        self._seed = seed
+        splits = find_pairs(root)
+        self._splits = {split: _check(pairs, preparation) for split, pairs in splits.items()}
+        _need_one(root, self._train, self._splits["train"].unreadable)
+        self._warn()
+        self._cache: dict[Pair, tuple[Image.Image, Image.Image]] = {}
+        self._cache_room = cache_bytes
+
+    def draw(self, position: int) -> dict[str, Tensor]:
+        """Sample number `position`: one pair, augmented."""
+        pair = self._train[shuffled(self._seed, "pairs", len(self._train), position)]
+        pictures = self._scaled(pair)
+        generator = np.random.default_rng(derive(self._seed, "augment", position))
+        # Scaled sizes are what they are scaled to, so drawing for them is drawing for the picture itself.
+        draws = self.preparation.draw(generator, *pictures[0].size)
+        source, target = (self.preparation.cut(picture, draws) for picture in pictures)
+        return {"input": source, "target": target}
+
+    def preview(self, count: int) -> dict[str, Tensor]:
+        """The first `count` pairs of val/, else of test/, else of train/, as squares of crop_px in [-1, 1]."""
+        shown = next(
+            split.readable for name in ("val", "test", "train") if (split := self._splits.get(name)) and split.readable
+        )
+        rows = [self._ordered(*read_pair(pair)) for pair in shown[:count]]
+        side = self.preparation.crop_px
+        source, target = (
+            torch.stack([squared(row[which], side, self._channels[which]) for row in rows]) for which in (0, 1)
+        )
+        return {"input": source, "target": target}
+
+    def describe(self) -> Mapping[str, int]:
+        """Pairs per split, and how many were left out as unreadable."""
+        counts = {name: len(split.readable) for name, split in self._splits.items()}
+        return {**counts, "unreadable": sum(len(split.unreadable) for split in self._splits.values())}
+
+    @property
+    def _train(self) -> tuple[Pair, ...]:
+        return self._splits["train"].readable
+
+    def _ordered(self, a: Image.Image, b: Image.Image) -> tuple[Image.Image, Image.Image]:
+        return (b, a) if self._swapped else (a, b)
+
+    def _scaled(self, pair: Pair) -> tuple[Image.Image, Image.Image]:
+        """Input and target of a pair, before they are cropped."""
+        if pair in self._cache:
+            return self._cache[pair]
+        source, target = self._ordered(*_read_again(pair, self.preparation))
+        scaled = (
+            self.preparation.scaled(source, self._channels[0]),
+            self.preparation.scaled(target, self._channels[1]),
+        )
+        # No eviction: an epoch visits everything once, so what was used longest ago is what comes next.
+        size = sum(picture.width * picture.height * len(picture.getbands()) for picture in scaled)
+        if size <= self._cache_room:
+            self._cache_room -= size
+            self._cache[pair] = scaled
+        return scaled
+
+    def _warn(self) -> None:
+        left_out = [sentence for split in self._splits.values() for sentence in split.unreadable]
+        if left_out:
+            more = f"; and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
+            _log.warning("left out %d unreadable pairs: %s%s", len(left_out), "; ".join(left_out[:_NAMED]), more)
+
+
+def read_pair(pair: Pair) -> tuple[Image.Image, Image.Image]:
+    """The two pictures of a pair, RGB, of one size.
+
+    Raises PictureError for a file that cannot be read, LayoutError for one that is no pair, or a pair of two sizes.
+    """
+    a = read(pair.a)
+    if not pair.is_joined:
+        b = read(pair.b)
+        _check_sizes(pair, a, b)
+        return a, b
+    _check_joined(pair.a, a.width, a.height)
+    half = a.width // 2
+    return a.crop((0, 0, half, a.height)), a.crop((half, 0, a.width, a.height))
+
+
+def _read_again(pair: Pair, preparation: Preparation) -> tuple[Image.Image, Image.Image]:
+    try:
+        pictures = read_pair(pair)
+    except PictureError as error:
+        raise PictureError(
+            found=f"{pair.a} could be read when training started and cannot now: {error.found}",
+            expected="a data set that stays as it is",
+            fix="put the file back and go on with --resume",
+        ) from error
+    preparation.check(pair.a, pictures[0])
+    return pictures
+
+
+def _check(pairs: Sequence[Pair], preparation: Preparation) -> _Checked:
+    """Tell the pairs apart by whether they can be read. The first thousands are decoded, the rest when used."""
+    readable: list[Pair] = list(pairs[DECODED_AT_START:])
+    unreadable: list[str] = []
+    checked: list[Pair] = []
+    for pair in pairs[:DECODED_AT_START]:
+        try:
+            a, _ = read_pair(pair)
+        except PictureError as error:
+            unreadable.append(error.found)
+            continue
+        preparation.check(pair.a, a)
+        checked.append(pair)
+    return _Checked(readable=(*checked, *readable), unreadable=tuple(unreadable))
+
+
+def _need_one(root: Path, pairs: Sequence[Pair], unreadable: Sequence[str]) -> None:
+    if not pairs:
+        raise LayoutError(
+            found=f"training set {root} holds {f'{len(unreadable)} unreadable' if unreadable else 'no'} pairs",
+            expected="at least one pair of pictures (jpg, png, webp, ppm, bmp, tif)",
+            fix="put A and B side by side into one picture in train/, or into A/train/ and B/train/ under one name",
+        )
+
+
+def _check_joined(path: Path, width: int, height: int) -> None:
+    if width % 2:
+        raise LayoutError(
+            found=f"{path} is {width} pixels wide, which is odd",
+            expected="A and B side by side in one picture, each half of its width",
+            fix="join them again at one size, or put them into the folders A/train and B/train",
+        )
+    if width <= height:
+        raise LayoutError(
+            found=f"{path} is {width}x{height} pixels: that looks like one picture, not two side by side",
+            expected="A and B side by side in one picture, wider than high",
+            fix="pairs go side by side or into A/train and B/train; pictures without a partner fit an unpaired model "
+            "(cyclegan) with the folders trainA and trainB",
+        )
+
+
+def _check_sizes(pair: Pair, a: Image.Image, b: Image.Image) -> None:
+    if a.size != b.size:
+        raise LayoutError(
+            found=f"{pair.a} is {a.width}x{a.height} pixels and {pair.b} is {b.width}x{b.height}",
+            expected="both pictures of a pair at one size, so that what they show lies at the same place",
+            fix="bring one of them to the other's size",
+        )
+
+
+def write_paired_example(root: Path, size: int = 64, count: int = 4) -> None:
+    """Draw a tiny paired set below `root`, side by side: outlines of discs (A), and the discs in colour (B)."""
+    for split, pairs in (("train", count), ("test", max(count // 2, 1))):
+        folder = root / split
+        folder.mkdir(parents=True, exist_ok=True)
+        for index in range(pairs):
+            generator = np.random.default_rng(derive(0, split, index))
+            _example(size, generator).save(folder / f"{index:03d}.png")
+
+
+def _example(size: int, generator: np.random.Generator) -> Image.Image:
+    ground, colour = (tuple(generator.integers(low, low + 100, size=3).tolist()) for low in (20, 130))
+    side = int(generator.integers(size // 3, size // 2 + 1))
+    left, top = generator.integers(0, size - side, size=2).tolist()
+    picture = Image.new("RGB", (2 * size, size), "white")
+    pen = ImageDraw.Draw(picture)
+    pen.ellipse((left, top, left + side, top + side), outline="black")
+    pen.rectangle((size, 0, 2 * size, size), fill=ground)
+    pen.ellipse((size + left, top, size + left + side, top + side), fill=colour)
+    return picture

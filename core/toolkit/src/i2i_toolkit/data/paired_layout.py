@@ -1,0 +1,129 @@
+"""Where the pictures of pairs lie below a folder: finds the layout, pairs files by name, and says what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from i2i_registry.errors import LayoutError
+from i2i_toolkit.data.folders import list_pictures
+
+SPLITS = ("train", "val", "test")
+_LAYOUT = (
+    "train/ with A and B side by side in each picture, or A/train/ and B/train/ with files of the same names "
+    "(val/ and test/ are optional)"
+)
+_SHOWN = 3
+"""how many files without a partner an error names"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two pictures that belong together, or the one file that holds both."""
+
+    a: Path
+    b: Path
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether both lie side by side in one file."""
+        return self.a == self.b
+
+
+def find_pairs(root: Path) -> Mapping[str, tuple[Pair, ...]]:
+    """Split -> its pairs, in the order of their paths; "train" is always among them.
+
+    Raises LayoutError when `root` holds no layout of pairs, or a picture has no partner.
+    """
+    if not root.is_dir():
+        found = f"{root} is a file" if root.exists() else f"{root} does not exist"
+        raise LayoutError(found=found, expected=_LAYOUT, fix="give the folder that holds them with --data")
+    for folders in (_split_outside(root), _split_inside(root), _without_splits(root)):
+        if "train" in folders:
+            return {split: _match(a, b) for split, (a, b) in folders.items()}
+    if (root / "train").is_dir():
+        folders = {split: root / split for split in SPLITS if (root / split).is_dir()}
+        return {split: tuple(Pair(path, path) for path in list_pictures(folder)) for split, folder in folders.items()}
+    raise LayoutError(
+        found=f"{root} holds no pairs: there is no train/, and no A/ with B/; it holds {_contents(root)}",
+        expected=_LAYOUT,
+        fix=_advice(root),
+    )
+
+
+Folders = Mapping[str, tuple[Path, Path]]
+"""split -> the folder of A and that of B"""
+
+
+def _split_outside(root: Path) -> Folders:
+    return _existing({split: (root / split / "A", root / split / "B") for split in SPLITS})
+
+
+def _split_inside(root: Path) -> Folders:
+    return _existing({split: (root / "A" / split, root / "B" / split) for split in SPLITS})
+
+
+def _without_splits(root: Path) -> Folders:
+    return _existing({"train": (root / "A", root / "B")})
+
+
+def _existing(folders: Folders) -> Folders:
+    return {split: (a, b) for split, (a, b) in folders.items() if a.is_dir() and b.is_dir()}
+
+
+def _match(folder_a: Path, folder_b: Path) -> tuple[Pair, ...]:
+    """Pairs of files whose paths below their folders are equal but for the extension."""
+    named_a, named_b = _by_name(folder_a), _by_name(folder_b)
+    alone_a, alone_b = sorted(named_a.keys() - named_b), sorted(named_b.keys() - named_a)
+    if alone_a or alone_b:
+        lonely = [
+            f"{len(alone)} in {folder} without a partner ({', '.join(alone[:_SHOWN])}{', ...' * (len(alone) > _SHOWN)})"
+            for alone, folder in ((alone_a, folder_a), (alone_b, folder_b))
+            if alone
+        ]
+        raise LayoutError(
+            found=f"{len(named_a)} pictures in {folder_a} and {len(named_b)} in {folder_b}: {' and '.join(lonely)}",
+            expected="a file of the same name in both folders for every pair",
+            fix="give both pictures of a pair one name; if they do not belong together, train an unpaired model "
+            "(cyclegan) on the folders trainA and trainB",
+        )
+    return tuple(Pair(named_a[name], named_b[name]) for name in sorted(named_a))
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    named: dict[str, Path] = {}
+    for path in list_pictures(folder):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in named:
+            raise LayoutError(
+                found=f"{named[name]} and {path} have one name",
+                expected="one picture per name, since names tell which belong together",
+                fix="remove or rename one of them",
+            )
+        named[name] = path
+    return named
+
+
+def _contents(root: Path) -> str:
+    folders = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
+    pictures = sum(path.parent == root for path in list_pictures(root))
+    parts = [f"{pictures} pictures"] if pictures else []
+    if folders:
+        parts.append("the folders " + ", ".join(folders))
+    return " and ".join(parts) or "nothing"
+
+
+def _advice(root: Path) -> str:
+    names = {entry.name for entry in root.iterdir() if entry.is_dir()}
+    if {"trainA", "trainB"} & names:
+        return (
+            "trainA/ and trainB/ are the layout of unpaired sets, which an unpaired model (cyclegan) learns from; if "
+            "the files of both correspond by name, move them to A/train/ and B/train/"
+        )
+    nested = [entry for entry in sorted(root.iterdir()) if (entry / "train").is_dir()]
+    if nested:
+        return f"did you mean --data {nested[0]}?"
+    if any(path.parent == root for path in list_pictures(root)):
+        return f"if each picture shows A and B side by side, move them to {root / 'train'}"
+    return "put A and B side by side into one picture in train/, or into A/train/ and B/train/ under one name"

@@ -1,0 +1,110 @@
+"""How pix2pix, CycleGAN and BicycleGAN bring pictures to size: scale, crop, mirror, each with PIL and bicubic.
+
+The five modes are the releases' own (`--preprocess`). The random part is drawn apart from what it does, so that two
+pictures of a pair can share it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from i2i_registry.errors import LayoutError
+from i2i_toolkit.data.augment import Draws
+
+Mode = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"]
+"""
+resize_and_crop       to a square of load_px, then a square of crop_px is cut out
+crop                  the square of crop_px is cut out of the picture as it is
+scale_width           to load_px in width, the height in proportion and at least crop_px; not cropped
+scale_width_and_crop  the same, then cropped
+none                  each side to the nearest multiple of 4
+"""
+
+Channels = Literal[1, 3]
+
+ROUNDING = 4
+"""Sides become multiples of this in mode "none": what the generators with two halvings return unchanged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """One way of bringing pictures to size; lengths in pixels."""
+
+    mode: Mode
+    load_px: int
+    crop_px: int
+    flip: bool = True
+
+    @property
+    def is_square(self) -> bool:
+        """Whether every picture that is large enough comes out as crop_px x crop_px."""
+        return "crop" in self.mode
+
+    def scaled_size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of a picture before it is cropped."""
+        if "resize" in self.mode:
+            return self.load_px, self.load_px
+        if "scale_width" in self.mode:
+            if width == self.load_px and height >= self.crop_px:
+                return width, height
+            return self.load_px, int(max(self.load_px * height / width, self.crop_px))
+        if self.mode == "none":
+            # Half to even, as Python rounds; a side never vanishes.
+            return max(round(width / ROUNDING), 1) * ROUNDING, max(round(height / ROUNDING), 1) * ROUNDING
+        return width, height
+
+    def check(self, path: Path, picture: Image.Image) -> None:
+        """Raises LayoutError when the picture read from `path` is too small for the crop."""
+        width, height = self.scaled_size(*picture.size)
+        if self.is_square and min(width, height) < self.crop_px:
+            raise LayoutError(
+                found=f"{path} gives {width}x{height} pixels in the mode {self.mode!r}",
+                expected=f"at least {self.crop_px}x{self.crop_px}, which is what is cut out",
+                fix="use the mode 'resize_and_crop', or leave the small pictures out",
+            )
+
+    def draw(self, generator: np.random.Generator, width: int, height: int) -> Draws:
+        """A crop position for a picture of this size, and whether it is mirrored (half of them are)."""
+        scaled_width, scaled_height = self.scaled_size(width, height)
+        left = int(generator.integers(max(0, scaled_width - self.crop_px) + 1))
+        top = int(generator.integers(max(0, scaled_height - self.crop_px) + 1))
+        return Draws(flip=bool(generator.integers(2)) and self.flip, top=top, left=left)
+
+    def scaled(self, picture: Image.Image, channels: Channels = 3) -> Image.Image:
+        """The part that draws nothing, and may be kept: grey when there is one channel, then resized."""
+        coloured = picture.convert("L" if channels == 1 else "RGB")
+        size = self.scaled_size(*coloured.size)
+        return coloured if size == coloured.size else coloured.resize(size, Image.Resampling.BICUBIC)
+
+    def cut(self, scaled: Image.Image, draws: Draws) -> Float[Tensor, "c h w"]:
+        """The drawn part of a scaled picture, mirrored if so drawn; values in [-1, 1].
+
+        Where one side is shorter than the crop, the missing part is black (-1), as in the releases.
+        """
+        if self.is_square and max(scaled.size) > self.crop_px:
+            box = (draws.left, draws.top, draws.left + self.crop_px, draws.top + self.crop_px)
+            scaled = scaled.crop(box)
+        if draws.flip and self.flip:
+            scaled = scaled.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return tensor_of(scaled)
+
+
+def squared(picture: Image.Image, size: int, channels: Channels = 3) -> Float[Tensor, "c {size} {size}"]:
+    """`picture` resized to size x size (bicubic) without any draw, as at test time; values in [-1, 1]."""
+    coloured = picture.convert("L" if channels == 1 else "RGB")
+    return tensor_of(coloured.resize((size, size), Image.Resampling.BICUBIC))
+
+
+def tensor_of(picture: Image.Image) -> Float[Tensor, "c h w"]:
+    """A grey or RGB picture as a tensor in [-1, 1]."""
+    levels = np.array(picture, dtype=np.float32)
+    pixels = torch.from_numpy(levels.reshape(picture.height, picture.width, -1)).permute(2, 0, 1)
+    return ((pixels / 255 - 0.5) / 0.5).contiguous()

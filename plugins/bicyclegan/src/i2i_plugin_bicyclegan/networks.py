@@ -1,0 +1,369 @@
+"""Networks of BicycleGAN (Zhu et al., NIPS 2017, arXiv:1711.11586).
+
+Written from the paper and from the facts of the authors' release, and checked against tensors recorded from it. The
+numbers are the release's, its in-place activations included, where they change what a later layer sees.
+
+Shapes: b batch, c channels, h and w height and width at this depth, z latent length.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from i2i_plugin_bicyclegan.config import ENCODED_SIDE, Config, Norm
+
+LEAK = 0.2
+"""Negative slope of every leaky ReLU (release)."""
+
+EPSILON = 1e-5
+"""Added to every variance (release)."""
+
+INITIAL_GAIN = 0.02
+"""Of the Xavier initialisation (release); unusually small."""
+
+SHUFFLED_SIDE = 8
+"""Pixels from which on a transposed convolution is exported as a convolution and a shuffle (measured)."""
+
+
+class InstanceNorm(nn.Module):
+    """Zero mean and unit (biased) variance per sample and channel; nothing is learned."""
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Normalise in fp32 at least: sums over a whole feature map do not fit half precision."""
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        normalised = (
+            _instance_norm_in_graphs(wide) if torch.compiler.is_exporting() else F.instance_norm(wide, eps=EPSILON)
+        )
+        return normalised.to(x.dtype)
+
+
+def _instance_norm_in_graphs(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """Instance norm from sums of rows, and sums of these.
+
+    A map that is constant but for its border, as a blank picture gives, has a deviation near the rounding error of a
+    sum over all its pixels: the operator for instance norms in onnxruntime, which sums so, is off by 3e-4 there, and
+    this by 1e-5, in the same time.
+    """
+    centred = x - _mean_over_rows(x)
+    return centred * torch.rsqrt(_mean_over_rows(centred.square()) + EPSILON)
+
+
+def _mean_over_rows(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 1 1"]:
+    return x.mean(3, keepdim=True).mean(2, keepdim=True)
+
+
+def make_norm(norm: Norm, channels: int) -> nn.Module:
+    """The norm of this kind; the identity for "none"."""
+    if norm == "instance":
+        return InstanceNorm()
+    return nn.BatchNorm2d(channels) if norm == "batch" else nn.Identity()
+
+
+@torch.no_grad()
+def initialise(network: nn.Module) -> None:
+    """The release's start: Xavier normal with a small gain, no bias; norms near one."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.xavier_normal_(module.weight, gain=INITIAL_GAIN)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, INITIAL_GAIN)
+            nn.init.zeros_(module.bias)
+
+
+# --- Convolutions that halve and double -------------------------------------------------------------------------------
+
+
+def halving_conv(channels_in: int, channels_out: int) -> nn.Conv2d:
+    """4x4 convolution with stride 2: half the side."""
+    return nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1)
+
+
+class DoublingConv(nn.ConvTranspose2d):
+    """4x4 transposed convolution with stride 2: twice the side.
+
+    In a graph that is exported it becomes a plain convolution to four values a pixel, which are then shuffled into
+    place: onnxruntime computes that faster, except on maps of a few pixels, where the border is most of the work.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, *, smallest_side: int) -> None:
+        super().__init__(channels_in, channels_out, 4, stride=2, padding=1)
+        self.is_shuffled_in_graphs = smallest_side >= SHUFFLED_SIDE
+
+    def forward(
+        self,
+        input: Float[Tensor, "b c h w"],  # noqa: A002 - nn.ConvTranspose2d's name
+        output_size: list[int] | None = None,
+    ) -> Float[Tensor, "b k 2*h 2*w"]:
+        """Double the side; `output_size` is nn.ConvTranspose2d's."""
+        if self.is_shuffled_in_graphs and torch.compiler.is_exporting():
+            return self.shuffled(input)
+        return super().forward(input, output_size)
+
+    def shuffled(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k 2*h 2*w"]:
+        """The same numbers from a 2x2 convolution whose results are shuffled.
+
+        Rows 2y - 1 and 2y of the result depend on rows y - 1 and y of the input: the first on them through rows 2
+        and 0 of the kernel, the second through rows 3 and 1. So the kernel's rows, as [a, p] with index 2 a + p, are
+        those of phase p, the later input row first; and the result has a row too many at either end. Columns alike.
+        """
+        inputs, outputs = self.weight.shape[:2]
+        phases = self.weight.view(inputs, outputs, 2, 2, 2, 2).flip(2, 4)  # [c, k, rows, phase, columns, phase]
+        kernel = phases.permute(1, 3, 5, 0, 2, 4).reshape(4 * outputs, inputs, 2, 2)
+        bias = None if self.bias is None else self.bias.repeat_interleave(4)
+        return F.pixel_shuffle(F.conv2d(x, kernel, bias, padding=1), 2)[:, :, 1:-1, 1:-1]
+
+
+class BilinearConv(nn.Conv2d):
+    """Bilinear interpolation to twice the side, then a 3x3 convolution with mirrored borders."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__(channels_in, channels_out, 3, padding=1, padding_mode="reflect")
+
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k 2*h 2*w"]:  # noqa: A002 - nn.Conv2d's name
+        """Enlarge, then convolve."""
+        return super().forward(F.interpolate(input, scale_factor=2.0, mode="bilinear", align_corners=False))
+
+
+# --- Generator --------------------------------------------------------------------------------------------------------
+
+
+def with_latent(x: Float[Tensor, "b c h w"], latent: Float[Tensor, "b z"]) -> Float[Tensor, "b c+z h w"]:
+    """The latent as constant maps behind the channels of `x`."""
+    maps = latent[:, :, None, None].expand(-1, -1, x.shape[2], x.shape[3])
+    return torch.cat([x, maps.to(x.dtype)], dim=1)
+
+
+class DownBlock(nn.Module):
+    """Halving convolution and norm; the first and the last level have no norm."""
+
+    def __init__(self, channels_in: int, channels_out: int, norm: nn.Module) -> None:
+        super().__init__()
+        self.conv = halving_conv(channels_in, channels_out)
+        self.norm = norm
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h/2 w/2"]:
+        """Convolve and normalise."""
+        return self.norm(self.conv(x))
+
+
+class UpBlock(nn.Module):
+    """Doubling convolution and norm; the last one has no norm."""
+
+    def __init__(self, conv: nn.Module, norm: nn.Module) -> None:
+        super().__init__()
+        self.conv = conv
+        self.norm = norm
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k 2*h 2*w"]:
+        """Convolve and normalise."""
+        return self.norm(self.conv(x))
+
+
+class Generator(nn.Module):
+    """A U-Net that takes a latent beside the picture (paper, section 3.4 and figure 3).
+
+    Level i halves the map of level i - 1 on the way down; on the way up it doubles its own and puts the map that it
+    was made from beside the result. Blocks are numbered from the picture inwards, in both directions.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.latent_at = config.latent_at
+        self.activation = config.activation
+        widths, last = config.widths, config.levels - 1
+        extra = config.latent_length if config.latent_at == "all" else 0
+        sources = (config.source_channels + config.latent_length - extra, *widths[:-1])
+        self.down = nn.ModuleList(
+            DownBlock(sources[i] + extra, widths[i], make_norm(config.norm if 0 < i < last else "none", widths[i]))
+            for i in range(config.levels)
+        )
+        results = (config.target_channels, *widths[:-1])
+        self.up = nn.ModuleList(
+            UpBlock(
+                _upsampling(config, i, widths[i] if i == last else 2 * widths[i], results[i]),
+                make_norm(config.norm if i else "none", results[i]),
+            )
+            for i in range(config.levels)
+        )
+        self.dropout = nn.Dropout(0.0)
+        """on the way up, between the innermost level and the four outer ones; a trainer may switch it on"""
+        initialise(self)
+
+    def forward(self, image: Float[Tensor, "b c h w"], latent: Float[Tensor, "b z"]) -> Float[Tensor, "b k h w"]:
+        """Translate pictures in [-1, 1] whose sides are multiples of 2 ** levels; the result lies in (-1, 1)."""
+        skips: list[Tensor] = []
+        x = with_latent(image, latent) if self.latent_at == "input" else image
+        for level, block in enumerate(self.down):
+            skips.append(x)
+            if self.latent_at == "all":
+                x = with_latent(x, latent)
+            if level > 0:
+                x = F.leaky_relu(x, LEAK)
+            if level > 0 and self.latent_at == "input":
+                # The release activates in place, so the way up sees the activated map (with "all" it sees a copy).
+                skips[level] = x
+            x = block(x)
+        return torch.tanh(self._upwards(x, skips))
+
+    def _upwards(self, x: Tensor, skips: list[Tensor]) -> Tensor:
+        last = len(self.up) - 1
+        for level in range(last, 0, -1):
+            x = self.up[level](self._activated(x))
+            if _OUTER_LEVELS <= level < last:
+                x = self.dropout(x)
+            x = torch.cat([x, skips[level]], dim=1)
+        return self.up[0](self._activated(x))
+
+    def _activated(self, x: Tensor) -> Tensor:
+        if self.activation == "leaky_relu":
+            return F.leaky_relu(x, LEAK)
+        return F.elu(x) if self.activation == "elu" else F.relu(x)
+
+
+def _upsampling(config: Config, level: int, channels_in: int, channels_out: int) -> nn.Module:
+    if config.upsampling == "bilinear":
+        return BilinearConv(channels_in, channels_out)
+    return DoublingConv(channels_in, channels_out, smallest_side=2 ** (config.levels - 1 - level))
+
+
+_OUTER_LEVELS = 4
+"""levels without dropout, counted from the picture"""
+
+
+# --- Encoder ----------------------------------------------------------------------------------------------------------
+
+
+class Encoding(NamedTuple):
+    """A normal distribution over latents, independent in each number."""
+
+    mean: Float[Tensor, "b z"]
+    log_variance: Float[Tensor, "b z"]
+
+
+class EncoderBlock(nn.Module):
+    """Residual block that halves the side by averaging."""
+
+    def __init__(self, channels_in: int, channels_out: int, norm: Norm) -> None:
+        super().__init__()
+        self.norm1 = make_norm(norm, channels_in)
+        self.conv1 = nn.Conv2d(channels_in, channels_in, 3, padding=1)
+        self.norm2 = make_norm(norm, channels_in)
+        self.conv2 = nn.Conv2d(channels_in, channels_out, 3, padding=1)
+        self.shortcut = nn.Conv2d(channels_in, channels_out, 1)
+        self.is_normed = norm != "none"
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h/2 w/2"]:
+        """The block's own path and the shortcut, both averaged to half the side, as a sum."""
+        activated = F.leaky_relu(self.norm1(x), LEAK)
+        inner = self.conv2(F.leaky_relu(self.norm2(self.conv1(activated)), LEAK))
+        # Without a norm the release's in-place activation reaches the shortcut, too.
+        kept = x if self.is_normed else activated
+        return F.avg_pool2d(inner, 2) + self.shortcut(F.avg_pool2d(kept, 2))
+
+
+class CnnBlock(nn.Module):
+    """Halving convolution, norm, leaky ReLU."""
+
+    def __init__(self, channels_in: int, channels_out: int, norm: Norm) -> None:
+        super().__init__()
+        self.conv = halving_conv(channels_in, channels_out)
+        self.norm = make_norm(norm, channels_out)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h/2 w/2"]:
+        """Convolve, normalise, activate."""
+        return F.leaky_relu(self.norm(self.conv(x)), LEAK)
+
+
+class Encoder(nn.Module):
+    """Guesses the latent of a picture: E_ResNet or E_CNN (paper, section 3.4 and table 2)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.is_residual = config.encoder == "resnet"
+        factors = [i + 1 if self.is_residual else 2**i for i in range(config.encoder_halvings)]
+        widths = [config.encoder_channels * min(factor, 4) for factor in factors]
+        block = EncoderBlock if self.is_residual else CnnBlock
+        self.stem = halving_conv(config.target_channels, config.encoder_channels)
+        self.blocks = nn.ModuleList(block(width, wider, config.norm) for width, wider in pairwise(widths))
+        self.mean = nn.Linear(widths[-1], config.latent_length)
+        self.log_variance = nn.Linear(widths[-1], config.latent_length)
+        initialise(self)
+
+    def forward(self, image: Float[Tensor, "b c h w"]) -> Encoding:
+        """The distribution of latents for pictures in [-1, 1] of the trained size."""
+        x = self.stem(image)
+        if not self.is_residual:
+            x = F.leaky_relu(x, LEAK)
+        for block in self.blocks:
+            x = block(x)
+        if self.is_residual:
+            x = F.leaky_relu(x, LEAK)
+        features = F.avg_pool2d(x, ENCODED_SIDE).flatten(1)
+        return Encoding(self.mean(features), self.log_variance(features))
+
+
+# --- Discriminators ---------------------------------------------------------------------------------------------------
+
+
+class PatchLayer(nn.Module):
+    """4x4 convolution, norm (not in the first layer), leaky ReLU."""
+
+    def __init__(self, channels_in: int, channels_out: int, *, stride: int, norm: Norm) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels_in, channels_out, 4, stride, padding=1)
+        self.norm = make_norm(norm, channels_out)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k y x"]:
+        """Convolve, normalise, activate."""
+        return F.leaky_relu(self.norm(self.conv(x)), LEAK)
+
+
+class PatchDiscriminator(nn.Module):
+    """Real or generated, patch by patch, at one scale."""
+
+    def __init__(self, channels_in: int, channels: int, layers: int, norm: Norm) -> None:
+        super().__init__()
+        widths = [channels_in, *(channels * min(2**i, 8) for i in range(layers + 1))]
+        self.layers = nn.ModuleList(
+            PatchLayer(widths[i], widths[i + 1], stride=2 if i < layers else 1, norm=norm if i else "none")
+            for i in range(layers + 1)
+        )
+        self.to_logits = nn.Conv2d(widths[-1], 1, 4, padding=1)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 y x"]:
+        """One logit per patch: is it real?"""
+        for layer in self.layers:
+            x = layer(x)
+        return self.to_logits(x)
+
+
+class Discriminator(nn.Module):
+    """Patch discriminators on a picture and on smaller copies of it, each half the size and half the width."""
+
+    def __init__(self, channels_in: int, channels: int, layers: int, scales: int, norm: Norm) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(
+            PatchDiscriminator(channels_in, max(round(channels / 2**i), 1), layers, norm) for i in range(scales)
+        )
+        initialise(self)
+
+    def forward(self, picture: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b 1 y x"]]:
+        """Logits of every scale, the full one first."""
+        logits = [self.scales[0](picture)]
+        for scale in self.scales[1:]:
+            picture = F.avg_pool2d(picture, 3, stride=2, padding=1, count_include_pad=False)
+            logits.append(scale(picture))
+        return logits
+
+
+def smallest_side(layers: int, scales: int) -> int:
+    """Smallest picture (pixels) that a discriminator takes: its two last convolutions each cost a pixel."""
+    return 3 * 2 ** (layers + scales - 1)

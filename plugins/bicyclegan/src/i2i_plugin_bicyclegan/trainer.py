@@ -1,0 +1,368 @@
+"""The training of BicycleGAN (paper, section 3; constants of the authors' release)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple, Self, cast
+
+import torch
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.optim import Adam
+
+from i2i_plugin_bicyclegan.model import BicycleGAN
+from i2i_plugin_bicyclegan.networks import Discriminator, Encoder, Encoding, Generator, smallest_side
+from i2i_registry.errors import TrainingError
+from i2i_registry.model import Model
+from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
+from i2i_runtime.operations import Record
+from i2i_toolkit.data.paired import Direction, PairedFolders, write_paired_example
+from i2i_toolkit.data.preparation import Preparation
+from i2i_toolkit.losses import l1, least_squares, logistic
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+ENCODED = "encoded"
+RANDOM = "random"
+SHARED = "shared"
+
+SHOWN_STYLES = 3
+"""random translations of each picture in the sample grid"""
+
+
+class Options(Record):
+    """How it is trained. The defaults are those of the authors' release, for its smallest set (facades)."""
+
+    steps: PositiveInt = 80_000
+    """400 epochs of 400 pairs, two at a time"""
+    decay_steps: NonNegativeInt = 40_000
+    """the last ones, in which the learning rate falls to 0 along a line"""
+    batch_size: PositiveInt = 2
+    """even: the first half of a batch is encoded, the second shows the discriminator of random styles what is real"""
+    learning_rate: PositiveFloat = 2e-4
+    betas: tuple[Fraction, Fraction] = (0.5, 0.999)
+    adversarial: Literal["least_squares", "logistic", "wasserstein"] = "least_squares"
+    encoded_gan_weight: NonNegativeFloat = 1.0
+    """of fooling the discriminator with translations in an encoded style"""
+    random_gan_weight: NonNegativeFloat = 1.0
+    """of fooling the discriminator with translations in a random style"""
+    l1_weight: NonNegativeFloat = 10.0
+    """of the distance between a translation in the style of its own target and that target"""
+    latent_weight: NonNegativeFloat = 0.5
+    """of the distance between a random latent and the one that is read from its translation"""
+    kl_weight: NonNegativeFloat = 0.01
+    """of the divergence of encoded latents from the normal distribution, summed over the batch"""
+    discriminator_channels: PositiveInt = 64
+    discriminator_layers: Annotated[int, Field(ge=1, le=5)] = 3
+    """that halve; the release has 2 for pictures of 128 pixels"""
+    discriminator_scales: Annotated[int, Field(ge=1, le=4)] = 2
+    one_discriminator: bool = False
+    """for encoded and random styles together, in place of one for each"""
+    conditional_discriminator: bool = False
+    """whether discriminators see the picture that was translated"""
+    dropout: Fraction = 0.0
+    """in the middle of the generator while training; the release's scripts switch it on, with 0.5"""
+    ema_decay: Fraction = 0.0
+    """of the moving average of generator and encoder, which is then what is kept; 0: none, as in the release"""
+    direction: Direction = "a_to_b"
+    preparation: Literal["resize_and_crop", "crop", "scale_width_and_crop"] = "resize_and_crop"
+    enlarge_px: NonNegativeInt = 30
+    """pictures are resized to this much more than the model's size, then cropped at random"""
+    flip: bool = True
+    """mirror every other pair; switch it off where left and right mean something"""
+
+    @model_validator(mode="after")
+    def _batch_has_two_halves(self) -> Self:
+        if self.batch_size % 2:
+            raise ValueError(
+                f"batch_size {self.batch_size} is odd, and BicycleGAN needs an even one: the first half of each batch "
+                f"is encoded, the second half is not; use {self.batch_size + 1}"
+            )
+        if self.decay_steps > self.steps:
+            raise ValueError(f"decay_steps {self.decay_steps} are more than all {self.steps} steps")
+        return self
+
+
+class Pairs(NamedTuple):
+    """What a step works on; k is half the batch."""
+
+    source: Tensor
+    """[k, c, h, w], translated in both styles (release; the paper translates each pair's own)"""
+    target: Tensor
+    """[k, 3, h, w], what `source` becomes: it is encoded, and is real for the discriminator of encoded styles"""
+    other_source: Tensor
+    other_target: Tensor
+    """real for the discriminator of random styles"""
+
+
+def learning_rate_factor(step: int, steps: int, decay_steps: int) -> float:
+    """1, and in the last steps a line to almost 0; steps count from 1. The release's formula, which counts epochs."""
+    return 1.0 - max(0, step - (steps - decay_steps)) / (decay_steps + 1)
+
+
+def kl_divergence(encoding: Encoding) -> Tensor:
+    """KL(N(mean, variance) || N(0, 1)), summed over the latent and over the batch (release)."""
+    mean, log_variance = encoding.mean.float(), encoding.log_variance.float()
+    return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum()
+
+
+def with_fixed_parameters(network: nn.Module, x: Tensor) -> object:
+    """`network(x)` whose gradient reaches x and not the network: the same as freezing it for this one call."""
+    return functional_call(network, {name: p.detach() for name, p in network.named_parameters()}, (x,))
+
+
+class BicycleGANTrainer(Trainer[Options]):
+    """One phase a step: encoder, generator and discriminators learn together.
+
+    The release updates encoder and generator first, from two backward passes with the encoder frozen in the second,
+    and then the discriminators on pictures from before that update. No update sees the result of another, so one
+    backward pass over the sum gives the same gradients, when each term is cut off from what it must not teach:
+    the latent loss from the encoder (release; else the two would agree on a hidden code, paper, section 4), the
+    adversarial losses of the generator from the discriminators, and those of the discriminators from the generator.
+    """
+
+    Options = Options
+
+    def __init__(self, model: BicycleGAN, options: Options) -> None:
+        super().__init__(cast("Model[Record]", model), options)
+        if model.encoder is None:
+            raise TrainingError(
+                found="a Config with encoder=None: a generator alone",
+                expected="an encoder, from which the generator learns what its latent means",
+                fix="--set encoder=resnet",
+            )
+        config = model.config
+        _check_size(config.image_size, options)
+        self.bicyclegan = model
+        self.encoder: Encoder = model.encoder
+        self.has_encoded = config.method != "clr_gan"
+        self.has_random = config.method != "cvae_gan"
+        # A cLR-GAN's encoder guesses a latent and never how sure it is (paper, section 3.3).
+        self.encoder.log_variance.requires_grad_(self.has_encoded)
+        model.generator.dropout.p = options.dropout
+        self.discriminators = self._make_discriminators()
+
+    @property
+    def generator(self) -> Generator:
+        """The generator."""
+        return self.bicyclegan.generator
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Generator, encoder and discriminators."""
+        return {**self.bicyclegan.networks, **self.discriminators}
+
+    @property
+    def averages(self) -> Mapping[str, float]:
+        """Generator and encoder when there is an average at all."""
+        return dict.fromkeys(self.bicyclegan.networks, self.options.ema_decay) if self.options.ema_decay else {}
+
+    def dataset(self, root: Path, seed: int) -> DataSource:
+        """Pairs of pictures, enlarged, cropped and mirrored together."""
+        config, options = self.bicyclegan.config, self.options
+        return PairedFolders(
+            root,
+            Preparation(
+                mode=options.preparation,
+                load_px=config.image_size + options.enlarge_px,
+                crop_px=config.image_size,
+                flip=options.flip,
+            ),
+            direction=options.direction,
+            input_channels=config.source_channels,
+            target_channels=config.target_channels,
+            seed=seed,
+        )
+
+    def stages(self) -> Sequence[Stage]:
+        """One stage of one phase."""
+        phase = Phase(
+            name="bicycle",
+            optimizer=self.make_adam(),
+            loss=self.terms,
+            learning_rate=self._learning_rate,
+        )
+        options = self.options
+        return [Stage(name="translation", steps=options.steps, batch_size=options.batch_size, phases=(phase,))]
+
+    def make_adam(self) -> Adam:
+        """One optimizer for all networks. Adam moves each number by itself: it is the release's four in one.
+
+        Fused, it goes through the 63 million numbers once instead of eight times.
+        """
+        parameters = [p for network in self.networks.values() for p in network.parameters() if p.requires_grad]
+        return Adam(parameters, lr=self.options.learning_rate, betas=self.options.betas, fused=True)
+
+    def noise(self, count: int, like: Tensor) -> Tensor:
+        """Latents from the normal distribution."""
+        return torch.randn(count, self.bicyclegan.config.latent_length, device=like.device)
+
+    def terms(self, step: Step) -> Tensors:
+        """All losses of one batch, weighted. A weight of 0 leaves its term out."""
+        pairs = self.pairs(step.batch)
+        latents: dict[str, Tensor] = {}
+        terms: dict[str, Tensor] = {}
+        if self.has_encoded:
+            encoding = self.encoder(pairs.target)
+            latents[ENCODED] = self.sampled(encoding)
+            terms["kl"] = self.options.kl_weight * kl_divergence(encoding)
+        if self.has_random:
+            latents[RANDOM] = self.noise(len(pairs.source), pairs.source)
+        made = self.translations(pairs.source, latents)
+        if self.has_encoded:
+            terms["l1"] = self.options.l1_weight * l1(made[ENCODED], pairs.target)
+        if self.has_random and self.options.latent_weight:
+            terms["latent"] = self.options.latent_weight * l1(self.latent_of(made[RANDOM]), latents[RANDOM])
+        for style, discriminator in self.judges().items():
+            terms |= self.adversarial_terms(style, discriminator, pairs, made[style])
+        return terms
+
+    def sampled(self, encoding: Encoding) -> Tensor:
+        """A latent from each distribution, as a function of its mean and variance that has a gradient."""
+        noise = self.noise(len(encoding.mean), encoding.mean)
+        return encoding.mean + noise * torch.exp(0.5 * encoding.log_variance)
+
+    def pairs(self, batch: Tensors) -> Pairs:
+        """The two halves of a batch. Methods that use one style only work on all of it."""
+        source, target = batch["input"], batch["target"]
+        if not (self.has_encoded and self.has_random):
+            return Pairs(source, target, source, target)
+        if len(source) % 2:
+            raise TrainingError(
+                found=f"a batch (or a part of one, with --accumulate) of {len(source)} pairs",
+                expected="an even number: one half is encoded, the other is not",
+                fix="a larger batch size, or fewer parts",
+            )
+        (first, second), (first_target, second_target) = source.chunk(2), target.chunk(2)
+        return Pairs(first, first_target, second, second_target)
+
+    def translations(self, source: Tensor, latents: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`source` in every style: in one pass, unless a batch norm would mix the styles' statistics."""
+        if self.bicyclegan.config.norm == "batch":
+            return {style: self.generator(source, latent) for style, latent in latents.items()}
+        made = self.generator(torch.cat([source] * len(latents)), torch.cat([*latents.values()]))
+        return dict(zip(latents, made.chunk(len(latents)), strict=True))
+
+    def latent_of(self, made: Tensor) -> Tensor:
+        """What the encoder reads from generated pictures. Only a cLR-GAN's learns from being wrong about it."""
+        if self.has_encoded:
+            return cast("Encoding", with_fixed_parameters(self.encoder, made)).mean
+        return self.encoder(made).mean
+
+    def judges(self) -> Mapping[str, Discriminator]:
+        """Style -> the discriminator of its translations; a style whose weight is 0 has none."""
+        names = {style: SHARED if self.options.one_discriminator else style for style in self._judged_styles()}
+        return {style: self.discriminators[f"discriminator_{name}"] for style, name in names.items()}
+
+    def adversarial_terms(self, style: str, discriminator: Discriminator, pairs: Pairs, made: Tensor) -> Tensors:
+        """What the generator learns from the discriminator, and the discriminator from what is real and what is not."""
+        encoded = style == ENCODED
+        shown = self._shown(pairs.source, made)
+        real = self._shown(*((pairs.source, pairs.target) if encoded else (pairs.other_source, pairs.other_target)))
+        fooled = cast("list[Tensor]", with_fixed_parameters(discriminator, shown))
+        fake_logits, real_logits = self._judged_apart(discriminator, shown.detach(), real)
+        weight = self.options.encoded_gan_weight if encoded else self.options.random_gan_weight
+        return {
+            f"{style}_gan": weight * self.against(fooled, is_real=True),
+            f"discriminator_{style}_fake": self.against(fake_logits, is_real=False),
+            f"discriminator_{style}_real": self.against(real_logits, is_real=True),
+        }
+
+    def against(self, logits: Sequence[Tensor], *, is_real: bool) -> Tensor:
+        """The adversarial loss of the logits of all scales, summed over the scales."""
+        loss = ADVERSARIAL[self.options.adversarial]
+        return torch.stack([loss(scale, float(is_real)) for scale in logits]).sum()
+
+    @torch.no_grad()
+    def preview(self, batch: Tensors) -> Tensors:
+        """The pair, its target through encoder and generator, and a few random styles, each the same for all rows."""
+        source, target = batch["input"], batch["target"]
+        columns = {"input": source, "target": target}
+        if self.has_encoded:
+            columns["in the target's style"] = self.generator(source, self.encoder(target).mean)
+        for number, latent in enumerate(self.noise(SHOWN_STYLES, source), start=1):
+            columns[f"style {number}"] = self.generator(source, latent.expand(len(source), -1))
+        return {title: pictures.expand(-1, 3, -1, -1) for title, pictures in columns.items()}
+
+    @classmethod
+    def shrunk(cls, options: Options) -> Options:
+        """Few channels, two halvings in the discriminators, four steps."""
+        return options.model_copy(
+            update={
+                "steps": 4,
+                "decay_steps": 2,
+                "discriminator_channels": 2,
+                "discriminator_layers": 2,
+                "enlarge_px": 2,
+            }
+        )
+
+    @classmethod
+    def write_example_data(cls, root: Path, model: Model[Record]) -> None:
+        """Outlines and what they enclose, side by side."""
+        write_paired_example(root, size=cast("BicycleGAN", model).config.image_size)
+
+    def _judged_styles(self) -> list[str]:
+        weights = {
+            ENCODED: self.options.encoded_gan_weight if self.has_encoded else 0.0,
+            RANDOM: self.options.random_gan_weight if self.has_random else 0.0,
+        }
+        return [style for style, weight in weights.items() if weight]
+
+    def _make_discriminators(self) -> dict[str, Discriminator]:
+        config, options = self.bicyclegan.config, self.options
+        channels = config.target_channels + (config.source_channels if options.conditional_discriminator else 0)
+        styles = self._judged_styles()
+        names = [SHARED] if options.one_discriminator and styles else styles
+        return {
+            f"discriminator_{name}": Discriminator(
+                channels,
+                options.discriminator_channels,
+                options.discriminator_layers,
+                options.discriminator_scales,
+                config.norm,
+            )
+            for name in names
+        }
+
+    def _shown(self, source: Tensor, picture: Tensor) -> Tensor:
+        """What a discriminator sees of a picture."""
+        return torch.cat([source, picture], dim=1) if self.options.conditional_discriminator else picture
+
+    def _judged_apart(
+        self, discriminator: Discriminator, fake: Tensor, real: Tensor
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Logits of both: in one pass, unless a batch norm would mix what tells them apart."""
+        if self.bicyclegan.config.norm == "batch":
+            return discriminator(fake), discriminator(real)
+        scales = [logits.split([len(fake), len(real)]) for logits in discriminator(torch.cat([fake, real]))]
+        return [scale[0] for scale in scales], [scale[1] for scale in scales]
+
+    def _learning_rate(self, step: int) -> float:
+        return learning_rate_factor(step, self.options.steps, self.options.decay_steps)
+
+
+def wasserstein(logits: Tensor, target: float) -> Tensor:
+    """The mean of the logits, to be lowered for 0 and raised for 1 (release: without a penalty)."""
+    mean = logits.float().mean()
+    return -mean if target else mean
+
+
+ADVERSARIAL: Mapping[str, Callable[[Tensor, float], Tensor]] = {
+    "least_squares": least_squares,
+    "logistic": logistic,
+    "wasserstein": wasserstein,
+}
+
+
+def _check_size(image_size: int, options: Options) -> None:
+    smallest = smallest_side(options.discriminator_layers, options.discriminator_scales)
+    if image_size < smallest:
+        raise TrainingError(
+            found=f"discriminators of {options.discriminator_layers} halvings at {options.discriminator_scales} scales "
+            f"and pictures of {image_size} pixels",
+            expected=f"at least {smallest} pixels",
+            fix="--set discriminator_layers=2, or fewer discriminator_scales",
+        )

@@ -1,0 +1,104 @@
+"""Ways to break BicycleGAN in one place, each of which the recordings have to notice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from i2i_plugin_bicyclegan import networks, trainer
+from i2i_plugin_bicyclegan.networks import Encoding
+from i2i_plugin_bicyclegan.trainer import BicycleGANTrainer, Pairs
+from i2i_registry.trainer import Tensors
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def latent_loss_teaches_the_encoder(patch: pytest.MonkeyPatch) -> None:
+    def wrong(self: BicycleGANTrainer, made: Tensor) -> Tensor:
+        return self.encoder(made).mean
+
+    patch.setattr(BicycleGANTrainer, "latent_of", wrong)
+
+
+def generator_teaches_the_discriminators(patch: pytest.MonkeyPatch) -> None:
+    def wrong(network: nn.Module, x: Tensor) -> object:
+        return network(x)
+
+    patch.setattr(trainer, "with_fixed_parameters", wrong)
+
+
+def swapped_halves(patch: pytest.MonkeyPatch) -> None:
+    right = BicycleGANTrainer.pairs
+
+    def wrong(self: BicycleGANTrainer, batch: Tensors) -> Pairs:
+        pairs = right(self, batch)
+        return Pairs(pairs.other_source, pairs.other_target, pairs.source, pairs.target)
+
+    patch.setattr(BicycleGANTrainer, "pairs", wrong)
+
+
+def one_real_half_for_both_discriminators(patch: pytest.MonkeyPatch) -> None:
+    right = BicycleGANTrainer.pairs
+
+    def wrong(self: BicycleGANTrainer, batch: Tensors) -> Pairs:
+        pairs = right(self, batch)
+        return pairs._replace(other_target=pairs.target)
+
+    patch.setattr(BicycleGANTrainer, "pairs", wrong)
+
+
+def averaged_divergence(patch: pytest.MonkeyPatch) -> None:
+    right = trainer.kl_divergence
+
+    def wrong(encoding: Encoding) -> Tensor:
+        return right(encoding) / len(encoding.mean)
+
+    patch.setattr(trainer, "kl_divergence", wrong)
+
+
+def variance_for_a_deviation(patch: pytest.MonkeyPatch) -> None:
+    def wrong(self: BicycleGANTrainer, encoding: Encoding) -> Tensor:
+        return encoding.mean + self.noise(len(encoding.mean), encoding.mean) * encoding.log_variance.exp()
+
+    patch.setattr(BicycleGANTrainer, "sampled", wrong)
+
+
+def latent_before_the_features(patch: pytest.MonkeyPatch) -> None:
+    def wrong(x: Tensor, latent: Tensor) -> Tensor:
+        return torch.cat([latent[:, :, None, None].expand(-1, -1, *x.shape[2:]), x], dim=1)
+
+    patch.setattr(networks, "with_latent", wrong)
+
+
+def no_instance_norm(patch: pytest.MonkeyPatch) -> None:
+    def wrong(_norm: networks.InstanceNorm, x: Tensor) -> Tensor:
+        return x
+
+    patch.setattr(networks.InstanceNorm, "forward", wrong)
+
+
+def smaller_copies_with_counted_padding(patch: pytest.MonkeyPatch) -> None:
+    right = F.avg_pool2d
+
+    def wrong(x: Tensor, size: int, *, stride: int | None = None, padding: int = 0, **_: bool) -> Tensor:
+        return right(x, size, stride, padding)
+
+    patch.setattr(networks.F, "avg_pool2d", wrong)
+
+
+MUTATIONS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "the latent loss teaches the encoder": latent_loss_teaches_the_encoder,
+    "the generator's losses teach the discriminators": generator_teaches_the_discriminators,
+    "swapped halves": swapped_halves,
+    "one real half for both discriminators": one_real_half_for_both_discriminators,
+    "averaged divergence": averaged_divergence,
+    "variance for a deviation": variance_for_a_deviation,
+    "latent before the features": latent_before_the_features,
+    "no instance norm": no_instance_norm,
+    "smaller copies with counted padding": smaller_copies_with_counted_padding,
+}

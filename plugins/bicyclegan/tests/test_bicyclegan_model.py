@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+import i2i_runtime
+from i2i_plugin_bicyclegan import i2i_models
+from i2i_plugin_bicyclegan.config import PRESETS, Config
+from i2i_plugin_bicyclegan.interpolation import lerp, slerp
+from i2i_plugin_bicyclegan.model import BicycleGAN
+from i2i_registry.cards import Trained, WeightsCard
+from i2i_registry.discovery import discover
+from i2i_registry.exporter import ExportOptions
+from i2i_registry.model import Model
+from i2i_runtime.bundle import Bundle
+from i2i_runtime.errors import OptionError, UnknownOperationError
+from i2i_runtime.manifest import Licence
+from i2i_runtime.operations import LatentInput, Record
+
+TINY = Config(image_size=16, levels=3, channels=2, encoder_channels=2, latent_length=3)
+GENERATOR_ALONE = TINY.model_copy(update={"encoder": None})
+
+
+def test_the_card_is_there_without_torch() -> None:
+    code = "import sys, i2i_plugin_bicyclegan as p; p.i2i_models(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_card_names_the_models_presets_and_operations() -> None:
+    (card,) = i2i_models()
+    assert card.presets == tuple(BicycleGAN.presets) == tuple(PRESETS)
+    assert card.operations == tuple(operation.name for operation in BicycleGAN(TINY).operations())
+
+
+def test_translate_like_is_the_encoder_and_then_the_generator() -> None:
+    like = next(o for o in BicycleGAN(TINY).operations() if o.name == "translate_like")
+    assert [step.graph for step in like.steps] == ["encoder", "generator"]
+    assert like.steps[0].outputs["latent"] == like.steps[1].inputs["latent"]
+
+
+def test_a_generator_alone_translates_and_nothing_else() -> None:
+    model = BicycleGAN(GENERATOR_ALONE)
+    assert [operation.name for operation in model.operations()] == ["translate"]
+    assert set(model.networks) == set(model.graphs()) == {"generator"}
+
+
+def test_the_encoder_of_a_clr_gan_comes_with_a_caution() -> None:
+    summaries = {
+        method: BicycleGAN(TINY.model_copy(update={"method": method})).operations()[2].summary
+        for method in ("bicyclegan", "clr_gan")
+    }
+    assert "generated pictures only" in summaries["clr_gan"]
+    assert "generated pictures only" not in summaries["bicyclegan"]
+
+
+@pytest.mark.parametrize("latent_length", [2, 8, 256])
+def test_translate_takes_a_latent_of_the_models_length(latent_length: int) -> None:
+    translate = BicycleGAN(TINY.model_copy(update={"latent_length": latent_length})).operations()[0]
+    (latent,) = [value for value in translate.inputs if isinstance(value, LatentInput)]
+    assert (latent.shape, latent.distribution) == ((latent_length,), "normal")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "reason"), [({"image_size": 96}, "power of two"), ({"image_size": 64, "levels": 7}, "multiples of 128")]
+)
+def test_sizes_that_do_not_fit_are_refused(sizes: dict[str, int], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        Config.model_validate(TINY.model_dump() | sizes)
+
+
+# --- Latents in between -----------------------------------------------------------------------------------------------
+
+
+def test_an_arc_between_unit_vectors_stays_on_the_sphere() -> None:
+    start, end = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+    angles = np.linspace(0, np.pi / 2, 4)
+    np.testing.assert_allclose(slerp(start, end, 4), np.stack([np.cos(angles), np.sin(angles)], 1), atol=1e-6)
+
+
+def test_both_ends_are_frames_as_they_are() -> None:
+    start, end = np.array([0.5, 2.0, -1.0]), np.array([-3.0, 0.1, 1.0])
+    for between in (slerp, lerp):
+        frames = between(start, end, 5)
+        assert frames.shape == (5, 3)
+        np.testing.assert_allclose(frames[[0, -1]], [start, end], atol=1e-6)
+
+
+def test_parallel_latents_are_joined_by_a_line() -> None:
+    start = np.array([1.0, 2.0])
+    np.testing.assert_allclose(slerp(start, 3 * start, 3), lerp(start, 3 * start, 3))
+
+
+def test_an_interpolation_has_two_frames_at_least() -> None:
+    with pytest.raises(ValueError, match="1 frames"):
+        slerp(np.zeros(2), np.ones(2), 1)
+
+
+# --- In a bundle, without torch ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
+    """A generator alone, exported."""
+    torch.manual_seed(0)
+    model = BicycleGAN(GENERATOR_ALONE)
+    with torch.no_grad():
+        for parameter in model.generator.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.2)
+    card = WeightsCard(
+        name="test",
+        model="bicyclegan",
+        config=GENERATOR_ALONE.model_dump(mode="json"),
+        licence=Licence(spdx="CC0-1.0"),
+        provenance=Trained(data="nothing", command="pytest", seed=0, steps=0),
+        plugin="i2i-plugin-bicyclegan",
+        sha256=hashlib.sha256(b"").hexdigest(),
+        size=1,
+    )
+    artefact: Path = tmp_path_factory.mktemp("bundle") / "test-onnx"
+    exporter = discover(strict=False).exporter("onnx")
+    exporter.export(cast("Model[Record]", model), card, artefact, ExportOptions(), lambda _line: None)
+    with i2i_runtime.load(artefact, device="cpu", threads=1) as opened:
+        yield opened
+
+
+@pytest.fixture
+def picture() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+
+
+def test_eight_styles_of_one_picture_come_from_one_call(bundle: Bundle, picture: np.ndarray) -> None:
+    styles = bundle.translate([picture] * 8, seed=0)
+    assert len({style.tobytes() for style in styles}) == 8
+    assert np.array_equal(styles[3], bundle.translate(picture, seed=3))
+
+
+def test_a_walk_between_latents_gives_frames(bundle: Bundle, picture: np.ndarray) -> None:
+    start, end = np.random.default_rng(1).standard_normal((2, 3))
+    frames = bundle.translate([picture] * 5, latent=slerp(start, end, 5))
+    assert np.array_equal(frames[0], bundle.translate(picture, latent=start.astype(np.float32)))
+    assert len({frame.tobytes() for frame in frames}) == 5
+
+
+def test_a_latent_of_another_length_is_refused(bundle: Bundle, picture: np.ndarray) -> None:
+    with pytest.raises(OptionError, match=r"latent is float64 of shape \[4\]") as caught:
+        bundle.translate(picture, latent=np.zeros(4))
+    assert "float [3]" in caught.value.expected
+
+
+def test_a_style_by_example_needs_an_encoder(bundle: Bundle, picture: np.ndarray) -> None:
+    with pytest.raises(UnknownOperationError, match="translate_like"):
+        bundle.run("translate_like", picture, reference=picture)

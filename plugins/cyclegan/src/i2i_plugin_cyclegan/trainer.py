@@ -1,0 +1,248 @@
+"""The training of CycleGAN (paper, section 3 and appendix; constants of the authors' PyTorch release)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from i2i_plugin_cyclegan.config import Config
+from i2i_plugin_cyclegan.model import A_TO_B, B_TO_A, CycleGAN
+from i2i_plugin_cyclegan.networks import Discriminator, Generator
+from i2i_registry.errors import TrainingError
+from i2i_registry.model import Model
+from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
+from i2i_runtime.operations import Record
+from i2i_toolkit.data.preparation import Preparation
+from i2i_toolkit.data.unpaired import DOMAINS, UnpairedFolders, write_unpaired_example
+from i2i_toolkit.image_pool import ImagePool
+from i2i_toolkit.losses import l1, least_squares
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class Options(Record):
+    """How it is trained. The defaults are the paper's, with the 1334 pictures an epoch of its horses and zebras."""
+
+    steps: PositiveInt = 266_800
+    batch_size: PositiveInt = 1
+    learning_rate: PositiveFloat = 2e-4
+    """of both optimizers"""
+    betas: tuple[Fraction, Fraction] = (0.5, 0.999)
+    decay_steps: NonNegativeInt | None = None
+    """how many of the last steps have a learning rate that falls along a line; None: half of all"""
+    epoch_steps: PositiveInt = 1334
+    """the learning rate is lowered once in so many steps; the release does it after every epoch"""
+    cycle_weight_a: NonNegativeFloat = 10.0
+    """of the way from A to B and back (paper: lambda)"""
+    cycle_weight_b: NonNegativeFloat = 10.0
+    """of the way from B to A and back"""
+    identity_weight: NonNegativeFloat = 0.5
+    """of pictures that are in the target domain already, as a share of that domain's cycle weight; 0 is faster"""
+    pool_size: NonNegativeInt = 50
+    """generated pictures per domain from which the discriminators also see older ones; 0: the newest only"""
+    discriminator_layers: Annotated[int, Field(ge=1, le=6)] = 3
+    """3 sees 70x70 pixels"""
+    discriminator_channels: PositiveInt = 64
+    """after the first convolution"""
+    preprocess: Literal["resize_and_crop", "crop", "scale_width_and_crop"] = "resize_and_crop"
+    enlarge_px: NonNegativeInt = 30
+    """pictures are resized to this much more than the model's size, then cropped at random"""
+    flip: bool = True
+    """mirror every other picture; switch it off where left and right mean something"""
+
+
+def learning_rate_factor(step: int, options: Options) -> float:
+    """1, then a line that would reach 0 one epoch after the last; constant inside an epoch. Steps count from 1."""
+    decay_steps = options.steps // 2 if options.decay_steps is None else options.decay_steps
+    epoch = (step - 1) // options.epoch_steps
+    constant_epochs = (options.steps - decay_steps) // options.epoch_steps
+    decay_epochs = decay_steps // options.epoch_steps
+    return max(0.0, 1.0 - max(0, epoch + 1 - constant_epochs) / (decay_epochs + 1))
+
+
+def make_adam(networks: Sequence[nn.Module], options: Options) -> Adam:
+    """One optimizer for several networks."""
+    parameters = [parameter for network in networks for parameter in network.parameters()]
+    return Adam(parameters, lr=options.learning_rate, betas=options.betas, fused=True)
+
+
+class CycleGANTrainer(Trainer[Options]):
+    """Two phases a step: both generators learn, then both discriminators, from pictures made before that.
+
+    The generators' phase puts its pictures into the pools, where they wait for the discriminators' phase. The pools
+    are networks without parameters, so that a checkpoint between any two phases holds them.
+    """
+
+    Options = Options
+
+    def __init__(self, model: Model[Record], options: Options) -> None:
+        super().__init__(model, options)
+        self.cyclegan = _as_cyclegan(model)
+        config = self.cyclegan.config
+        _check(config, options)
+        channels = {"A": config.channels_a, "B": config.channels_b}
+        side = config.image_size
+        self.discriminators = {
+            domain: Discriminator(channels[domain], options.discriminator_channels, options.discriminator_layers)
+            for domain in DOMAINS
+        }
+        self.pools = {
+            domain: ImagePool(options.pool_size, options.batch_size, (channels[domain], side, side))
+            for domain in DOMAINS
+        }
+        self.cycle_weights = {"A": options.cycle_weight_a, "B": options.cycle_weight_b}
+
+    @property
+    def a_to_b(self) -> Generator:
+        """The generator from the first domain to the second (G in the paper)."""
+        return self.cyclegan.networks[A_TO_B]
+
+    @property
+    def b_to_a(self) -> Generator:
+        """The generator from the second domain to the first (F in the paper)."""
+        return self.cyclegan.networks[B_TO_A]
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Both generators, both discriminators, and the pools of generated pictures."""
+        discriminators = {f"discriminator_{domain.lower()}": d for domain, d in self.discriminators.items()}
+        pools = {f"pool_{domain.lower()}": pool for domain, pool in self.pools.items()}
+        return {**self.cyclegan.networks, **discriminators, **pools}
+
+    def dataset(self, root: Path, seed: int) -> DataSource:
+        """Pictures of trainA/ and trainB/: scaled, cropped, mirrored."""
+        config = self.cyclegan.config
+        side = config.image_size
+        return UnpairedFolders(
+            root,
+            side,
+            preparation=Preparation(
+                self.options.preprocess, side + self.options.enlarge_px, side, flip=self.options.flip
+            ),
+            channels=(config.channels_a, config.channels_b),
+            seed=seed,
+        )
+
+    def stages(self) -> Sequence[Stage]:
+        """One stage; generators first, as in the release."""
+        phases = tuple(
+            Phase(name=name, optimizer=make_adam(networks, self.options), loss=loss, learning_rate=self._learning_rate)
+            for name, networks, loss in (
+                ("generators", [self.a_to_b, self.b_to_a], self.generator_terms),
+                ("discriminators", list(self.discriminators.values()), self.discriminator_terms),
+            )
+        )
+        return [Stage(name="translation", steps=self.options.steps, batch_size=self.options.batch_size, phases=phases)]
+
+    def translations(self, batch: Tensors) -> dict[str, Tensor]:
+        """Both domains through both generators: `fake_*` is translated, `same_*` went in as what it should come out.
+
+        Each generator takes both in one pass, since instance norm keeps the pictures of a batch apart. Without an
+        identity loss there is no `same_*`.
+        """
+        if not self.options.identity_weight:
+            return {"fake_B": self.a_to_b(batch["A"]), "fake_A": self.b_to_a(batch["B"])}
+        count = len(batch["A"])
+        to_b = self.a_to_b(torch.cat([batch["A"], batch["B"]]))
+        to_a = self.b_to_a(torch.cat([batch["B"], batch["A"]]))
+        return {"fake_B": to_b[:count], "same_B": to_b[count:], "fake_A": to_a[:count], "same_A": to_a[count:]}
+
+    def generator_terms(self, step: Step) -> Tensors:
+        """Adversarial, cycle and identity losses of both directions (paper, eq. 1 to 3 and section 5.2)."""
+        made = self.translations(step.batch)
+        back = {"A": self.b_to_a(made["fake_B"]), "B": self.a_to_b(made["fake_A"])}
+        terms: dict[str, Tensor] = {}
+        for domain in DOMAINS:
+            real, weight = step.batch[domain], self.cycle_weights[domain]
+            self.pools[domain].put(made[f"fake_{domain}"].detach())
+            terms[f"adversarial_{domain}"] = least_squares(self.discriminators[domain](made[f"fake_{domain}"]), 1.0)
+            terms[f"cycle_{domain}"] = weight * l1(back[domain], real)
+            if f"same_{domain}" in made:
+                identity = l1(made[f"same_{domain}"], real)
+                terms[f"identity_{domain}"] = weight * self.options.identity_weight * identity
+        return terms
+
+    def discriminator_terms(self, step: Step) -> Tensors:
+        """Half the least-squares losses on real pictures and on the pools' (release): they learn more slowly."""
+        terms: dict[str, Tensor] = {}
+        for domain, discriminator in self.discriminators.items():
+            real = step.batch[domain]
+            fake = self.pools[domain].take(len(real))
+            of_real, of_fake = discriminator(torch.cat([real, fake])).chunk(2)
+            terms[domain] = 0.5 * (least_squares(of_real, 1.0) + least_squares(of_fake, 0.0))
+        return terms
+
+    @torch.no_grad()
+    def preview(self, batch: Tensors) -> Tensors:
+        """Both directions: the picture, what it becomes, and the way back."""
+        name_a, name_b = self.cyclegan.config.domains
+        columns: dict[str, Tensor] = {}
+        directions = ((batch["A"], name_a, name_b, self.a_to_b, self.b_to_a),)
+        directions += ((batch["B"], name_b, name_a, self.b_to_a, self.a_to_b),)
+        for picture, source, target, forth, back in directions:
+            columns[source] = picture
+            columns[f"{source} to {target}"] = forth(picture)
+            columns[f"{source} and back"] = back(columns[f"{source} to {target}"])
+        return {title: picture.expand(-1, 3, -1, -1) for title, picture in columns.items()}
+
+    @classmethod
+    def shrunk(cls, options: Options) -> Options:
+        """A shallow, narrow discriminator, a pool of two, and four steps, two of them with a falling rate."""
+        return options.model_copy(
+            update={
+                "steps": 4,
+                "epoch_steps": 1,
+                "pool_size": 2,
+                "discriminator_layers": 2,
+                "discriminator_channels": 4,
+                "enlarge_px": 2,
+            }
+        )
+
+    @classmethod
+    def write_example_data(cls, root: Path, model: Model[Record]) -> None:
+        """Discs in trainA/ and testA/, squares in trainB/ and testB/."""
+        write_unpaired_example(root, size=_as_cyclegan(model).config.image_size)
+
+    def _learning_rate(self, step: int) -> float:
+        return learning_rate_factor(step, self.options)
+
+
+def _as_cyclegan(model: object) -> CycleGAN:
+    if not isinstance(model, CycleGAN):
+        raise TypeError(f"CycleGANTrainer trains CycleGAN, not {type(model).__name__}")
+    return model
+
+
+def _check(config: Config, options: Options) -> None:
+    if config.directions != "both":
+        raise TrainingError(
+            found="a model of one direction",
+            expected="both: the cycle needs the way back",
+            fix="--set directions=both",
+        )
+    if config.channels_a != config.channels_b and options.identity_weight:
+        raise TrainingError(
+            found=f"pictures of {config.channels_a} and {config.channels_b} channels, and an identity loss",
+            expected="one number of channels: the loss compares what goes into a generator with what comes out",
+            fix="--set identity_weight=0",
+        )
+    if options.decay_steps is not None and options.decay_steps > options.steps:
+        raise TrainingError(
+            found=f"the learning rate is to fall in {options.decay_steps} of {options.steps} steps",
+            expected="no more steps than there are",
+            fix=f"--set decay_steps={options.steps // 2}",
+        )
+    smallest = 3 * 2**options.discriminator_layers  # leaves the last norm a map of 2x2 values
+    if config.image_size < smallest:
+        raise TrainingError(
+            found=f"discriminators of {options.discriminator_layers} layers and {config.image_size} pixels",
+            expected=f"at least {smallest} pixels, so that their last norm has values to compare",
+            fix=f"--set image_size={smallest}, or fewer discriminator_layers",
+        )

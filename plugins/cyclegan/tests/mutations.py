@@ -1,0 +1,92 @@
+"""Ways to break CycleGAN in one place, each of which the recordings have to notice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from i2i_plugin_cyclegan import networks, trainer
+from i2i_plugin_cyclegan.trainer import CycleGANTrainer, Options
+from i2i_registry.trainer import Stage, Step, Tensors
+from i2i_toolkit.image_pool import ImagePool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pytest
+    from torch.optim import Adam
+
+
+def discriminators_first(patch: pytest.MonkeyPatch) -> None:
+    right = CycleGANTrainer.stages
+
+    def wrong(self: CycleGANTrainer) -> list[Stage]:
+        # The pools must have something to give.
+        for pool in self.pools.values():
+            pool.queued.fill_(len(pool.queue))
+        return [replace(stage, phases=stage.phases[::-1]) for stage in right(self)]
+
+    patch.setattr(CycleGANTrainer, "stages", wrong)
+
+
+def swapped_cycle_weights(patch: pytest.MonkeyPatch) -> None:
+    right = CycleGANTrainer.generator_terms
+
+    def wrong(self: CycleGANTrainer, step: Step) -> Tensors:
+        terms = dict(right(self, step))
+        return terms | {"cycle_A": terms["cycle_B"], "cycle_B": terms["cycle_A"]}
+
+    patch.setattr(CycleGANTrainer, "generator_terms", wrong)
+
+
+def unhalved_discriminator_loss(patch: pytest.MonkeyPatch) -> None:
+    right = CycleGANTrainer.discriminator_terms
+
+    def wrong(self: CycleGANTrainer, step: Step) -> Tensors:
+        return {name: 2 * term for name, term in right(self, step).items()}
+
+    patch.setattr(CycleGANTrainer, "discriminator_terms", wrong)
+
+
+def twice_the_learning_rate(patch: pytest.MonkeyPatch) -> None:
+    right = trainer.make_adam
+
+    def wrong(learning: Sequence[nn.Module], options: Options) -> Adam:
+        return right(learning, options.model_copy(update={"learning_rate": 2 * options.learning_rate}))
+
+    patch.setattr(trainer, "make_adam", wrong)
+
+
+def no_instance_norm(patch: pytest.MonkeyPatch) -> None:
+    def wrong(_norm: networks.InstanceNorm, x: Tensor) -> Tensor:
+        return x
+
+    patch.setattr(networks.InstanceNorm, "forward", wrong)
+
+
+def no_residual(patch: pytest.MonkeyPatch) -> None:
+    def wrong(self: networks.ResidualBlock, x: Tensor) -> Tensor:
+        return self.conv_block(x)
+
+    patch.setattr(networks.ResidualBlock, "forward", wrong)
+
+
+def a_pool_that_forgets(patch: pytest.MonkeyPatch) -> None:
+    def wrong(_pool: ImagePool, pictures: Tensor, _slots: Iterator[int | None] | None = None) -> Tensor:
+        return pictures
+
+    patch.setattr(ImagePool, "exchange", wrong)
+
+
+MUTATIONS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "discriminators first": discriminators_first,
+    "swapped cycle weights": swapped_cycle_weights,
+    "unhalved discriminator loss": unhalved_discriminator_loss,
+    "twice the learning rate": twice_the_learning_rate,
+    "no instance norm": no_instance_norm,
+    "no residual": no_residual,
+    "a pool that forgets": a_pool_that_forgets,
+}

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from i2i_plugin_cyclegan.config import Config
+from i2i_plugin_cyclegan.model import CycleGAN
+from i2i_plugin_cyclegan.official import JUNYANZ_FORMAT
+from i2i_registry.errors import CheckpointError
+from i2i_registry.importing import map_keys
+from i2i_registry.model import Drop, Shapes
+
+TINY = Config(channels=2, res_blocks=2, directions="a_to_b")
+
+
+def checkpoint(config: Config) -> dict[str, Tensor]:
+    return {key: torch.randn(shape) for key, shape in JUNYANZ_FORMAT.example(config).items()}
+
+
+def shapes_of(tensors: dict[str, Tensor]) -> Shapes:
+    return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+@pytest.mark.parametrize("directions", ["both", "a_to_b"])
+@pytest.mark.parametrize("res_blocks", [1, 6, 9])
+@pytest.mark.parametrize(("channels_a", "channels_b"), [(3, 3), (1, 3), (3, 1)])
+def test_the_config_is_told_from_the_shapes(
+    channels_a: int,
+    channels_b: int,
+    res_blocks: int,
+    directions: str,
+    dropout: bool,  # noqa: FBT001
+) -> None:
+    config = Config.model_validate(
+        {
+            "channels": 5,
+            "channels_a": channels_a,
+            "channels_b": channels_b,
+            "res_blocks": res_blocks,
+            "directions": directions,
+            "dropout": dropout,
+        }
+    )
+    shapes = JUNYANZ_FORMAT.example(config)
+    assert JUNYANZ_FORMAT.detect(shapes)
+    assert JUNYANZ_FORMAT.infer_config(shapes) == config
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+def test_the_key_map_fills_every_tensor_of_ours(*, dropout: bool) -> None:
+    config = TINY.model_copy(update={"dropout": dropout})
+    tensors = checkpoint(config)
+    report = map_keys(JUNYANZ_FORMAT.keys, tensors)
+    generator = CycleGAN(config).networks["a_to_b"]
+    generator.load_state_dict(
+        {target.removeprefix("a_to_b."): tensors[key] for key, target in report.used.items()}, strict=True
+    )
+    assert not report.dropped
+
+
+def test_instance_norm_statistics_of_old_files_are_dropped_with_a_reason() -> None:
+    tensors = checkpoint(TINY)
+    clean = JUNYANZ_FORMAT.infer_config(shapes_of(tensors))
+    stale = [f"model.{place}.{name}" for place in (2, 5, 8) for name in ("running_mean", "running_var")]
+    tensors |= {key: torch.zeros(4) for key in (*stale, "model.10.conv_block.2.num_batches_tracked")}
+    assert JUNYANZ_FORMAT.detect(shapes_of(tensors))
+    assert JUNYANZ_FORMAT.infer_config(shapes_of(tensors)) == clean
+    dropped = map_keys(JUNYANZ_FORMAT.keys, tensors).dropped
+    assert set(dropped) == {*stale, "model.10.conv_block.2.num_batches_tracked"}
+    assert all("InstanceNorm" in reason for reason in dropped.values())
+
+
+def test_discriminators_of_a_joined_file_are_dropped() -> None:
+    tensors = checkpoint(TINY.model_copy(update={"directions": "both"})) | {"D_A.model.0.weight": torch.zeros(1)}
+    assert map_keys(JUNYANZ_FORMAT.keys, tensors).dropped == {
+        "D_A.model.0.weight": "discriminators are needed for training only"
+    }
+
+
+def test_a_batch_norm_resnet_is_left_to_pix2pix() -> None:
+    shapes = dict(JUNYANZ_FORMAT.example(TINY))
+    assert not JUNYANZ_FORMAT.detect({**shapes, "model.2.weight": (2,), "model.2.running_mean": (2,)})
+
+
+def test_pictures_of_two_channels_are_refused() -> None:
+    shapes = dict(JUNYANZ_FORMAT.example(TINY))
+    with pytest.raises(CheckpointError, match="2 channels"):
+        JUNYANZ_FORMAT.infer_config({**shapes, "model.1.weight": (2, 2, 7, 7)})
+
+
+def test_no_rule_matches_a_key_that_is_none_of_the_releases() -> None:
+    for key in ("model.1.weigh", "model.x.weight", "module.model.1.weight", "G_C.model.1.weight", "optimizer.state"):
+        with pytest.raises(CheckpointError):
+            map_keys(JUNYANZ_FORMAT.keys, {key: torch.zeros(1)})
+    assert any(isinstance(target, Drop) for _, target in JUNYANZ_FORMAT.keys)
+
+
+def test_our_own_weights_are_not_taken_for_the_releases(tmp_path: Path) -> None:
+    del tmp_path
+    state = CycleGAN(TINY).networks["a_to_b"].state_dict()
+    assert not JUNYANZ_FORMAT.detect({f"a_to_b.{key}": tuple(tensor.shape) for key, tensor in state.items()})

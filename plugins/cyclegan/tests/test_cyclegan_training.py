@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
+import torch
+from torch import Tensor
+
+from i2i_plugin_cyclegan.config import Config
+from i2i_plugin_cyclegan.model import CycleGAN
+from i2i_plugin_cyclegan.trainer import CycleGANTrainer, Options, learning_rate_factor
+from i2i_registry.errors import TrainingError
+from i2i_registry.trainer import Step
+from i2i_toolkit.data.unpaired import UnpairedFolders, write_unpaired_example
+
+if TYPE_CHECKING:
+    from i2i_registry.model import Model
+    from i2i_runtime.operations import Record
+
+TINY = Config(image_size=16, channels=2, res_blocks=1)
+SHALLOW = Options(batch_size=2, discriminator_layers=1, discriminator_channels=2, pool_size=2)
+
+
+def trainer(config: Config = TINY, **changes: object) -> CycleGANTrainer:
+    return CycleGANTrainer(cast("Model[Record]", CycleGAN(config)), SHALLOW.model_copy(update=changes))
+
+
+def batch(seed: int = 0, count: int = 2) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {domain: 2 * torch.rand(count, 3, 16, 16, generator=generator) - 1 for domain in "AB"}
+
+
+def terms(built: CycleGANTrainer, pictures: Mapping[str, Tensor]) -> dict[str, float]:
+    step = Step(number=1, batch=pictures, shared={})
+    found = {**built.generator_terms(step), **built.discriminator_terms(step)}
+    return {name: term.item() for name, term in found.items()}
+
+
+def test_the_rate_is_the_releases_with_its_epochs() -> None:
+    options = Options(steps=200 * 7, epoch_steps=7)  # 100 epochs, and 100 that fall
+    by_epoch = [learning_rate_factor(7 * epoch + 1, options) for epoch in range(200)]
+    release = [1.0 - max(0, epoch + 1 - 100) / 101 for epoch in range(200)]
+    assert by_epoch == pytest.approx(release, abs=1e-12)
+    assert learning_rate_factor(7 * 150, options) == learning_rate_factor(7 * 150 - 6, options)
+    assert by_epoch[99] == 1.0
+    assert by_epoch[100] < 1.0
+
+
+def test_the_rate_may_stay() -> None:
+    options = Options(steps=10, epoch_steps=1, decay_steps=0)
+    assert {learning_rate_factor(step, options) for step in range(1, 11)} == {1.0}
+
+
+def test_without_an_identity_weight_there_is_no_identity_loss_and_the_rest_is_the_same() -> None:
+    with_identity, without = trainer(), trainer(identity_weight=0.0)
+    for name, network in without.networks.items():
+        network.load_state_dict(with_identity.networks[name].state_dict())
+    full, less = terms(with_identity, batch()), terms(without, batch())
+    assert set(full) - set(less) == {"identity_A", "identity_B"}
+    assert less == pytest.approx({name: full[name] for name in less}, rel=1e-5)
+
+
+def test_each_domain_has_its_own_cycle_weight() -> None:
+    one, other = trainer(), trainer(cycle_weight_b=30.0)
+    for name, network in other.networks.items():
+        network.load_state_dict(one.networks[name].state_dict())
+    before, after = terms(one, batch()), terms(other, batch())
+    ratio = {name: after[name] / before[name] for name in before}
+    assert {name for name, value in ratio.items() if abs(value - 3) < 1e-5} == {"cycle_B", "identity_B"}
+    assert all(abs(value - 1) < 1e-5 for name, value in ratio.items() if not name.endswith("e_B") and "y_B" not in name)
+
+
+def test_discriminators_see_what_was_made_before_the_generators_moved() -> None:
+    built = trainer(pool_size=0)
+    step = Step(number=1, batch=batch(), shared={})
+    made = built.translations(step.batch)
+    built.generator_terms(step)
+    with torch.no_grad():
+        for parameter in built.a_to_b.parameters():
+            parameter.add_(1.0)
+    torch.testing.assert_close(built.pools["B"].take(2), made["fake_B"].detach(), rtol=0, atol=1e-6)
+
+
+def test_the_pools_are_in_the_checkpoint() -> None:
+    built = trainer()
+    terms(built, batch())
+    again = trainer()
+    for name, network in again.networks.items():
+        network.load_state_dict(built.networks[name].state_dict())
+    assert int(again.pools["A"].stored) == 2
+    assert torch.equal(again.pools["A"].pictures, built.pools["A"].pictures)
+    assert bool(again.pools["A"].pictures.any())
+
+
+@pytest.mark.parametrize(
+    ("config", "changes", "word"),
+    [
+        ({"directions": "a_to_b"}, {}, "way back"),
+        ({"channels_b": 1}, {}, "identity"),
+        ({}, {"decay_steps": 10, "steps": 5}, "no more steps"),
+        ({}, {"discriminator_layers": 3}, "24 pixels"),
+    ],
+    ids=["one direction", "channels", "decay", "size"],
+)
+def test_what_cannot_be_trained_is_refused(config: dict[str, object], changes: dict[str, object], word: str) -> None:
+    with pytest.raises(TrainingError, match=word):
+        trainer(TINY.model_copy(update=config), **changes)
+
+
+def test_colour_to_grey_trains_without_an_identity_loss() -> None:
+    built = trainer(TINY.model_copy(update={"channels_b": 1}), identity_weight=0.0)
+    pictures = batch()
+    pictures["B"] = pictures["B"][:, :1]
+    assert all(math.isfinite(value) for value in terms(built, pictures).values())
+    assert {tuple(column.shape) for column in built.preview(pictures).values()} == {(2, 3, 16, 16)}
+
+
+def test_the_data_is_scaled_cropped_and_grey_as_asked(tmp_path: Path) -> None:
+    write_unpaired_example(tmp_path, size=24, count=2)
+    source = trainer(TINY.model_copy(update={"channels_b": 1}), identity_weight=0.0).dataset(tmp_path, seed=3)
+    assert isinstance(source, UnpairedFolders)
+    sample = source.draw(0)
+    assert {name: tuple(tensor.shape) for name, tensor in sample.items()} == {"A": (3, 16, 16), "B": (1, 16, 16)}
+    assert source.preview(1)["B"].shape == (1, 1, 16, 16)
+    assert all(torch.equal(tensor, source.draw(0)[name]) for name, tensor in sample.items())

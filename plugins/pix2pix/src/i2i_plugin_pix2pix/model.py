@@ -1,0 +1,151 @@
+"""pix2pix as a model of the registry: one generator, one operation, one graph with both test-time behaviours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from i2i_plugin_pix2pix.config import FIRST_DROPOUT_LEVEL, PRESETS, Config
+from i2i_plugin_pix2pix.networks import DROPOUT, ResNet, TestTime, UNet, make_generator
+from i2i_plugin_pix2pix.official import JUNYANZ_FORMAT
+from i2i_registry.model import Axis, Graph, GraphInput, Model
+from i2i_runtime.operations import ImageInput, ImageOutput, Input, LabelInput, LatentInput, Operation, SizeRule, Step
+
+GENERATOR = "generator"
+BEHAVIOURS = ("paper", "deterministic")
+"""paper: statistics of the picture itself, and dropout as the noise; what the authors' test script does, and how their
+published results look. deterministic: running statistics of the training, no dropout; the same picture each time."""
+
+
+class Translation(nn.Module):
+    """A generator at test time, with the choice of behaviour and dropout's noise as inputs."""
+
+    def __init__(self, generator: UNet | ResNet, noise_shapes: Sequence[tuple[int, int, int]]) -> None:
+        super().__init__()
+        self.generator = generator
+        self.noise_shapes = noise_shapes
+        self.noise_sizes = [math.prod(shape) for shape in noise_shapes]
+
+    def forward(
+        self,
+        image: Float[Tensor, "b c h w"],
+        behaviour: Int64[Tensor, " b"] | None = None,
+        noise: Float[Tensor, "b n"] | None = None,
+    ) -> Float[Tensor, "b k h w"]:
+        """Translate. `behaviour` is an index into `BEHAVIOURS`; `noise` is uniform in (-1, 1), all layers' in a row."""
+        if behaviour is None:
+            return self.generator(image)
+        as_in_paper = (behaviour == BEHAVIOURS.index("paper"))[:, None, None, None]
+        kept: list[Tensor] = []
+        if noise is not None:
+            for values, shape in zip(noise.split(self.noise_sizes, dim=1), self.noise_shapes, strict=True):
+                dropped = (values.unflatten(1, shape) < 2 * DROPOUT - 1) & as_in_paper
+                factor = torch.where(as_in_paper, 1 / (1 - DROPOUT), 1.0).to(image.dtype)
+                kept.append(torch.where(dropped, torch.zeros_like(factor), factor))
+        return self.generator(image, TestTime(own_statistics=as_in_paper, kept=iter(kept)))
+
+
+class Pix2Pix(Model[Config]):
+    """Translation learned from pairs of pictures."""
+
+    name = "pix2pix"
+    Config = Config
+    presets = PRESETS
+    official = JUNYANZ_FORMAT
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.generator = make_generator(config)
+
+    @property
+    def networks(self) -> Mapping[str, UNet | ResNet]:
+        """The generator."""
+        return {GENERATOR: self.generator}
+
+    def operations(self) -> tuple[Operation, ...]:
+        """`translate`, as the paper tests or deterministically where the two differ."""
+        inputs: list[Input] = [
+            ImageInput(
+                name="image",
+                summary="a picture like the first of each training pair",
+                channels=self.config.input_channels,
+                size=self._size_rule(),
+            )
+        ]
+        if self.config.behaviours_differ:
+            inputs.append(
+                LabelInput(
+                    name="behaviour",
+                    summary="paper: the picture's own statistics, and dropout as noise (the published results); "
+                    "deterministic: the training's running statistics, no noise. They look different",
+                    names=BEHAVIOURS,
+                    default="paper",
+                )
+            )
+        if self.config.dropout_shapes:
+            inputs.append(
+                LatentInput(
+                    name="noise", summary="what dropout leaves out", shape=(self._noise_size(),), distribution="uniform"
+                )
+            )
+        names = [value.name for value in inputs]
+        return (
+            Operation(
+                name="translate",
+                summary="the first picture of a pair to the second",
+                inputs=tuple(inputs),
+                outputs=(ImageOutput(name="image", summary="the translated picture"),),
+                steps=(
+                    Step(
+                        graph=GENERATOR,
+                        inputs=dict(zip(names, names, strict=True)),
+                        outputs={"translation": "image"},
+                    ),
+                ),
+            ),
+        )
+
+    def graphs(self) -> Mapping[str, Graph]:
+        """The generator: image, and where they matter behaviour and noise -> translation."""
+        side, batch = self.config.image_size, Axis("batch", 2)
+        sides: tuple[int | Axis, ...] = (side, side)
+        if self.config.any_size:
+            free = (self.config.multiple, self.config.smallest_side)
+            sides = tuple(Axis(name, side, *free) for name in ("height", "width"))
+        inputs = [GraphInput("image", (batch, self.config.input_channels, *sides), values="picture")]
+        if self.config.behaviours_differ:
+            inputs.append(GraphInput("behaviour", (batch,), values="index", count=len(BEHAVIOURS)))
+        if self.config.dropout_shapes:
+            inputs.append(GraphInput("noise", (batch, self._noise_size()), values="uniform"))
+        graph = Graph(
+            module=Translation(self.generator, self.config.dropout_shapes),
+            inputs=tuple(inputs),
+            outputs=("translation",),
+            pictures=frozenset({"translation"}),
+        )
+        return {GENERATOR: graph}
+
+    @classmethod
+    def shrunk(cls, config: Config) -> Config:
+        """Four channels; a U-Net with one level of dropout at 64 pixels, or a ResNet of one block at 32."""
+        small = {"image_size": 2 ** (FIRST_DROPOUT_LEVEL + 1), "depth": FIRST_DROPOUT_LEVEL + 1}
+        if config.generator == "resnet":
+            small = {"image_size": 32, "depth": 1}
+        return config.model_copy(update={"channels": 4, **small})
+
+    def _noise_size(self) -> int:
+        return sum(math.prod(shape) for shape in self.config.dropout_shapes)
+
+    def _size_rule(self) -> SizeRule:
+        side = self.config.image_size
+        return SizeRule(
+            height=side,
+            width=side,
+            dynamic=self.config.any_size,
+            multiple=self.config.multiple,
+            minimum=self.config.smallest_side,
+        )

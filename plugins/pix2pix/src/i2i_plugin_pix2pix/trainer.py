@@ -1,0 +1,243 @@
+"""The training of pix2pix (paper, sections 3.1 and 3.3; constants of the authors' PyTorch release)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from i2i_plugin_pix2pix.config import Config
+from i2i_plugin_pix2pix.model import BEHAVIOURS, Pix2Pix, Translation
+from i2i_plugin_pix2pix.networks import PatchDiscriminator, PixelDiscriminator
+from i2i_registry.errors import TrainingError
+from i2i_registry.model import Model
+from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
+from i2i_runtime.operations import Record
+from i2i_toolkit.data.paired import Direction, PairedFolders, write_paired_example
+from i2i_toolkit.data.preparation import Preparation
+from i2i_toolkit.losses import l1, least_squares, logistic
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Objective = Literal["vanilla", "lsgan", "wgangp"]
+
+DISCRIMINATOR = "discriminator"
+
+GRADIENT_PENALTY = 10.0
+"""Weight of the gradient penalty of "wgangp" (release)."""
+
+
+class Options(Record):
+    """How it is trained. The defaults are the paper's, with the 400 pictures an epoch of its facades."""
+
+    steps: PositiveInt = 80_000
+    batch_size: PositiveInt = 1
+    learning_rate: PositiveFloat = 2e-4
+    """of both optimizers"""
+    betas: tuple[Fraction, Fraction] = (0.5, 0.999)
+    decay_steps: NonNegativeInt | None = None
+    """how many of the last steps have a learning rate that falls along a line; None: half of all"""
+    epoch_steps: PositiveInt = 400
+    """the learning rate is lowered once in so many steps; the release does it after every epoch"""
+    objective: Objective = "vanilla"
+    """vanilla: cross-entropy (paper); lsgan: squares; wgangp: Wasserstein with gradient penalty"""
+    l1_weight: NonNegativeFloat = 100.0
+    discriminator: Literal["patch", "pixel"] = "patch"
+    discriminator_layers: Annotated[int, Field(ge=1, le=6)] = 3
+    """of the patch discriminator; 3 sees 70x70 pixels, 1 sees 16x16, 5 sees 286x286"""
+    discriminator_channels: PositiveInt = 64
+    """after the first convolution"""
+    direction: Direction = "a_to_b"
+    """which picture of a pair is translated into which; the release's facades are b_to_a"""
+    preprocess: Literal["resize_and_crop", "crop", "scale_width_and_crop"] = "resize_and_crop"
+    enlarge_px: NonNegativeInt = 30
+    """pictures are resized to this much more than the model's size, then cropped at random"""
+    flip: bool = True
+    """mirror every other pair; switch it off where left and right mean something"""
+
+
+def learning_rate_factor(step: int, options: Options) -> float:
+    """1, then a line that would reach 0 one epoch after the last; constant inside an epoch. Steps count from 1."""
+    decay_steps = options.steps // 2 if options.decay_steps is None else options.decay_steps
+    epoch = (step - 1) // options.epoch_steps
+    constant_epochs = (options.steps - decay_steps) // options.epoch_steps
+    decay_epochs = decay_steps // options.epoch_steps
+    return max(0.0, 1.0 - max(0, epoch + 1 - constant_epochs) / (decay_epochs + 1))
+
+
+def wasserstein(scores: Float[Tensor, " ..."], target: float) -> Float[Tensor, ""]:
+    """The critic's mean score, to be raised for real pictures (target 1) and lowered for others (target 0)."""
+    return scores.float().mean() * (-1.0 if target == 1.0 else 1.0)
+
+
+OBJECTIVES: Mapping[Objective, Callable[[Tensor, float], Tensor]] = {
+    "vanilla": logistic,
+    "lsgan": least_squares,
+    "wgangp": wasserstein,
+}
+
+
+def gradient_penalty(
+    discriminator: nn.Module, real: Float[Tensor, "b c h w"], fake: Float[Tensor, "b c h w"]
+) -> Float[Tensor, ""]:
+    """Squared distance from 1 of the gradient's length, between real and fake (Gulrajani et al. 2017)."""
+    share = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
+    between = (share * real + (1 - share) * fake).requires_grad_()
+    scores = discriminator(between)
+    (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
+    return ((gradient.flatten(1).float() + 1e-16).norm(dim=1) - 1).square().mean()
+
+
+def make_discriminator(config: Config, options: Options) -> PatchDiscriminator | PixelDiscriminator:
+    """The discriminator of pairs that the options ask for; its norm is the generator's."""
+    channels_in, norm = config.input_channels + config.output_channels, config.norm
+    if options.discriminator == "pixel":
+        return PixelDiscriminator(channels_in, options.discriminator_channels, norm)
+    return PatchDiscriminator(channels_in, options.discriminator_channels, options.discriminator_layers, norm)
+
+
+def make_adam(network: nn.Module, options: Options) -> Adam:
+    """The optimizer of one network."""
+    return Adam(network.parameters(), lr=options.learning_rate, betas=options.betas, fused=True)
+
+
+class Pix2PixTrainer(Trainer[Options]):
+    """Two phases a step: the discriminator learns, then the generator, from one and the same translation."""
+
+    Options = Options
+
+    def __init__(self, model: Model[Record], options: Options) -> None:
+        super().__init__(model, options)
+        self.pix2pix = _as_pix2pix(model)
+        _check(self.pix2pix.config, options)
+        self.discriminator = make_discriminator(self.pix2pix.config, options)
+        self._objective = OBJECTIVES[options.objective]
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """The generator and the discriminator."""
+        return {**self.pix2pix.networks, DISCRIMINATOR: self.discriminator}
+
+    def dataset(self, root: Path, seed: int) -> DataSource:
+        """Pairs: side by side in train/, or in A/ and B/; mirrored, enlarged, cropped."""
+        config = self.pix2pix.config
+        side = config.image_size
+        return PairedFolders(
+            root,
+            Preparation(self.options.preprocess, side + self.options.enlarge_px, side, flip=self.options.flip),
+            direction=self.options.direction,
+            input_channels=config.input_channels,
+            target_channels=config.output_channels,
+            seed=seed,
+        )
+
+    def stages(self) -> Sequence[Stage]:
+        """One stage; the discriminator first, as in the release."""
+        phases = tuple(
+            Phase(name=name, optimizer=make_adam(network, self.options), loss=loss, learning_rate=self._learning_rate)
+            for name, network, loss in (
+                ("discriminator", self.discriminator, self.discriminator_terms),
+                ("generator", self.pix2pix.generator, self.generator_terms),
+            )
+        )
+        return [
+            Stage(
+                name="translation",
+                steps=self.options.steps,
+                batch_size=self.options.batch_size,
+                phases=phases,
+                shared=self.translate,
+            )
+        ]
+
+    def translate(self, batch: Tensors) -> Tensors:
+        """The generator's picture for the input, used by both phases: the generator moves after the last use."""
+        return {"fake": self.pix2pix.generator(batch["input"])}
+
+    def discriminator_terms(self, step: Step) -> Tensors:
+        """Half the loss on generated pairs and half that on real ones (release), so that it learns more slowly."""
+        fake = torch.cat([step.batch["input"], step.shared["fake"].detach()], dim=1)
+        real = torch.cat([step.batch["input"], step.batch["target"]], dim=1)
+        # Generated before real, and apart: with batch norm each pass has its own statistics and moves the running ones.
+        terms = {
+            "fake": 0.5 * self._objective(self.discriminator(fake), 0.0),
+            "real": 0.5 * self._objective(self.discriminator(real), 1.0),
+        }
+        if self.options.objective == "wgangp":
+            terms["penalty"] = GRADIENT_PENALTY * gradient_penalty(self.discriminator, real, fake)
+        return terms
+
+    def generator_terms(self, step: Step) -> Tensors:
+        """What the discriminator, just updated, says of the picture, and its distance from the target (eq. 4)."""
+        fake = step.shared["fake"]
+        logits = self.discriminator(torch.cat([step.batch["input"], fake], dim=1))
+        return {
+            "adversarial": self._objective(logits, 1.0),
+            "l1": self.options.l1_weight * l1(fake, step.batch["target"]),
+        }
+
+    @torch.no_grad()
+    def preview(self, batch: Tensors) -> Tensors:
+        """Input, what each behaviour at test time makes of it, and the target."""
+        picture, config = batch["input"], self.pix2pix.config
+        columns = {"input": picture}
+        translation = Translation(self.pix2pix.generator, config.dropout_shapes)
+        noise = 2 * torch.rand(len(picture), sum(translation.noise_sizes), device=picture.device) - 1
+        for index, name in enumerate(BEHAVIOURS):
+            behaviour = torch.full((len(picture),), index, device=picture.device)
+            columns[name] = translation(picture, behaviour, noise if config.dropout_shapes else None)
+        columns["target"] = batch["target"]
+        return {title: column.expand(-1, 3, -1, -1) for title, column in columns.items()}
+
+    @classmethod
+    def shrunk(cls, options: Options) -> Options:
+        """A shallow, narrow discriminator and four steps, two of them with a falling rate."""
+        return options.model_copy(
+            update={
+                "steps": 4,
+                "epoch_steps": 1,
+                "discriminator_layers": 2,
+                "discriminator_channels": 4,
+                "enlarge_px": 2,
+            }
+        )
+
+    @classmethod
+    def write_example_data(cls, root: Path, model: Model[Record]) -> None:
+        """Outlines of discs and the discs in colour, side by side in train/ and test/."""
+        write_paired_example(root, size=_as_pix2pix(model).config.image_size)
+
+    def _learning_rate(self, step: int) -> float:
+        return learning_rate_factor(step, self.options)
+
+
+def _as_pix2pix(model: object) -> Pix2Pix:
+    if not isinstance(model, Pix2Pix):
+        raise TypeError(f"Pix2PixTrainer trains Pix2Pix, not {type(model).__name__}")
+    return model
+
+
+def _check(config: Config, options: Options) -> None:
+    if options.decay_steps is not None and options.decay_steps > options.steps:
+        raise TrainingError(
+            found=f"the learning rate is to fall in {options.decay_steps} of {options.steps} steps",
+            expected="no more steps than there are",
+            fix=f"--set decay_steps={options.steps // 2}",
+        )
+    smallest = smallest_side(options)
+    if config.image_size < smallest:
+        raise TrainingError(
+            found=f"a patch discriminator of {options.discriminator_layers} layers and {config.image_size} pixels",
+            expected=f"at least {smallest} pixels, so that its last norm has values to compare",
+            fix="fewer discriminator_layers, or --set discriminator=pixel",
+        )
+
+
+def smallest_side(options: Options) -> int:
+    """Pixels a side that leave the discriminator's last norm a map of 2x2 values."""
+    return 3 * 2**options.discriminator_layers if options.discriminator == "patch" else 1

@@ -1,0 +1,107 @@
+"""Ways to break pix2pix in one place, each of which the recordings have to notice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from i2i_plugin_pix2pix import networks, trainer
+from i2i_plugin_pix2pix.networks import TestTime
+from i2i_plugin_pix2pix.trainer import Options, Pix2PixTrainer
+from i2i_registry.trainer import Stage, Step, Tensors
+
+if TYPE_CHECKING:
+    import pytest
+    from torch.optim import Adam
+
+
+def generator_first(patch: pytest.MonkeyPatch) -> None:
+    right = Pix2PixTrainer.stages
+
+    def wrong(self: Pix2PixTrainer) -> list[Stage]:
+        return [replace(stage, phases=stage.phases[::-1]) for stage in right(self)]
+
+    patch.setattr(Pix2PixTrainer, "stages", wrong)
+
+
+def real_before_fake(patch: pytest.MonkeyPatch) -> None:
+    right = Pix2PixTrainer.discriminator_terms
+
+    def wrong(self: Pix2PixTrainer, step: Step) -> Tensors:
+        swapped = Step(
+            number=step.number,
+            batch={**step.batch, "target": step.shared["fake"].detach()},
+            shared={"fake": step.batch["target"]},
+        )
+        terms = right(self, swapped)
+        return {"fake": terms["real"], "real": terms["fake"]}
+
+    patch.setattr(Pix2PixTrainer, "discriminator_terms", wrong)
+
+
+def real_and_fake_in_one_batch(patch: pytest.MonkeyPatch) -> None:
+    def wrong(self: Pix2PixTrainer, step: Step) -> Tensors:
+        pictures = torch.cat([step.shared["fake"].detach(), step.batch["target"]])
+        pairs = torch.cat([step.batch["input"].repeat(2, 1, 1, 1), pictures], dim=1)
+        fake, real = self.discriminator(pairs).chunk(2)
+        objective = trainer.OBJECTIVES[self.options.objective]
+        return {"fake": 0.5 * objective(fake, 0.0), "real": 0.5 * objective(real, 1.0)}
+
+    patch.setattr(Pix2PixTrainer, "discriminator_terms", wrong)
+
+
+def unhalved_discriminator_loss(patch: pytest.MonkeyPatch) -> None:
+    right = Pix2PixTrainer.discriminator_terms
+
+    def wrong(self: Pix2PixTrainer, step: Step) -> Tensors:
+        return {name: 2 * term for name, term in right(self, step).items()}
+
+    patch.setattr(Pix2PixTrainer, "discriminator_terms", wrong)
+
+
+def twice_the_learning_rate(patch: pytest.MonkeyPatch) -> None:
+    right = trainer.make_adam
+
+    def wrong(network: nn.Module, options: Options) -> Adam:
+        return right(network, options.model_copy(update={"learning_rate": 2 * options.learning_rate}))
+
+    patch.setattr(trainer, "make_adam", wrong)
+
+
+def skip_behind_what_comes_up(patch: pytest.MonkeyPatch) -> None:
+    def wrong(self: networks.UNet, image: Tensor, test: TestTime | None = None) -> Tensor:
+        x, crossing = image, list[Tensor]()
+        for down in self.down:
+            x = down(x, test)
+            crossing.append(x)
+        x = crossing.pop()
+        for up in reversed(self.up):
+            x = torch.cat([up(x, test), crossing.pop()], dim=1)
+        return torch.tanh(self.to_image(torch.relu(x)))
+
+    patch.setattr(networks.UNet, "forward", wrong)
+
+
+def unbiased_batch_variance(patch: pytest.MonkeyPatch) -> None:
+    right = networks.BatchNorm.forward
+
+    def wrong(self: networks.BatchNorm, x: Tensor, test: TestTime | None = None) -> Tensor:
+        count = x.numel() // x.shape[1]
+        return right(self, x, test) * (((count - 1) / count) ** 0.5 if self.training else 1.0)
+
+    patch.setattr(networks.BatchNorm, "forward", wrong)
+
+
+MUTATIONS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "generator first": generator_first,
+    "real before fake": real_before_fake,
+    "real and fake in one batch": real_and_fake_in_one_batch,
+    "unhalved discriminator loss": unhalved_discriminator_loss,
+    "twice the learning rate": twice_the_learning_rate,
+    "skip behind what comes up": skip_behind_what_comes_up,
+    "unbiased batch variance": unbiased_batch_variance,
+}

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from i2i_plugin_pix2pix.config import Config
+from i2i_plugin_pix2pix.model import Pix2Pix
+from i2i_plugin_pix2pix.official import JUNYANZ_FORMAT
+from i2i_registry.errors import CheckpointError
+from i2i_registry.importing import map_keys
+from i2i_registry.model import Shapes
+
+UNET = Config(image_size=64, depth=6, channels=2)
+RESNET = Config(generator="resnet", depth=2, channels=2)
+
+
+def checkpoint(config: Config) -> dict[str, Tensor]:
+    return {key: torch.randn(shape) for key, shape in JUNYANZ_FORMAT.example(config).items()}
+
+
+def shapes_of(tensors: dict[str, Tensor]) -> Shapes:
+    return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+
+
+def imported(config: Config, tensors: dict[str, Tensor]) -> dict[str, str]:
+    """Load what the map makes of the tensors into our generator; returns what was dropped."""
+    repaired = JUNYANZ_FORMAT.repair(tensors)
+    report = map_keys(JUNYANZ_FORMAT.keys, repaired)
+    ours = {target.removeprefix("generator."): repaired[key] for key, target in report.used.items()}
+    Pix2Pix(config).generator.load_state_dict(ours, strict=True)
+    return dict(report.dropped)
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("depth", [5, 7, 8])
+@pytest.mark.parametrize(("input_channels", "output_channels"), [(3, 3), (1, 3), (3, 1)])
+def test_a_u_net_is_told_from_the_shapes_and_mapped(
+    input_channels: int, output_channels: int, depth: int, norm: str
+) -> None:
+    config = Config.model_validate(
+        {
+            "image_size": 2**depth,
+            "depth": depth,
+            "channels": 3,
+            "norm": norm,
+            "input_channels": input_channels,
+            "output_channels": output_channels,
+        }
+    )
+    tensors = checkpoint(config)
+    assert JUNYANZ_FORMAT.detect(shapes_of(tensors))
+    assert JUNYANZ_FORMAT.infer_config(shapes_of(tensors)) == config
+    assert imported(config, tensors) == {}
+
+
+@pytest.mark.parametrize("dropout", [True, False])
+@pytest.mark.parametrize("depth", [1, 6, 9])
+def test_a_resnet_is_told_from_the_shapes_and_mapped(depth: int, *, dropout: bool) -> None:
+    config = RESNET.model_copy(update={"depth": depth, "dropout": dropout})
+    tensors = checkpoint(config)
+    assert JUNYANZ_FORMAT.detect(shapes_of(tensors))
+    assert JUNYANZ_FORMAT.infer_config(shapes_of(tensors)) == config
+    assert imported(config, tensors) == {}
+
+
+@pytest.mark.parametrize("config", [UNET, RESNET], ids=["unet", "resnet"])
+def test_old_files_without_counters_are_completed(config: Config) -> None:
+    tensors = {key: value for key, value in checkpoint(config).items() if not key.endswith("num_batches_tracked")}
+    assert imported(config, tensors) == {}
+    counters = [key for key in JUNYANZ_FORMAT.repair(tensors) if key.endswith("num_batches_tracked")]
+    assert len(counters) == len([key for key in tensors if key.endswith("running_mean")])
+
+
+def test_instance_norm_statistics_of_old_files_are_dropped_with_a_reason() -> None:
+    config = UNET.model_copy(update={"norm": "instance"})
+    tensors = checkpoint(config)
+    stale = ["model.model.1.model.2.running_mean", "model.model.1.model.6.running_var"]
+    dropped = imported(config, tensors | {key: torch.zeros(4) for key in stale})
+    assert set(dropped) == {f"{key} (InstanceNorm)" for key in stale}
+    assert all("never used" in reason for reason in dropped.values())
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        {**JUNYANZ_FORMAT.example(UNET), "model.model.0.weight": (2, 11, 4, 4)},
+        {**JUNYANZ_FORMAT.example(RESNET), "model.1.bias": (2,)},
+        {key: shape for key, shape in JUNYANZ_FORMAT.example(RESNET).items() if not key.startswith("model.2.")},
+        {f"generator.{key}": shape for key, shape in JUNYANZ_FORMAT.example(UNET).items()},
+    ],
+    ids=["a latent at the input", "bias before batch norm", "no batch norm", "other names"],
+)
+def test_what_is_another_papers_is_not_recognised(shapes: Shapes) -> None:
+    assert not JUNYANZ_FORMAT.detect(shapes)
+
+
+def test_colourisation_with_two_channels_is_refused() -> None:
+    shapes = {**JUNYANZ_FORMAT.example(UNET), "model.model.3.bias": (2,)}
+    with pytest.raises(CheckpointError, match="2 channels"):
+        JUNYANZ_FORMAT.infer_config(shapes)
+
+
+def test_a_u_net_of_too_few_levels_is_refused() -> None:
+    inner = "model.model.1.model.3.model.3.model.3."
+    shapes = {key: shape for key, shape in JUNYANZ_FORMAT.example(UNET).items() if not key.startswith(inner)}
+    with pytest.raises(CheckpointError, match="4 levels"):
+        JUNYANZ_FORMAT.infer_config(shapes)
+
+
+def test_no_rule_matches_a_key_that_is_none_of_the_releases() -> None:
+    for key in ("model.1.weigh", "model.model.2.weight", "module.model.1.weight", "net.0.weight"):
+        with pytest.raises(CheckpointError):
+            map_keys(JUNYANZ_FORMAT.keys, {key: torch.zeros(1)})

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from i2i_plugin_pix2pix.config import Config
+from i2i_plugin_pix2pix.model import Pix2Pix
+from i2i_plugin_pix2pix.trainer import (
+    Options,
+    Pix2PixTrainer,
+    gradient_penalty,
+    learning_rate_factor,
+    wasserstein,
+)
+from i2i_registry.errors import LayoutError, TrainingError
+from i2i_registry.trainer import Step
+from i2i_toolkit.data.paired import write_paired_example
+from i2i_toolkit.data.unpaired import write_unpaired_example
+
+if TYPE_CHECKING:
+    from i2i_registry.model import Model
+    from i2i_runtime.operations import Record
+
+TINY = Config(generator="resnet", image_size=16, depth=1, channels=2)
+SHALLOW = Options(discriminator_layers=1, discriminator_channels=2, enlarge_px=4)
+
+
+def trainer(config: Config = TINY, **changes: object) -> Pix2PixTrainer:
+    return Pix2PixTrainer(cast("Model[Record]", Pix2Pix(config)), SHALLOW.model_copy(update=changes))
+
+
+def batch(count: int = 2) -> dict[str, Tensor]:
+    return {name: 2 * torch.rand(count, 3, 16, 16) - 1 for name in ("input", "target")}
+
+
+def test_the_rate_is_the_releases_with_its_epochs() -> None:
+    options = Options(steps=200 * 7, epoch_steps=7)  # 100 epochs, and 100 that fall
+    by_epoch = [learning_rate_factor(7 * epoch + 1, options) for epoch in range(200)]
+    release = [1.0 - max(0, epoch + 1 - 100) / 101 for epoch in range(200)]
+    assert by_epoch == pytest.approx(release, abs=1e-12)
+    assert learning_rate_factor(7 * 150, options) == learning_rate_factor(7 * 150 - 6, options)
+
+
+@pytest.mark.parametrize("objective", ["vanilla", "lsgan", "wgangp"])
+@pytest.mark.parametrize("discriminator", ["patch", "pixel"])
+def test_every_objective_has_finite_terms_that_reach_what_learns(objective: str, discriminator: str) -> None:
+    built = trainer(objective=objective, discriminator=discriminator)
+    pictures = batch()
+    step = Step(number=1, batch=pictures, shared=built.translate(pictures))
+    judged = built.discriminator_terms(step)
+    torch.stack(list(judged.values())).sum().backward()
+    assert all(bool(term.isfinite()) for term in judged.values())
+    assert all(parameter.grad is not None for parameter in built.discriminator.parameters())
+    assert all(parameter.grad is None for parameter in built.pix2pix.generator.parameters())
+    torch.stack(list(built.generator_terms(step).values())).sum().backward()
+    assert all(parameter.grad is not None for parameter in built.pix2pix.generator.parameters())
+
+
+def test_wasserstein_raises_real_scores_and_lowers_others() -> None:
+    scores = torch.tensor([1.0, 2.0, 6.0])
+    assert (float(wasserstein(scores, 1.0)), float(wasserstein(scores, 0.0))) == (-3.0, 3.0)
+
+
+def test_the_gradient_penalty_of_a_linear_critic_is_its_slope_away_from_one() -> None:
+    critic = nn.Conv2d(1, 1, 2, bias=False)
+    with torch.no_grad():
+        critic.weight.copy_(torch.tensor([[[[3.0, 0.0], [0.0, 4.0]]]]))
+    pictures = torch.rand(3, 1, 2, 2)
+    assert float(gradient_penalty(critic, pictures, -pictures).detach()) == pytest.approx((5 - 1) ** 2)
+
+
+def test_the_generators_l1_is_weighted() -> None:
+    built, pictures = trainer(l1_weight=7.0), batch()
+    made = torch.zeros_like(pictures["target"])
+    terms = built.generator_terms(Step(number=1, batch=pictures, shared={"fake": made}))
+    assert float(terms["l1"]) == pytest.approx(7 * float(pictures["target"].abs().mean()), rel=1e-6)
+
+
+def test_the_preview_shows_both_behaviours_in_colour() -> None:
+    built = trainer(TINY.model_copy(update={"output_channels": 1}))
+    pictures = batch()
+    columns = built.preview({**pictures, "target": pictures["target"][:, :1]})
+    assert list(columns) == ["input", "paper", "deterministic", "target"]
+    assert {tuple(column.shape) for column in columns.values()} == {(2, 3, 16, 16)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [({"decay_steps": 10, "steps": 5}, "no more steps"), ({"discriminator_layers": 3}, "24 pixels")],
+    ids=["decay", "size"],
+)
+def test_what_cannot_be_trained_is_refused(changes: dict[str, object], word: str) -> None:
+    with pytest.raises(TrainingError, match=word):
+        trainer(TINY, **changes)
+
+
+def test_pairs_are_cropped_alike_and_turned_as_asked(tmp_path: Path) -> None:
+    write_paired_example(tmp_path, size=24, count=2)
+    forth = trainer().dataset(tmp_path, seed=3).draw(0)
+    back = trainer(direction="b_to_a").dataset(tmp_path, seed=3).draw(0)
+    assert forth["input"].shape == (3, 16, 16)
+    assert torch.equal(forth["input"], back["target"])
+    assert torch.equal(forth["target"], back["input"])
+
+
+def test_an_unpaired_set_is_refused(tmp_path: Path) -> None:
+    write_unpaired_example(tmp_path, size=16, count=1)
+    with pytest.raises(LayoutError, match="unpaired"):
+        trainer().dataset(tmp_path, seed=0)
