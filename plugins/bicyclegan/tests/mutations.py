@@ -88,7 +88,7 @@ def smaller_copies_with_counted_padding(patch: pytest.MonkeyPatch) -> None:
     def wrong(x: Tensor, size: int, *, stride: int | None = None, padding: int = 0, **_: bool) -> Tensor:
         return right(x, size, stride, padding)
 
-    patch.setattr(networks.F, "avg_pool2d", wrong)
+    patch.setattr(F, "avg_pool2d", wrong)
 
 
 MUTATIONS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
