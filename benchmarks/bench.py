@@ -101,6 +101,8 @@ def inference(folder: Path) -> list[Row]:
     torch_ms, bundle_ms = (1000 * statistics.median(pairs[name]) for name in ("torch", "bundle"))
     measured = f"{ratio:.2f}x ({torch_ms:.0f} ms against {bundle_ms:.0f} ms; largest difference {pairs['max_abs']:.1e})"
     rows = [Row("picture: torch eager / bundle", measured, ">= 2x", ratio >= 2)]
+    shares = ", ".join(f"{kind} {share:.0%}" for kind, share in measure("profile", bundle, str(SIDE)).items())  # pyright: ignore[reportArgumentType]
+    rows.append(Row("where the bundle's time goes", shares, "", None))
     return rows + cold_start(bundle, weights)
 
 

@@ -14,6 +14,7 @@ import json
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -174,6 +175,24 @@ def infer(bundle: Path, weights: Path, side: int) -> dict[str, object]:
     return {"torch": [a for a, _ in pairs], "bundle": [b for _, b in pairs], "max_abs": error}
 
 
+def profile(bundle: Path, side: int) -> dict[str, float]:
+    """Share of a picture's time by kind of ONNX node, the largest first."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    options.enable_profiling = True
+    options.profile_file_prefix = str(bundle / "profile")
+    session = onnxruntime.InferenceSession(str(bundle / "a_to_b.onnx"), options, providers=["CPUExecutionProvider"])
+    for _ in range(ROUNDS):
+        session.run(["translated"], {"image": inputs(side)["A"].numpy()})
+    spent: Counter[str] = Counter()
+    for event in json.loads(Path(session.end_profiling()).read_text(encoding="utf-8")):
+        if event["cat"] == "Node" and event["name"].endswith("kernel_time"):
+            spent[event["args"]["op_name"]] += event["dur"]
+    return {kind: share / spent.total() for kind, share in spent.most_common(6)}
+
+
 def main() -> None:
     """Run the measurement that the arguments name."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -191,9 +210,14 @@ def main() -> None:
     inference.add_argument("bundle", type=Path)
     inference.add_argument("weights", type=Path)
     inference.add_argument("side", type=int)
+    shares = kinds.add_parser("profile")
+    shares.add_argument("bundle", type=Path)
+    shares.add_argument("side", type=int)
     arguments = parser.parse_args()
     if arguments.kind == "infer":
         result = infer(arguments.bundle, arguments.weights, arguments.side)
+    elif arguments.kind == "profile":
+        result = profile(arguments.bundle, arguments.side)
     elif arguments.kind == "start":
         result = (start_bundle if arguments.what == "bundle" else start_torch)(arguments.file, arguments.picture)
     elif arguments.loop == "official":

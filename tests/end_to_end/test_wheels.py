@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-DISTRIBUTIONS = ("core/runtime", "core/registry", "core/toolkit", "exporters/onnx", "plugins/ugatit")
+DISTRIBUTIONS = sorted(path.parent for path in ROOT.glob("*/*/pyproject.toml"))
 PICTURE = ROOT / "examples" / "pictures" / "chelsea.jpg"
 TINY = {"image_size": 32, "channels": 2, "res_blocks": 1, "global_layers": 5, "local_layers": 4, "enlarge_px": 2}
 TINY_TRAINING = [
@@ -38,7 +38,6 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheel of every distribution."""
     folder = tmp_path_factory.mktemp("wheels")
-    sources = [str(ROOT / name) for name in DISTRIBUTIONS]
     run(
         sys.executable,
         "-m",
