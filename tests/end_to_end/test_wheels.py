@@ -48,7 +48,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--no-build-isolation",
         "-w",
         folder,
-        *sources,
+        *DISTRIBUTIONS,
         cwd=folder,
     )
     assert len(list(folder.glob("i2i_*.whl"))) == len(DISTRIBUTIONS)
