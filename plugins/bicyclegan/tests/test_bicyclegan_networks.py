@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from i2i_plugin_bicyclegan.config import Config
 from i2i_plugin_bicyclegan.model import BicycleGAN
-from i2i_plugin_bicyclegan.networks import Discriminator, DoublingConv, Encoder, Generator, InstanceNorm, smallest_side
+from i2i_plugin_bicyclegan.networks import Discriminator, Encoder, Generator, InstanceNorm, smallest_side
 
 TINY = Config(image_size=32, levels=5, channels=2, encoder_channels=2, latent_length=3)
 
@@ -100,28 +100,12 @@ def test_the_generator_takes_multiples_of_its_innermost_pixel() -> None:
     assert generator(torch.rand(1, 3, 32, 96), torch.randn(1, 3)).shape == (1, 3, 32, 96)
 
 
-@pytest.mark.parametrize("side", [(1, 1), (2, 3), (8, 8), (9, 16)])
-@pytest.mark.parametrize("channels", [(3, 5), (4, 1)])
-def test_a_shuffled_convolution_is_the_transposed_one(side: tuple[int, int], channels: tuple[int, int]) -> None:
-    torch.manual_seed(0)
-    conv = DoublingConv(*channels, smallest_side=8).double()
-    x = torch.randn(2, channels[0], *side, dtype=torch.float64)
-    expected = F.conv_transpose2d(x, conv.weight, conv.bias, stride=2, padding=1)
-    torch.testing.assert_close(conv.shuffled(x), expected, rtol=1e-12, atol=1e-12)
-
-
 def test_a_norm_in_a_graph_is_the_one_in_torch() -> None:
     torch.manual_seed(0)
     x = torch.randn(2, 3, 8, 6, dtype=torch.float64) * 5 + 2
     exported = torch.export.export(InstanceNorm(), (x,)).module()
     assert not any(node.target is torch.ops.aten.instance_norm.default for node in exported.graph.nodes)
     torch.testing.assert_close(exported(x), F.instance_norm(x), rtol=1e-12, atol=1e-12)
-
-
-def test_only_maps_of_some_size_are_shuffled() -> None:
-    generator = Generator(Config(channels=1))
-    shuffled = [bool(block.get_submodule("conv").is_shuffled_in_graphs) for block in generator.up]
-    assert shuffled == [True] * 5 + [False] * 3
 
 
 def test_dropout_is_off_unless_a_trainer_switches_it_on() -> None:

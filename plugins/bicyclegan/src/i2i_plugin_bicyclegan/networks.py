@@ -27,9 +27,6 @@ EPSILON = 1e-5
 INITIAL_GAIN = 0.02
 """Of the Xavier initialisation (release); unusually small."""
 
-SHUFFLED_SIDE = 8
-"""Pixels from which on a transposed convolution is exported as a convolution and a shuffle (measured)."""
-
 
 class InstanceNorm(nn.Module):
     """Zero mean and unit (biased) variance per sample and channel; nothing is learned."""
@@ -86,39 +83,9 @@ def halving_conv(channels_in: int, channels_out: int) -> nn.Conv2d:
     return nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1)
 
 
-class DoublingConv(nn.ConvTranspose2d):
-    """4x4 transposed convolution with stride 2: twice the side.
-
-    In a graph that is exported it becomes a plain convolution to four values a pixel, which are then shuffled into
-    place: onnxruntime computes that faster, except on maps of a few pixels, where the border is most of the work.
-    """
-
-    def __init__(self, channels_in: int, channels_out: int, *, smallest_side: int) -> None:
-        super().__init__(channels_in, channels_out, 4, stride=2, padding=1)
-        self.is_shuffled_in_graphs = smallest_side >= SHUFFLED_SIDE
-
-    def forward(
-        self,
-        input: Float[Tensor, "b c h w"],  # noqa: A002 - nn.ConvTranspose2d's name
-        output_size: list[int] | None = None,
-    ) -> Float[Tensor, "b k 2*h 2*w"]:
-        """Double the side; `output_size` is nn.ConvTranspose2d's."""
-        if self.is_shuffled_in_graphs and torch.compiler.is_exporting():
-            return self.shuffled(input)
-        return super().forward(input, output_size)
-
-    def shuffled(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k 2*h 2*w"]:
-        """The same numbers from a 2x2 convolution whose results are shuffled.
-
-        Rows 2y - 1 and 2y of the result depend on rows y - 1 and y of the input: the first on them through rows 2
-        and 0 of the kernel, the second through rows 3 and 1. So the kernel's rows, as [a, p] with index 2 a + p, are
-        those of phase p, the later input row first; and the result has a row too many at either end. Columns alike.
-        """
-        inputs, outputs = self.weight.shape[:2]
-        phases = self.weight.view(inputs, outputs, 2, 2, 2, 2).flip(2, 4)  # [c, k, rows, phase, columns, phase]
-        kernel = phases.permute(1, 3, 5, 0, 2, 4).reshape(4 * outputs, inputs, 2, 2)
-        bias = None if self.bias is None else self.bias.repeat_interleave(4)
-        return F.pixel_shuffle(F.conv2d(x, kernel, bias, padding=1), 2)[:, :, 1:-1, 1:-1]
+def doubling_conv(channels_in: int, channels_out: int) -> nn.ConvTranspose2d:
+    """4x4 transposed convolution with stride 2: twice the side."""
+    return nn.ConvTranspose2d(channels_in, channels_out, 4, stride=2, padding=1)
 
 
 class BilinearConv(nn.Conv2d):
@@ -186,9 +153,10 @@ class Generator(nn.Module):
             for i in range(config.levels)
         )
         results = (config.target_channels, *widths[:-1])
+        conv = doubling_conv if config.upsampling == "transposed" else BilinearConv
         self.up = nn.ModuleList(
             UpBlock(
-                _upsampling(config, i, widths[i] if i == last else 2 * widths[i], results[i]),
+                conv(widths[i] if i == last else 2 * widths[i], results[i]),
                 make_norm(config.norm if i else "none", results[i]),
             )
             for i in range(config.levels)
@@ -226,12 +194,6 @@ class Generator(nn.Module):
         if self.activation == "leaky_relu":
             return F.leaky_relu(x, LEAK)
         return F.elu(x) if self.activation == "elu" else F.relu(x)
-
-
-def _upsampling(config: Config, level: int, channels_in: int, channels_out: int) -> nn.Module:
-    if config.upsampling == "bilinear":
-        return BilinearConv(channels_in, channels_out)
-    return DoublingConv(channels_in, channels_out, smallest_side=2 ** (config.levels - 1 - level))
 
 
 _OUTER_LEVELS = 4
