@@ -16,7 +16,7 @@ from i2i_registry.model import Axis, Graph, GraphInput, Model
 from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
 from i2i_runtime import operations as ops
 from i2i_runtime.operations import Operation, Record
-from i2i_toolkit.data import UnpairedFolders, write_unpaired_example
+from i2i_toolkit.data import Preparation, UnpairedFolders, write_unpaired_example
 
 
 class Config(Record):
@@ -102,7 +102,8 @@ class TintTrainer(Trainer[Options]):
 
     def dataset(self, root: Path, seed: int) -> DataSource:
         """Pictures of trainA/ and trainB/, at the model's size."""
-        return UnpairedFolders(root, self.image_size, seed=seed)
+        size = self.image_size
+        return UnpairedFolders(root, Preparation("resize_and_crop", load_px=size + 30, crop_px=size), seed=seed)
 
     def stages(self) -> Sequence[Stage]:
         """One stage of one phase."""
