@@ -15,7 +15,6 @@ from pydantic import ValidationError
 import i2i_runtime
 from i2i_plugin_bicyclegan import i2i_models
 from i2i_plugin_bicyclegan.config import PRESETS, Config
-from i2i_plugin_bicyclegan.interpolation import lerp, slerp
 from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_registry.cards import Trained, WeightsCard
 from i2i_registry.discovery import discover
@@ -77,33 +76,6 @@ def test_sizes_that_do_not_fit_are_refused(sizes: dict[str, int], reason: str) -
         Config.model_validate(TINY.model_dump() | sizes)
 
 
-# --- Latents in between -----------------------------------------------------------------------------------------------
-
-
-def test_an_arc_between_unit_vectors_stays_on_the_sphere() -> None:
-    start, end = np.array([1.0, 0.0]), np.array([0.0, 1.0])
-    angles = np.linspace(0, np.pi / 2, 4)
-    np.testing.assert_allclose(slerp(start, end, 4), np.stack([np.cos(angles), np.sin(angles)], 1), atol=1e-6)
-
-
-def test_both_ends_are_frames_as_they_are() -> None:
-    start, end = np.array([0.5, 2.0, -1.0]), np.array([-3.0, 0.1, 1.0])
-    for between in (slerp, lerp):
-        frames = between(start, end, 5)
-        assert frames.shape == (5, 3)
-        np.testing.assert_allclose(frames[[0, -1]], [start, end], atol=1e-6)
-
-
-def test_parallel_latents_are_joined_by_a_line() -> None:
-    start = np.array([1.0, 2.0])
-    np.testing.assert_allclose(slerp(start, 3 * start, 3), lerp(start, 3 * start, 3))
-
-
-def test_an_interpolation_has_two_frames_at_least() -> None:
-    with pytest.raises(ValueError, match="1 frames"):
-        slerp(np.zeros(2), np.ones(2), 1)
-
-
 # --- In a bundle, without torch ---------------------------------------------------------------------------------------
 
 
@@ -138,16 +110,16 @@ def picture() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 
 
 def test_eight_styles_of_one_picture_come_from_one_call(bundle: Bundle, picture: np.ndarray) -> None:
-    styles = bundle.translate([picture] * 8, seed=0)
+    styles = bundle.translate(picture, count=8, seed=0)
     assert len({style.tobytes() for style in styles}) == 8
     assert np.array_equal(styles[3], bundle.translate(picture, seed=3))
 
 
-def test_a_walk_between_latents_gives_frames(bundle: Bundle, picture: np.ndarray) -> None:
-    start, end = np.random.default_rng(1).standard_normal((2, 3))
-    frames = bundle.translate([picture] * 5, latent=slerp(start, end, 5))
-    assert np.array_equal(frames[0], bundle.translate(picture, latent=start.astype(np.float32)))
-    assert len({frame.tobytes() for frame in frames}) == 5
+def test_frames_lead_from_one_seed_to_the_other(bundle: Bundle, picture: np.ndarray) -> None:
+    frames = bundle.translate.frames(picture, seed=3, to={"seed": 8}, count=5)
+    for frame, seed in ((frames[0], 3), (frames[-1], 8)):
+        assert np.abs(np.asarray(frame).astype(int) - bundle.translate(picture, seed=seed)).max() <= 1
+    assert len({np.asarray(frame).tobytes() for frame in frames}) == 5
 
 
 def test_a_latent_of_another_length_is_refused(bundle: Bundle, picture: np.ndarray) -> None:
