@@ -64,16 +64,38 @@ def plan(sources: Sequence[Path], out: Path) -> list[Job]:
     Raises UsageError when an input does not exist, there is nothing to do, an output would replace an input, two
     inputs would become one file, or `out` does not fit.
     """
-    _check_inputs_exist(sources)
     if len(sources) == 1 and not sources[0].is_dir() and not _is_folder(out):
+        _check_inputs_exist(sources)
         _check_suffix(out)
         jobs = [Job(sources[0], out)]
     else:
         if out.is_file() or out.suffix.lower() in SAVE_FORMATS:
             raise UsageError(f"-o {out} is one file, the inputs are several", expected="a folder", fix="-o results/")
-        jobs = _place(_collect(sources, out), out)
+        jobs = _place(collect(sources, out), out)
     _check_inputs_survive(jobs)
     return jobs
+
+
+def collect(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
+    """(input, its place below the folder it was found in). What lies in `out` is no input of the same run.
+
+    Raises UsageError when an input does not exist, or a folder holds no pictures.
+    """
+    _check_inputs_exist(sources)
+    found: list[tuple[Path, Path]] = []
+    results = out.resolve()
+    for source in sources:
+        if not source.is_dir():
+            found.append((source, Path(source.name)))
+            continue
+        listing = scan_folder(source)
+        inside = [path for path in listing.pictures if not path.resolve().is_relative_to(results)]
+        if not inside:
+            raise UsageError(
+                f"{source} holds no pictures ({listing.other} other files)", expected="PNG, JPEG, WebP ..."
+            )
+        found += [(path, path.relative_to(source)) for path in inside]
+    return found
 
 
 def execute(bundle: Bundle, jobs: Sequence[Job], settings: Settings) -> Iterator[Outcome]:
@@ -155,24 +177,6 @@ def _check_inputs_exist(sources: Sequence[Path]) -> None:
 def _check_suffix(out: Path) -> None:
     if out.suffix.lower() not in SAVE_FORMATS:
         raise UsageError(f"-o {out} ends in {out.suffix!r}", expected=nearest(out.suffix.lower(), SAVE_FORMATS))
-
-
-def _collect(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
-    """(input, its place below the output folder). What lies in the output folder is no input of the same run."""
-    found: list[tuple[Path, Path]] = []
-    results = out.resolve()
-    for source in sources:
-        if not source.is_dir():
-            found.append((source, Path(source.name)))
-            continue
-        listing = scan_folder(source)
-        inside = [path for path in listing.pictures if not path.resolve().is_relative_to(results)]
-        if not inside:
-            raise UsageError(
-                f"{source} holds no pictures ({listing.other} other files)", expected="PNG, JPEG, WebP ..."
-            )
-        found += [(path, path.relative_to(source)) for path in inside]
-    return found
 
 
 def _place(found: Sequence[tuple[Path, Path]], out: Path) -> list[Job]:
