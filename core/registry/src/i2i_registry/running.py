@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from i2i_runtime.pictures import SAVE_FORMATS, save, scan_folder
 
 DEFAULT_SUFFIX = ".png"
 
+_Values: TypeAlias = Mapping[str, Image.Image | NDArray[np.generic]]
+"""output name -> what the operation made"""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -30,6 +33,17 @@ class Job:
     source: Path | None
     """None for operations that start from nothing"""
     target: Path
+    count: int | None = None
+    """several results of the one picture, numbered from 1: NAME.png becomes NAME-1.png, NAME-2.png ..."""
+
+    @property
+    def targets(self) -> tuple[Path, ...]:
+        """The file of each result."""
+        if self.count is None:
+            return (self.target,)
+        digits = len(str(self.count))
+        stem, suffix = self.target.stem, self.target.suffix
+        return tuple(self.target.with_name(f"{stem}-{n:0{digits}}{suffix}") for n in range(1, self.count + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +69,25 @@ class Outcome:
     error: I2IError | None = None
 
 
-def plan(sources: Sequence[Path], out: Path) -> list[Job]:
+def plan(sources: Sequence[Path], out: Path, count: int | None = None) -> list[Job]:
     """Which file becomes which. A folder stands for the pictures below it; their places in it are kept.
 
-    For one file, `out` is a file, or a folder when it is one or has no picture's extension. For more, it is a folder.
+    For one file, `out` is a file, or a folder when it is one or has no picture's extension. For more, and for several
+    results of each (`count`), it is a folder.
     Outputs keep the whole stem of the input; where two inputs differ in their extension only, they keep that as well.
 
     Raises UsageError when an input does not exist, there is nothing to do, an output would replace an input, two
     inputs would become one file, or `out` does not fit.
     """
-    if len(sources) == 1 and not sources[0].is_dir() and not _is_folder(out):
+    if len(sources) == 1 and not sources[0].is_dir() and not _is_folder(out) and count is None:
         _check_inputs_exist(sources)
         _check_suffix(out)
         jobs = [Job(sources[0], out)]
     else:
         if out.is_file() or out.suffix.lower() in SAVE_FORMATS:
-            raise UsageError(f"-o {out} is one file, the inputs are several", expected="a folder", fix="-o results/")
-        jobs = _place(collect(sources, out), out)
+            what = "results" if count is not None else "inputs"
+            raise UsageError(f"-o {out} is one file, the {what} are several", expected="a folder", fix="-o results/")
+        jobs = [replace(job, count=count) for job in _place(collect(sources, out), out)]
     _check_inputs_survive(jobs)
     return jobs
 
@@ -99,13 +115,15 @@ def collect(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
 
 
 def execute(bundle: Bundle, jobs: Sequence[Job], settings: Settings) -> Iterator[Outcome]:
-    """Make every picture, one outcome each, as they are done. A bad one does not stop the others; job i uses seed + i.
+    """Make every picture, one outcome each, as they are done. A bad one does not stop the others.
+
+    The first result has the seed of the settings, every further one the next.
 
     Raises UsageError when the settings themselves are wrong: then no other picture would do better.
     """
     for index, job in enumerate(jobs):
         started = time.monotonic()
-        seed = None if settings.seed is None else settings.seed + index
+        seed = None if settings.seed is None else settings.seed + index * len(job.targets)
         try:
             written = _make(bundle, job, settings, seed)
         except UsageError:
@@ -134,23 +152,30 @@ def _make(bundle: Bundle, job: Job, settings: Settings, seed: int | None) -> tup
         outputs=names,
         seed=seed,
         fit=settings.fit,
+        count=job.count,
         # Inputs are named by the bundle; an input that had the name of a general option would be an OptionError there.
         **settings.options,  # pyright: ignore[reportArgumentType]
     )
-    values = cast("Mapping[str, Image.Image | NDArray[np.generic]]", made)
-    main, *others = values.items()
+    results = cast("Sequence[_Values]", [made] if job.count is None else made)
     job.target.parent.mkdir(parents=True, exist_ok=True)
-    written = [save(cast("Image.Image", main[1]), job.target)]
-    kinds = {output.name: output for output in bundle.operations[settings.operation].outputs}
-    for name, value in others:
-        if isinstance(kinds[name], VectorOutput):
-            written.append(_save_array(cast("NDArray[np.generic]", value), _beside(job.target, name, ".npy")))
-        else:
-            written.append(save(cast("Image.Image", value), _beside(job.target, name, DEFAULT_SUFFIX)))
+    operation = bundle.operations[settings.operation]
+    vectors = {output.name for output in operation.outputs if isinstance(output, VectorOutput)}
+    written = [path for pair in zip(results, job.targets, strict=True) for path in _save_all(*pair, vectors)]
     for path in written:
         if not path.is_file():
             raise RunError(f"{path} is not there after it was written", fix="look for a program that removes it")
     return tuple(written)
+
+
+def _save_all(values: _Values, target: Path, vectors: Collection[str]) -> Iterator[Path]:
+    """The picture as `target`, everything else that was asked for beside it."""
+    main, *others = values.items()
+    yield save(cast("Image.Image", main[1]), target)
+    for name, value in others:
+        if name in vectors:
+            yield _save_array(cast("NDArray[np.generic]", value), _beside(target, name, ".npy"))
+        else:
+            yield save(cast("Image.Image", value), _beside(target, name, DEFAULT_SUFFIX))
 
 
 def _save_array(array: NDArray[np.generic], path: Path) -> Path:
@@ -207,9 +232,9 @@ def _folded(path: Path) -> str:
 
 def _check_inputs_survive(jobs: Sequence[Job]) -> None:
     inputs = {job.source.resolve() for job in jobs if job.source is not None}
-    for job in jobs:
-        replaced = job.target.resolve() in inputs or any(
-            job.target.exists() and source.exists() and job.target.samefile(source) for source in inputs
+    for target in (target for job in jobs for target in job.targets):
+        replaced = target.resolve() in inputs or any(
+            target.exists() and source.exists() and target.samefile(source) for source in inputs
         )
         if replaced:
-            raise UsageError(f"{job.target} is an input", expected="an output elsewhere: inputs are never overwritten")
+            raise UsageError(f"{target} is an input", expected="an output elsewhere: inputs are never overwritten")

@@ -120,6 +120,21 @@ def gather(
     ]
 
 
+def option_from_text(value: Input, text: str) -> Option:
+    """What a person typed for an input, as a call takes it: a class, the path of a picture, or a number.
+
+    Raises OptionError for what is no number, and for random vectors, which nobody types.
+    """
+    if isinstance(value, LatentInput):
+        raise OptionError(found=f"{value.name}={text!r}, which is a random vector", expected="a seed instead")
+    if not isinstance(value, ScalarInput):
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise OptionError(found=f"{value.name}={text!r}", expected="a number") from None
+
+
 def _check_known(operation: Operation, main: ImageInput | None, options: Mapping[str, Option]) -> None:
     known = [*(value.name for value in operation.inputs if value is not main), *sorted(operation.intermediates)]
     for name in options:
