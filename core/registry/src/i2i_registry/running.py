@@ -17,10 +17,12 @@ from i2i_registry.atomic import atomic_write
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import I2IError, RunError, UsageError, nearest
 from i2i_runtime.inputs import Option
-from i2i_runtime.operations import Fit, Operation, VectorOutput
+from i2i_runtime.operations import Fit, ImageOutput, Operation, VectorOutput
 from i2i_runtime.pictures import SAVE_FORMATS, save, scan_folder
 
 DEFAULT_SUFFIX = ".png"
+VECTOR_SUFFIX = ".npy"
+"""of results that are numbers: the code that `encode` reads from a picture"""
 
 _Values: TypeAlias = Mapping[str, Image.Image | NDArray[np.generic]]
 """output name -> what the operation made"""
@@ -69,11 +71,11 @@ class Outcome:
     error: I2IError | None = None
 
 
-def plan(sources: Sequence[Path], out: Path, count: int | None = None) -> list[Job]:
+def plan(sources: Sequence[Path], out: Path, count: int | None = None, suffix: str = DEFAULT_SUFFIX) -> list[Job]:
     """Which file becomes which. A folder stands for the pictures below it; their places in it are kept.
 
     For one file, `out` is a file, or a folder when it is one or has no picture's extension. For more, and for several
-    results of each (`count`), it is a folder.
+    results of each (`count`), it is a folder, and `suffix` is how results are saved there (`suffix_of`).
     Outputs keep the whole stem of the input; where two inputs differ in their extension only, they keep that as well.
 
     Raises UsageError when an input does not exist, there is nothing to do, an output would replace an input, two
@@ -81,15 +83,22 @@ def plan(sources: Sequence[Path], out: Path, count: int | None = None) -> list[J
     """
     if len(sources) == 1 and not sources[0].is_dir() and not _is_folder(out) and count is None:
         _check_inputs_exist(sources)
-        _check_suffix(out)
+        _check_suffix(out, suffix)
         jobs = [Job(sources[0], out)]
     else:
-        if out.is_file() or out.suffix.lower() in SAVE_FORMATS:
-            what = "results" if count is not None else "inputs"
-            raise UsageError(f"-o {out} is one file, the {what} are several", expected="a folder", fix="-o results/")
-        jobs = [replace(job, count=count) for job in _place(collect(sources, out), out)]
+        _check_folder(out, suffix, "inputs" if count is None else "results")
+        jobs = [replace(job, count=count) for job in _place(collect(sources, out), out, suffix)]
     _check_inputs_survive(jobs)
     return jobs
+
+
+def plan_from_nothing(name: str, out: Path, count: int | None, suffix: str) -> list[Job]:
+    """As `plan`, for an operation that takes no picture: several results are called after `name`."""
+    if count is None:
+        _check_suffix(out, suffix)
+        return [Job(None, out)]
+    _check_folder(out, suffix, "results")
+    return [Job(None, out / f"{name}{suffix}", count)]
 
 
 def collect(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
@@ -134,6 +143,11 @@ def execute(bundle: Bundle, jobs: Sequence[Job], settings: Settings) -> Iterator
             yield Outcome(job, written, time.monotonic() - started)
 
 
+def suffix_of(operation: Operation) -> str:
+    """How the first result of an operation is saved."""
+    return DEFAULT_SUFFIX if any(isinstance(each, ImageOutput) for each in operation.outputs) else VECTOR_SUFFIX
+
+
 def choose_operation(operations: Sequence[Operation], name: str | None) -> Operation:
     """The operation of this name, or the first. Raises UsageError with the nearest name."""
     if name is None:
@@ -168,14 +182,14 @@ def _make(bundle: Bundle, job: Job, settings: Settings, seed: int | None) -> tup
 
 
 def _save_all(values: _Values, target: Path, vectors: Collection[str]) -> Iterator[Path]:
-    """The picture as `target`, everything else that was asked for beside it."""
-    main, *others = values.items()
-    yield save(cast("Image.Image", main[1]), target)
-    for name, value in others:
+    """The first result as `target`, everything else that was asked for beside it."""
+    for index, (name, value) in enumerate(values.items()):
+        suffix = VECTOR_SUFFIX if name in vectors else DEFAULT_SUFFIX
+        path = target if index == 0 else _beside(target, name, suffix)
         if name in vectors:
-            yield _save_array(cast("NDArray[np.generic]", value), _beside(target, name, ".npy"))
+            yield _save_array(cast("NDArray[np.generic]", value), path)
         else:
-            yield save(cast("Image.Image", value), _beside(target, name, DEFAULT_SUFFIX))
+            yield save(cast("Image.Image", value), path)
 
 
 def _save_array(array: NDArray[np.generic], path: Path) -> Path:
@@ -199,12 +213,22 @@ def _check_inputs_exist(sources: Sequence[Path]) -> None:
         raise UsageError(f"these inputs do not exist: {missing[0]}{more}", expected="pictures, or folders of pictures")
 
 
-def _check_suffix(out: Path) -> None:
-    if out.suffix.lower() not in SAVE_FORMATS:
-        raise UsageError(f"-o {out} ends in {out.suffix!r}", expected=nearest(out.suffix.lower(), SAVE_FORMATS))
+def _check_folder(out: Path, suffix: str, what: str) -> None:
+    if out.is_file() or out.suffix.lower() in _suffixes(suffix):
+        raise UsageError(f"-o {out} is one file, the {what} are several", expected="a folder", fix="-o results/")
 
 
-def _place(found: Sequence[tuple[Path, Path]], out: Path) -> list[Job]:
+def _check_suffix(out: Path, suffix: str) -> None:
+    suffixes = _suffixes(suffix)
+    if out.suffix.lower() not in suffixes:
+        raise UsageError(f"-o {out} ends in {out.suffix!r}", expected=nearest(out.suffix.lower(), suffixes))
+
+
+def _suffixes(suffix: str) -> Collection[str]:
+    return (VECTOR_SUFFIX,) if suffix == VECTOR_SUFFIX else SAVE_FORMATS
+
+
+def _place(found: Sequence[tuple[Path, Path]], out: Path, suffix: str) -> list[Job]:
     sharing: dict[str, list[Path]] = defaultdict(list)
     for path, place in found:
         sharing[_folded(place.with_suffix(""))].append(path)
@@ -212,7 +236,7 @@ def _place(found: Sequence[tuple[Path, Path]], out: Path) -> list[Job]:
     taken: dict[str, Path] = {}
     for path, place in found:
         alone = len(sharing[_folded(place.with_suffix(""))]) == 1
-        name = f"{place.stem if alone else place.name}{DEFAULT_SUFFIX}"
+        name = f"{place.stem if alone else place.name}{suffix}"
         target = out / place.with_name(name)
         other = taken.setdefault(_folded(target), path)
         if other is not path:

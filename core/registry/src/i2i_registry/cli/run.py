@@ -12,7 +12,16 @@ from i2i_registry.cli import film
 from i2i_registry.cli.render import json_option, show, show_json, tell, tell_error
 from i2i_registry.cli.session import Session
 from i2i_registry.exporting import is_bundle, kept_bundle, operations_of
-from i2i_registry.running import DEFAULT_SUFFIX, Job, Outcome, Settings, choose_operation, execute, plan
+from i2i_registry.running import (
+    Job,
+    Outcome,
+    Settings,
+    choose_operation,
+    execute,
+    plan,
+    plan_from_nothing,
+    suffix_of,
+)
 from i2i_runtime.bundle import Bundle, load
 from i2i_runtime.errors import UsageError, nearest
 from i2i_runtime.inputs import Option
@@ -208,10 +217,10 @@ def _jobs(operation: Operation, inputs: Sequence[Path], out: Path, count: int | 
     if not any(isinstance(value, ImageInput) for value in operation.inputs):
         if inputs:
             raise UsageError(f"{operation.name} takes no picture", expected="no INPUT: it starts from nothing")
-        return [Job(None, out if count is None else out / f"{operation.name}{DEFAULT_SUFFIX}", count)]
+        return plan_from_nothing(operation.name, out, count, suffix_of(operation))
     if not inputs:
         raise UsageError("no picture was given", expected="INPUT...", fix="i2i-registry run BUNDLE me.jpg -o out.png")
-    return plan(inputs, out, count)
+    return plan(inputs, out, count, suffix_of(operation))
 
 
 def _told(outcome: Outcome, *, as_json: bool) -> Outcome:
