@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from i2i_toolkit.console import sit
-    from i2i_toolkit.data.paired import Direction, PairedFolders, write_paired_example
+    from i2i_toolkit.data.paired import PairedFolders, write_paired_example
     from i2i_toolkit.data.preparation import Draws, Preparation
     from i2i_toolkit.data.unpaired import DOMAINS, UnpairedFolders, write_unpaired_example
     from i2i_toolkit.devices import open_accelerator
@@ -31,7 +31,6 @@ _MODULE_OF = {
     "Conv3x3": "winograd",
     "Cursor": "state",
     "DOMAINS": "data.unpaired",
-    "Direction": "data.paired",
     "Draws": "data.preparation",
     "Engine": "engine",
     "ImagePool": "image_pool",
@@ -62,7 +61,6 @@ __all__ = [
     "DOMAINS",
     "Conv3x3",
     "Cursor",
-    "Direction",
     "Draws",
     "Engine",
     "ImagePool",

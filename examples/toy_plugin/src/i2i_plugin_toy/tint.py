@@ -90,6 +90,7 @@ class TintTrainer(Trainer[Options]):
     """One phase: the colours of tinted pictures of trainA/ move towards those of trainB/."""
 
     Options = Options
+    layout = "unpaired"
 
     def __init__(self, model: Tint, options: Options) -> None:
         super().__init__(cast("Model[Record]", model), options)

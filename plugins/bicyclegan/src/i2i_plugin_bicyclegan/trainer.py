@@ -116,6 +116,7 @@ class BicycleGANTrainer(Trainer[Options]):
     """
 
     Options = Options
+    layout = "paired"
 
     def __init__(self, model: BicycleGAN, options: Options) -> None:
         super().__init__(cast("Model[Record]", model), options)

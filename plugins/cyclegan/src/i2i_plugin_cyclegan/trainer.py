@@ -70,6 +70,7 @@ class CycleGANTrainer(Trainer[Options]):
     """
 
     Options = Options
+    layout = "unpaired"
 
     def __init__(self, model: Model[Record], options: Options) -> None:
         super().__init__(model, options)

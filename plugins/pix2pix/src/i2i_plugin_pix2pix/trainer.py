@@ -100,6 +100,7 @@ class Pix2PixTrainer(Trainer[Options]):
     """Two phases a step: the discriminator learns, then the generator, from one and the same translation."""
 
     Options = Options
+    layout = "paired"
 
     def __init__(self, model: Model[Record], options: Options) -> None:
         super().__init__(model, options)

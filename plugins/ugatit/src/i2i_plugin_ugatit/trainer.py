@@ -104,6 +104,7 @@ class UGATITTrainer(Trainer[Options]):
     """
 
     Options = Options
+    layout = "unpaired"
 
     def __init__(self, model: UGATIT, options: Options) -> None:
         super().__init__(cast("Model[Record]", model), options)

@@ -208,8 +208,8 @@ def _check_joined(path: Path, width: int, height: int) -> None:
         raise LayoutError(
             found=f"{path} is {width}x{height} pixels: that looks like one picture, not two side by side",
             expected="A and B side by side in one picture, wider than high",
-            fix="pairs go side by side or into A/train and B/train; pictures without a partner fit an unpaired model "
-            "(cyclegan) with the folders trainA and trainB",
+            fix="pairs go side by side or into A/train and B/train; pictures without a partner fit an unpaired model, "
+            "with the folders trainA and trainB",
         )
 
 
