@@ -17,9 +17,12 @@ from i2i_plugin_bicyclegan import i2i_models
 from i2i_plugin_bicyclegan.config import PRESETS, Config
 from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_registry.cards import Trained, WeightsCard
+from i2i_registry.cli.program import run as run_program
+from i2i_registry.cli.session import Session
 from i2i_registry.discovery import discover
 from i2i_registry.exporter import ExportOptions
 from i2i_registry.model import Model
+from i2i_registry.store import Store
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import OptionError, UnknownOperationError
 from i2i_runtime.manifest import Licence
@@ -80,7 +83,7 @@ def test_sizes_that_do_not_fit_are_refused(sizes: dict[str, int], reason: str) -
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
+def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A generator alone, exported."""
     torch.manual_seed(0)
     model = BicycleGAN(GENERATOR_ALONE)
@@ -97,9 +100,14 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
         sha256=hashlib.sha256(b"").hexdigest(),
         size=1,
     )
-    artefact: Path = tmp_path_factory.mktemp("bundle") / "test-onnx"
+    path: Path = tmp_path_factory.mktemp("bundle") / "test-onnx"
     exporter = discover(strict=False).exporter("onnx")
-    exporter.export(cast("Model[Record]", model), card, artefact, ExportOptions(), lambda _line: None)
+    exporter.export(cast("Model[Record]", model), card, path, ExportOptions(), lambda _line: None)
+    return path
+
+
+@pytest.fixture(scope="module")
+def bundle(artefact: Path) -> Iterator[Bundle]:
     with i2i_runtime.load(artefact, device="cpu", threads=1) as opened:
         yield opened
 
@@ -131,3 +139,17 @@ def test_a_latent_of_another_length_is_refused(bundle: Bundle, picture: np.ndarr
 def test_a_style_by_example_needs_an_encoder(bundle: Bundle, picture: np.ndarray) -> None:
     with pytest.raises(UnknownOperationError, match="translate_like"):
         bundle.run("translate_like", picture, reference=picture)
+
+
+def test_the_command_line_says_what_a_generator_alone_lacks_and_where_it_is(
+    artefact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = Session(discover(strict=False), Store(tmp_path / "store"))
+    arguments = ["run", str(artefact), "me.png", "-o", str(tmp_path / "out.png"), "--operation"]
+
+    assert run_program([*arguments, "translate_like"], session) == 2
+    message = capsys.readouterr().err
+    assert f"bicyclegan can do it, but {artefact} lacks the part it needs (encoder)" in message
+    assert "import or train weights that have it" in message
+    assert run_program([*arguments, "stylize_mix"], session) == 2
+    assert "lacks" not in capsys.readouterr().err

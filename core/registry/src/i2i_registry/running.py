@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -148,14 +148,20 @@ def suffix_of(operation: Operation) -> str:
     return DEFAULT_SUFFIX if any(isinstance(each, ImageOutput) for each in operation.outputs) else VECTOR_SUFFIX
 
 
-def choose_operation(operations: Sequence[Operation], name: str | None) -> Operation:
-    """The operation of this name, or the first. Raises UsageError with the nearest name."""
+def choose_operation(
+    operations: Sequence[Operation], name: str | None, why: Callable[[str], str] = lambda _name: ""
+) -> Operation:
+    """The operation of this name, or the first.
+
+    Raises UsageError with the nearest name, and with what `why` says of a name that is not there.
+    """
     if name is None:
         return operations[0]
     for operation in operations:
         if operation.name == name:
             return operation
-    raise UsageError(f"no operation named {name!r}", expected=nearest(name, [each.name for each in operations]))
+    names = [each.name for each in operations]
+    raise UsageError(f"no operation named {name!r}", expected=nearest(name, names), fix=why(name))
 
 
 def _make(bundle: Bundle, job: Job, settings: Settings, seed: int | None) -> tuple[Path, ...]:

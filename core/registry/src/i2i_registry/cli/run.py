@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -12,6 +13,7 @@ from i2i_registry.cli import film
 from i2i_registry.cli.render import json_option, show, show_json, tell, tell_error
 from i2i_registry.cli.session import Session
 from i2i_registry.exporting import is_bundle, kept_bundle, operations_of
+from i2i_registry.lacking import why_missing
 from i2i_registry.running import (
     Job,
     Outcome,
@@ -41,7 +43,8 @@ class RunCommand(click.Command):
         if target is not None:
             session = ctx.ensure_object(Session)
             operations = operations_of(session.registry, session.store, target)
-            operation = choose_operation(operations, operation_name)
+            why = partial(why_missing, session.registry, session.store, target, operations)
+            operation = choose_operation(operations, operation_name, why)
             ctx.meta[Operation.__name__] = operation
         return super().parse_args(ctx, args)
 
