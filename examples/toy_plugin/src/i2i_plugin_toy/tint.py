@@ -103,8 +103,7 @@ class TintTrainer(Trainer[Options]):
 
     def dataset(self, root: Path, seed: int) -> DataSource:
         """Pictures of trainA/ and trainB/, at the model's size."""
-        size = self.image_size
-        return UnpairedFolders(root, Preparation("resize_and_crop", load_px=size + 30, crop_px=size), seed=seed)
+        return UnpairedFolders(root, Preparation("resize_and_crop", self.image_size + 30, self.image_size), seed=seed)
 
     def stages(self) -> Sequence[Stage]:
         """One stage of one phase."""
