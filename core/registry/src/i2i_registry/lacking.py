@@ -26,8 +26,8 @@ def why_missing(registry: Registry, store: Store, target: str, operations: Seque
         if lacking:
             part = ", ".join(lacking)
             return (
-                f"{model} can do it, but {target} lacks the part it needs ({part}): import or train weights that have it, "
-                f"as the preset {preset!r} does"
+                f"{model} can do it, but {target} lacks the part it needs ({part}): import or train weights "
+                f"that have it, as the preset {preset!r} does"
             )
     return ""
 
