@@ -1,6 +1,7 @@
-"""Draw the paired data set behind the shipped BicycleGAN weights: maps of landscapes (A) and the landscapes (B).
+"""Draw the data sets behind the shipped BicycleGAN and StarGAN v2 weights: landscapes, with maps or by season.
 
-    python examples/landscape/make_data.py data/landscape
+    python examples/landscape/make_data.py data/landscape                     # pairs: a map (A), its landscape (B)
+    python examples/landscape/make_data.py data/seasons --seasons --size 64   # a folder for each season, no maps
 
 Every scene is made of random shapes: sky, mountains, hills, a meadow, a lake, trees, a house. The map paints each
 kind of thing in one flat colour; the landscape paints the same things in a light (night, dawn, noon, dusk and all
@@ -25,6 +26,8 @@ Colour = NDArray[np.float32]
 
 OVERSAMPLED = 2
 """Scenes are drawn at this many times their size and shrunk, for smooth edges."""
+
+TEST_COUNT = 16
 
 KINDS = ("sky", "mountain", "hill", "meadow", "lake", "tree", "wall", "roof", "window")
 LABELS = np.array(
@@ -69,7 +72,7 @@ SEASONS = (
     {"hill": (150, 132, 74), "meadow": (190, 168, 86), "tree": (198, 104, 40)},
     {"hill": (206, 214, 226), "meadow": (236, 240, 246), "tree": (120, 140, 148)},
 )
-"""summer, autumn, winter"""
+SEASON_NAMES = ("summer", "autumn", "winter")
 
 FIXED = {"mountain": (128, 122, 142), "lake": (60, 110, 150), "wall": (226, 208, 178), "roof": (166, 70, 56)}
 
@@ -200,7 +203,19 @@ def shrink(picture: NDArray[np.uint8], size: int) -> Image.Image:
     return Image.fromarray(picture).resize((size, size), Image.Resampling.BOX)
 
 
-def write(folder: Path, count: int, size: int, seed: int) -> None:
+def write_seasons(folder: Path, count: int, size: int, seed: int) -> None:
+    """Write `count` landscapes of each season to a folder of its name; no two show the same scene."""
+    rng = np.random.default_rng(seed)
+    for season, name in enumerate(SEASON_NAMES):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            kinds = draw_map(size * OVERSAMPLED, rng)
+            shrink(paint(kinds, float(rng.uniform(0, len(HOURS))), season), size).save(
+                folder / name / f"{number:04d}.png"
+            )
+
+
+def write_pairs(folder: Path, count: int, size: int, seed: int) -> None:
     """Write `count` pairs to `folder`, map on the left, landscape on the right."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
@@ -216,13 +231,16 @@ def main() -> None:
     """Write train and test below the folder named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where to write the data set; must not exist")
-    parser.add_argument("--count", type=int, default=1000, help="training pairs")
+    parser.add_argument("--count", type=int, default=1000, help="training pictures, or pairs; with --seasons of each")
     parser.add_argument("--size", type=int, default=128, help="pixels a side")
+    parser.add_argument("--seasons", action="store_true", help="landscapes alone, in a folder for each season")
     arguments = parser.parse_args()
+    write = write_seasons if arguments.seasons else write_pairs
     arguments.folder.mkdir(parents=True)
     write(arguments.folder / "train", arguments.count, arguments.size, seed=1)
-    write(arguments.folder / "test", 16, arguments.size, seed=2)
-    print(f"wrote {arguments.count} training and 16 test pairs to {arguments.folder}")
+    write(arguments.folder / "test", TEST_COUNT, arguments.size, seed=2)
+    what = "pictures of each season" if arguments.seasons else "pairs"
+    print(f"wrote {arguments.count} training and {TEST_COUNT} test {what} to {arguments.folder}")
 
 
 if __name__ == "__main__":

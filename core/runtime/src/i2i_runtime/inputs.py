@@ -6,6 +6,7 @@ or class can travel in one call.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ Option: TypeAlias = (
     str
     | float
     | bytes
+    | os.PathLike[str]
     | Image.Image
     | NDArray[np.generic]
     | Sequence[str]
