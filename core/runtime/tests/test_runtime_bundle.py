@@ -74,6 +74,13 @@ def test_only_what_is_needed_is_loaded_and_computed(tiny: Path, edit_manifest: E
         bundle.translate(LEVELS, domain="negative")
 
 
+@pytest.mark.parametrize("index", [-1, 2])
+def test_a_label_index_that_names_no_class_is_refused(bundle: Bundle, index: int) -> None:
+    values = {"latent": np.zeros((2, 3), np.float32), "domain": np.array([0, index])}
+    with pytest.raises(i2i.OptionError, match=f"domain has the index {index}"):
+        bundle.compute("edit", values, {}, ["style"])
+
+
 def test_named_outputs_come_as_a_dictionary(bundle: Bundle) -> None:
     result = bundle.translate(LEVELS, outputs=["attention", "image"])
     assert isinstance(result, dict)

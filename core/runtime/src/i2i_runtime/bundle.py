@@ -238,8 +238,13 @@ class Bundle:
             values: input name -> tensor with batch axis, in the input's value range; labels as int64 indices.
             labels: label input -> class, for the labels that steps depend on.
             wanted: names of the outputs; no graph runs that they do not need.
+
+        Raises:
+            OptionError: unknown operation, or a label index that names no class.
+            RunError: onnxruntime failed, on tensors of a wrong shape for instance.
         """
         chosen = self._operation(operation)
+        inputs.check_indices(chosen, values)
         known: Tensors = dict(values)
         for step in needed_steps(chosen.steps_for(dict(labels)), wanted):
             known |= run_step(self._sessions, step, known)

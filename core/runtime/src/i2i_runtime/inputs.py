@@ -122,6 +122,16 @@ def gather(
     ]
 
 
+def check_indices(operation: Operation, values: Mapping[str, NDArray[np.generic]]) -> None:
+    """Raises OptionError for a label index out of range: a graph would take -1 for the last class, in silence."""
+    for value in operation.inputs:
+        if isinstance(value, LabelInput) and value.name in values:
+            wrong = [int(index) for index in values[value.name].ravel() if not 0 <= index < len(value.names)]
+            if wrong:
+                found = f"{value.name} has the index {wrong[0]}"
+                raise OptionError(found=found, expected=f"0 to {len(value.names) - 1}: {', '.join(value.names)}")
+
+
 def option_from_text(value: Input, text: str) -> Option:
     """What a person typed for an input, as a call takes it: a class, the path of a picture, or a number.
 
