@@ -7,14 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam
 
 from i2i_plugin_stargan2 import face, networks, trainer
 from i2i_plugin_stargan2.networks import Generator, HighPass
-from i2i_plugin_stargan2.trainer import Options, StarGAN2Trainer
+from i2i_plugin_stargan2.trainer import StarGAN2Trainer
 from i2i_registry.trainer import Stage, Step, Tensors
-from i2i_toolkit.losses import l1
 
 if TYPE_CHECKING:
     import pytest
@@ -40,7 +39,20 @@ def style_scale_around_zero(patch: pytest.MonkeyPatch) -> None:
 
 def doubling_one_pixel_late(patch: pytest.MonkeyPatch) -> None:
     right = networks.doubled_conv
-    patch.setattr(networks, "doubled_conv", lambda x, conv: right(x, conv).roll(1, dims=3))
+
+    def wrong(x: Tensor, conv: nn.Conv2d) -> Tensor:
+        return right(x, conv).roll(1, dims=3)
+
+    patch.setattr(networks, "doubled_conv", wrong)
+
+
+def halving_one_pixel_late(patch: pytest.MonkeyPatch) -> None:
+    right = networks.halved_conv
+
+    def wrong(x: Tensor, conv: nn.Conv2d) -> Tensor:
+        return right(x.roll(1, dims=2), conv)
+
+    patch.setattr(networks, "halved_conv", wrong)
 
 
 def no_variance_kept(patch: pytest.MonkeyPatch) -> None:
@@ -49,17 +61,31 @@ def no_variance_kept(patch: pytest.MonkeyPatch) -> None:
 
 def high_pass_multiplied(patch: pytest.MonkeyPatch) -> None:
     right = HighPass.forward
-    patch.setattr(HighPass, "forward", lambda self, x: 2 * right(self, x))
+
+    def wrong(self: HighPass, x: Tensor) -> Tensor:
+        return 2 * right(self, x)
+
+    patch.setattr(HighPass, "forward", wrong)
 
 
 def masks_exchanged(patch: pytest.MonkeyPatch) -> None:
     right = Generator.forward
-    patch.setattr(Generator, "forward", lambda self, image, style, *masks: right(self, image, style, *masks[::-1]))
+
+    def wrong(
+        self: Generator, image: Tensor, style: Tensor, whole: Tensor | None = None, inner: Tensor | None = None
+    ) -> Tensor:
+        return right(self, image, style, inner, whole)
+
+    patch.setattr(Generator, "forward", wrong)
 
 
 def rolled_the_other_way(patch: pytest.MonkeyPatch) -> None:
     right = face.rolled
-    patch.setattr(face, "rolled", lambda plane, down: right(plane, -down))
+
+    def wrong(plane: Tensor, down: int) -> Tensor:
+        return right(plane, -down)
+
+    patch.setattr(face, "rolled", wrong)
 
 
 def faint_heat_kept(patch: pytest.MonkeyPatch) -> None:
@@ -68,12 +94,20 @@ def faint_heat_kept(patch: pytest.MonkeyPatch) -> None:
 
 def first_domain_always(patch: pytest.MonkeyPatch) -> None:
     right = networks.pick
-    patch.setattr(networks, "pick", lambda values, domain: right(values, torch.zeros_like(domain)))
+
+    def wrong(values: Tensor, domain: Tensor) -> Tensor:
+        return right(values, torch.zeros_like(domain))
+
+    patch.setattr(networks, "pick", wrong)
 
 
-def no_penalty(patch: pytest.MonkeyPatch) -> None:
+def half_the_penalty(patch: pytest.MonkeyPatch) -> None:
     right = trainer.r1_penalty
-    patch.setattr(trainer, "r1_penalty", lambda logits, images: 0.5 * right(logits, images))
+
+    def wrong(logits: Tensor, images: Tensor) -> Tensor:
+        return 0.5 * right(logits, images)
+
+    patch.setattr(trainer, "r1_penalty", wrong)
 
 
 def fakes_judged_in_their_old_domain(patch: pytest.MonkeyPatch) -> None:
@@ -86,7 +120,7 @@ def fakes_judged_in_their_old_domain(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(StarGAN2Trainer, "discriminator_terms", wrong)
 
 
-def generator_first(patch: pytest.MonkeyPatch) -> None:
+def discriminator_phases_exchanged(patch: pytest.MonkeyPatch) -> None:
     right = StarGAN2Trainer.stages
 
     def wrong(self: StarGAN2Trainer) -> list[Stage]:
@@ -96,14 +130,26 @@ def generator_first(patch: pytest.MonkeyPatch) -> None:
 
 
 def style_encoder_learns_in_the_last_phase(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(trainer, "with_fixed_parameters", lambda network, *inputs: network(*inputs))
+    def wrong(network: nn.Module, *inputs: Tensor) -> Tensor:
+        return network(*inputs)
+
+    patch.setattr(trainer, "with_fixed_parameters", wrong)
 
 
-def gradient_through_the_other_look(patch: pytest.MonkeyPatch) -> None:
+def cycle_that_teaches_no_style(patch: pytest.MonkeyPatch) -> None:
     right = StarGAN2Trainer.generator_terms
 
-    def wrong(self: StarGAN2Trainer, step: Step, fake: Tensor, other: Tensor, own: Tensor, terms: dict[str, Tensor]):
-        return {**right(self, step, fake, other, own, terms), "diversity": -self.diversity_weight * 2 * l1(fake, other)}
+    def wrong(self: StarGAN2Trainer, step: Step, made: trainer.Translations) -> Tensors:
+        return right(self, step, made._replace(own_style=made.own_style.detach()))
+
+    patch.setattr(StarGAN2Trainer, "generator_terms", wrong)
+
+
+def different_from_the_picture(patch: pytest.MonkeyPatch) -> None:
+    right = StarGAN2Trainer.generator_terms
+
+    def wrong(self: StarGAN2Trainer, step: Step, made: trainer.Translations) -> Tensors:
+        return right(self, step, made._replace(other=step.batch["image"]))
 
     patch.setattr(StarGAN2Trainer, "generator_terms", wrong)
 
@@ -132,32 +178,37 @@ def no_weight_decay(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(StarGAN2Trainer, "make_adam", wrong)
 
 
-def no_average(patch: pytest.MonkeyPatch) -> None:
+def forgetful_average(patch: pytest.MonkeyPatch) -> None:
     decays = dict.fromkeys(("generator", "mapping", "style_encoder"), 0.9)
     patch.setattr(StarGAN2Trainer, "averages", property(lambda _self: decays))
 
 
 def diversity_fades_at_once(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(trainer, "diversity_factor", lambda _step, _steps: 0.0)
+    def wrong(_step: int, _steps: int) -> float:
+        return 0.0
+
+    patch.setattr(trainer, "diversity_factor", wrong)
 
 
 MUTATIONS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
     "unbiased variance": unbiased_variance,
     "style scale around zero": style_scale_around_zero,
     "doubling one pixel late": doubling_one_pixel_late,
+    "halving one pixel late": halving_one_pixel_late,
     "no variance kept": no_variance_kept,
     "high-pass doubled": high_pass_multiplied,
     "masks exchanged": masks_exchanged,
     "rolled the other way": rolled_the_other_way,
     "faint heat kept": faint_heat_kept,
     "first domain always": first_domain_always,
-    "half the penalty": no_penalty,
+    "half the penalty": half_the_penalty,
     "fakes judged in their old domain": fakes_judged_in_their_old_domain,
-    "discriminator phases exchanged": generator_first,
+    "discriminator phases exchanged": discriminator_phases_exchanged,
     "style encoder learns in the last phase": style_encoder_learns_in_the_last_phase,
-    "twice the diversity": gradient_through_the_other_look,
+    "cycle that teaches no style": cycle_that_teaches_no_style,
+    "different from the picture": different_from_the_picture,
     "one rate for all": one_rate_for_all,
     "no weight decay": no_weight_decay,
-    "average that forgets": no_average,
+    "average that forgets": forgetful_average,
     "diversity fades at once": diversity_fades_at_once,
 }

@@ -229,9 +229,10 @@ class RecordedLatents(StarGAN2Trainer):
     drawn: int = 0
 
     def latents(self, count: int, like: Tensor) -> Tensor:
-        key = ("input/z_trg", "input/z_trg2")[self.drawn % 2]
+        drawn = self.recording.tensors[("input/z_trg", "input/z_trg2")[self.drawn % 2]]
+        assert len(drawn) == count
         self.drawn += 1
-        return self.recording.tensors[key]
+        return drawn.to(like.device)
 
 
 def build_trainer(recording: Recording, case: Case) -> RecordedLatents:

@@ -56,9 +56,7 @@ class ConvBlock(nn.Module):
         half, quarter = channels_out // 2, channels_out // 4
         sizes = (channels_in, half, quarter), (half, quarter, quarter)
         self.norms = nn.ModuleList([FixedNorm(channels) for channels in sizes[0]])
-        self.convs = nn.ModuleList(
-            [nn.Conv2d(c, k, 3, padding=1, bias=False) for c, k in zip(*sizes, strict=True)]
-        )
+        self.convs = nn.ModuleList([nn.Conv2d(c, k, 3, padding=1, bias=False) for c, k in zip(*sizes, strict=True)])
         changes = channels_in != channels_out
         self.shortcut_norm = FixedNorm(channels_in) if changes else nn.Identity()
         self.shortcut = nn.Conv2d(channels_in, channels_out, 1, bias=False) if changes else None

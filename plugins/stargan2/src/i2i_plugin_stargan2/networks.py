@@ -50,8 +50,8 @@ def initialise(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def pick(values: Float[Tensor, "b n *rest"], domain: Int[Tensor, " b"]) -> Float[Tensor, "b *rest"]:
-    """Of each sample the entry of its domain. A gather, so that the batch stays free in an exported graph."""
+def pick(values: Float[Tensor, "b n *rest"], domain: Int[Tensor, " b"]) -> Tensor:
+    """Of each sample the entry of its domain, [b, *rest]. A gather: the batch stays free in an exported graph."""
     index = domain.reshape(-1, *[1] * (values.ndim - 1)).expand(-1, 1, *values.shape[2:])
     return values.gather(1, index).squeeze(1)
 
@@ -66,7 +66,8 @@ def normalised(x: Float[Tensor, "b c h w"], scale: Float[Tensor, "#b c"], shift:
     batch, channels, *sides = x.shape
     # Every channel of every sample is a channel of its own to this one pass over the map.
     flat = x.reshape(1, batch * channels, *sides)
-    factors, offsets = (values.expand(batch, channels).reshape(-1).float() for values in (scale, shift))
+    wide = torch.promote_types(scale.dtype, torch.float32)
+    factors, offsets = (values.expand(batch, channels).reshape(-1).to(wide) for values in (scale, shift))
     return F.batch_norm(flat, None, None, factors, offsets, training=True, eps=EPSILON).view_as(x)
 
 
@@ -271,10 +272,14 @@ class Generator(nn.Module):
         initialise(self)
 
     def forward(
-        self, image: Float[Tensor, "b 3 h w"], style: Float[Tensor, "b s"], *masks: Float[Tensor, "b 1 y x"]
+        self,
+        image: Float[Tensor, "b 3 h w"],
+        style: Float[Tensor, "b s"],
+        whole: Float[Tensor, "b 1 y x"] | None = None,
+        inner: Float[Tensor, "b 1 y x"] | None = None,
     ) -> Float[Tensor, "b 3 h w"]:
-        """The translated picture, about (-1, 1): nothing limits it. Without the two masks no details pass."""
-        return self.decode(self.encode(image), style, masks)
+        """The translated picture, about (-1, 1): nothing limits it. Without both masks no details pass."""
+        return self.decode(self.encode(image), style, () if whole is None or inner is None else (whole, inner))
 
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> Encoded:
         """What all translations of a picture have in common."""

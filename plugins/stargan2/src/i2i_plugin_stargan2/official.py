@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -36,6 +37,8 @@ _MAPPING_HEAD = "mapping_network.unshared.0.6.weight"
 _STYLE_HEAD = "style_encoder.unshared.0.weight"
 _SIGNATURE = {_STEM: 4, _MAPPING_STEM: 2, _MAPPING_HEAD: 2, _STYLE_HEAD: 2}
 """key -> axes"""
+
+_FAN_STEMS = tuple(f"{start}.conv1.conv.weight" for start in ("fan", "wing", "wing.state_dict"))
 
 _RAW = Drop(
     "the discriminator is needed for training only; that it is there says that these are the weights as they were "
@@ -156,7 +159,7 @@ class ClovaRelease(OfficialFormat):
             )
         channels, features = shapes[_STEM][0], shapes[_STYLE_HEAD][1]
         usual = PRESETS["afhq"].max_channels
-        fan = shapes.get("fan.conv1.conv.weight") or shapes.get("wing.conv1.conv.weight")
+        fan = next((shapes[key] for key in _FAN_STEMS if key in shapes), None)
         return _checked(
             image_size=image_size,
             domains=tuple(f"domain_{n}" for n in range(_count(shapes, r"style_encoder\.unshared\.(\d+)\.weight"))),
@@ -216,9 +219,9 @@ def _checked(**fields: object) -> Config:
 
 
 def _generator_shapes(config: Config) -> Shapes:
-    widths, high_pass = config.generator_widths, config.has_masks
+    widths = config.generator_widths
     deep = [(widths[-1], widths[-1])] * 2
-    down = [*zip(widths, widths[1:], strict=False), *deep]
+    down = [*pairwise(widths), *deep]
     up = [*deep, *((wider, width) for width, wider in reversed(down[:-2]))]
     shapes = _layer("from_rgb", (widths[0], 3, 3, 3))
     for number, (c, k) in enumerate(down):
@@ -229,7 +232,7 @@ def _generator_shapes(config: Config) -> Shapes:
         for norm, width in ((1, c), (2, k)):
             shapes |= _layer(f"decode.{number}.norm{norm}.fc", (2 * width, config.style_length))
     shapes |= _layer("to_rgb.2", (3, widths[0], 1, 1)) | {f"to_rgb.0.{p}": widths[:1] for p in ("weight", "bias")}
-    return shapes | ({"hpf.filter": (3, 3)} if high_pass else {})
+    return shapes | ({"hpf.filter": (3, 3)} if config.has_masks else {})
 
 
 def _mapping_shapes(config: Config) -> Shapes:
@@ -245,7 +248,7 @@ def _mapping_shapes(config: Config) -> Shapes:
 def _trunk_shapes(name: str, config: Config) -> dict[str, tuple[int, ...]]:
     widths = config.trunk_widths
     shapes = _layer(f"{name}.0", (widths[0], 3, 3, 3))
-    for number, (c, k) in enumerate(zip(widths, widths[1:], strict=False), start=1):
+    for number, (c, k) in enumerate(pairwise(widths), start=1):
         shapes |= _block(f"{name}.{number}", c, k, c)
     return shapes | _layer(f"{name}.{len(widths) + 1}", (widths[-1], widths[-1], ENCODED_SIDE, ENCODED_SIDE))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, NamedTuple, cast
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -58,6 +58,21 @@ class Options(Record):
     """mirror every other picture; switch it off where left and right mean something"""
 
 
+class Translations(NamedTuple):
+    """What a phase of the generator has made of a batch."""
+
+    fake: Tensor
+    """[b, 3, h, w]"""
+    other: Tensor
+    """the same pictures in another style of the same domain; no gradient"""
+    style: Tensor
+    """[b, s], which was asked for"""
+    found_style: Tensor
+    """[b, s], which the style encoder sees in `fake`"""
+    own_style: Tensor
+    """[b, s], of the pictures before the translation"""
+
+
 def diversity_factor(step: int, steps: int) -> float:
     """1 at step 1, and a line that reaches 0 after `steps` steps."""
     return max(0.0, 1.0 - (step - 1) / steps)
@@ -70,8 +85,10 @@ def with_fixed_parameters(network: nn.Module, *inputs: Tensor) -> Tensor:
 
 
 class StarGAN2Trainer(Trainer[Options]):
-    """Four phases a step: the discriminator learns from styles of latents, then from styles of references; then the
-    generator learns from the same two, in the first of them together with mapping network and style encoder.
+    """Four phases a step: the discriminator learns twice, then the generator does.
+
+    Each learns from styles of latents first, and then from styles of references; in the first of its phases the
+    generator learns together with mapping network and style encoder.
 
     The numbers are the release's, the work is less. Until the third phase is over the generator stays as it is, so its
     encoder, which no style has touched, sees a picture once for all three phases, and the pictures that the
@@ -201,8 +218,8 @@ class StarGAN2Trainer(Trainer[Options]):
         target = step.batch["reference_domain"]
         own_style = self.stargan.style_encoder(step.batch["image"], step.batch["domain"])
         found_style = self.stargan.style_encoder(step.shared["fake"], target)
-        terms = {"style": l1(found_style, step.shared["style"])}
-        return self.generator_terms(step, step.shared["fake"], other, own_style, terms)
+        made = Translations(step.shared["fake"], other, step.shared["style"], found_style, own_style)
+        return self.generator_terms(step, made)
 
     def generator_reference_terms(self, step: Step) -> Tensors:
         """The generator alone, with styles of references."""
@@ -213,22 +230,23 @@ class StarGAN2Trainer(Trainer[Options]):
             other = self.generator.decode(encoded, encoder(step.batch["other_reference"], target), masks)
             own_style = encoder(step.batch["image"], step.batch["domain"])
         fake = self.generator.decode(encoded, style, masks)
-        terms = {"style": l1(with_fixed_parameters(encoder, fake, target), style)}
-        return self.generator_terms(step, fake, other, own_style, terms)
+        found_style = with_fixed_parameters(encoder, fake, target)
+        return self.generator_terms(step, Translations(fake, other, style, found_style, own_style))
 
-    def generator_terms(
-        self, step: Step, fake: Tensor, other: Tensor, own_style: Tensor, terms: dict[str, Tensor]
-    ) -> Tensors:
-        """Translations pass for real (paper, eq. 1), have the style asked for (eq. 2, in `terms`), differ from those
-        in another style (eq. 3) and become the picture again in its own style (eq. 4)."""
-        options, image = self.options, step.batch["image"]
-        back = self.generator.decode(self.generator.encode(fake), own_style, self.masks(fake))
+    def generator_terms(self, step: Step, made: Translations) -> Tensors:
+        """What the translations have to be.
+
+        They pass for real (paper, eq. 1), have the style asked for (eq. 2), differ from those in another style (eq. 3)
+        and become the picture again in its own style (eq. 4).
+        """
+        options = self.options
+        back = self.generator.decode(self.generator.encode(made.fake), made.own_style, self.masks(made.fake))
         factor = diversity_factor(step.number, options.diversity_steps or options.steps)
         return {
-            "adversarial": logistic(self.discriminator(fake, step.batch["reference_domain"]), 1.0),
-            "style": options.style_weight * terms["style"],
-            "diversity": -self.diversity_weight * factor * l1(fake, other),
-            "cycle": options.cycle_weight * l1(back, image),
+            "adversarial": logistic(self.discriminator(made.fake, step.batch["reference_domain"]), 1.0),
+            "style": options.style_weight * l1(made.found_style, made.style),
+            "diversity": -self.diversity_weight * factor * l1(made.fake, made.other),
+            "cycle": options.cycle_weight * l1(back, step.batch["image"]),
         }
 
     @torch.no_grad()

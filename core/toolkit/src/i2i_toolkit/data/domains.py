@@ -1,9 +1,9 @@
 """Pictures of any number of domains, one folder for each.
 
-    root/train/cat/   root/train/dog/   ...   the pictures that are learned from
-    root/val/cat/     root/val/dog/     ...   optional (or test/): shown while training, and not learned from
+root/train/cat/   root/train/dog/   ...   the pictures that are learned from
+root/val/cat/     root/val/dog/     ...   optional (or test/): shown while training, and not learned from
 
-    root/cat/         root/dog/         ...   the same without splits
+root/cat/         root/dog/         ...   the same without splits
 """
 
 from __future__ import annotations
@@ -258,8 +258,9 @@ def _check_names(base: Path, domains: Sequence[str]) -> None:
     raise LayoutError(
         found=f"{base} holds {len(folders)} folders ({', '.join(folders) or 'none'}){pictures}",
         expected=f"one for each of the model's {len(domains)} domains: {', '.join(domains)}",
-        fix=f"--set domains={','.join(folders)}" if len(folders) > 1 else "put the pictures of each domain into a "
-        "folder with its name, and name them: --set domains=first,second",
+        fix=f"--set domains={','.join(folders)}"
+        if len(folders) > 1
+        else "put the pictures of each domain into a folder with its name, and name them: --set domains=first,second",
     )
 
 
