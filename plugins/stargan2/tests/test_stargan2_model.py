@@ -92,11 +92,11 @@ def test_each_domain_has_a_mean_of_its_own() -> None:
     model = StarGAN2(TINY)
     mapping = TruncatedMapping(model.mapping, TINY.latent_length)
     domains = torch.tensor([0, 1, 2])
-    means = mapping(torch.randn(3, 4), domains, torch.zeros(3))
     latents = torch.randn(20_000, 4)
-    for domain, mean in zip(domains, means, strict=True):
-        other = model.mapping(latents, domain.expand(len(latents))).mean(0)
-        torch.testing.assert_close(mean, other, atol=0.05 * float(other.abs().max()), rtol=0)
+    with torch.no_grad():
+        means = mapping(torch.randn(3, 4), domains, torch.zeros(3))
+        others = torch.stack([model.mapping(latents, domain.expand(len(latents))).mean(0) for domain in domains])
+    torch.testing.assert_close(means, others, atol=0.05 * float(others.abs().max()), rtol=0)
 
 
 def test_weights_of_another_number_of_domains_are_refused(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def picture() -> Levels:
 
 
 def test_the_licence_is_in_the_bundle(bundle: Bundle) -> None:
-    assert bundle.manifest.licence.spdx == "CC-BY-NC-4.0"
+    assert bundle.manifest.weights.licence.spdx == "CC-BY-NC-4.0"
 
 
 def test_seeds_choose_looks_and_names_choose_domains(bundle: Bundle, picture: Levels) -> None:
@@ -158,14 +158,14 @@ def test_at_psi_0_all_seeds_give_the_mean_look(bundle: Bundle, picture: Levels) 
 
 def test_the_style_that_is_encoded_is_the_one_translate_like_uses(bundle: Bundle, picture: Levels) -> None:
     reference = picture[::-1].copy()
-    like = bundle.run("translate_like", picture, reference=reference, domain="cat", outputs=["image", "style"])
-    encoded = bundle.run("encode", reference, domain="cat", outputs=["style"])
-    np.testing.assert_array_equal(like["style"], encoded["style"])
+    like = bundle.run("translate_like", picture, reference=reference, domain="cat", outputs="style")
+    encoded = bundle.run("encode", reference, domain="cat", outputs="style")
+    np.testing.assert_array_equal(np.asarray(like), np.asarray(encoded))
 
 
 def test_a_reference_of_another_size_is_brought_to_the_encoders(bundle: Bundle, picture: Levels) -> None:
     large = np.kron(picture, np.ones((3, 2, 1), np.uint8))
-    assert bundle.run("translate_like", picture, reference=large, domain="cat").shape == (32, 32, 3)
+    assert np.shape(bundle.translate_like(picture, reference=large, domain="cat")) == (32, 32, 3)
 
 
 def test_a_domain_that_there_is_not_is_refused_with_those_there_are(bundle: Bundle, picture: Levels) -> None:

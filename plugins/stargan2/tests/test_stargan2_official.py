@@ -118,7 +118,7 @@ def test_a_checkpoint_without_all_three_networks_is_not_recognised() -> None:
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    """A file as the release saves it, a dictionary of networks; keys as those that it wrote for a week in April 2021."""
+    """A file as the release saves it, a dictionary of networks; its keys those of one week in April 2021."""
     networks: dict[str, dict[str, Tensor]] = {}
     for key, tensor in filled(saved_by_release(PLAIN)).items():
         name, inner = key.split(".", 1)

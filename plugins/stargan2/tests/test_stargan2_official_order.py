@@ -9,7 +9,7 @@ it computes is what `StarGAN2Trainer` computes, which the test at the end demand
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
 
@@ -32,7 +32,7 @@ Terms = dict[str, Tensor]
 
 
 @contextmanager
-def plain_convolutions() -> Iterator[None]:
+def plain_convolutions() -> Generator[None]:
     """Within the block all networks change the size before or behind a convolution, as in the release."""
     held = networks.halved_conv, networks.doubled_conv
     networks.halved_conv = lambda x, conv: F.avg_pool2d(conv(x), 2)

@@ -63,10 +63,10 @@ def test_the_diversity_loss_fades_on_a_line() -> None:
 
 
 @pytest.mark.parametrize(("options", "step", "share"), [({}, 3, 0.5), ({"diversity_steps": 8}, 3, 0.75)])
-def test_the_weight_of_diversity_is_a_function_of_the_step(options: dict[str, int], step: int, share: float) -> None:
+def test_the_weight_of_diversity_is_a_function_of_the_step(options: dict[str, object], step: int, share: float) -> None:
     terms: list[float] = []
     for number in (1, step):
-        trainer = make_trainer(**options)
+        trainer = make_trainer(TINY, **options)
         batch = {name: torch.rand(3, 3, 32, 32) * 2 - 1 for name in ("image", "reference", "other_reference")}
         batch |= {"domain": torch.tensor([0, 1, 2]), "reference_domain": torch.tensor([1, 2, 0])}
         shared = trainer.shared(batch)
