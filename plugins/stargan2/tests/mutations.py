@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from i2i_plugin_stargan2 import face, networks, trainer
+from i2i_plugin_stargan2 import face, layers, networks, trainer
 from i2i_plugin_stargan2.networks import Generator, HighPass
 from i2i_plugin_stargan2.trainer import StarGAN2Trainer
 from i2i_registry.trainer import Stage, Step, Tensors
@@ -20,43 +20,43 @@ if TYPE_CHECKING:
 
 
 def unbiased_variance(patch: pytest.MonkeyPatch) -> None:
-    right = networks.normalised
+    right = layers.normalised
 
     def wrong(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         pixels = x.shape[2] * x.shape[3]
         return right(x, scale * ((pixels - 1) / pixels) ** 0.5, shift)
 
-    patch.setattr(networks, "normalised", wrong)
+    patch.setattr(layers, "normalised", wrong)
 
 
 def style_scale_around_zero(patch: pytest.MonkeyPatch) -> None:
-    def wrong(norm: networks.AdaIN, x: Tensor, style: Tensor) -> Tensor:
+    def wrong(norm: layers.AdaIN, x: Tensor, style: Tensor) -> Tensor:
         gamma, beta = norm.affine(style).chunk(2, dim=1)
-        return networks.normalised(x, gamma, beta)
+        return layers.normalised(x, gamma, beta)
 
-    patch.setattr(networks.AdaIN, "forward", wrong)
+    patch.setattr(layers.AdaIN, "forward", wrong)
 
 
 def doubling_one_pixel_late(patch: pytest.MonkeyPatch) -> None:
-    right = networks.doubled_conv
+    right = layers.doubled_conv
 
     def wrong(x: Tensor, conv: nn.Conv2d) -> Tensor:
         return right(x, conv).roll(1, dims=3)
 
-    patch.setattr(networks, "doubled_conv", wrong)
+    patch.setattr(layers, "doubled_conv", wrong)
 
 
 def halving_one_pixel_late(patch: pytest.MonkeyPatch) -> None:
-    right = networks.halved_conv
+    right = layers.halved_conv
 
     def wrong(x: Tensor, conv: nn.Conv2d) -> Tensor:
         return right(x.roll(1, dims=2), conv)
 
-    patch.setattr(networks, "halved_conv", wrong)
+    patch.setattr(layers, "halved_conv", wrong)
 
 
 def no_variance_kept(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(networks, "HALF_POWER", 1.0)
+    patch.setattr(layers, "HALF_POWER", 1.0)
 
 
 def high_pass_multiplied(patch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Adam
 
-from i2i_plugin_stargan2 import networks
+from i2i_plugin_stargan2 import layers
 from i2i_plugin_stargan2.config import Config
 from i2i_plugin_stargan2.model import StarGAN2
 from i2i_plugin_stargan2.trainer import Options, StarGAN2Trainer
@@ -34,13 +34,13 @@ Terms = dict[str, Tensor]
 @contextmanager
 def plain_convolutions() -> Generator[None]:
     """Within the block all networks change the size before or behind a convolution, as in the release."""
-    held = networks.halved_conv, networks.doubled_conv
-    networks.halved_conv = lambda x, conv: F.avg_pool2d(conv(x), 2)
-    networks.doubled_conv = lambda x, conv: conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+    held = layers.halved_conv, layers.doubled_conv
+    layers.halved_conv = lambda x, conv: F.avg_pool2d(conv(x), 2)
+    layers.doubled_conv = lambda x, conv: conv(F.interpolate(x, scale_factor=2, mode="nearest"))
     try:
         yield
     finally:
-        networks.halved_conv, networks.doubled_conv = held
+        layers.halved_conv, layers.doubled_conv = held
 
 
 class OfficialOrder:

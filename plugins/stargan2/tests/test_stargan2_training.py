@@ -70,7 +70,7 @@ def test_the_weight_of_diversity_is_a_function_of_the_step(options: dict[str, ob
         batch = {name: torch.rand(3, 3, 32, 32) * 2 - 1 for name in ("image", "reference", "other_reference")}
         batch |= {"domain": torch.tensor([0, 1, 2]), "reference_domain": torch.tensor([1, 2, 0])}
         shared = trainer.shared(batch)
-        terms.append(float(trainer.generator_latent_terms(Step(number, batch, shared))["diversity"]))
+        terms.append(float(trainer.generator_latent_terms(Step(number, batch, shared))["diversity"].detach()))
     assert terms[1] == pytest.approx(share * terms[0])
 
 

@@ -213,7 +213,7 @@ def _with_domains(config: Record, domains: Sequence[str]) -> Record:
     if len(domains) != len(own):
         raise UsageError(
             found=f"{len(domains)} domains: {', '.join(domains)}",
-            expected=f"{len(own)}, which is how many the checkpoint was trained with",
+            expected=f"{len(own)}, as many as the checkpoint was trained with, in place of {', '.join(own)}",
             fix="--domains with a name for each, in the checkpoint's order",
         )
     try:

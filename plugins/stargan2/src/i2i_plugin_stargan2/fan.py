@@ -125,7 +125,8 @@ class FaceAlignmentNetwork(nn.Module):
         self.last = nn.Conv2d(deep, deep, 1)
         self.last_norm = FixedNorm(deep)
         self.to_heatmaps = nn.Conv2d(deep, LANDMARKS + 1, 1)
-        nn.init.constant_(self.to_heatmaps.bias, UNSEEN) if self.to_heatmaps.bias is not None else None
+        for name, value in (("weight", 0.0), ("bias", UNSEEN)):
+            nn.init.constant_(self.to_heatmaps.get_parameter(name), value)
         self.requires_grad_(requires_grad=False)
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 98 64 64"]:
