@@ -1,11 +1,14 @@
 """The figures of docs/benchmarks.md: every pair measured side by side, in fresh processes, in one run.
 
-make bench                          # all of them, about ten minutes on two cores
-python benchmarks/bench.py startup  # some of them, printed only
+make bench                                    # all of them, about twenty minutes on two cores
+python benchmarks/bench.py startup            # a part, printed only
+python benchmarks/bench.py training cyclegan  # a part, of one paper
+python benchmarks/bench.py --size small       # all of it with tiny networks, printed only: does it run?
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -14,18 +17,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
+
+from papers import Paper, Size, load, names
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PICTURE = ROOT / "examples" / "pictures" / "chelsea.jpg"
 REPORT = ROOT / "docs" / "benchmarks.md"
 PROGRAM = Path(sys.executable).with_name("i2i-registry")
-SIDE, CHANNELS = 256, 64
 STARTS = 5
 STEP_ROUNDS = 2
+STARTED_COLD = "ugatit"
+"""The paper whose first picture is timed from the start of a process: most of it is the same for all papers."""
 EQUAL = 1e-5
 """the tolerance of the recorded losses"""
 
@@ -36,8 +43,8 @@ class Row:
 
     what: str
     measured: str
-    target: str
-    kept: bool | None
+    target: str = ""
+    kept: bool | None = None
     """None: reported without a target"""
 
     def line(self) -> str:
@@ -46,11 +53,26 @@ class Row:
         return f"| {self.what} | {self.measured} | {self.target} | {verdict} |"
 
 
-def measure(*arguments: str | Path) -> dict[str, list[float]]:
-    """The JSON that `measure.py` prints in a fresh process."""
-    command = [sys.executable, str(HERE / "measure.py"), *map(str, arguments)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A paper, at the size that it is measured at."""
+
+    name: str
+    paper: Paper
+    size: Size
+
+    def row(self, what: str, measured: str, target: str = "", kept: bool | None = None) -> Row:  # noqa: FBT001 - as Row
+        """A row that begins with the paper's title."""
+        return Row(f"{self.paper.title}: {what}", measured, target, kept)
+
+    def measure(self, kind: str, *arguments: str | Path) -> dict[str, Any]:
+        """The JSON that `measure.py` prints in a fresh process; each kind says there what it holds."""
+        command = [sys.executable, HERE / "measure.py", kind, self.name, *arguments, "--size", self.size]
+        done = subprocess.run([str(part) for part in command], check=True, stdout=subprocess.PIPE, text=True)
+        return json.loads(done.stdout.splitlines()[-1])
+
+
+# --- Start-up ---------------------------------------------------------------------------------------------------------
 
 
 def wall(*command: str | Path) -> float:
@@ -65,7 +87,7 @@ def fastest(*command: str | Path) -> float:
     return min(wall(*command) for _ in range(STARTS))
 
 
-def startup(_folder: Path) -> list[Row]:
+def startup(_subjects: Sequence[Subject]) -> list[Row]:
     """Start-up of the command line and of the runtime."""
     rows: list[Row] = []
     for what, limit, command in (
@@ -80,89 +102,144 @@ def startup(_folder: Path) -> list[Row]:
     return rows
 
 
-def paper_size_bundle(folder: Path) -> tuple[Path, Path]:
-    """A bundle of the paper's light model at 256 px, through import and export; and its A-to-B generator's tensors."""
-    prepare = [sys.executable, str(HERE / "official_checkpoint.py"), str(folder), str(CHANNELS)]
-    subprocess.run(prepare, check=True)
-    environment = {**os.environ, "I2I_HOME": str(folder / "home")}
-    for arguments in (
-        ("import", "ugatit", folder / "official.pt", "--as", "paper-size"),
-        ("export", "paper-size", "--onnx", "-o", folder / "bundle"),
-    ):
-        subprocess.run([PROGRAM, *arguments], check=True, env=environment, capture_output=True)
-    return folder / "bundle", folder / "generator.safetensors"
+# --- Inference --------------------------------------------------------------------------------------------------------
 
 
-def inference(folder: Path) -> list[Row]:
-    """One picture in steady state, and from a cold start."""
-    bundle, weights = paper_size_bundle(folder)
-    pairs = measure("infer", bundle, weights, str(SIDE))
+def inference(subjects: Sequence[Subject]) -> list[Row]:
+    """One picture in steady state; of one paper also from a cold start."""
+    rows: list[Row] = []
+    for subject in subjects:
+        if subject.paper.inference is None:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            subject.measure("prepare", folder)
+            rows += steady_state(subject, subject.paper.inference.target, folder)
+            if subject.name == STARTED_COLD:
+                rows += cold_start(subject, folder)
+    return rows
+
+
+def steady_state(subject: Subject, target: float, folder: str) -> list[Row]:
+    """The bundle and eager torch in turns, in one process."""
+    pairs = subject.measure("infer", folder)
     ratio = statistics.median(t / b for t, b in zip(pairs["torch"], pairs["bundle"], strict=True))
-    torch_ms, bundle_ms = (1000 * statistics.median(pairs[name]) for name in ("torch", "bundle"))
+    torch_ms, bundle_ms = (1000 * statistics.median(pairs[side]) for side in ("torch", "bundle"))
     measured = f"{ratio:.2f}x ({torch_ms:.0f} ms against {bundle_ms:.0f} ms; largest difference {pairs['max_abs']:.1e})"
-    rows = [Row("picture: torch eager / bundle", measured, ">= 2x", ratio >= 2)]
-    shares = ", ".join(f"{kind} {share:.0%}" for kind, share in measure("profile", bundle, str(SIDE)).items())  # pyright: ignore[reportArgumentType]
-    rows.append(Row("where the bundle's time goes", shares, "", None))
-    return rows + cold_start(bundle, weights)
+    shares = ", ".join(f"{kind} {share:.0%}" for kind, share in subject.measure("profile", folder).items())
+    return [
+        subject.row("a picture, torch eager / bundle", measured, f">= {target:g}x", ratio >= target),
+        subject.row("where the bundle's time goes", shares),
+    ]
 
 
-def cold_start(bundle: Path, weights: Path) -> list[Row]:
+def cold_start(subject: Subject, folder: str) -> list[Row]:
     """New process, load, first picture, in turns."""
     seconds: dict[str, list[float]] = {"bundle": [], "torch": []}
     peaks: dict[str, list[float]] = {"bundle": [], "torch": []}
     for _ in range(STARTS):
-        for what, file in (("bundle", bundle), ("torch", weights)):
+        for what in ("bundle", "torch"):
             start = time.perf_counter()
-            result = measure("start", what, file, PICTURE)
+            result = subject.measure("start", folder, what, PICTURE)
             seconds[what].append(time.perf_counter() - start)
-            peaks[what].append(float(result["peak_mb"]))  # pyright: ignore[reportArgumentType]
+            peaks[what].append(result["peak_mb"])
     rows: list[Row] = []
-    for name, unit, values in (("cold start", "s", seconds), ("peak memory", "MB", peaks)):
+    for kind, unit, values in (("cold start", "s", seconds), ("peak memory", "MB", peaks)):
         ours, theirs = min(values["bundle"]), min(values["torch"])
         digits = 2 if unit == "s" else 0
         measured = f"{ours / theirs:.0%} ({ours:.{digits}f} {unit} against {theirs:.{digits}f} {unit})"
-        rows.append(Row(f"{name}: bundle / torch", measured, "<= 60 %", ours <= 0.6 * theirs))
+        rows.append(subject.row(f"{kind}, bundle / torch", measured, "<= 60 %", ours <= 0.6 * theirs))
     return rows
 
 
-def training(_folder: Path) -> list[Row]:
-    """One training step, official order against ours, in turns."""
-    variants = {"official": ("official",), "ours": ("ours",), "bf16": ("ours", "--precision", "bf16")}
-    results: dict[str, list[dict[str, list[float]]]] = {name: [] for name in variants}
+# --- Training ---------------------------------------------------------------------------------------------------------
+
+OFFICIAL, OURS = "official order", "ours"
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What several processes measured that took the same steps in the same way."""
+
+    seconds: float
+    """of the fastest step"""
+    peak_gb: float
+    losses: Sequence[Mapping[str, float]]
+    """of each step"""
+
+    @classmethod
+    def of(cls, results: Sequence[Mapping[str, Any]]) -> Self:
+        """Summarise."""
+        return cls(
+            seconds=min(min(result["seconds"]) for result in results),
+            peak_gb=max(result["peak_mb"] for result in results) / 1000,
+            losses=results[0]["losses"],
+        )
+
+
+def training(subjects: Sequence[Subject]) -> list[Row]:
+    """One training step, official order against ours."""
+    rows: list[Row] = []
+    for subject in subjects:
+        if subject.paper.training is None:
+            continue
+        steps = steps_in_turns(subject, tuple(subject.paper.training.alternatives))
+        rows += compared(subject, subject.paper.training.target, steps)
+        rows += beside_ours(subject, steps)
+    return rows
+
+
+def steps_in_turns(subject: Subject, alternatives: Sequence[str]) -> dict[str, Steps]:
+    """Every way to take a step of this paper, each time in a process of its own."""
+    ways: dict[str, tuple[str, ...]] = {OFFICIAL: ("official",), OURS: ("ours",)}
+    ways |= {f"ours with {alternative}": ("ours", "--alternative", alternative) for alternative in alternatives}
+    ways["ours in bf16"] = ("ours", "--precision", "bf16")
+    results: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
     for _ in range(STEP_ROUNDS):
-        for name, (loop, *more) in variants.items():
-            results[name].append(measure("step", loop, str(SIDE), str(CHANNELS), *more))
-    seconds = {name: min(min(result["seconds"]) for result in many) for name, many in results.items()}
-    peak = {name: max(float(result["peak_mb"]) for result in many) for name, many in results.items()}  # pyright: ignore[reportArgumentType]
-    losses = {name: many[0]["losses"] for name, many in results.items()}
-    ratio, faster = seconds["official"] / seconds["ours"], seconds["official"] / seconds["bf16"]
-    first, last = difference(losses, 0), difference(losses, -1)
+        for way, arguments in ways.items():
+            results[way].append(subject.measure("step", *arguments))
+    return {way: Steps.of(of_one) for way, of_one in results.items()}
+
+
+def compared(subject: Subject, target: float, steps: Mapping[str, Steps]) -> list[Row]:
+    """The official order with ours: time and losses."""
+    theirs, ours = steps[OFFICIAL], steps[OURS]
+    ratio = theirs.seconds / ours.seconds
+    first, last = (difference(theirs.losses[place], ours.losses[place]) for place in (0, -1))
+    measured = f"{ratio:.2f}x ({theirs.seconds:.1f} s against {ours.seconds:.1f} s)"
     return [
-        Row(
-            "training step: official order / ours, fp32",
-            f"{ratio:.2f}x ({seconds['official']:.1f} s against {seconds['ours']:.1f} s)",
-            ">= 1.5x",
-            ratio >= 1.5,
-        ),
-        Row("largest relative difference of a loss, first step", f"{first:.1e}", "< 1e-5", first < EQUAL),
-        Row("the same after two more steps", f"{last:.1e}", "", None),
-        Row("training step: official order / ours, bf16", f"{faster:.2f}x ({seconds['bf16']:.1f} s)", "", None),
-        Row(
-            "peak memory of a step: official, ours, ours in bf16",
-            f"{peak['official'] / 1000:.1f} GB, {peak['ours'] / 1000:.1f} GB, {peak['bf16'] / 1000:.1f} GB",
-            "",
-            None,
-        ),
+        subject.row("training step, official order / ours, fp32", measured, f">= {target:g}x", ratio >= target),
+        subject.row("largest relative difference of a loss, first step", f"{first:.1e}", "< 1e-5", first < EQUAL),
+        subject.row("the same after two more steps", f"{last:.1e}"),
     ]
 
 
-def difference(losses: dict[str, list[float]], step: int) -> float:
-    """Largest relative difference between the two loops' losses (discriminators, generators) at one step."""
-    pairs = zip(losses["official"][step], losses["ours"][step], strict=True)  # pyright: ignore[reportArgumentType]
-    return max(abs(a - b) / abs(a) for a, b in pairs)
+def beside_ours(subject: Subject, steps: Mapping[str, Steps]) -> list[Row]:
+    """The other ways to take our step, and the memory of all."""
+    rows = [
+        subject.row(
+            f"training step, {way} / {OURS}", f"{other.seconds / steps[OURS].seconds:.2f}x ({other.seconds:.1f} s)"
+        )
+        for way, other in steps.items()
+        if way not in (OFFICIAL, OURS)
+    ]
+    peaks = ", ".join(f"{way} {measured.peak_gb:.1f} GB" for way, measured in steps.items())
+    return [*rows, subject.row("peak memory of a step", peaks)]
 
 
-SECTIONS: dict[str, Callable[[Path], list[Row]]] = {"startup": startup, "inference": inference, "training": training}
+def difference(theirs: Mapping[str, float], ours: Mapping[str, float]) -> float:
+    """Largest relative difference of a loss; both sides have the same ones."""
+    if theirs.keys() != ours.keys():
+        raise SystemExit(f"losses {sorted(theirs)} in the official order, and {sorted(ours)} in ours")
+    return max(abs(value - ours[name]) / abs(value) for name, value in theirs.items())
+
+
+# --- The report -------------------------------------------------------------------------------------------------------
+
+SECTIONS: dict[str, Callable[[Sequence[Subject]], list[Row]]] = {
+    "startup": startup,
+    "inference": inference,
+    "training": training,
+}
 
 
 def report(rows: Sequence[Row]) -> str:
@@ -184,17 +261,24 @@ def processor() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
-def main(names: Sequence[str]) -> None:
-    """Measure the sections that are named, all of them by default; only a full run writes the page."""
+def main() -> None:
+    """Measure what is named, all by default; only a full run writes the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("section", nargs="?", choices=[*SECTIONS])
+    parser.add_argument("paper", nargs="?", choices=names())
+    parser.add_argument("--size", choices=["full", "small"], default="full")
+    arguments = parser.parse_args()
+    chosen = [arguments.paper] if arguments.paper else names()
+    subjects = [Subject(name, load(name), arguments.size) for name in chosen]
     rows: list[Row] = []
-    for name in names or SECTIONS:
-        with tempfile.TemporaryDirectory() as folder:
-            rows += SECTIONS[name](Path(folder))
-        print("\n".join(row.line() for row in rows), flush=True)
-    if not names:
+    for name in [arguments.section] if arguments.section else SECTIONS:
+        measured = SECTIONS[name](subjects)
+        print("\n".join(row.line() for row in measured), flush=True)
+        rows += measured
+    if arguments.section is None and arguments.size == "full":
         REPORT.write_text(report(rows), encoding="utf-8")
         print(f"wrote {REPORT.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -1,15 +1,17 @@
 """One measurement in a fresh process; prints one line of JSON. `bench.py` runs these side by side.
 
-python benchmarks/measure.py step official 256 64
-python benchmarks/measure.py step ours 256 64 --precision bf16
-python benchmarks/measure.py start bundle BUNDLE PICTURE
-python benchmarks/measure.py start torch CHECKPOINT PICTURE
-python benchmarks/measure.py infer BUNDLE CHECKPOINT 256
+python benchmarks/measure.py step cyclegan official
+python benchmarks/measure.py step cyclegan ours --precision bf16
+python benchmarks/measure.py prepare cyclegan FOLDER           # the bundle and the weights that the next ones take
+python benchmarks/measure.py infer cyclegan FOLDER
+python benchmarks/measure.py profile cyclegan FOLDER
+python benchmarks/measure.py start ugatit FOLDER bundle PICTURE
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import resource
 import sys
@@ -19,12 +21,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from papers import Inference, Size, Training, load, names
+
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import nn
+
+    from i2i_registry.model import Model
+    from i2i_runtime.operations import Record
 
 THREADS = 2
-BLOCKS = 4
-"""residual blocks on each side, as in the paper"""
 WARM_UPS = 1
 TIMED_STEPS = 2
 ROUNDS = 7
@@ -42,150 +47,170 @@ def timed(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def inputs(side: int) -> dict[str, Tensor]:
-    """The same two random pictures for both loops, batch 1, in [-1, 1]."""
+# --- Training ---------------------------------------------------------------------------------------------------------
+
+
+def step(arguments: argparse.Namespace) -> dict[str, object]:
+    """Some steps: seconds of each without the first, losses of each, and the memory they took."""
     import torch
-
-    generator = torch.Generator().manual_seed(7)
-    return {name: 2 * torch.rand(1, 3, side, side, generator=generator) - 1 for name in ("A", "B")}
-
-
-def official_step(side: int, channels: int) -> dict[str, object]:
-    """Steps in the order of the official release."""
-    import torch
-    from official_order import OfficialLoop
 
     torch.set_num_threads(THREADS)
-    torch.manual_seed(0)
-    loop = OfficialLoop(channels, BLOCKS)
-    batch = inputs(side)
-    losses: list[tuple[float, float]] = []
-    seconds = [timed(lambda: losses.append(loop.step(batch["A"], batch["B"]))) for _ in range(WARM_UPS + TIMED_STEPS)]
+    training = training_of(arguments.paper)
+    if arguments.loop == "official":
+        loop, batch = training.official(arguments.size), training.batch(arguments.size)
+
+        def take() -> Mapping[str, float]:
+            return loop.step(batch)
+
+    else:
+        take = our_stepper(training, arguments.size, arguments.precision, arguments.alternative)
+    losses: list[Mapping[str, float]] = []
+    seconds = [timed(lambda: losses.append(take())) for _ in range(WARM_UPS + TIMED_STEPS)]
     return {"seconds": seconds[WARM_UPS:], "losses": losses, "peak_mb": peak_mb()}
 
 
-class OneBatch:
-    """A data source that always gives the same pair."""
+def our_stepper(
+    training: Training, size: Size, precision: str, alternative: str | None
+) -> Callable[[], Mapping[str, float]]:
+    """Our engine and trainer, from the very weights of the official loop."""
+    from papers._loops import our_step
 
-    def __init__(self, side: int) -> None:
-        self.sample = {name: picture[0] for name, picture in inputs(side).items()}
-
-    def draw(self, position: int) -> Mapping[str, Tensor]:  # noqa: ARG002 - every position is the same
-        """The pair."""
-        return self.sample
-
-    def preview(self, count: int) -> Mapping[str, Tensor]:
-        """The pair, `count` times."""
-        return {name: picture.expand(count, -1, -1, -1) for name, picture in self.sample.items()}
-
-    def describe(self) -> Mapping[str, int]:
-        """One picture of each domain."""
-        return dict.fromkeys(self.sample, 1)
+    trainer = training.ours(size, training.official(size))
+    if alternative:
+        training.alternatives[alternative](trainer)
+    advance = our_step(trainer, training.batch(size), "bf16" if precision == "bf16" else "fp32")
+    return lambda: training.losses(advance())
 
 
-def our_step(side: int, channels: int, precision: str) -> dict[str, object]:
-    """Steps by the plugin's trainer in our engine, from the very weights of the official loop."""
+def training_of(paper: str) -> Training:
+    """Of a paper that has one."""
+    training = load(paper).training
+    if training is None:
+        raise SystemExit(f"{paper}: no training is measured")
+    return training
+
+
+# --- Inference --------------------------------------------------------------------------------------------------------
+
+
+def prepare(arguments: argparse.Namespace) -> dict[str, object]:
+    """Write the release's generator, with random weights, and our bundle with the same."""
     import torch
-    from official_order import OfficialLoop
-    from official_weights import copy_official
+    from safetensors.torch import save_file
 
+    inference = inference_of(arguments.paper)
+    torch.manual_seed(0)
+    eager = inference.eager(arguments.size)
+    leave_start(eager)
+    save_file({key: value.contiguous() for key, value in eager.state_dict().items()}, weights_in(arguments.folder))
+    export(arguments.paper, inference.ours(arguments.size, eager), bundle_in(arguments.folder))
+    return {}
+
+
+def weights_in(folder: Path) -> Path:
+    """Where `prepare` writes the release's generator."""
+    return folder / "eager.safetensors"
+
+
+def bundle_in(folder: Path) -> Path:
+    """Where `prepare` writes the bundle."""
+    return folder / "bundle"
+
+
+def leave_start(network: nn.Module) -> None:
+    """Draw all vectors anew: a norm that scales by 1, or a ratio of 0, would hide an error in what it stands for."""
+    import torch
+
+    with torch.no_grad():
+        for tensor in network.state_dict().values():
+            if tensor.is_floating_point() and tensor.numel() == max(tensor.shape):
+                tensor.uniform_(0.1, 0.9)
+
+
+def export(name: str, model: Model[Record], destination: Path) -> None:
+    """Write a bundle of `model` with the weights that it has."""
+    from i2i_registry.cards import Trained, WeightsCard
     from i2i_registry.discovery import discover
-    from i2i_toolkit.devices import open_accelerator
-    from i2i_toolkit.engine import Engine
+    from i2i_registry.exporter import ExportOptions
+    from i2i_runtime.manifest import Licence
 
-    torch.set_num_threads(THREADS)
-    registry = discover()
-    model_class, trainer_class = registry.model_class("ugatit"), registry.trainer_class("ugatit")
-    sizes = {"image_size": side, "channels": channels, "res_blocks": BLOCKS, "pooled_style": True}
-    trainer = trainer_class(model_class(model_class.Config.model_validate(sizes)), trainer_class.Options())
-    torch.manual_seed(0)
-    copy_official(OfficialLoop(channels, BLOCKS), trainer)
-    accelerator = open_accelerator("cpu", "bf16" if precision == "bf16" else "fp32")
-    engine = Engine(trainer, OneBatch(side), accelerator=accelerator)
-    reports = (report for report in engine.phases() if report.step_complete)
-    losses: list[list[float]] = []
-
-    def step() -> None:
-        values = next(reports).values
-        losses.append([sum(v for k, v in values.items() if k.startswith(f"{phase}/")) for phase in PHASES])
-
-    seconds = [timed(step) for _ in range(WARM_UPS + TIMED_STEPS)]
-    return {"seconds": seconds[WARM_UPS:], "losses": losses, "peak_mb": peak_mb()}
+    card = WeightsCard(
+        name="benchmark",
+        model=name,
+        config=model.config.model_dump(mode="json"),
+        licence=Licence(spdx="CC0-1.0"),
+        provenance=Trained(data="nothing", command="make bench", seed=0, steps=0),
+        plugin=f"i2i-plugin-{name}",
+        sha256=hashlib.sha256(b"").hexdigest(),
+        size=1,
+    )
+    exporter = discover().exporter("onnx")
+    exporter.export(model, card, destination, ExportOptions(), lambda _line: None)
 
 
-PHASES = ("discriminators", "generators")
+def inference_of(paper: str) -> Inference:
+    """Of a paper that has one."""
+    inference = load(paper).inference
+    if inference is None:
+        raise SystemExit(f"{paper}: no inference is measured")
+    return inference
 
 
-def start_bundle(bundle: Path, picture: Path) -> dict[str, object]:
-    """What an app pays before its first picture, from a bundle."""
-    import i2i_runtime as i2i
-
-    i2i.load(bundle, device="cpu", threads=THREADS).translate(picture)
-    return {"peak_mb": peak_mb()}
-
-
-def start_torch(weights: Path, picture: Path) -> dict[str, object]:
-    """The same with torch: the generator from safetensors, resize, normalise, run, denormalise."""
-    import numpy as np
-    import torch
-    from official_order import ResnetGenerator
-    from PIL import Image
+def read_eager(inference: Inference, arguments: argparse.Namespace) -> nn.Module:
+    """The release's generator as `prepare` wrote it."""
     from safetensors.torch import load_file
 
-    torch.set_num_threads(THREADS)
-    state = load_file(weights)
-    generator = ResnetGenerator(state["DownBlock.1.weight"].shape[0], BLOCKS)
-    generator.load_state_dict(state)
-    pixels = np.asarray(Image.open(picture).convert("RGB").resize((256, 256), Image.Resampling.BILINEAR))
-    x = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
-    with torch.inference_mode():
-        result = generator(x)[0]
-    Image.fromarray(((result[0].permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).byte().numpy())
-    return {"peak_mb": peak_mb()}
+    eager = inference.eager(arguments.size)
+    eager.load_state_dict(load_file(weights_in(arguments.folder)))
+    return eager.eval()
 
 
-def infer(bundle: Path, weights: Path, side: int) -> dict[str, object]:
-    """One picture through the bundle and through the official form in eager torch, in turns."""
+def infer(arguments: argparse.Namespace) -> dict[str, object]:
+    """One picture through the bundle and through the release's generator in eager torch, in turns."""
     import numpy as np
     import torch
-    from official_order import ResnetGenerator
-    from safetensors.torch import load_file
 
     import i2i_runtime as i2i
 
     torch.set_num_threads(THREADS)
-    state = load_file(weights)
-    generator = ResnetGenerator(state["DownBlock.1.weight"].shape[0], BLOCKS)
-    generator.load_state_dict(state)
-    generator.eval()
-    loaded = i2i.load(bundle, device="cpu", threads=THREADS)
-    domain = loaded.manifest.operations[0].steps[0].when["domain"]
-    x = inputs(side)["A"]
+    inference = inference_of(arguments.paper)
+    eager = read_eager(inference, arguments)
+    loaded = i2i.load(bundle_in(arguments.folder), device="cpu", threads=THREADS)
+    inputs = inference.inputs(arguments.size)
+    values = {name: tensor.numpy() for name, tensor in {**inputs, **inference.also(arguments.size)}.items()}
     made: dict[str, object] = {}
 
     def with_torch() -> None:
         with torch.inference_mode():
-            made["torch"] = generator(x)[0].numpy()
+            made["torch"] = eager(*inputs.values()).numpy()
 
     def with_bundle() -> None:
-        made["bundle"] = loaded.compute("translate", {"image": x.numpy()}, {"domain": domain}, ["image"])["image"]
+        made["bundle"] = loaded.compute(inference.operation, values, inference.labels, [inference.output])
 
     pairs = [(timed(with_torch), timed(with_bundle)) for _ in range(ROUNDS + 1)][1:]
-    error = float(np.abs(np.asarray(made["torch"]) - np.asarray(made["bundle"])).max())
+    of_bundle = loaded.compute(inference.operation, values, inference.labels, [inference.output])[inference.output]
+    error = float(np.abs(np.asarray(made["torch"]) - of_bundle).max())
     return {"torch": [a for a, _ in pairs], "bundle": [b for _, b in pairs], "max_abs": error}
 
 
-def profile(bundle: Path, side: int) -> dict[str, float]:
-    """Share of a picture's time by kind of ONNX node, the largest first."""
+def profile(arguments: argparse.Namespace) -> dict[str, object]:
+    """Share of the time of an operation's first graph by kind of ONNX node, the largest first."""
     import onnxruntime
 
+    from i2i_runtime import read_manifest
+
+    inference, bundle = inference_of(arguments.paper), bundle_in(arguments.folder)
+    operation = next(o for o in read_manifest(bundle).operations if o.name == inference.operation)
+    graph = operation.steps_for(dict(inference.labels))[0]
+    values = {**inference.inputs(arguments.size), **inference.also(arguments.size)}
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
     options.enable_profiling = True
-    options.profile_file_prefix = str(bundle / "profile")
-    session = onnxruntime.InferenceSession(str(bundle / "a_to_b.onnx"), options, providers=["CPUExecutionProvider"])
+    options.profile_file_prefix = str(arguments.folder / "profile")
+    file = str(bundle / f"{graph.graph}.onnx")
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     for _ in range(ROUNDS):
-        session.run(["translated"], {"image": inputs(side)["A"].numpy()})
+        session.run(None, {name: values[value].numpy() for name, value in graph.inputs.items()})
     spent: Counter[str] = Counter()
     for event in json.loads(Path(session.end_profiling()).read_text(encoding="utf-8")):
         if event["cat"] == "Node" and event["name"].endswith("kernel_time"):
@@ -193,38 +218,57 @@ def profile(bundle: Path, side: int) -> dict[str, float]:
     return {kind: share / spent.total() for kind, share in spent.most_common(6)}
 
 
+# --- A cold start -----------------------------------------------------------------------------------------------------
+
+
+def start(arguments: argparse.Namespace) -> dict[str, object]:
+    """What an app pays before its first picture."""
+    (start_bundle if arguments.what == "bundle" else start_torch)(arguments)
+    return {"peak_mb": peak_mb()}
+
+
+def start_bundle(arguments: argparse.Namespace) -> None:
+    """From a bundle."""
+    import i2i_runtime as i2i
+
+    i2i.load(bundle_in(arguments.folder), device="cpu", threads=THREADS).translate(arguments.picture)
+
+
+def start_torch(arguments: argparse.Namespace) -> None:
+    """With torch: the generator from safetensors, resize, normalise, run, denormalise."""
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    torch.set_num_threads(THREADS)
+    generator = read_eager(inference_of(arguments.paper), arguments)
+    pixels = np.asarray(Image.open(arguments.picture).convert("RGB").resize((256, 256), Image.Resampling.BILINEAR))
+    x = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    with torch.inference_mode():
+        result = generator(x)
+    Image.fromarray(((result[0].permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).byte().numpy())
+
+
 def main() -> None:
     """Run the measurement that the arguments name."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    kinds = parser.add_subparsers(dest="kind", required=True)
-    step = kinds.add_parser("step")
-    step.add_argument("loop", choices=["official", "ours"])
-    step.add_argument("side", type=int)
-    step.add_argument("channels", type=int)
-    step.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
-    start = kinds.add_parser("start")
-    start.add_argument("what", choices=["bundle", "torch"])
-    start.add_argument("file", type=Path)
-    start.add_argument("picture", type=Path)
-    inference = kinds.add_parser("infer")
-    inference.add_argument("bundle", type=Path)
-    inference.add_argument("weights", type=Path)
-    inference.add_argument("side", type=int)
-    shares = kinds.add_parser("profile")
-    shares.add_argument("bundle", type=Path)
-    shares.add_argument("side", type=int)
+    kinds = parser.add_subparsers(required=True)
+    for measurement in (step, prepare, infer, profile, start):
+        kind = kinds.add_parser(measurement.__name__, help=measurement.__doc__)
+        kind.set_defaults(measurement=measurement)
+        kind.add_argument("paper", choices=names())
+        kind.add_argument("--size", choices=["full", "small"], default="full")
+        if measurement is step:
+            kind.add_argument("loop", choices=["official", "ours"])
+            kind.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+            kind.add_argument("--alternative")
+        else:
+            kind.add_argument("folder", type=Path)
+        if measurement is start:
+            kind.add_argument("what", choices=["bundle", "torch"])
+            kind.add_argument("picture", type=Path)
     arguments = parser.parse_args()
-    if arguments.kind == "infer":
-        result = infer(arguments.bundle, arguments.weights, arguments.side)
-    elif arguments.kind == "profile":
-        result = profile(arguments.bundle, arguments.side)
-    elif arguments.kind == "start":
-        result = (start_bundle if arguments.what == "bundle" else start_torch)(arguments.file, arguments.picture)
-    elif arguments.loop == "official":
-        result = official_step(arguments.side, arguments.channels)
-    else:
-        result = our_step(arguments.side, arguments.channels, arguments.precision)
-    sys.stdout.write(json.dumps(result) + "\n")
+    sys.stdout.write(json.dumps(arguments.measurement(arguments)) + "\n")
 
 
 if __name__ == "__main__":

@@ -6,26 +6,10 @@ import argparse
 from pathlib import Path
 from typing import cast
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 import i2i_runtime as i2i
-
-GAP_PX = 8
-CAPTION_PX = 24
-
-
-def side_by_side(pictures: dict[str, Image.Image]) -> Image.Image:
-    """The pictures in a row, each under its caption."""
-    height = max(picture.height for picture in pictures.values())
-    width = sum(picture.width for picture in pictures.values()) + GAP_PX * (len(pictures) + 1)
-    sheet = Image.new("RGB", (width, height + CAPTION_PX + GAP_PX), "white")
-    pen = ImageDraw.Draw(sheet)
-    left = GAP_PX
-    for name, picture in pictures.items():
-        pen.text((left, 4), name, fill="black", font=ImageFont.load_default(14))
-        sheet.paste(picture, (left, CAPTION_PX))
-        left += picture.width + GAP_PX
-    return sheet
+from i2i_registry.sheets import Grid, Row, draw_sheet
 
 
 def main() -> None:
@@ -38,9 +22,8 @@ def main() -> None:
     bundle = i2i.load(arguments.bundle)
     picture = Image.open(arguments.picture).convert("RGB")
     outputs = cast("dict[str, Image.Image]", bundle.translate(picture, fit="native", outputs=["image", "attention"]))
-    side_by_side({"input": picture, "output": outputs["image"], "attention": outputs["attention"]}).save(
-        arguments.sheet
-    )
+    row = Row("", (picture, outputs["image"], outputs["attention"]))
+    draw_sheet(Grid(("input", "output", "attention"), (row,)), max(picture.size)).save(arguments.sheet)
     print(f"input | output | attention: {arguments.sheet.resolve()}")
 
 

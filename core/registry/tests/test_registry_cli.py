@@ -98,6 +98,19 @@ def test_import_takes_a_model_and_a_file(
     assert _json(capsys)["used"] == {"G.conv.weight": "net.conv.weight", "G.conv.bias": "net.conv.bias"}
 
 
+def test_import_takes_several_files_with_or_without_a_model(
+    cli: Cli, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"conv.weight": torch.ones(3, 3, 1, 1), "conv.bias": torch.ones(3)}, tmp_path / "odd.pth")
+    torch.save({"w": torch.ones(3)}, tmp_path / "latest_net_D.pth")
+    files = f"G={tmp_path / 'odd.pth'}", str(tmp_path / "latest_net_D.pth")
+    assert cli("import", *files, "--as", "one") == 0
+    assert capsys.readouterr().out == "one@1\n"
+    assert cli("import", "toy", *files, "--as", "two", "--json") == 0
+    assert _json(capsys)["dropped"] == {"D.w": "the discriminator is for training only"}
+    assert store.find("one").sha256 == store.find("two").sha256
+
+
 def test_export_makes_a_bundle_and_never_replaces_one(
     cli: Cli, stored: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -128,7 +141,10 @@ def test_export_without_a_place_goes_to_the_current_folder(
         (("info", "nothing-like-it"), "one of: mine, toy"),
         (("run",), "BUNDLE_OR_NAME"),
         (("run", "no/such/bundle", "x.png", "-o", "y.png"), "there is no bundle"),
-        (("import", "a", "b", "c", "--as", "d"), "3 arguments"),
+        (("import", "tyo", "x.pth", "--as", "d"), "did you mean 'toy'"),
+        (("import", "toy", "--as", "d"), "no file follows"),
+        (("import", "x.pth", "y.pth", "--as", "d"), "x.pth does not exist"),
+        (("import", "./toy", "y.pth", "--as", "d"), "toy does not exist"),
         (("inspect", "no-such-file"), "does not exist"),
         (("verify", "no-such-bundle"), "there is no bundle"),
     ],

@@ -97,7 +97,7 @@ def test_a_plain_pickle_with_tensors_in_objects_is_read(tmp_path: Path, network:
 
 def test_safetensors_are_read_as_they_are(tmp_path: Path) -> None:
     write_tensors({"a.b": torch.ones(2)}, tmp_path / "a.safetensors")
-    assert read_checkpoint(tmp_path / "a.safetensors").shapes == {"a.b": (2,)}
+    assert torch.equal(read_checkpoint(tmp_path / "a.safetensors").tensors["a.b"], torch.ones(2))
 
 
 class Payload:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2i_registry.cards import Imported
+from i2i_registry.atomic import sha256_of
+from i2i_registry.cards import Imported, ImportedFile
 from i2i_registry.discovery import Registry
 from i2i_registry.errors import CheckpointError, UnknownName
 from i2i_registry.importing import import_checkpoint, map_keys
@@ -39,7 +40,7 @@ def test_a_checkpoint_says_itself_what_it_is(registry: Registry, store: Store, f
     assert report.card.config == {"width": 5, "domains": ["photo", "drawing"]}
     assert report.card.licence.non_commercial
     assert isinstance(report.card.provenance, Imported)
-    assert report.card.provenance.file == "official.pth"
+    assert report.card.provenance.files == (ImportedFile(name="official.pth", sha256=sha256_of(file)),)
     model, _ = open_model(registry, "animals", store)
     stored = read_tensors(store.get("animals")[1])
     torch.testing.assert_close(model.networks["net"].state_dict()["conv.weight"], stored["net.conv.weight"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i_registry.running import Job, Settings, execute, plan
+from i2i_registry.running import Job, Settings, execute, plan, plan_from_nothing
 from i2i_runtime.bundle import load
 from i2i_runtime.errors import OptionError, UsageError
 
@@ -75,6 +75,44 @@ def test_a_folder_without_pictures_is_wrong_usage(tmp_path: Path) -> None:
 def test_an_unknown_extension_is_answered_with_the_nearest(picture: Write, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"did you mean '\.jpeg'"):
         plan([picture("a.png")], tmp_path / "out.jpegg")
+
+
+def test_several_results_of_a_picture_are_numbered_in_a_folder(picture: Write, tmp_path: Path) -> None:
+    (job,) = plan([picture("a.png")], tmp_path / "out", count=10)
+    assert [path.name for path in job.targets] == [f"a-{number:02}.png" for number in range(1, 11)]
+    (job,) = plan_from_nothing("sample", tmp_path / "out", 2, ".png")
+    assert [path.name for path in job.targets] == ["sample-1.png", "sample-2.png"]
+    with pytest.raises(UsageError, match="the results are several"):
+        plan([picture("a.png")], tmp_path / "out.png", count=1)
+    with pytest.raises(UsageError, match="the results are several"):
+        plan_from_nothing("sample", tmp_path / "out.png", 1, ".png")
+
+
+def test_numbered_results_never_overwrite_an_input(picture: Write, tmp_path: Path) -> None:
+    sources = [picture("in/a.png"), picture("in/a-1.png")]
+    with pytest.raises(UsageError, match="is an input"):
+        plan(sources, tmp_path / "in", count=2)
+
+
+def test_results_that_are_numbers_are_arrays(picture: Write, tmp_path: Path) -> None:
+    source = picture("a.png")
+    assert [job.target.name for job in plan([source], tmp_path / "out", suffix=".npy")] == ["a.npy"]
+    with pytest.raises(UsageError, match=r"ends in '\.png'"):
+        plan([source], tmp_path / "out.png", suffix=".npy")
+
+
+def test_several_results_of_several_pictures_are_all_written(bundle: Path, picture: Write, tmp_path: Path) -> None:
+    picture("in/a.png")
+    picture("in/b.png")
+    jobs = plan([tmp_path / "in"], tmp_path / "out", count=2)
+    with load(bundle, device="cpu") as loaded:
+        outcomes = list(execute(loaded, jobs, Settings("translate", seed=5)))
+    assert [path.name for outcome in outcomes for path in outcome.written] == [
+        "a-1.png",
+        "a-2.png",
+        "b-1.png",
+        "b-2.png",
+    ]
 
 
 def test_pictures_and_named_outputs_are_written(bundle: Path, picture: Write, tmp_path: Path) -> None:

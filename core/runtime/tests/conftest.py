@@ -31,6 +31,7 @@ from i2i_runtime.manifest import (
     WeightsSource,
 )
 from i2i_runtime.operations import (
+    Blend,
     HeatmapOutput,
     ImageInput,
     ImageOutput,
@@ -202,6 +203,7 @@ def edit() -> Operation:
                 outputs={"result": "image"},
             ),
         ),
+        blend=Blend(value="style"),
     )
 
 

@@ -74,6 +74,13 @@ def test_only_what_is_needed_is_loaded_and_computed(tiny: Path, edit_manifest: E
         bundle.translate(LEVELS, domain="negative")
 
 
+@pytest.mark.parametrize("index", [-1, 2])
+def test_a_label_index_that_names_no_class_is_refused(bundle: Bundle, index: int) -> None:
+    values = {"latent": np.zeros((2, 3), np.float32), "domain": np.array([0, index])}
+    with pytest.raises(i2i.OptionError, match=f"domain has the index {index}"):
+        bundle.compute("edit", values, {}, ["style"])
+
+
 def test_named_outputs_come_as_a_dictionary(bundle: Bundle) -> None:
     result = bundle.translate(LEVELS, outputs=["attention", "image"])
     assert isinstance(result, dict)
@@ -211,7 +218,7 @@ def test_a_scalar_reaches_the_graph(bundle: Bundle) -> None:
         ({"domain": "zero", "fit": "resiz"}, "did you mean 'resize'"),
         ({"domain": "zero", "outputs": "imag"}, "did you mean 'image'"),
         ({"domain": "zero", "outputs": []}, "no outputs"),
-        ({"domain": "zero", "count": 2}, "as many results as pictures"),
+        ({"domain": "zero", "count": 0}, "count=0"),
     ],
 )
 def test_a_wrong_option_is_refused_by_name(bundle: Bundle, options: dict[str, object], reason: str) -> None:

@@ -227,6 +227,12 @@ def test_an_unknown_extension_is_refused_with_the_nearest_one(tmp_path: Path) ->
         pictures.save(Image.new("RGB", (2, 2)), tmp_path / "out.pngg")
 
 
+def test_a_side_that_the_format_cannot_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match="cannot be written"):
+        pictures.save(Image.new("L", (16384, 1)), tmp_path / "wide.webp")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_picture_that_cannot_be_written_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="cannot be written"):
         pictures.save(Image.new("RGB", (2, 2)), tmp_path / "missing" / "out.png")

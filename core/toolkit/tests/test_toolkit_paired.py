@@ -123,7 +123,7 @@ def test_an_unpaired_set_is_refused_and_what_fits_is_named(tmp_path: Path) -> No
 
 def test_a_paired_set_is_refused_by_an_unpaired_model(root: Path) -> None:
     with pytest.raises(LayoutError, match="paired set"):
-        UnpairedFolders(root, 8)
+        UnpairedFolders(root, SQUARE)
 
 
 def test_single_pictures_are_not_taken_for_pairs(tmp_path: Path) -> None:

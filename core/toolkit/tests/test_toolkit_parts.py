@@ -12,18 +12,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 from PIL import Image
 
 import i2i_toolkit
-from i2i_registry.errors import TrainingError, UnknownName
-from i2i_runtime.errors import OptionError
-from i2i_runtime.operations import Record
+from i2i_registry.errors import TrainingError
 from i2i_toolkit import Cursor, PhaseReport, Snapshot, grid, l1, least_squares, logistic
 from i2i_toolkit.batches import batches, split
 from i2i_toolkit.checkpoint import Checkpoints
 from i2i_toolkit.curves import save_curves
 from i2i_toolkit.progress import Progress
-from i2i_toolkit.request import with_values
 from i2i_toolkit.seeds import derive
 from i2i_toolkit.signals import stopping_on_signals
 
@@ -141,28 +139,9 @@ def test_many_terms_are_shown_as_their_sums() -> None:
     assert stream.getvalue().strip().endswith("critic 9")
 
 
-class Size(Record):
-    channels: int = 4
-    names: tuple[str, str] = ("A", "B")
-
-
-class Schedule(Record):
-    rate: float = 0.1
-    flip: bool = True
-
-
-def test_values_reach_the_record_that_has_the_field() -> None:
-    size, schedule = with_values((Size(), Schedule()), ["channels=8", "names=cat,dog", "rate=1e-3", "flip=false"])
-
-    assert size == Size(channels=8, names=("cat", "dog"))
-    assert schedule == Schedule(rate=1e-3, flip=False)
-
-
-def test_an_unknown_field_and_a_value_that_does_not_fit_are_told_apart() -> None:
-    with pytest.raises(UnknownName, match="did you mean 'channels'"):
-        with_values((Size(), Schedule()), ["channel=8"])
-    with pytest.raises(OptionError, match="flip = 'perhaps'"):
-        with_values((Size(), Schedule()), ["flip=perhaps"])
+def test_declared_shapes_and_types_are_checked_while_tests_run() -> None:
+    with pytest.raises(TypeCheckError):
+        l1(torch.zeros(2, dtype=torch.int64), torch.zeros(2))
 
 
 def snapshot(value: float) -> Snapshot:

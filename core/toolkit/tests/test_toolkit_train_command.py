@@ -213,6 +213,17 @@ def test_a_wrong_request_ends_with_2_and_leaves_nothing(
     assert train(tmp_path, *arguments) == 2
     assert words in capsys.readouterr().err
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_refused_run_leaves_the_folder_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "empty").mkdir()
+
+    assert train(tmp_path, "toy", "--data", "empty") == 2
+    assert train(tmp_path, "toy", "--data", "empty", "--out", "runs/mine") == 2
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["mine"]
 
 
 def test_a_folder_that_is_taken_is_refused(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -14,9 +16,12 @@ from safetensors import safe_open
 
 from i2i_registry.errors import LayoutError
 from i2i_runtime.errors import PictureError
-from i2i_toolkit import Draws, UnpairedFolders, augment, write_unpaired_example
-from i2i_toolkit.data.augment import fitted
+from i2i_toolkit import Draws, Preparation, UnpairedFolders, write_unpaired_example
 from i2i_toolkit.data.order import shuffled
+from i2i_toolkit.data.preparation import Resampling
+
+SQUARE = Preparation("resize_and_crop", load_px=38, crop_px=8)
+PLAIN = Preparation("resize_and_crop", load_px=8, crop_px=8, flip=False)
 
 RECORDED = Path(os.environ.get("I2I_PARITY", "../shared/parity")) / "ugatit" / "prepost.safetensors"
 
@@ -33,14 +38,14 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_samples_have_the_size_and_range_asked_for(root: Path) -> None:
-    sample = UnpairedFolders(root, 8).draw(0)
+    sample = UnpairedFolders(root, SQUARE).draw(0)
 
     assert {name: tuple(t.shape) for name, t in sample.items()} == {"A": (3, 8, 8), "B": (3, 8, 8)}
     assert all(float(t.min()) >= -1 and float(t.max()) <= 1 for t in sample.values())
 
 
 def test_a_position_gives_the_same_bits_whatever_was_drawn_before(root: Path) -> None:
-    first, second = UnpairedFolders(root, 8, seed=5), UnpairedFolders(root, 8, seed=5, cache_bytes=0)
+    first, second = UnpairedFolders(root, SQUARE, seed=5), UnpairedFolders(root, SQUARE, seed=5, cache_bytes=0)
     for position in range(9):
         first.draw(position)
 
@@ -48,7 +53,7 @@ def test_a_position_gives_the_same_bits_whatever_was_drawn_before(root: Path) ->
 
 
 def test_another_seed_draws_otherwise(root: Path) -> None:
-    one, other = (UnpairedFolders(root, 8, seed=seed) for seed in (1, 2))
+    one, other = (UnpairedFolders(root, SQUARE, seed=seed) for seed in (1, 2))
 
     assert any(not torch.equal(one.draw(p)["A"], other.draw(p)["A"]) for p in range(4))
 
@@ -70,10 +75,10 @@ def test_without_flip_and_room_to_crop_a_sample_is_the_resized_picture(root: Pat
     for path in sorted((root / "trainA").iterdir())[1:]:
         path.unlink()
     (picture,) = (root / "trainA").iterdir()
-    source = UnpairedFolders(root, 8, enlarge_px=0, flip=False)
+    source = UnpairedFolders(root, PLAIN)
 
     with Image.open(picture) as image:
-        assert torch.equal(source.draw(3)["A"], fitted(image.convert("RGB"), 8))
+        assert torch.equal(source.draw(3)["A"], PLAIN.fitted(image))
 
 
 def test_about_half_of_the_pictures_are_mirrored(tmp_path: Path) -> None:
@@ -82,22 +87,35 @@ def test_about_half_of_the_pictures_are_mirrored(tmp_path: Path) -> None:
         half.paste((255, 255, 255), (0, 0, 4, 8))
         (tmp_path / f"train{domain}").mkdir()
         half.save(tmp_path / f"train{domain}" / "half.png")
-    source = UnpairedFolders(tmp_path, 8, enlarge_px=0)
+    source = UnpairedFolders(tmp_path, replace(PLAIN, flip=True))
 
     mirrored = sum(bool(source.draw(position)["A"][0, 0, 0] < 0) for position in range(200))
     assert 70 < mirrored < 130  # 200 fair coins: four standard deviations are 28
 
 
-def test_the_augmentation_is_a_mirror_a_resize_and_a_crop() -> None:
+@pytest.mark.parametrize(("flip_first", "levels"), [(True, [180.0, 120.0]), (False, [60.0, 0.0])])
+def test_the_mirror_comes_before_the_crop_or_after_it(*, flip_first: bool, levels: list[float]) -> None:
     stripes = Image.new("RGB", (4, 4))
     stripes.putdata([(60 * x, 0, 255) for _ in range(4) for x in range(4)])
 
-    tensor = augment(stripes, 2, 2, Draws(flip=True, top=1, left=0))
+    way = Preparation("resize_and_crop", load_px=4, crop_px=2, flip_first=flip_first)
 
-    expected = torch.tensor([180.0, 120.0]) / 255 * 2 - 1
+    tensor = way.cut(way.scaled(stripes), Draws(flip=True, top=1, left=0))
+
+    expected = torch.tensor(levels) / 255 * 2 - 1
     torch.testing.assert_close(tensor[0], expected.expand(2, 2))
     assert torch.equal(tensor[1], torch.full((2, 2), -1.0))
     assert torch.equal(tensor[2], torch.full((2, 2), 1.0))
+
+
+@pytest.mark.parametrize("resampling", ["bilinear", "bicubic"])
+def test_a_mirror_before_the_resize_is_the_mirror_after_it(resampling: Resampling) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (31, 57, 3), dtype=np.uint8))
+    way = Preparation("resize_and_crop", load_px=40, crop_px=40, resampling=resampling, flip_first=True)
+
+    after = way.cut(way.scaled(noise), Draws(flip=True, top=0, left=0))
+    before = way.cut(way.scaled(noise.transpose(Image.Transpose.FLIP_LEFT_RIGHT)), Draws(flip=False, top=0, left=0))
+    assert torch.equal(after, before)
 
 
 @pytest.mark.skipif(not RECORDED.is_file(), reason="the tensors recorded from the official code are not here")
@@ -105,16 +123,18 @@ def test_the_augmentation_is_the_official_one() -> None:
     with safe_open(RECORDED, "pt") as file:
         config = json.loads(file.metadata()["config"])
         picture = Image.fromarray(file.get_tensor("input/image").numpy())
+        side = config["img_size"]
+        way = Preparation("resize_and_crop", side + 30, side, resampling="bilinear", flip_first=True)
         for index, draws in enumerate(config["draws"]):
-            found = augment(picture, config["img_size"], 30, Draws(**draws))
+            found = way.cut(way.scaled(picture), Draws(**draws))
             torch.testing.assert_close(found, file.get_tensor(f"output/train_{index}"), rtol=0, atol=1e-6)
 
 
 def test_previews_show_test_pictures_in_order(root: Path) -> None:
-    shown = UnpairedFolders(root, 8).preview(2)
+    shown = UnpairedFolders(root, SQUARE).preview(2)
 
     with Image.open(root / "testA" / "000.png") as image:
-        assert torch.equal(shown["A"][0], fitted(image.convert("RGB"), 8))
+        assert torch.equal(shown["A"][0], PLAIN.fitted(image))
     assert tuple(shown["B"].shape) == (2, 3, 8, 8)
 
 
@@ -123,7 +143,7 @@ def test_previews_show_training_pictures_where_there_is_no_test_folder(tmp_path:
     paint(tmp_path / "trainB" / "b.png")
     paint(tmp_path / "trainB" / "c.png")
 
-    shown = UnpairedFolders(tmp_path, 8).preview(4)
+    shown = UnpairedFolders(tmp_path, SQUARE).preview(4)
     assert {name: len(t) for name, t in shown.items()} == {"A": 2, "B": 2}
 
 
@@ -133,7 +153,7 @@ def test_pictures_of_all_kinds_are_found_at_any_depth(tmp_path: Path) -> None:
     (tmp_path / "trainA" / "notes.txt").write_text("no picture", encoding="utf-8")
     paint(tmp_path / "trainB" / "a.png")
 
-    assert UnpairedFolders(tmp_path, 8).describe() == {
+    assert UnpairedFolders(tmp_path, SQUARE).describe() == {
         "trainA": 8,
         "trainB": 1,
         "testA": 0,
@@ -145,7 +165,7 @@ def test_pictures_of_all_kinds_are_found_at_any_depth(tmp_path: Path) -> None:
 def test_unreadable_pictures_are_left_out_and_named(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     (root / "trainA" / "broken.png").write_bytes(b"no picture at all")
     with caplog.at_level(logging.WARNING):
-        source = UnpairedFolders(root, 8)
+        source = UnpairedFolders(root, SQUARE)
 
     assert source.describe()["trainA"] == 4
     assert source.describe()["unreadable"] == 1
@@ -157,11 +177,11 @@ def test_a_folder_without_one_readable_picture_is_refused(root: Path) -> None:
         path.write_bytes(b"")
 
     with pytest.raises(LayoutError, match="trainB holds 4 unreadable pictures"):
-        UnpairedFolders(root, 8)
+        UnpairedFolders(root, SQUARE)
 
 
 def test_a_picture_that_vanishes_while_training_is_named(root: Path) -> None:
-    source = UnpairedFolders(root, 8, cache_bytes=0)
+    source = UnpairedFolders(root, SQUARE, cache_bytes=0)
     for path in (root / "trainA").iterdir():
         path.unlink()
 
@@ -184,7 +204,7 @@ def test_a_wrong_layout_is_told_from_what_was_found(files: list[str], found: str
         paint(tmp_path / name)
 
     with pytest.raises(LayoutError) as caught:
-        UnpairedFolders(tmp_path, 8)
+        UnpairedFolders(tmp_path, SQUARE)
     assert found in caught.value.found
     assert "trainA/ and trainB/" in caught.value.expected
     assert advice in caught.value.fix
@@ -192,18 +212,18 @@ def test_a_wrong_layout_is_told_from_what_was_found(files: list[str], found: str
 
 def test_an_empty_and_a_missing_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(LayoutError, match="holds nothing"):
-        UnpairedFolders(tmp_path, 8)
+        UnpairedFolders(tmp_path, SQUARE)
     with pytest.raises(LayoutError, match="does not exist"):
-        UnpairedFolders(tmp_path / "none", 8)
+        UnpairedFolders(tmp_path / "none", SQUARE)
     (tmp_path / "trainA").mkdir()
     (tmp_path / "trainB").mkdir()
     with pytest.raises(LayoutError, match="trainA holds no pictures"):
-        UnpairedFolders(tmp_path, 8)
+        UnpairedFolders(tmp_path, SQUARE)
 
 
 def test_the_cache_keeps_to_its_bound(root: Path) -> None:
     one_picture = 3 * (8 + 30) ** 2
-    source = UnpairedFolders(root, 8, cache_bytes=2 * one_picture)
+    source = UnpairedFolders(root, SQUARE, cache_bytes=2 * one_picture)
     for position in range(12):
         source.draw(position)
 

@@ -7,34 +7,28 @@ Three kinds of file, told from the metadata's `config.kind`: forward passes of a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
-import numpy as np
 import torch
-from PIL import Image
 from pydantic import BaseModel
-from torch import Tensor, nn
+from tests.parity.preparing import Variant, check_pictures
+from tests.parity.stepping import RecordedStep
+from torch import Tensor
 
 from i2i_plugin_bicyclegan.config import Config
-from i2i_plugin_bicyclegan.interpolation import lerp, slerp
 from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_plugin_bicyclegan.networks import Discriminator
 from i2i_plugin_bicyclegan.official import RELEASE_FORMAT
 from i2i_plugin_bicyclegan.trainer import BicycleGANTrainer, Options
 from i2i_registry.importing import rename
 from i2i_registry.model import KeyMap
-from i2i_runtime.fitting import to_picture
-from i2i_toolkit.data.augment import Draws
-from i2i_toolkit.data.preparation import Mode, Preparation
-from i2i_toolkit.devices import open_accelerator
-from i2i_toolkit.engine import Engine
+from i2i_runtime.interpolation import lerp, slerp
 
 if TYPE_CHECKING:
     from tests.parity.judging import Row
     from tests.parity.recording import Recording
 
-    from i2i_registry.trainer import Trainer
-    from i2i_runtime.operations import Record
 
 PAPER = "bicyclegan"
 SOURCE = "junyanz/BicycleGAN"
@@ -45,10 +39,7 @@ STEP_LOSS = 1e-5
 STEP_GRADIENT = 3e-2
 STEP_GRADIENT_L2 = 1.5e-2
 STEP_AFTER = 1e-2
-OPTIMIZER_ALONE = 1e-3
-TRANSFORM = 1e-6
-EXACT = 0.0
-ONE_LEVEL = 1.0  # the release cuts fractions of a level off, the runtime rounds
+INTERPOLATED = 1e-6
 
 NAMES = {
     "G": "generator",
@@ -90,18 +81,6 @@ class Resolved(BaseModel):
     lambda_kl: float
 
 
-class Variant(BaseModel):
-    """One way of bringing a pair to size."""
-
-    preprocess: Mode
-    load_size: int
-    crop_size: int
-    crop_pos: tuple[int, int]
-    flip: bool
-    no_flip: bool = False
-    gray_A: bool = False  # noqa: N815 - the release's name
-
-
 class Case(BaseModel):
     """The metadata's `config`."""
 
@@ -116,7 +95,7 @@ class Case(BaseModel):
 def check(recording: Recording) -> Iterator[Row]:
     """Compute what was recorded and compare."""
     case = Case.model_validate(recording.config)
-    kinds = {"nets": check_networks, "train": check_step, "prepost": check_pictures}
+    kinds = {"nets": check_networks, "train": check_step, "prepost": check_prepost}
     yield from kinds[case.kind](recording, case)
 
 
@@ -150,13 +129,7 @@ def our_key(case: Case, network: str, key: str) -> str:
     return str(rename(discriminator_keys(case), key))
 
 
-def load(network: nn.Module, official: str, recording: Recording, case: Case) -> None:
-    """Fill a network; every official tensor has its place, and every place its tensor."""
-    state = recording.under(f"state/{official}/")
-    network.load_state_dict({our_key(case, official, key): tensor for key, tensor in state.items()})
-
-
-def build_trainer(recording: Recording, case: Case) -> BicycleGANTrainer:
+def build_trainer(recording: Recording, case: Case) -> RecordedNoise:
     """The recorded networks and options; the Config is told from the tensors, as for a checkpoint."""
     shapes = {key.replace("/", ".", 1): tuple(tensor.shape) for key, tensor in recording.under("state/").items()}
     update = {"activation": ACTIVATIONS[case.resolved.nl], "norm": case.resolved.norm}
@@ -179,9 +152,21 @@ def build_trainer(recording: Recording, case: Case) -> BicycleGANTrainer:
         conditional_discriminator=resolved.conditional_D,
     )
     built = RecordedNoise(BicycleGAN(config), options)
-    for official in recording.networks():
-        load(built.networks[NAMES[official]], official, recording, case)
+    recorded_step(recording, case).load(built)
     return built
+
+
+def recorded_step(recording: Recording, case: Case) -> RecordedStep:
+    """The step with its tolerances."""
+    return RecordedStep(
+        recording=recording,
+        names=NAMES,
+        our_key=partial(our_key, case),
+        learning_rate=case.resolved.lr,
+        loss=STEP_LOSS,
+        gradient=STEP_GRADIENT,
+        after=STEP_AFTER,
+    )
 
 
 class RecordedNoise(BicycleGANTrainer):
@@ -221,50 +206,31 @@ def check_networks(recording: Recording, case: Case) -> Iterator[Row]:
 # --- One training step ------------------------------------------------------------------------------------------------
 
 
-class OneBatch:
-    """The recorded pictures, as the engine's source of samples."""
-
-    def __init__(self, recording: Recording) -> None:
-        self.batch = {"input": recording.tensors["input/A"], "target": recording.tensors["input/B"]}
-
-    def draw(self, position: int) -> Mapping[str, Tensor]:
-        return {name: pictures[position] for name, pictures in self.batch.items()}
-
-    def preview(self, count: int) -> Mapping[str, Tensor]:
-        return {name: pictures[:count] for name, pictures in self.batch.items()}
-
-    def describe(self) -> Mapping[str, int]:
-        return {name: len(pictures) for name, pictures in self.batch.items()}
-
-
 def check_step(recording: Recording, case: Case) -> Iterator[Row]:
     """One step of the real engine, and the optimizer by itself."""
-    built = cast("RecordedNoise", build_trainer(recording, case))
-    for key, found in step_outputs(built, recording).items():
-        yield recording.output(key, found, FORWARD)
+    step, built = recorded_step(recording, case), build_trainer(recording, case)
+    for key, output in step_outputs(built, recording).items():
+        yield recording.output(key, output, FORWARD)
     built.draws_from(recording)
-    engine = Engine(cast("Trainer[Record]", built), OneBatch(recording), accelerator=open_accelerator("cpu"))
-    report = next(iter(engine.phases()))
-    values = losses({key.removeprefix("bicycle/"): value for key, value in report.values.items()}, built.options)
-    for key in recording.under("loss/"):
-        yield recording.loss(key, values[key], STEP_LOSS)
+    found = step.run(built, batch_of(recording))
+    terms = {key.removeprefix("bicycle/"): value for key, value in found.terms.items()}
+    yield from step.check(built, found, losses(terms, built.options))
     for key, recorded in recording.under("grad/").items():
-        official, inner = key.split("/")
-        gradient = built.networks[NAMES[official]].get_parameter(our_key(case, official, inner)).grad
-        yield recording.gradient(key, gradient, STEP_GRADIENT)
-        found = torch.zeros(()) if gradient is None else gradient
-        share = (found - recorded).norm() / recorded.norm()
+        share = (found.gradients.get(key, torch.zeros(())) - recorded).norm() / recorded.norm()
         yield recording.row(f"grad/{key} in L2", float(share), STEP_GRADIENT_L2)
-    for key in recording.under("after/"):
-        yield from recording.after(key, tensor_of(built, case, key), STEP_AFTER, case.resolved.lr)
-    yield from check_optimizer(recording, case)
+    yield from step.check_optimizers(build_trainer(recording, case))
+
+
+def batch_of(recording: Recording) -> dict[str, Tensor]:
+    """The recorded pairs, under our names."""
+    return {"input": recording.tensors["input/A"], "target": recording.tensors["input/B"]}
 
 
 @torch.no_grad()
 def step_outputs(built: RecordedNoise, recording: Recording) -> dict[str, Tensor]:
     """What encoder and generator make of the batch, under the release's names of variables."""
     built.draws_from(recording)
-    pairs = built.pairs(OneBatch(recording).batch)
+    pairs = built.pairs(batch_of(recording))
     encoding = built.encoder(pairs.target)
     encoded = built.sampled(encoding)
     random = built.noise(len(pairs.source), pairs.source)
@@ -277,12 +243,6 @@ def step_outputs(built: RecordedNoise, recording: Recording) -> dict[str, Tensor
         "fake_B_random": made["random"],
         "mu2": built.latent_of(made["random"]),
     }
-
-
-def tensor_of(built: BicycleGANTrainer, case: Case, key: str) -> Tensor:
-    """The parameter or buffer "<official network>/<official key>"."""
-    official, inner = key.split("/")
-    return built.networks[NAMES[official]].state_dict()[our_key(case, official, inner)]
 
 
 def losses(terms: Mapping[str, float], options: Options) -> dict[str, float]:
@@ -304,48 +264,12 @@ def losses(terms: Mapping[str, float], options: Options) -> dict[str, float]:
     return found
 
 
-def check_optimizer(recording: Recording, case: Case) -> Iterator[Row]:
-    """One step from the recorded gradients: a wrong optimizer apart from a wrong gradient."""
-    built = build_trainer(recording, case)
-    (phase,) = built.stages()[0].phases
-    for key, gradient in recording.under("grad/").items():
-        official, inner = key.split("/")
-        built.networks[NAMES[official]].get_parameter(our_key(case, official, inner)).grad = gradient.clone()
-    phase.optimizer.step()
-    for key in recording.under("grad/"):
-        if f"after/{key}" in recording.tensors:
-            movement = recording.movement(key, case.resolved.lr)
-            error = (tensor_of(built, case, key) - movement.after).abs().max().item() / movement.scale
-            yield recording.row(f"optimizer alone: {key}", error, OPTIMIZER_ALONE)
-
-
 # --- Pictures in and out ----------------------------------------------------------------------------------------------
 
 
-def check_pictures(recording: Recording, case: Case) -> Iterator[Row]:
+def check_prepost(recording: Recording, case: Case) -> Iterator[Row]:
     """Pairs brought to size, the saved picture, and latents between two."""
-    joined = Image.fromarray(recording.tensors["input/image"].numpy())
-    half = joined.width // 2
-    sides = {"A": joined.crop((0, 0, half, joined.height)), "B": joined.crop((half, 0, joined.width, joined.height))}
-    for number, variant in enumerate(case.variants):
-        for side, found in prepared(variant, sides).items():
-            yield recording.output(f"{number}_{variant.preprocess}/{side}", found, TRANSFORM)
-    generated = recording.tensors["input/generated"].numpy()
-    cut = ((generated.transpose(1, 2, 0) + 1) / 2 * 255).astype(np.uint8)
-    yield recording.output("tensor2im", torch.from_numpy(cut), EXACT)
-    rounded = torch.from_numpy(to_picture(generated))
-    yield recording.output("tensor2im", rounded, ONE_LEVEL, by="i2i_runtime, which rounds")
+    yield from check_pictures(recording, case.variants)
     start, end = recording.tensors["input/z01"].numpy()
     for name, between in (("slerp", slerp), ("lerp", lerp)):
-        yield recording.output(name, torch.from_numpy(between(start, end, case.num_frames)), TRANSFORM)
-
-
-def prepared(variant: Variant, sides: Mapping[str, Image.Image]) -> dict[str, Tensor]:
-    """Both pictures of a pair with one draw."""
-    preparation = Preparation(variant.preprocess, variant.load_size, variant.crop_size, flip=not variant.no_flip)
-    left, top = variant.crop_pos
-    draws = Draws(flip=variant.flip, top=top, left=left)
-    channels: dict[str, Literal[1, 3]] = {"A": 1 if variant.gray_A else 3, "B": 3}
-    return {
-        side: preparation.cut(preparation.scaled(picture, channels[side]), draws) for side, picture in sides.items()
-    }
+        yield recording.output(name, torch.from_numpy(between(start, end, case.num_frames)), INTERPOLATED)

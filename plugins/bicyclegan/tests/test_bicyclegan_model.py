@@ -15,12 +15,14 @@ from pydantic import ValidationError
 import i2i_runtime
 from i2i_plugin_bicyclegan import i2i_models
 from i2i_plugin_bicyclegan.config import PRESETS, Config
-from i2i_plugin_bicyclegan.interpolation import lerp, slerp
 from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_registry.cards import Trained, WeightsCard
+from i2i_registry.cli.program import run as run_program
+from i2i_registry.cli.session import Session
 from i2i_registry.discovery import discover
 from i2i_registry.exporter import ExportOptions
 from i2i_registry.model import Model
+from i2i_registry.store import Store
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import OptionError, UnknownOperationError
 from i2i_runtime.manifest import Licence
@@ -77,38 +79,11 @@ def test_sizes_that_do_not_fit_are_refused(sizes: dict[str, int], reason: str) -
         Config.model_validate(TINY.model_dump() | sizes)
 
 
-# --- Latents in between -----------------------------------------------------------------------------------------------
-
-
-def test_an_arc_between_unit_vectors_stays_on_the_sphere() -> None:
-    start, end = np.array([1.0, 0.0]), np.array([0.0, 1.0])
-    angles = np.linspace(0, np.pi / 2, 4)
-    np.testing.assert_allclose(slerp(start, end, 4), np.stack([np.cos(angles), np.sin(angles)], 1), atol=1e-6)
-
-
-def test_both_ends_are_frames_as_they_are() -> None:
-    start, end = np.array([0.5, 2.0, -1.0]), np.array([-3.0, 0.1, 1.0])
-    for between in (slerp, lerp):
-        frames = between(start, end, 5)
-        assert frames.shape == (5, 3)
-        np.testing.assert_allclose(frames[[0, -1]], [start, end], atol=1e-6)
-
-
-def test_parallel_latents_are_joined_by_a_line() -> None:
-    start = np.array([1.0, 2.0])
-    np.testing.assert_allclose(slerp(start, 3 * start, 3), lerp(start, 3 * start, 3))
-
-
-def test_an_interpolation_has_two_frames_at_least() -> None:
-    with pytest.raises(ValueError, match="1 frames"):
-        slerp(np.zeros(2), np.ones(2), 1)
-
-
 # --- In a bundle, without torch ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
+def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A generator alone, exported."""
     torch.manual_seed(0)
     model = BicycleGAN(GENERATOR_ALONE)
@@ -125,9 +100,14 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
         sha256=hashlib.sha256(b"").hexdigest(),
         size=1,
     )
-    artefact: Path = tmp_path_factory.mktemp("bundle") / "test-onnx"
+    path: Path = tmp_path_factory.mktemp("bundle") / "test-onnx"
     exporter = discover(strict=False).exporter("onnx")
-    exporter.export(cast("Model[Record]", model), card, artefact, ExportOptions(), lambda _line: None)
+    exporter.export(cast("Model[Record]", model), card, path, ExportOptions(), lambda _line: None)
+    return path
+
+
+@pytest.fixture(scope="module")
+def bundle(artefact: Path) -> Iterator[Bundle]:
     with i2i_runtime.load(artefact, device="cpu", threads=1) as opened:
         yield opened
 
@@ -138,16 +118,16 @@ def picture() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 
 
 def test_eight_styles_of_one_picture_come_from_one_call(bundle: Bundle, picture: np.ndarray) -> None:
-    styles = bundle.translate([picture] * 8, seed=0)
+    styles = bundle.translate(picture, count=8, seed=0)
     assert len({style.tobytes() for style in styles}) == 8
     assert np.array_equal(styles[3], bundle.translate(picture, seed=3))
 
 
-def test_a_walk_between_latents_gives_frames(bundle: Bundle, picture: np.ndarray) -> None:
-    start, end = np.random.default_rng(1).standard_normal((2, 3))
-    frames = bundle.translate([picture] * 5, latent=slerp(start, end, 5))
-    assert np.array_equal(frames[0], bundle.translate(picture, latent=start.astype(np.float32)))
-    assert len({frame.tobytes() for frame in frames}) == 5
+def test_frames_lead_from_one_seed_to_the_other(bundle: Bundle, picture: np.ndarray) -> None:
+    frames = bundle.translate.frames(picture, seed=3, to={"seed": 8}, count=5)
+    for frame, seed in ((frames[0], 3), (frames[-1], 8)):
+        assert np.abs(np.asarray(frame).astype(int) - bundle.translate(picture, seed=seed)).max() <= 1
+    assert len({np.asarray(frame).tobytes() for frame in frames}) == 5
 
 
 def test_a_latent_of_another_length_is_refused(bundle: Bundle, picture: np.ndarray) -> None:
@@ -159,3 +139,17 @@ def test_a_latent_of_another_length_is_refused(bundle: Bundle, picture: np.ndarr
 def test_a_style_by_example_needs_an_encoder(bundle: Bundle, picture: np.ndarray) -> None:
     with pytest.raises(UnknownOperationError, match="translate_like"):
         bundle.run("translate_like", picture, reference=picture)
+
+
+def test_the_command_line_says_what_a_generator_alone_lacks_and_where_it_is(
+    artefact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = Session(discover(strict=False), Store(tmp_path / "store"))
+    arguments = ["run", str(artefact), "me.png", "-o", str(tmp_path / "out.png"), "--operation"]
+
+    assert run_program([*arguments, "translate_like"], session) == 2
+    message = capsys.readouterr().err
+    assert f"bicyclegan can do it, but {artefact} lacks the part it needs (encoder)" in message
+    assert "import or train weights that have it" in message
+    assert run_program([*arguments, "stylize_mix"], session) == 2
+    assert "lacks" not in capsys.readouterr().err

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
-import numpy as np
 import torch
-from PIL import Image
 from pydantic import BaseModel
+from tests.parity.preparing import Variant, check_pictures
+from tests.parity.stepping import RecordedStep, load
 from torch import Tensor, nn
 
 from i2i_plugin_cyclegan.config import Channels, Config
@@ -22,11 +23,6 @@ from i2i_plugin_cyclegan.networks import Discriminator, Generator
 from i2i_plugin_cyclegan.official import GENERATORS, JUNYANZ_FORMAT
 from i2i_plugin_cyclegan.trainer import CycleGANTrainer, Options
 from i2i_registry.importing import rename
-from i2i_runtime.fitting import to_picture
-from i2i_toolkit.data.augment import Draws
-from i2i_toolkit.data.preparation import Mode, Preparation
-from i2i_toolkit.devices import open_accelerator
-from i2i_toolkit.engine import Engine
 from i2i_toolkit.image_pool import ImagePool
 
 if TYPE_CHECKING:
@@ -34,7 +30,6 @@ if TYPE_CHECKING:
     from tests.parity.recording import Recording
 
     from i2i_registry.model import Model
-    from i2i_registry.trainer import Trainer
     from i2i_runtime.operations import Record
 
 PAPER = "cyclegan"
@@ -46,10 +41,7 @@ STEP_OUTPUT = 5e-5
 STEP_LOSS = 1e-5
 STEP_GRADIENT = 1e-2
 STEP_AFTER = 1e-2
-OPTIMIZER_ALONE = 1e-3
-TRANSFORM = 1e-6
 EXACT = 0.0
-ONE_LEVEL = 1.0
 
 JUDGED_BY = {"D_A": "B", "D_B": "A"}
 """official discriminator -> the domain it judges: the release counts them by the generator they face"""
@@ -75,18 +67,6 @@ class Resolved(BaseModel):
     lambda_identity: float
 
 
-class Variant(BaseModel):
-    """One way of preparing the recorded pictures, and what was drawn for it."""
-
-    preprocess: Mode
-    load_size: int
-    crop_size: int
-    crop_pos: tuple[int, int]
-    flip: bool
-    no_flip: bool = False
-    gray_A: bool = False  # noqa: N815
-
-
 class Case(BaseModel):
     """The metadata's `config`."""
 
@@ -102,8 +82,13 @@ class Case(BaseModel):
 def check(recording: Recording) -> Iterator[Row]:
     """Compute what was recorded and compare."""
     case = Case.model_validate(recording.config)
-    kinds = {"nets": check_networks, "train": check_step, "pool": check_pool, "prepost": check_pictures}
+    kinds = {"nets": check_networks, "train": check_step, "pool": check_pool, "prepost": check_prepost}
     yield from kinds[case.kind](recording, case)
+
+
+def check_prepost(recording: Recording, case: Case) -> Iterator[Row]:
+    """Pictures in and out."""
+    yield from check_pictures(recording, case.variants)
 
 
 # --- Names and networks -----------------------------------------------------------------------------------------------
@@ -122,12 +107,6 @@ def our_key(recording: Recording, official: str, key: str) -> str:
     places = {0: "first", 2 + 3 * layers: "to_scores"} | {2 + 3 * n: f"convs.{n}" for n in range(layers)}
     _, place, kind = key.split(".")
     return f"{places[int(place)]}.{kind}"
-
-
-def load(network: nn.Module, official: str, recording: Recording) -> None:
-    """Fill a network; every official tensor has its place, and every place its tensor."""
-    state = recording.under(f"state/{official}/")
-    network.load_state_dict({our_key(recording, official, key): tensor for key, tensor in state.items()})
 
 
 def infer_config(recording: Recording, official: str, case: Case) -> Config:
@@ -166,7 +145,7 @@ def check_networks(recording: Recording, case: Case) -> Iterator[Row]:
             state = recording.under(f"state/{official}/")
             width, channels_in = state["model.0.weight"].shape[:2]
             network = Discriminator(channels_in, width, layer_count(state))
-        load(network, official, recording)
+        load(network, official, recording, partial(our_key, recording))
         for mode, training in (("eval", False), ("train_nodrop", True)):
             if f"output/{mode}/{official}" in recording.tensors:
                 for module in network.train(training).modules():
@@ -194,50 +173,33 @@ def build_trainer(recording: Recording, case: Case) -> CycleGANTrainer:
         discriminator_channels=state["model.0.weight"].shape[0],
     )
     built = CycleGANTrainer(cast("Model[Record]", CycleGAN(config)), options)
-    for official, ours in NAMES.items():
-        load(built.networks[ours], official, recording)
+    recorded_step(recording, case).load(built)
     return built
 
 
-class OneBatch:
-    """The recorded pictures, as the engine's source of samples."""
-
-    def __init__(self, recording: Recording) -> None:
-        self.batch = {domain: recording.tensors[f"input/{domain}"] for domain in "AB"}
-
-    def draw(self, position: int) -> Mapping[str, Tensor]:
-        return {domain: pictures[position] for domain, pictures in self.batch.items()}
-
-    def preview(self, count: int) -> Mapping[str, Tensor]:
-        return {domain: pictures[:count] for domain, pictures in self.batch.items()}
-
-    def describe(self) -> Mapping[str, int]:
-        return {domain: len(pictures) for domain, pictures in self.batch.items()}
+def recorded_step(recording: Recording, case: Case) -> RecordedStep:
+    """The step with its tolerances."""
+    return RecordedStep(
+        recording=recording,
+        names=NAMES,
+        our_key=partial(our_key, recording),
+        learning_rate=case.resolved.lr,
+        loss=STEP_LOSS,
+        gradient=STEP_GRADIENT,
+        after=STEP_AFTER,
+    )
 
 
 def check_step(recording: Recording, case: Case) -> Iterator[Row]:
     """One step of the real engine, and the optimizers by themselves."""
-    source = OneBatch(recording)
-    built = build_trainer(recording, case)
-    for name, found in pictures_of(built, source.batch).items():
+    batch = {domain: recording.tensors[f"input/{domain}"] for domain in "AB"}
+    step, built = recorded_step(recording, case), build_trainer(recording, case)
+    for name, picture in pictures_of(built, batch).items():
         if f"output/{name}" in recording.tensors:
-            yield recording.output(name, found, STEP_OUTPUT)
-    gradients: dict[str, Tensor | None] = {}
-    terms: Mapping[str, float] = {}
-    engine = Engine(cast("Trainer[Record]", built), source, accelerator=open_accelerator("cpu"))
-    for report in engine.phases():
-        gradients |= gradients_of(recording, built, report.phase)
-        terms = report.values
-        if report.step_complete:
-            break
-    values = losses(terms, built)
-    for key in recording.under("loss/"):
-        yield recording.loss(key, values[key], STEP_LOSS)
-    for key in recording.under("grad/"):
-        yield recording.gradient(key, gradients[key], STEP_GRADIENT)
-    for key in recording.under("after/"):
-        yield from recording.after(key, tensor_of(recording, built, key), STEP_AFTER, case.resolved.lr)
-    yield from check_optimizers(recording, case)
+            yield recording.output(name, picture, STEP_OUTPUT)
+    found = step.run(built, batch)
+    yield from step.check(built, found, losses(found.terms, built))
+    yield from step.check_optimizers(build_trainer(recording, case))
 
 
 @torch.no_grad()
@@ -248,24 +210,6 @@ def pictures_of(built: CycleGANTrainer, batch: Mapping[str, Tensor]) -> dict[str
     found |= {"rec_A": built.b_to_a(made["fake_B"]), "rec_B": built.a_to_b(made["fake_A"])}
     # The release counts identities by the generator: G_A makes B from B.
     return found | {f"idt_{name}": made[same] for name, same in (("A", "same_B"), ("B", "same_A")) if same in made}
-
-
-def gradients_of(recording: Recording, built: CycleGANTrainer, phase: str) -> dict[str, Tensor | None]:
-    """The recorded parameters' gradients that a phase has just left."""
-    learning = GENERATORS if phase == "generators" else JUDGED_BY
-    found: dict[str, Tensor | None] = {}
-    for key in recording.under("grad/"):
-        official, inner = key.split("/")
-        if official in learning:
-            gradient = built.networks[NAMES[official]].get_parameter(our_key(recording, official, inner)).grad
-            found[key] = None if gradient is None else gradient.clone()
-    return found
-
-
-def tensor_of(recording: Recording, built: CycleGANTrainer, key: str) -> Tensor:
-    """The parameter "<official network>/<official key>"."""
-    official, inner = key.split("/")
-    return built.networks[NAMES[official]].state_dict()[our_key(recording, official, inner)]
 
 
 def losses(terms: Mapping[str, float], built: CycleGANTrainer) -> dict[str, float]:
@@ -282,24 +226,6 @@ def losses(terms: Mapping[str, float], built: CycleGANTrainer) -> dict[str, floa
         found[f"raw/idt_{own}"] = found[f"idt_{own}"] / (weight or 1.0)
     found["G"] = sum(found[f"{kind}_{own}"] for kind in ("G", "cycle", "idt") for own in "AB")
     return found
-
-
-def check_optimizers(recording: Recording, case: Case) -> Iterator[Row]:
-    """One step from the recorded gradients: a wrong optimizer apart from a wrong gradient."""
-    built = build_trainer(recording, case)
-    stage = built.stages()[0]
-    for key, gradient in recording.under("grad/").items():
-        official, inner = key.split("/")
-        parameter = built.networks[NAMES[official]].get_parameter(our_key(recording, official, inner))
-        parameter.grad = gradient.clone()
-    for phase in stage.phases:
-        phase.optimizer.step()
-    for key in recording.under("grad/"):
-        if f"after/{key}" in recording.tensors:
-            movement = recording.movement(key, case.resolved.lr)
-            found = tensor_of(recording, built, key)
-            error = (found - movement.after).abs().max().item() / movement.scale
-            yield recording.row(f"optimizer alone: {key}", error, OPTIMIZER_ALONE)
 
 
 # --- The store of generated pictures ----------------------------------------------------------------------------------
@@ -324,25 +250,3 @@ def decisions(draws: Sequence[Draw]) -> Iterator[int | None]:
         if kind != "p":
             raise ValueError(f"a place without a probability before it: {value}")
         yield int(next(following)[1]) if value > 0.5 else None
-
-
-# --- Pictures in and out ----------------------------------------------------------------------------------------------
-
-
-def check_pictures(recording: Recording, case: Case) -> Iterator[Row]:
-    """The transforms of training, and the saved picture."""
-    joined = Image.fromarray(recording.tensors["input/image"].numpy())
-    half = joined.width // 2
-    pictures = {"A": joined.crop((0, 0, half, joined.height)), "B": joined.crop((half, 0, joined.width, joined.height))}
-    for number, variant in enumerate(case.variants):
-        preparation = Preparation(variant.preprocess, variant.load_size, variant.crop_size, flip=not variant.no_flip)
-        left, top = variant.crop_pos
-        for name, picture in pictures.items():
-            channels: Channels = 1 if variant.gray_A and name == "A" else 3
-            found = preparation.cut(preparation.scaled(picture, channels), Draws(flip=variant.flip, top=top, left=left))
-            yield recording.output(f"{number}_{variant.preprocess}/{name}", found, TRANSFORM)
-    generated = recording.tensors["input/generated"].numpy()
-    cut = ((generated.transpose(1, 2, 0) + 1) / 2 * 255).astype(np.uint8)
-    yield recording.output("tensor2im", torch.from_numpy(cut), EXACT)
-    rounded = torch.from_numpy(to_picture(generated))
-    yield recording.output("tensor2im", rounded, ONE_LEVEL, by="i2i_runtime, which rounds")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from i2i_plugin_cyclegan.config import Config
 from i2i_plugin_cyclegan.model import CycleGAN
-from i2i_plugin_cyclegan.trainer import CycleGANTrainer, Options, learning_rate_factor
+from i2i_plugin_cyclegan.trainer import CycleGANTrainer, Options
 from i2i_registry.errors import TrainingError
 from i2i_registry.trainer import Step
 from i2i_toolkit.data.unpaired import UnpairedFolders, write_unpaired_example
@@ -39,19 +39,10 @@ def terms(built: CycleGANTrainer, pictures: Mapping[str, Tensor]) -> dict[str, f
     return {name: term.item() for name, term in found.items()}
 
 
-def test_the_rate_is_the_releases_with_its_epochs() -> None:
-    options = Options(steps=200 * 7, epoch_steps=7)  # 100 epochs, and 100 that fall
-    by_epoch = [learning_rate_factor(7 * epoch + 1, options) for epoch in range(200)]
-    release = [1.0 - max(0, epoch + 1 - 100) / 101 for epoch in range(200)]
-    assert by_epoch == pytest.approx(release, abs=1e-12)
-    assert learning_rate_factor(7 * 150, options) == learning_rate_factor(7 * 150 - 6, options)
-    assert by_epoch[99] == 1.0
-    assert by_epoch[100] < 1.0
-
-
-def test_the_rate_may_stay() -> None:
-    options = Options(steps=10, epoch_steps=1, decay_steps=0)
-    assert {learning_rate_factor(step, options) for step in range(1, 11)} == {1.0}
+def test_the_rate_of_every_phase_is_the_papers() -> None:
+    (stage,) = trainer(**{name: getattr(Options(), name) for name in ("steps", "epoch_steps", "decay_steps")}).stages()
+    halfway = 150 * 1334 + 1  # the first step of epoch 150, counted from 0: 100 epochs are constant
+    assert [phase.learning_rate(halfway) for phase in stage.phases] == pytest.approx(2 * [1 - 51 / 101])
 
 
 def test_without_an_identity_weight_there_is_no_identity_loss_and_the_rest_is_the_same() -> None:
@@ -100,10 +91,9 @@ def test_the_pools_are_in_the_checkpoint() -> None:
     [
         ({"directions": "a_to_b"}, {}, "way back"),
         ({"channels_b": 1}, {}, "identity"),
-        ({}, {"decay_steps": 10, "steps": 5}, "no more steps"),
         ({}, {"discriminator_layers": 3}, "24 pixels"),
     ],
-    ids=["one direction", "channels", "decay", "size"],
+    ids=["one direction", "channels", "size"],
 )
 def test_what_cannot_be_trained_is_refused(config: dict[str, object], changes: dict[str, object], word: str) -> None:
     with pytest.raises(TrainingError, match=word):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
-import numpy as np
 import torch
-from PIL import Image
 from pydantic import BaseModel
+from tests.parity.preparing import Variant, check_pictures
+from tests.parity.stepping import RecordedStep, load
 from torch import Tensor, nn
 
 from i2i_plugin_pix2pix.config import Channels, Config, Norm
@@ -23,18 +24,12 @@ from i2i_plugin_pix2pix.official import JUNYANZ_FORMAT
 from i2i_plugin_pix2pix.trainer import DISCRIMINATOR, Objective, Options, Pix2PixTrainer
 from i2i_registry.importing import rename
 from i2i_registry.model import KeyMap
-from i2i_runtime.fitting import to_picture
-from i2i_toolkit.data.augment import Draws
-from i2i_toolkit.data.preparation import Mode, Preparation
-from i2i_toolkit.devices import open_accelerator
-from i2i_toolkit.engine import Engine
 
 if TYPE_CHECKING:
     from tests.parity.judging import Row
     from tests.parity.recording import Recording
 
     from i2i_registry.model import Model
-    from i2i_registry.trainer import Trainer
     from i2i_runtime.operations import Record
 
 PAPER = "pix2pix"
@@ -45,10 +40,10 @@ FORWARD = 2e-5
 STEP_LOSS = 1e-5
 STEP_GRADIENT = 1e-2
 STEP_AFTER = 1e-2
-OPTIMIZER_ALONE = 1e-3
-TRANSFORM = 1e-6
 EXACT = 0.0
-ONE_LEVEL = 1.0
+
+NETWORKS = {"G": GENERATOR, "D": DISCRIMINATOR}
+"""official name of a network -> ours"""
 
 _NORM = "(weight|bias|running_mean|running_var|num_batches_tracked)"
 PIXEL_KEYS: KeyMap = (
@@ -77,18 +72,6 @@ class Resolved(BaseModel):
     lambda_L1: float  # noqa: N815
 
 
-class Variant(BaseModel):
-    """One way of preparing the recorded pair, and what was drawn for it."""
-
-    preprocess: Mode
-    load_size: int
-    crop_size: int
-    crop_pos: tuple[int, int]
-    flip: bool
-    no_flip: bool = False
-    gray_A: bool = False  # noqa: N815
-
-
 class Case(BaseModel):
     """The metadata's `config`."""
 
@@ -102,8 +85,13 @@ class Case(BaseModel):
 def check(recording: Recording) -> Iterator[Row]:
     """Compute what was recorded and compare."""
     case = Case.model_validate(recording.config)
-    kinds = {"nets": check_networks, "train": check_step, "prepost": check_pictures}
+    kinds = {"nets": check_networks, "train": check_step, "prepost": check_prepost}
     yield from kinds[case.kind](recording, case)
+
+
+def check_prepost(recording: Recording, case: Case) -> Iterator[Row]:
+    """Pictures in and out."""
+    yield from check_pictures(recording, case.variants)
 
 
 # --- Names and networks -----------------------------------------------------------------------------------------------
@@ -157,12 +145,6 @@ def our_key(recording: Recording, official: str, key: str) -> str:
     return str(rename(discriminator_keys(recording.under(f"state/{official}/")), key))
 
 
-def load(network: nn.Module, official: str, recording: Recording) -> None:
-    """Fill a network; every official tensor has its place, and every place its tensor."""
-    state = recording.under(f"state/{official}/")
-    network.load_state_dict({our_key(recording, official, key): tensor for key, tensor in state.items()})
-
-
 def infer_config(recording: Recording, case: Case) -> Config:
     """The Config, told from the generator's tensors as for a checkpoint, at the recorded size."""
     state = recording.under("state/G/")
@@ -203,7 +185,7 @@ def check_networks(recording: Recording, case: Case) -> Iterator[Row]:
             network: nn.Module = make_generator(config)
         else:
             network = make_discriminator(recording.under(f"state/{official}/"))
-        load(network, official, recording)
+        load(network, official, recording, partial(our_key, recording))
         for mode in ("eval", "train_nodrop"):
             if f"output/{mode}/{official}" in recording.tensors:
                 found = forward(network, picture, mode)
@@ -238,70 +220,33 @@ def build_trainer(recording: Recording, case: Case) -> Pix2PixTrainer:
         discriminator_channels=next(iter(make_discriminator(state).parameters())).shape[0],
     )
     built = Pix2PixTrainer(cast("Model[Record]", Pix2Pix(infer_config(recording, case))), options)
-    load(built.pix2pix.generator, "G", recording)
-    load(built.discriminator, "D", recording)
+    recorded_step(recording, case).load(built)
     return built
 
 
-class OneBatch:
-    """The recorded pictures, as the engine's source of samples."""
-
-    def __init__(self, recording: Recording) -> None:
-        self.batch = {"input": recording.tensors["input/A"], "target": recording.tensors["input/B"]}
-
-    def draw(self, position: int) -> Mapping[str, Tensor]:
-        return {name: pictures[position] for name, pictures in self.batch.items()}
-
-    def preview(self, count: int) -> Mapping[str, Tensor]:
-        return {name: pictures[:count] for name, pictures in self.batch.items()}
-
-    def describe(self) -> Mapping[str, int]:
-        return {name: len(pictures) for name, pictures in self.batch.items()}
-
-
-NETWORKS = {"G": GENERATOR, "D": DISCRIMINATOR}
+def recorded_step(recording: Recording, case: Case) -> RecordedStep:
+    """The step with its tolerances."""
+    return RecordedStep(
+        recording=recording,
+        names=NETWORKS,
+        our_key=partial(our_key, recording),
+        learning_rate=case.resolved.lr,
+        loss=STEP_LOSS,
+        gradient=STEP_GRADIENT,
+        after=STEP_AFTER,
+    )
 
 
 def check_step(recording: Recording, case: Case) -> Iterator[Row]:
     """One step of the real engine, and the optimizers by themselves."""
-    source = OneBatch(recording)
+    batch = {"input": recording.tensors["input/A"], "target": recording.tensors["input/B"]}
     with torch.no_grad():
-        made = build_trainer(recording, case).translate(source.batch)["fake"]
+        made = build_trainer(recording, case).translate(batch)["fake"]
     yield recording.output("fake_B", made, FORWARD)
-    built = build_trainer(recording, case)
-    gradients: dict[str, Tensor | None] = {}
-    terms: Mapping[str, float] = {}
-    engine = Engine(cast("Trainer[Record]", built), source, accelerator=open_accelerator("cpu"))
-    for report in engine.phases():
-        gradients |= gradients_of(recording, built, report.phase)
-        terms = report.values
-        if report.step_complete:
-            break
-    values = losses(terms, built.options)
-    for key in recording.under("loss/"):
-        yield recording.loss(key, values[key], STEP_LOSS)
-    for key in recording.under("grad/"):
-        yield recording.gradient(key, gradients[key], STEP_GRADIENT)
-    for key in recording.under("after/"):
-        yield from recording.after(key, tensor_of(recording, built, key), STEP_AFTER, case.resolved.lr)
-    yield from check_optimizers(recording, case)
-
-
-def gradients_of(recording: Recording, built: Pix2PixTrainer, phase: str) -> dict[str, Tensor | None]:
-    """The recorded parameters' gradients that a phase has just left."""
-    found: dict[str, Tensor | None] = {}
-    for key in recording.under("grad/"):
-        official, inner = key.split("/")
-        if NETWORKS[official] == phase:
-            gradient = built.networks[phase].get_parameter(our_key(recording, official, inner)).grad
-            found[key] = None if gradient is None else gradient.clone()
-    return found
-
-
-def tensor_of(recording: Recording, built: Pix2PixTrainer, key: str) -> Tensor:
-    """The parameter or buffer "<official network>/<official key>"."""
-    official, inner = key.split("/")
-    return built.networks[NETWORKS[official]].state_dict()[our_key(recording, official, inner)]
+    step, built = recorded_step(recording, case), build_trainer(recording, case)
+    found = step.run(built, batch)
+    yield from step.check(built, found, losses(found.terms, built.options))
+    yield from step.check_optimizers(build_trainer(recording, case))
 
 
 def losses(terms: Mapping[str, float], options: Options) -> dict[str, float]:
@@ -317,47 +262,3 @@ def losses(terms: Mapping[str, float], options: Options) -> dict[str, float]:
         "raw/G_L1": distance / options.l1_weight,
         "G": adversarial + distance,
     }
-
-
-def check_optimizers(recording: Recording, case: Case) -> Iterator[Row]:
-    """One step from the recorded gradients: a wrong optimizer apart from a wrong gradient."""
-    built = build_trainer(recording, case)
-    stage = built.stages()[0]
-    for key, gradient in recording.under("grad/").items():
-        official, inner = key.split("/")
-        parameter = built.networks[NETWORKS[official]].get_parameter(our_key(recording, official, inner))
-        parameter.grad = gradient.clone()
-    for phase in stage.phases:
-        phase.optimizer.step()
-    for key in recording.under("grad/"):
-        if f"after/{key}" in recording.tensors:
-            movement = recording.movement(key, case.resolved.lr)
-            found = tensor_of(recording, built, key)
-            error = (found - movement.after).abs().max().item() / movement.scale
-            yield recording.row(f"optimizer alone: {key}", error, OPTIMIZER_ALONE)
-
-
-# --- Pictures in and out ----------------------------------------------------------------------------------------------
-
-
-def check_pictures(recording: Recording, case: Case) -> Iterator[Row]:
-    """The transforms of training, and the saved picture."""
-    joined = Image.fromarray(recording.tensors["input/image"].numpy())
-    half = joined.width // 2
-    pictures = {
-        "A": joined.crop((0, 0, half, joined.height)),
-        "B": joined.crop((half, 0, joined.width, joined.height)),
-    }
-    for number, variant in enumerate(case.variants):
-        preparation = Preparation(variant.preprocess, variant.load_size, variant.crop_size, flip=not variant.no_flip)
-        left, top = variant.crop_pos
-        for name, picture in pictures.items():
-            channels: Channels = 1 if variant.gray_A and name == "A" else 3
-            scaled = preparation.scaled(picture, channels)
-            found = preparation.cut(scaled, Draws(flip=variant.flip, top=top, left=left))
-            yield recording.output(f"{number}_{variant.preprocess}/{name}", found, TRANSFORM)
-    generated = recording.tensors["input/generated"].numpy()
-    cut = ((generated.transpose(1, 2, 0) + 1) / 2 * 255).astype(np.uint8)
-    yield recording.output("tensor2im", torch.from_numpy(cut), EXACT)
-    rounded = torch.from_numpy(to_picture(generated))
-    yield recording.output("tensor2im", rounded, ONE_LEVEL, by="i2i_runtime, which rounds")

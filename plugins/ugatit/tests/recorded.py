@@ -9,34 +9,31 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from PIL import Image
 from pydantic import BaseModel
+from tests.parity.stepping import RecordedStep, load
 from torch import Tensor, nn
 
 from i2i_plugin_ugatit.config import Config
 from i2i_plugin_ugatit.model import UGATIT
 from i2i_plugin_ugatit.networks import Discriminator, Generator
 from i2i_plugin_ugatit.official import GENERATORS, ZNXLWM_FORMAT
-from i2i_plugin_ugatit.trainer import SCALES, Options, UGATITTrainer
+from i2i_plugin_ugatit.trainer import SCALES, Options, UGATITTrainer, preparation
 from i2i_registry.importing import rename
 from i2i_registry.model import KeyMap
 from i2i_runtime.fitting import fit, to_picture, to_tensor
 from i2i_runtime.heatmaps import render
 from i2i_runtime.operations import SizeRule
-from i2i_toolkit.data.augment import Draws, augment, fitted
-from i2i_toolkit.devices import open_accelerator
-from i2i_toolkit.engine import Engine
+from i2i_toolkit.data.preparation import Draws
 
 if TYPE_CHECKING:
     from tests.parity.judging import Row
     from tests.parity.recording import Recording
 
-    from i2i_registry.trainer import Trainer
-    from i2i_runtime.operations import Record
 
 PAPER = "ugatit"
 SOURCE = "znxlwm/UGATIT-pytorch"
@@ -47,7 +44,6 @@ STEP_OUTPUT = 1e-4
 STEP_LOSS = 1e-5
 STEP_GRADIENT = 5e-3
 STEP_AFTER = 2e-2
-OPTIMIZER_ALONE = 1e-3
 TRANSFORM = 1e-6
 EXACT = 0.0
 OVERLAY = 5 / 255 + 1e-6  # five levels for our own resize and colour map, and rounding of the recorded fractions
@@ -113,12 +109,6 @@ def our_key(network: str, key: str) -> str:
     return str(rename(DISCRIMINATOR_KEYS, key))
 
 
-def load(network: nn.Module, official: str, recording: Recording) -> None:
-    """Fill a network; every official tensor has its place, and every place its tensor."""
-    state = recording.under(f"state/{official}/")
-    network.load_state_dict({our_key(official, key): tensor for key, tensor in state.items()})
-
-
 def infer_config(recording: Recording, case: Case) -> Config:
     """The Config, told from the tensors of a generator as for a checkpoint."""
     network = next(name for name in recording.networks() if name in GENERATORS)
@@ -156,7 +146,7 @@ def check_networks(recording: Recording, case: Case) -> Iterator[Row]:
             state = recording.under(f"state/{official}/")
             network = Discriminator(state["model.1.weight_orig"].shape[0], layer_count(state))
             picture, first = recording.tensors.get("input/dis_image", recording.tensors["input/image"]), "logit"
-        load(network, official, recording)
+        load(network, official, recording, our_key)
         yield from compare_outputs(recording, f"{official}/", network.train(recording.mode == "train"), picture, first)
 
 
@@ -190,53 +180,40 @@ def build_trainer(recording: Recording, case: Case) -> UGATITTrainer:
         discriminator_channels=state["global"]["model.1.weight_orig"].shape[0],
     )
     built = UGATITTrainer(UGATIT(config), options)
-    for official, ours in NAMES.items():
-        load(built.networks[ours], official, recording)
+    recorded_step(recording, case).load(built)
     return built
 
 
-class OneBatch:
-    """The recorded pictures, as the engine's source of samples."""
-
-    def __init__(self, recording: Recording) -> None:
-        self.batch = {domain: recording.tensors[f"input/real_{domain}"] for domain in "AB"}
-
-    def draw(self, position: int) -> Mapping[str, Tensor]:
-        return {domain: pictures[position] for domain, pictures in self.batch.items()}
-
-    def preview(self, count: int) -> Mapping[str, Tensor]:
-        return {domain: pictures[:count] for domain, pictures in self.batch.items()}
-
-    def describe(self) -> Mapping[str, int]:
-        return {domain: len(pictures) for domain, pictures in self.batch.items()}
+def recorded_step(recording: Recording, case: Case) -> RecordedStep:
+    """The step with its tolerances."""
+    return RecordedStep(
+        recording=recording,
+        names=NAMES,
+        our_key=our_key,
+        learning_rate=case.resolved.lr,
+        loss=STEP_LOSS,
+        gradient=STEP_GRADIENT,
+        after=STEP_AFTER,
+    )
 
 
 def check_step(recording: Recording, case: Case) -> Iterator[Row]:
     """One step of the real engine, and the optimizers by themselves."""
     built = build_trainer(recording, case)
     yield from check_evaluation(recording, built)
-    source = OneBatch(recording)
-    found = generator_side(built, source.batch)
-    gradients: dict[str, Tensor | None] = {}
-    terms: Mapping[str, float] = {}
-    engine = Engine(cast("Trainer[Record]", built), source, accelerator=open_accelerator("cpu"))
-    for report in engine.phases():
-        gradients |= gradients_of(recording, built, report.phase)
-        terms = report.values
-        if report.phase == "discriminators":
-            found |= discriminator_side(built, found)
-        if report.step_complete:
-            break
-    for key in sorted(recording.under("output/gstep/").keys() & found.keys()):
-        yield recording.output(f"gstep/{key}", found[key], STEP_OUTPUT)
-    values = losses(terms, built.options)
-    for key in sorted(recording.under("loss/").keys() & values.keys()):
-        yield recording.loss(key, values[key], STEP_LOSS)
-    for key in recording.under("grad/"):
-        yield recording.gradient(key, gradients[key], STEP_GRADIENT)
-    for key in recording.under("after/"):
-        yield from recording.after(key, tensor_of(built, key), STEP_AFTER, case.resolved.lr)
-    yield from check_optimizers(recording, case)
+    step = recorded_step(recording, case)
+    batch = {domain: recording.tensors[f"input/real_{domain}"] for domain in "AB"}
+    outputs = generator_side(built, batch)
+
+    def judge(phase: str) -> None:
+        if phase == "discriminators":
+            outputs.update(discriminator_side(built, outputs))
+
+    found = step.run(built, batch, watch=judge)
+    for key in sorted(recording.under("output/gstep/").keys() & outputs.keys()):
+        yield recording.output(f"gstep/{key}", outputs[key], STEP_OUTPUT)
+    yield from step.check(built, found, losses(found.terms, built.options))
+    yield from step.check_optimizers(build_trainer(recording, case))
 
 
 def check_evaluation(recording: Recording, built: UGATITTrainer) -> Iterator[Row]:
@@ -278,24 +255,6 @@ def discriminator_side(built: UGATITTrainer, made: Mapping[str, Tensor]) -> dict
     return found
 
 
-def gradients_of(recording: Recording, built: UGATITTrainer, phase: str) -> dict[str, Tensor | None]:
-    """The recorded parameters' gradients that a phase has just left."""
-    learning = GENERATORS.keys() if phase == "generators" else DISCRIMINATORS.keys()
-    found: dict[str, Tensor | None] = {}
-    for key in recording.under("grad/"):
-        official, inner = key.split("/")
-        if official in learning:
-            gradient = built.networks[NAMES[official]].get_parameter(our_key(official, inner)).grad
-            found[key] = None if gradient is None else gradient.clone()
-    return found
-
-
-def tensor_of(built: UGATITTrainer, key: str) -> Tensor:
-    """The parameter or buffer "<official network>/<official key>"."""
-    official, inner = key.split("/")
-    return built.networks[NAMES[official]].state_dict()[our_key(official, inner)]
-
-
 def losses(terms: Mapping[str, float], options: Options) -> dict[str, float]:
     """The release's local variables: single losses without their weight, and sums of weighted ones.
 
@@ -321,23 +280,6 @@ def losses(terms: Mapping[str, float], options: Options) -> dict[str, float]:
     return found
 
 
-def check_optimizers(recording: Recording, case: Case) -> Iterator[Row]:
-    """One step from the recorded gradients: a wrong optimizer apart from a wrong gradient."""
-    built = build_trainer(recording, case)
-    stage = built.stages()[0]
-    for key, gradient in recording.under("grad/").items():
-        official, inner = key.split("/")
-        built.networks[NAMES[official]].get_parameter(our_key(official, inner)).grad = gradient.clone()
-    for phase in stage.phases:
-        phase.optimizer.step()
-        phase.after()
-    for key in recording.under("grad/"):
-        if f"after/{key}" in recording.tensors:
-            movement = recording.movement(key, case.resolved.lr)
-            error = (tensor_of(built, key) - movement.after).abs().max().item() / movement.scale
-            yield recording.row(f"optimizer alone: {key}", error, OPTIMIZER_ALONE)
-
-
 # --- Pictures in and out ----------------------------------------------------------------------------------------------
 
 
@@ -347,11 +289,11 @@ def check_pictures(recording: Recording, case: Case) -> Iterator[Row]:
     size = case.img_size
     fed = to_tensor(fit(picture, SizeRule(height=size, width=size), "resize").pixels)
     yield recording.output("test", torch.from_numpy(fed), TRANSFORM, by="i2i_runtime")
-    yield recording.output("test", fitted(picture, size), TRANSFORM, by="i2i_toolkit")
+    way = preparation(size, Options())
+    yield recording.output("test", way.fitted(picture), TRANSFORM, by="i2i_toolkit")
     for number, drawn in enumerate(case.draws):
         draws = Draws(flip=bool(drawn["flip"]), top=drawn["top"], left=drawn["left"])
-        found = augment(picture, size, Options().enlarge_px, draws)
-        yield recording.output(f"train_{number}", found, TRANSFORM)
+        yield recording.output(f"train_{number}", way.cut(way.scaled(picture), draws), TRANSFORM)
     saved = to_picture(recording.tensors["input/generated"].numpy())
     yield recording.output("saved_png_rgb", torch.from_numpy(saved), EXACT)
     height, width, _ = recording.tensors["output/cam_bgr"].shape

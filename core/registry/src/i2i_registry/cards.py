@@ -78,20 +78,31 @@ class Trained(Record):
         return f"trained {self.steps} steps on {self.data} (seed {self.seed})"
 
 
+class ImportedFile(Record):
+    """One file of an official checkpoint."""
+
+    name: str
+    """without its folder"""
+    prefix: str = ""
+    """what the names of its tensors got in front: "G"; empty for a checkpoint of one file"""
+    sha256: Sha256
+
+
 class Imported(Record):
     """The weights come from an official checkpoint."""
 
     kind: Literal["imported"] = "imported"
     source: str
     """the implementation whose format it is: "owner/name" """
-    file: str
-    file_sha256: Sha256
+    files: Annotated[tuple[ImportedFile, ...], Field(min_length=1)]
     dropped: dict[str, str] = Field(default_factory=dict)
     """official key -> why it was left out"""
 
     def sentence(self) -> str:
         """One sentence for people."""
-        return f"imported from {self.file} ({self.source}, sha256 {self.file_sha256[:12]})"
+        first, *others = self.files
+        more = f" and {len(others)} more files" if len(others) > 1 else "".join(f" and {file.name}" for file in others)
+        return f"imported from {first.name} ({self.source}, sha256 {first.sha256[:12]}){more}"
 
 
 class WeightsDraft(Record):

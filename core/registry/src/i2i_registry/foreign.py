@@ -57,11 +57,6 @@ class Checkpoint:
     tensors: Mapping[str, torch.Tensor]
     """flat: "generator.encode.0.weight"; the "module." that DataParallel adds is gone"""
 
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Tensor name -> shape."""
-        return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
-
     def records(self) -> tuple[str, ...]:
         """The classes that were met and not loaded, as the file names them."""
         names = {type(value).type_name for _, value in _walk(self.content) if isinstance(value, InertRecord)}

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from i2i_registry.atomic import sha256_of
-from i2i_registry.cards import Imported, WeightsCard, WeightsDraft, WeightsName
+from i2i_registry.cards import Imported, ImportedFile, WeightsCard, WeightsDraft, WeightsName
 from i2i_registry.catalogue import Catalogue
+from i2i_registry.checkpoint_files import CheckpointSet, read_files
 from i2i_registry.discovery import Registry
 from i2i_registry.errors import CheckpointError, PluginError
 from i2i_registry.model import Drop, KeyMap, OfficialFormat, Shapes
@@ -24,8 +25,6 @@ from i2i_runtime.operations import Record
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from i2i_registry.foreign import Checkpoint
 
 _SHOWN_KEYS = 8
 
@@ -48,13 +47,13 @@ class ImportReport:
     config: Record
     keys: KeyReport
     records: tuple[str, ...] = field(default=())
-    """classes that the file names and that were not loaded"""
+    """classes that the files name and that were not loaded"""
 
 
 def import_checkpoint(
     registry: Registry,
     store: Store,
-    file: Path,
+    files: Path | Mapping[str, Path],
     name: str,
     *,
     model: str | None = None,
@@ -62,16 +61,16 @@ def import_checkpoint(
 ) -> ImportReport:
     """Read an official checkpoint, executing nothing, and store its weights as `name`.
 
-    `model` says which paper it should be; without it, all installed ones are asked. `domains` names the domains, for
-    papers whose Config has them.
+    `files` is one file, or prefix -> file as `find_files` gives them. `model` says which paper it should be; without
+    it, all installed ones are asked. `domains` names the domains, for papers whose Config has them.
 
     Raises UsageError for a bad name or domains, CheckpointError for a file that is hostile, damaged, of another model,
-    or that does not map key for key; nothing is stored then.
+    or for files that do not map key for key or do not fit together; nothing is stored then.
     """
     _check_name(registry, store, name)
-    from i2i_registry.foreign import read_checkpoint  # noqa: PLC0415 - brings torch
-
-    checkpoint = read_checkpoint(file)
+    if isinstance(files, Path):
+        files = {"": files}
+    checkpoint = read_files(files)
     model_name, official = _recognise(registry, checkpoint, model)
     config = _with_domains(official.infer_config(checkpoint.shapes), domains)
     tensors = official.repair(dict(checkpoint.tensors))
@@ -79,19 +78,27 @@ def import_checkpoint(
     ours = {target: tensors[key].contiguous() for key, target in keys.used.items()}
     target = registry.model_class(model_name)(config)
     shapes = {key: tuple(tensor.shape) for key, tensor in ours.items()}
-    check_shapes(shapes, shapes_of(target), str(file), fix="the file is incomplete, or of another release of the paper")
+    check_shapes(shapes, shapes_of(target), checkpoint.title, fix=_misfit(checkpoint))
     draft = WeightsDraft(
         name=name,
         model=model_name,
         summary=f"official checkpoint of {official.source}",
         config=config.model_dump(mode="json"),
         licence=official.licence,
-        provenance=Imported(
-            source=official.source, file=file.name, file_sha256=sha256_of(file), dropped=dict(keys.dropped)
-        ),
+        provenance=Imported(source=official.source, files=_hashed(files), dropped=dict(keys.dropped)),
         plugin=registry.sources[model_name].label,
     )
     return ImportReport(store.add(_separate(ours), draft), config, keys, checkpoint.records())
+
+
+def _misfit(checkpoint: CheckpointSet) -> str:
+    if len(checkpoint.files) == 1:
+        return "the file is incomplete, or of another release of the paper"
+    return "import the files of one training; a file is of another size, incomplete, or of another release of the paper"
+
+
+def _hashed(files: Mapping[str, Path]) -> tuple[ImportedFile, ...]:
+    return tuple(ImportedFile(name=path.name, prefix=prefix, sha256=sha256_of(path)) for prefix, path in files.items())
 
 
 def map_keys(rules: KeyMap, tensors: Mapping[str, Tensor]) -> KeyReport:
@@ -148,7 +155,7 @@ def _check_name(registry: Registry, store: Store, name: str) -> None:
         )
 
 
-def _recognise(registry: Registry, checkpoint: Checkpoint, wanted: str | None) -> tuple[str, OfficialFormat]:
+def _recognise(registry: Registry, checkpoint: CheckpointSet, wanted: str | None) -> tuple[str, OfficialFormat]:
     """The one model that knows the checkpoint. The named one is asked first; the others say what it is instead."""
     if wanted is not None:
         official = registry.model_class(wanted).official
@@ -160,18 +167,18 @@ def _recognise(registry: Registry, checkpoint: Checkpoint, wanted: str | None) -
     if wanted is not None:
         what = " and ".join(name for name, _ in knowing) or "no installed model"
         raise CheckpointError(
-            found=f"{checkpoint.path} is no checkpoint of {wanted}; it is one of {what}",
+            found=f"{checkpoint.title} is no checkpoint of {wanted}; it is one of {what}",
             expected=_expectation(registry.model_class(wanted).official),
-            fix=f"i2i-registry import {knowing[0][0]} {checkpoint.path} --as ..." if knowing else _look(checkpoint),
+            fix=_command(knowing[0][0], checkpoint) if knowing else _look(checkpoint),
         )
     if len(knowing) == 1:
         return knowing[0]
     if knowing:
         names = ", ".join(name for name, _ in knowing)
-        fix = f"say which: i2i-registry import {knowing[0][0]} {checkpoint.path} --as ..."
-        raise CheckpointError(f"{checkpoint.path} fits several models: {names}", expected="one", fix=fix)
+        fix = f"say which: {_command(knowing[0][0], checkpoint)}"
+        raise CheckpointError(f"{checkpoint.title} fits several models: {names}", expected="one", fix=fix)
     raise CheckpointError(
-        found=f"{checkpoint.path} fits no installed model; it begins {_keys_in_words(checkpoint.shapes)}",
+        found=f"{checkpoint.title} fits no installed model; it begins {_keys_in_words(checkpoint.shapes)}",
         expected="an official checkpoint of " + (", ".join(sorted(registry.models)) or "an installed plugin"),
         fix=f"pip install the paper's plugin; {_look(checkpoint)}",
     )
@@ -194,8 +201,16 @@ def _expectation(official: OfficialFormat | None) -> str:
     return f"a checkpoint of {official.source}" if official else ""
 
 
-def _look(checkpoint: Checkpoint) -> str:
-    return f"see what it holds: i2i-registry inspect {checkpoint.path}"
+def _command(model: str, checkpoint: CheckpointSet) -> str:
+    files = checkpoint.title if len(checkpoint.files) == 1 else "..."
+    return f"i2i-registry import {model} {files} --as ..."
+
+
+def _look(checkpoint: CheckpointSet) -> str:
+    first, *others = checkpoint.files.values()
+    if not others:
+        return f"see what it holds: i2i-registry inspect {first.path}"
+    return f"see what each file holds (i2i-registry inspect {first.path}), and say it: G=FILE E=FILE"
 
 
 def _keys_in_words(shapes: Shapes) -> str:

@@ -78,6 +78,8 @@ class OfficialFormat(ABC):
     """How the checkpoints of a paper's official implementation become ours.
 
     The map is total: a key that matches no line of `keys` is an error, and so is a tensor of ours that stays empty.
+    Where a release saves several files, keys begin with the prefix of their file ("G.", "0.netG."), by the rules of
+    `i2i_registry.checkpoint_files`; the same keys bare are those of one file alone.
     """
 
     source: ClassVar[str]

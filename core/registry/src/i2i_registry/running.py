@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,15 @@ from i2i_registry.atomic import atomic_write
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import I2IError, RunError, UsageError, nearest
 from i2i_runtime.inputs import Option
-from i2i_runtime.operations import Fit, Operation, VectorOutput
+from i2i_runtime.operations import Fit, ImageOutput, Operation, VectorOutput
 from i2i_runtime.pictures import SAVE_FORMATS, save, scan_folder
 
 DEFAULT_SUFFIX = ".png"
+VECTOR_SUFFIX = ".npy"
+"""of results that are numbers: the code that `encode` reads from a picture"""
+
+_Values: TypeAlias = Mapping[str, Image.Image | NDArray[np.generic]]
+"""output name -> what the operation made"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,17 @@ class Job:
     source: Path | None
     """None for operations that start from nothing"""
     target: Path
+    count: int | None = None
+    """several results of the one picture, numbered from 1: NAME.png becomes NAME-1.png, NAME-2.png ..."""
+
+    @property
+    def targets(self) -> tuple[Path, ...]:
+        """The file of each result."""
+        if self.count is None:
+            return (self.target,)
+        digits = len(str(self.count))
+        stem, suffix = self.target.stem, self.target.suffix
+        return tuple(self.target.with_name(f"{stem}-{n:0{digits}}{suffix}") for n in range(1, self.count + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,35 +71,68 @@ class Outcome:
     error: I2IError | None = None
 
 
-def plan(sources: Sequence[Path], out: Path) -> list[Job]:
+def plan(sources: Sequence[Path], out: Path, count: int | None = None, suffix: str = DEFAULT_SUFFIX) -> list[Job]:
     """Which file becomes which. A folder stands for the pictures below it; their places in it are kept.
 
-    For one file, `out` is a file, or a folder when it is one or has no picture's extension. For more, it is a folder.
+    For one file, `out` is a file, or a folder when it is one or has no picture's extension. For more, and for several
+    results of each (`count`), it is a folder, and `suffix` is how results are saved there (`suffix_of`).
     Outputs keep the whole stem of the input; where two inputs differ in their extension only, they keep that as well.
 
     Raises UsageError when an input does not exist, there is nothing to do, an output would replace an input, two
     inputs would become one file, or `out` does not fit.
     """
-    _check_inputs_exist(sources)
-    if len(sources) == 1 and not sources[0].is_dir() and not _is_folder(out):
-        _check_suffix(out)
+    if len(sources) == 1 and not sources[0].is_dir() and not _is_folder(out) and count is None:
+        _check_inputs_exist(sources)
+        _check_suffix(out, suffix)
         jobs = [Job(sources[0], out)]
     else:
-        if out.is_file() or out.suffix.lower() in SAVE_FORMATS:
-            raise UsageError(f"-o {out} is one file, the inputs are several", expected="a folder", fix="-o results/")
-        jobs = _place(_collect(sources, out), out)
+        _check_folder(out, suffix, "inputs" if count is None else "results")
+        jobs = [replace(job, count=count) for job in _place(collect(sources, out), out, suffix)]
     _check_inputs_survive(jobs)
     return jobs
 
 
+def plan_from_nothing(name: str, out: Path, count: int | None, suffix: str) -> list[Job]:
+    """As `plan`, for an operation that takes no picture: several results are called after `name`."""
+    if count is None:
+        _check_suffix(out, suffix)
+        return [Job(None, out)]
+    _check_folder(out, suffix, "results")
+    return [Job(None, out / f"{name}{suffix}", count)]
+
+
+def collect(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
+    """(input, its place below the folder it was found in). What lies in `out` is no input of the same run.
+
+    Raises UsageError when an input does not exist, or a folder holds no pictures.
+    """
+    _check_inputs_exist(sources)
+    found: list[tuple[Path, Path]] = []
+    results = out.resolve()
+    for source in sources:
+        if not source.is_dir():
+            found.append((source, Path(source.name)))
+            continue
+        listing = scan_folder(source)
+        inside = [path for path in listing.pictures if not path.resolve().is_relative_to(results)]
+        if not inside:
+            raise UsageError(
+                f"{source} holds no pictures ({listing.other} other files)", expected="PNG, JPEG, WebP ..."
+            )
+        found += [(path, path.relative_to(source)) for path in inside]
+    return found
+
+
 def execute(bundle: Bundle, jobs: Sequence[Job], settings: Settings) -> Iterator[Outcome]:
-    """Make every picture, one outcome each, as they are done. A bad one does not stop the others; job i uses seed + i.
+    """Make every picture, one outcome each, as they are done. A bad one does not stop the others.
+
+    The first result has the seed of the settings, every further one the next.
 
     Raises UsageError when the settings themselves are wrong: then no other picture would do better.
     """
     for index, job in enumerate(jobs):
         started = time.monotonic()
-        seed = None if settings.seed is None else settings.seed + index
+        seed = None if settings.seed is None else settings.seed + index * len(job.targets)
         try:
             written = _make(bundle, job, settings, seed)
         except UsageError:
@@ -94,14 +143,25 @@ def execute(bundle: Bundle, jobs: Sequence[Job], settings: Settings) -> Iterator
             yield Outcome(job, written, time.monotonic() - started)
 
 
-def choose_operation(operations: Sequence[Operation], name: str | None) -> Operation:
-    """The operation of this name, or the first. Raises UsageError with the nearest name."""
+def suffix_of(operation: Operation) -> str:
+    """How the first result of an operation is saved."""
+    return DEFAULT_SUFFIX if any(isinstance(each, ImageOutput) for each in operation.outputs) else VECTOR_SUFFIX
+
+
+def choose_operation(
+    operations: Sequence[Operation], name: str | None, why: Callable[[str], str] = lambda _name: ""
+) -> Operation:
+    """The operation of this name, or the first.
+
+    Raises UsageError with the nearest name, and with what `why` says of a name that is not there.
+    """
     if name is None:
         return operations[0]
     for operation in operations:
         if operation.name == name:
             return operation
-    raise UsageError(f"no operation named {name!r}", expected=nearest(name, [each.name for each in operations]))
+    names = [each.name for each in operations]
+    raise UsageError(f"no operation named {name!r}", expected=nearest(name, names), fix=why(name))
 
 
 def _make(bundle: Bundle, job: Job, settings: Settings, seed: int | None) -> tuple[Path, ...]:
@@ -112,23 +172,30 @@ def _make(bundle: Bundle, job: Job, settings: Settings, seed: int | None) -> tup
         outputs=names,
         seed=seed,
         fit=settings.fit,
+        count=job.count,
         # Inputs are named by the bundle; an input that had the name of a general option would be an OptionError there.
         **settings.options,  # pyright: ignore[reportArgumentType]
     )
-    values = cast("Mapping[str, Image.Image | NDArray[np.generic]]", made)
-    main, *others = values.items()
+    results = cast("Sequence[_Values]", [made] if job.count is None else made)
     job.target.parent.mkdir(parents=True, exist_ok=True)
-    written = [save(cast("Image.Image", main[1]), job.target)]
-    kinds = {output.name: output for output in bundle.operations[settings.operation].outputs}
-    for name, value in others:
-        if isinstance(kinds[name], VectorOutput):
-            written.append(_save_array(cast("NDArray[np.generic]", value), _beside(job.target, name, ".npy")))
-        else:
-            written.append(save(cast("Image.Image", value), _beside(job.target, name, DEFAULT_SUFFIX)))
+    operation = bundle.operations[settings.operation]
+    vectors = {output.name for output in operation.outputs if isinstance(output, VectorOutput)}
+    written = [path for pair in zip(results, job.targets, strict=True) for path in _save_all(*pair, vectors)]
     for path in written:
         if not path.is_file():
             raise RunError(f"{path} is not there after it was written", fix="look for a program that removes it")
     return tuple(written)
+
+
+def _save_all(values: _Values, target: Path, vectors: Collection[str]) -> Iterator[Path]:
+    """The first result as `target`, everything else that was asked for beside it."""
+    for index, (name, value) in enumerate(values.items()):
+        suffix = VECTOR_SUFFIX if name in vectors else DEFAULT_SUFFIX
+        path = target if index == 0 else _beside(target, name, suffix)
+        if name in vectors:
+            yield _save_array(cast("NDArray[np.generic]", value), path)
+        else:
+            yield save(cast("Image.Image", value), path)
 
 
 def _save_array(array: NDArray[np.generic], path: Path) -> Path:
@@ -152,30 +219,22 @@ def _check_inputs_exist(sources: Sequence[Path]) -> None:
         raise UsageError(f"these inputs do not exist: {missing[0]}{more}", expected="pictures, or folders of pictures")
 
 
-def _check_suffix(out: Path) -> None:
-    if out.suffix.lower() not in SAVE_FORMATS:
-        raise UsageError(f"-o {out} ends in {out.suffix!r}", expected=nearest(out.suffix.lower(), SAVE_FORMATS))
+def _check_folder(out: Path, suffix: str, what: str) -> None:
+    if out.is_file() or out.suffix.lower() in _suffixes(suffix):
+        raise UsageError(f"-o {out} is one file, the {what} are several", expected="a folder", fix="-o results/")
 
 
-def _collect(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
-    """(input, its place below the output folder). What lies in the output folder is no input of the same run."""
-    found: list[tuple[Path, Path]] = []
-    results = out.resolve()
-    for source in sources:
-        if not source.is_dir():
-            found.append((source, Path(source.name)))
-            continue
-        listing = scan_folder(source)
-        inside = [path for path in listing.pictures if not path.resolve().is_relative_to(results)]
-        if not inside:
-            raise UsageError(
-                f"{source} holds no pictures ({listing.other} other files)", expected="PNG, JPEG, WebP ..."
-            )
-        found += [(path, path.relative_to(source)) for path in inside]
-    return found
+def _check_suffix(out: Path, suffix: str) -> None:
+    suffixes = _suffixes(suffix)
+    if out.suffix.lower() not in suffixes:
+        raise UsageError(f"-o {out} ends in {out.suffix!r}", expected=nearest(out.suffix.lower(), suffixes))
 
 
-def _place(found: Sequence[tuple[Path, Path]], out: Path) -> list[Job]:
+def _suffixes(suffix: str) -> Collection[str]:
+    return (VECTOR_SUFFIX,) if suffix == VECTOR_SUFFIX else SAVE_FORMATS
+
+
+def _place(found: Sequence[tuple[Path, Path]], out: Path, suffix: str) -> list[Job]:
     sharing: dict[str, list[Path]] = defaultdict(list)
     for path, place in found:
         sharing[_folded(place.with_suffix(""))].append(path)
@@ -183,7 +242,7 @@ def _place(found: Sequence[tuple[Path, Path]], out: Path) -> list[Job]:
     taken: dict[str, Path] = {}
     for path, place in found:
         alone = len(sharing[_folded(place.with_suffix(""))]) == 1
-        name = f"{place.stem if alone else place.name}{DEFAULT_SUFFIX}"
+        name = f"{place.stem if alone else place.name}{suffix}"
         target = out / place.with_name(name)
         other = taken.setdefault(_folded(target), path)
         if other is not path:
@@ -203,9 +262,9 @@ def _folded(path: Path) -> str:
 
 def _check_inputs_survive(jobs: Sequence[Job]) -> None:
     inputs = {job.source.resolve() for job in jobs if job.source is not None}
-    for job in jobs:
-        replaced = job.target.resolve() in inputs or any(
-            job.target.exists() and source.exists() and job.target.samefile(source) for source in inputs
+    for target in (target for job in jobs for target in job.targets):
+        replaced = target.resolve() in inputs or any(
+            target.exists() and source.exists() and target.samefile(source) for source in inputs
         )
         if replaced:
-            raise UsageError(f"{job.target} is an input", expected="an output elsewhere: inputs are never overwritten")
+            raise UsageError(f"{target} is an input", expected="an output elsewhere: inputs are never overwritten")

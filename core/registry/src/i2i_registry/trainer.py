@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from i2i_runtime.operations import Record
 
@@ -86,6 +86,7 @@ class Stage:
     """runs once when the stage is entered, never on resume: hand over weights, fix a noise amplitude (in a buffer)"""
 
 
+@runtime_checkable
 class DataSource(Protocol):
     """Training samples as a pure function of their position, which is what makes a resumed run exact."""
 
@@ -107,6 +108,11 @@ class Trainer(ABC, Generic[O]):
 
     Options: ClassVar[type[Record]]
     """frozen pydantic model with the paper's values; its names must differ from those of the model's Config"""
+    layout: ClassVar[str] = ""
+    """Which of the toolkit's layouts `dataset` reads, "paired" or "unpaired"; empty: one of its own.
+
+    Whoever gives a model the wrong folder is told which others would take it.
+    """
 
     def __init__(self, model: Model[Record], options: O) -> None:
         self.model = model

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         UnknownOperationError,
         UsageError,
     )
+    from i2i_runtime.interpolation import lerp, slerp
     from i2i_runtime.manifest import (
         DataFile,
         GraphFile,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         WeightsSource,
     )
     from i2i_runtime.operations import (
+        Blend,
         HeatmapOutput,
         ImageInput,
         ImageOutput,
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from i2i_runtime.reading import read_manifest
 
 __all__ = [
+    "Blend",
     "Bundle",
     "BundleError",
     "DataFile",
@@ -82,8 +85,10 @@ __all__ = [
     "VectorOutput",
     "WeightsSource",
     "diagnose",
+    "lerp",
     "load",
     "read_manifest",
+    "slerp",
 ]
 
 _HOMES = {
@@ -110,7 +115,9 @@ _HOMES = {
         "TensorSpec",
         "WeightsSource",
     ),
+    "interpolation": ("lerp", "slerp"),
     "operations": (
+        "Blend",
         "HeatmapOutput",
         "ImageInput",
         "ImageOutput",

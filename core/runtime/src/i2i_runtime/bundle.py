@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import weakref
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeAlias, cast
+from typing import Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from i2i_runtime import devices, inputs, results
+from i2i_runtime.blending import Ends, Vector, film_options
 from i2i_runtime.calls import BoundOperation, Result
 from i2i_runtime.cpus import thread_count
 from i2i_runtime.errors import OptionError, UnknownOperationError, nearest
-from i2i_runtime.inputs import Item, Option
-from i2i_runtime.operations import Fit, ImageOutput, Operation, Output, Step
+from i2i_runtime.execution import Call, Tensors, run_step
+from i2i_runtime.inputs import Option
+from i2i_runtime.operations import Fit, ImageOutput, Operation, Output
 from i2i_runtime.pictures import PictureSource
 from i2i_runtime.reading import OpenBundle, open_bundle
 from i2i_runtime.results import Kind, Value
 from i2i_runtime.sessions import Sessions
-
-Values: TypeAlias = dict[str, NDArray[np.generic]]
+from i2i_runtime.wiring import needed_steps
 
 GPU_BATCH = 8
 """Pictures in one run on a GPU when the caller does not say. On a CPU it is 1: larger batches only cost memory."""
@@ -133,25 +134,95 @@ class Bundle:
                 seed + i, whatever the batch size. None: a new seed for every call.
             fit: how pictures are brought to the model's size; None: as the bundle says.
             batch_size: most pictures in one run; pictures of different sizes never share a run.
-            count: how many results for an operation without a picture, as a list; None: one, by itself.
-            **options: the operation's other inputs by name: class names, numbers, random vectors, more pictures.
+            count: how many results, as a list, of one picture or of an operation without any: each with a seed of its
+                own. None: one, by itself.
+            **options: the operation's other inputs by name: class names, numbers, random vectors, more pictures. Also
+                a vector that one step makes for the next, such as the style that `encode` has read from a picture:
+                then what leads to it is left out.
 
         Raises:
             OptionError: unknown operation, output or option (the nearest name is offered), or a value out of range.
             PictureError: a picture cannot be read, or has a size the model cannot take.
             RunError: the model failed, or gave values that are not finite.
         """
+        return self._run(operation, x, outputs, options, seed=seed, fit=fit, batch_size=batch_size, count=count)
+
+    def _run(
+        self,
+        operation: str,
+        x: PictureSource | Sequence[PictureSource] | None,
+        outputs: str | Sequence[str],
+        options: Mapping[str, Option],
+        *,
+        seed: int | None,
+        fit: Fit | None,
+        batch_size: int | None = None,
+        count: int | None = None,
+    ) -> Result:
         chosen = self._operation(operation)
         wanted = _wanted(chosen, outputs)
         sources = _sources(chosen, x, count)
         kinds = [results.kind_of(source) for source in sources] if sources is not None else [Kind.PIL] * (count or 1)
-        items = inputs.gather(chosen, sources, len(kinds), options, fit=fit, seed=seed)
-        values = self._run_items(chosen, items, kinds, wanted, self._batch_size(batch_size))
+        shapes = self._vector_shapes(chosen)
+        items = inputs.gather(chosen, sources, len(kinds), options, fit=fit, seed=seed, shapes=shapes)
+        call = Call(chosen, self._sessions, wanted, shapes.keys() & options.keys(), self._batch_size(batch_size))
+        main = inputs.main_image(chosen)
+        values: dict[int, dict[str, Value]] = {}
+        for index, tensors in call.run(items):
+            fitted = items[index].pictures.get(main.name) if main else None
+            values[index] = {
+                output.name: results.finish(output, tensors[output.name], fitted, kinds[index]) for output in wanted
+            }
+        ordered = [values[index] for index in range(len(items))]
         single = not isinstance(x, (list, tuple)) and count is None
         if isinstance(outputs, str):
-            first = [value[wanted[0].name] for value in values]
+            first = [value[wanted[0].name] for value in ordered]
             return first[0] if single else first
-        return values[0] if single else values
+        return ordered[0] if single else ordered
+
+    def frames(
+        self,
+        operation: str,
+        x: PictureSource | None = None,
+        *,
+        to: Mapping[str, Option],
+        count: int = 25,
+        seed: int | None = None,
+        fit: Fit | None = None,
+        batch_size: int | None = None,
+        **options: Option,
+    ) -> list[Value]:
+        """One result turning into another: the pictures of a film, the first and the last included.
+
+            bundle.translate.frames("edges.png", seed=1, to={"seed": 2})
+            bundle.translate_like.frames("me.jpg", reference="a.jpg", to={"reference": "b.jpg"})
+
+        The operation says which vector moves on the way (`Operation.blend`) and how; everything else stays.
+
+        Args:
+            operation: one of `operations` that has a `blend`.
+            x: the picture.
+            to: what the last frame is made from where it differs: "seed", or options by name.
+            count: frames, at least 2.
+            seed: of the first frame; None: a new one.
+            fit: as in `run`.
+            batch_size: most frames in one run.
+            **options: the operation's other inputs by name, as in `run`, for the first frame.
+
+        Raises:
+            OptionError: the operation has nothing to interpolate, `to` changes nothing; and what `run` raises.
+        """
+        chosen = self._operation(operation)
+        if isinstance(x, (list, tuple)):
+            raise OptionError(found=f"frames of a list of {len(x)} pictures", expected="one picture")
+        start = secrets.randbits(32) if seed is None else seed
+
+        def compute(value: str, given: Mapping[str, Option], with_seed: int) -> Vector:
+            return cast("Vector", self._run(operation, x, value, given, seed=with_seed, fit=fit))
+
+        film = film_options(chosen, Ends(options, start, to), count, compute)
+        made = self._run(operation, x, "image", film, seed=start, fit=fit, batch_size=batch_size, count=count)
+        return cast("list[Value]", made)
 
     def compute(
         self,
@@ -159,7 +230,7 @@ class Bundle:
         values: Mapping[str, NDArray[np.generic]],
         labels: Mapping[str, str],
         wanted: Collection[str],
-    ) -> Values:
+    ) -> Tensors:
         """Run an operation on tensors as its graphs take them, without any pre- or post-processing.
 
         Args:
@@ -167,13 +238,16 @@ class Bundle:
             values: input name -> tensor with batch axis, in the input's value range; labels as int64 indices.
             labels: label input -> class, for the labels that steps depend on.
             wanted: names of the outputs; no graph runs that they do not need.
+
+        Raises:
+            OptionError: unknown operation, or a label index that names no class.
+            RunError: onnxruntime failed, on tensors of a wrong shape for instance.
         """
         chosen = self._operation(operation)
-        known: Values = dict(values)
-        for step, graph_outputs in _needed(chosen.steps_for(dict(labels)), wanted):
-            feeds = {name: known[value] for name, value in step.inputs.items()}
-            made = self._sessions.run(step.graph, feeds, graph_outputs)
-            known |= {step.outputs[name]: tensor for name, tensor in made.items()}
+        inputs.check_indices(chosen, values)
+        known: Tensors = dict(values)
+        for step in needed_steps(chosen.steps_for(dict(labels)), wanted):
+            known |= run_step(self._sessions, step, known)
         return {name: known[name] for name in wanted}
 
     def _operation(self, name: str) -> Operation:
@@ -184,35 +258,20 @@ class Bundle:
             )
         return operation
 
+    def _vector_shapes(self, operation: Operation) -> dict[str, tuple[int, ...]]:
+        """The shape, without the batch axis, of each vector that one step makes for another."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        for step in operation.steps:
+            graph = {tensor.name: tensor.shape for tensor in self.manifest.graphs[step.graph].inputs}
+            for name, value in step.inputs.items():
+                if value in operation.intermediates:
+                    shapes[value] = tuple(side for side in graph[name][1:] if isinstance(side, int))
+        return shapes
+
     def _batch_size(self, requested: int | None) -> int:
         if requested is not None and requested < 1:
             raise OptionError(found=f"batch_size={requested}", expected="at least 1")
         return requested or (1 if self._device.kind == "cpu" else GPU_BATCH)
-
-    def _run_items(
-        self, operation: Operation, items: Sequence[Item], kinds: Sequence[Kind], wanted: Sequence[Output], batch: int
-    ) -> list[dict[str, Value]]:
-        """Run the items in batches of equal size and branch; the order of the results is that of the items."""
-        finished: dict[int, dict[str, Value]] = {}
-        main = inputs.main_image(operation)
-        for labels, members in _groups(operation, items):
-            for start in range(0, len(members), batch):
-                part = members[start : start + batch]
-                tensors = self._run_batch(operation, [items[index] for index in part], labels, wanted)
-                for row, index in enumerate(part):
-                    fitted = items[index].pictures[main.name] if main else None
-                    finished[index] = {
-                        output.name: results.finish(output, tensors[output.name][row], fitted, kinds[index])
-                        for output in wanted
-                    }
-        return [finished[index] for index in range(len(items))]
-
-    def _run_batch(
-        self, operation: Operation, items: Sequence[Item], labels: Mapping[str, str], wanted: Sequence[Output]
-    ) -> Values:
-        fed = {name for step in operation.steps_for(dict(labels)) for name in step.inputs.values()}
-        values = {v.name: np.stack([item.tensor(v) for item in items]) for v in operation.inputs if v.name in fed}
-        return self.compute(operation.name, values, labels, [output.name for output in wanted])
 
 
 def _remove(folder: Path | None) -> None:
@@ -238,38 +297,21 @@ def _wanted(operation: Operation, names: str | Sequence[str]) -> list[Output]:
 def _sources(
     operation: Operation, x: PictureSource | Sequence[PictureSource] | None, count: int | None
 ) -> list[PictureSource] | None:
-    """The pictures of the main input, or None for an operation without one."""
+    """The pictures of the main input, `count` times the same one if that is asked, or None for an operation without."""
+    if count is not None and count < 1:
+        raise OptionError(found=f"count={count}", expected="at least 1")
     main = inputs.main_image(operation)
     if main is None:
         if x is not None:
             raise OptionError(found=f"a picture for {operation.name}", expected="none: it starts from nothing")
-        if count is not None and count < 1:
-            raise OptionError(found=f"count={count}", expected="at least 1")
         return None
     if x is None:
         raise OptionError(found=f"{operation.name} got no picture", fix=f"pass {main.name} as the first argument")
+    if not isinstance(x, (list, tuple)):
+        return [cast("PictureSource", x)] * (count or 1)
     if count is not None:
-        raise OptionError(found=f"count={count} for {operation.name}", expected="as many results as pictures")
-    return list(cast("Sequence[PictureSource]", x)) if isinstance(x, (list, tuple)) else [cast("PictureSource", x)]
-
-
-def _groups(operation: Operation, items: Sequence[Item]) -> list[tuple[dict[str, str], list[int]]]:
-    """Indices of items that may share a run: all pictures of one size, and the labels that choose steps equal."""
-    branching = sorted({name for step in operation.steps for name in step.when})
-    groups: defaultdict[tuple[object, ...], list[int]] = defaultdict(list)
-    for index, item in enumerate(items):
-        shapes = tuple(fitted.pixels.shape for fitted in item.pictures.values())
-        groups[(shapes, *(item.labels[name] for name in branching))].append(index)
-    return [({name: items[members[0]].labels[name] for name in branching}, members) for members in groups.values()]
-
-
-def _needed(steps: Sequence[Step], wanted: Collection[str]) -> list[tuple[Step, list[str]]]:
-    """The steps that lead to what is wanted, each with the graph outputs that are needed of it."""
-    needed, plan = set(wanted), list[tuple[Step, list[str]]]()
-    for step in reversed(steps):
-        used = [name for name, value in step.outputs.items() if value in needed]
-        if used:
-            needed -= {step.outputs[name] for name in used}
-            needed |= set(step.inputs.values())
-            plan.append((step, used))
-    return plan[::-1]
+        raise OptionError(
+            found=f"count={count} and a list of {len(x)} pictures",
+            expected="several results of one picture, or one result of each picture",
+        )
+    return list(cast("Sequence[PictureSource]", x))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 
@@ -116,6 +116,31 @@ class BoundOperation:
         count: None = ...,
         **options: Option,
     ) -> list[NDArray[np.float32]]: ...
+    # With `count`: a list of results of one picture, or of none.
+    @overload
+    def __call__(
+        self,
+        x: _Named | None = ...,
+        *,
+        outputs: Literal["image"] = ...,
+        seed: int | None = ...,
+        fit: Fit | None = ...,
+        batch_size: int | None = ...,
+        count: int,
+        **options: Option,
+    ) -> list[Image.Image]: ...
+    @overload
+    def __call__(
+        self,
+        x: NDArray[np.uint8],
+        *,
+        outputs: Literal["image"] = ...,
+        seed: int | None = ...,
+        fit: Fit | None = ...,
+        batch_size: int | None = ...,
+        count: int,
+        **options: Option,
+    ) -> list[NDArray[np.uint8]]: ...
     @overload
     def __call__(
         self,
@@ -145,3 +170,18 @@ class BoundOperation:
         return self.bundle.run(
             name, x, outputs=outputs, seed=seed, fit=fit, batch_size=batch_size, count=count, **options
         )
+
+    def frames(
+        self,
+        x: PictureSource | None = None,
+        *,
+        to: Mapping[str, Option],
+        count: int = 25,
+        seed: int | None = None,
+        fit: Fit | None = None,
+        batch_size: int | None = None,
+        **options: Option,
+    ) -> list[Value]:
+        """One result turning into another; see `Bundle.frames`."""
+        name = self.operation.name
+        return self.bundle.frames(name, x, to=to, count=count, seed=seed, fit=fit, batch_size=batch_size, **options)

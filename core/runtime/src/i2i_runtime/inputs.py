@@ -6,9 +6,11 @@ or class can travel in one call.
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -20,11 +22,13 @@ from i2i_runtime.errors import OptionError, nearest
 from i2i_runtime.fitting import Fitted
 from i2i_runtime.operations import Fit, ImageInput, Input, LabelInput, LatentInput, Operation, ScalarInput
 from i2i_runtime.pictures import PictureSource
+from i2i_runtime.wiring import needed_inputs
 
 Option: TypeAlias = (
     str
     | float
     | bytes
+    | os.PathLike[str]
     | Image.Image
     | NDArray[np.generic]
     | Sequence[str]
@@ -33,6 +37,8 @@ Option: TypeAlias = (
     | None
 )
 """A value for an input by name: a class, a number, a latent, or one more picture (or a list of them)."""
+
+_NO_SHAPES: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 
 FITS: tuple[Fit, ...] = ("resize", "keep_aspect", "native")
 
@@ -44,7 +50,8 @@ class Item:
     pictures: Mapping[str, Fitted]
     labels: Mapping[str, str]
     scalars: Mapping[str, float]
-    latents: Mapping[str, NDArray[np.float32]]
+    vectors: Mapping[str, NDArray[np.float32]]
+    """random vectors, drawn or given, and vectors given in place of the steps that would make them"""
 
     def tensor(self, value: Input) -> NDArray[np.generic]:
         """This item's tensor for an input, without a batch axis."""
@@ -56,7 +63,13 @@ class Item:
             case ScalarInput():
                 return np.array(self.scalars[value.name], dtype=np.float32)
             case LatentInput():
-                return self.latents[value.name]
+                return self.vectors[value.name]
+
+    def identity(self, name: str) -> object:
+        """Equal for two items of a call only if both have the same value there; not always if they have."""
+        if name in self.labels or name in self.scalars:
+            return self.labels.get(name, self.scalars.get(name))
+        return id(self.pictures[name]) if name in self.pictures else id(self.vectors.get(name, self))
 
 
 def main_image(operation: Operation) -> ImageInput | None:
@@ -72,37 +85,70 @@ def gather(
     *,
     fit: Fit | None,
     seed: int | None,
+    shapes: Mapping[str, tuple[int, ...]] = _NO_SHAPES,
 ) -> list[Item]:
     """The items of one call. `sources` are the pictures of the main input, `count` of them.
 
-    Raises OptionError for an option that is unknown, missing, of the wrong kind, or out of range, and PictureError
-    for pictures that cannot be read or fitted.
+    `shapes` are those of the vectors that the operation makes on its way, each of which may be given instead: then
+    the inputs that lead to it are not asked for.
+
+    Raises OptionError for an option that is unknown, missing, useless, of the wrong kind, or out of range, and
+    PictureError for pictures that cannot be read or fitted.
     """
     main = main_image(operation)
     _check_known(operation, main, options)
     if fit is not None and fit not in FITS:
         raise OptionError(found=f"fit={fit!r}", expected=nearest(fit, FITS))
+    vectors = {name: _given_vectors(name, shapes[name], options[name], count) for name in shapes if name in options}
+    asked = needed_inputs(operation, vectors)
+    _check_useful(operation, options, vectors, asked)
+    inputs = [value for value in operation.inputs if value.name in asked]
     images: dict[str, list[Fitted]] = {}
-    for value in operation.inputs:
+    for value in inputs:
         if isinstance(value, ImageInput):
             given = sources if value is main else _picture_list(value.name, options.get(value.name), count)
             images[value.name] = _fit_all(value, given or (), fit)
-    labels = {v.name: _labels(v, options.get(v.name), count) for v in operation.inputs if isinstance(v, LabelInput)}
-    scalars = {v.name: _scalar(v, options.get(v.name)) for v in operation.inputs if isinstance(v, ScalarInput)}
-    latents = _latents(operation, options, count, seed)
+    labels = {v.name: _labels(v, options.get(v.name), count) for v in inputs if isinstance(v, LabelInput)}
+    scalars = {v.name: _scalar(v, options.get(v.name)) for v in inputs if isinstance(v, ScalarInput)}
+    vectors |= _latents([v for v in operation.inputs if isinstance(v, LatentInput)], options, count, seed)
     return [
         Item(
             pictures={name: fitted[index] for name, fitted in images.items()},
             labels={name: chosen[index] for name, chosen in labels.items()},
             scalars=scalars,
-            latents={name: drawn[index] for name, drawn in latents.items()},
+            vectors={name: each[index] for name, each in vectors.items()},
         )
         for index in range(count)
     ]
 
 
+def check_indices(operation: Operation, values: Mapping[str, NDArray[np.generic]]) -> None:
+    """Raises OptionError for a label index out of range: a graph would take -1 for the last class, in silence."""
+    for value in operation.inputs:
+        if isinstance(value, LabelInput) and value.name in values:
+            wrong = [int(index) for index in values[value.name].ravel() if not 0 <= index < len(value.names)]
+            if wrong:
+                found = f"{value.name} has the index {wrong[0]}"
+                raise OptionError(found=found, expected=f"0 to {len(value.names) - 1}: {', '.join(value.names)}")
+
+
+def option_from_text(value: Input, text: str) -> Option:
+    """What a person typed for an input, as a call takes it: a class, the path of a picture, or a number.
+
+    Raises OptionError for what is no number, and for random vectors, which nobody types.
+    """
+    if isinstance(value, LatentInput):
+        raise OptionError(found=f"{value.name}={text!r}, which is a random vector", expected="a seed instead")
+    if not isinstance(value, ScalarInput):
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise OptionError(found=f"{value.name}={text!r}", expected="a number") from None
+
+
 def _check_known(operation: Operation, main: ImageInput | None, options: Mapping[str, Option]) -> None:
-    known = [value.name for value in operation.inputs if value is not main]
+    known = [*(value.name for value in operation.inputs if value is not main), *sorted(operation.intermediates)]
     for name in options:
         if name not in known:
             is_main = main is not None and name == main.name
@@ -110,6 +156,18 @@ def _check_known(operation: Operation, main: ImageInput | None, options: Mapping
                 found=f"{operation.name} has no option {name!r}",
                 expected=nearest(name, [*known, "seed", "fit", "outputs", "batch_size", "count"]),
                 fix=f"the picture {name!r} is the first argument, without its name" if is_main else "",
+            )
+
+
+def _check_useful(
+    operation: Operation, options: Mapping[str, Option], given: Collection[str], asked: Collection[str]
+) -> None:
+    inputs = {value.name for value in operation.inputs}
+    for name in options:
+        if name in inputs and name not in asked:
+            raise OptionError(
+                found=f"{name!r} beside {', '.join(sorted(given))}, which takes its place",
+                expected=f"one of the two: with {', '.join(sorted(given))} given, {name!r} would change nothing",
             )
 
 
@@ -126,7 +184,11 @@ def _picture_list(name: str, given: Option, count: int) -> Sequence[PictureSourc
 
 def _fit_all(value: ImageInput, sources: Sequence[PictureSource], fit: Fit | None) -> list[Fitted]:
     policy = fit or value.fit
-    return [fitting.fit(pictures.read(source), value.size, policy, value.channels) for source in sources]
+    fitted: dict[int, Fitted] = {}  # a picture that is given several times is read once
+    for source in sources:
+        if id(source) not in fitted:
+            fitted[id(source)] = fitting.fit(pictures.read(source), value.size, policy, value.channels)
+    return [fitted[id(source)] for source in sources]
 
 
 def _labels(value: LabelInput, given: Option, count: int) -> list[str]:
@@ -152,9 +214,8 @@ def _scalar(value: ScalarInput, given: Option) -> float:
 
 
 def _latents(
-    operation: Operation, options: Mapping[str, Option], count: int, seed: int | None
+    inputs: Sequence[LatentInput], options: Mapping[str, Option], count: int, seed: int | None
 ) -> dict[str, list[NDArray[np.float32]]]:
-    inputs = [value for value in operation.inputs if isinstance(value, LatentInput)]
     if seed is not None and seed < 0:
         raise OptionError(found=f"seed={seed}", expected="0 or more")
     start = secrets.randbits(32) if seed is None else seed
@@ -163,7 +224,9 @@ def _latents(
     for value in inputs:
         given = options.get(value.name)
         latents[value.name] = (
-            [item[value.name] for item in drawn] if given is None else _given_latents(value, given, count)
+            [item[value.name] for item in drawn]
+            if given is None
+            else _given_vectors(value.name, value.shape, given, count)
         )
     return latents
 
@@ -184,13 +247,13 @@ def draw(inputs: Sequence[LatentInput], seed: int) -> dict[str, NDArray[np.float
     return vectors
 
 
-def _given_latents(value: LatentInput, given: Option, count: int) -> list[NDArray[np.float32]]:
+def _given_vectors(name: str, shape: tuple[int, ...], given: Option, count: int) -> list[NDArray[np.float32]]:
     """One vector for all items, or one for each along a first axis."""
     array = np.asarray(given)
-    expected = f"float {list(value.shape)}, or {[count, *value.shape]}: one for each item"
-    if not np.issubdtype(array.dtype, np.number) or array.shape not in {value.shape, (count, *value.shape)}:
-        raise OptionError(found=f"{value.name} is {array.dtype} of shape {list(array.shape)}", expected=expected)
+    expected = f"float {list(shape)}, or {[count, *shape]}: one for each item"
+    if not np.issubdtype(array.dtype, np.number) or array.shape not in {shape, (count, *shape)}:
+        raise OptionError(found=f"{name} is {array.dtype} of shape {list(array.shape)}", expected=expected)
     vectors = array.astype(np.float32)
     if not np.isfinite(vectors).all():
-        raise OptionError(found=f"{value.name} holds values that are not finite", expected=expected)
-    return [vectors] * count if vectors.shape == value.shape else list(vectors)
+        raise OptionError(found=f"{name} holds values that are not finite", expected=expected)
+    return [vectors] * count if vectors.shape == shape else list(vectors)

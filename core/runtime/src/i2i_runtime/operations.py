@@ -183,7 +183,16 @@ class Step(Record):
     """label input -> class for which the step runs; empty: always. Lets one operation own a graph per direction."""
 
 
-RESERVED_NAMES = frozenset({"self", "operation", "x", "outputs", "seed", "fit", "batch_size", "count"})
+class Blend(Record):
+    """How one result turns into another, frame by frame: a vector goes from one value to the other."""
+
+    value: Name
+    """a latent input, or a vector output that one step makes and another takes"""
+    along: Literal["line", "arc"] = "line"
+    """arc: on the sphere that latents of a normal distribution lie near (slerp); line: straight through (lerp)"""
+
+
+RESERVED_NAMES = frozenset({"self", "operation", "x", "outputs", "seed", "fit", "batch_size", "count", "to"})
 """Arguments that every call of an operation has; no input may take one of these names."""
 
 
@@ -195,6 +204,8 @@ class Operation(Record):
     inputs: Annotated[tuple[Input, ...], Field(min_length=1)]
     outputs: Annotated[tuple[Output, ...], Field(min_length=1)]
     steps: Annotated[tuple[Step, ...], Field(min_length=1)]
+    blend: Blend | None = None
+    """what `frames` interpolates; None: the paper has no such thing"""
 
     @model_validator(mode="after")
     def _wired(self) -> Self:
@@ -209,7 +220,19 @@ class Operation(Record):
             raise ValueError(f"{self.name}: an input may not be called {taken}: every call has that argument")
         for choice in self.branches():
             self._check_branch(choice)
+        latents = {value.name for value in self.inputs if isinstance(value, LatentInput)}
+        if self.blend and self.blend.value not in latents | self.intermediates:
+            raise ValueError(
+                f"{self.name}: blends {self.blend.value!r}, which is no latent and no vector between steps"
+            )
         return self
+
+    @property
+    def intermediates(self) -> frozenset[str]:
+        """Vector outputs that one step makes and another takes: a caller who has such a vector may give it instead."""
+        taken = {value for step in self.steps for value in step.inputs.values()}
+        vectors = {value.name for value in self.outputs if isinstance(value, VectorOutput)}
+        return frozenset(taken & vectors - {value.name for value in self.inputs})
 
     def branches(self) -> Iterator[dict[str, str]]:
         """Every combination of the labels that steps depend on, as {label input: class}."""

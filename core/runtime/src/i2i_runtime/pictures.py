@@ -238,7 +238,7 @@ def save(picture: Image.Image, path: str | os.PathLike[str]) -> Path:
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(target)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a side that the format cannot have
         with suppress(OSError):
             part.unlink(missing_ok=True)
         raise PictureError(found=f"{target} cannot be written: {error}") from error

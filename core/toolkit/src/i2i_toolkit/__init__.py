@@ -11,29 +11,38 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from i2i_toolkit.console import sit
-    from i2i_toolkit.data.augment import Draws, augment
-    from i2i_toolkit.data.unpaired import UnpairedFolders, write_unpaired_example
+    from i2i_toolkit.data.paired import PairedFolders, write_paired_example
+    from i2i_toolkit.data.preparation import Draws, Preparation
+    from i2i_toolkit.data.unpaired import DOMAINS, UnpairedFolders, write_unpaired_example
     from i2i_toolkit.devices import open_accelerator
     from i2i_toolkit.engine import Engine, PhaseReport, StopRequest
     from i2i_toolkit.grids import grid, save_grid
+    from i2i_toolkit.image_pool import ImagePool
     from i2i_toolkit.launch import launch
     from i2i_toolkit.losses import l1, least_squares, logistic
     from i2i_toolkit.request import new_record
     from i2i_toolkit.run_folder import RunFolder, Settings
+    from i2i_toolkit.schedules import LinearDecay
     from i2i_toolkit.signals import stopping_on_signals
     from i2i_toolkit.state import Cursor, Snapshot
+    from i2i_toolkit.winograd import Conv3x3
 
 _MODULE_OF = {
+    "Conv3x3": "winograd",
     "Cursor": "state",
-    "Draws": "data.augment",
+    "DOMAINS": "data.unpaired",
+    "Draws": "data.preparation",
     "Engine": "engine",
+    "ImagePool": "image_pool",
+    "LinearDecay": "schedules",
+    "PairedFolders": "data.paired",
     "PhaseReport": "engine",
+    "Preparation": "data.preparation",
     "RunFolder": "run_folder",
     "Settings": "run_folder",
     "Snapshot": "state",
     "StopRequest": "engine",
     "UnpairedFolders": "data.unpaired",
-    "augment": "data.augment",
     "grid": "grids",
     "l1": "losses",
     "launch": "launch",
@@ -44,20 +53,26 @@ _MODULE_OF = {
     "save_grid": "grids",
     "sit": "console",
     "stopping_on_signals": "signals",
+    "write_paired_example": "data.paired",
     "write_unpaired_example": "data.unpaired",
 }
 
 __all__ = [
+    "DOMAINS",
+    "Conv3x3",
     "Cursor",
     "Draws",
     "Engine",
+    "ImagePool",
+    "LinearDecay",
+    "PairedFolders",
     "PhaseReport",
+    "Preparation",
     "RunFolder",
     "Settings",
     "Snapshot",
     "StopRequest",
     "UnpairedFolders",
-    "augment",
     "grid",
     "l1",
     "launch",
@@ -68,6 +83,7 @@ __all__ = [
     "save_grid",
     "sit",
     "stopping_on_signals",
+    "write_paired_example",
     "write_unpaired_example",
 ]
 

@@ -12,7 +12,7 @@ weights.safetensors       when the run is complete
 
 from __future__ import annotations
 
-import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -88,6 +88,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._made: list[Path] = []
         self.metrics = path / "metrics.jsonl"
         self.curves = path / "curves.png"
         self.samples = path / "samples"
@@ -103,6 +104,7 @@ class RunFolder:
                 expected="a new folder for --out",
                 fix=f"go on with that run: i2i-registry train --resume {self.path}",
             )
+        self._made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             write_text(self.path / "run.json", record.model_dump_json(indent=2) + "\n")
@@ -114,9 +116,16 @@ class RunFolder:
             ) from error
 
     def remove_if_unused(self) -> None:
-        """Remove a folder that holds nothing but its run.json: the training never came to its first step."""
-        if [entry.name for entry in self.path.iterdir()] == ["run.json"]:
-            shutil.rmtree(self.path)
+        """Remove a folder that holds nothing but its run.json: the training never came to its first step.
+
+        The folders above it go as well where `create` made them and they hold nothing else.
+        """
+        if [entry.name for entry in self.path.iterdir()] != ["run.json"]:
+            return
+        (self.path / "run.json").unlink()
+        with suppress(OSError):  # another run has moved in
+            for folder in self._made:
+                folder.rmdir()
 
     def record(self) -> RunRecord:
         """What run.json says. Raises UsageError when this is no run, TrainingError when the file is damaged."""

@@ -19,6 +19,7 @@ from i2i_registry.trainer import DataSource, Trainer
 from i2i_runtime.manifest import Licence
 from i2i_runtime.operations import Record
 from i2i_toolkit.checkpoint import Checkpoints
+from i2i_toolkit.data.fitting import open_data
 from i2i_toolkit.devices import open_accelerator
 from i2i_toolkit.engine import Engine, PhaseReport, StopRequest
 from i2i_toolkit.journal import Journal
@@ -96,7 +97,7 @@ class Sitting:
         accelerator = open_accelerator(settings.device, settings.precision, settings.processes)
         main = accelerator.is_main_process
         trainer = build_trainer(self._record, self._catalogue)
-        source = trainer.dataset(Path(self._record.data), derive(settings.seed, "data"))
+        source = open_data(trainer, Path(self._record.data), derive(settings.seed, "data"), self._catalogue.registry)
         engine = Engine(
             trainer,
             source,

@@ -16,7 +16,7 @@ from i2i_registry.model import Axis, Graph, GraphInput, Model
 from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
 from i2i_runtime import operations as ops
 from i2i_runtime.operations import Operation, Record
-from i2i_toolkit.data import UnpairedFolders, write_unpaired_example
+from i2i_toolkit.data import Preparation, UnpairedFolders, write_unpaired_example
 
 
 class Config(Record):
@@ -90,6 +90,7 @@ class TintTrainer(Trainer[Options]):
     """One phase: the colours of tinted pictures of trainA/ move towards those of trainB/."""
 
     Options = Options
+    layout = "unpaired"
 
     def __init__(self, model: Tint, options: Options) -> None:
         super().__init__(cast("Model[Record]", model), options)
@@ -102,7 +103,7 @@ class TintTrainer(Trainer[Options]):
 
     def dataset(self, root: Path, seed: int) -> DataSource:
         """Pictures of trainA/ and trainB/, at the model's size."""
-        return UnpairedFolders(root, self.image_size, seed=seed)
+        return UnpairedFolders(root, Preparation("resize_and_crop", self.image_size + 30, self.image_size), seed=seed)
 
     def stages(self) -> Sequence[Stage]:
         """One stage of one phase."""

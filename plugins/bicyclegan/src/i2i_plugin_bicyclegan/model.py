@@ -10,10 +10,13 @@ from i2i_plugin_bicyclegan.config import PRESETS, Config
 from i2i_plugin_bicyclegan.networks import Encoder, Generator
 from i2i_plugin_bicyclegan.official import RELEASE_FORMAT
 from i2i_registry.model import Axis, Graph, GraphInput, Model
-from i2i_runtime.operations import ImageInput, ImageOutput, LatentInput, Operation, SizeRule, Step, VectorOutput
+from i2i_runtime.operations import Blend, ImageInput, ImageOutput, LatentInput, Operation, SizeRule, Step, VectorOutput
 
 GENERATOR = "generator"
 ENCODER = "encoder"
+
+BLEND = Blend(value="latent", along="arc")
+"""Films of one style turning into another: the release's way between two latents."""
 
 SHRUNK_SIZE = 64
 """pixels; the smallest side at which no part of the generator is missing"""
@@ -80,6 +83,7 @@ class BicycleGAN(Model[Config]):
             ),
             outputs=(ImageOutput(name="image", summary="the translated picture"),),
             steps=(_generate("latent"),),
+            blend=BLEND,
         )
 
     def _translate_like(self) -> Operation:
@@ -95,6 +99,7 @@ class BicycleGAN(Model[Config]):
                 Step(graph=ENCODER, inputs={"image": "reference"}, outputs={"latent": "latent"}),
                 _generate("latent"),
             ),
+            blend=BLEND,
         )
 
     def _encode(self) -> Operation:

@@ -127,7 +127,7 @@ class AuthorsRelease(OfficialFormat):
             raise CheckpointError(
                 found="an encoder of BicycleGAN without its generator",
                 expected="the generator (latest_net_G.pth), and with it the encoder (latest_net_E.pth)",
-                fix="import the folder that holds both",
+                fix="i2i-registry import bicyclegan latest_net_G.pth latest_net_E.pth --as ...",
             )
         encoder = _read_encoder(bare) if _has_encoder(bare) else None
         sizes = _read_at_all_levels(bare) if _STEM_ALL in bare else _read_at_input(bare, encoder)

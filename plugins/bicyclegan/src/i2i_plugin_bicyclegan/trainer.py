@@ -21,6 +21,7 @@ from i2i_runtime.operations import Record
 from i2i_toolkit.data.paired import Direction, PairedFolders, write_paired_example
 from i2i_toolkit.data.preparation import Preparation
 from i2i_toolkit.losses import l1, least_squares, logistic
+from i2i_toolkit.schedules import LinearDecay
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -32,13 +33,11 @@ SHOWN_STYLES = 3
 """random translations of each picture in the sample grid"""
 
 
-class Options(Record):
+class Options(LinearDecay):
     """How it is trained. The defaults are those of the authors' release, for its smallest set (facades)."""
 
     steps: PositiveInt = 80_000
     """400 epochs of 400 pairs, two at a time"""
-    decay_steps: NonNegativeInt = 40_000
-    """the last ones, in which the learning rate falls to 0 along a line"""
     batch_size: PositiveInt = 2
     """even: the first half of a batch is encoded, the second shows the discriminator of random styles what is real"""
     learning_rate: PositiveFloat = 2e-4
@@ -77,11 +76,9 @@ class Options(Record):
     def _batch_has_two_halves(self) -> Self:
         if self.batch_size % 2:
             raise ValueError(
-                f"batch_size {self.batch_size} is odd, and BicycleGAN needs an even one: the first half of each batch "
+                f"batch_size={self.batch_size} is odd, and BicycleGAN needs an even one: the first half of each batch "
                 f"is encoded, the second half is not; use {self.batch_size + 1}"
             )
-        if self.decay_steps > self.steps:
-            raise ValueError(f"decay_steps {self.decay_steps} are more than all {self.steps} steps")
         return self
 
 
@@ -95,11 +92,6 @@ class Pairs(NamedTuple):
     other_source: Tensor
     other_target: Tensor
     """real for the discriminator of random styles"""
-
-
-def learning_rate_factor(step: int, steps: int, decay_steps: int) -> float:
-    """1, and in the last steps a line to almost 0; steps count from 1. The release's formula, which counts epochs."""
-    return 1.0 - max(0, step - (steps - decay_steps)) / (decay_steps + 1)
 
 
 def kl_divergence(encoding: Encoding) -> Tensor:
@@ -124,6 +116,7 @@ class BicycleGANTrainer(Trainer[Options]):
     """
 
     Options = Options
+    layout = "paired"
 
     def __init__(self, model: BicycleGAN, options: Options) -> None:
         super().__init__(cast("Model[Record]", model), options)
@@ -182,7 +175,7 @@ class BicycleGANTrainer(Trainer[Options]):
             name="bicycle",
             optimizer=self.make_adam(),
             loss=self.terms,
-            learning_rate=self._learning_rate,
+            learning_rate=self.options.learning_rate_factor,
         )
         options = self.options
         return [Stage(name="translation", steps=options.steps, batch_size=options.batch_size, phases=(phase,))]
@@ -292,7 +285,6 @@ class BicycleGANTrainer(Trainer[Options]):
         return options.model_copy(
             update={
                 "steps": 4,
-                "decay_steps": 2,
                 "discriminator_channels": 2,
                 "discriminator_layers": 2,
                 "enlarge_px": 2,
@@ -339,9 +331,6 @@ class BicycleGANTrainer(Trainer[Options]):
             return discriminator(fake), discriminator(real)
         scales = [logits.split([len(fake), len(real)]) for logits in discriminator(torch.cat([fake, real]))]
         return [scale[0] for scale in scales], [scale[1] for scale in scales]
-
-    def _learning_rate(self, step: int) -> float:
-        return learning_rate_factor(step, self.options.steps, self.options.decay_steps)
 
 
 def wasserstein(logits: Tensor, target: float) -> Tensor:

@@ -1,7 +1,7 @@
 """Checkpoints of junyanz/pytorch-CycleGAN-and-pix2pix: `latest_net_G.pth`, `<epoch>_net_G_A.pth`.
 
 Each file is the plain state dict of one generator, without hyper-parameters: it becomes a model of one direction.
-A dictionary {"G_A": ..., "G_B": ...} of two of them becomes a model of both.
+`latest_net_G_A.pth` and `latest_net_G_B.pth`, read together, become a model of both.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ GENERATORS = {"G_A": "a_to_b", "G_B": "b_to_a"}
 
 _STALE = Drop("statistics that torch before 0.4 saved with InstanceNorm and never used")
 _DISCRIMINATOR = Drop("discriminators are needed for training only")
+_STATISTIC = "(?:running_mean|running_var|num_batches_tracked)"
 _PLACE = r"(model\.\d+(?:\.conv_block\.\d+)?)"
 _BLOCK_CONV = re.compile(r"model\.(\d+)\.conv_block\.(\d+)\.weight")
 _PICTURE_CHANNELS = (1, 3)
@@ -36,14 +37,14 @@ def _key_map() -> KeyMap:
     for prefix, ours in (("", "a_to_b"), *((rf"{theirs}\.", ours) for theirs, ours in GENERATORS.items())):
         lines += [
             (rf"{prefix}{_PLACE}\.(weight|bias)", rf"{ours}.\1.\2"),
-            (rf"{prefix}{_PLACE}\.(running_mean|running_var|num_batches_tracked)", _STALE),
+            (rf"{prefix}{_PLACE}\.{_STATISTIC}", _STALE),
         ]
-    lines.append((r"D_[AB]\.model\.\d+\.(weight|bias|running_mean|running_var|num_batches_tracked)", _DISCRIMINATOR))
+    lines.append((rf"D_[AB]\.(?:model|net)\.\d+\.(?:weight|bias|{_STATISTIC})", _DISCRIMINATOR))
     return lines
 
 
 class PyTorchRelease(OfficialFormat):
-    """One generator, or a dictionary of two; ResNets with instance norm."""
+    """One generator, or two behind "G_A." and "G_B."; ResNets with instance norm."""
 
     source: ClassVar[str] = "junyanz/pytorch-CycleGAN-and-pix2pix"
     licence: ClassVar[Licence] = Licence(
@@ -63,8 +64,17 @@ class PyTorchRelease(OfficialFormat):
         return telling <= own.keys() and "model.2.weight" not in own
 
     def infer_config(self, shapes: Shapes) -> Config:
-        """Everything from shapes but the picture size, of which nothing tells: 256, and any other will do."""
+        """Everything from shapes but the picture size, of which nothing tells: 256, and any other will do.
+
+        Raises CheckpointError for the way back without the way there, which is a model only as a file alone.
+        """
         prefix = _prefix(shapes)
+        if prefix == "G_B.":
+            raise CheckpointError(
+                found="the generator G_B without G_A",
+                expected="both of them, or one generator in a file alone",
+                fix="i2i-registry import cyclegan latest_net_G_A.pth latest_net_G_B.pth --as ...",
+            )
         own = _inside(shapes, prefix)
         places = [(int(match[1]), int(match[2])) for key in own if (match := _BLOCK_CONV.fullmatch(key))]
         res_blocks = max(1, len({number for number, _ in places}))
@@ -80,11 +90,11 @@ class PyTorchRelease(OfficialFormat):
                 place == _CONV_AFTER_DROPOUT and len(own[f"model.{number}.conv_block.{place}.weight"]) == _KERNEL_RANK
                 for number, place in places
             ),
-            directions="both" if prefix else "a_to_b",
+            directions="both" if any(key.startswith("G_B.") for key in shapes) else "a_to_b",
         )
 
     def example(self, config: Record) -> Shapes:
-        """The state dict of one generator, or of both in a dictionary, built from the release's rules."""
+        """The state dict of one generator, or those of both together, built from the release's rules."""
         settings = cast("Config", config)
         forth = _generator_example(settings, settings.channels_a, settings.channels_b)
         if settings.directions == "a_to_b":
@@ -96,7 +106,8 @@ class PyTorchRelease(OfficialFormat):
 
 
 def _prefix(shapes: Iterable[str]) -> str:
-    return "G_A." if any(key.startswith("G_A.") for key in shapes) else ""
+    """What the generator's keys begin with; the first where there are two."""
+    return next((f"{name}." for name in GENERATORS if any(key.startswith(f"{name}.") for key in shapes)), "")
 
 
 def _inside(shapes: Shapes, prefix: str) -> Shapes:

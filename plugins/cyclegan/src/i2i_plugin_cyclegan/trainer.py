@@ -22,11 +22,12 @@ from i2i_toolkit.data.preparation import Preparation
 from i2i_toolkit.data.unpaired import DOMAINS, UnpairedFolders, write_unpaired_example
 from i2i_toolkit.image_pool import ImagePool
 from i2i_toolkit.losses import l1, least_squares
+from i2i_toolkit.schedules import LinearDecay
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
-class Options(Record):
+class Options(LinearDecay):
     """How it is trained. The defaults are the paper's, with the 1334 pictures an epoch of its horses and zebras."""
 
     steps: PositiveInt = 266_800
@@ -34,8 +35,6 @@ class Options(Record):
     learning_rate: PositiveFloat = 2e-4
     """of both optimizers"""
     betas: tuple[Fraction, Fraction] = (0.5, 0.999)
-    decay_steps: NonNegativeInt | None = None
-    """how many of the last steps have a learning rate that falls along a line; None: half of all"""
     epoch_steps: PositiveInt = 1334
     """the learning rate is lowered once in so many steps; the release does it after every epoch"""
     cycle_weight_a: NonNegativeFloat = 10.0
@@ -57,15 +56,6 @@ class Options(Record):
     """mirror every other picture; switch it off where left and right mean something"""
 
 
-def learning_rate_factor(step: int, options: Options) -> float:
-    """1, then a line that would reach 0 one epoch after the last; constant inside an epoch. Steps count from 1."""
-    decay_steps = options.steps // 2 if options.decay_steps is None else options.decay_steps
-    epoch = (step - 1) // options.epoch_steps
-    constant_epochs = (options.steps - decay_steps) // options.epoch_steps
-    decay_epochs = decay_steps // options.epoch_steps
-    return max(0.0, 1.0 - max(0, epoch + 1 - constant_epochs) / (decay_epochs + 1))
-
-
 def make_adam(networks: Sequence[nn.Module], options: Options) -> Adam:
     """One optimizer for several networks."""
     parameters = [parameter for network in networks for parameter in network.parameters()]
@@ -80,6 +70,7 @@ class CycleGANTrainer(Trainer[Options]):
     """
 
     Options = Options
+    layout = "unpaired"
 
     def __init__(self, model: Model[Record], options: Options) -> None:
         super().__init__(model, options)
@@ -121,10 +112,7 @@ class CycleGANTrainer(Trainer[Options]):
         side = config.image_size
         return UnpairedFolders(
             root,
-            side,
-            preparation=Preparation(
-                self.options.preprocess, side + self.options.enlarge_px, side, flip=self.options.flip
-            ),
+            Preparation(self.options.preprocess, side + self.options.enlarge_px, side, flip=self.options.flip),
             channels=(config.channels_a, config.channels_b),
             seed=seed,
         )
@@ -132,7 +120,12 @@ class CycleGANTrainer(Trainer[Options]):
     def stages(self) -> Sequence[Stage]:
         """One stage; generators first, as in the release."""
         phases = tuple(
-            Phase(name=name, optimizer=make_adam(networks, self.options), loss=loss, learning_rate=self._learning_rate)
+            Phase(
+                name=name,
+                optimizer=make_adam(networks, self.options),
+                loss=loss,
+                learning_rate=self.options.learning_rate_factor,
+            )
             for name, networks, loss in (
                 ("generators", [self.a_to_b, self.b_to_a], self.generator_terms),
                 ("discriminators", list(self.discriminators.values()), self.discriminator_terms),
@@ -210,9 +203,6 @@ class CycleGANTrainer(Trainer[Options]):
         """Discs in trainA/ and testA/, squares in trainB/ and testB/."""
         write_unpaired_example(root, size=_as_cyclegan(model).config.image_size)
 
-    def _learning_rate(self, step: int) -> float:
-        return learning_rate_factor(step, self.options)
-
 
 def _as_cyclegan(model: object) -> CycleGAN:
     if not isinstance(model, CycleGAN):
@@ -232,12 +222,6 @@ def _check(config: Config, options: Options) -> None:
             found=f"pictures of {config.channels_a} and {config.channels_b} channels, and an identity loss",
             expected="one number of channels: the loss compares what goes into a generator with what comes out",
             fix="--set identity_weight=0",
-        )
-    if options.decay_steps is not None and options.decay_steps > options.steps:
-        raise TrainingError(
-            found=f"the learning rate is to fall in {options.decay_steps} of {options.steps} steps",
-            expected="no more steps than there are",
-            fix=f"--set decay_steps={options.steps // 2}",
         )
     smallest = 3 * 2**options.discriminator_layers  # leaves the last norm a map of 2x2 values
     if config.image_size < smallest:

@@ -22,6 +22,7 @@ from i2i_runtime.operations import Record
 from i2i_toolkit.data.paired import Direction, PairedFolders, write_paired_example
 from i2i_toolkit.data.preparation import Preparation
 from i2i_toolkit.losses import l1, least_squares, logistic
+from i2i_toolkit.schedules import LinearDecay
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Objective = Literal["vanilla", "lsgan", "wgangp"]
@@ -32,7 +33,7 @@ GRADIENT_PENALTY = 10.0
 """Weight of the gradient penalty of "wgangp" (release)."""
 
 
-class Options(Record):
+class Options(LinearDecay):
     """How it is trained. The defaults are the paper's, with the 400 pictures an epoch of its facades."""
 
     steps: PositiveInt = 80_000
@@ -40,8 +41,6 @@ class Options(Record):
     learning_rate: PositiveFloat = 2e-4
     """of both optimizers"""
     betas: tuple[Fraction, Fraction] = (0.5, 0.999)
-    decay_steps: NonNegativeInt | None = None
-    """how many of the last steps have a learning rate that falls along a line; None: half of all"""
     epoch_steps: PositiveInt = 400
     """the learning rate is lowered once in so many steps; the release does it after every epoch"""
     objective: Objective = "vanilla"
@@ -59,15 +58,6 @@ class Options(Record):
     """pictures are resized to this much more than the model's size, then cropped at random"""
     flip: bool = True
     """mirror every other pair; switch it off where left and right mean something"""
-
-
-def learning_rate_factor(step: int, options: Options) -> float:
-    """1, then a line that would reach 0 one epoch after the last; constant inside an epoch. Steps count from 1."""
-    decay_steps = options.steps // 2 if options.decay_steps is None else options.decay_steps
-    epoch = (step - 1) // options.epoch_steps
-    constant_epochs = (options.steps - decay_steps) // options.epoch_steps
-    decay_epochs = decay_steps // options.epoch_steps
-    return max(0.0, 1.0 - max(0, epoch + 1 - constant_epochs) / (decay_epochs + 1))
 
 
 def wasserstein(scores: Float[Tensor, " ..."], target: float) -> Float[Tensor, ""]:
@@ -110,6 +100,7 @@ class Pix2PixTrainer(Trainer[Options]):
     """Two phases a step: the discriminator learns, then the generator, from one and the same translation."""
 
     Options = Options
+    layout = "paired"
 
     def __init__(self, model: Model[Record], options: Options) -> None:
         super().__init__(model, options)
@@ -139,7 +130,12 @@ class Pix2PixTrainer(Trainer[Options]):
     def stages(self) -> Sequence[Stage]:
         """One stage; the discriminator first, as in the release."""
         phases = tuple(
-            Phase(name=name, optimizer=make_adam(network, self.options), loss=loss, learning_rate=self._learning_rate)
+            Phase(
+                name=name,
+                optimizer=make_adam(network, self.options),
+                loss=loss,
+                learning_rate=self.options.learning_rate_factor,
+            )
             for name, network, loss in (
                 ("discriminator", self.discriminator, self.discriminator_terms),
                 ("generator", self.pix2pix.generator, self.generator_terms),
@@ -212,9 +208,6 @@ class Pix2PixTrainer(Trainer[Options]):
         """Outlines of discs and the discs in colour, side by side in train/ and test/."""
         write_paired_example(root, size=_as_pix2pix(model).config.image_size)
 
-    def _learning_rate(self, step: int) -> float:
-        return learning_rate_factor(step, self.options)
-
 
 def _as_pix2pix(model: object) -> Pix2Pix:
     if not isinstance(model, Pix2Pix):
@@ -223,12 +216,6 @@ def _as_pix2pix(model: object) -> Pix2Pix:
 
 
 def _check(config: Config, options: Options) -> None:
-    if options.decay_steps is not None and options.decay_steps > options.steps:
-        raise TrainingError(
-            found=f"the learning rate is to fall in {options.decay_steps} of {options.steps} steps",
-            expected="no more steps than there are",
-            fix=f"--set decay_steps={options.steps // 2}",
-        )
     smallest = smallest_side(options)
     if config.image_size < smallest:
         raise TrainingError(

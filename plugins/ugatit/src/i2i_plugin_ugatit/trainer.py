@@ -20,6 +20,7 @@ from i2i_registry.errors import TrainingError
 from i2i_registry.model import Model
 from i2i_registry.trainer import Phase, Stage, Step, Tensors, Trainer
 from i2i_runtime.operations import Record
+from i2i_toolkit.data.preparation import Preparation
 from i2i_toolkit.data.unpaired import DOMAINS, UnpairedFolders, write_unpaired_example
 from i2i_toolkit.losses import l1, least_squares, logistic
 
@@ -66,6 +67,18 @@ def learning_rate_factor(step: int, steps: int) -> float:
     return max(0.0, 1.0 - (step - half) / half)
 
 
+def preparation(image_size: int, options: Options) -> Preparation:
+    """The release's transforms: mirrored, resized to a larger square (bilinear), cropped to image_size pixels."""
+    return Preparation(
+        mode="resize_and_crop",
+        load_px=image_size + options.enlarge_px,
+        crop_px=image_size,
+        flip=options.flip,
+        resampling="bilinear",
+        flip_first=True,
+    )
+
+
 @torch.no_grad()
 def clamp_rho(generator: nn.Module) -> None:
     """Keep every rho a ratio, in [0, 1] (paper, eq. 2)."""
@@ -91,6 +104,7 @@ class UGATITTrainer(Trainer[Options]):
     """
 
     Options = Options
+    layout = "unpaired"
 
     def __init__(self, model: UGATIT, options: Options) -> None:
         super().__init__(cast("Model[Record]", model), options)
@@ -127,13 +141,7 @@ class UGATITTrainer(Trainer[Options]):
 
     def dataset(self, root: Path, seed: int) -> UnpairedFolders:
         """Pictures of trainA/ and trainB/: mirrored, enlarged, cropped."""
-        return UnpairedFolders(
-            root,
-            self.ugatit.config.image_size,
-            enlarge_px=self.options.enlarge_px,
-            flip=self.options.flip,
-            seed=seed,
-        )
+        return UnpairedFolders(root, preparation(self.ugatit.config.image_size, self.options), seed=seed)
 
     def stages(self) -> Sequence[Stage]:
         """One stage; discriminators first, as in the release."""

@@ -47,6 +47,10 @@ def test_a_wrong_folder_is_refused(preset_case: PresetCase, workbench: Workbench
     training.check_refuses_wrong_folder(workbench.recipe(preset_case).build_trainer(), tmp_path)
 
 
+def test_the_layout_is_what_its_name_says(preset_case: PresetCase, workbench: Workbench) -> None:
+    training.check_layout(workbench.recipe(preset_case).build_trainer(), workbench.data(preset_case))
+
+
 def test_training_and_operation_use_one_value_range(preset_case: PresetCase, workbench: Workbench) -> None:
     trainer = workbench.recipe(preset_case).build_trainer()
     training.check_pictures_share_a_range(trainer, trainer.dataset(workbench.data(preset_case), 0))

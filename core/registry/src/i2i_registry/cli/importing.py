@@ -6,14 +6,16 @@ from pathlib import Path
 
 import click
 
+from i2i_registry.checkpoint_files import find_files
 from i2i_registry.cli.render import json_option, show, show_json, tell
 from i2i_registry.cli.session import Session, pass_session
+from i2i_registry.discovery import Registry
 from i2i_registry.importing import ImportReport, import_checkpoint
 from i2i_runtime.errors import UsageError
 
 
 @click.command("import")
-@click.argument("model_and_file", nargs=-1, required=True, metavar="[MODEL] FILE")
+@click.argument("model_and_places", nargs=-1, required=True, metavar="[MODEL] FILE_OR_FOLDER...")
 @click.option("--as", "name", required=True, metavar="NAME", help="What the weights are called from now on.")
 @click.option(
     "--domains", metavar="A,B", help="Names of the domains, in the checkpoint's order, if the paper has some."
@@ -21,25 +23,26 @@ from i2i_runtime.errors import UsageError
 @json_option
 @pass_session
 def import_(
-    session: Session, model_and_file: tuple[str, ...], name: str, domains: str | None, *, as_json: bool
+    session: Session, model_and_places: tuple[str, ...], name: str, domains: str | None, *, as_json: bool
 ) -> None:
-    """Turn an official checkpoint into weights. Nothing that the file holds is executed.
+    """Turn an official checkpoint into weights. Nothing that its files hold is executed.
 
     \b
       i2i-registry import ugatit selfie2anime_params_latest.pt --as anime
       i2i-registry import selfie2anime_params_latest.pt --as anime --domains photo,anime
+      i2i-registry import bicyclegan latest_net_G.pth latest_net_E.pth --as shoes
+      i2i-registry import bicyclegan G=generator.pt E=encoder.pt --as shoes
 
-    Without MODEL the checkpoint says itself what it is.
+    Without MODEL the checkpoint says itself what it is. Files that belong together, or the folder that holds them, are
+    one checkpoint; which network a file holds is read from its name ("_net_G"), or said before it ("G=").
     """  # noqa: D301 - click reads the mark
-    *model, file = model_and_file
-    if len(model) > 1:
-        raise UsageError(f"{len(model_and_file)} arguments", expected="[MODEL] FILE", fix="import one file at a time")
+    model, places = _model_and_places(session.registry, model_and_places)
     report = import_checkpoint(
         session.registry,
         session.store,
-        Path(file),
+        find_files(places),
         name,
-        model=model[0] if model else None,
+        model=model,
         domains=[part.strip() for part in domains.split(",")] if domains else (),
     )
     if as_json:
@@ -47,6 +50,18 @@ def import_(
     else:
         _tell_report(report)
         show(report.card.reference)
+
+
+def _model_and_places(registry: Registry, arguments: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+    """The first argument is a model's name if a model has it, or if it can be no place; a place alone is one."""
+    first, *others = arguments
+    if not others:
+        if first in registry.models and not Path(first).exists():
+            raise UsageError(f"{first} is a model, and no file follows", "[MODEL] FILE_OR_FOLDER...", "name its files")
+        return None, arguments
+    if first not in registry.models and (Path(first).exists() or not first.isidentifier()):
+        return None, arguments
+    return registry.model_card(first).name, tuple(others)
 
 
 def _tell_report(report: ImportReport) -> None:

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 import click
 
+from i2i_registry.cli import film
 from i2i_registry.cli.render import json_option, show, show_json, tell, tell_error
 from i2i_registry.cli.session import Session
 from i2i_registry.exporting import is_bundle, kept_bundle, operations_of
-from i2i_registry.running import Job, Outcome, Settings, choose_operation, execute, plan
+from i2i_registry.lacking import why_missing
+from i2i_registry.running import (
+    Job,
+    Outcome,
+    Settings,
+    choose_operation,
+    execute,
+    plan,
+    plan_from_nothing,
+    suffix_of,
+)
 from i2i_runtime.bundle import Bundle, load
 from i2i_runtime.errors import UsageError, nearest
 from i2i_runtime.inputs import Option
 from i2i_runtime.operations import ImageInput, Input, LabelInput, LatentInput, Operation, ScalarInput
 
+SEED = film.SEED
 _INPUT = "input_"
 _NOT_WHOLE = {"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": True}
 
@@ -30,7 +43,8 @@ class RunCommand(click.Command):
         if target is not None:
             session = ctx.ensure_object(Session)
             operations = operations_of(session.registry, session.store, target)
-            operation = choose_operation(operations, operation_name)
+            why = partial(why_missing, session.registry, session.store, target, operations)
+            operation = choose_operation(operations, operation_name, why)
             ctx.meta[Operation.__name__] = operation
         return super().parse_args(ctx, args)
 
@@ -80,6 +94,8 @@ def run(
     \b
       i2i-registry run anime-onnx me.jpg -o out.png
       i2i-registry run anime-onnx photos/ -o results/ --output attention
+      i2i-registry run shoes-onnx edges.png -o styles/ --count 8           # where a seed chooses among many
+      i2i-registry run shoes-onnx edges.png -o film.gif --seed 1 --to seed=2
       i2i-registry run anime me.jpg -o out.png            # weights: a bundle is made once, and kept
       i2i-registry run anime-onnx --help                  # with the options of its operation
 
@@ -89,10 +105,20 @@ def run(
     session = context.ensure_object(Session)
     operation = cast("Operation", context.meta[Operation.__name__])
     settings = _settings(operation, options)
-    jobs = _jobs(operation, inputs, out)
+    count = cast("int | None", options.get("count"))
+    wanted_film = film.read_film(operation, options)
+    if wanted_film is not None:
+        film.check(operation, inputs, out, count)
+        jobs = list[Job]()
+    else:
+        jobs = _jobs(operation, inputs, out, count)
     path = Path(target) if is_bundle(target) else kept_bundle(session.registry, session.store, target, tell)
     with load(path, device=device, threads=threads) as bundle:
         tell(bundle.report)
+        if wanted_film is not None:
+            path = film.make(wanted_film, bundle, inputs[0] if inputs else None, out, settings)
+            _show_film(path, wanted_film, as_json=as_json)
+            return
         outcomes = [_told(outcome, as_json=as_json) for outcome in execute(bundle, jobs, settings)]
         if as_json:
             show_json(_as_data(bundle, operation, outcomes))
@@ -106,7 +132,10 @@ def options_of(operation: Operation) -> list[click.Parameter]:
     """The options that the operation's inputs stand for; its first picture is INPUT."""
     pictures = [value for value in operation.inputs if isinstance(value, ImageInput)]
     options: list[click.Parameter] = [_option(value) for value in operation.inputs if value not in pictures[:1]]
-    return list({option.name: option for option in options}.values())  # one --seed, however many latents
+    own = {option.name: option for option in options}  # one --seed, however many latents
+    if SEED in own:
+        own["count"] = click.Option(["--count"], type=click.IntRange(min=1), help="Results of each picture.")
+    return [*own.values(), *film.film_options(operation)]
 
 
 def _option(value: Input) -> click.Option:
@@ -175,19 +204,26 @@ def _settings(operation: Operation, options: Mapping[str, object]) -> Settings:
         operation=operation.name,
         options=cast("Mapping[str, Option]", given),
         outputs=outputs,
-        seed=cast("int | None", options.get("seed")),
+        seed=cast("int | None", options.get(SEED)),
         fit=cast("None", options.get("fit")),
     )
 
 
-def _jobs(operation: Operation, inputs: Sequence[Path], out: Path) -> list[Job]:
+def _show_film(path: Path, made: film.Film, *, as_json: bool) -> None:
+    if as_json:
+        show_json({"film": str(path), "frames": made.frames, "fps": made.fps})
+    else:
+        show(str(path))
+
+
+def _jobs(operation: Operation, inputs: Sequence[Path], out: Path, count: int | None) -> list[Job]:
     if not any(isinstance(value, ImageInput) for value in operation.inputs):
         if inputs:
             raise UsageError(f"{operation.name} takes no picture", expected="no INPUT: it starts from nothing")
-        return [Job(None, out)]
+        return plan_from_nothing(operation.name, out, count, suffix_of(operation))
     if not inputs:
         raise UsageError("no picture was given", expected="INPUT...", fix="i2i-registry run BUNDLE me.jpg -o out.png")
-    return plan(inputs, out)
+    return plan(inputs, out, count, suffix_of(operation))
 
 
 def _told(outcome: Outcome, *, as_json: bool) -> Outcome:

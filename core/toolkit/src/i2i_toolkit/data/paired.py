@@ -27,7 +27,7 @@ from i2i_runtime.pictures import read
 from i2i_toolkit.data.folders import DECODED_AT_START
 from i2i_toolkit.data.order import shuffled
 from i2i_toolkit.data.paired_layout import Pair, find_pairs
-from i2i_toolkit.data.preparation import Channels, Preparation, squared
+from i2i_toolkit.data.preparation import Channels, Preparation
 from i2i_toolkit.seeds import derive
 
 Direction = Literal["a_to_b", "b_to_a"]
@@ -103,9 +103,9 @@ class PairedFolders:
             split.readable for name in ("val", "test", "train") if (split := self._splits.get(name)) and split.readable
         )
         rows = [self._ordered(*read_pair(pair)) for pair in shown[:count]]
-        side = self.preparation.crop_px
         source, target = (
-            torch.stack([squared(row[which], side, self._channels[which]) for row in rows]) for which in (0, 1)
+            torch.stack([self.preparation.fitted(row[which], self._channels[which]) for row in rows])
+            for which in (0, 1)
         )
         return {"input": source, "target": target}
 
@@ -208,8 +208,8 @@ def _check_joined(path: Path, width: int, height: int) -> None:
         raise LayoutError(
             found=f"{path} is {width}x{height} pixels: that looks like one picture, not two side by side",
             expected="A and B side by side in one picture, wider than high",
-            fix="pairs go side by side or into A/train and B/train; pictures without a partner fit an unpaired model "
-            "(cyclegan) with the folders trainA and trainB",
+            fix="pairs go side by side or into A/train and B/train; pictures without a partner fit an unpaired model, "
+            "with the folders trainA and trainB",
         )
 
 

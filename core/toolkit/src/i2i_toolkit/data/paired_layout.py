@@ -86,7 +86,7 @@ def _match(folder_a: Path, folder_b: Path) -> tuple[Pair, ...]:
             found=f"{len(named_a)} pictures in {folder_a} and {len(named_b)} in {folder_b}: {' and '.join(lonely)}",
             expected="a file of the same name in both folders for every pair",
             fix="give both pictures of a pair one name; if they do not belong together, train an unpaired model "
-            "(cyclegan) on the folders trainA and trainB",
+            "on the folders trainA and trainB",
         )
     return tuple(Pair(named_a[name], named_b[name]) for name in sorted(named_a))
 
@@ -118,8 +118,8 @@ def _advice(root: Path) -> str:
     names = {entry.name for entry in root.iterdir() if entry.is_dir()}
     if {"trainA", "trainB"} & names:
         return (
-            "trainA/ and trainB/ are the layout of unpaired sets, which an unpaired model (cyclegan) learns from; if "
-            "the files of both correspond by name, move them to A/train/ and B/train/"
+            "trainA/ and trainB/ are the layout of unpaired sets, which unpaired models learn from; if the files of "
+            "both correspond by name, move them to A/train/ and B/train/"
         )
     nested = [entry for entry in sorted(root.iterdir()) if (entry / "train").is_dir()]
     if nested:

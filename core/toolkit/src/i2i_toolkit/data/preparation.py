@@ -1,11 +1,12 @@
-"""How pix2pix, CycleGAN and BicycleGAN bring pictures to size: scale, crop, mirror, each with PIL and bicubic.
+"""How papers bring training pictures to size: scale, crop, mirror, each with PIL.
 
-The five modes are the releases' own (`--preprocess`). The random part is drawn apart from what it does, so that two
-pictures of a pair can share it.
+The five modes are those of pix2pix, CycleGAN and BicycleGAN (`--preprocess`); U-GAT-IT has the first of them. The
+random part is drawn apart from what it does, so that two pictures of a pair can share it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,7 +18,6 @@ from PIL import Image
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
-from i2i_toolkit.data.augment import Draws
 
 Mode = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"]
 """
@@ -33,6 +33,22 @@ Channels = Literal[1, 3]
 ROUNDING = 4
 """Sides become multiples of this in mode "none": what the generators with two halvings return unchanged."""
 
+Resampling = Literal["bicubic", "bilinear"]
+
+_FILTERS: Mapping[Resampling, Image.Resampling] = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """The random part of one preparation."""
+
+    flip: bool
+    top: int
+    left: int
+
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
@@ -42,6 +58,10 @@ class Preparation:
     load_px: int
     crop_px: int
     flip: bool = True
+    """whether pictures may be mirrored"""
+    resampling: Resampling = "bicubic"
+    flip_first: bool = False
+    """whether pictures are mirrored before they are cropped (U-GAT-IT), or only what was cut out"""
 
     @property
     def is_square(self) -> bool:
@@ -74,33 +94,36 @@ class Preparation:
     def draw(self, generator: np.random.Generator, width: int, height: int) -> Draws:
         """A crop position for a picture of this size, and whether it is mirrored (half of them are)."""
         scaled_width, scaled_height = self.scaled_size(width, height)
-        left = int(generator.integers(max(0, scaled_width - self.crop_px) + 1))
-        top = int(generator.integers(max(0, scaled_height - self.crop_px) + 1))
-        return Draws(flip=bool(generator.integers(2)) and self.flip, top=top, left=left)
+        free = {"left": max(0, scaled_width - self.crop_px), "top": max(0, scaled_height - self.crop_px), "flip": 1}
+        order = ("flip", "top", "left") if self.flip_first else ("left", "top", "flip")
+        drawn = {name: int(generator.integers(free[name] + 1)) for name in order}
+        return Draws(flip=bool(drawn["flip"]) and self.flip, top=drawn["top"], left=drawn["left"])
 
     def scaled(self, picture: Image.Image, channels: Channels = 3) -> Image.Image:
         """The part that draws nothing, and may be kept: grey when there is one channel, then resized."""
         coloured = picture.convert("L" if channels == 1 else "RGB")
         size = self.scaled_size(*coloured.size)
-        return coloured if size == coloured.size else coloured.resize(size, Image.Resampling.BICUBIC)
+        return coloured if size == coloured.size else coloured.resize(size, _FILTERS[self.resampling])
 
     def cut(self, scaled: Image.Image, draws: Draws) -> Float[Tensor, "c h w"]:
         """The drawn part of a scaled picture, mirrored if so drawn; values in [-1, 1].
 
         Where one side is shorter than the crop, the missing part is black (-1), as in the releases.
         """
+        mirrored = draws.flip and self.flip
+        if mirrored and self.flip_first:
+            # PIL's resizing is symmetric to the bit, so that what was scaled may be kept for both sides.
+            scaled = scaled.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         if self.is_square and max(scaled.size) > self.crop_px:
-            box = (draws.left, draws.top, draws.left + self.crop_px, draws.top + self.crop_px)
-            scaled = scaled.crop(box)
-        if draws.flip and self.flip:
+            scaled = scaled.crop((draws.left, draws.top, draws.left + self.crop_px, draws.top + self.crop_px))
+        if mirrored and not self.flip_first:
             scaled = scaled.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         return tensor_of(scaled)
 
-
-def squared(picture: Image.Image, size: int, channels: Channels = 3) -> Float[Tensor, "c {size} {size}"]:
-    """`picture` resized to size x size (bicubic) without any draw, as at test time; values in [-1, 1]."""
-    coloured = picture.convert("L" if channels == 1 else "RGB")
-    return tensor_of(coloured.resize((size, size), Image.Resampling.BICUBIC))
+    def fitted(self, picture: Image.Image, channels: Channels = 3) -> Float[Tensor, "c h w"]:
+        """`picture` resized to crop_px x crop_px without any draw, as at test time; values in [-1, 1]."""
+        coloured = picture.convert("L" if channels == 1 else "RGB")
+        return tensor_of(coloured.resize((self.crop_px, self.crop_px), _FILTERS[self.resampling]))
 
 
 def tensor_of(picture: Image.Image) -> Float[Tensor, "c h w"]:

@@ -18,10 +18,9 @@ from torch import Tensor
 from i2i_registry.errors import LayoutError
 from i2i_runtime.errors import PictureError
 from i2i_runtime.pictures import read
-from i2i_toolkit.data.augment import cropped, draw, enlarged, fitted
 from i2i_toolkit.data.folders import Pictures, check_pictures, list_pictures
 from i2i_toolkit.data.order import shuffled
-from i2i_toolkit.data.preparation import Channels, Preparation, squared
+from i2i_toolkit.data.preparation import Channels, Preparation
 from i2i_toolkit.seeds import derive
 
 DOMAINS = ("A", "B")
@@ -36,45 +35,36 @@ class UnpairedFolders:
     """Training samples {"A": [3, s, s], "B": [3, s, s]} in [-1, 1], from two folders gone through independently.
 
     Each domain has its own order, new in every epoch, and its own flips and crops; all of them are functions of the
-    seed and the position. Pictures are mirrored at random, resized to a square of image_size + enlarge_px and cropped.
+    seed and the position.
 
     Args:
         root: the folder described at the top of this file.
-        image_size: side s of the samples, pixels.
-        enlarge_px: how much larger than s a picture is made before it is cropped.
-        flip: whether pictures may be mirrored.
-        preparation: another way of bringing pictures to size, which then decides instead of enlarge_px and flip.
-        channels: of the samples of A and B; 1 makes them grey. Needs a preparation.
+        preparation: how pictures are scaled, cropped and mirrored; s is its crop_px.
+        channels: of the samples of A and B; 1 makes them grey.
         seed: of orders and augmentation.
-        cache_bytes: how much memory enlarged pictures may take; sets that fit are decoded once.
+        cache_bytes: how much memory scaled pictures may take; sets that fit are decoded once.
 
-    Raises LayoutError when the folders are not there, or hold nothing readable.
+    Raises LayoutError when the folders are not there, hold nothing readable, or hold pictures smaller than the crop.
     """
 
     def __init__(
         self,
         root: Path,
-        image_size: int,
+        preparation: Preparation,
         *,
-        enlarge_px: int = 30,
-        flip: bool = True,
-        preparation: Preparation | None = None,
         channels: tuple[Channels, Channels] = (3, 3),
         seed: int = 0,
         cache_bytes: int = 1 << 30,
     ) -> None:
         self.root = root
-        self.image_size = image_size
-        self._enlarge_px = enlarge_px
-        self._flip = flip
-        self._preparation = preparation
+        self.preparation = preparation
         self._channels: Mapping[str, Channels] = dict(zip(DOMAINS, channels, strict=True))
         self._seed = seed
         _check_layout(root)
         self._train = {domain: _usable(root / f"train{domain}") for domain in DOMAINS}
         self._test = {domain: check_pictures(root / f"test{domain}") for domain in DOMAINS}
         self._warn()
-        self._cache: dict[tuple[Path, bool], Image.Image] = {}
+        self._cache: dict[Path, Image.Image] = {}
         self._cache_room = cache_bytes
 
     def draw(self, position: int) -> dict[str, Tensor]:
@@ -89,7 +79,9 @@ class UnpairedFolders:
         shown = {domain: self._test[domain].readable or self._train[domain].readable for domain in DOMAINS}
         rows = min(count, max(len(paths) for paths in shown.values()))
         return {
-            domain: torch.stack([self._fitted(domain, read(paths[i % len(paths)])) for i in range(rows)])
+            domain: torch.stack(
+                [self.preparation.fitted(read(paths[i % len(paths)]), self._channels[domain]) for i in range(rows)]
+            )
             for domain, paths in shown.items()
         }
 
@@ -102,37 +94,23 @@ class UnpairedFolders:
         paths = self._train[domain].readable
         path = paths[shuffled(self._seed, domain, len(paths), position)]
         generator = np.random.default_rng(derive(self._seed, domain, "augment", position))
-        if self._preparation is not None:
-            scaled = self._scaled(domain, path, self._preparation)
-            return self._preparation.cut(scaled, self._preparation.draw(generator, *scaled.size))
-        draws = draw(generator, enlarge_px=self._enlarge_px, flip=self._flip)
-        return cropped(self._enlarged(path, flip=draws.flip), self.image_size, draws)
+        scaled = self._scaled(domain, path)
+        # Scaled sizes are what they are scaled to, so drawing for them is drawing for the picture itself.
+        return self.preparation.cut(scaled, self.preparation.draw(generator, *scaled.size))
 
-    def _fitted(self, domain: str, picture: Image.Image) -> Tensor:
-        if self._preparation is None:
-            return fitted(picture, self.image_size)
-        return squared(picture, self.image_size, self._channels[domain])
-
-    def _enlarged(self, path: Path, *, flip: bool) -> Image.Image:
-        if (path, flip) in self._cache:
-            return self._cache[path, flip]
-        picture = enlarged(_read(path), self.image_size + self._enlarge_px, flip=flip)
-        return self._kept(path, picture, flip=flip)
-
-    def _scaled(self, domain: str, path: Path, preparation: Preparation) -> Image.Image:
-        if (path, False) in self._cache:
-            return self._cache[path, False]
+    def _scaled(self, domain: str, path: Path) -> Image.Image:
+        """A picture before it is cropped."""
+        if path in self._cache:
+            return self._cache[path]
         picture = _read(path)
-        preparation.check(path, picture)
-        return self._kept(path, preparation.scaled(picture, self._channels[domain]), flip=False)
-
-    def _kept(self, path: Path, picture: Image.Image, *, flip: bool) -> Image.Image:
+        self.preparation.check(path, picture)
+        scaled = self.preparation.scaled(picture, self._channels[domain])
         # No eviction: an epoch visits everything once, so what was used longest ago is what comes next.
-        size = picture.width * picture.height * len(picture.getbands())
+        size = scaled.width * scaled.height * len(scaled.getbands())
         if size <= self._cache_room:
             self._cache_room -= size
-            self._cache[path, flip] = picture
-        return picture
+            self._cache[path] = scaled
+        return scaled
 
     def _all(self) -> tuple[Pictures, ...]:
         return (*self._train.values(), *self._test.values())

@@ -19,6 +19,7 @@ from i2i_registry.errors import LayoutError
 from i2i_registry.trainer import DataSource, Stage, Tensors, Trainer
 from i2i_runtime.errors import I2IError
 from i2i_runtime.operations import ImageInput, Record
+from i2i_toolkit.data.recognition import recognise
 
 LONGEST_SHRUNK = 64
 """steps of a shrunk training, all stages together"""
@@ -131,6 +132,17 @@ def check_refuses_wrong_folder(trainer: Trainer[Record], empty: Path) -> None:
             found=f"dataset({str(root)!r}) accepts a folder that is {'empty' if root.exists() else 'not there'}",
             expected="a LayoutError when the data set is made, not when the first sample is drawn",
             fix="look at the folder in dataset()",
+        )
+
+
+def check_layout(trainer: Trainer[Record], root: Path) -> None:
+    """Where the trainer names a layout of the toolkit, its example data have that one and no other."""
+    found = sorted(recognise(root))
+    if trainer.layout and found != [trainer.layout]:
+        raise ConformanceError(
+            found=f"Trainer.layout is {trainer.layout!r}, and the example data are {found or 'of no known layout'}",
+            expected="the layout that dataset() reads, so that people with a wrong folder are told of the right models",
+            fix='give it the right name, or leave it "" for a layout of its own',
         )
 
 

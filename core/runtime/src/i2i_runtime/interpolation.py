@@ -1,8 +1,6 @@
-"""From one latent to another in equal steps, for a film of a style turning into another.
+"""From one vector to another in equal steps, for a film of one style turning into another.
 
-    frames = bundle.translate([picture] * 25, latent=slerp(start, end, 25))
-
-Needs numpy alone.
+bundle.translate(picture, count=25, latent=slerp(start, end, 25))
 """
 
 from __future__ import annotations
@@ -15,13 +13,13 @@ _PARALLEL = 1e-10
 
 
 def lerp(start: NDArray[np.floating], end: NDArray[np.floating], frames: int) -> NDArray[np.float32]:
-    """`frames` latents [frames, z] on the straight line from `start` [z] to `end` [z], both included."""
+    """`frames` vectors [frames, z] on the straight line from `start` [z] to `end` [z], both included."""
     shares = _shares(frames)
     return ((1 - shares) * start.astype(np.float64) + shares * end.astype(np.float64)).astype(np.float32)
 
 
 def slerp(start: NDArray[np.floating], end: NDArray[np.floating], frames: int) -> NDArray[np.float32]:
-    """`frames` latents [frames, z] on the arc from `start` [z] to `end` [z], both included (Shoemake 1985).
+    """`frames` vectors [frames, z] on the arc from `start` [z] to `end` [z], both included (Shoemake 1985).
 
     Latents of a normal distribution lie near a sphere: the arc stays there, the line cuts through its inside, where
     no training sample was. The angle is that of the directions, the lengths are blended with the same weights.

@@ -1,4 +1,4 @@
-"""The yardstick: U-GAT-IT light in plain eager torch, written and stepped in the order of the official release.
+"""U-GAT-IT light in plain eager torch, written and stepped in the order of the official release.
 
 Written from the facts of znxlwm/UGATIT-pytorch (module names, shapes, order of operations), so that its state dict
 has the official keys and goes through the plugin's own import. What makes it slow is kept on purpose: instance and
@@ -10,13 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import chain
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss, mse_loss
 from torch.nn.utils import spectral_norm
 
+from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, pictures
+
+if TYPE_CHECKING:
+    from i2i_plugin_ugatit.config import Config
+    from i2i_registry.model import KeyMap, Model
+    from i2i_registry.trainer import Trainer
+    from i2i_runtime.operations import Record
+
 EPS = 1e-5
+SIDE = {"full": 256, "small": 32}
+CHANNELS = {"full": 64, "small": 4}
+BLOCKS = {"full": 4, "small": 1}
+"""residual blocks in the encoder, and as many in the decoder"""
+LAYERS: Mapping[Size, Mapping[str, int]] = {"full": {"G": 7, "L": 5}, "small": {"G": 4, "L": 3}}
+"""of the global and of the local discriminators"""
 
 
 def conv_block(c_in: int, c_out: int, kernel: int, stride: int) -> list[nn.Module]:
@@ -144,6 +159,14 @@ class ResnetGenerator(nn.Module):
         return self.UpBlock2(x), cam_logit, heatmap
 
 
+class Translator(ResnetGenerator):
+    """The generator without what only training needs."""
+
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride] - a part of the base's
+        """The picture."""
+        return super().forward(x)[0]
+
+
 class Discriminator(nn.Module):
     """Global (7 layers) or local (5 layers) discriminator; torch's old spectral norm, as the release has it."""
 
@@ -182,18 +205,16 @@ def adam(parameters: Iterable[nn.Parameter]) -> torch.optim.Adam:
     return torch.optim.Adam(parameters, lr=1e-4, betas=(0.5, 0.999), weight_decay=1e-4)
 
 
-class OfficialLoop:
+class Loop:
     """Six networks and one official step."""
 
-    def __init__(self, channels: int, blocks: int) -> None:
+    def __init__(self, size: Size) -> None:
+        torch.manual_seed(0)
+        channels = CHANNELS[size]
         self.networks = nn.ModuleDict(
             {
-                "genA2B": ResnetGenerator(channels, blocks),
-                "genB2A": ResnetGenerator(channels, blocks),
-                "disGA": Discriminator(channels, 7),
-                "disGB": Discriminator(channels, 7),
-                "disLA": Discriminator(channels, 5),
-                "disLB": Discriminator(channels, 5),
+                **{f"gen{way}": ResnetGenerator(channels, BLOCKS[size]) for way in ("A2B", "B2A")},
+                **{f"dis{s}{d}": Discriminator(channels, LAYERS[size][s]) for s in "GL" for d in "AB"},
             }
         )
         generators, critics = (
@@ -203,10 +224,10 @@ class OfficialLoop:
         self.generator_optimizer = adam(chain(*generators))
         self.critic_optimizer = adam(chain(*critics))
 
-    def step(self, real_a: Tensor, real_b: Tensor) -> tuple[float, float]:
-        """One update of the discriminators, then one of the generators; their two losses."""
-        critic_loss = self.critic_step(real_a, real_b)
-        return critic_loss, self.generator_step(real_a, real_b)
+    def step(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
+        """One update of the discriminators, then one of the generators."""
+        critic_loss = self.critic_step(batch["A"], batch["B"])
+        return {"discriminators": critic_loss, "generators": self.generator_step(batch["A"], batch["B"])}
 
     def critic_step(self, real_a: Tensor, real_b: Tensor) -> float:
         """The fakes are computed here, and again in the generators' step."""
@@ -245,3 +266,84 @@ class OfficialLoop:
             if name.endswith(".rho"):
                 parameter.data.clamp_(0, 1)
         return loss.item()
+
+
+# --- Ours -------------------------------------------------------------------------------------------------------------
+
+SPECTRAL = (("bias", "bias"), ("weight_orig", "weight"), ("weight_u", "spectral.u"), ("weight_v", "spectral.v"))
+PARTS = (
+    *((rf"model\.{1 + 3 * number}", f"layers.{number}") for number in range(6)),
+    ("gap_fc", "attention.average_head"),
+    ("gmp_fc", "attention.maximum_head"),
+    ("conv", "to_logits"),
+)
+
+
+def keys() -> KeyMap:
+    """The plugin's key map, and what it drops: the discriminators."""
+    from i2i_plugin_ugatit.official import ZNXLWM_FORMAT
+
+    inside = [(rf"{part}\.{theirs}", f"{name}.{ours}") for part, name in PARTS for theirs, ours in SPECTRAL]
+    inside.append((r"conv1x1\.(weight|bias)", r"attention.merge.\1"))
+    critics = [
+        (rf"dis{scale[0].upper()}{domain.upper()}\.{theirs}", f"{scale}_discriminator_{domain}.{ours}")
+        for scale in ("global", "local")
+        for domain in "ab"
+        for theirs, ours in inside
+    ]
+    return [*critics, *ZNXLWM_FORMAT.keys]
+
+
+def our_config(size: Size) -> Config:
+    """The light model, or a small one."""
+    from i2i_plugin_ugatit.config import Config
+
+    return Config(image_size=SIDE[size], channels=CHANNELS[size], res_blocks=BLOCKS[size], pooled_style=True)
+
+
+def our_trainer(size: Size, loop: OfficialLoop) -> Trainer[Record]:
+    """With the weights of the loop."""
+    from i2i_plugin_ugatit.model import UGATIT
+    from i2i_plugin_ugatit.trainer import Options, UGATITTrainer
+
+    options = Options(global_layers=LAYERS[size]["G"], local_layers=LAYERS[size]["L"])
+    trainer = UGATITTrainer(UGATIT(our_config(size)), options)
+    copy_weights(cast("Loop", loop).networks.state_dict(), keys(), trainer.networks)
+    return cast("Trainer[Record]", trainer)
+
+
+def summed(values: Mapping[str, float]) -> dict[str, float]:
+    """The loss of each phase."""
+    return {
+        phase: sum(value for name, value in values.items() if name.startswith(f"{phase}/"))
+        for phase in ("discriminators", "generators")
+    }
+
+
+def our_model(size: Size, eager: nn.Module) -> Model[Record]:
+    """With the weights of the generator in both directions."""
+    from i2i_plugin_ugatit.model import UGATIT
+
+    model = UGATIT(our_config(size))
+    state = {f"{name}.{key}": value for name in ("genA2B", "genB2A") for key, value in eager.state_dict().items()}
+    copy_weights(state, keys(), model.networks)
+    return cast("Model[Record]", model)
+
+
+PAPER = Paper(
+    title="U-GAT-IT light",
+    inference=Inference(
+        target=2.0,
+        inputs=lambda size: pictures(["image"], 1, SIDE[size]),
+        eager=lambda size: Translator(CHANNELS[size], BLOCKS[size]),
+        ours=our_model,
+        labels={"domain": "B"},
+    ),
+    training=Training(
+        target=1.5,
+        batch=lambda size: pictures("AB", 1, SIDE[size]),
+        official=Loop,
+        ours=our_trainer,
+        losses=summed,
+    ),
+)

@@ -1,0 +1,117 @@
+"""What is compared, paper by paper: torch's side as the official release writes it, ours as a user gets it.
+
+One file per paper, named like its model, with a `PAPER`. Files whose names begin with an underscore are no papers.
+A file imports its plugin inside functions only: a measurement of torch loads torch, and nothing of ours.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from i2i_registry.model import KeyMap, Model
+    from i2i_registry.trainer import Trainer
+    from i2i_runtime.operations import Record
+
+Size = Literal["full", "small"]
+"""full: what the report is about; small: a test of the same code in a second or two"""
+
+Losses = Mapping[str, float]
+
+
+class OfficialLoop(Protocol):
+    """Networks and optimizers of the release."""
+
+    def step(self, batch: Mapping[str, Tensor]) -> Losses:
+        """One update of everything, in the release's order: "<phase>/<term>" of our trainer -> its value here."""
+        ...
+
+
+def without_rates(values: Losses) -> Losses:
+    """The terms alone, of what the engine reports of a step."""
+    return {name: value for name, value in values.items() if not name.startswith("rate/")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """A training step in the release's order, and ours."""
+
+    target: float
+    """how many times faster ours is to be, in fp32"""
+    batch: Callable[[Size], Mapping[str, Tensor]]
+    """as the trainer's data source gives it, with a batch axis; the batch size is the release's"""
+    official: Callable[[Size], OfficialLoop]
+    ours: Callable[[Size, OfficialLoop], Trainer[Record]]
+    """With the weights that the loop has at that moment. Where a step draws numbers, both draw the same."""
+    losses: Callable[[Losses], Losses] = without_rates
+    """of what the engine reports of a step, what corresponds to the official loop's losses"""
+    alternatives: Mapping[str, Callable[[Trainer[Record]], None]] = field(default_factory=dict)
+    """other ways to compute our step -> how a trainer is changed to it; measured beside ours"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inference:
+    """An operation of a bundle, and the release's generator in eager torch."""
+
+    target: float
+    """how many times faster the bundle is to be"""
+    inputs: Callable[[Size], Mapping[str, Tensor]]
+    """what the generator takes, in its order, under the names of the operation's inputs"""
+    eager: Callable[[Size], nn.Module]
+    """gives the picture, or what else the operation's first output is"""
+    ours: Callable[[Size, nn.Module], Model[Record]]
+    """with the weights that the generator has at that moment"""
+    also: Callable[[Size], Mapping[str, Tensor]] = lambda _size: {}
+    """what only the bundle takes"""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """labels that choose among a bundle's graphs"""
+    operation: str = "translate"
+    output: str = "image"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paper:
+    """What is measured of one paper."""
+
+    title: str
+    """the paper and its network, as a row of the report begins"""
+    inference: Inference | None = None
+    training: Training | None = None
+
+
+def names() -> list[str]:
+    """The papers there are."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
+
+
+def load(name: str) -> Paper:
+    """The paper of that name."""
+    return importlib.import_module(f".{name}", __name__).PAPER
+
+
+def pictures(names: Iterable[str], count: int, side: int) -> dict[str, Tensor]:
+    """The same random pictures in every process, [count, 3, side, side] in [-1, 1]."""
+    import torch
+
+    generator = torch.Generator().manual_seed(7)
+    return {name: 2 * torch.rand(count, 3, side, side, generator=generator) - 1 for name in names}
+
+
+def copy_weights(state: Mapping[str, Tensor], keys: KeyMap, networks: Mapping[str, nn.Module]) -> None:
+    """Fill our networks with a release's tensors; all of ours are filled, and each of theirs has a rule in `keys`.
+
+    Networks without parameters (a trainer's pools) keep what they hold.
+    """
+    from i2i_registry.importing import map_keys
+
+    ours = {target: state[key].detach() for key, target in map_keys(keys, state).used.items()}
+    for name, network in networks.items():
+        if any(True for _ in network.parameters()):
+            inside = {key.removeprefix(f"{name}."): value for key, value in ours.items() if key.startswith(f"{name}.")}
+            network.load_state_dict(inside)

@@ -1,0 +1,44 @@
+"""Our side of a training step: the engine of `i2i-registry train`, on one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from torch import Tensor
+
+from i2i_registry.trainer import Trainer
+from i2i_runtime.operations import Record
+from i2i_toolkit.devices import open_accelerator
+from i2i_toolkit.engine import Engine
+
+from . import Losses
+
+
+class OneBatch:
+    """A data source that gives the same batch at every step."""
+
+    def __init__(self, batch: Mapping[str, Tensor]) -> None:
+        self.batch = batch
+        self.count = len(next(iter(batch.values())))
+
+    def draw(self, position: int) -> Mapping[str, Tensor]:
+        """The batch's samples, over and over."""
+        return {name: samples[position % self.count] for name, samples in self.batch.items()}
+
+    def preview(self, count: int) -> Mapping[str, Tensor]:
+        """The first `count` samples."""
+        return {name: samples[:count] for name, samples in self.batch.items()}
+
+    def describe(self) -> Mapping[str, int]:
+        """How many samples there are."""
+        return dict.fromkeys(self.batch, self.count)
+
+
+def our_step(
+    trainer: Trainer[Record], batch: Mapping[str, Tensor], precision: Literal["fp32", "bf16"] = "fp32"
+) -> Callable[[], Losses]:
+    """A function that trains for one step on the CPU and gives what the engine reports of it."""
+    engine = Engine(trainer, OneBatch(batch), accelerator=open_accelerator("cpu", precision))
+    reports = (report.values for report in engine.phases() if report.step_complete)
+    return lambda: next(reports)

@@ -1,0 +1,97 @@
+"""The part of `run` that makes a film: one result turning into another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import click
+from PIL import Image
+
+from i2i_registry.films import SUFFIXES, check_film, save_film
+from i2i_registry.running import Settings
+from i2i_runtime.bundle import Bundle
+from i2i_runtime.errors import UsageError, nearest
+from i2i_runtime.inputs import Option, main_image, option_from_text
+from i2i_runtime.operations import LatentInput, Operation
+
+SEED = "seed"
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """What `--to`, `--frames` and `--fps` ask for."""
+
+    to: Mapping[str, Option]
+    frames: int
+    fps: int
+
+
+def film_options(operation: Operation) -> list[click.Parameter]:
+    """`--to`, `--frames` and `--fps`, for operations that can go from one result to another."""
+    if operation.blend is None:
+        return []
+    return [
+        click.Option(
+            ["--to"],
+            multiple=True,
+            metavar="NAME=VALUE",
+            help=f"Make a film, in whose last frame this differs: seed=7. OUT is a {', '.join(SUFFIXES)} or a folder.",
+        ),
+        click.Option(["--frames"], type=click.IntRange(min=2), default=25, show_default=True, help="Of the film."),
+        click.Option(["--fps"], type=click.IntRange(1, 100), default=12, show_default=True, help="Frames a second."),
+    ]
+
+
+def read_film(operation: Operation, options: Mapping[str, object]) -> Film | None:
+    """The film that the options ask for, or None. Raises UsageError for a `--to` that names no input."""
+    texts = cast("Sequence[str]", options.get("to") or ())
+    if not texts:
+        return None
+    to = dict(_pair(operation, text) for text in texts)
+    return Film(to, cast("int", options["frames"]), cast("int", options["fps"]))
+
+
+def check(operation: Operation, inputs: Sequence[Path], out: Path, count: int | None) -> None:
+    """Before a model is loaded: raises UsageError when this cannot become one film."""
+    most = 0 if main_image(operation) is None else 1
+    if len(inputs) != most or any(path.is_dir() for path in inputs):
+        raise UsageError(f"a film of {len(inputs)} inputs", expected="one picture" if most else "no INPUT")
+    if count is not None:
+        raise UsageError("--count beside --to", expected="several results, or a film of one turning into another")
+    check_film(out)
+    if any(path.exists() and out.exists() and out.samefile(path) for path in inputs):
+        raise UsageError(f"{out} is an input", expected="an output elsewhere: inputs are never overwritten")
+
+
+def make(film: Film, bundle: Bundle, source: Path | None, out: Path, settings: Settings) -> Path:
+    """Compute the frames and write the film."""
+    frames = bundle.frames(
+        settings.operation,
+        None if source is None else str(source),
+        to=film.to,
+        count=film.frames,
+        seed=settings.seed,
+        fit=settings.fit,
+        # Inputs are named by the bundle; an input that had the name of a general option would be an OptionError there.
+        **settings.options,  # pyright: ignore[reportArgumentType]
+    )
+    return save_film(cast("Sequence[Image.Image]", frames), out, film.fps)
+
+
+def _pair(operation: Operation, text: str) -> tuple[str, Option]:
+    name, equals, value = text.partition("=")
+    name = name.replace("-", "_")
+    if not equals:
+        raise UsageError(f"--to {text}", expected="NAME=VALUE", fix="--to seed=7")
+    if name == SEED:
+        if not value.isdecimal():
+            raise UsageError(f"--to seed={value}", expected="a whole number, 0 or more")
+        return SEED, int(value)
+    main = main_image(operation)
+    inputs = {each.name: each for each in operation.inputs if each is not main and not isinstance(each, LatentInput)}
+    if name not in inputs:
+        raise UsageError(f"{operation.name} has no input {name!r}", expected=nearest(name, [SEED, *inputs]))
+    return name, option_from_text(inputs[name], value)

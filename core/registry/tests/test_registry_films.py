@@ -1,0 +1,64 @@
+"""Frames become films that other programs read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from i2i_registry.films import check_film, save_film
+from i2i_runtime.errors import PictureError, UsageError
+
+COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)]
+FRAMES = [Image.new("RGB", (31, 18), colour) for colour in COLOURS]
+
+
+def colours_of(frames: list[Image.Image]) -> list[list[int]]:
+    return [np.asarray(frame.convert("RGB"))[9, 15].tolist() for frame in frames]
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
+def test_an_animation_has_its_frames_in_order_and_repeats(tmp_path: Path, suffix: str) -> None:
+    path = save_film(FRAMES, tmp_path / f"film.{suffix}", fps=10)
+    with Image.open(path) as film:
+        assert (getattr(film, "n_frames", 1), film.size, film.info["loop"]) == (4, (31, 18), 0)
+        frames: list[Image.Image] = []
+        for number in range(4):
+            film.seek(number)
+            film.load()
+            assert film.info["duration"] == 100
+            frames.append(film.convert("RGB"))
+    np.testing.assert_allclose(colours_of(frames), COLOURS, atol=12)
+
+
+def test_a_video_has_its_frames_in_order_and_even_sides(tmp_path: Path) -> None:
+    path = save_film(FRAMES, tmp_path / "film.mp4", fps=10)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.width, stream.height, stream.average_rate) == ("h264", 32, 18, 10)
+        frames = [frame.to_image() for frame in container.decode(stream)]
+    np.testing.assert_allclose(colours_of(frames), COLOURS, atol=12)
+
+
+def test_a_name_without_a_suffix_is_a_folder_of_frames(tmp_path: Path) -> None:
+    folder = save_film(FRAMES * 3, tmp_path / "frames", fps=10)
+    files = sorted(folder.iterdir())
+    assert [file.name for file in files][:2] == ["00.png", "01.png"]
+    assert colours_of([Image.open(file) for file in files]) == [list(colour) for colour in COLOURS * 3]
+
+
+@pytest.mark.parametrize(("name", "reason"), [("film.avi", "ends in '.avi'"), ("folder", "a folder that exists")])
+def test_a_name_that_cannot_become_a_film_is_refused(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UsageError, match=reason):
+        check_film(tmp_path / name)
+
+
+def test_nothing_is_left_where_a_film_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(PictureError, match="cannot be written"):
+        save_film(FRAMES, tmp_path / "file" / "film.gif", fps=10)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

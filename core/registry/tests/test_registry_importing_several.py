@@ -1,0 +1,203 @@
+"""Checkpoints of several files: found in order, read as one, refused as one, and all of them recorded."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from i2i_registry import checkpoint_files
+from i2i_registry.atomic import sha256_of
+from i2i_registry.cards import Imported, ImportedFile
+from i2i_registry.checkpoint_files import find_files, read_files
+from i2i_registry.discovery import Registry
+from i2i_registry.errors import CheckpointError
+from i2i_registry.importing import import_checkpoint
+from i2i_registry.store import Store
+from i2i_registry.tensorfile import read_tensors
+from i2i_runtime.errors import UsageError
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    """The toy's generator and discriminator as a release would leave them: one wrapped, one not, and other things."""
+    folder = tmp_path / "release"
+    folder.mkdir()
+    conv = torch.nn.Conv2d(3, 5, 1)
+    generator = {f"module.conv.{key}": value for key, value in conv.state_dict().items()}
+    torch.save(generator, folder / "latest_net_G.pth")
+    torch.save({"w": torch.ones(2)}, folder / "latest_net_D.pth")
+    (folder / "opt.txt").write_text("lr: 0.0002")
+    return folder
+
+
+def touch(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    return folder
+
+
+# --- Which files, and their prefixes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "prefixes"),
+    [
+        (("latest_net_G_A.pth", "latest_net_G_B.pth"), ["G_A", "G_B"]),
+        (("edges2shoes_net_G.pth", "edges2shoes_net_E.pth"), ["E", "G"]),
+        (("100000_nets_ema.ckpt", "wing.ckpt"), ["", "wing"]),
+        (("Gs.pth", "NoiseAmp.pth", "0/netG.pth", "1/netG.pth"), ["0.netG", "1.netG", "Gs", "NoiseAmp"]),
+        (("G.PTH", "fixed_noise.pth", "loss.txt", ".hidden.pth", ".cache/x.pth"), ["G", "fixed_noise"]),
+        (("latest_net_G.pth", "opt.txt"), [""]),
+    ],
+)
+def test_the_files_of_a_folder_get_prefixes_in_order(
+    tmp_path: Path, names: tuple[str, ...], prefixes: list[str]
+) -> None:
+    assert list(find_files([str(touch(tmp_path, *names))])) == prefixes
+
+
+def test_files_keep_the_order_they_are_named_in_and_one_alone_has_no_prefix(tmp_path: Path) -> None:
+    folder = touch(tmp_path, "latest_net_G.pth", "latest_net_E.pth", "encoder.bin")
+    generator, encoder = folder / "latest_net_G.pth", folder / "encoder.bin"
+    assert find_files([str(generator)]) == {"": generator}
+    assert find_files([f"G={generator}"]) == {"G": generator}
+    assert list(find_files([str(generator), f"E={encoder}"]).items()) == [("G", generator), ("E", encoder)]
+    odd = touch(tmp_path, "a=b.pth") / "a=b.pth"
+    assert find_files([str(odd)]) == {"": odd}
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("1_net_G.pth", "latest_net_G.pth"), r"1_net_G\.pth and .*latest_net_G\.pth both hold the network G\n"),
+        (("1_nets_ema.ckpt", "2_nets_ema.ckpt"), "several networks that they name themselves"),
+        (("x.txt", "1/2/3/4/too_deep.pth"), "no checkpoint in the folder"),
+    ],
+)
+def test_a_folder_that_is_not_one_checkpoint_is_wrong_usage(tmp_path: Path, names: tuple[str, ...], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        find_files([str(touch(tmp_path, *names))])
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    for place in (f"{tmp_path}/none.pth", f"G={tmp_path}/none.pth"):
+        with pytest.raises(UsageError, match=r"none\.pth does not exist"):
+            find_files([place])
+    with pytest.raises(UsageError, match="is no file"):
+        find_files([f"G={tmp_path}"])
+
+
+@pytest.mark.parametrize(("limit", "value"), [("MOST_ENTRIES", 2), ("MOST_FILES", 2), ("MOST_BYTES", 2)])
+def test_more_than_a_checkpoint_can_be_is_not_looked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    folder = touch(tmp_path, "a.pth", "b.pth", "c.pth")
+    assert len(find_files([str(folder)])) == 3
+    monkeypatch.setattr(checkpoint_files, limit, value)
+    with pytest.raises(UsageError, match=r"one checkpoint"):
+        find_files([str(folder)])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_no_link_leads_out_of_a_folder(tmp_path: Path) -> None:
+    folder, outside = touch(tmp_path / "in", "a_net_G.pth"), touch(tmp_path / "out", "secret.pth")
+    (folder / "elsewhere").symlink_to(outside)
+    assert list(find_files([str(folder)]).values()) == [folder / "a_net_G.pth"]
+    (folder / "b_net_E.pth").symlink_to(folder / "a_net_G.pth")
+    assert sorted(find_files([str(folder)])) == ["E", "G"]
+    (folder / "c.pth").symlink_to(outside / "secret.pth")
+    with pytest.raises(UsageError, match=r"c\.pth is a link out of the folder"):
+        find_files([str(folder)])
+    (folder / "c.pth").unlink()
+    (folder / "c.pth").symlink_to(folder / "gone.pth")
+    with pytest.raises(UsageError, match=r"c\.pth does not exist"):
+        find_files([str(folder)])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes there")
+def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.pth")
+    for place in (tmp_path, tmp_path / "a.pth"):
+        with pytest.raises(UsageError, match="is no file"):
+            find_files([str(place)])
+
+
+# --- Read as one ------------------------------------------------------------------------------------------------------
+
+
+def test_tensors_are_named_by_file_and_contents_stay_reachable(tmp_path: Path) -> None:
+    (tmp_path / "0").mkdir()
+    torch.save({"head.weight": torch.ones(1)}, tmp_path / "0" / "netG.pth")
+    torch.save(torch.ones(2), tmp_path / "0" / "z_opt.pth")
+    torch.save([1, torch.tensor(0.5)], tmp_path / "NoiseAmp.pth")
+    torch.save({"fan": {"w": torch.ones(3)}}, tmp_path / "100000_nets_ema.ckpt")
+    checkpoint = read_files(find_files([str(tmp_path)]))
+    assert checkpoint.shapes == {"0.netG.head.weight": (1,), "0.z_opt": (2,), "NoiseAmp.1": (), "fan.w": (3,)}
+    assert checkpoint.files["NoiseAmp"].content == [1, torch.tensor(0.5)]
+
+
+def test_one_name_for_two_tensors_is_refused(tmp_path: Path) -> None:
+    torch.save({"wing": {"w": torch.ones(1)}}, tmp_path / "1_nets.ckpt")
+    torch.save({"w": torch.ones(1)}, tmp_path / "wing.ckpt")
+    with pytest.raises(CheckpointError, match=r"wing\.ckpt holds 'wing\.w'"):
+        read_files(find_files([str(tmp_path)]))
+
+
+# --- Imported ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_becomes_weights_whose_card_names_every_file(registry: Registry, store: Store, release: Path) -> None:
+    report = import_checkpoint(registry, store, find_files([str(release)]), "animals")
+    assert report.keys.used == {"G.conv.weight": "net.conv.weight", "G.conv.bias": "net.conv.bias"}
+    assert report.keys.dropped == {"D.w": "the discriminator is for training only"}
+    provenance = store.find("animals").provenance
+    assert isinstance(provenance, Imported)
+    assert provenance.files == tuple(
+        ImportedFile(name=f"latest_net_{name}.pth", prefix=name, sha256=sha256_of(release / f"latest_net_{name}.pth"))
+        for name in ("D", "G")
+    )
+    first = provenance.files[0].sha256[:12]
+    assert provenance.sentence() == f"imported from latest_net_D.pth (nobody/toy, sha256 {first}) and latest_net_G.pth"
+    saved = torch.load(release / "latest_net_G.pth", weights_only=True)  # noqa: TID251 - this test wrote it
+    stored = read_tensors(store.get("animals")[1])
+    assert torch.equal(stored["net.conv.weight"], saved["module.conv.weight"])
+
+
+def test_one_bad_file_of_the_set_is_named_and_nothing_is_stored(
+    registry: Registry, store: Store, release: Path, tmp_path: Path
+) -> None:
+    class Payload:
+        def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+            return open, (str(tmp_path / "owned"), "w")
+
+    bad = release / "latest_net_D.pth"
+    for content, words in (
+        (pickle.dumps({"w": Payload()}), r"latest_net_D\.pth: the file would run _?io\.open"),
+        (bad.read_bytes()[:-100], r"latest_net_D\.pth cannot be read"),
+    ):
+        bad.write_bytes(content)
+        with pytest.raises(CheckpointError, match=words):
+            import_checkpoint(registry, store, find_files([str(release)]), "animals")
+    assert store.cards() == ()
+    assert not (tmp_path / "owned").exists()
+
+
+def test_files_of_no_model_are_told_with_what_each_is_taken_for(
+    registry: Registry, store: Store, release: Path
+) -> None:
+    files = {"A": release / "latest_net_G.pth", "D": release / "latest_net_D.pth"}
+    with pytest.raises(
+        CheckpointError, match=r"A=.*latest_net_G\.pth \+ D=.*latest_net_D\.pth fits no installed model"
+    ):
+        import_checkpoint(registry, store, files, "animals")
+
+
+def test_a_long_list_of_files_is_shortened() -> None:
+    files = tuple(ImportedFile(name=f"{number}.pth", prefix=str(number), sha256="0" * 64) for number in range(34))
+    sentence = Imported(source="a/b", files=files).sentence()
+    assert sentence == "imported from 0.pth (a/b, sha256 000000000000) and 33 more files"

@@ -1,0 +1,40 @@
+"""The learning rates that papers share, against their closed forms."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from i2i_toolkit import LinearDecay
+
+
+def test_the_rate_is_the_releases_with_its_epochs() -> None:
+    options = LinearDecay(steps=200 * 7, epoch_steps=7)  # 100 epochs, and 100 that fall
+    by_epoch = [options.learning_rate_factor(7 * epoch + 1) for epoch in range(200)]
+
+    assert by_epoch == pytest.approx([1.0 - max(0, epoch + 1 - 100) / 101 for epoch in range(200)], abs=1e-12)
+    assert (by_epoch[98], by_epoch[100]) == (1.0, 1.0 - 1 / 101)
+    assert options.learning_rate_factor(7 * 150) == options.learning_rate_factor(7 * 150 - 6)
+
+
+def test_counted_in_steps_the_line_would_reach_zero_one_step_after_the_last() -> None:
+    options = LinearDecay(steps=10, decay_steps=4)
+
+    found = [options.learning_rate_factor(step) for step in range(1, 12)]
+    assert found == pytest.approx([1.0] * 6 + [0.8, 0.6, 0.4, 0.2, 0.0])
+
+
+def test_the_rate_may_stay() -> None:
+    options = LinearDecay(steps=10, decay_steps=0)
+
+    assert {options.learning_rate_factor(step) for step in range(1, 11)} == {1.0}
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_few_steps_are_trained_at_a_rate_above_zero(steps: int) -> None:
+    assert all(LinearDecay(steps=steps).learning_rate_factor(step) > 0 for step in range(1, steps + 1))
+
+
+def test_more_decay_than_training_is_refused() -> None:
+    with pytest.raises(ValidationError, match="decay_steps=5 is more than all steps=4"):
+        LinearDecay(steps=4, decay_steps=5)

@@ -1,0 +1,89 @@
+"""The release's files, one generator in each, become a model of both directions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from i2i_plugin_cyclegan.config import Config
+from i2i_plugin_cyclegan.official import JUNYANZ_FORMAT
+from i2i_registry.checkpoint_files import find_files
+from i2i_registry.discovery import discover
+from i2i_registry.errors import CheckpointError
+from i2i_registry.importing import ImportReport, import_checkpoint
+from i2i_registry.store import Store
+from i2i_registry.weights import open_model
+
+TINY = Config(channels=2, res_blocks=2)
+
+
+def write_release(folder: Path, config: Config = TINY, networks: tuple[str, ...] = ("G_A", "G_B")) -> Path:
+    """What a training leaves; G_B as torch before 0.4 wrote it, and G_A as several GPUs did."""
+    folder.mkdir(exist_ok=True)
+    generator = torch.Generator().manual_seed(0)
+    tensors = {key: torch.randn(shape, generator=generator) for key, shape in JUNYANZ_FORMAT.example(config).items()}
+    tensors |= {"G_B.model.2.running_mean": torch.zeros(config.channels)}
+    tensors |= {f"D_{name}.model.0.weight": torch.zeros(2, 3, 4, 4) for name in "AB"}
+    tensors |= {"D_B.net.0.weight": torch.zeros(2, 3, 1, 1)}
+    for name in networks:
+        wrapped = "module." if name == "G_A" else ""
+        content = {
+            f"{wrapped}{key.partition('.')[2]}": tensor for key, tensor in tensors.items() if key.startswith(f"{name}.")
+        }
+        torch.save(content, folder / f"latest_net_{name}.pth")
+    return folder
+
+
+def imported(store: Store, *places: Path) -> ImportReport:
+    return import_checkpoint(discover(), store, find_files([str(place) for place in places]), "horses")
+
+
+def test_two_generators_translate_both_ways(tmp_path: Path) -> None:
+    folder, store = write_release(tmp_path / "release"), Store(tmp_path / "home")
+    report = imported(store, folder / "latest_net_G_A.pth", folder / "latest_net_G_B.pth")
+    assert set(report.keys.dropped) == {"G_B.model.2.running_mean"}
+    model, _ = open_model(discover(), "horses", store)
+    assert model.config == TINY
+    theirs = torch.load(folder / "latest_net_G_B.pth", weights_only=True)  # noqa: TID251 - written by this test
+    ours = model.networks["b_to_a"].state_dict()
+    assert all(torch.equal(tensor, theirs[key]) for key, tensor in ours.items())
+    image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    with torch.no_grad():
+        forth, back = (model.networks[name].eval()(image) for name in ("a_to_b", "b_to_a"))
+    assert forth.shape == back.shape == image.shape
+    assert not torch.equal(forth, back)
+
+
+def test_a_training_folder_is_imported_without_its_discriminators(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "release", networks=("G_A", "G_B", "D_A", "D_B"))
+    dropped = imported(Store(tmp_path / "home"), folder).keys.dropped
+    discriminators = {key for key, reason in dropped.items() if "training" in reason}
+    assert discriminators == {"D_A.model.0.weight", "D_B.model.0.weight", "D_B.net.0.weight"}
+
+
+def test_the_way_there_and_its_discriminator_are_a_model_of_one_direction(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "release", networks=("G_A", "D_A"))
+    assert imported(Store(tmp_path / "home"), folder).card.config["directions"] == "a_to_b"
+
+
+def test_the_way_back_alone_is_refused_beside_others_and_taken_by_itself(tmp_path: Path) -> None:
+    folder, store = write_release(tmp_path / "release", networks=("G_B", "D_B")), Store(tmp_path / "home")
+    with pytest.raises(CheckpointError, match="G_B without G_A"):
+        imported(store, folder)
+    assert imported(store, folder / "latest_net_G_B.pth").card.config["directions"] == "a_to_b"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"), [({"channels": 3}, "wrong shape: b_to_a"), ({"res_blocks": 1}, r"missing: b_to_a")]
+)
+def test_generators_of_two_trainings_are_refused_by_what_does_not_fit(
+    tmp_path: Path, change: dict[str, int], words: str
+) -> None:
+    one = write_release(tmp_path / "one", networks=("G_A",))
+    two = write_release(tmp_path / "two", TINY.model_copy(update=change), networks=("G_B",))
+    store = Store(tmp_path / "home")
+    with pytest.raises(CheckpointError, match=words):
+        imported(store, one / "latest_net_G_A.pth", two / "latest_net_G_B.pth")
+    assert store.cards() == ()

@@ -1,0 +1,83 @@
+"""What `make bench` compares computes the same on both sides; here at sizes that take a second."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+if TYPE_CHECKING:
+    from benchmarks.papers import Paper, Training
+
+    from i2i_registry.trainer import Trainer
+    from i2i_runtime.operations import Record
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = sorted(path.stem for path in (ROOT / "benchmarks" / "papers").glob("[!_]*.py"))
+
+
+@pytest.fixture(params=NAMES)
+def paper(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Paper:
+    monkeypatch.syspath_prepend(ROOT)
+    return importlib.import_module("benchmarks.papers").load(request.param)
+
+
+@pytest.fixture
+def training(paper: Paper) -> Training:
+    if paper.training is None:
+        pytest.skip("no training step is measured")
+    return paper.training
+
+
+def kernels(trainer: Trainer[Record]) -> dict[str, torch.Tensor]:
+    """Network -> its weights in a row, without biases.
+
+    Norms make most of those superfluous, so that rounding decides which way they move; and some weights, too: those of
+    a latent's maps, which are constant.
+    """
+    return {
+        name: torch.cat([p.detach().flatten() for p in network.parameters() if p.dim() > 1])
+        for name, network in trainer.networks.items()
+        if not name.startswith("pool")
+    }
+
+
+def test_steps_in_the_official_order_give_our_losses_and_weights(training: Training) -> None:
+    loop, batch = training.official("small"), training.batch("small")
+    ours = training.ours("small", loop)
+    start = kernels(ours)
+    advance = importlib.import_module("benchmarks.papers._loops").our_step(ours, batch)
+    for tolerance in (1e-5, 1e-3):  # the second step starts where the first one led
+        assert training.losses(advance()) == pytest.approx(loop.step(batch), rel=tolerance)
+    theirs, found = kernels(training.ours("small", loop)), kernels(ours)
+    for name, before in start.items():
+        assert (found[name] - theirs[name]).norm() < 0.1 * (theirs[name] - before).norm(), name
+
+
+def test_what_is_measured_beside_our_step_has_its_losses(training: Training) -> None:
+    our_step = importlib.import_module("benchmarks.papers._loops").our_step
+    loop, batch = training.official("small"), training.batch("small")
+    expected = training.losses(our_step(training.ours("small", loop), batch)())
+    for change in training.alternatives.values():
+        trainer = training.ours("small", loop)
+        change(trainer)
+        assert training.losses(our_step(trainer, batch)()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_releases_generator_and_our_model_make_the_same_picture(paper: Paper) -> None:
+    if paper.inference is None:
+        pytest.skip("no inference is measured")
+    torch.manual_seed(0)
+    eager = paper.inference.eager("small").eval()
+    model = paper.inference.ours("small", eager)
+    (step, *_) = model.operations()[0].steps_for(dict(paper.inference.labels))
+    graph = model.graphs()[step.graph]
+    inputs = paper.inference.inputs("small")
+    values = {**inputs, **paper.inference.also("small")}
+    with torch.inference_mode():
+        made = graph.module.eval()(*(values[step.inputs[tensor.name]] for tensor in graph.inputs))
+        picture = made if isinstance(made, torch.Tensor) else made[0]
+        torch.testing.assert_close(picture, eager(*inputs.values()), rtol=0, atol=1e-5)

@@ -1,0 +1,130 @@
+"""One recorded training step, repeated by the real engine: the part that no adapter needs to know a paper for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+from torch import Tensor, nn
+
+from i2i_registry.trainer import Trainer
+from i2i_runtime.operations import Record
+from i2i_toolkit.devices import open_accelerator
+from i2i_toolkit.engine import Engine
+
+from .judging import Row
+from .recording import Recording
+
+O = TypeVar("O", bound=Record)  # noqa: E741 - the letter of Trainer's options
+OurKey = Callable[[str, str], str]
+"""(official name of a network, official key inside it) -> our key inside the network"""
+
+OPTIMIZER_ALONE = 1e-3
+"""tolerance, as a share of the movement: nothing but the optimizer's own rounding is in it"""
+
+
+def load(network: nn.Module, official: str, recording: Recording, our_key: OurKey) -> None:
+    """Fill a network; every official tensor has its place, and every place its tensor."""
+    state = recording.under(f"state/{official}/")
+    network.load_state_dict({our_key(official, key): tensor for key, tensor in state.items()})
+
+
+class RecordedBatch:
+    """The recorded pictures, as the engine's source of samples."""
+
+    def __init__(self, batch: Mapping[str, Tensor]) -> None:
+        self.batch = batch
+
+    def draw(self, position: int) -> Mapping[str, Tensor]:
+        """One of the pictures."""
+        return {name: pictures[position] for name, pictures in self.batch.items()}
+
+    def preview(self, count: int) -> Mapping[str, Tensor]:
+        """The first pictures."""
+        return {name: pictures[:count] for name, pictures in self.batch.items()}
+
+    def describe(self) -> Mapping[str, int]:
+        """How many there are."""
+        return {name: len(pictures) for name, pictures in self.batch.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one step of our code computed."""
+
+    terms: Mapping[str, float]
+    """under "<phase>/<term>", as the engine reports them"""
+    gradients: Mapping[str, Tensor]
+    """under the recorded keys; those that our code computes none of are missing"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedStep:
+    """The step that a file holds, where its tensors are in our networks, and what may differ."""
+
+    recording: Recording
+    names: Mapping[str, str]
+    """official name of a network -> ours"""
+    our_key: OurKey
+    learning_rate: float
+    loss: float
+    """tolerances, as in `Recording`"""
+    gradient: float
+    after: float
+
+    def load(self, trainer: Trainer[O]) -> None:
+        """Fill all networks of a trainer that the file holds."""
+        for official in self.recording.networks():
+            load(trainer.networks[self.names[official]], official, self.recording, self.our_key)
+
+    def run(
+        self, trainer: Trainer[O], batch: Mapping[str, Tensor], watch: Callable[[str], None] = lambda _phase: None
+    ) -> Found:
+        """One step of the engine on `batch`; `watch` is called with the name of every phase that has ended."""
+        gradients: dict[str, Tensor] = {}
+        engine = Engine(cast("Trainer[Record]", trainer), RecordedBatch(batch), accelerator=open_accelerator("cpu"))
+        for report in engine.phases():
+            gradients |= self._gradients(trainer)
+            watch(report.phase)
+            if report.step_complete:
+                return Found(terms=report.values, gradients=gradients)
+        raise ValueError("a trainer without phases")
+
+    def check(self, trainer: Trainer[O], found: Found, losses: Mapping[str, float]) -> Iterator[Row]:
+        """Compare losses (under the official names), gradients, and where the tensors are after the step."""
+        for key in sorted(self.recording.under("loss/").keys() & losses.keys()):
+            yield self.recording.loss(key, losses[key], self.loss)
+        for key in self.recording.under("grad/"):
+            yield self.recording.gradient(key, found.gradients.get(key), self.gradient)
+        for key in self.recording.under("after/"):
+            yield from self.recording.after(key, self._tensor(trainer, key), self.after, self.learning_rate)
+
+    def check_optimizers(self, fresh: Trainer[O]) -> Iterator[Row]:
+        """One step of a fresh trainer from the recorded gradients: a wrong optimizer apart from a wrong gradient."""
+        (stage,) = fresh.stages()
+        gradients = self.recording.under("grad/")
+        for key, gradient in gradients.items():
+            self._parameter(fresh, key).grad = gradient.clone()
+        for phase in stage.phases:
+            phase.optimizer.step()
+            phase.after()
+        for key in gradients:
+            if f"after/{key}" in self.recording.tensors:
+                movement = self.recording.movement(key, self.learning_rate)
+                error = (self._tensor(fresh, key) - movement.after).abs().max().item() / movement.scale
+                yield self.recording.row(f"optimizer alone: {key}", error, OPTIMIZER_ALONE)
+
+    def _gradients(self, trainer: Trainer[O]) -> dict[str, Tensor]:
+        """What the phase that has just ended has left: the engine clears the gradients before each."""
+        parameters = {key: self._parameter(trainer, key) for key in self.recording.under("grad/")}
+        return {key: p.grad.clone() for key, p in parameters.items() if p.grad is not None}
+
+    def _parameter(self, trainer: Trainer[O], key: str) -> nn.Parameter:
+        official, inner = key.split("/")
+        return trainer.networks[self.names[official]].get_parameter(self.our_key(official, inner))
+
+    def _tensor(self, trainer: Trainer[O], key: str) -> Tensor:
+        """The parameter or buffer "<official network>/<official key>"."""
+        official, inner = key.split("/")
+        return trainer.networks[self.names[official]].state_dict()[self.our_key(official, inner)]
