@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 from pydantic import BaseModel
+from tests.parity.stepping import RecordedBatch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -255,27 +256,16 @@ def build_trainer(recording: Recording, case: Case) -> RecordedLatents:
     return trainer
 
 
-class OneBatch:
-    """The recorded pictures, as the engine's source of samples."""
-
-    def __init__(self, recording: Recording) -> None:
-        inputs = recording.under("input/")
-        self.batch = {
-            "image": inputs["x_src"],
-            "domain": inputs["y_src"],
-            "reference": inputs["x_ref"],
-            "other_reference": inputs["x_ref2"],
-            "reference_domain": inputs["y_ref"],
-        }
-
-    def draw(self, position: int) -> Mapping[str, Tensor]:
-        return {name: values[position] for name, values in self.batch.items()}
-
-    def preview(self, count: int) -> Mapping[str, Tensor]:
-        return {name: values[:count] for name, values in self.batch.items()}
-
-    def describe(self) -> Mapping[str, int]:
-        return {name: len(values) for name, values in self.batch.items()}
+def recorded_batch(recording: Recording) -> RecordedBatch:
+    """The recorded pictures and domains, under the names of the trainer's samples."""
+    names = {
+        "image": "x_src",
+        "domain": "y_src",
+        "reference": "x_ref",
+        "other_reference": "x_ref2",
+        "reference_domain": "y_ref",
+    }
+    return RecordedBatch({ours: recording.tensors[f"input/{theirs}"] for ours, theirs in names.items()})
 
 
 def check_step(recording: Recording, case: Case) -> Iterator[Row]:
@@ -283,7 +273,7 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
     for official in PHASES:
         yield from check_alone(recording, case, official)
     trainer = build_trainer(recording, case)
-    engine = Engine(cast("Trainer[Record]", trainer), OneBatch(recording), accelerator=open_accelerator("cpu"))
+    engine = Engine(cast("Trainer[Record]", trainer), recorded_batch(recording), accelerator=open_accelerator("cpu"))
     for official, report in zip(PHASES, engine.phases(), strict=False):
         start = f"{report.phase}/"
         terms = {key.removeprefix(start): value for key, value in report.values.items() if key.startswith(start)}
@@ -302,7 +292,7 @@ def check_alone(recording: Recording, case: Case, official: str) -> Iterator[Row
     """One phase at the given state, no step before."""
     trainer = build_trainer(recording, case)
     (stage,) = trainer.stages()
-    batch = OneBatch(recording).batch
+    batch = recorded_batch(recording).batch
     phase = next(phase for phase in stage.phases if phase.name == PHASES[official])
     terms = phase.loss(Step(number=1, batch=batch, shared=stage.shared(batch)))
     torch.stack([*terms.values()]).sum().backward()

@@ -127,6 +127,7 @@ class ClovaRelease(OfficialFormat):
         spdx="CC-BY-NC-4.0",
         notes="The terms of the authors' code and weights: attribution, and no commercial use. Whoever trained a "
         "checkpoint themselves, with other code and pictures, has their own.",
+        non_commercial=True,
     )
     keys: ClassVar[KeyMap] = (
         *_generator(),

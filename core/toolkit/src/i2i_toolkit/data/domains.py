@@ -22,9 +22,9 @@ from torch import Tensor
 from i2i_registry.errors import LayoutError
 from i2i_runtime.errors import PictureError
 from i2i_runtime.pictures import read
-from i2i_toolkit.data.augment import fitted, to_tensor
 from i2i_toolkit.data.folders import Pictures, check_pictures, list_pictures
 from i2i_toolkit.data.order import shuffled
+from i2i_toolkit.data.preparation import tensor_of
 from i2i_toolkit.seeds import derive
 
 LEAST = 2
@@ -154,7 +154,8 @@ class DomainFolders:
 
     def _fitted(self, domain: int, index: int) -> Tensor:
         paths = self._shown[domain].readable
-        return fitted(self._picture(paths[index % len(paths)]), self.image_size)
+        picture = self._picture(paths[index % len(paths)])
+        return cropped(picture, Crop((0, 0, *picture.size), flip=False), self.image_size)
 
     def _picture(self, path: Path) -> Image.Image:
         if path in self._cache:
@@ -197,7 +198,7 @@ def draw_crop(generator: np.random.Generator, width: int, height: int, *, probab
 def cropped(picture: Image.Image, crop: Crop, size: int) -> Tensor:
     """The crop at size x size (bilinear), mirrored if so drawn, as a tensor in [-1, 1]."""
     resized = picture.resize((size, size), Image.Resampling.BILINEAR, box=crop.box)
-    return to_tensor(resized.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if crop.flip else resized)
+    return tensor_of(resized.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if crop.flip else resized)
 
 
 def write_domains_example(root: Path, domains: Sequence[str], size: int = 64, count: int = 4) -> None:
