@@ -3,7 +3,10 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -26,6 +29,7 @@ from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import I2IError, OptionError
 from i2i_runtime.manifest import Licence
 from i2i_runtime.operations import ImageInput, Record
+from i2i_runtime.sessions import Sessions
 
 TINY = Config(image_size=32, channel_base=128, max_channels=8, latent_length=4, style_length=6, mapping_channels=8)
 FACES = TINY.model_copy(update={"image_size": 64, "channel_base": 256, "high_pass": 1.0, "fan_channels": 2})
@@ -161,6 +165,59 @@ def test_the_style_that_is_encoded_is_the_one_translate_like_uses(bundle: Bundle
     like = bundle.run("translate_like", picture, reference=reference, domain="cat", outputs="style")
     encoded = bundle.run("encode", reference, domain="cat", outputs="style")
     np.testing.assert_array_equal(np.asarray(like), np.asarray(encoded))
+
+
+def test_a_style_that_was_encoded_takes_the_place_of_its_picture(bundle: Bundle, picture: Levels) -> None:
+    reference = picture[::-1].copy()
+    style = np.asarray(bundle.run("encode", reference, domain="dog", outputs="style"))
+    expected = bundle.translate_like(picture, reference=reference, domain="dog")
+    np.testing.assert_array_equal(bundle.translate_like(picture, style=style), expected)
+    np.testing.assert_array_equal(bundle.translate(picture, style=style), expected)
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """What the first frame is made from, and what the last one has instead; pictures are named by how they are turned."""
+
+    operation: str
+    start: Mapping[str, str | int]
+    to: Mapping[str, str | int]
+
+
+FILMS = [
+    Film("translate", {"domain": "cat", "seed": 1}, {"seed": 2}),
+    Film("translate", {"domain": "cat", "seed": 1}, {"domain": "wild"}),
+    Film("translate_like", {"domain": "cat", "reference": "upside down"}, {"reference": "mirrored"}),
+    Film("translate_like", {"domain": "cat", "reference": "upside down"}, {"reference": "mirrored", "domain": "dog"}),
+]
+
+
+@pytest.mark.parametrize("film", FILMS, ids=lambda film: f"{film.operation}-{'-'.join(film.to)}")
+def test_styles_go_on_a_line_from_one_result_to_another(film: Film, bundle: Bundle, picture: Levels) -> None:
+    turned = {"upside down": picture[::-1].copy(), "mirrored": picture[:, ::-1].copy()}
+    first, to = ({k: turned.get(str(v), v) for k, v in given.items()} for given in (film.start, film.to))
+    call = partial(bundle.run, film.operation, picture)
+    styles = [np.asarray(partial(call, **given)(outputs="style")) for given in (first, first | to)]
+    frames = partial(bundle.frames, film.operation, picture, **first)(to=to, count=3)
+    for frame, style in zip(frames, (styles[0], (styles[0] + styles[1]) / 2, styles[1]), strict=True):
+        expected = call(style=style)
+        np.testing.assert_allclose(np.asarray(frame, int), np.asarray(expected, int), atol=1)
+    assert np.abs(np.asarray(frames[0], int) - np.asarray(frames[2], int)).max() > 1
+
+
+def test_a_look_that_many_pictures_share_is_read_once(
+    bundle: Bundle, picture: Levels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: Counter[str] = Counter()
+    real = Sessions.run
+
+    def counting(self: Sessions, graph: str, feeds: Mapping[str, object], outputs: list[str]) -> object:
+        runs[graph] += 1
+        return real(self, graph, feeds, outputs)  # pyright: ignore[reportArgumentType] - passed on as it came
+
+    monkeypatch.setattr(Sessions, "run", counting)
+    bundle.translate_like([picture, picture[::-1].copy(), picture[:, ::-1].copy()], reference=picture, domain="cat")
+    assert runs == {"style_encoder": 1, "generator": 3}
 
 
 def test_a_reference_of_another_size_is_brought_to_the_encoders(bundle: Bundle, picture: Levels) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,17 @@ from torch import Tensor
 from i2i_plugin_stargan2.config import PRESETS, Config
 from i2i_plugin_stargan2.model import StarGAN2
 from i2i_plugin_stargan2.official import CLOVA_FORMAT
+from i2i_registry.cards import Imported
+from i2i_registry.checkpoint_files import find_files
+from i2i_registry.cli.program import run as run_program
+from i2i_registry.cli.session import Session
 from i2i_registry.discovery import discover
 from i2i_registry.errors import CheckpointError
 from i2i_registry.importing import import_checkpoint, map_keys
 from i2i_registry.store import Store
+from i2i_registry.tensorfile import read_tensors
 from i2i_runtime.errors import UsageError
+from i2i_runtime.reading import read_manifest
 
 SMALL = {"image_size": 64, "channel_base": 256, "max_channels": 8, "latent_length": 5, "style_length": 6}
 PLAIN = Config.model_validate(SMALL | {"mapping_channels": 8, "fan_channels": 4})
@@ -116,14 +123,19 @@ def test_a_checkpoint_without_all_three_networks_is_not_recognised() -> None:
 # --- As a user does it ------------------------------------------------------------------------------------------------
 
 
+def nested(tensors: Mapping[str, Tensor], start: str = "") -> dict[str, dict[str, Tensor]]:
+    """Network -> its tensors."""
+    networks: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        name, inner = key.split(".", 1)
+        networks.setdefault(name, {})[f"{start}{inner}"] = tensor
+    return networks
+
+
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     """A file as the release saves it, a dictionary of networks; its keys those of one week in April 2021."""
-    networks: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in filled(saved_by_release(PLAIN)).items():
-        name, inner = key.split(".", 1)
-        networks.setdefault(name, {})[f"module.{inner}"] = tensor
-    torch.save(networks, tmp_path / "100000_nets_ema.ckpt")
+    torch.save(nested(filled(saved_by_release(PLAIN)), "module."), tmp_path / "100000_nets_ema.ckpt")
     return tmp_path / "100000_nets_ema.ckpt"
 
 
@@ -132,6 +144,49 @@ def test_an_import_names_the_domains_and_the_licence(checkpoint: Path, tmp_path:
     report = import_checkpoint(registry, store, checkpoint, "animals", model="stargan2", domains=["cat", "dog", "wild"])
     assert report.card.config["domains"] == ["cat", "dog", "wild"]
     assert report.card.licence.spdx == "CC-BY-NC-4.0"
+
+
+def test_the_landmark_network_comes_with_the_file_that_the_release_keeps_it_in(tmp_path: Path) -> None:
+    shapes = saved_by_release(FACES)
+    nets = {key: tensor for key, tensor in filled(shapes).items() if not key.startswith("fan.")}
+    torch.save(nested(nets), tmp_path / "100000_nets_ema.ckpt")
+    fan = {key.removeprefix("fan."): tensor for key, tensor in filled(shapes).items() if key.startswith("fan.")}
+    torch.save({"state_dict": {**fan, "al0.weight": torch.zeros(3)}}, tmp_path / "wing.ckpt")
+    store, files = Store(tmp_path / "store"), find_files([str(tmp_path)])
+    report = import_checkpoint(discover(strict=False), store, files, "faces", domains=["female", "male"])
+    assert report.config == FACES
+    assert isinstance(report.card.provenance, Imported)
+    assert {f.name: f.prefix for f in report.card.provenance.files} == {"100000_nets_ema.ckpt": "", "wing.ckpt": "wing"}
+    stored = read_tensors(store.get("faces")[1])
+    assert torch.equal(stored["fan.stem.conv.weight"], fan["conv1.conv.weight"])
+
+
+def test_without_the_landmark_network_nothing_is_imported_and_its_tensors_are_named(tmp_path: Path) -> None:
+    nets = {key: tensor for key, tensor in filled(saved_by_release(FACES)).items() if not key.startswith("fan.")}
+    torch.save(nested(nets), tmp_path / "100000_nets_ema.ckpt")
+    with pytest.raises(CheckpointError, match=r"fan\."):
+        import_checkpoint(discover(strict=False), Store(tmp_path), tmp_path / "100000_nets_ema.ckpt", "faces")
+
+
+def test_from_a_file_of_the_release_to_a_bundle_that_says_what_may_be_done_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, session = tmp_path / "020000_nets.ckpt", Session(discover(strict=False), Store(tmp_path / "store"))
+    torch.save(nested(filled(saved_by_release(PLAIN, averaged=False))), file)
+
+    def said(*arguments: str | Path) -> str:
+        assert run_program([str(argument) for argument in arguments], session) == 0
+        return "".join(capsys.readouterr())
+
+    imported = said("import", file, "--as", "animals")
+    assert "not their moving average" in imported
+    assert "domain_0, domain_1, domain_2, for want of --domains" in imported
+    bundle = tmp_path / "bundle"
+    for words in (imported, said("info", "animals"), said("export", "animals", "--onnx", "-o", bundle)):
+        assert "CC-BY-NC-4.0" in words
+        assert "NOT for commercial use" in words
+    assert read_manifest(bundle).weights.licence.non_commercial
+    assert "CC-BY-NC-4.0 (non-commercial)" in said("inspect", bundle)
 
 
 @pytest.mark.parametrize("domains", [["cat", "dog"], ["cat", "dog", "wild", "bird"]])

@@ -15,6 +15,7 @@ from i2i_plugin_stargan2.networks import Generator, MappingNetwork, StyleEncoder
 from i2i_plugin_stargan2.official import CLOVA_FORMAT
 from i2i_registry.model import Axis, Graph, GraphInput, Model
 from i2i_runtime.operations import (
+    Blend,
     ImageInput,
     ImageOutput,
     LabelInput,
@@ -177,6 +178,7 @@ class StarGAN2(Model[Config]):
             ),
             outputs=_TRANSLATED,
             steps=(_step(MAPPING, ("latent", "domain", "psi"), {"style": "style"}), *self._generate()),
+            blend=_BLEND,
         )
 
     def _translate_like(self) -> Operation:
@@ -190,6 +192,7 @@ class StarGAN2(Model[Config]):
             ),
             outputs=_TRANSLATED,
             steps=(_encode_step("reference"), *self._generate()),
+            blend=_BLEND,
         )
 
     def _encode(self) -> Operation:
@@ -239,6 +242,9 @@ class StarGAN2(Model[Config]):
 
 
 _BATCH = Axis("batch", 2)
+
+_BLEND = Blend(value="style", along="line")
+"""Styles are interpolated on a line, as in the release's films; between domains, too."""
 
 _TRANSLATED = (
     ImageOutput(name="image", summary="the translated picture"),

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from torch.func import functional_call  # pyright: ignore[reportPrivateImportUsage] - documented there
 from torch.optim import Adam
 
+from i2i_plugin_stargan2.config import Config
 from i2i_plugin_stargan2.face import face_masks
 from i2i_plugin_stargan2.model import GENERATOR, MAPPING, STYLE_ENCODER, StarGAN2
 from i2i_plugin_stargan2.networks import Discriminator, Encoded, Generator
 from i2i_registry.model import Model
 from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
 from i2i_runtime.operations import Record
-from i2i_toolkit.data.domains import DomainFolders, write_domains_example
+from i2i_toolkit.data.domains import DomainFolders, find_domains, write_domains_example
 from i2i_toolkit.losses import l1, logistic
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -97,6 +98,7 @@ class StarGAN2Trainer(Trainer[Options]):
     """
 
     Options = Options
+    layout = "domains"
 
     def __init__(self, model: StarGAN2, options: Options) -> None:
         super().__init__(cast("Model[Record]", model), options)
@@ -270,6 +272,14 @@ class StarGAN2Trainer(Trainer[Options]):
         style = model.style_encoder(batch["reference"], batch["reference_domain"])
         columns["like it"] = self.generator.decode(encoded, style, masks)
         return columns
+
+    @classmethod
+    def config_for(cls, config: Record, root: Path) -> Record:
+        """The domains are those that have a folder; their order is that of `config` if it has the same ones."""
+        found = find_domains(root)
+        if not found or set(found) == set(cast("Config", config).domains):
+            return config
+        return config.model_copy(update={"domains": found})
 
     @classmethod
     def shrunk(cls, options: Options) -> Options:

@@ -28,7 +28,7 @@ from i2i_toolkit.data.preparation import tensor_of
 from i2i_toolkit.seeds import derive
 
 LEAST = 2
-"""pictures of a domain: a pair of references is two different ones"""
+"""pictures of a domain: a pair of references is two different ones; and domains: there is something to translate to"""
 
 AREA = (0.8, 1.0)
 """share of a picture that a random crop has"""
@@ -176,6 +176,19 @@ class DomainFolders:
         if left_out:
             more = f"; and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
             _log.warning("left out %d unreadable pictures: %s%s", len(left_out), "; ".join(left_out[:_NAMED]), more)
+
+
+def find_domains(root: Path) -> tuple[str, ...]:
+    """The names of the domains whose pictures are below `root`, in the order of the alphabet.
+
+    None where there are no two folders with pictures, or where pictures lie beside them.
+    """
+    base = root / "train" if (root / "train").is_dir() else root
+    folders = _folders(base) if base.is_dir() else []
+    pictures = list_pictures(base)
+    filled = {path.relative_to(base).parts[0] for path in pictures if path.parent != base}
+    loose = any(path.parent == base for path in pictures)
+    return tuple(folders) if len(folders) >= LEAST and filled == set(folders) and not loose else ()
 
 
 def draw_crop(generator: np.random.Generator, width: int, height: int, *, probability: float, flip: bool) -> Crop:
