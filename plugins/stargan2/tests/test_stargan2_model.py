@@ -177,7 +177,7 @@ def test_a_style_that_was_encoded_takes_the_place_of_its_picture(bundle: Bundle,
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """What the first frame is made from, and what the last one has instead; pictures are named by how they are turned."""
+    """What the first frame is made from, and what the last has instead; pictures are named by how they are turned."""
 
     operation: str
     start: Mapping[str, str | int]
