@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from i2i_plugin_stargan2.config import Config
 from i2i_plugin_stargan2.face import face_masks, landmarks
-from i2i_plugin_stargan2.fan import INPUT_SIDE, FaceAlignmentNetwork
+from i2i_plugin_stargan2.fan import INPUT_SIDE, MAP_SIDE, FaceAlignmentNetwork
 from i2i_plugin_stargan2.model import StarGAN2, mean_styles, truncated
 from i2i_plugin_stargan2.networks import Discriminator, Generator
 from i2i_plugin_stargan2.official import CLOVA_FORMAT, trunk_rules
@@ -26,6 +26,7 @@ from i2i_plugin_stargan2.trainer import Options, StarGAN2Trainer, diversity_fact
 from i2i_registry.importing import rename
 from i2i_registry.model import KeyMap
 from i2i_registry.trainer import Step
+from i2i_runtime import faces
 from i2i_toolkit.devices import open_accelerator
 from i2i_toolkit.engine import Engine
 
@@ -218,6 +219,8 @@ def check_faces(recording: Recording, case: Case) -> Iterator[Row]:
         for number, mask in enumerate(face_masks(heatmaps)):
             yield recording.output(f"{name}_mask{number}", mask, MASKS)
     yield recording.output("bump_landmarks", landmarks(bumps), EXACT)
+    ours = torch.from_numpy(faces.landmarks(bumps[0].numpy()))[None].float() * (INPUT_SIDE // MAP_SIDE)
+    yield recording.output("bump_landmarks", ours, EXACT, by="i2i_runtime")
 
 
 # --- One training step ------------------------------------------------------------------------------------------------

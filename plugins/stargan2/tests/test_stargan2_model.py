@@ -57,6 +57,16 @@ def test_faces_go_through_the_masks_of_their_landmarks() -> None:
     assert not picture.size.dynamic
 
 
+def test_the_landmarks_that_say_how_a_face_lies_are_those_of_eyes_and_mouth() -> None:
+    model = StarGAN2(FACES)
+    for picture in (value for o in model.operations() for value in o.inputs if isinstance(value, ImageInput)):
+        assert picture.face is not None
+        fan = model.graphs()[picture.face.graph]
+        assert picture.face.input == fan.inputs[0].name
+        assert picture.face.output in fan.outputs
+        assert (len(picture.face.left_eye), len(picture.face.right_eye), picture.face.mouth) == (9, 9, (76, 82))
+
+
 def test_animals_need_no_framing_and_have_any_size_the_halvings_allow() -> None:
     picture = StarGAN2(PRESETS["small"]).operations()[0].inputs[0]
     assert isinstance(picture, ImageInput)

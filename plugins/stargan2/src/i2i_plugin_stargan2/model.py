@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypedDict
 
 import torch
 from jaxtyping import Float, Int
@@ -19,6 +20,7 @@ from i2i_runtime.operations import (
     ImageInput,
     ImageOutput,
     LabelInput,
+    Landmarks,
     LatentInput,
     Operation,
     ScalarInput,
@@ -40,7 +42,22 @@ CUT_TOLERANCE = 0.12
 """Of the masks. Heat below 0.1 is nothing, so a value that rounding carries over that edge jumps by a tenth of its
 channel's largest one; nothing else in that graph is larger than rounding."""
 
-FRAMING = "one face, upright and centred, cut as in CelebA-HQ"
+FRAMING = "one face, upright and centred, cut as in CelebA-HQ; fit='face' cuts it so"
+
+EYES_AND_MOUTH = Landmarks(
+    graph=FAN,
+    input="image",
+    output="heatmaps",
+    left_eye=(*range(60, 68), 96),
+    right_eye=(*range(68, 76), 97),
+    mouth=(76, 82),
+)
+"""The landmarks that say how a face lies (release)."""
+
+
+class _Face(TypedDict, total=False):
+    framing: str
+    face: Landmarks
 
 
 @torch.no_grad()
@@ -222,16 +239,14 @@ class StarGAN2(Model[Config]):
         return LabelInput(name="domain", summary=summary, names=self.config.domains)
 
     def _source(self) -> ImageInput:
-        return ImageInput(
-            name="image", summary="the picture to translate", size=self._size_rule(), framing=self._framing()
-        )
+        return ImageInput(name="image", summary="the picture to translate", size=self._size_rule(), **self._face())
 
     def _fixed_input(self, name: str, summary: str) -> ImageInput:
         side = self.config.image_size
-        return ImageInput(name=name, summary=summary, size=SizeRule(height=side, width=side), framing=self._framing())
+        return ImageInput(name=name, summary=summary, size=SizeRule(height=side, width=side), **self._face())
 
-    def _framing(self) -> str:
-        return FRAMING if self.config.has_masks else ""
+    def _face(self) -> _Face:
+        return {"framing": FRAMING, "face": EYES_AND_MOUTH} if self.config.has_masks else {}
 
     def _size_rule(self) -> SizeRule:
         side, multiple = self.config.image_size, self.config.size_multiple

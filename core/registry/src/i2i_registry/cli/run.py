@@ -24,7 +24,7 @@ from i2i_registry.running import (
 )
 from i2i_runtime.bundle import Bundle, load
 from i2i_runtime.errors import UsageError, nearest
-from i2i_runtime.inputs import main_image
+from i2i_runtime.inputs import FITS, main_image
 from i2i_runtime.operations import ImageInput, Operation
 
 
@@ -54,9 +54,7 @@ class RunCommand(OperationCommand):
 )
 @click.option("--operation", "operation_name", metavar="NAME", help="One of the bundle's; default: its first.")
 @click.option("--output", "outputs", multiple=True, metavar="NAME", help="Also save this output beside the picture.")
-@click.option(
-    "--fit", type=click.Choice(["resize", "keep_aspect", "native"]), help="How pictures get the model's size."
-)
+@click.option("--fit", type=click.Choice(FITS), help="How pictures get the model's size.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N, tensorrt.")
 @click.option("--threads", type=click.IntRange(min=1), help="Default: the CPUs this process may use.")
 @json_option
