@@ -51,7 +51,7 @@ demo: .venv/.installed  ## export the shipped weights, translate a picture, leav
 parity: .venv/.developing  ## compare with tensors recorded from the official implementations: make parity [DIR=...]
 	$(BIN)/python -m tests.parity.table $(DIR)
 
-bench: .venv/.developing  ## the figures of docs/benchmarks.md, side by side in one run (about ten minutes)
+bench: .venv/.developing  ## the figures of docs/benchmarks.md, side by side in one run (about twenty minutes)
 	$(BIN)/python benchmarks/bench.py
 
 clean:  ## remove what the targets above made

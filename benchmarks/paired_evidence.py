@@ -4,7 +4,8 @@
 
 The data is a folder with train/ and test/, whose pictures hold label map and photograph side by side. Prints the mean
 absolute error over the test photographs, in steps of 8 bits, for the model, for the mean training photograph, and for
-each label painted in its mean colour; and the structural similarity (Wang et al. 2004) of the same three.
+each label painted in its mean colour; the structural similarity (Wang et al. 2004) of the same three; and how much
+neighbouring pixels differ, as a share of how much they do in the photographs: a translation should not be flat.
 """
 
 from __future__ import annotations
@@ -73,6 +74,11 @@ def ssim(one: Pixels, other: Pixels) -> float:
     return float((above / below).mean())
 
 
+def contrast(picture: Pixels) -> float:
+    """Mean absolute difference of neighbouring pixels, in steps of 8 bits."""
+    return float(np.mean([np.abs(np.diff(picture, axis=axis)).mean() for axis in (0, 1)]))
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -90,11 +96,14 @@ def main() -> None:
         "mean photograph of the training set": [average] * len(test),
         "each class in its mean colour": [colours[classes(label)] for label, _ in test],
     }
-    print(f"| {len(test)} test pictures, {side} pixels | mean absolute error | SSIM |\n| --- | --- | --- |")
+    print(f"| {len(test)} test pictures, {side} pixels | mean absolute error | SSIM | contrast |")
+    print("| --- | --- | --- | --- |")
+    natural = np.mean([contrast(photo) for _, photo in test])
     for name, pictures in rows.items():
         errors = [np.abs(picture - photo).mean() for picture, (_, photo) in zip(pictures, test, strict=True)]
         alike = [ssim(picture, photo) for picture, (_, photo) in zip(pictures, test, strict=True)]
-        print(f"| {name} | {np.mean(errors):.1f} | {np.mean(alike):.3f} |")
+        share = np.mean([contrast(picture) for picture in pictures]) / natural
+        print(f"| {name} | {np.mean(errors):.1f} | {np.mean(alike):.3f} | {share:.0%} |")
 
 
 if __name__ == "__main__":
