@@ -229,7 +229,7 @@ class Loop:
         """Train for one iteration."""
         image, target, found = batch["image"], batch["reference_domain"], dict[str, float]()
         references = (batch["reference"], batch["other_reference"])
-        zs = [next(self.latents)[: len(image)] for _ in references]
+        zs = [next(self.latents)[: len(image)].to(image) for _ in references]
         generator, mapping, encoder = (self.nets[n] for n in ("generator", "mapping_network", "style_encoder"))
         with torch.no_grad():
             fake = generator(image, mapping(zs[0], target))
@@ -332,9 +332,9 @@ def our_trainer(size: Size, loop: OfficialLoop) -> Trainer[Record]:
 
         drawn = latents()
 
-        def latents(self, count: int, like: Tensor) -> Tensor:  # noqa: ARG002 - of the base's signature
+        def latents(self, count: int, like: Tensor) -> Tensor:
             """The next ones."""
-            return next(self.drawn)[:count]
+            return next(self.drawn)[:count].to(like)
 
     side, options = TRAINED_SIDE[size], Options(batch_size=BATCH[size], diversity_steps=DIVERSITY_STEPS)
     trainer = SameLatents(StarGAN2(our_config(size, side)), options)

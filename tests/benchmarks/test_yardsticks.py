@@ -57,6 +57,31 @@ def test_steps_in_the_official_order_give_our_losses_and_weights(training: Train
         assert (found[name] - theirs[name]).norm() < 0.1 * (theirs[name] - before).norm(), name
 
 
+def test_stargan2_phases_that_follow_updates_agree_where_rounding_turns_no_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its Adam steps by the sign of a gradient; in twice the precision none of those turns round."""
+    monkeypatch.syspath_prepend(ROOT)
+    stargan2 = importlib.import_module("benchmarks.papers.stargan2")
+    our_step = importlib.import_module("benchmarks.papers._loops").our_step
+    training: Training = stargan2.PAPER.training
+    loop = stargan2.Loop("small")
+    ours = training.ours("small", loop)
+    for network in (*ours.networks.values(), loop.networks, *loop.averages.values()):
+        network.double()
+    batch = {n: t.double() if t.is_floating_point() else t for n, t in training.batch("small").items()}
+    assert training.losses(our_step(ours, batch)()) == pytest.approx(loop.step(batch), rel=1e-6)  # told in fp32
+    state = loop.networks.state_dict()
+    expected = training.ours("small", loop)  # a fresh one takes the loop's weights, in fp32
+    assert state["generator.from_rgb.weight"].dtype == torch.float64
+    for name, network in expected.networks.items():
+        for key, tensor in network.state_dict().items():
+            found = ours.networks[name].state_dict()[key].float()
+            torch.testing.assert_close(
+                found, tensor, rtol=1e-6, atol=2e-6, msg=lambda m, k=key, n=name: f"{n}.{k}: {m}"
+            )
+
+
 def test_what_is_measured_beside_our_step_has_its_losses(training: Training) -> None:
     our_step = importlib.import_module("benchmarks.papers._loops").our_step
     loop, batch = training.official("small"), training.batch("small")
