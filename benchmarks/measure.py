@@ -194,27 +194,30 @@ def infer(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def profile(arguments: argparse.Namespace) -> dict[str, object]:
-    """Share of the time of an operation's first graph by kind of ONNX node, the largest first."""
+    """Share of the time of an operation's graphs by kind of ONNX node, the largest first."""
     import onnxruntime
 
     from i2i_runtime import read_manifest
 
     inference, bundle = inference_of(arguments.paper), bundle_in(arguments.folder)
     operation = next(o for o in read_manifest(bundle).operations if o.name == inference.operation)
-    graph = operation.steps_for(dict(inference.labels))[0]
-    values = {**inference.inputs(arguments.size), **inference.also(arguments.size)}
+    tensors = {**inference.inputs(arguments.size), **inference.also(arguments.size)}
+    values = {name: tensor.numpy() for name, tensor in tensors.items()}
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
     options.enable_profiling = True
     options.profile_file_prefix = str(arguments.folder / "profile")
-    file = str(bundle / f"{graph.graph}.onnx")
-    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    for _ in range(ROUNDS):
-        session.run(None, {name: values[value].numpy() for name, value in graph.inputs.items()})
     spent: Counter[str] = Counter()
-    for event in json.loads(Path(session.end_profiling()).read_text(encoding="utf-8")):
-        if event["cat"] == "Node" and event["name"].endswith("kernel_time"):
-            spent[event["args"]["op_name"]] += event["dur"]
+    for step in operation.steps_for(dict(inference.labels)):
+        file = str(bundle / f"{step.graph}.onnx")
+        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        feeds, made = {name: values[value] for name, value in step.inputs.items()}, []
+        for _ in range(ROUNDS):
+            made = session.run(list(step.outputs), feeds)
+        values |= dict(zip(step.outputs.values(), made, strict=True))
+        for event in json.loads(Path(session.end_profiling()).read_text(encoding="utf-8")):
+            if event["cat"] == "Node" and event["name"].endswith("kernel_time"):
+                spent[event["args"]["op_name"]] += event["dur"]
     return {kind: share / spent.total() for kind, share in spent.most_common(6)}
 
 

@@ -51,6 +51,8 @@ class Training:
     """With the weights that the loop has at that moment. Where a step draws numbers, both draw the same."""
     losses: Callable[[Losses], Losses] = without_rates
     """of what the engine reports of a step, what corresponds to the official loop's losses"""
+    tolerance: float = 1e-5
+    """of the losses of a first step, as the recordings have it: relative, larger where phases follow updates"""
     alternatives: Mapping[str, Callable[[Trainer[Record]], None]] = field(default_factory=dict)
     """other ways to compute our step -> how a trainer is changed to it; measured beside ours"""
 

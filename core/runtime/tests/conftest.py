@@ -36,6 +36,7 @@ from i2i_runtime.operations import (
     ImageInput,
     ImageOutput,
     LabelInput,
+    Landmarks,
     LatentInput,
     Operation,
     ScalarInput,
@@ -296,6 +297,37 @@ def fixed(tmp_path: Path) -> Path:
     """A bundle whose only operation, translate, takes pictures of 16x16 pixels and no others."""
     graphs = {"negate": translator(-1), "keep": translator(1)}
     return write_bundle(tmp_path / "fixed", (translate(SizeRule(height=16, width=16)),), graphs)
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Path:
+    """A bundle of pictures of 64 x 64 whose left eye is red, right eye green and mouth blue.
+
+    It gives pictures back; the heat is how far a channel exceeds the mean of the three, at a quarter of the size.
+    """
+    shape = ("n", 3, 64, 64)
+    find = TinyGraph(
+        nodes=[
+            node("Constant", "", "axes", value_ints=[1]),
+            node("ReduceMean", "image axes", "grey", keepdims=1),
+            node("Sub", "image grey", "excess"),
+            node("Relu", "excess", "hot"),
+            node("MaxPool", "hot", "heat", kernel_shape=[4, 4], strides=[4, 4]),
+        ],
+        inputs={"image": (FLOAT, shape)},
+        outputs={"heat": ("n", 3, 16, 16)},
+    )
+    keep = TinyGraph(
+        nodes=[node("Identity", "image", "same")], inputs={"image": (FLOAT, shape)}, outputs={"same": shape}
+    )
+    which = Landmarks(graph="find", input="image", output="heat", left_eye=(0,), right_eye=(1,), mouth=(2,))
+    operation = Operation(
+        name="translate",
+        inputs=(ImageInput(name="image", size=SizeRule(height=64, width=64), face=which),),
+        outputs=(ImageOutput(name="image"),),
+        steps=(Step(graph="keep", inputs={"image": "image"}, outputs={"same": "image"}),),
+    )
+    return write_bundle(tmp_path / "faces", (operation,), {"find": find, "keep": keep})
 
 
 @pytest.fixture

@@ -53,6 +53,8 @@ def export(
     report = exporter.export(model, card, destination, options, tell)
     if not report.artefact.exists():
         raise ExportError(f"the exporter {exporter_name!r} left nothing at {report.artefact}", expected="its artefact")
+    if card.licence.non_commercial:
+        tell(f"licence {card.licence.spdx}: NOT for commercial use, as the weights say, and what is made of them")
     return report
 
 

@@ -224,12 +224,19 @@ def _with_domains(config: Record, domains: Sequence[str]) -> Record:
         return config
     if "domains" not in type(config).model_fields:
         raise UsageError("this model has no domains to name", expected="no --domains")
+    own: tuple[str, ...] = getattr(config, "domains", ())
+    if len(domains) != len(own):
+        raise UsageError(
+            found=f"{len(domains)} domains: {', '.join(domains)}",
+            expected=f"{len(own)}, as many as the checkpoint was trained with, in place of {', '.join(own)}",
+            fix="--domains with a name for each, in the checkpoint's order",
+        )
     try:
         return type(config).model_validate({**config.model_dump(), "domains": tuple(domains)})
     except ValidationError as error:
         raise UsageError(
             found=f"the domains {', '.join(domains)} do not fit: {error.errors()[0]['msg']}",
-            expected=f"names in place of {', '.join(getattr(config, 'domains', ()))}",
+            expected=f"names in place of {', '.join(own)}",
             fix="--domains first,second",
         ) from error
 

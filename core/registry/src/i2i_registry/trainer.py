@@ -109,7 +109,7 @@ class Trainer(ABC, Generic[O]):
     Options: ClassVar[type[Record]]
     """frozen pydantic model with the paper's values; its names must differ from those of the model's Config"""
     layout: ClassVar[str] = ""
-    """Which of the toolkit's layouts `dataset` reads, "paired" or "unpaired"; empty: one of its own.
+    """Which of the toolkit's layouts `dataset` reads: "paired", "unpaired" or "domains"; empty: one of its own.
 
     Whoever gives a model the wrong folder is told which others would take it.
     """
@@ -139,6 +139,15 @@ class Trainer(ABC, Generic[O]):
     def averages(self) -> Mapping[str, float]:
         """Network -> decay of its exponential moving average; such a network's average is what the weights keep."""
         return {}
+
+    @classmethod
+    def config_for(cls, config: Record, root: Path) -> Record:  # noqa: ARG003 - for those that need it
+        """The Config of a new run, with what the data below `root` decide, such as the names of domains.
+
+        What a user sets goes before it, and training that starts from weights keeps theirs. A folder of the wrong
+        layout changes nothing here: `dataset` says what is wrong with it. The default changes nothing at all.
+        """
+        return config
 
     @classmethod
     @abstractmethod

@@ -20,7 +20,7 @@ from i2i_runtime.cpus import thread_count
 from i2i_runtime.errors import OptionError, UnknownOperationError, nearest
 from i2i_runtime.execution import Call, Tensors, run_step
 from i2i_runtime.inputs import Option
-from i2i_runtime.operations import Fit, ImageOutput, Operation, Output
+from i2i_runtime.operations import Fit, ImageOutput, Landmarks, Operation, Output
 from i2i_runtime.pictures import PictureSource
 from i2i_runtime.reading import OpenBundle, open_bundle
 from i2i_runtime.results import Kind, Value
@@ -132,7 +132,8 @@ class Bundle:
                 gives a dictionary. Only what is asked for is computed.
             seed: for random vectors that are not given: the same seed gives the same picture. Item i of a list uses
                 seed + i, whatever the batch size. None: a new seed for every call.
-            fit: how pictures are brought to the model's size; None: as the bundle says.
+            fit: how pictures are brought to the model's size; None: as the bundle says. "face" cuts the face out,
+                upright, where the model can find it.
             batch_size: most pictures in one run; pictures of different sizes never share a run.
             count: how many results, as a list, of one picture or of an operation without any: each with a seed of its
                 own. None: one, by itself.
@@ -164,7 +165,9 @@ class Bundle:
         sources = _sources(chosen, x, count)
         kinds = [results.kind_of(source) for source in sources] if sources is not None else [Kind.PIL] * (count or 1)
         shapes = self._vector_shapes(chosen)
-        items = inputs.gather(chosen, sources, len(kinds), options, fit=fit, seed=seed, shapes=shapes)
+        items = inputs.gather(
+            chosen, sources, len(kinds), options, fit=fit, seed=seed, shapes=shapes, locate=self._locate
+        )
         call = Call(chosen, self._sessions, wanted, shapes.keys() & options.keys(), self._batch_size(batch_size))
         main = inputs.main_image(chosen)
         values: dict[int, dict[str, Value]] = {}
@@ -249,6 +252,9 @@ class Bundle:
         for step in needed_steps(chosen.steps_for(dict(labels)), wanted):
             known |= run_step(self._sessions, step, known)
         return {name: known[name] for name in wanted}
+
+    def _locate(self, which: Landmarks, pictures: NDArray[np.float32]) -> NDArray[np.generic]:
+        return self._sessions.run(which.graph, {which.input: pictures}, [which.output])[which.output]
 
     def _operation(self, name: str) -> Operation:
         operation = self.manifest.operation(name)

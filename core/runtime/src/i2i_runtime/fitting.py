@@ -75,7 +75,7 @@ def _keep_aspect(picture: Image.Image, rule: SizeRule) -> Fitted:
     top, left = (rule.height - height) // 2, (rule.width - width) // 2
     pixels = _pixels(_resize(picture, width, height))
     bottom, right = rule.height - height - top, rule.width - width - left
-    return Fitted(_pad(pixels, (top, bottom), (left, right)), top, left, height, width)
+    return Fitted(pad(pixels, (top, bottom), (left, right)), top, left, height, width)
 
 
 def _native(picture: Image.Image, rule: SizeRule) -> Fitted:
@@ -88,11 +88,12 @@ def _native(picture: Image.Image, rule: SizeRule) -> Fitted:
             expected=rule.describe(),
             fix="fit='resize' or fit='keep_aspect' bring it to the model's own size",
         )
-    pixels = _pad(_pixels(picture), (0, padded_height - height), (0, padded_width - width))
+    pixels = pad(_pixels(picture), (0, padded_height - height), (0, padded_width - width))
     return Fitted(pixels, 0, 0, height, width)
 
 
-def _pad(pixels: NDArray[np.uint8], rows: tuple[int, int], columns: tuple[int, int]) -> NDArray[np.uint8]:
+def pad(pixels: NDArray[np.uint8], rows: tuple[int, int], columns: tuple[int, int]) -> NDArray[np.uint8]:
+    """Rows and columns added before and behind: mirrored where there are enough, else the border's repeated."""
     for axis, amounts in enumerate((rows, columns)):
         widths = [(0, 0)] * pixels.ndim
         widths[axis] = amounts

@@ -11,14 +11,15 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeAlias, cast
+from typing import TypeAlias, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2i_runtime import fitting, pictures
+from i2i_runtime import faces, fitting, pictures
 from i2i_runtime.errors import OptionError, nearest
+from i2i_runtime.faces import Locate
 from i2i_runtime.fitting import Fitted
 from i2i_runtime.operations import Fit, ImageInput, Input, LabelInput, LatentInput, Operation, ScalarInput
 from i2i_runtime.pictures import PictureSource
@@ -40,7 +41,7 @@ Option: TypeAlias = (
 
 _NO_SHAPES: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 
-FITS: tuple[Fit, ...] = ("resize", "keep_aspect", "native")
+FITS: tuple[Fit, ...] = get_args(Fit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +87,13 @@ def gather(
     fit: Fit | None,
     seed: int | None,
     shapes: Mapping[str, tuple[int, ...]] = _NO_SHAPES,
+    locate: Locate | None = None,
 ) -> list[Item]:
     """The items of one call. `sources` are the pictures of the main input, `count` of them.
 
     `shapes` are those of the vectors that the operation makes on its way, each of which may be given instead: then
-    the inputs that lead to it are not asked for.
+    the inputs that lead to it are not asked for. `locate` finds faces; without it, where a call is only checked,
+    pictures are taken as they are.
 
     Raises OptionError for an option that is unknown, missing, useless, of the wrong kind, or out of range, and
     PictureError for pictures that cannot be read or fitted.
@@ -99,6 +102,8 @@ def gather(
     _check_known(operation, main, options)
     if fit is not None and fit not in FITS:
         raise OptionError(found=f"fit={fit!r}", expected=nearest(fit, FITS))
+    if fit == "face" and not any(isinstance(value, ImageInput) and value.face for value in operation.inputs):
+        raise OptionError(f"fit='face', and {operation.name} knows no faces", expected="resize, keep_aspect or native")
     vectors = {name: _given_vectors(name, shapes[name], options[name], count) for name in shapes if name in options}
     asked = needed_inputs(operation, vectors)
     _check_useful(operation, options, vectors, asked)
@@ -107,7 +112,7 @@ def gather(
     for value in inputs:
         if isinstance(value, ImageInput):
             given = sources if value is main else _picture_list(value.name, options.get(value.name), count)
-            images[value.name] = _fit_all(value, given or (), fit)
+            images[value.name] = _fit_all(value, given or (), fit, locate)
     labels = {v.name: _labels(v, options.get(v.name), count) for v in inputs if isinstance(v, LabelInput)}
     scalars = {v.name: _scalar(v, options.get(v.name)) for v in inputs if isinstance(v, ScalarInput)}
     vectors |= _latents([v for v in operation.inputs if isinstance(v, LatentInput)], options, count, seed)
@@ -182,12 +187,17 @@ def _picture_list(name: str, given: Option, count: int) -> Sequence[PictureSourc
     return cast("Sequence[PictureSource]", given)
 
 
-def _fit_all(value: ImageInput, sources: Sequence[PictureSource], fit: Fit | None) -> list[Fitted]:
+def _fit_all(
+    value: ImageInput, sources: Sequence[PictureSource], fit: Fit | None, locate: Locate | None
+) -> list[Fitted]:
     policy = fit or value.fit
     fitted: dict[int, Fitted] = {}  # a picture that is given several times is read once
     for source in sources:
         if id(source) not in fitted:
-            fitted[id(source)] = fitting.fit(pictures.read(source), value.size, policy, value.channels)
+            picture = pictures.read(source)
+            if policy == "face" and value.face and locate:
+                picture = faces.cut_face(picture, value, value.face, locate)
+            fitted[id(source)] = fitting.fit(picture, value.size, policy, value.channels)
     return [fitted[id(source)] for source in sources]
 
 

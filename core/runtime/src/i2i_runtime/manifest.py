@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
-from i2i_runtime.operations import Name, Operation, Record
+from i2i_runtime.operations import ImageInput, Landmarks, Name, Operation, Record
 
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or a new one must not be ignored; readers refuse a higher number."""
@@ -147,6 +147,9 @@ class Manifest(Record):
     @model_validator(mode="after")
     def _wired(self) -> Self:
         for operation in self.operations:
+            for value in operation.inputs:
+                if isinstance(value, ImageInput) and value.face:
+                    self._check_landmarks(value.face)
             for step in operation.steps:
                 graph = self.graphs.get(step.graph)
                 if graph is None:
@@ -157,6 +160,13 @@ class Manifest(Record):
                 if not set(step.outputs) <= outs:
                     raise ValueError(f"graph {step.graph!r} gives {sorted(outs)}, not {sorted(step.outputs)}")
         return self
+
+    def _check_landmarks(self, which: Landmarks) -> None:
+        graph = self.graphs.get(which.graph)
+        if graph is None or [t.name for t in graph.inputs] != [which.input]:
+            raise ValueError(f"landmarks are found by a graph {which.graph!r} of {which.input!r}, which is not here")
+        if which.output not in {t.name for t in graph.outputs}:
+            raise ValueError(f"graph {which.graph!r} gives no {which.output!r}, where landmarks should be")
 
     def operation(self, name: str) -> Operation | None:
         """The operation of this name, or None."""

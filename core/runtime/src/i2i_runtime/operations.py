@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 """A name that is also a Python identifier, a command-line option and an ONNX value name."""
@@ -31,12 +31,13 @@ OperationName = Literal[
 ]
 """The canonical verbs. Apps swap models because two papers that do the same thing call it the same."""
 
-Fit = Literal["resize", "keep_aspect", "native"]
+Fit = Literal["resize", "keep_aspect", "native", "face"]
 """How a picture is brought to a size the graph takes.
 
 resize       to the model's own size; the aspect ratio is not kept (what most papers do at test time)
 keep_aspect  scaled to fit inside the model's own size, the rest padded; the padding is cut from the result
 native       left at its size, padded up to the next multiple; the padding is cut from the result
+face         the face in it, cut out upright at the model's own size; for inputs that say where faces are (`face`)
 """
 
 
@@ -79,6 +80,18 @@ class SizeRule(Record):
         return text + (f", at most {self.maximum}" if self.maximum else "")
 
 
+class Landmarks(Record):
+    """A graph that finds the parts of a face: picture -> a heat map for each landmark, [n, k, y, x]."""
+
+    graph: Name
+    input: Name
+    output: Name
+    left_eye: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
+    """indices of the landmarks whose mean it is; the eye on the left of the picture"""
+    right_eye: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
+    mouth: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
+
+
 class ImageInput(Record):
     """A picture: float [n, channels, height, width] in `value_range`, RGB when it has three channels."""
 
@@ -91,6 +104,14 @@ class ImageInput(Record):
     fit: Fit = "resize"
     framing: str = ""
     """What the picture has to show for good results, for people: "a face, centred"."""
+    face: Landmarks | None = None
+    """what finds the face in a picture of this input's own size"""
+
+    @model_validator(mode="after")
+    def _face_can_be_found(self) -> Self:
+        if self.fit == "face" and self.face is None:
+            raise ValueError(f"{self.name}: fit='face', and nothing says where faces are")
+        return self
 
 
 class LatentInput(Record):

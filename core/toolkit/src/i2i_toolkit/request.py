@@ -30,7 +30,8 @@ def new_record(
 ) -> RunRecord:
     """The run.json of a new run.
 
-    `values` are "key=value", of the model's Config and the trainer's Options. Raises UnknownName for a model, preset or
+    `values` are "key=value", of the model's Config and the trainer's Options; what they leave open, and the data decide
+    (`Trainer.config_for`), is read from the folder. Raises UnknownName for a model, preset or
     key that does not exist, OptionError for a value that does not fit.
     """
     model_class, trainer_class = registry.model_class(model), registry.trainer_class(model)
@@ -43,7 +44,10 @@ def new_record(
             expected=f"weights of {model!r} for --init",
             fix="`i2i-registry list` shows which weights belong to which model",
         )
-    config = model_class.presets[preset] if init is None else model_class.Config.model_validate(init.config)
+    if init is None:
+        config = trainer_class.config_for(model_class.presets[preset], data)
+    else:
+        config = model_class.Config.model_validate(init.config)
     plugin = registry.sources[model]
     config, options = with_values((config, trainer_class.Options()), values)
     return RunRecord(

@@ -10,21 +10,17 @@ from pathlib import Path
 import click
 
 from i2i_registry import comparing
-from i2i_registry.atomic import write_text
 from i2i_registry.cli.render import bytes_in_words, json_option, show, show_json, tell, tell_error
 from i2i_registry.cli.session import Session
+from i2i_registry.cli.sheet import check_out, write_grid
 from i2i_registry.comparing import Column, Entrant, Made, Settings
 from i2i_registry.exporting import is_bundle, kept_bundle, operations_of
-from i2i_registry.pages import html_page
 from i2i_registry.running import collect
-from i2i_registry.sheets import MIN_CELL_PX, Cell, Grid, Row, check_size, draw_sheet
-from i2i_runtime.errors import UsageError, nearest
+from i2i_registry.sheets import MIN_CELL_PX, Cell, Grid, Row
+from i2i_runtime.errors import UsageError
 from i2i_runtime.inputs import FITS
 from i2i_runtime.operations import Fit, ImageInput
-from i2i_runtime.pictures import SAVE_FORMATS, save
 from i2i_runtime.reading import read_manifest
-
-_PAGE = ".html"
 
 
 @click.command()
@@ -89,7 +85,7 @@ def compare(
     shared = Settings(seed=seed, fit=fit, device=device, threads=threads, cell_px=cell_px)
     models = _models(texts)
     sources = collect(pictures, out)
-    _check_out(out, len(models) + 1, len(sources), cell_px)
+    check_out(out, len(models) + 1, len(sources), cell_px)
     candidates = {title: operations_of(session.registry, session.store, text) for title, text in models.items()}
     entrants = comparing.enter(candidates, operation, _given(settings), shared)
     _check_inputs_survive(out, [path for path, _ in sources], entrants)
@@ -98,7 +94,8 @@ def compare(
     failed = sum(made.error is not None for column in columns for made in column.made)
     total = len(columns) * len(sources)
     if failed < total:
-        _write(out, _grid([place for _, place in sources], inputs, columns), cell_px)
+        grid = _grid([place for _, place in sources], inputs, columns)
+        write_grid(out, f"{', '.join(models)}: side by side", grid, cell_px)
         if not as_json:
             show(str(out))
     if as_json:
@@ -129,16 +126,6 @@ def _given(settings: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"--set {name} was given twice", expected="one value for each input")
         given[name] = value
     return {name.replace("-", "_"): value for name, value in given.items()}
-
-
-def _check_out(out: Path, columns: int, rows: int, cell_px: int) -> None:
-    suffix = out.suffix.lower()
-    if suffix not in {_PAGE, *SAVE_FORMATS}:
-        raise UsageError(f"-o {out} ends in {out.suffix!r}", expected=nearest(suffix, [_PAGE, *SAVE_FORMATS]))
-    if out.is_dir():
-        raise UsageError(f"-o {out} is a folder", expected="one file")
-    if suffix != _PAGE:
-        check_size(columns, rows, cell_px)
 
 
 def _check_inputs_survive(out: Path, sources: Sequence[Path], entrants: Sequence[Entrant]) -> None:
@@ -203,15 +190,6 @@ def _heading(column: Column) -> str:
             f"{bytes_in_words(column.size)}, {pace}",
         )
     )
-
-
-def _write(out: Path, grid: Grid, cell_px: int) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix.lower() == _PAGE:
-        names = ", ".join(column.partition("\n")[0] for column in grid.columns[1:])
-        write_text(out, html_page(f"{names}: side by side", grid))
-    else:
-        save(draw_sheet(grid, cell_px), out)
 
 
 def _as_data(out: Path | None, sources: Sequence[Path], columns: Sequence[Column]) -> dict[str, object]:

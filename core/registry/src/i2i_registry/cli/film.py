@@ -10,14 +10,13 @@ from typing import cast
 import click
 from PIL import Image
 
+from i2i_registry.cli.operating import SEED
 from i2i_registry.films import SUFFIXES, check_film, save_film
 from i2i_registry.running import Settings
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import UsageError, nearest
 from i2i_runtime.inputs import Option, main_image, option_from_text
 from i2i_runtime.operations import LatentInput, Operation
-
-SEED = "seed"
 
 
 @dataclass(frozen=True, slots=True)

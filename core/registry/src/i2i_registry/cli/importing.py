@@ -49,6 +49,9 @@ def import_(
         show_json(_as_data(report))
     else:
         _tell_report(report)
+        own: tuple[str, ...] = getattr(report.config, "domains", ())
+        if own and not domains:
+            tell(f"the domains are called {', '.join(own)}, for want of --domains: no checkpoint says what they show")
         show(report.card.reference)
 
 

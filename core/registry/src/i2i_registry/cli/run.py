@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 import click
 
 from i2i_registry.cli import film
+from i2i_registry.cli.operating import SEED, OperationCommand, given_inputs, option_for
 from i2i_registry.cli.render import json_option, show, show_json, tell, tell_error
 from i2i_registry.cli.session import Session
-from i2i_registry.exporting import is_bundle, kept_bundle, operations_of
-from i2i_registry.lacking import why_missing
+from i2i_registry.exporting import is_bundle, kept_bundle
 from i2i_registry.running import (
     Job,
     Outcome,
     Settings,
-    choose_operation,
     execute,
     plan,
     plan_from_nothing,
@@ -26,34 +24,21 @@ from i2i_registry.running import (
 )
 from i2i_runtime.bundle import Bundle, load
 from i2i_runtime.errors import UsageError, nearest
-from i2i_runtime.inputs import Option
-from i2i_runtime.operations import ImageInput, Input, LabelInput, LatentInput, Operation, ScalarInput
-
-SEED = film.SEED
-_INPUT = "input_"
-_NOT_WHOLE = {"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": True}
+from i2i_runtime.inputs import FITS, main_image
+from i2i_runtime.operations import ImageInput, Operation
 
 
-class RunCommand(click.Command):
-    """Reads the bundle first, then the options that its operation has."""
+class RunCommand(OperationCommand):
+    """Has an option for every input but the first picture, which is INPUT."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Two passes: BUNDLE and --operation decide which options there are."""
-        target, operation_name = _peek(args)
-        if target is not None:
-            session = ctx.ensure_object(Session)
-            operations = operations_of(session.registry, session.store, target)
-            why = partial(why_missing, session.registry, session.store, target, operations)
-            operation = choose_operation(operations, operation_name, why)
-            ctx.meta[Operation.__name__] = operation
-        return super().parse_args(ctx, args)
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """The fixed options, and the operation's once it is known."""
-        operation = ctx.meta.get(Operation.__name__)
-        own = options_of(operation) if isinstance(operation, Operation) else []
-        params = super().get_params(ctx)
-        return [*params[:-1], *own, params[-1]]  # --help stays last
+    def options_of(self, operation: Operation) -> list[click.Parameter]:
+        """As the operation's inputs demand; `--count` where a seed chooses, and those of a film."""
+        main = main_image(operation)
+        options: list[click.Parameter] = [option_for(value) for value in operation.inputs if value is not main]
+        own = {option.name: option for option in options}  # one --seed, however many latents
+        if SEED in own:
+            own["count"] = click.Option(["--count"], type=click.IntRange(min=1), help="Results of each picture.")
+        return [*own.values(), *film.film_options(operation)]
 
 
 @click.command(cls=RunCommand)
@@ -69,9 +54,7 @@ class RunCommand(click.Command):
 )
 @click.option("--operation", "operation_name", metavar="NAME", help="One of the bundle's; default: its first.")
 @click.option("--output", "outputs", multiple=True, metavar="NAME", help="Also save this output beside the picture.")
-@click.option(
-    "--fit", type=click.Choice(["resize", "keep_aspect", "native"]), help="How pictures get the model's size."
-)
+@click.option("--fit", type=click.Choice(FITS), help="How pictures get the model's size.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N, tensorrt.")
 @click.option("--threads", type=click.IntRange(min=1), help="Default: the CPUs this process may use.")
 @json_option
@@ -128,73 +111,7 @@ def run(
         context.exit(1)
 
 
-def options_of(operation: Operation) -> list[click.Parameter]:
-    """The options that the operation's inputs stand for; its first picture is INPUT."""
-    pictures = [value for value in operation.inputs if isinstance(value, ImageInput)]
-    options: list[click.Parameter] = [_option(value) for value in operation.inputs if value not in pictures[:1]]
-    own = {option.name: option for option in options}  # one --seed, however many latents
-    if SEED in own:
-        own["count"] = click.Option(["--count"], type=click.IntRange(min=1), help="Results of each picture.")
-    return [*own.values(), *film.film_options(operation)]
-
-
-def _option(value: Input) -> click.Option:
-    flag = f"--{value.name.replace('_', '-')}"
-    match value:
-        case LatentInput():
-            return click.Option(["--seed"], type=click.IntRange(min=0), help="Same seed, same picture.")
-        case LabelInput():
-            default = f"default: {value.default}" if value.default else "required"
-            return click.Option(
-                [flag, _INPUT + value.name],
-                callback=_one_of(value.names),
-                metavar=f"[{'|'.join(value.names)}]",
-                required=value.default is None,
-                help=f"{value.summary} ({default})".strip(),
-            )
-        case ScalarInput():
-            limits = click.FloatRange(value.minimum, value.maximum)
-            return click.Option(
-                [flag, _INPUT + value.name], type=limits, default=value.default, show_default=True, help=value.summary
-            )
-        case ImageInput():
-            return click.Option(
-                [flag, _INPUT + value.name], type=click.Path(exists=True), required=True, help=value.summary
-            )
-
-
-def _one_of(names: Sequence[str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
-    """Check a class name; a wrong one is answered with the nearest."""
-
-    def check(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-        if value is not None and value not in names:
-            raise click.BadParameter(f"{value!r}: {nearest(value, names)}", context, parameter)
-        return value
-
-    return check
-
-
-def _peek(args: Sequence[str]) -> tuple[str | None, str | None]:
-    """The bundle and the operation in a command line whose other options are not known yet."""
-    known: list[click.Parameter] = [param for param in run.params if isinstance(param, click.Option)]
-    first_pass = click.Command("run", params=known, context_settings=_NOT_WHOLE, add_help_option=False)
-    context = first_pass.make_context("run", list(args), resilient_parsing=True)
-    words = [word for word in context.args if word not in {"-h", "--help"}]
-    if words and words[0].startswith("-"):
-        raise UsageError(
-            found=f"{words[0]} stands before the bundle",
-            expected="the bundle first: it decides which options there are",
-            fix="i2i-registry run BUNDLE_OR_NAME INPUT... -o OUT " + words[0],
-        )
-    return (words[0] if words else None), cast("str | None", context.params.get("operation_name"))
-
-
 def _settings(operation: Operation, options: Mapping[str, object]) -> Settings:
-    given = {
-        name.removeprefix(_INPUT): value
-        for name, value in options.items()
-        if name.startswith(_INPUT) and value is not None
-    }
     outputs = cast("tuple[str, ...]", options.get("outputs", ()))
     names = [output.name for output in operation.outputs]
     for name in outputs:
@@ -202,7 +119,7 @@ def _settings(operation: Operation, options: Mapping[str, object]) -> Settings:
             raise UsageError(f"{operation.name} has no output {name!r}", expected=nearest(name, names))
     return Settings(
         operation=operation.name,
-        options=cast("Mapping[str, Option]", given),
+        options=given_inputs(options),
         outputs=outputs,
         seed=cast("int | None", options.get(SEED)),
         fit=cast("None", options.get("fit")),

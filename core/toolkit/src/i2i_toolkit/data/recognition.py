@@ -7,18 +7,26 @@ from typing import Literal
 
 from i2i_registry.errors import LayoutError
 from i2i_runtime.errors import PictureError
+from i2i_toolkit.data.domains import find_domains
 from i2i_toolkit.data.folders import list_pictures
 from i2i_toolkit.data.paired import read_pair
 from i2i_toolkit.data.paired_layout import find_pairs
 from i2i_toolkit.data.unpaired import DOMAINS
 
-Layout = Literal["paired", "unpaired"]
+Layout = Literal["paired", "unpaired", "domains"]
+
+_TAKEN = frozenset({"A", "B", "trainA", "trainB", "testA", "testB", "train", "val", "test"})
+"""Folders that mean something in one of the other layouts, and are no domains."""
 
 
 def recognise(root: Path) -> frozenset[Layout]:
     """The layouts that `root` has, told from its folders and the first of its pairs; no other picture is opened."""
     unpaired = all(list_pictures(root / f"train{domain}") for domain in DOMAINS)
-    found: dict[Layout, bool] = {"paired": _has_pairs(root), "unpaired": unpaired}
+    domains = find_domains(root)
+    several = bool(domains) and not _TAKEN & set(domains)
+    # Pairs may lie side by side in one picture, at any depth: every picture of a domain could be one.
+    paired = not several and _has_pairs(root)
+    found: dict[Layout, bool] = {"paired": paired, "unpaired": unpaired, "domains": several}
     return frozenset(layout for layout, there in found.items() if there)
 
 

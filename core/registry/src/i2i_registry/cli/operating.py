@@ -1,0 +1,127 @@
+"""Commands whose options are those of an operation: which of them there are is known when the bundle is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import cast
+
+import click
+
+from i2i_registry.cli.session import Session
+from i2i_registry.exporting import operations_of
+from i2i_registry.lacking import why_missing
+from i2i_registry.running import choose_operation
+from i2i_runtime.errors import UsageError, nearest
+from i2i_runtime.inputs import Option
+from i2i_runtime.operations import ImageInput, Input, LabelInput, LatentInput, Operation, ScalarInput
+
+SEED = "seed"
+_INPUT = "input_"
+_NOT_WHOLE = {"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": True}
+
+Check = Callable[[click.Context, click.Parameter, str | None], str | None]
+
+
+class OperationCommand(click.Command, ABC):
+    """Reads the bundle first, then the options that its operation has."""
+
+    @abstractmethod
+    def options_of(self, operation: Operation) -> list[click.Parameter]:
+        """The options that the operation's inputs stand for."""
+
+    def default_operation(self, operations: Sequence[Operation], words: Sequence[str]) -> Operation:  # noqa: ARG002
+        """The operation when none is named, of a command line with these `words` that are not known yet."""
+        return operations[0]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Two passes: BUNDLE and --operation decide which options there are."""
+        words, name = self._peek(args)
+        if words:
+            session = ctx.ensure_object(Session)
+            operations = operations_of(session.registry, session.store, words[0])
+            why = partial(why_missing, session.registry, session.store, words[0], operations)
+            chosen = (
+                self.default_operation(operations, words) if name is None else choose_operation(operations, name, why)
+            )
+            ctx.meta[Operation.__name__] = chosen
+        return super().parse_args(ctx, args)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The fixed options, and the operation's once it is known."""
+        operation = ctx.meta.get(Operation.__name__)
+        own = self.options_of(operation) if isinstance(operation, Operation) else []
+        params = super().get_params(ctx)
+        return [*params[:-1], *own, params[-1]]  # --help stays last
+
+    def _peek(self, args: Sequence[str]) -> tuple[Sequence[str], str | None]:
+        """What is not known yet of a command line, the bundle first, and the operation's name."""
+        known: list[click.Parameter] = [param for param in self.params if isinstance(param, click.Option)]
+        first_pass = click.Command(self.name, params=known, context_settings=_NOT_WHOLE, add_help_option=False)
+        context = first_pass.make_context(self.name, list(args), resilient_parsing=True)
+        words = [word for word in context.args if word not in {"-h", "--help"}]
+        if words and words[0].startswith("-"):
+            raise UsageError(
+                found=f"{words[0]} stands before the bundle",
+                expected="the bundle first: it decides which options there are",
+                fix=f"i2i-registry {self.name} BUNDLE_OR_NAME INPUT... -o OUT {words[0]}",
+            )
+        return words, cast("str | None", context.params.get("operation_name"))
+
+
+def option_for(value: Input, *, multiple: bool = False) -> click.Option:
+    """The option of an input; `multiple`: it may be given several times."""
+    flag = f"--{value.name.replace('_', '-')}"
+    match value:
+        case LatentInput():
+            return click.Option(["--seed"], type=click.IntRange(min=0), help="Same seed, same picture.")
+        case LabelInput():
+            default = f"default: {value.default}" if value.default else "required"
+            return click.Option(
+                [flag, _INPUT + value.name],
+                callback=_each(_one_of(value.names)) if multiple else _one_of(value.names),
+                metavar=f"[{'|'.join(value.names)}]",
+                required=value.default is None,
+                multiple=multiple,
+                help=f"{value.summary} ({default})".strip(),
+            )
+        case ScalarInput():
+            limits = click.FloatRange(value.minimum, value.maximum)
+            return click.Option(
+                [flag, _INPUT + value.name], type=limits, default=value.default, show_default=True, help=value.summary
+            )
+        case ImageInput():
+            kind = click.Path(exists=True)
+            return click.Option(
+                [flag, _INPUT + value.name], type=kind, required=True, multiple=multiple, help=value.summary
+            )
+
+
+def given_inputs(options: Mapping[str, object]) -> dict[str, Option]:
+    """Input -> what was given for it, of all options that click has parsed."""
+    return {
+        name.removeprefix(_INPUT): cast("Option", value)
+        for name, value in options.items()
+        if name.startswith(_INPUT) and value is not None
+    }
+
+
+def _one_of(names: Sequence[str]) -> Check:
+    """Check a class name; a wrong one is answered with the nearest."""
+
+    def check(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+        if value is not None and value not in names:
+            raise click.BadParameter(f"{value!r}: {nearest(value, names)}", context, parameter)
+        return value
+
+    return check
+
+
+def _each(check: Check) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], tuple[str, ...]]:
+    def check_all(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            check(context, parameter, value)
+        return values
+
+    return check_all

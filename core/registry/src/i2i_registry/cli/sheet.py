@@ -1,0 +1,33 @@
+"""A grid of pictures as the file that the user named: one picture, or one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from i2i_registry.atomic import write_text
+from i2i_registry.pages import html_page
+from i2i_registry.sheets import Grid, check_size, draw_sheet
+from i2i_runtime.errors import UsageError, nearest
+from i2i_runtime.pictures import SAVE_FORMATS, save
+
+_PAGE = ".html"
+
+
+def check_out(out: Path, columns: int, rows: int, cell_px: int) -> None:
+    """Before anything is computed: raises UsageError when so many cells cannot become `out`."""
+    suffix = out.suffix.lower()
+    if suffix not in {_PAGE, *SAVE_FORMATS}:
+        raise UsageError(f"-o {out} ends in {out.suffix!r}", expected=nearest(suffix, [_PAGE, *SAVE_FORMATS]))
+    if out.is_dir():
+        raise UsageError(f"-o {out} is a folder", expected="one file")
+    if suffix != _PAGE:
+        check_size(columns, rows, cell_px)
+
+
+def write_grid(out: Path, title: str, grid: Grid, cell_px: int) -> None:
+    """Draw the grid, or make it a page of that title; the folder is made where there is none."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix.lower() == _PAGE:
+        write_text(out, html_page(title, grid))
+    else:
+        save(draw_sheet(grid, cell_px), out)

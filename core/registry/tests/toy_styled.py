@@ -1,0 +1,108 @@
+"""A bundle with looks: the picture is mixed with a style, which comes from a latent or from a reference."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import onnx
+from onnx import NodeProto, TensorProto, helper
+from toy_exporter import PARITY
+
+from i2i_registry.atomic import write_text
+from i2i_runtime.manifest import GraphFile, Licence, Manifest, Paper, TensorSpec, WeightsSource
+from i2i_runtime.operations import (
+    Fit,
+    ImageInput,
+    ImageOutput,
+    LabelInput,
+    LatentInput,
+    Operation,
+    SizeRule,
+    Step,
+    VectorOutput,
+)
+
+SIDE = 8
+PICTURE: tuple[int | str, ...] = ("batch", 3, SIDE, SIDE)
+STYLE: tuple[int | str, ...] = ("batch", 3)
+Shapes = Mapping[str, tuple[int | str, ...]]
+
+
+def write_styled_bundle(folder: Path, fit: Fit = "resize") -> Path:
+    """`translate(image, latent)` and `translate_like(image, reference, domain)`; pictures of 8 x 8.
+
+    A reference's style is the mean of each channel, and its negative in the domain "minus".
+    """
+    folder.mkdir()
+    mean = helper.make_node("ReduceMean", ["image", "axes"], ["mean"], keepdims=0)
+    axes = helper.make_node("Constant", [], ["axes"], value_ints=[2, 3])
+    copy, negate = helper.make_node("Identity", ["mean"], ["style"]), helper.make_node("Neg", ["mean"], ["style"])
+    mix = [
+        helper.make_node("Constant", [], ["shape"], value_ints=[-1, 3, 1, 1]),
+        helper.make_node("Reshape", ["style", "shape"], ["colour"]),
+        helper.make_node("Constant", [], ["half"], value_float=0.5),
+        helper.make_node("Add", ["image", "colour"], ["sum"]),
+        helper.make_node("Mul", ["sum", "half"], ["mixed"]),
+    ]
+    graphs = {
+        "plus": _graph(folder, "plus", [axes, mean, copy], {"image": PICTURE}, {"style": STYLE}),
+        "minus": _graph(folder, "minus", [axes, mean, negate], {"image": PICTURE}, {"style": STYLE}),
+        "mix": _graph(folder, "mix", mix, {"image": PICTURE, "style": STYLE}, {"mixed": PICTURE}),
+    }
+    manifest = Manifest(
+        name="styled",
+        model="toy",
+        paper=Paper(title="A toy", authors="Nobody", year=2024),
+        model_licence=Licence(spdx="CC0-1.0"),
+        weights=WeightsSource(name="styled", sha256="0" * 64, licence=Licence(spdx="CC0-1.0"), provenance="drawn"),
+        config={},
+        precision="fp32",
+        opset=20,
+        operations=_operations(fit),
+        graphs=graphs,
+        parity=PARITY,
+        made_by={},
+    )
+    write_text(folder / "manifest.json", manifest.model_dump_json())
+    return folder
+
+
+def _operations(fit: Fit) -> tuple[Operation, ...]:
+    size = SizeRule(height=SIDE, width=SIDE)
+    image, reference = ImageInput(name="image", size=size, fit=fit), ImageInput(name="reference", size=size)
+    reads = (
+        Step(graph=domain, inputs={"image": "reference"}, outputs={"style": "style"}, when={"domain": domain})
+        for domain in ("plus", "minus")
+    )
+    by_latent = Operation(
+        name="translate",
+        inputs=(image, LatentInput(name="latent", shape=(3,))),
+        outputs=(ImageOutput(name="image"),),
+        steps=(Step(graph="mix", inputs={"image": "image", "style": "latent"}, outputs={"mixed": "image"}),),
+    )
+    by_picture = Operation(
+        name="translate_like",
+        inputs=(image, reference, LabelInput(name="domain", names=("plus", "minus"), default="plus")),
+        outputs=(ImageOutput(name="image"), VectorOutput(name="style")),
+        steps=(*reads, Step(graph="mix", inputs={"image": "image", "style": "style"}, outputs={"mixed": "image"})),
+    )
+    return by_latent, by_picture
+
+
+def _graph(folder: Path, name: str, nodes: Sequence[NodeProto], inputs: Shapes, outputs: Shapes) -> GraphFile:
+    ins, outs = (
+        [helper.make_tensor_value_info(value, TensorProto.FLOAT, shape) for value, shape in shapes.items()]
+        for shapes in (inputs, outputs)
+    )
+    graph = helper.make_graph(nodes, name, ins, outs)
+    data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10).SerializeToString()
+    onnx.checker.check_model(onnx.load_from_string(data))
+    (folder / f"{name}.onnx").write_bytes(data)
+    specs = [
+        tuple(TensorSpec(name=value, dtype="float32", shape=shape) for value, shape in shapes.items())
+        for shapes in (inputs, outputs)
+    ]
+    sha256 = hashlib.sha256(data).hexdigest()
+    return GraphFile(file=f"{name}.onnx", sha256=sha256, size=len(data), inputs=specs[0], outputs=specs[1])

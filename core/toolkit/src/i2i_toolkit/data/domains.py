@@ -1,0 +1,300 @@
+"""Pictures of any number of domains, one folder for each.
+
+root/train/cat/   root/train/dog/   ...   the pictures that are learned from
+root/val/cat/     root/val/dog/     ...   optional (or test/): shown while training, and not learned from
+
+root/cat/         root/dog/         ...   the same without splits
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from i2i_registry.errors import LayoutError
+from i2i_runtime.errors import PictureError
+from i2i_runtime.pictures import read
+from i2i_toolkit.data.folders import Pictures, check_pictures, list_pictures
+from i2i_toolkit.data.order import shuffled
+from i2i_toolkit.data.preparation import tensor_of
+from i2i_toolkit.seeds import derive
+
+LEAST = 2
+"""pictures of a domain: a pair of references is two different ones; and domains: there is something to translate to"""
+
+AREA = (0.8, 1.0)
+"""share of a picture that a random crop has"""
+
+RATIO = (0.9, 1.1)
+"""width over height of a random crop, as a factor on that of the picture"""
+
+_ATTEMPTS = 10
+_SPLITS = ("val", "test")
+_NAMED = 5
+"""how many unreadable files a warning names"""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A random crop, in pixels of the picture, and whether it is mirrored."""
+
+    box: tuple[int, int, int, int]
+    """left, top, right, bottom"""
+    flip: bool
+
+
+class DomainFolders:
+    """Training samples of a source picture and of two reference pictures of one domain.
+
+    A sample is {"image" [3, s, s], "domain" [], "reference" [3, s, s], "other_reference" [3, s, s],
+    "reference_domain" []}; pictures in [-1, 1], domains as int64 indices into `domains`.
+
+    Domains are balanced: of n samples in a row (from a multiple of n on) each of the n domains has one, in a random
+    order, and as many references. The two references are different pictures. Each domain's pictures are gone through
+    in a random order, new in every epoch. All of it is a function of the seed and the position.
+
+    Args:
+        root: the folder described at the top of this file.
+        domains: names of the folders, in the order of the labels.
+        image_size: side s of the samples, pixels.
+        crop_probability: how often a random crop is taken (of AREA and RATIO) instead of the whole picture.
+        flip: whether pictures may be mirrored.
+        seed: of order and augmentation.
+        cache_bytes: how much memory decoded pictures may take; sets that fit are decoded once.
+
+    Raises LayoutError when the folders are not those of the domains, or one holds fewer than two pictures.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        domains: Sequence[str],
+        image_size: int,
+        *,
+        crop_probability: float = 0.5,
+        flip: bool = True,
+        seed: int = 0,
+        cache_bytes: int = 1 << 30,
+    ) -> None:
+        self.root = root
+        self.domains = tuple(domains)
+        self.image_size = image_size
+        self._crop_probability = crop_probability
+        self._flip = flip
+        self._seed = seed
+        base = _training_folder(root)
+        _check_names(base, self.domains)
+        self._train = [_usable(base / domain) for domain in self.domains]
+        self._shown = _shown_beside(root, base, self._train)
+        self._warn()
+        self._cache: dict[Path, Image.Image] = {}
+        self._cache_room = cache_bytes
+
+    def draw(self, position: int) -> dict[str, Tensor]:
+        """Sample number `position`, augmented."""
+        source, visit = self._domain("source", position)
+        target, target_visit = self._domain("reference", position)
+        count = len(self._train[target].readable)
+        first = self._index("reference", target, target_visit)
+        # Another one than the first, wherever its own order stands.
+        distance = int(np.random.default_rng(derive(self._seed, "distance", position)).integers(1, count))
+        return {
+            "image": self._augmented(source, self._index("source", source, visit), position, "image"),
+            "domain": torch.tensor(source),
+            "reference": self._augmented(target, first, position, "reference"),
+            "other_reference": self._augmented(target, (first + distance) % count, position, "other_reference"),
+            "reference_domain": torch.tensor(target),
+        }
+
+    def preview(self, count: int) -> dict[str, Tensor]:
+        """The first pictures of each domain in turn, each beside the reference of the next domain; not augmented.
+
+        From val/ or test/ where there is one, else from those of the training. Fewer than `count` rows when there are
+        fewer pictures.
+        """
+        number = len(self.domains)
+        rows = min(count, sum(len(pictures.readable) for pictures in self._shown))
+        sources = [row % number for row in range(rows)]
+        targets = [(row + 1) % number for row in range(rows)]
+        return {
+            "image": torch.stack([self._fitted(domain, row // number) for row, domain in enumerate(sources)]),
+            "domain": torch.tensor(sources),
+            "reference": torch.stack([self._fitted(domain, row // number + 1) for row, domain in enumerate(targets)]),
+            "reference_domain": torch.tensor(targets),
+        }
+
+    def describe(self) -> Mapping[str, int]:
+        """Pictures per domain, and how many were left out as unreadable."""
+        counts = {pictures.folder.name: len(pictures.readable) for pictures in self._train}
+        return {**counts, "unreadable": sum(len(pictures.unreadable) for pictures in self._all())}
+
+    def _domain(self, part: str, position: int) -> tuple[int, int]:
+        """Which domain this sample has, and how often the domain came before."""
+        number = len(self.domains)
+        return shuffled(self._seed, f"{part} domains", number, position), position // number
+
+    def _index(self, part: str, domain: int, visit: int) -> int:
+        return shuffled(self._seed, f"{part} {self.domains[domain]}", len(self._train[domain].readable), visit)
+
+    def _augmented(self, domain: int, index: int, position: int, part: str) -> Tensor:
+        picture = self._picture(self._train[domain].readable[index])
+        generator = np.random.default_rng(derive(self._seed, "augment", part, position))
+        crop = draw_crop(generator, *picture.size, probability=self._crop_probability, flip=self._flip)
+        return cropped(picture, crop, self.image_size)
+
+    def _fitted(self, domain: int, index: int) -> Tensor:
+        paths = self._shown[domain].readable
+        picture = self._picture(paths[index % len(paths)])
+        return cropped(picture, Crop((0, 0, *picture.size), flip=False), self.image_size)
+
+    def _picture(self, path: Path) -> Image.Image:
+        if path in self._cache:
+            return self._cache[path]
+        picture = _read(path)
+        # No eviction: an epoch visits everything once, so what was used longest ago is what comes next.
+        size = picture.width * picture.height * len(picture.getbands())
+        if size <= self._cache_room:
+            self._cache_room -= size
+            self._cache[path] = picture
+        return picture
+
+    def _all(self) -> tuple[Pictures, ...]:
+        return (*self._train, *(pictures for pictures in self._shown if pictures not in self._train))
+
+    def _warn(self) -> None:
+        left_out = [sentence for pictures in self._all() for sentence in pictures.unreadable]
+        if left_out:
+            more = f"; and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
+            _log.warning("left out %d unreadable pictures: %s%s", len(left_out), "; ".join(left_out[:_NAMED]), more)
+
+
+def find_domains(root: Path) -> tuple[str, ...]:
+    """The names of the domains whose pictures are below `root`, in the order of the alphabet.
+
+    None where there are no two folders with pictures, or where pictures lie beside them.
+    """
+    base = root / "train" if (root / "train").is_dir() else root
+    folders = _folders(base) if base.is_dir() else []
+    pictures = list_pictures(base)
+    filled = {path.relative_to(base).parts[0] for path in pictures if path.parent != base}
+    loose = any(path.parent == base for path in pictures)
+    return tuple(folders) if len(folders) >= LEAST and filled == set(folders) and not loose else ()
+
+
+def draw_crop(generator: np.random.Generator, width: int, height: int, *, probability: float, flip: bool) -> Crop:
+    """The whole picture, or with `probability` a part of it of AREA and RATIO at a random place.
+
+    Where no such part fits in ten attempts (long and thin pictures), it is the whole picture.
+    """
+    mirrored = flip and bool(generator.integers(2))
+    if generator.random() < probability:
+        for _ in range(_ATTEMPTS):
+            area = width * height * generator.uniform(*AREA)
+            ratio = math.exp(generator.uniform(math.log(RATIO[0]), math.log(RATIO[1])))
+            across, down = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if 0 < across <= width and 0 < down <= height:
+                left, top = int(generator.integers(width - across + 1)), int(generator.integers(height - down + 1))
+                return Crop((left, top, left + across, top + down), mirrored)
+    return Crop((0, 0, width, height), mirrored)
+
+
+def cropped(picture: Image.Image, crop: Crop, size: int) -> Tensor:
+    """The crop at size x size (bilinear), mirrored if so drawn, as a tensor in [-1, 1]."""
+    resized = picture.resize((size, size), Image.Resampling.BILINEAR, box=crop.box)
+    return tensor_of(resized.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if crop.flip else resized)
+
+
+def write_domains_example(root: Path, domains: Sequence[str], size: int = 64, count: int = 4) -> None:
+    """Draw a tiny set below `root`: every domain has a figure of its own (a polygon), in random colours."""
+    for split, pictures in (("train", count), ("val", LEAST)):
+        for corners, domain in enumerate(domains, start=3):
+            folder = root / split / domain
+            folder.mkdir(parents=True, exist_ok=True)
+            for index in range(pictures):
+                generator = np.random.default_rng(derive(0, split, domain, index))
+                _example(corners, size, generator).save(folder / f"{index:03d}.png")
+
+
+def _example(corners: int, size: int, generator: np.random.Generator) -> Image.Image:
+    dark, light = (tuple(generator.integers(low, low + 60, size=3).tolist()) for low in (0, 190))
+    picture = Image.new("RGB", (size, size), dark)
+    radius = int(generator.integers(size // 6, size // 3))
+    x, y = generator.integers(radius, size - radius, size=2).tolist()
+    ImageDraw.Draw(picture).regular_polygon((x, y, radius), corners, fill=light)
+    return picture
+
+
+def _read(path: Path) -> Image.Image:
+    try:
+        return read(path)
+    except PictureError as error:
+        raise PictureError(
+            found=f"{path} could be read when training started and cannot now: {error.found}",
+            expected="a data set that stays as it is",
+            fix="put the file back and go on with --resume",
+        ) from error
+
+
+# --- Layout -----------------------------------------------------------------------------------------------------------
+
+
+def _training_folder(root: Path) -> Path:
+    """The folder whose folders are the domains."""
+    if not root.is_dir():
+        raise LayoutError(
+            found=f"{root} is a file" if root.exists() else f"{root} does not exist",
+            expected="a folder with train/<domain>/ or <domain>/ for every domain",
+            fix="give the folder that holds them with --data",
+        )
+    return root / "train" if (root / "train").is_dir() else root
+
+
+def _folders(base: Path) -> list[str]:
+    return sorted(entry.name for entry in base.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _check_names(base: Path, domains: Sequence[str]) -> None:
+    folders = _folders(base)
+    if sorted(domains) == folders:
+        return
+    loose = sum(path.parent == base for path in list_pictures(base))
+    pictures = f" and {loose} pictures beside them" if loose else ""
+    raise LayoutError(
+        found=f"{base} holds {len(folders)} folders ({', '.join(folders) or 'none'}){pictures}",
+        expected=f"one for each of the model's {len(domains)} domains: {', '.join(domains)}",
+        fix=f"--set domains={','.join(folders)}"
+        if len(folders) > 1
+        else "put the pictures of each domain into a folder with its name, and name them: --set domains=first,second",
+    )
+
+
+def _usable(folder: Path) -> Pictures:
+    pictures = check_pictures(folder)
+    if len(pictures.readable) < LEAST:
+        number = {0: "no picture", 1: "one picture"}[len(pictures.readable)]
+        damaged = f" that can be read, and {len(pictures.unreadable)} that cannot" if pictures.unreadable else ""
+        raise LayoutError(
+            found=f"{folder} holds {number}{damaged}",
+            expected="at least two (jpg, png, webp, ppm, bmp, tif): references are pairs of different pictures",
+            fix="put more pictures of this domain there, or leave the domain out of --set domains=...",
+        )
+    return pictures
+
+
+def _shown_beside(root: Path, base: Path, train: Sequence[Pictures]) -> list[Pictures]:
+    """What is shown of each domain: its pictures in val/, else in test/, else those of the training."""
+    splits = [root / split for split in _SPLITS] if base != root else []
+    return [
+        next((found for split in splits if (found := check_pictures(split / own.folder.name)).readable), own)
+        for own in train
+    ]

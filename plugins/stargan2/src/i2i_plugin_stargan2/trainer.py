@@ -1,0 +1,311 @@
+"""The training of StarGAN v2 (Choi et al., CVPR 2020, arXiv:1912.01865, section 3.2; constants of the release)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, NamedTuple, cast
+
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+from torch.func import functional_call  # pyright: ignore[reportPrivateImportUsage] - documented there
+from torch.optim import Adam
+
+from i2i_plugin_stargan2.config import Config
+from i2i_plugin_stargan2.face import face_masks
+from i2i_plugin_stargan2.model import GENERATOR, MAPPING, STYLE_ENCODER, StarGAN2
+from i2i_plugin_stargan2.networks import Discriminator, Encoded, Generator
+from i2i_registry.model import Model
+from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
+from i2i_runtime.operations import Record
+from i2i_toolkit.data.domains import DomainFolders, find_domains, write_domains_example
+from i2i_toolkit.losses import l1, logistic
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+DISCRIMINATOR = "discriminator"
+
+WHOLE_DIVERSITY, DETAILED_DIVERSITY = 2.0, 1.0
+"""Weights of the diversity loss in the release: without and with details that pass through masks."""
+
+SHOWN_LOOKS = 2
+"""Latents per domain in the sample pictures."""
+
+
+class Options(Record):
+    """How it is trained. The defaults are the release's."""
+
+    steps: PositiveInt = 100_000
+    batch_size: PositiveInt = 8
+    learning_rate: PositiveFloat = 1e-4
+    mapping_learning_rate: PositiveFloat = 1e-6
+    betas: tuple[Fraction, Fraction] = (0.0, 0.99)
+    weight_decay: NonNegativeFloat = 1e-4
+    """added to the gradient of every parameter"""
+    r1_weight: NonNegativeFloat = 1.0
+    style_weight: NonNegativeFloat = 1.0
+    cycle_weight: NonNegativeFloat = 1.0
+    diversity_weight: NonNegativeFloat | None = None
+    """at the start; None: 2, or 1 in a model that passes details on"""
+    diversity_steps: PositiveInt | None = None
+    """after which the diversity loss has faded away; None: all of them"""
+    ema_decay: Fraction = 0.999
+    """of the moving averages of generator, mapping network and style encoder, which are what is kept; 0: none"""
+    crop_probability: Probability = 0.5
+    """how often a picture is cropped at random"""
+    flip: bool = True
+    """mirror every other picture; switch it off where left and right mean something"""
+
+
+class Translations(NamedTuple):
+    """What a phase of the generator has made of a batch."""
+
+    fake: Tensor
+    """[b, 3, h, w]"""
+    other: Tensor
+    """the same pictures in another style of the same domain; no gradient"""
+    style: Tensor
+    """[b, s], which was asked for"""
+    found_style: Tensor
+    """[b, s], which the style encoder sees in `fake`"""
+    own_style: Tensor
+    """[b, s], of the pictures before the translation"""
+
+
+def diversity_factor(step: int, steps: int) -> float:
+    """1 at step 1, and a line that reaches 0 after `steps` steps."""
+    return max(0.0, 1.0 - (step - 1) / steps)
+
+
+def with_fixed_parameters(network: nn.Module, *inputs: Tensor) -> Tensor:
+    """`network(*inputs)` whose gradient reaches the inputs and not the network."""
+    fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
+    return cast("Tensor", functional_call(network, fixed, inputs))
+
+
+class StarGAN2Trainer(Trainer[Options]):
+    """Four phases a step: the discriminator learns twice, then the generator does.
+
+    Each learns from styles of latents first, and then from styles of references; in the first of its phases the
+    generator learns together with mapping network and style encoder.
+
+    The numbers are the release's, the work is less. Until the third phase is over the generator stays as it is, so its
+    encoder, which no style has touched, sees a picture once for all three phases, and the pictures that the
+    discriminator learns from in the first are those that the generator learns from in the third. What only serves as
+    a target has no gradient; what does not learn in a phase gets none.
+    """
+
+    Options = Options
+    layout = "domains"
+
+    def __init__(self, model: StarGAN2, options: Options) -> None:
+        super().__init__(cast("Model[Record]", model), options)
+        self.stargan = model
+        self.discriminator = Discriminator(model.config)
+
+    @property
+    def generator(self) -> Generator:
+        """The generator."""
+        return self.stargan.generator
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """The model's networks and the discriminator."""
+        return {**self.stargan.networks, DISCRIMINATOR: self.discriminator}
+
+    @property
+    def averages(self) -> Mapping[str, float]:
+        """Generator, mapping network and style encoder, when there are averages at all."""
+        decay = self.options.ema_decay
+        return dict.fromkeys((GENERATOR, MAPPING, STYLE_ENCODER), decay) if decay else {}
+
+    @property
+    def diversity_weight(self) -> float:
+        """Of the diversity loss, at the start."""
+        if self.options.diversity_weight is not None:
+            return self.options.diversity_weight
+        return DETAILED_DIVERSITY if self.stargan.config.has_masks else WHOLE_DIVERSITY
+
+    def dataset(self, root: Path, seed: int) -> DataSource:
+        """One folder of pictures per domain: cropped and mirrored at random."""
+        config, options = self.stargan.config, self.options
+        return DomainFolders(
+            root,
+            config.domains,
+            config.image_size,
+            crop_probability=options.crop_probability,
+            flip=options.flip,
+            seed=seed,
+        )
+
+    def stages(self) -> Sequence[Stage]:
+        """One stage of four phases, in the release's order."""
+        judging, making = self.make_adam([DISCRIMINATOR]), self.make_adam([GENERATOR, MAPPING, STYLE_ENCODER])
+        return [
+            Stage(
+                name="translation",
+                steps=self.options.steps,
+                batch_size=self.options.batch_size,
+                shared=self.shared,
+                phases=(
+                    Phase(name="discriminator_latent", optimizer=judging, loss=self.discriminator_latent_terms),
+                    Phase(name="discriminator_reference", optimizer=judging, loss=self.discriminator_reference_terms),
+                    Phase(name="generator_latent", optimizer=making, loss=self.generator_latent_terms),
+                    # The same optimizer: it passes by what has no gradient, all but the generator.
+                    Phase(name="generator_reference", optimizer=making, loss=self.generator_reference_terms),
+                ),
+            )
+        ]
+
+    def make_adam(self, names: Sequence[str]) -> Adam:
+        """One optimizer for these networks, each a group; the mapping network's rate is its own."""
+        options = self.options
+        rates = {MAPPING: options.mapping_learning_rate}
+        groups = [
+            {
+                "params": [p for p in self.networks[name].parameters() if p.requires_grad],
+                "lr": rates.get(name, options.learning_rate),
+            }
+            for name in names
+        ]
+        # Fused: the same arithmetic in one pass over the numbers instead of a dozen.
+        return Adam(groups, betas=options.betas, weight_decay=options.weight_decay, fused=True)
+
+    def latents(self, count: int, like: Tensor) -> Tensor:
+        """Latents from the normal distribution."""
+        return torch.randn(count, self.stargan.config.latent_length, device=like.device)
+
+    # --- Phases -------------------------------------------------------------------------------------------------------
+
+    def shared(self, batch: Tensors) -> Tensors:
+        """The pictures inside the generator, two styles from latents, and the translations in the first of them."""
+        image, target = batch["image"], batch["reference_domain"]
+        encoded, masks = self.generator.encode(image), self.masks(image)
+        style = self.stargan.mapping(self.latents(len(image), image), target)
+        with torch.no_grad():
+            other_style = self.stargan.mapping(self.latents(len(image), image), target)
+        fake = self.generator.decode(encoded, style, masks)
+        tensors = {"style": style, "other_style": other_style, "fake": fake, "inner": encoded.inner}
+        tensors |= {f"detail_{side}": detail for side, detail in encoded.details.items()}
+        return tensors | {f"mask_{number}": mask for number, mask in enumerate(masks)}
+
+    def discriminator_latent_terms(self, step: Step) -> Tensors:
+        """The discriminator against the translations in styles of latents."""
+        return self.discriminator_terms(step, step.shared["fake"].detach())
+
+    def discriminator_reference_terms(self, step: Step) -> Tensors:
+        """The discriminator against the translations in styles of references."""
+        with torch.no_grad():
+            style = self.stargan.style_encoder(step.batch["reference"], step.batch["reference_domain"])
+            fake = self.generator.decode(encoded_in(step.shared), style, masks_in(step.shared))
+        return self.discriminator_terms(step, fake)
+
+    def discriminator_terms(self, step: Step, fake: Tensor) -> Tensors:
+        """Real pictures are real in their domain, translations are not in theirs (paper, eq. 1); R1 on the former."""
+        real = step.batch["image"].detach().requires_grad_()
+        logits = self.discriminator(real, step.batch["domain"])
+        return {
+            "real": logistic(logits, 1.0),
+            "fake": logistic(self.discriminator(fake, step.batch["reference_domain"]), 0.0),
+            "r1": self.options.r1_weight * r1_penalty(logits, real),
+        }
+
+    def generator_latent_terms(self, step: Step) -> Tensors:
+        """Generator, mapping network and style encoder with styles of latents."""
+        encoded, masks = encoded_in(step.shared), masks_in(step.shared)
+        with torch.no_grad():
+            other = self.generator.decode(encoded, step.shared["other_style"], masks)
+        target = step.batch["reference_domain"]
+        own_style = self.stargan.style_encoder(step.batch["image"], step.batch["domain"])
+        found_style = self.stargan.style_encoder(step.shared["fake"], target)
+        made = Translations(step.shared["fake"], other, step.shared["style"], found_style, own_style)
+        return self.generator_terms(step, made)
+
+    def generator_reference_terms(self, step: Step) -> Tensors:
+        """The generator alone, with styles of references."""
+        target, encoder = step.batch["reference_domain"], self.stargan.style_encoder
+        encoded, masks = self.generator.encode(step.batch["image"]), masks_in(step.shared)
+        with torch.no_grad():
+            style = encoder(step.batch["reference"], target)
+            other = self.generator.decode(encoded, encoder(step.batch["other_reference"], target), masks)
+            own_style = encoder(step.batch["image"], step.batch["domain"])
+        fake = self.generator.decode(encoded, style, masks)
+        found_style = with_fixed_parameters(encoder, fake, target)
+        return self.generator_terms(step, Translations(fake, other, style, found_style, own_style))
+
+    def generator_terms(self, step: Step, made: Translations) -> Tensors:
+        """What the translations have to be.
+
+        They pass for real (paper, eq. 1), have the style asked for (eq. 2), differ from those in another style (eq. 3)
+        and become the picture again in its own style (eq. 4).
+        """
+        options = self.options
+        back = self.generator.decode(self.generator.encode(made.fake), made.own_style, self.masks(made.fake))
+        factor = diversity_factor(step.number, options.diversity_steps or options.steps)
+        return {
+            "adversarial": logistic(self.discriminator(made.fake, step.batch["reference_domain"]), 1.0),
+            "style": options.style_weight * l1(made.found_style, made.style),
+            "diversity": -self.diversity_weight * factor * l1(made.fake, made.other),
+            "cycle": options.cycle_weight * l1(back, step.batch["image"]),
+        }
+
+    @torch.no_grad()
+    def masks(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Where details of these pictures pass; nothing in a model that passes none."""
+        return () if self.stargan.fan is None else face_masks(self.stargan.fan(image))
+
+    # --- For people and tests -----------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def preview(self, batch: Tensors) -> Tensors:
+        """The picture in each domain with looks that are the same for all rows, then in that of a reference."""
+        image, model = batch["image"], self.stargan
+        encoded, masks = self.generator.encode(image), self.masks(image)
+        columns = {"picture": image}
+        for number, latent in enumerate(self.latents(SHOWN_LOOKS, image), start=1):
+            for index, domain in enumerate(model.config.domains):
+                style = model.mapping(latent[None], torch.tensor([index], device=image.device))
+                columns[f"{domain} {number}"] = self.generator.decode(encoded, style.expand(len(image), -1), masks)
+        columns["reference"] = batch["reference"]
+        style = model.style_encoder(batch["reference"], batch["reference_domain"])
+        columns["like it"] = self.generator.decode(encoded, style, masks)
+        return columns
+
+    @classmethod
+    def config_for(cls, config: Record, root: Path) -> Record:
+        """The domains are those that have a folder; their order is that of `config` if it has the same ones."""
+        found = find_domains(root)
+        if not found or set(found) == set(cast("Config", config).domains):
+            return config
+        return config.model_copy(update={"domains": found})
+
+    @classmethod
+    def shrunk(cls, options: Options) -> Options:
+        """Two steps, each with every domain."""
+        return options.model_copy(update={"steps": 2, "batch_size": 3})
+
+    @classmethod
+    def write_example_data(cls, root: Path, model: Model[Record]) -> None:
+        """A figure of its own for every domain."""
+        config = cast("StarGAN2", model).config
+        write_domains_example(root, config.domains, size=config.image_size)
+
+
+def r1_penalty(logits: Tensor, images: Tensor) -> Tensor:
+    """Half the squared gradient of the logits at real pictures, mean over them (Mescheder et al. 2018, R1)."""
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    return 0.5 * gradient.float().square().flatten(1).sum(1).mean()
+
+
+def encoded_in(shared: Tensors) -> Encoded:
+    """What `StarGAN2Trainer.shared` keeps of the pictures inside the generator."""
+    prefix = "detail_"
+    details = {int(name.removeprefix(prefix)): t for name, t in shared.items() if name.startswith(prefix)}
+    return Encoded(shared["inner"], details)
+
+
+def masks_in(shared: Tensors) -> tuple[Tensor, ...]:
+    """The masks of the pictures, as `StarGAN2Trainer.shared` keeps them."""
+    return tuple(shared[name] for name in sorted(shared) if name.startswith("mask_"))

@@ -1,0 +1,214 @@
+"""Ways to break StarGAN v2 in one place, each of which the recordings have to notice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from i2i_plugin_stargan2 import face, layers, networks, trainer
+from i2i_plugin_stargan2.networks import Generator, HighPass
+from i2i_plugin_stargan2.trainer import StarGAN2Trainer
+from i2i_registry.trainer import Stage, Step, Tensors
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def unbiased_variance(patch: pytest.MonkeyPatch) -> None:
+    right = layers.normalised
+
+    def wrong(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        pixels = x.shape[2] * x.shape[3]
+        return right(x, scale * ((pixels - 1) / pixels) ** 0.5, shift)
+
+    patch.setattr(layers, "normalised", wrong)
+
+
+def style_scale_around_zero(patch: pytest.MonkeyPatch) -> None:
+    def wrong(norm: layers.AdaIN, x: Tensor, style: Tensor) -> Tensor:
+        gamma, beta = norm.affine(style).chunk(2, dim=1)
+        return layers.normalised(x, gamma, beta)
+
+    patch.setattr(layers.AdaIN, "forward", wrong)
+
+
+def doubling_one_pixel_late(patch: pytest.MonkeyPatch) -> None:
+    right = layers.doubled_conv
+
+    def wrong(x: Tensor, conv: nn.Conv2d) -> Tensor:
+        return right(x, conv).roll(1, dims=3)
+
+    patch.setattr(layers, "doubled_conv", wrong)
+
+
+def halving_one_pixel_late(patch: pytest.MonkeyPatch) -> None:
+    right = layers.halved_conv
+
+    def wrong(x: Tensor, conv: nn.Conv2d) -> Tensor:
+        return right(x.roll(1, dims=2), conv)
+
+    patch.setattr(layers, "halved_conv", wrong)
+
+
+def no_variance_kept(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(layers, "HALF_POWER", 1.0)
+
+
+def high_pass_multiplied(patch: pytest.MonkeyPatch) -> None:
+    right = HighPass.forward
+
+    def wrong(self: HighPass, x: Tensor) -> Tensor:
+        return 2 * right(self, x)
+
+    patch.setattr(HighPass, "forward", wrong)
+
+
+def masks_exchanged(patch: pytest.MonkeyPatch) -> None:
+    right = Generator.forward
+
+    def wrong(
+        self: Generator, image: Tensor, style: Tensor, whole: Tensor | None = None, inner: Tensor | None = None
+    ) -> Tensor:
+        return right(self, image, style, inner, whole)
+
+    patch.setattr(Generator, "forward", wrong)
+
+
+def rolled_the_other_way(patch: pytest.MonkeyPatch) -> None:
+    right = face.rolled
+
+    def wrong(plane: Tensor, down: int) -> Tensor:
+        return right(plane, -down)
+
+    patch.setattr(face, "rolled", wrong)
+
+
+def faint_heat_kept(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(face, "FAINTEST", 0.05)
+
+
+def first_domain_always(patch: pytest.MonkeyPatch) -> None:
+    right = networks.pick
+
+    def wrong(values: Tensor, domain: Tensor) -> Tensor:
+        return right(values, torch.zeros_like(domain))
+
+    patch.setattr(networks, "pick", wrong)
+
+
+def half_the_penalty(patch: pytest.MonkeyPatch) -> None:
+    right = trainer.r1_penalty
+
+    def wrong(logits: Tensor, images: Tensor) -> Tensor:
+        return 0.5 * right(logits, images)
+
+    patch.setattr(trainer, "r1_penalty", wrong)
+
+
+def fakes_judged_in_their_old_domain(patch: pytest.MonkeyPatch) -> None:
+    right = StarGAN2Trainer.discriminator_terms
+
+    def wrong(self: StarGAN2Trainer, step: Step, fake: Tensor) -> Tensors:
+        batch = {**step.batch, "reference_domain": step.batch["domain"]}
+        return right(self, replace(step, batch=batch), fake)
+
+    patch.setattr(StarGAN2Trainer, "discriminator_terms", wrong)
+
+
+def discriminator_phases_exchanged(patch: pytest.MonkeyPatch) -> None:
+    right = StarGAN2Trainer.stages
+
+    def wrong(self: StarGAN2Trainer) -> list[Stage]:
+        return [replace(s, phases=(*s.phases[1::-1], *s.phases[2:])) for s in right(self)]
+
+    patch.setattr(StarGAN2Trainer, "stages", wrong)
+
+
+def style_encoder_learns_in_the_last_phase(patch: pytest.MonkeyPatch) -> None:
+    def wrong(network: nn.Module, *inputs: Tensor) -> Tensor:
+        return network(*inputs)
+
+    patch.setattr(trainer, "with_fixed_parameters", wrong)
+
+
+def cycle_that_teaches_no_style(patch: pytest.MonkeyPatch) -> None:
+    right = StarGAN2Trainer.generator_terms
+
+    def wrong(self: StarGAN2Trainer, step: Step, made: trainer.Translations) -> Tensors:
+        return right(self, step, made._replace(own_style=made.own_style.detach()))
+
+    patch.setattr(StarGAN2Trainer, "generator_terms", wrong)
+
+
+def different_from_the_picture(patch: pytest.MonkeyPatch) -> None:
+    right = StarGAN2Trainer.generator_terms
+
+    def wrong(self: StarGAN2Trainer, step: Step, made: trainer.Translations) -> Tensors:
+        return right(self, step, made._replace(other=step.batch["image"]))
+
+    patch.setattr(StarGAN2Trainer, "generator_terms", wrong)
+
+
+def one_rate_for_all(patch: pytest.MonkeyPatch) -> None:
+    right = StarGAN2Trainer.make_adam
+
+    def wrong(self: StarGAN2Trainer, names: Sequence[str]) -> Adam:
+        optimizer = right(self, names)
+        for group in optimizer.param_groups:
+            group["lr"] = self.options.learning_rate
+        return optimizer
+
+    patch.setattr(StarGAN2Trainer, "make_adam", wrong)
+
+
+def no_weight_decay(patch: pytest.MonkeyPatch) -> None:
+    right = StarGAN2Trainer.make_adam
+
+    def wrong(self: StarGAN2Trainer, names: Sequence[str]) -> Adam:
+        optimizer = right(self, names)
+        for group in optimizer.param_groups:
+            group["weight_decay"] = 0.0
+        return optimizer
+
+    patch.setattr(StarGAN2Trainer, "make_adam", wrong)
+
+
+def forgetful_average(patch: pytest.MonkeyPatch) -> None:
+    decays = dict.fromkeys(("generator", "mapping", "style_encoder"), 0.9)
+    patch.setattr(StarGAN2Trainer, "averages", property(lambda _self: decays))
+
+
+def diversity_fades_at_once(patch: pytest.MonkeyPatch) -> None:
+    def wrong(_step: int, _steps: int) -> float:
+        return 0.0
+
+    patch.setattr(trainer, "diversity_factor", wrong)
+
+
+MUTATIONS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "unbiased variance": unbiased_variance,
+    "style scale around zero": style_scale_around_zero,
+    "doubling one pixel late": doubling_one_pixel_late,
+    "halving one pixel late": halving_one_pixel_late,
+    "no variance kept": no_variance_kept,
+    "high-pass doubled": high_pass_multiplied,
+    "masks exchanged": masks_exchanged,
+    "rolled the other way": rolled_the_other_way,
+    "faint heat kept": faint_heat_kept,
+    "first domain always": first_domain_always,
+    "half the penalty": half_the_penalty,
+    "fakes judged in their old domain": fakes_judged_in_their_old_domain,
+    "discriminator phases exchanged": discriminator_phases_exchanged,
+    "style encoder learns in the last phase": style_encoder_learns_in_the_last_phase,
+    "cycle that teaches no style": cycle_that_teaches_no_style,
+    "different from the picture": different_from_the_picture,
+    "one rate for all": one_rate_for_all,
+    "no weight decay": no_weight_decay,
+    "average that forgets": forgetful_average,
+    "diversity fades at once": diversity_fades_at_once,
+}
