@@ -8,7 +8,6 @@ root/cat/         root/dog/         ...   the same without splits
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +19,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
-from i2i_runtime.errors import PictureError
-from i2i_runtime.pictures import read
-from i2i_toolkit.data.folders import Pictures, check_pictures, list_pictures
+from i2i_toolkit.data.cache import PictureCache
+from i2i_toolkit.data.folders import Pictures, check_pictures, list_pictures, read_again, warn_left_out
 from i2i_toolkit.data.order import shuffled
 from i2i_toolkit.data.preparation import tensor_of
 from i2i_toolkit.seeds import derive
@@ -38,10 +36,6 @@ RATIO = (0.9, 1.1)
 
 _ATTEMPTS = 10
 _SPLITS = ("val", "test")
-_NAMED = 5
-"""how many unreadable files a warning names"""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +90,8 @@ class DomainFolders:
         _check_names(base, self.domains)
         self._train = [_usable(base / domain) for domain in self.domains]
         self._shown = _shown_beside(root, base, self._train)
-        self._warn()
-        self._cache: dict[Path, Image.Image] = {}
-        self._cache_room = cache_bytes
+        warn_left_out("pictures", [sentence for pictures in self._all() for sentence in pictures.unreadable])
+        self._cache = PictureCache(cache_bytes)
 
     def draw(self, position: int) -> dict[str, Tensor]:
         """Sample number `position`, augmented."""
@@ -158,24 +151,10 @@ class DomainFolders:
         return cropped(picture, Crop((0, 0, *picture.size), flip=False), self.image_size)
 
     def _picture(self, path: Path) -> Image.Image:
-        if path in self._cache:
-            return self._cache[path]
-        picture = _read(path)
-        # No eviction: an epoch visits everything once, so what was used longest ago is what comes next.
-        size = picture.width * picture.height * len(picture.getbands())
-        if size <= self._cache_room:
-            self._cache_room -= size
-            self._cache[path] = picture
-        return picture
+        return self._cache.get(path, lambda: (read_again(path),))[0]
 
     def _all(self) -> tuple[Pictures, ...]:
         return (*self._train, *(pictures for pictures in self._shown if pictures not in self._train))
-
-    def _warn(self) -> None:
-        left_out = [sentence for pictures in self._all() for sentence in pictures.unreadable]
-        if left_out:
-            more = f"; and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
-            _log.warning("left out %d unreadable pictures: %s%s", len(left_out), "; ".join(left_out[:_NAMED]), more)
 
 
 def find_domains(root: Path) -> tuple[str, ...]:
@@ -232,17 +211,6 @@ def _example(corners: int, size: int, generator: np.random.Generator) -> Image.I
     x, y = generator.integers(radius, size - radius, size=2).tolist()
     ImageDraw.Draw(picture).regular_polygon((x, y, radius), corners, fill=light)
     return picture
-
-
-def _read(path: Path) -> Image.Image:
-    try:
-        return read(path)
-    except PictureError as error:
-        raise PictureError(
-            found=f"{path} could be read when training started and cannot now: {error.found}",
-            expected="a data set that stays as it is",
-            fix="put the file back and go on with --resume",
-        ) from error
 
 
 # --- Layout -----------------------------------------------------------------------------------------------------------

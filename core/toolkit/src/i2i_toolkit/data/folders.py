@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from PIL import Image
 
 from i2i_runtime.errors import PictureError
 from i2i_runtime.pictures import read, scan_folder
@@ -11,6 +15,12 @@ from i2i_runtime.pictures import read, scan_folder
 DECODED_AT_START = 5000
 """How many pictures of a folder are decoded before training, to find damaged ones; decoding takes milliseconds each.
 Of larger sets the rest is only looked at for empty files, and a damaged one stops the training when its turn comes."""
+
+
+_NAMED = 5
+"""how many unreadable files a warning names"""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,25 @@ def check_pictures(folder: Path) -> Pictures:
         else:
             readable.append(path)
     return Pictures(folder=folder, readable=tuple(readable), unreadable=tuple(unreadable))
+
+
+def read_again(path: Path) -> Image.Image:
+    """Decode a picture that could be read when training started. Raises PictureError when it no longer can."""
+    try:
+        return read(path)
+    except PictureError as error:
+        raise PictureError(
+            found=f"{path} could be read when training started and cannot now: {error.found}",
+            expected="a data set that stays as it is",
+            fix="put the file back and go on with --resume",
+        ) from error
+
+
+def warn_left_out(what: str, sentences: Sequence[str]) -> None:
+    """Log how many `what` ("pictures", "pairs") are left out as unreadable, and name the first; silent for none."""
+    if sentences:
+        more = f"; and {len(sentences) - _NAMED} more" if len(sentences) > _NAMED else ""
+        _log.warning("left out %d unreadable %s: %s%s", len(sentences), what, "; ".join(sentences[:_NAMED]), more)
 
 
 def _problem(path: Path, *, decode: bool) -> str:

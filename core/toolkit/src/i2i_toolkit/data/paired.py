@@ -10,7 +10,6 @@ Beside train/ there may be val/ and test/: pairs that are shown while training, 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,8 @@ from torch import Tensor
 from i2i_registry.errors import LayoutError
 from i2i_runtime.errors import PictureError
 from i2i_runtime.pictures import read
-from i2i_toolkit.data.folders import DECODED_AT_START
+from i2i_toolkit.data.cache import Images, PictureCache
+from i2i_toolkit.data.folders import DECODED_AT_START, warn_left_out
 from i2i_toolkit.data.order import shuffled
 from i2i_toolkit.data.paired_layout import Pair, find_pairs
 from i2i_toolkit.data.preparation import Channels, Preparation
@@ -32,11 +32,6 @@ from i2i_toolkit.seeds import derive
 
 Direction = Literal["a_to_b", "b_to_a"]
 """Which picture of a pair is translated into which."""
-
-_NAMED = 5
-"""how many unreadable pairs a warning names"""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +78,8 @@ class PairedFolders:
         splits = find_pairs(root)
         self._splits = {split: _check(pairs, preparation) for split, pairs in splits.items()}
         _need_one(root, self._train, self._splits["train"].unreadable)
-        self._warn()
-        self._cache: dict[Pair, tuple[Image.Image, Image.Image]] = {}
-        self._cache_room = cache_bytes
+        warn_left_out("pairs", [sentence for split in self._splits.values() for sentence in split.unreadable])
+        self._cache = PictureCache(cache_bytes)
 
     def draw(self, position: int) -> dict[str, Tensor]:
         """Sample number `position`: one pair, augmented."""
@@ -123,25 +117,14 @@ class PairedFolders:
 
     def _scaled(self, pair: Pair) -> tuple[Image.Image, Image.Image]:
         """Input and target of a pair, before they are cropped."""
-        if pair in self._cache:
-            return self._cache[pair]
-        source, target = self._ordered(*_read_again(pair, self.preparation))
-        scaled = (
-            self.preparation.scaled(source, self._channels[0]),
-            self.preparation.scaled(target, self._channels[1]),
-        )
-        # No eviction: an epoch visits everything once, so what was used longest ago is what comes next.
-        size = sum(picture.width * picture.height * len(picture.getbands()) for picture in scaled)
-        if size <= self._cache_room:
-            self._cache_room -= size
-            self._cache[pair] = scaled
-        return scaled
 
-    def _warn(self) -> None:
-        left_out = [sentence for split in self._splits.values() for sentence in split.unreadable]
-        if left_out:
-            more = f"; and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
-            _log.warning("left out %d unreadable pairs: %s%s", len(left_out), "; ".join(left_out[:_NAMED]), more)
+        def decode() -> Images:
+            source, target = self._ordered(*_read_again(pair, self.preparation))
+            scaled = self.preparation.scaled
+            return scaled(source, self._channels[0]), scaled(target, self._channels[1])
+
+        source, target = self._cache.get(pair, decode)
+        return source, target
 
 
 def read_pair(pair: Pair) -> tuple[Image.Image, Image.Image]:

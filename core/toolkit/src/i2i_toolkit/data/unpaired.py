@@ -6,7 +6,6 @@ root/testA   root/testB      optional: pictures that are shown while training, a
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,19 +15,15 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
-from i2i_runtime.errors import PictureError
 from i2i_runtime.pictures import read
-from i2i_toolkit.data.folders import Pictures, check_pictures, list_pictures
+from i2i_toolkit.data.cache import Images, PictureCache
+from i2i_toolkit.data.folders import Pictures, check_pictures, list_pictures, read_again, warn_left_out
 from i2i_toolkit.data.order import shuffled
 from i2i_toolkit.data.preparation import Channels, Preparation
 from i2i_toolkit.seeds import derive
 
 DOMAINS = ("A", "B")
 _LAYOUT = "trainA/ and trainB/ with the pictures of each domain (testA/ and testB/ are optional)"
-_NAMED = 5
-"""how many unreadable files a warning names"""
-
-_log = logging.getLogger(__name__)
 
 
 class UnpairedFolders:
@@ -63,9 +58,8 @@ class UnpairedFolders:
         _check_layout(root)
         self._train = {domain: _usable(root / f"train{domain}") for domain in DOMAINS}
         self._test = {domain: check_pictures(root / f"test{domain}") for domain in DOMAINS}
-        self._warn()
-        self._cache: dict[Path, Image.Image] = {}
-        self._cache_room = cache_bytes
+        warn_left_out("pictures", [sentence for pictures in self._all() for sentence in pictures.unreadable])
+        self._cache = PictureCache(cache_bytes)
 
     def draw(self, position: int) -> dict[str, Tensor]:
         """Sample number `position`: one picture of each domain, augmented."""
@@ -100,26 +94,16 @@ class UnpairedFolders:
 
     def _scaled(self, domain: str, path: Path) -> Image.Image:
         """A picture before it is cropped."""
-        if path in self._cache:
-            return self._cache[path]
-        picture = _read(path)
-        self.preparation.check(path, picture)
-        scaled = self.preparation.scaled(picture, self._channels[domain])
-        # No eviction: an epoch visits everything once, so what was used longest ago is what comes next.
-        size = scaled.width * scaled.height * len(scaled.getbands())
-        if size <= self._cache_room:
-            self._cache_room -= size
-            self._cache[path] = scaled
-        return scaled
+
+        def decode() -> Images:
+            picture = read_again(path)
+            self.preparation.check(path, picture)
+            return (self.preparation.scaled(picture, self._channels[domain]),)
+
+        return self._cache.get(path, decode)[0]
 
     def _all(self) -> tuple[Pictures, ...]:
         return (*self._train.values(), *self._test.values())
-
-    def _warn(self) -> None:
-        left_out = [sentence for pictures in self._all() for sentence in pictures.unreadable]
-        if left_out:
-            more = f"; and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
-            _log.warning("left out %d unreadable pictures: %s%s", len(left_out), "; ".join(left_out[:_NAMED]), more)
 
 
 def write_unpaired_example(root: Path, size: int = 64, count: int = 4) -> None:
@@ -146,17 +130,6 @@ def _example(domain: str, size: int, generator: np.random.Generator) -> Image.Im
     else:
         pen.rectangle(box, fill=colour)
     return picture
-
-
-def _read(path: Path) -> Image.Image:
-    try:
-        return read(path)
-    except PictureError as error:
-        raise PictureError(
-            found=f"{path} could be read when training started and cannot now: {error.found}",
-            expected="a data set that stays as it is",
-            fix="put the file back and go on with --resume",
-        ) from error
 
 
 def _check_layout(root: Path) -> None:

@@ -1,0 +1,34 @@
+"""Decoded pictures kept in memory, as many as fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+from PIL import Image
+
+Images = tuple[Image.Image, ...]
+
+
+class PictureCache:
+    """What was decoded stays until the memory given is full; what comes later is decoded every time.
+
+    Nothing is thrown out: an epoch visits everything once, so what was used longest ago is what comes next.
+
+    Args:
+        room: bytes of decoded pixels.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._kept: dict[Hashable, Images] = {}
+
+    def get(self, key: Hashable, decode: Callable[[], Images]) -> Images:
+        """The pictures of this key, from `decode` unless they are kept."""
+        if key in self._kept:
+            return self._kept[key]
+        pictures = decode()
+        size = sum(picture.width * picture.height * len(picture.getbands()) for picture in pictures)
+        if size <= self._room:
+            self._room -= size
+            self._kept[key] = pictures
+        return pictures
