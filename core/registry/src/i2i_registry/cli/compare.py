@@ -10,15 +10,15 @@ from pathlib import Path
 import click
 
 from i2i_registry import comparing
+from i2i_registry.cli.options import cell_option, device_option, fit_option, sheet_option, threads_option
 from i2i_registry.cli.render import bytes_in_words, json_option, show, show_json, tell, tell_error
 from i2i_registry.cli.session import Session
 from i2i_registry.cli.sheet import check_out, write_grid
 from i2i_registry.comparing import Column, Entrant, Made, Settings
 from i2i_registry.exporting import is_bundle, kept_bundle, operations_of
 from i2i_registry.running import collect
-from i2i_registry.sheets import MIN_CELL_PX, Cell, Grid, Row
+from i2i_registry.sheets import Cell, Grid, Row
 from i2i_runtime.errors import UsageError
-from i2i_runtime.inputs import FITS
 from i2i_runtime.operations import Fit, ImageInput
 from i2i_runtime.reading import read_manifest
 
@@ -33,9 +33,7 @@ from i2i_runtime.reading import read_manifest
     metavar="A,B,...",
     help="Bundles, or weights by name; repeatable.",
 )
-@click.option(
-    "-o", "out", required=True, type=click.Path(path_type=Path), metavar="OUT", help="A picture's name, or a .html."
-)
+@sheet_option
 @click.option("--operation", metavar="NAME", help="One that every model has; default: each model's first.")
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="An input of the operation, for models that have it."
@@ -43,16 +41,10 @@ from i2i_runtime.reading import read_manifest
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Every model draws the same from it."
 )
-@click.option("--fit", type=click.Choice(FITS), help="How pictures get each model's size.")
-@click.option(
-    "--cell-px",
-    type=click.IntRange(MIN_CELL_PX, 2048),
-    default=256,
-    show_default=True,
-    help="Longer side of every picture.",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N, tensorrt.")
-@click.option("--threads", type=click.IntRange(min=1), help="Default: the CPUs this process may use.")
+@fit_option
+@cell_option
+@device_option
+@threads_option
 @json_option
 @click.pass_context
 def compare(

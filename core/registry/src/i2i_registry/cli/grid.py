@@ -10,16 +10,16 @@ import click
 
 from i2i_registry import grids
 from i2i_registry.cli.operating import SEED, OperationCommand, given_inputs, option_for
+from i2i_registry.cli.options import cell_option, device_option, fit_option, sheet_option, threads_option
 from i2i_registry.cli.render import json_option, show, show_json, tell, tell_error
 from i2i_registry.cli.session import Session
 from i2i_registry.cli.sheet import check_out, write_grid
 from i2i_registry.exporting import is_bundle, kept_bundle
 from i2i_registry.grids import Look, Made, Settings, can_fill, draw_grid, looks_like, looks_of_seeds, reference_of
 from i2i_registry.running import collect
-from i2i_registry.sheets import MIN_CELL_PX
 from i2i_runtime.bundle import load
 from i2i_runtime.errors import UsageError
-from i2i_runtime.inputs import FITS, Option, main_image
+from i2i_runtime.inputs import Option, main_image
 from i2i_runtime.operations import Fit, LabelInput, LatentInput, Operation
 
 _SEEDS = 4
@@ -59,20 +59,12 @@ class GridCommand(OperationCommand):
 @click.command(cls=GridCommand)
 @click.argument("target", metavar="BUNDLE_OR_NAME")
 @click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PICTURE...")
-@click.option(
-    "-o", "out", required=True, type=click.Path(path_type=Path), metavar="OUT", help="A picture's name, or a .html."
-)
+@sheet_option
 @click.option("--operation", "operation_name", metavar="NAME", help="Default: the first that the options fit.")
-@click.option("--fit", type=click.Choice(FITS), help="How pictures get the model's size.")
-@click.option(
-    "--cell-px",
-    type=click.IntRange(MIN_CELL_PX, 2048),
-    default=256,
-    show_default=True,
-    help="Longer side of every picture.",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N, tensorrt.")
-@click.option("--threads", type=click.IntRange(min=1), help="Default: the CPUs this process may use.")
+@fit_option
+@cell_option
+@device_option
+@threads_option
 @json_option
 @click.pass_context
 def grid(

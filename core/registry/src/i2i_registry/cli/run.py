@@ -10,6 +10,7 @@ import click
 
 from i2i_registry.cli import film
 from i2i_registry.cli.operating import SEED, OperationCommand, given_inputs, option_for
+from i2i_registry.cli.options import device_option, fit_option, threads_option
 from i2i_registry.cli.render import json_option, show, show_json, tell, tell_error
 from i2i_registry.cli.session import Session
 from i2i_registry.exporting import is_bundle, kept_bundle
@@ -24,7 +25,7 @@ from i2i_registry.running import (
 )
 from i2i_runtime.bundle import Bundle, load
 from i2i_runtime.errors import UsageError, nearest
-from i2i_runtime.inputs import FITS, main_image
+from i2i_runtime.inputs import main_image
 from i2i_runtime.operations import ImageInput, Operation
 
 
@@ -54,9 +55,9 @@ class RunCommand(OperationCommand):
 )
 @click.option("--operation", "operation_name", metavar="NAME", help="One of the bundle's; default: its first.")
 @click.option("--output", "outputs", multiple=True, metavar="NAME", help="Also save this output beside the picture.")
-@click.option("--fit", type=click.Choice(FITS), help="How pictures get the model's size.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N, tensorrt.")
-@click.option("--threads", type=click.IntRange(min=1), help="Default: the CPUs this process may use.")
+@fit_option
+@device_option
+@threads_option
 @json_option
 @click.pass_context
 def run(
