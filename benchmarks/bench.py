@@ -203,7 +203,8 @@ def compared(subject: Subject, training: Training, steps: Mapping[str, Steps]) -
     target, equal = training.target, training.tolerance
     theirs, ours = steps[OFFICIAL], steps[OURS]
     ratio = theirs.seconds / ours.seconds
-    first, last = (difference(theirs.losses[place], ours.losses[place]) for place in (0, -1))
+    first = difference(*({n: v for n, v in side.losses[0].items() if training.judged(n)} for side in (theirs, ours)))
+    last = difference(theirs.losses[-1], ours.losses[-1])
     measured = f"{ratio:.2f}x ({theirs.seconds:.1f} s against {ours.seconds:.1f} s)"
     return [
         subject.row("training step, official order / ours, fp32", measured, f">= {target:g}x", ratio >= target),

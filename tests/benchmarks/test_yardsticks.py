@@ -50,11 +50,15 @@ def test_steps_in_the_official_order_give_our_losses_and_weights(training: Train
     ours = training.ours("small", loop)
     start = kernels(ours)
     advance = importlib.import_module("benchmarks.papers._loops").our_step(ours, batch)
-    for tolerance in (training.tolerance, 1e-3):  # the second step starts where the first one led
-        assert training.losses(advance()) == pytest.approx(loop.step(batch), rel=tolerance)
-    theirs, found = kernels(training.ours("small", loop)), kernels(ours)
+    found, expected = training.losses(advance()), loop.step(batch)
+    assert found == pytest.approx(expected, rel=1e-3)
+    judged = {loss: value for loss, value in expected.items() if training.judged(loss)}
+    assert judged
+    assert {loss: found[loss] for loss in judged} == pytest.approx(judged, rel=training.tolerance)
+    assert training.losses(advance()) == pytest.approx(loop.step(batch), rel=1e-3)  # it starts where the first one led
+    theirs, reached = kernels(training.ours("small", loop)), kernels(ours)
     for name, before in start.items():
-        assert (found[name] - theirs[name]).norm() < 0.1 * (theirs[name] - before).norm(), name
+        assert (reached[name] - theirs[name]).norm() < 0.1 * (theirs[name] - before).norm(), name
 
 
 def test_stargan2_phases_that_follow_updates_agree_where_rounding_turns_no_step(
