@@ -112,6 +112,8 @@ def inference(subjects: Sequence[Subject]) -> list[Row]:
         with tempfile.TemporaryDirectory() as folder:
             subject.measure("prepare", folder)
             rows += steady_state(subject, subject.paper.inference.target, folder)
+            if subject.paper.inference.in_common:
+                rows.append(one_style(subject, folder))
             if subject.name == STARTED_COLD:
                 rows += cold_start(subject, folder)
     return rows
@@ -128,6 +130,14 @@ def steady_state(subject: Subject, target: float, folder: str) -> list[Row]:
         subject.row("a picture, torch eager / bundle", measured, f">= {target:g}x", ratio >= target),
         subject.row("where the bundle's time goes", shares),
     ]
+
+
+def one_style(subject: Subject, folder: str) -> Row:
+    """A style is computed once for all pictures of a call."""
+    seconds = subject.measure("several", folder)
+    each, together = min(seconds["each"]), min(seconds["together"])
+    what = f"{seconds['pictures']} pictures in the style of another, a call for each / one call"
+    return subject.row(what, f"{each / together:.2f}x ({each:.2f} s against {together:.2f} s)")
 
 
 def cold_start(subject: Subject, folder: str) -> list[Row]:

@@ -4,6 +4,7 @@ python benchmarks/measure.py step cyclegan official
 python benchmarks/measure.py step cyclegan ours --precision bf16
 python benchmarks/measure.py prepare cyclegan FOLDER           # the bundle and the weights that the next ones take
 python benchmarks/measure.py infer cyclegan FOLDER
+python benchmarks/measure.py several stargan2 FOLDER
 python benchmarks/measure.py profile cyclegan FOLDER
 python benchmarks/measure.py start ugatit FOLDER bundle PICTURE
 """
@@ -18,6 +19,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,9 @@ THREADS = 2
 WARM_UPS = 1
 TIMED_STEPS = 2
 ROUNDS = 7
+SEVERAL = 4
+"""pictures in one style"""
+SEVERAL_ROUNDS = 3
 
 
 def peak_mb() -> float:
@@ -193,6 +198,32 @@ def infer(arguments: argparse.Namespace) -> dict[str, object]:
     return {"torch": [a for a, _ in pairs], "bundle": [b for _, b in pairs], "max_abs": error}
 
 
+def several(arguments: argparse.Namespace) -> dict[str, object]:
+    """Several pictures in one style: in one call, and in a call for each, in turns."""
+    import numpy as np
+    from PIL import Image
+
+    import i2i_runtime as i2i
+
+    inference = inference_of(arguments.paper)
+    loaded = i2i.load(bundle_in(arguments.folder), device="cpu", threads=THREADS)
+    draw = np.random.default_rng(7)
+    sources = [Image.fromarray(draw.integers(0, 256, (256, 256, 3), dtype=np.uint8)) for _ in range(SEVERAL + 1)]
+    given = {name: label or sources[-1] for name, label in inference.in_common.items()}
+    # pyright cannot know that no input is called like an argument of `run`
+    run = partial(loaded.run, inference.operation, **given)  # pyright: ignore[reportArgumentType]
+
+    def in_one_call() -> None:
+        run(sources[:-1])
+
+    def one_by_one() -> None:
+        for source in sources[:-1]:
+            run(source)
+
+    pairs = [(timed(one_by_one), timed(in_one_call)) for _ in range(SEVERAL_ROUNDS + 1)][1:]
+    return {"each": [a for a, _ in pairs], "together": [b for _, b in pairs], "pictures": SEVERAL}
+
+
 def profile(arguments: argparse.Namespace) -> dict[str, object]:
     """Share of the time of an operation's graphs by kind of ONNX node, the largest first."""
     import onnxruntime
@@ -256,7 +287,7 @@ def main() -> None:
     """Run the measurement that the arguments name."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(required=True)
-    for measurement in (step, prepare, infer, profile, start):
+    for measurement in (step, prepare, infer, several, profile, start):
         kind = kinds.add_parser(measurement.__name__, help=measurement.__doc__)
         kind.set_defaults(measurement=measurement)
         kind.add_argument("paper", choices=names())

@@ -359,6 +359,7 @@ PAPER = Paper(
         eager=lambda size: Translator(size, SHOWN_SIDE[size]),
         ours=our_model,
         operation="translate_like",
+        in_common={"reference": "", "domain": "dog"},
     ),
     training=Training(
         target=1.3,
