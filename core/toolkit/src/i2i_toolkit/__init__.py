@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from i2i_toolkit.engine import Engine, PhaseReport, StopRequest
     from i2i_toolkit.grids import grid, save_grid
     from i2i_toolkit.image_pool import ImagePool
+    from i2i_toolkit.keeping import keep
     from i2i_toolkit.launch import launch
     from i2i_toolkit.losses import l1, least_squares, logistic
     from i2i_toolkit.request import new_record
@@ -44,6 +45,7 @@ _MODULE_OF = {
     "StopRequest": "engine",
     "UnpairedFolders": "data.unpaired",
     "grid": "grids",
+    "keep": "keeping",
     "l1": "losses",
     "launch": "launch",
     "least_squares": "losses",
@@ -74,6 +76,7 @@ __all__ = [
     "StopRequest",
     "UnpairedFolders",
     "grid",
+    "keep",
     "l1",
     "launch",
     "least_squares",

@@ -103,6 +103,26 @@ def train(
         raise
 
 
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--as", "name", default="", metavar="NAME", help="Name of the weights; default: the run's.")
+@click.pass_context
+def keep(context: click.Context, /, *, run: Path, name: str) -> None:
+    """Store the weights of a run that is not finished, as they are at its last checkpoint.
+
+    \b
+      i2i-registry keep runs/anime
+      i2i-registry keep runs/anime --as anime-so-far
+
+    The run can go on afterwards; its finished weights become the next version of the name.
+    """  # noqa: D301 - click reads the mark
+    session = context.find_object(Session) or Session()
+    card, progress = toolkit.keep(toolkit.RunFolder(run), session.catalogue, name)
+    click.echo(f"weights {'' if progress.complete else 'of an unfinished training, '}{progress.sentence()}", err=True)
+    click.echo(f"next: i2i-registry export {card.name} --onnx", err=True)
+    click.echo(card.reference)
+
+
 def _go_on(folder: toolkit.RunFolder, catalogue: Catalogue) -> int:
     """Sit with a run until it ends or is stopped. Returns the exit code."""
     record = folder.record()

@@ -33,4 +33,6 @@ def sit(folder: RunFolder, catalogue: Catalogue, *, stop: StopRequest, stream: T
         say(f"next: i2i-registry export {outcome.card.name} --onnx")
     elif not outcome.complete:
         say(f"saved after step {outcome.total_step}; go on with: i2i-registry train --resume {folder.path}")
+        if outcome.total_step:
+            say(f"or use it as it is: i2i-registry keep {folder.path}")
     return outcome

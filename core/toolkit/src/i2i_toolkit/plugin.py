@@ -1,4 +1,4 @@
-"""What the toolkit adds to `i2i-registry`: the command `train`. Importing this loads no torch."""
+"""What the toolkit adds to `i2i-registry`: the commands `train` and `keep`. Importing this loads no torch."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ from i2i_registry.hooks import hookimpl
 
 @hookimpl
 def i2i_commands() -> Sequence[CommandCard]:
-    """The command `train`."""
+    """Training, and what to do with a training that was stopped."""
     return (
         CommandCard(
             name="train",
             summary="Train a model on a folder of pictures, or go on with a run",
             command="i2i_toolkit.cli:train",
+        ),
+        CommandCard(
+            name="keep",
+            summary="Store the weights of a run that is not finished, as they are",
+            command="i2i_toolkit.cli:keep",
         ),
     )

@@ -11,20 +11,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from i2i_registry import weights
-from i2i_registry.cards import Trained, WeightsCard, WeightsDraft
+from i2i_registry.cards import WeightsCard
 from i2i_registry.catalogue import Catalogue
 from i2i_registry.tensorfile import write_tensors
-from i2i_registry.trainer import DataSource, Trainer
-from i2i_runtime.manifest import Licence
-from i2i_runtime.operations import Record
+from i2i_registry.trainer import DataSource
+from i2i_toolkit.building import build_trainer
 from i2i_toolkit.checkpoint import Checkpoints
 from i2i_toolkit.data.fitting import open_data
 from i2i_toolkit.devices import open_accelerator
 from i2i_toolkit.engine import Engine, PhaseReport, StopRequest
 from i2i_toolkit.journal import Journal
-from i2i_toolkit.run_folder import RunFolder, RunRecord
-from i2i_toolkit.seeds import derive, seed_everything
+from i2i_toolkit.keeping import Progress, draft
+from i2i_toolkit.run_folder import RunFolder
+from i2i_toolkit.seeds import derive
 
 Show = Callable[[PhaseReport], None]
 Say = Callable[[str], None]
@@ -47,20 +46,6 @@ class Outcome:
     """complete steps of the run"""
     card: WeightsCard | None
     """of the stored weights, when the run is complete"""
-
-
-def build_trainer(record: RunRecord, catalogue: Catalogue) -> Trainer[Record]:
-    """The trainer that run.json describes, with freshly drawn networks, or those of the weights it starts from."""
-    registry = catalogue.registry
-    model_class, trainer_class = registry.model_class(record.model), registry.trainer_class(record.model)
-    seed_everything(derive(record.settings.seed, "networks"))
-    model = model_class(model_class.Config.model_validate(record.config))
-    trainer = trainer_class(model, trainer_class.Options.model_validate(record.options))
-    _ = trainer.networks  # built now, while the generators are seeded
-    if record.init:
-        path = catalogue.path_of(catalogue.find(record.init))
-        weights.load_into(model, path, record.init_sha256)
-    return trainer
 
 
 class Sitting:
@@ -180,31 +165,10 @@ class Sitting:
         """Write the run's weights file and store it under the run's name."""
         tensors = {name: tensor.cpu().contiguous().clone() for name, tensor in engine.weights().items()}
         write_tensors(tensors, self._folder.weights)
-        record, registry = self._record, self._catalogue.registry
-        card = registry.model_card(record.model)
-        draft = WeightsDraft(
-            name=record.name,
-            model=record.model,
-            summary=f"{card.paper.title}, preset {record.preset}, trained on {Path(record.data).name}",
-            config=dict(record.config),
-            licence=Licence(
-                spdx="NOASSERTION",
-                notes=f"trained by the user: the terms of the training pictures apply; method: {card.licence.spdx}",
-                non_commercial=card.licence.non_commercial,
-            ),
-            provenance=Trained(
-                data=described,
-                command=record.command,
-                seed=record.settings.seed,
-                steps=engine.total_steps,
-                seconds=round(self._seconds),
-                machine=_machine(engine),
-                options=dict(record.options),
-            ),
-            plugin=registry.sources[record.model].label,
-            parent=record.init_sha256 or None,
-        )
-        return self._catalogue.store.add(self._folder.weights, draft)
+        steps = engine.total_steps
+        progress = Progress(steps, steps, engine.stages[-1].name, self._seconds)
+        known = draft(self._record, self._catalogue.registry, progress, data=described, machine=_machine(engine))
+        return self._catalogue.store.add(self._folder.weights, known)
 
 
 def describe(source: DataSource) -> str:

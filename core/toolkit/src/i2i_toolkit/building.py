@@ -1,0 +1,24 @@
+"""From a run.json to the trainer it describes."""
+
+from __future__ import annotations
+
+from i2i_registry import weights
+from i2i_registry.catalogue import Catalogue
+from i2i_registry.trainer import Trainer
+from i2i_runtime.operations import Record
+from i2i_toolkit.run_folder import RunRecord
+from i2i_toolkit.seeds import derive, seed_everything
+
+
+def build_trainer(record: RunRecord, catalogue: Catalogue) -> Trainer[Record]:
+    """The trainer that run.json describes, with freshly drawn networks, or those of the weights it starts from."""
+    registry = catalogue.registry
+    model_class, trainer_class = registry.model_class(record.model), registry.trainer_class(record.model)
+    seed_everything(derive(record.settings.seed, "networks"))
+    model = model_class(model_class.Config.model_validate(record.config))
+    trainer = trainer_class(model, trainer_class.Options.model_validate(record.options))
+    _ = trainer.networks  # built now, while the generators are seeded
+    if record.init:
+        path = catalogue.path_of(catalogue.find(record.init))
+        weights.load_into(model, path, record.init_sha256)
+    return trainer

@@ -1,0 +1,89 @@
+"""What a run has learned can be used before it is finished: in real runs of the toy that are stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from toolkit_toy import KILL, toy_registry, write_data
+
+from i2i_registry.cli.program import run
+from i2i_registry.cli.session import Session
+from i2i_registry.store import Store
+from i2i_registry.weights import open_model
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    write_data(tmp_path / "data")
+    return tmp_path
+
+
+def program(home: Path, *arguments: str) -> int:
+    return run(list(arguments), Session(toy_registry(), Store(home / "store")))
+
+
+def train(home: Path, *more: str) -> int:
+    out = ["--data", str(home / "data"), "--out", str(home / "run"), "--as", "painted"]
+    return program(home, "train", "toy", *out, "--threads", "1", "--sample-every", "0", *more)
+
+
+def stop(home: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KILL, f"{place}/SIGTERM")
+    assert train(home) == 143
+
+
+def test_a_stopped_run_is_kept_as_it_is_and_says_so(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop(home, "3/critic", monkeypatch)
+    assert f"i2i-registry keep {home / 'run'}" in capsys.readouterr().err
+
+    assert program(home, "keep", str(home / "run")) == 0
+
+    written = capsys.readouterr()
+    assert written.out == "painted@1\n"
+    assert "of an unfinished training, after step 3 of 5, in stage paint" in written.err
+    card = Store(home / "store").find("painted")
+    assert card.summary.endswith("unfinished, after step 3 of 5, in stage paint")
+    assert card.provenance.kind == "trained"
+    assert card.provenance.steps == 3
+
+
+def test_what_is_kept_are_the_averages_of_the_last_checkpoint(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop(home, "2/painter", monkeypatch)
+    assert program(home, "keep", str(home / "run"), "--as", "so-far") == 0
+
+    (checkpoint,) = (path for path in (home / "run" / "checkpoints").iterdir() if "000000000." not in path.name)
+    saved = load_file(checkpoint / "state.safetensors")
+    model, _ = open_model(toy_registry(), "so-far", Store(home / "store"))
+    for key, tensor in model.networks["painter"].state_dict().items():
+        torch.testing.assert_close(tensor, saved[f"average/painter/{key}"], rtol=0, atol=0)
+
+
+def test_the_run_goes_on_afterwards_and_its_end_is_the_next_version(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop(home, "2/critic", monkeypatch)
+    assert program(home, "keep", str(home / "run")) == 0
+    assert program(home, "train", "--resume", str(home / "run")) == 0
+
+    assert Store(home / "store").versions("painted") == (1, 2)
+    capsys.readouterr()
+    assert program(home, "keep", str(home / "run")) == 0
+    assert capsys.readouterr().out == "painted@2\n"
+
+
+def test_a_run_without_a_complete_step_has_nothing_to_keep(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(home, "--checkpoint-every", "0", "--set", "poison_step=1") == 1
+
+    assert program(home, "keep", str(home / "run")) == 2
+    assert "no checkpoint with a complete step" in capsys.readouterr().err
+
+
+def test_what_is_no_run_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert program(home, "keep", str(home / "data")) == 2
+    assert "holds no run.json" in capsys.readouterr().err
