@@ -98,15 +98,16 @@ def test_the_snippets_for_app_developers_run(bundle: Path, tmp_path: Path) -> No
     (tmp_path / "ugatit-poster-onnx").symlink_to(bundle)
     for name in ("me.jpg", "a.jpg", "b.jpg"):
         shutil.copy(PICTURE, tmp_path / name)
-    assert (
-        program(tmp_path, "export", "bicyclegan-landscape", "--onnx", "-o", tmp_path / "bicyclegan-landscape-onnx") == 0
-    )
+    for weights in ("bicyclegan-landscape", "stargan2-seasons"):
+        assert program(tmp_path, "export", weights, "--onnx", "-o", tmp_path / f"{weights}-onnx") == 0
     for name in ("map.png", "other.png", "evening.png"):
         shutil.copy(ROOT / "examples" / "landscape" / "map.png", tmp_path / name)
+    shutil.copy(ROOT / "examples" / "landscape" / "scene.png", tmp_path)
     page = (ROOT / "docs" / "app-developer.md").read_text(encoding="utf-8")
     code = "\n".join(re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL))
     code += "\nassert both['attention'].size == both['image'].size and len(many) == 2\n"
     code += "assert (len(eight), len(film), len(again), alike.size) == (8, 25, 2, (128, 128))\n"
+    code += "assert winter.size == dusk.size == (64, 64)\n"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
