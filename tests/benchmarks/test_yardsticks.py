@@ -51,7 +51,7 @@ def test_steps_in_the_official_order_give_our_losses_and_weights(training: Train
     start = kernels(ours)
     advance = importlib.import_module("benchmarks.papers._loops").our_step(ours, batch)
     found, expected = training.losses(advance()), loop.step(batch)
-    assert found == pytest.approx(expected, rel=1e-3)
+    assert found == pytest.approx(expected, rel=1e-4)  # where updates went before, too
     judged = {loss: value for loss, value in expected.items() if training.judged(loss)}
     assert judged
     assert {loss: found[loss] for loss in judged} == pytest.approx(judged, rel=training.tolerance)
