@@ -190,7 +190,7 @@ class ToyTrainer(Trainer[Options]):
             parameter.clamp_(-0.5, 0.5)
 
     @torch.no_grad()
-    def _begin(self) -> None:
+    def _begin(self, _batch: Tensors) -> None:
         self.begun += 1
         self.tint.weight.add_(torch.rand_like(self.tint.weight))
 

@@ -114,10 +114,10 @@ def test_previews_show_every_domain_and_a_reference(root: Path) -> None:
 
 def test_the_domains_are_those_that_have_a_folder(root: Path) -> None:
     other = TINY.model_copy(update={"domains": ("male", "female")})
-    assert StarGAN2Trainer.config_for(other, root) == TINY
+    assert StarGAN2Trainer.config_for(other, Options(), root) == TINY
     turned = TINY.model_copy(update={"domains": ("wild", "cat", "dog")})
-    assert StarGAN2Trainer.config_for(turned, root) == turned
-    assert StarGAN2Trainer.config_for(other, root / "train" / "cat") == other
+    assert StarGAN2Trainer.config_for(turned, Options(), root) == turned
+    assert StarGAN2Trainer.config_for(other, Options(), root / "train" / "cat") == other
 
 
 def test_folders_of_other_domains_are_refused_with_the_option_to_give(root: Path) -> None:

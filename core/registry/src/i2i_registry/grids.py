@@ -172,7 +172,7 @@ def _read(source: Path) -> Made:
 
 def _drawn(operation: Operation, seed: int) -> dict[str, Option]:
     latents = [value for value in operation.inputs if isinstance(value, LatentInput)]
-    return dict(draw(latents, seed))
+    return dict(draw(latents, seed, {value.name: value.shape for value in latents}))
 
 
 def _one_for(name: str, classes: Sequence[str], number: int, count: int) -> str:

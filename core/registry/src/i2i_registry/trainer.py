@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from i2i_runtime.operations import Record
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 O = TypeVar("O", bound=Record)  # noqa: E741 - reads as "options" beside Model's C
 Tensors = Mapping[str, "Tensor"]
+
+
+def nothing_begun(_batch: Tensors) -> None:
+    """Does nothing: the default of `Stage.begin`."""
 
 
 def nothing() -> None:
@@ -67,6 +72,8 @@ class Phase:
     """factor on the optimizer's initial rates, a pure function of the step's number"""
     after: Callable[[], None] = nothing
     """runs when the parameters have moved: U-GAT-IT clamps rho here"""
+    repeat: int = 1
+    """how many steps the optimizer takes along the same gradient: 3 for ConSinGAN's generator"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +89,9 @@ class Stage:
 
     May depend only on parameters that stay as they are until the last phase that uses the result.
     """
-    begin: Callable[[], None] = nothing
-    """runs once when the stage is entered, never on resume: hand over weights, fix a noise amplitude (in a buffer)"""
+    begin: Callable[[Tensors], None] = nothing_begun
+    """Runs once when the stage is entered, never on resume, with the stage's first batch on the device: hand over
+    weights, fix a noise amplitude. What it leaves has to lie in parameters and buffers, which checkpoints keep."""
 
 
 @runtime_checkable
@@ -103,13 +111,24 @@ class DataSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a whole training takes on this machine's CPU, roughly: within a factor of three is good enough."""
+
+    seconds: float
+    memory: int
+    """bytes at the most expensive moment, beyond what the program itself needs"""
+
+
 class Trainer(ABC, Generic[O]):
     """The training of one paper: networks that only training needs, losses, optimizers, schedule."""
 
     Options: ClassVar[type[Record]]
     """frozen pydantic model with the paper's values; its names must differ from those of the model's Config"""
+    presets: ClassVar[Mapping[str, Record]] = MappingProxyType({})
+    """the Options that go with presets of the model's Config, by their names; those of any other are `Options()`"""
     layout: ClassVar[str] = ""
-    """Which of the toolkit's layouts `dataset` reads: "paired", "unpaired" or "domains"; empty: one of its own.
+    """Which of the toolkit's layouts `dataset` reads: "paired", "unpaired", "domains" or "single"; empty: its own.
 
     Whoever gives a model the wrong folder is told which others would take it.
     """
@@ -141,13 +160,18 @@ class Trainer(ABC, Generic[O]):
         return {}
 
     @classmethod
-    def config_for(cls, config: Record, root: Path) -> Record:  # noqa: ARG003 - for those that need it
-        """The Config of a new run, with what the data below `root` decide, such as the names of domains.
+    def config_for(cls, config: Record, options: O, root: Path) -> Record:  # noqa: ARG003 - for those that need it
+        """The Config of a new run, with what the data at `root` decide: the names of domains, the size of a picture.
 
-        What a user sets goes before it, and training that starts from weights keeps theirs. A folder of the wrong
-        layout changes nothing here: `dataset` says what is wrong with it. The default changes nothing at all.
+        Both records hold what a user set, which goes before what this gives; training that starts from weights keeps
+        their Config. A folder of the wrong layout changes nothing here: `dataset` says what is wrong with it. The
+        default changes nothing at all.
         """
         return config
+
+    def cost(self) -> Cost | None:
+        """What the whole training takes, for papers where a user's picture decides that; None: nobody knows."""
+        return None
 
     @classmethod
     @abstractmethod

@@ -50,8 +50,10 @@ if TYPE_CHECKING:
         SizeRule,
         Step,
         VectorOutput,
+        Walk,
     )
     from i2i_runtime.reading import read_manifest
+    from i2i_runtime.spatial_inputs import GridInput, MaskInput, NoiseInput, SizeInput
 
 __all__ = [
     "Blend",
@@ -61,6 +63,7 @@ __all__ = [
     "DeviceError",
     "Diagnosis",
     "GraphFile",
+    "GridInput",
     "HeatmapOutput",
     "I2IError",
     "ImageInput",
@@ -69,6 +72,8 @@ __all__ = [
     "LatentInput",
     "Licence",
     "Manifest",
+    "MaskInput",
+    "NoiseInput",
     "Operation",
     "OptionError",
     "Paper",
@@ -77,12 +82,14 @@ __all__ = [
     "PictureError",
     "RunError",
     "ScalarInput",
+    "SizeInput",
     "SizeRule",
     "Step",
     "TensorSpec",
     "UnknownOperationError",
     "UsageError",
     "VectorOutput",
+    "Walk",
     "WeightsSource",
     "diagnose",
     "lerp",
@@ -128,8 +135,10 @@ _HOMES = {
         "SizeRule",
         "Step",
         "VectorOutput",
+        "Walk",
     ),
     "reading": ("read_manifest",),
+    "spatial_inputs": ("GridInput", "MaskInput", "NoiseInput", "SizeInput"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

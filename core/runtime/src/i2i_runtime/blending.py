@@ -51,9 +51,10 @@ def film_options(operation: Operation, ends: Ends, count: int, compute: Compute)
     """
     blend = _checked(operation, ends, count)
     latents = [value for value in operation.inputs if isinstance(value, LatentInput)]
-    drawn = inputs.draw(latents, ends.seed)
+    shapes = {value.name: value.shape for value in latents}
+    drawn = inputs.draw(latents, ends.seed, shapes)
     if blend.value in drawn:
-        last = inputs.draw(latents, ends.last_seed)
+        last = inputs.draw(latents, ends.last_seed, shapes)
         start, end = (
             np.asarray(options.get(blend.value, vectors[blend.value]), dtype=np.float32)
             for options, vectors in ((ends.options, drawn), (ends.last_options, last))

@@ -19,12 +19,14 @@ from i2i_runtime.calls import BoundOperation, Result
 from i2i_runtime.cpus import thread_count
 from i2i_runtime.errors import OptionError, UnknownOperationError, nearest
 from i2i_runtime.execution import Call, Tensors, run_step
+from i2i_runtime.filming import is_size_film, on_one_canvas, size_options, walk_options
 from i2i_runtime.inputs import Option
 from i2i_runtime.operations import Fit, ImageOutput, Landmarks, Operation, Output
-from i2i_runtime.pictures import PictureSource
+from i2i_runtime.pictures import PictureSource, read
 from i2i_runtime.reading import OpenBundle, open_bundle
 from i2i_runtime.results import Kind, Value
 from i2i_runtime.sessions import Sessions
+from i2i_runtime.spatial_inputs import SizeInput
 from i2i_runtime.wiring import needed_steps
 
 GPU_BATCH = 8
@@ -188,44 +190,79 @@ class Bundle:
         operation: str,
         x: PictureSource | None = None,
         *,
-        to: Mapping[str, Option],
+        to: Mapping[str, Option] | None = None,
         count: int = 25,
         seed: int | None = None,
         fit: Fit | None = None,
         batch_size: int | None = None,
         **options: Option,
     ) -> list[Value]:
-        """One result turning into another: the pictures of a film, the first and the last included.
+        """The pictures of a film: one result turning into another, or a walk among results.
 
             bundle.translate.frames("edges.png", seed=1, to={"seed": 2})
             bundle.translate_like.frames("me.jpg", reference="a.jpg", to={"reference": "b.jpg"})
+            bundle.retarget.frames("me.jpg", to={"scale": [(1, 2), (2, 2)]})
+            bundle.animate.frames(count=100, seed=3)
 
-        The operation says which vector moves on the way (`Operation.blend`) and how; everything else stays.
+        The operation says what moves and how (`Operation.blend`, `Operation.walk`); everything else stays. Frames of
+        different sizes lie in the upper left corner of a black canvas that holds the largest.
 
         Args:
-            operation: one of `operations` that has a `blend`.
-            x: the picture.
-            to: what the last frame is made from where it differs: "seed", or options by name.
-            count: frames, at least 2.
+            operation: one of `operations` that has a `blend` or a `walk`.
+            x: the picture, for operations that take one.
+            to: for a `blend`, what the last frame is made from where it differs: "seed", or options by name; a size or
+                scale may be a list of them, which are gone through in turn.
+            count: frames; at least 2 for a `blend`.
             seed: of the first frame; None: a new one.
             fit: as in `run`.
             batch_size: most frames in one run.
             **options: the operation's other inputs by name, as in `run`, for the first frame.
 
         Raises:
-            OptionError: the operation has nothing to interpolate, `to` changes nothing; and what `run` raises.
+            OptionError: the operation makes no film, `to` changes nothing; and what `run` raises.
         """
         chosen = self._operation(operation)
         if isinstance(x, (list, tuple)):
             raise OptionError(found=f"frames of a list of {len(x)} pictures", expected="one picture")
         start = secrets.randbits(32) if seed is None else seed
+        if chosen.walk or is_size_film(chosen, to or {}):
+            return self._frame_by_frame(chosen, x, options, to or {}, count=count, seed=start, fit=fit)
 
         def compute(value: str, given: Mapping[str, Option], with_seed: int) -> Vector:
             return cast("Vector", self._run(operation, x, value, given, seed=with_seed, fit=fit))
 
-        film = film_options(chosen, Ends(options, start, to), count, compute)
+        film = film_options(chosen, Ends(options, start, to or {}), count, compute)
         made = self._run(operation, x, "image", film, seed=start, fit=fit, batch_size=batch_size, count=count)
         return cast("list[Value]", made)
+
+    def _frame_by_frame(
+        self,
+        operation: Operation,
+        x: PictureSource | None,
+        options: Mapping[str, Option],
+        to: Mapping[str, Option],
+        *,
+        count: int,
+        seed: int,
+        fit: Fit | None,
+    ) -> list[Value]:
+        """Films whose frames differ in size, or need so much noise that only one frame's should lie in memory."""
+        if operation.walk:
+            if to:
+                raise OptionError(found=f"to={dict(to)}", expected=f"nothing: {operation.name} wanders by itself")
+            frames = walk_options(operation, operation.walk, options, count, seed)
+        else:
+            size = cast("SizeInput", operation.size)
+            frames = size_options(size, options, to, count, self._own_size(size, x))
+        made = [self._run(operation.name, x, "image", frame, seed=seed, fit=fit) for frame in frames]
+        return on_one_canvas(cast("list[Value]", made)) if to else cast("list[Value]", made)
+
+    def _own_size(self, value: SizeInput, x: PictureSource | None) -> tuple[int, int]:
+        """Height and width of a result that nobody asked another size for."""
+        if value.image is None or x is None:
+            return value.height, value.width
+        width, height = read(x).size
+        return height, width
 
     def compute(
         self,

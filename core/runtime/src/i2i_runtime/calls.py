@@ -175,13 +175,13 @@ class BoundOperation:
         self,
         x: PictureSource | None = None,
         *,
-        to: Mapping[str, Option],
+        to: Mapping[str, Option] | None = None,
         count: int = 25,
         seed: int | None = None,
         fit: Fit | None = None,
         batch_size: int | None = None,
         **options: Option,
     ) -> list[Value]:
-        """One result turning into another; see `Bundle.frames`."""
+        """The pictures of a film; see `Bundle.frames`."""
         name = self.operation.name
         return self.bundle.frames(name, x, to=to, count=count, seed=seed, fit=fit, batch_size=batch_size, **options)

@@ -71,6 +71,8 @@ class Call:
 def run_step(sessions: Sessions, step: Step, known: Mapping[str, NDArray[np.generic]]) -> Tensors:
     """The values that a step makes of those known."""
     feeds = {name: known[value] for name, value in step.inputs.items()}
+    count = len(next(iter(feeds.values())))
+    feeds |= {name: np.full(count, number, np.float32) for name, number in step.constants.items()}
     made = sessions.run(step.graph, feeds, list(step.outputs))
     return {step.outputs[name]: tensor for name, tensor in made.items()}
 
@@ -81,14 +83,17 @@ def _stack(operation: Operation, items: Sequence[Item], names: Collection[str]) 
         v.name: np.stack([item.tensor(v) for item in items]) for v in operation.inputs if v.name in names
     }
     given = operation.intermediates & set(names) & items[0].vectors.keys()
-    return values | {name: np.stack([item.vectors[name] for item in items]) for name in given}
+    values |= {name: np.stack([item.vectors[name] for item in items]) for name in given}
+    beside = items[0].maps.keys() & set(names) - values.keys()
+    return values | {name: np.stack([item.maps[name] for item in items]) for name in beside}
 
 
 def _groups(operation: Operation, items: Sequence[Item]) -> list[tuple[dict[str, str], list[int]]]:
-    """Indices of items that may share a run: all pictures of one size, and the labels that choose steps equal."""
+    """Indices of items that may share a run: pictures and results of one size, the labels that choose steps equal."""
     branching = sorted({name for step in operation.steps for name in step.when})
     groups: defaultdict[tuple[object, ...], list[int]] = defaultdict(list)
     for index, item in enumerate(items):
-        shapes = tuple(fitted.pixels.shape for fitted in item.pictures.values())
-        groups[(shapes, *(item.labels[name] for name in branching))].append(index)
+        shapes = [fitted.pixels.shape for fitted in item.pictures.values()]
+        shapes += [array.shape for array in (*item.vectors.values(), *item.maps.values())]
+        groups[(tuple(shapes), *(item.labels[name] for name in branching))].append(index)
     return [({name: items[members[0]].labels[name] for name in branching}, members) for members in groups.values()]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias, cast, get_args
 
@@ -20,9 +20,12 @@ from PIL import Image
 from i2i_runtime import faces, fitting, pictures
 from i2i_runtime.errors import OptionError, nearest
 from i2i_runtime.faces import Locate
+from i2i_runtime.fields import Fields, Placed
 from i2i_runtime.fitting import Fitted
 from i2i_runtime.operations import Fit, ImageInput, Input, LabelInput, LatentInput, Operation, ScalarInput
 from i2i_runtime.pictures import PictureSource
+from i2i_runtime.sizing import SCALE, Wanted, noise_shape
+from i2i_runtime.spatial_inputs import GridInput, MaskInput, NoiseInput, SizeInput
 from i2i_runtime.wiring import needed_inputs
 
 Option: TypeAlias = (
@@ -37,7 +40,10 @@ Option: TypeAlias = (
     | Sequence[PictureSource]
     | None
 )
-"""A value for an input by name: a class, a number, a latent, or one more picture (or a list of them)."""
+"""A value for an input by name: a class, a number, a size, random numbers, or one more picture (or a list of them)."""
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""input -> shape of its value, without batch axis"""
 
 _NO_SHAPES: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 
@@ -52,7 +58,9 @@ class Item:
     labels: Mapping[str, str]
     scalars: Mapping[str, float]
     vectors: Mapping[str, NDArray[np.float32]]
-    """random vectors, drawn or given, and vectors given in place of the steps that would make them"""
+    """random vectors and noise maps, drawn or given, and vectors given in place of the steps that would make them"""
+    maps: Mapping[str, NDArray[np.float32]]
+    """masks, sampling grids, and what the grids cover"""
 
     def tensor(self, value: Input) -> NDArray[np.generic]:
         """This item's tensor for an input, without a batch axis."""
@@ -63,14 +71,20 @@ class Item:
                 return np.array(value.names.index(self.labels[value.name]), dtype=np.int64)
             case ScalarInput():
                 return np.array(self.scalars[value.name], dtype=np.float32)
-            case LatentInput():
+            case LatentInput() | NoiseInput():
                 return self.vectors[value.name]
+            case MaskInput() | GridInput():
+                return self.maps[value.name]
+            case SizeInput():
+                raise TypeError("a size feeds no graph")
 
     def identity(self, name: str) -> object:
         """Equal for two items of a call only if both have the same value there; not always if they have."""
         if name in self.labels or name in self.scalars:
             return self.labels.get(name, self.scalars.get(name))
-        return id(self.pictures[name]) if name in self.pictures else id(self.vectors.get(name, self))
+        if name in self.pictures:
+            return id(self.pictures[name])
+        return id(self.maps.get(name, self.vectors.get(name, self)))
 
 
 def main_image(operation: Operation) -> ImageInput | None:
@@ -100,31 +114,36 @@ def gather(
     """
     main = main_image(operation)
     _check_known(operation, main, options)
-    if fit is not None and fit not in FITS:
-        raise OptionError(found=f"fit={fit!r}", expected=nearest(fit, FITS))
-    if fit == "face" and not any(isinstance(value, ImageInput) and value.face for value in operation.inputs):
-        raise OptionError(f"fit='face', and {operation.name} knows no faces", expected="resize, keep_aspect or native")
+    _check_fit(operation, fit)
     vectors = {name: _given_vectors(name, shapes[name], options[name], count) for name in shapes if name in options}
     asked = needed_inputs(operation, vectors)
     _check_useful(operation, options, vectors, asked)
     inputs = [value for value in operation.inputs if value.name in asked]
-    images: dict[str, list[Fitted]] = {}
+    images: dict[str, list[Placed]] = {}
     for value in inputs:
         if isinstance(value, ImageInput):
             given = sources if value is main else _picture_list(value.name, options.get(value.name), count)
             images[value.name] = _fit_all(value, given or (), fit, locate)
     labels = {v.name: _labels(v, options.get(v.name), count) for v in inputs if isinstance(v, LabelInput)}
-    scalars = {v.name: _scalar(v, options.get(v.name)) for v in inputs if isinstance(v, ScalarInput)}
-    vectors |= _latents([v for v in operation.inputs if isinstance(v, LatentInput)], options, count, seed)
-    return [
-        Item(
-            pictures={name: fitted[index] for name, fitted in images.items()},
-            labels={name: chosen[index] for name, chosen in labels.items()},
-            scalars=scalars,
-            vectors={name: each[index] for name, each in vectors.items()},
+    scalars = {v.name: _scalars(v, options.get(v.name), count) for v in inputs if isinstance(v, ScalarInput)}
+    masks = {v: _masks(v, options.get(v.name), count) for v in inputs if isinstance(v, MaskInput)}
+    fields, random = Fields(operation, options), _Random(operation, options, count, _start(seed))
+    items: list[Item] = []
+    for index in range(count):
+        placed = {name: each[index] for name, each in images.items()}
+        numbers = {name: each[index] for name, each in scalars.items()}
+        wanted = fields.wanted(placed, numbers)
+        maps = {v.name: fields.mask(v, each[index], placed[v.image]) for v, each in masks.items()}
+        items.append(
+            Item(
+                pictures={name: each.fitted for name, each in placed.items()},
+                labels={name: chosen[index] for name, chosen in labels.items()},
+                scalars=numbers,
+                vectors={name: each[index] for name, each in vectors.items()} | random.of(index, wanted),
+                maps=maps | fields.grids(placed, numbers, wanted),
+            )
         )
-        for index in range(count)
-    ]
+    return items
 
 
 def check_indices(operation: Operation, values: Mapping[str, NDArray[np.generic]]) -> None:
@@ -138,12 +157,14 @@ def check_indices(operation: Operation, values: Mapping[str, NDArray[np.generic]
 
 
 def option_from_text(value: Input, text: str) -> Option:
-    """What a person typed for an input, as a call takes it: a class, the path of a picture, or a number.
+    """What a person typed for an input, as a call takes it: a class, the path of a picture, a size, or a number.
 
-    Raises OptionError for what is no number, and for random vectors, which nobody types.
+    Raises OptionError for what is no number, and for random numbers and grids, which nobody types.
     """
-    if isinstance(value, LatentInput):
-        raise OptionError(found=f"{value.name}={text!r}, which is a random vector", expected="a seed instead")
+    if isinstance(value, (LatentInput, NoiseInput)):
+        raise OptionError(found=f"{value.name}={text!r}, which is random", expected="a seed instead")
+    if isinstance(value, GridInput):
+        raise OptionError(found=f"{value.name}={text!r}, which follows from the size", expected="size or scale instead")
     if not isinstance(value, ScalarInput):
         return text
     try:
@@ -153,7 +174,8 @@ def option_from_text(value: Input, text: str) -> Option:
 
 
 def _check_known(operation: Operation, main: ImageInput | None, options: Mapping[str, Option]) -> None:
-    known = [*(value.name for value in operation.inputs if value is not main), *sorted(operation.intermediates)]
+    named = [v.name for v in operation.inputs if v is not main and not isinstance(v, GridInput)]
+    known = [*named, *([SCALE] if operation.size else []), *sorted(operation.intermediates)]
     for name in options:
         if name not in known:
             is_main = main is not None and name == main.name
@@ -162,6 +184,13 @@ def _check_known(operation: Operation, main: ImageInput | None, options: Mapping
                 expected=nearest(name, [*known, "seed", "fit", "outputs", "batch_size", "count"]),
                 fix=f"the picture {name!r} is the first argument, without its name" if is_main else "",
             )
+
+
+def _check_fit(operation: Operation, fit: Fit | None) -> None:
+    if fit is not None and fit not in FITS:
+        raise OptionError(found=f"fit={fit!r}", expected=nearest(fit, FITS))
+    if fit == "face" and not any(isinstance(value, ImageInput) and value.face for value in operation.inputs):
+        raise OptionError(f"fit='face', and {operation.name} knows no faces", expected="resize, keep_aspect or native")
 
 
 def _check_useful(
@@ -189,16 +218,23 @@ def _picture_list(name: str, given: Option, count: int) -> Sequence[PictureSourc
 
 def _fit_all(
     value: ImageInput, sources: Sequence[PictureSource], fit: Fit | None, locate: Locate | None
-) -> list[Fitted]:
+) -> list[Placed]:
     policy = fit or value.fit
-    fitted: dict[int, Fitted] = {}  # a picture that is given several times is read once
+    placed: dict[int, Placed] = {}  # a picture that is given several times is read once
     for source in sources:
-        if id(source) not in fitted:
+        if id(source) not in placed:
             picture = pictures.read(source)
+            size = picture.size
             if policy == "face" and value.face and locate:
                 picture = faces.cut_face(picture, value, value.face, locate)
-            fitted[id(source)] = fitting.fit(picture, value.size, policy, value.channels)
-    return [fitted[id(source)] for source in sources]
+            placed[id(source)] = Placed(fitting.fit(picture, value.size, policy, value.channels), size)
+    return [placed[id(source)] for source in sources]
+
+
+def _masks(value: MaskInput, given: Option, count: int) -> list[Image.Image]:
+    sources = _picture_list(value.name, given, count)
+    read = {id(source): pictures.read(source) for source in sources}
+    return [read[id(source)] for source in sources]
 
 
 def _labels(value: LabelInput, given: Option, count: int) -> list[str]:
@@ -214,47 +250,92 @@ def _labels(value: LabelInput, given: Option, count: int) -> list[str]:
     return cast("list[str]", each)
 
 
-def _scalar(value: ScalarInput, given: Option) -> float:
-    number = value.default if given is None else given
+def _scalars(value: ScalarInput, given: Option, count: int) -> list[float]:
+    """One number for all items, or a list with one for each."""
+    if not isinstance(given, (list, tuple)):
+        return [_scalar(value, value.default if given is None else given)] * count
+    if len(given) != count:
+        raise OptionError(found=f"{len(given)} values for {value.name!r}", expected=f"one, or {count}")
+    return [_scalar(value, number) for number in given]
+
+
+def _scalar(value: ScalarInput, number: object) -> float:
     if isinstance(number, bool) or not isinstance(number, (int, float, np.integer, np.floating)):
         raise OptionError(found=f"{value.name} is a {type(number).__name__}", expected="a number")
     if not value.minimum <= number <= value.maximum:
         raise OptionError(found=f"{value.name}={number}", expected=f"from {value.minimum:g} to {value.maximum:g}")
+    if value.whole and float(number) != int(number):
+        raise OptionError(found=f"{value.name}={number}", expected="a whole number")
     return float(number)
 
 
-def _latents(
-    inputs: Sequence[LatentInput], options: Mapping[str, Option], count: int, seed: int | None
-) -> dict[str, list[NDArray[np.float32]]]:
+def _start(seed: int | None) -> int:
+    """The seed of the first item."""
     if seed is not None and seed < 0:
         raise OptionError(found=f"seed={seed}", expected="0 or more")
-    start = secrets.randbits(32) if seed is None else seed
-    drawn = [draw(inputs, start + index) for index in range(count)]
-    latents: dict[str, list[NDArray[np.float32]]] = {}
-    for value in inputs:
-        given = options.get(value.name)
-        latents[value.name] = (
-            [item[value.name] for item in drawn]
-            if given is None
-            else _given_vectors(value.name, value.shape, given, count)
-        )
-    return latents
+    return secrets.randbits(32) if seed is None else seed
 
 
-def draw(inputs: Sequence[LatentInput], seed: int) -> dict[str, NDArray[np.float32]]:
-    """The random vectors of one item: NumPy's PCG64 started with `seed`, the inputs in their declared order.
+@dataclass(slots=True)
+class _Random:
+    """The random inputs of a call: drawn, but for those that are given."""
+
+    operation: Operation
+    options: Mapping[str, Option]
+    count: int
+    seed: int
+    given: dict[tuple[str, tuple[int, ...]], list[NDArray[np.float32]]] = field(
+        default_factory=dict[tuple[str, tuple[int, ...]], list[NDArray[np.float32]]]
+    )
+    """(name, shape) -> what was given, for each item; read once, so that what is equal for all items is one array"""
+
+    def of(self, index: int, wanted: Wanted | None) -> dict[str, NDArray[np.float32]]:
+        """The random vectors and noise maps of one item."""
+        inputs = [value for value in self.operation.inputs if isinstance(value, (LatentInput, NoiseInput))]
+        shapes = random_shapes(self.operation, wanted)
+        values = draw(inputs, self.seed + index, shapes)
+        for name in values:
+            if self.options.get(name) is not None:
+                values[name] = self._given(name, shapes[name])[index]
+        return values
+
+    def _given(self, name: str, shape: tuple[int, ...]) -> list[NDArray[np.float32]]:
+        if (name, shape) not in self.given:
+            self.given[name, shape] = _given_vectors(name, shape, self.options[name], self.count)
+        return self.given[name, shape]
+
+
+def random_shapes(operation: Operation, wanted: Wanted | None) -> dict[str, tuple[int, ...]]:
+    """The shape of every random input of an operation, for a result of the wanted size."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for value in operation.inputs:
+        if isinstance(value, LatentInput):
+            shapes[value.name] = value.shape
+        elif isinstance(value, NoiseInput):
+            shapes[value.name] = noise_shape(value, operation.size, wanted)
+    return shapes
+
+
+def draw(inputs: Sequence[LatentInput | NoiseInput], seed: int, shapes: Shapes) -> dict[str, NDArray[np.float32]]:
+    """The random inputs of one item: NumPy's PCG64 started with `seed`, the inputs in their declared order.
 
     Item i of a call with seed s is drawn with seed s + i: so a batch, its parts, and single calls agree. Giving one
-    vector explicitly does not change the others.
+    of them explicitly does not change the others.
     """
     generator = np.random.Generator(np.random.PCG64(seed))
-    vectors: dict[str, NDArray[np.float32]] = {}
+    drawn: dict[str, NDArray[np.float32]] = {}
     for value in inputs:
-        if value.distribution == "normal":
-            vectors[value.name] = generator.standard_normal(value.shape, dtype=np.float32)
+        shape = shapes[value.name]
+        if isinstance(value, NoiseInput):
+            normal = value.default == "normal"
+            drawn[value.name] = (
+                generator.standard_normal(shape, dtype=np.float32) if normal else np.zeros(shape, np.float32)
+            )
+        elif value.distribution == "normal":
+            drawn[value.name] = generator.standard_normal(shape, dtype=np.float32)
         else:
-            vectors[value.name] = generator.uniform(-1, 1, value.shape).astype(np.float32)
-    return vectors
+            drawn[value.name] = generator.uniform(-1, 1, shape).astype(np.float32)
+    return drawn
 
 
 def _given_vectors(name: str, shape: tuple[int, ...], given: Option, count: int) -> list[NDArray[np.float32]]:

@@ -84,7 +84,7 @@ class ParityCase(Record):
     output: Name
     batch: PositiveInt
     height: NonNegativeInt = 0
-    """pixels; 0 for graphs without a picture"""
+    """pixels, of the first picture fed or else of the largest map; 0 for graphs without either"""
     width: NonNegativeInt = 0
     inputs: str
     """what was fed: "pictures", "white", "noise" ..."""
@@ -97,6 +97,10 @@ class ParityCase(Record):
     """Only where `relative` is above the tolerance and the input is to blame: how far torch's own output moves,
     relative to its largest value, when the input changes by a millionth. A picture of one colour can do that to a
     network of norms, which then divide by almost nothing; no two machines agree there, and this is the bound."""
+
+    stray: NonNegativeFloat | None = None
+    """Only for graphs that round to 8 bits inside: the largest error, relative to torch's largest value, of the few
+    values that this moves by a whole step (the graph says which share). All other figures leave these values out."""
 
 
 class Parity(Record):
@@ -155,8 +159,9 @@ class Manifest(Record):
                 if graph is None:
                     raise ValueError(f"operation {operation.name!r} calls graph {step.graph!r}, which is not here")
                 ins, outs = {t.name for t in graph.inputs}, {t.name for t in graph.outputs}
-                if set(step.inputs) != ins:
-                    raise ValueError(f"graph {step.graph!r} takes {sorted(ins)}, the step feeds {sorted(step.inputs)}")
+                given = [*step.inputs, *step.constants]
+                if sorted(given) != sorted(ins):
+                    raise ValueError(f"graph {step.graph!r} takes {sorted(ins)}, the step feeds {sorted(given)}")
                 if not set(step.outputs) <= outs:
                     raise ValueError(f"graph {step.graph!r} gives {sorted(outs)}, not {sorted(step.outputs)}")
         return self

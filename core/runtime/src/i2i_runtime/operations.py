@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-"""A name that is also a Python identifier, a command-line option and an ONNX value name."""
+# Under these names they are part of this module's face.
+from i2i_runtime.records import Name as Name  # noqa: PLC0414
+from i2i_runtime.records import Record as Record  # noqa: PLC0414
+from i2i_runtime.spatial_inputs import GridInput as GridInput  # noqa: PLC0414
+from i2i_runtime.spatial_inputs import MaskInput as MaskInput  # noqa: PLC0414
+from i2i_runtime.spatial_inputs import NoiseInput as NoiseInput  # noqa: PLC0414
+from i2i_runtime.spatial_inputs import SizeInput as SizeInput  # noqa: PLC0414
 
 OperationName = Literal[
     "translate",
@@ -39,12 +44,6 @@ keep_aspect  scaled to fit inside the model's own size, the rest padded; the pad
 native       left at its size, padded up to the next multiple; the padding is cut from the result
 face         the face in it, cut out upright at the model's own size; for inputs that say where faces are (`face`)
 """
-
-
-class Record(BaseModel):
-    """Immutable, and strict about unknown fields: a newer field must never be ignored in silence."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class SizeRule(Record):
@@ -153,15 +152,22 @@ class ScalarInput(Record):
     default: float
     minimum: float
     maximum: float
+    whole: bool = False
+    """Whether only whole numbers are meant."""
 
     @model_validator(mode="after")
     def _default_in_range(self) -> Self:
+        if self.whole and not all(n.is_integer() for n in (self.default, self.minimum, self.maximum)):
+            raise ValueError(f"{self.name}: a whole number between {self.minimum} and {self.maximum}")
         if not self.minimum <= self.default <= self.maximum:
             raise ValueError(f"default {self.default} is outside [{self.minimum}, {self.maximum}]")
         return self
 
 
-Input = Annotated[ImageInput | LatentInput | LabelInput | ScalarInput, Field(discriminator="kind")]
+Input = Annotated[
+    ImageInput | LatentInput | LabelInput | ScalarInput | SizeInput | NoiseInput | MaskInput | GridInput,
+    Field(discriminator="kind"),
+]
 
 
 class ImageOutput(Record):
@@ -198,6 +204,8 @@ class Step(Record):
     graph: Name
     inputs: dict[Name, Name]
     """graph input -> value that is fed to it"""
+    constants: dict[Name, float] = Field(default_factory=dict)
+    """graph input -> number that is fed to it, float32 [n]: what this operation does not leave open"""
     outputs: dict[Name, Name]
     """graph output -> name of the value it becomes; graph outputs that are not named here are not computed"""
     when: dict[Name, str] = Field(default_factory=dict)
@@ -205,15 +213,33 @@ class Step(Record):
 
 
 class Blend(Record):
-    """How one result turns into another, frame by frame: a vector goes from one value to the other."""
+    """How one result turns into another, frame by frame: a vector, or the size, goes from one value to the other."""
 
     value: Name
-    """a latent input, or a vector output that one step makes and another takes"""
+    """a latent input, a vector output that one step makes and another takes, or "size" """
     along: Literal["line", "arc"] = "line"
     """arc: on the sphere that latents of a normal distribution lie near (slerp); line: straight through (lerp)"""
 
 
-RESERVED_NAMES = frozenset({"self", "operation", "x", "outputs", "seed", "fit", "batch_size", "count", "to"})
+class Walk(Record):
+    """A film by a random walk in noise space, held near the noise that gives the training picture (SinGAN, supplement).
+
+    With stored noise Z and fresh n, n', the maps are u_1 = (1 - first) Z + first n, u_0 = Z, and in every frame
+    d = inertia (u_t - u_(t-1)) + (1 - inertia) n',  u_(t+1) = pull Z + (1 - pull) (u_t + d).
+    All of them are c Z + m: the runtime feeds c as `anchor` and m as the noise maps; the graph knows Z.
+    """
+
+    anchor: Name
+    """number input: how much of the stored noise is added to the maps"""
+    pull: Name
+    """number input: alpha, 0 to 1"""
+    inertia: Name
+    """number input: beta, 0 to 1"""
+    first: NonNegativeFloat
+    """share of fresh noise in the first map"""
+
+
+RESERVED_NAMES = frozenset({"self", "operation", "x", "outputs", "seed", "fit", "batch_size", "count", "to", "scale"})
 """Arguments that every call of an operation has; no input may take one of these names."""
 
 
@@ -227,6 +253,8 @@ class Operation(Record):
     steps: Annotated[tuple[Step, ...], Field(min_length=1)]
     blend: Blend | None = None
     """what `frames` interpolates; None: the paper has no such thing"""
+    walk: Walk | None = None
+    """how `frames` wanders; such an operation has no `blend`"""
 
     @model_validator(mode="after")
     def _wired(self) -> Self:
@@ -241,12 +269,20 @@ class Operation(Record):
             raise ValueError(f"{self.name}: an input may not be called {taken}: every call has that argument")
         for choice in self.branches():
             self._check_branch(choice)
-        latents = {value.name for value in self.inputs if isinstance(value, LatentInput)}
-        if self.blend and self.blend.value not in latents | self.intermediates:
-            raise ValueError(
-                f"{self.name}: blends {self.blend.value!r}, which is no latent and no vector between steps"
-            )
+        self._check_references()
+        self._check_film()
         return self
+
+    @property
+    def size(self) -> SizeInput | None:
+        """The input that says how large the result is to be, if a caller may choose."""
+        return next((value for value in self.inputs if isinstance(value, SizeInput)), None)
+
+    @property
+    def fed(self) -> frozenset[str]:
+        """The values that callers bring or the runtime makes before the first step; a size is none of them."""
+        named = {value.name for value in self.inputs if not isinstance(value, SizeInput)}
+        return frozenset(named | {v.coverage for v in self.inputs if isinstance(v, GridInput) and v.coverage})
 
     @property
     def intermediates(self) -> frozenset[str]:
@@ -271,8 +307,36 @@ class Operation(Record):
         """The steps that run when the labels have these values."""
         return tuple(s for s in self.steps if all(choice.get(name) == label for name, label in s.when.items()))
 
+    def _check_references(self) -> None:
+        """Inputs may name others: masks and grids their picture, grids and walks their numbers."""
+        images = {value.name for value in self.inputs if isinstance(value, ImageInput)}
+        scalars = {value.name for value in self.inputs if isinstance(value, ScalarInput)}
+        for value in self.inputs:
+            if isinstance(value, (MaskInput, GridInput, SizeInput)) and value.image not in images | {None}:
+                raise ValueError(f"{self.name}: {value.name!r} belongs to {value.image!r}, which is no picture input")
+            if isinstance(value, GridInput):
+                self._check_numbers((value.left_shift, value.right_shift), scalars)
+        if self.walk:
+            self._check_numbers((self.walk.anchor, self.walk.pull, self.walk.inertia), scalars)
+
+    def _check_numbers(self, names: tuple[str | None, ...], scalars: set[str]) -> None:
+        for name in names:
+            if name is not None and name not in scalars:
+                raise ValueError(f"{self.name}: {name!r} is no number input")
+
+    def _check_film(self) -> None:
+        if self.blend and self.walk:
+            raise ValueError(f"{self.name}: a film goes from one result to another, or wanders, not both")
+        if self.walk and not any(isinstance(value, NoiseInput) for value in self.inputs):
+            raise ValueError(f"{self.name}: a walk without noise maps")
+        latents = {value.name for value in self.inputs if isinstance(value, (LatentInput, SizeInput))}
+        if self.blend and self.blend.value not in latents | self.intermediates:
+            raise ValueError(
+                f"{self.name}: blends {self.blend.value!r}, which is no latent, no size and no vector between steps"
+            )
+
     def _check_branch(self, choice: dict[str, str]) -> None:
-        values = {value.name for value in self.inputs}
+        values = set(self.fed)
         made: set[str] = set()
         for step in self.steps_for(choice):
             unknown = set(step.inputs.values()) - values

@@ -21,6 +21,7 @@ Train MODEL on a folder of pictures, or go on with a run.
 \b
   i2i-registry train ugatit --data selfie2anime/ --as anime
   i2i-registry train ugatit --data selfie2anime/ --preset light --set image_size=128 --steps 20000
+  i2i-registry train singan --data birds.jpg --as birds --quick        # papers that learn from one picture
   i2i-registry train --resume runs/anime
 
 Ctrl-C and SIGTERM save and say how to go on; so does a run that was killed, from its last checkpoint.
@@ -33,8 +34,12 @@ Ctrl-C and SIGTERM save and say how to go on; so does a run that was killed, fro
 @click.option("--as", "name", metavar="NAME", help="Name of the finished weights; default: model and data folder.")
 @click.option("--preset", help="One of the model's presets; default: the first that `i2i-registry info` names.")
 @click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="A field of the config or the options.")
+@click.option("--quick", is_flag=True, help="Short for --preset quick, of papers that have one.")
 @click.option("--steps", type=click.IntRange(min=1), help="Short for --set steps=N.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Short for --set batch_size=N; per process.")
+@click.option(
+    "--max-size", type=click.IntRange(min=1), help="Short for --set max_size=N; longer side of a single picture."
+)
 @click.option("--init", metavar="WEIGHTS", help="Start from these weights of the store, with their config.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; default: runs/NAME.")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with this run; no other option.")
@@ -60,8 +65,10 @@ def train(
     name: str | None,
     preset: str | None,
     values: tuple[str, ...],
+    quick: bool,
     steps: int | None,
     batch_size: int | None,
+    max_size: int | None,
     init: str | None,
     out: Path | None,
     resume: Path | None,
@@ -79,14 +86,16 @@ def train(
             expected="a model and a folder of pictures, or a run to go on with",
             fix="i2i-registry train MODEL --data DIR, or i2i-registry train --resume RUN",
         )
-    shortcuts = {"steps": steps, "batch_size": batch_size}
+    if quick and preset is not None:
+        raise UsageError(f"--quick and --preset {preset}", expected="one of the two: --quick is --preset quick")
+    shortcuts = {"steps": steps, "batch_size": batch_size, "max_size": max_size}
     values = (*values, *(f"{key}={value}" for key, value in shortcuts.items() if value is not None))
     settings["threads"] = settings["threads"] or max(thread_count() // int(str(settings["processes"])), 1)
     record = toolkit.new_record(
         session.registry,
         model=model,
         name=name or _default_name(model, data),
-        preset=preset,
+        preset="quick" if quick else preset,
         values=values,
         settings=toolkit.Settings.model_validate(settings),
         data=data,

@@ -203,25 +203,29 @@ class Engine:
     # -- one stage, one step, one phase ------------------------------------------------------------------------------
 
     def _enter(self, stage: Stage) -> None:
+        first = next(iter(self._batches(stage, first_step=1, count=1)))
         seed_everything(derive(self.seed, self.cursor.stage, "begin"))
         self.networks.thaw()
-        stage.begin()
+        stage.begin(self._to_device(first))
         self.cursor = Cursor(stage=self.cursor.stage, step=1, phase=0)
 
     def _stage(self, stage: Stage) -> Iterator[PhaseReport]:
+        left = stage.steps - self.cursor.step + 1
+        for batch in self._batches(stage, first_step=self.cursor.step, count=left, workers=self.workers):
+            yield from self._one_step(stage, self._to_device(batch))
+
+    def _batches(self, stage: Stage, *, first_step: int, count: int, workers: int = 0) -> Iterator[Tensors]:
+        """This process's batches of `count` steps of the current stage."""
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         earlier = sum(s.steps * s.batch_size * world for s in self.stages[: self.cursor.stage])
-        first = earlier + ((self.cursor.step - 1) * world + rank) * stage.batch_size
-        source = batches(
+        return batches(
             self.source,
-            first=first,
+            first=earlier + ((first_step - 1) * world + rank) * stage.batch_size,
             stride=world * stage.batch_size,
             batch_size=stage.batch_size,
-            count=stage.steps - self.cursor.step + 1,
-            workers=self.workers,
+            count=count,
+            workers=workers,
         )
-        for batch in source:
-            yield from self._one_step(stage, self._to_device(batch))
 
     def _one_step(self, stage: Stage, batch: Tensors) -> Iterator[PhaseReport]:
         number = self.cursor.step
@@ -333,12 +337,21 @@ class Engine:
         for group, rate in zip(phase.optimizer.param_groups, self._initial_rates[id(phase.optimizer)], strict=True):
             group["lr"] = rate * factor
         self._step.values[f"rate/{phase.name}"] = phase.optimizer.param_groups[0]["lr"]
-        if self.accelerator.scaler is None:
-            phase.optimizer.step()
-        else:
-            self.accelerator.scaler.step(phase.optimizer)
-            self.accelerator.scaler.update()
+        if self._step_once(phase.optimizer):
+            for _ in range(phase.repeat - 1):
+                phase.optimizer.step()  # along the same gradient, which is unscaled by now
         phase.after()
+
+    def _step_once(self, optimizer: Optimizer) -> bool:
+        """One optimizer step. Returns whether there was one: in fp16 a gradient that overflowed is left out."""
+        scaler = self.accelerator.scaler
+        if scaler is None:
+            optimizer.step()
+            return True
+        before = scaler.get_scale()
+        scaler.step(optimizer)
+        scaler.update()
+        return scaler.get_scale() >= before
 
     def _report(self, stage: Stage, number: int, phase: Phase, *, complete: bool, stop: bool) -> PhaseReport:
         return PhaseReport(

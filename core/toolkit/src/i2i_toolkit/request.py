@@ -44,12 +44,12 @@ def new_record(
             expected=f"weights of {model!r} for --init",
             fix="`i2i-registry list` shows which weights belong to which model",
         )
+    start = model_class.presets[preset] if init is None else model_class.Config.model_validate(init.config)
+    config, options = with_values((start, trainer_class.presets.get(preset, trainer_class.Options())), values)
     if init is None:
-        config = trainer_class.config_for(model_class.presets[preset], data)
-    else:
-        config = model_class.Config.model_validate(init.config)
+        # Once more: what the data decide stands back behind what the user set.
+        config, options = with_values((trainer_class.config_for(config, options, data), options), values)
     plugin = registry.sources[model]
-    config, options = with_values((config, trainer_class.Options()), values)
     return RunRecord(
         name=name,
         model=model,

@@ -17,6 +17,7 @@ from i2i_registry.tensorfile import write_tensors
 from i2i_registry.trainer import DataSource
 from i2i_toolkit.building import build_trainer
 from i2i_toolkit.checkpoint import Checkpoints
+from i2i_toolkit.costing import check_cost, physical_memory
 from i2i_toolkit.data.fitting import open_data
 from i2i_toolkit.devices import open_accelerator
 from i2i_toolkit.engine import Engine, PhaseReport, StopRequest
@@ -82,6 +83,8 @@ class Sitting:
         accelerator = open_accelerator(settings.device, settings.precision, settings.processes)
         main = accelerator.is_main_process
         trainer = build_trainer(self._record, self._catalogue)
+        cost = trainer.cost() if accelerator.device.type == "cpu" else None
+        estimate = check_cost(cost, physical_memory()) if cost else ""
         source = open_data(trainer, Path(self._record.data), derive(settings.seed, "data"), self._catalogue.registry)
         engine = Engine(
             trainer,
@@ -98,6 +101,8 @@ class Sitting:
             described = describe(source)
             self._say(f"data: {described} in {self._record.data}")
             self._say(f"device: {accelerator.device}, {settings.precision}, {settings.threads} threads a process")
+            if estimate:
+                self._say(f"the whole training: {estimate}")
             complete = self._train_and_record(engine, source, checkpoints)
             card = self._keep_weights(engine, described) if complete else None
         else:

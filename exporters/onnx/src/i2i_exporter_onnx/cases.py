@@ -5,6 +5,7 @@ Everything is a function of the graph and the case, so that `verify` repeats an 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +25,8 @@ EXTREMES = ("black", "white", "checkerboard", "noise")
 """the pictures that find overflow and division by a vanishing variance"""
 ALL_COMBINATIONS_UP_TO = 128 * 128
 """pixels: larger pictures meet every batch and every size, but not every batch at every size"""
+_MAP_RANK = 4
+"""axes of pictures and of maps: batch, channels, height, width"""
 EXTREME_NORMAL = 4.0
 """standard deviations: beyond what a seed draws in a few thousand numbers"""
 
@@ -67,12 +70,11 @@ def values(graph: Graph, case: Case) -> dict[str, Array]:
 
 
 def picture_size(graph: Graph, case: Case) -> tuple[int, int]:
-    """Height and width in pixels of the first picture that is fed; (0, 0) when there is none."""
-    for tensor in graph.inputs:
-        if tensor.values == "picture":
-            _, _, height, width = _shape(tensor, case)
-            return height, width
-    return 0, 0
+    """Height and width in pixels of the first picture that is fed, else of the largest map; (0, 0) without any."""
+    maps = [_shape(tensor, case)[2:] for tensor in graph.inputs if len(tensor.axes) == _MAP_RANK]
+    pictures = [_shape(tensor, case)[2:] for tensor in graph.inputs if tensor.values == "picture"]
+    height, width = next(iter(pictures), max(maps, default=(0, 0), key=math.prod))
+    return height, width
 
 
 def _combinations(graph: Graph) -> tuple[list[dict[str, int]], list[dict[str, int]]]:
@@ -130,8 +132,9 @@ def _shape(tensor: GraphInput, case: Case) -> tuple[int, ...]:
 def _values(tensor: GraphInput, case: Case, random: np.random.Generator) -> Array:
     shape = _shape(tensor, case)
     extreme = case.kind == "extremes"
-    if tensor.values == "index":
-        return (np.arange(int(np.prod(shape)), dtype=np.int64).reshape(shape) + case.seed) % tensor.count
+    if tensor.values in {"index", "whole"}:
+        numbers = (np.arange(int(np.prod(shape)), dtype=np.int64).reshape(shape) + case.seed) % tensor.count
+        return numbers if tensor.values == "index" else numbers.astype(np.float32)
     if tensor.values == "picture":
         return _picture(shape, case.kind, random)
     if tensor.values == "normal":

@@ -20,7 +20,7 @@ from i2i_exporter_onnx.cases import Array, Case, cases, picture_size, values
 from i2i_exporter_onnx.half import with_rounding
 from i2i_exporter_onnx.rewrites import evaluating, outputs_of
 from i2i_registry.errors import ExportError
-from i2i_registry.model import Graph
+from i2i_registry.model import Graph, Stray
 from i2i_runtime.devices import failures
 from i2i_runtime.manifest import Parity, ParityCase, Precision
 
@@ -82,6 +82,8 @@ def measure(name: str, graph: Graph, file: Path, tolerance: float, threads: int)
             if worst.relative > tolerance and (moved := sensitivity(graph, case, worst.output)) > ILL_CONDITIONED:
                 worst = worst.model_copy(update={"sensitivity": moved})
             _require(worst, tolerance)
+            for row in rows:
+                _require_near(row, graph.stray, tolerance)
             figures.append(worst)
             if worst.sensitivity is None:
                 levels += [row.levels for row in rows if row.levels is not None]
@@ -174,8 +176,11 @@ def _row(name: str, graph: Graph, case: Case, output: str, *, reference: FloatAr
     where = f"graph {name!r}, output {output!r}, {_describe(graph, case)}"
     _require_sound(where, reference, result)
     height, width = picture_size(graph, case)
-    error = float(np.abs(reference - result).max(initial=0))
+    errors = np.abs(reference - result)
+    error, stray = float(errors.max(initial=0)), None
     largest = float(np.abs(reference).max(initial=0))
+    if graph.stray is not None:
+        error, stray = float(np.quantile(errors, 1 - graph.stray.share)), error / largest if largest else error
     return ParityCase(
         graph=name,
         output=output,
@@ -186,6 +191,7 @@ def _row(name: str, graph: Graph, case: Case, output: str, *, reference: FloatAr
         max_abs=error,
         relative=error / largest if largest else error,
         levels=error * STEPS_PER_UNIT if output in graph.pictures else None,
+        stray=stray,
     )
 
 
@@ -234,6 +240,18 @@ def _require(case: ParityCase, tolerance: float) -> None:
         found=f"graph {case.graph!r}, output {case.output!r}, batch {case.batch}{size}, {case.inputs}: onnxruntime "
         f"differs from torch by {case.relative:.3g} of the largest value{steps}",
         expected=f"at most {tolerance:g}",
+        fix="the export is wrong for these inputs; find the layer and write it in an export-safe form",
+    )
+
+
+def _require_near(case: ParityCase, stray: Stray | None, tolerance: float) -> None:
+    """The few values that may miss the tolerance may not miss it by anything."""
+    if stray is None or case.stray is None or case.stray <= max(tolerance, stray.tolerance):
+        return
+    raise ExportError(
+        found=f"graph {case.graph!r}, output {case.output!r}, batch {case.batch}, {case.inputs}: single values differ "
+        f"from torch by {case.stray:.3g} of the largest",
+        expected=f"at most {stray.tolerance:g} for a share of {stray.share:g}: {stray.reason}",
         fix="the export is wrong for these inputs; find the layer and write it in an export-safe form",
     )
 

@@ -274,7 +274,7 @@ class StarGAN2Trainer(Trainer[Options]):
         return columns
 
     @classmethod
-    def config_for(cls, config: Record, root: Path) -> Record:
+    def config_for(cls, config: Record, options: Options, root: Path) -> Record:  # noqa: ARG003 - the folder decides
         """The domains are those that have a folder; their order is that of `config` if it has the same ones."""
         found = find_domains(root)
         if not found or set(found) == set(cast("Config", config).domains):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -11,7 +13,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from i2i_runtime.inputs import Option
-from i2i_runtime.operations import ImageInput, LabelInput, LatentInput, Operation, ScalarInput, SizeRule
+from i2i_runtime.operations import (
+    GridInput,
+    ImageInput,
+    LabelInput,
+    LatentInput,
+    MaskInput,
+    NoiseInput,
+    Operation,
+    ScalarInput,
+    SizeInput,
+    SizeRule,
+)
 
 BATCHES = (1, 3)
 Levels = NDArray[np.uint8]
@@ -20,7 +33,11 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of an operation: `count` items, every picture at `size` (pixels) where its rule allows that."""
+    """One call of an operation: `count` items, every picture at `size` (pixels) where its rule allows that.
+
+    Without a picture `size` is that of the result. Where both are free the result is taller than the picture, and
+    narrower if it may be.
+    """
 
     operation: Operation
     size: Size
@@ -53,6 +70,44 @@ class Call:
         generator = np.random.default_rng(len(value.name))
         return generator.uniform(-1, 1, (self.count, *value.shape)).astype(np.float32)
 
+    @property
+    def result(self) -> Size:
+        """Height and width of the result, for operations whose caller chooses."""
+        value = self.operation.size
+        if value is None or value.image is None:
+            return self.size
+        height, width = self.size[0] + value.multiple, self.size[1] - value.multiple
+        return height, width if width >= value.minimum_width else self.size[1]
+
+    def noise(self, value: NoiseInput) -> NDArray[np.float32]:
+        """Random maps for a result of this size, the same at every call."""
+        generator = np.random.default_rng([len(value.name), *self.result])
+        return generator.standard_normal((self.count, *self._noise_shape(value)), dtype=np.float32)
+
+    def _noise_shape(self, value: NoiseInput) -> tuple[int, int, int]:
+        size = self.operation.size
+        height, width = value.height, value.width
+        if size is not None:
+            rounded = round if size.rounding == "nearest" else math.floor
+            height = rounded(Fraction(value.height * self.result[0], size.height))
+            width = rounded(Fraction(value.width * self.result[1], size.width))
+        return value.channels, height + value.border, width + value.border
+
+    def grid(self) -> Tensor:
+        """Where a bilinear resize of the picture to the result looks, by the textbook formula."""
+        axes = [
+            (2 * ((np.arange(to) + 0.5) * of / to - 0.5).clip(0, of - 1) / (of - 1) - 1)
+            for to, of in zip(self.result, self.size, strict=True)
+        ]
+        rows, columns = np.meshgrid(*axes, indexing="ij")
+        grid = np.stack([columns, rows], axis=-1).astype(np.float32)
+        return torch.from_numpy(np.broadcast_to(grid, (self.count, *grid.shape)).copy())
+
+    def mask(self, value: MaskInput) -> Levels:
+        """A white picture: everything is marked, and no blur can change that."""
+        picture = next(v for v in self.operation.inputs if isinstance(v, ImageInput) and v.name == value.image)
+        return np.full((*self.pictures(picture)[0].shape[:2], 3), 255, np.uint8)
+
     def tensors(self) -> dict[str, Tensor]:
         """What torch is fed: pictures scaled to their value range by the textbook formula."""
         tensors: dict[str, Tensor] = {}
@@ -66,6 +121,16 @@ class Call:
                     tensors[value.name] = torch.from_numpy(self.latents(value))
                 case ScalarInput():
                     tensors[value.name] = torch.full((self.count,), value.default)
+                case NoiseInput():
+                    tensors[value.name] = torch.from_numpy(self.noise(value))
+                case MaskInput():
+                    tensors[value.name] = torch.ones(self.count, 1, *self.mask(value).shape[:2])
+                case GridInput():
+                    tensors[value.name] = self.grid()
+                    if value.coverage:
+                        tensors[value.coverage] = torch.ones(self.count, 1, *self.result)
+                case SizeInput():
+                    pass  # feeds no graph
         return tensors
 
     def options(self) -> dict[str, Option]:
@@ -80,6 +145,12 @@ class Call:
                     options[value.name] = self.labels(value)
                 case LatentInput():
                     options[value.name] = self.latents(value)
+                case NoiseInput():
+                    options[value.name] = self.noise(value)
+                case MaskInput():
+                    options[value.name] = self.mask(value)
+                case SizeInput():
+                    options[value.name] = self.result
                 case _:
                     pass
         return options
@@ -88,7 +159,7 @@ class Call:
 def calls(operation: Operation) -> Iterator[Call]:
     """Every branch at every edge size (own, smallest, smallest and not square) and batch."""
     main = main_picture(operation)
-    sizes = edge_sizes(main.size) if main else [(0, 0)]
+    sizes = edge_sizes(main.size) if main else edge_results(operation.size)
     for branch in operation.branches():
         for size in sizes:
             yield from (Call(operation, size, count, branch) for count in BATCHES)
@@ -104,6 +175,15 @@ def edge_sizes(rule: SizeRule) -> list[Size]:
     return list(dict.fromkeys(size for size in sizes if rule.accepts(*size)))
 
 
+def edge_results(value: SizeInput | None) -> list[Size]:
+    """The own size of the result, the smallest one, and a wider one; of none, where nobody chooses."""
+    if value is None:
+        return [(0, 0)]
+    own, small = (value.height, value.width), (value.minimum_height, value.minimum_width)
+    wide = (value.height, value.width + 2 * value.multiple)
+    return list(dict.fromkeys(size for size in (own, small, wide) if value.accepts(*size)))
+
+
 def smallest(rule: SizeRule) -> int:
     """The smallest side (pixels) that a rule with free sizes accepts."""
     return -(-rule.minimum // rule.multiple) * rule.multiple
@@ -114,9 +194,15 @@ def main_picture(operation: Operation) -> ImageInput | None:
     return next((value for value in operation.inputs if isinstance(value, ImageInput)), None)
 
 
-def own_size(value: ImageInput | None) -> Size:
-    """Height and width that the model was trained at, (0, 0) without a picture."""
-    return (value.size.height, value.size.width) if value else (0, 0)
+def own_size(value: ImageInput | SizeInput | None) -> Size:
+    """Height and width that the model was trained at, (0, 0) without a picture and a size."""
+    match value:
+        case None:
+            return (0, 0)
+        case SizeInput():
+            return (value.height, value.width)
+        case ImageInput():
+            return (value.size.height, value.size.width)
 
 
 def _scaled(pictures: Sequence[Levels], value: ImageInput) -> Tensor:

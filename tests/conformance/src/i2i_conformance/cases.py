@@ -122,6 +122,11 @@ class OperationCase:
         """The operation as `model` declares it."""
         return next(operation for operation in model.operations() if operation.name == self.name)
 
+    @property
+    def is_offered(self) -> bool:
+        """Whether the preset has it: a card names what any preset of its model can do."""
+        return any(operation.name == self.name for operation in self.preset.build_on_meta().operations())
+
 
 def installed(registry: Registry, only: Sequence[str] = ()) -> list[ModelCase]:
     """A case per model; `only` limits them. Raises UnknownName when there is no model of such a name."""

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 import torch
 
-from i2i_conformance.cases import ModelCase, installed
+from i2i_conformance.cases import ModelCase, OperationCase, installed
 from i2i_conformance.workbench import Workbench
 from i2i_registry.discovery import Registry, discover
 
@@ -37,6 +37,15 @@ def one_thread() -> Generator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def offered(request: pytest.FixtureRequest) -> None:
+    """Presets of one model may differ in what they can do."""
+    if "operation_case" in request.fixturenames:
+        case: OperationCase = request.getfixturevalue("operation_case")
+        if not case.is_offered:
+            pytest.skip(f"the preset {case.preset.preset!r} has no operation {case.name!r}")
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,10 @@ def run_operation(model: Model[Record], operation: Operation, values: Mapping[st
     graphs = model.graphs()
     known = dict(values)
     for step in operation.steps_for(choice):
-        made = run_graph(graphs[step.graph], {name: known[source] for name, source in step.inputs.items()})
+        fed = {name: known[source] for name, source in step.inputs.items()}
+        count = len(next(iter(fed.values())))
+        fed |= {name: torch.full((count,), number) for name, number in step.constants.items()}
+        made = run_graph(graphs[step.graph], fed)
         known |= {target: made[name] for name, target in step.outputs.items()}
     return {output.name: known[output.name] for output in operation.outputs}
 
@@ -49,8 +52,9 @@ def example_inputs(graph: Graph, seed: int = 0) -> dict[str, Tensor]:
 
 def _example(tensor: GraphInput, generator: torch.Generator) -> Tensor:
     shape = [axis.example if isinstance(axis, Axis) else axis for axis in tensor.axes]
-    if tensor.values == "index":
-        return torch.randint(tensor.count, shape, generator=generator)
+    if tensor.values in {"index", "whole"}:
+        numbers = torch.randint(tensor.count, shape, generator=generator)
+        return numbers if tensor.values == "index" else numbers.float()
     if tensor.values == "normal":
         return torch.randn(shape, generator=generator)
     return torch.rand(shape, generator=generator) * 2 - 1

@@ -19,6 +19,16 @@ def test_a_picture_below_the_smallest_size_is_refused(operation_case: OperationC
     running.check_refuses_smaller(exported.bundle, operation_case.of(exported.model))
 
 
+def test_a_result_below_the_smallest_size_is_refused(operation_case: OperationCase, workbench: Workbench) -> None:
+    exported = workbench.exported(operation_case.preset)
+    running.check_refuses_small_results(exported.bundle, operation_case.of(exported.model))
+
+
+def test_a_film_wanders_and_repeats(operation_case: OperationCase, workbench: Workbench) -> None:
+    exported = workbench.exported(operation_case.preset)
+    running.check_film(exported.bundle, operation_case.of(exported.model))
+
+
 def test_seeds_repeat(operation_case: OperationCase, workbench: Workbench) -> None:
     exported = workbench.exported(operation_case.preset)
     running.check_repeats(exported.bundle, operation_case.of(exported.model))

@@ -1,4 +1,4 @@
-"""The part of `run` that makes a film: one result turning into another."""
+"""The part of `run` that makes a film: one result turning into another, or a walk among results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from i2i_registry.running import Settings
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import UsageError, nearest
 from i2i_runtime.inputs import Option, main_image, option_from_text
-from i2i_runtime.operations import LatentInput, Operation
+from i2i_runtime.operations import GridInput, LatentInput, NoiseInput, Operation, Walk
+from i2i_runtime.sizing import SCALE, SIZE, read_scale, read_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,28 +29,47 @@ class Film:
     fps: int
 
 
+WALK_FRAMES, WALK_FPS = 100, 10
+"""Of a film that wanders, as SinGAN and ConSinGAN make them."""
+
+
 def film_options(operation: Operation) -> list[click.Parameter]:
-    """`--to`, `--frames` and `--fps`, for operations that can go from one result to another."""
-    if operation.blend is None:
+    """`--to`, `--frames` and `--fps`, for operations that make films; one that wanders needs no `--to`."""
+    if operation.blend is None and operation.walk is None:
         return []
-    return [
-        click.Option(
-            ["--to"],
-            multiple=True,
-            metavar="NAME=VALUE",
-            help=f"Make a film, in whose last frame this differs: seed=7. OUT is a {', '.join(SUFFIXES)} or a folder.",
-        ),
-        click.Option(["--frames"], type=click.IntRange(min=2), default=25, show_default=True, help="Of the film."),
-        click.Option(["--fps"], type=click.IntRange(1, 100), default=12, show_default=True, help="Frames a second."),
+    frames, fps = (25, 12) if operation.walk is None else (WALK_FRAMES, WALK_FPS)
+    options: list[click.Parameter] = [
+        click.Option(["--frames"], type=click.IntRange(min=2), default=frames, show_default=True, help="Of the film."),
+        click.Option(["--fps"], type=click.IntRange(1, 100), default=fps, show_default=True, help="Frames a second."),
     ]
+    return options if operation.walk else [_to_option(operation), *options]
+
+
+def _to_option(operation: Operation) -> click.Option:
+    sized = operation.blend is not None and operation.blend.value == SIZE
+    what = "scale=1x2, several are gone through in turn" if sized else "seed=7"
+    return click.Option(
+        ["--to"],
+        multiple=True,
+        metavar="NAME=VALUE",
+        help=f"Make a film, in whose last frame this differs: {what}. OUT is a {', '.join(SUFFIXES)} or a folder.",
+    )
+
+
+def anchor_option(walk: Walk) -> str:
+    """The name of the option that the walk sets itself in every frame, and nobody gives."""
+    return f"input_{walk.anchor}"
 
 
 def read_film(operation: Operation, options: Mapping[str, object]) -> Film | None:
     """The film that the options ask for, or None. Raises UsageError for a `--to` that names no input."""
     texts = cast("Sequence[str]", options.get("to") or ())
-    if not texts:
+    if not texts and operation.walk is None:
         return None
-    to = dict(_pair(operation, text) for text in texts)
+    pairs = [_pair(operation, text) for text in texts]
+    to: dict[str, Option] = dict(pairs)
+    for name in {SIZE, SCALE} & to.keys():
+        to[name] = cast("Option", [value for key, value in pairs if key == name])
     return Film(to, cast("int", options["frames"]), cast("int", options["fps"]))
 
 
@@ -70,7 +90,7 @@ def make(film: Film, bundle: Bundle, source: Path | None, out: Path, settings: S
     frames = bundle.frames(
         settings.operation,
         None if source is None else str(source),
-        to=film.to,
+        to=film.to or None,
         count=film.frames,
         seed=settings.seed,
         fit=settings.fit,
@@ -89,8 +109,11 @@ def _pair(operation: Operation, text: str) -> tuple[str, Option]:
         if not value.isdecimal():
             raise UsageError(f"--to seed={value}", expected="a whole number, 0 or more")
         return SEED, int(value)
+    if operation.size and name in {SIZE, SCALE}:
+        return name, (read_size if name == SIZE else read_scale)(value)
+    unnamed = (LatentInput, NoiseInput, GridInput)
     main = main_image(operation)
-    inputs = {each.name: each for each in operation.inputs if each is not main and not isinstance(each, LatentInput)}
+    inputs = {each.name: each for each in operation.inputs if each is not main and not isinstance(each, unnamed)}
     if name not in inputs:
         raise UsageError(f"{operation.name} has no input {name!r}", expected=nearest(name, [SEED, *inputs]))
     return name, option_from_text(inputs[name], value)

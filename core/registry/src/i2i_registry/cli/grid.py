@@ -9,7 +9,7 @@ from typing import cast
 import click
 
 from i2i_registry import grids
-from i2i_registry.cli.operating import SEED, OperationCommand, given_inputs, option_for
+from i2i_registry.cli.operating import SEED, OperationCommand, given_inputs, options_for
 from i2i_registry.cli.options import cell_option, device_option, fit_option, sheet_option, threads_option
 from i2i_registry.cli.render import json_option, show, show_json, tell, tell_error
 from i2i_registry.cli.session import Session
@@ -33,9 +33,10 @@ class GridCommand(OperationCommand):
         main, reference = main_image(operation), reference_of(operation)
         latent = any(isinstance(value, LatentInput) for value in operation.inputs)
         options: list[click.Parameter] = [
-            option_for(value, multiple=value is reference or isinstance(value, LabelInput))
+            option
             for value in operation.inputs
             if value is not main and not isinstance(value, LatentInput)
+            for option in options_for(value, multiple=value is reference or isinstance(value, LabelInput))
         ]
         if latent:
             seed = click.Option(["--seed"], type=click.IntRange(min=0), default=0, show_default=True, help="The first.")

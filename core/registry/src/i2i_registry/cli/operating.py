@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import cast
+from typing import TypeVar, cast
 
 import click
 
@@ -13,13 +13,27 @@ from i2i_registry.cli.session import Session
 from i2i_registry.exporting import operations_of
 from i2i_registry.lacking import why_missing
 from i2i_registry.running import choose_operation
-from i2i_runtime.errors import UsageError, nearest
+from i2i_runtime.errors import OptionError, UsageError, nearest
 from i2i_runtime.inputs import Option
-from i2i_runtime.operations import ImageInput, Input, LabelInput, LatentInput, Operation, ScalarInput
+from i2i_runtime.operations import (
+    GridInput,
+    ImageInput,
+    Input,
+    LabelInput,
+    LatentInput,
+    MaskInput,
+    NoiseInput,
+    Operation,
+    ScalarInput,
+    SizeInput,
+)
+from i2i_runtime.sizing import SCALE, SIZE, read_scale, read_size
 
 SEED = "seed"
 _INPUT = "input_"
 _NOT_WHOLE = {"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": True}
+
+T = TypeVar("T")
 
 Check = Callable[[click.Context, click.Parameter, str | None], str | None]
 
@@ -70,32 +84,78 @@ class OperationCommand(click.Command, ABC):
         return words, cast("str | None", context.params.get("operation_name"))
 
 
-def option_for(value: Input, *, multiple: bool = False) -> click.Option:
-    """The option of an input; `multiple`: it may be given several times."""
+def options_for(value: Input, *, multiple: bool = False) -> list[click.Parameter]:
+    """The options of an input, mostly one; `multiple`: a label or a picture may be given several times."""
     flag = f"--{value.name.replace('_', '-')}"
     match value:
-        case LatentInput():
-            return click.Option(["--seed"], type=click.IntRange(min=0), help="Same seed, same picture.")
+        case LatentInput() | NoiseInput():
+            return [click.Option(["--seed"], type=click.IntRange(min=0), help="Same seed, same picture.")]
         case LabelInput():
-            default = f"default: {value.default}" if value.default else "required"
-            return click.Option(
-                [flag, _INPUT + value.name],
-                callback=_each(_one_of(value.names)) if multiple else _one_of(value.names),
-                metavar=f"[{'|'.join(value.names)}]",
-                required=value.default is None,
-                multiple=multiple,
-                help=f"{value.summary} ({default})".strip(),
-            )
+            return [_label_option(value, flag, multiple=multiple)]
         case ScalarInput():
-            limits = click.FloatRange(value.minimum, value.maximum)
-            return click.Option(
-                [flag, _INPUT + value.name], type=limits, default=value.default, show_default=True, help=value.summary
-            )
-        case ImageInput():
+            return [_number_option(value, flag)]
+        case ImageInput() | MaskInput():
             kind = click.Path(exists=True)
-            return click.Option(
-                [flag, _INPUT + value.name], type=kind, required=True, multiple=multiple, help=value.summary
-            )
+            name = _INPUT + value.name
+            return [click.Option([flag, name], type=kind, required=True, multiple=multiple, help=value.summary)]
+        case SizeInput():
+            return _size_options(value)
+        case GridInput():
+            return []
+
+
+def _label_option(value: LabelInput, flag: str, *, multiple: bool) -> click.Option:
+    default = f"default: {value.default}" if value.default else "required"
+    return click.Option(
+        [flag, _INPUT + value.name],
+        callback=_each(_one_of(value.names)) if multiple else _one_of(value.names),
+        metavar=f"[{'|'.join(value.names)}]",
+        required=value.default is None,
+        multiple=multiple,
+        help=f"{value.summary} ({default})".strip(),
+    )
+
+
+def _number_option(value: ScalarInput, flag: str) -> click.Option:
+    limits: click.IntRange | click.FloatRange = click.FloatRange(value.minimum, value.maximum)
+    default: float = value.default
+    if value.whole:
+        limits, default = click.IntRange(int(value.minimum), int(value.maximum)), int(value.default)
+    return click.Option(
+        [flag, _INPUT + value.name], type=limits, default=default, show_default=True, help=value.summary
+    )
+
+
+def _size_options(value: SizeInput) -> list[click.Parameter]:
+    own = "that of the picture" if value.image else f"{value.height}x{value.width}"
+    return [
+        click.Option(
+            [f"--{SIZE}", _INPUT + SIZE],
+            metavar="HEIGHTxWIDTH",
+            callback=_read_with(read_size),
+            help=f"Of the result, pixels; default: {own}.",
+        ),
+        click.Option(
+            [f"--{SCALE}", _INPUT + SCALE],
+            metavar="FACTOR|VERTICALxHORIZONTAL",
+            callback=_read_with(read_scale),
+            help="The same as a multiple of that.",
+        ),
+    ]
+
+
+def _read_with(read: Callable[[object], T]) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
+    """A callback that reads a text; its OptionError becomes click's."""
+
+    def check(context: click.Context, parameter: click.Parameter, value: str | None) -> T | None:
+        if value is None:
+            return None
+        try:
+            return read(value)
+        except OptionError as error:
+            raise click.BadParameter(f"{value!r}: expected {error.expected}", context, parameter) from error
+
+    return check
 
 
 def given_inputs(options: Mapping[str, object]) -> dict[str, Option]:

@@ -9,7 +9,7 @@ from typing import cast
 import click
 
 from i2i_registry.cli import film
-from i2i_registry.cli.operating import SEED, OperationCommand, given_inputs, option_for
+from i2i_registry.cli.operating import SEED, OperationCommand, given_inputs, options_for
 from i2i_registry.cli.options import device_option, fit_option, threads_option
 from i2i_registry.cli.render import json_option, show, show_json, tell, tell_error
 from i2i_registry.cli.session import Session
@@ -35,9 +35,11 @@ class RunCommand(OperationCommand):
     def options_of(self, operation: Operation) -> list[click.Parameter]:
         """As the operation's inputs demand; `--count` where a seed chooses, and those of a film."""
         main = main_image(operation)
-        options: list[click.Parameter] = [option_for(value) for value in operation.inputs if value is not main]
+        options = [option for value in operation.inputs if value is not main for option in options_for(value)]
         own = {option.name: option for option in options}  # one --seed, however many latents
-        if SEED in own:
+        if operation.walk:
+            own.pop(film.anchor_option(operation.walk), None)
+        elif SEED in own:
             own["count"] = click.Option(["--count"], type=click.IntRange(min=1), help="Results of each picture.")
         return [*own.values(), *film.film_options(operation)]
 
@@ -80,6 +82,7 @@ def run(
       i2i-registry run anime-onnx photos/ -o results/ --output attention
       i2i-registry run shoes-onnx edges.png -o styles/ --count 8           # where a seed chooses among many
       i2i-registry run shoes-onnx edges.png -o film.gif --seed 1 --to seed=2
+      i2i-registry run fire -o fire.gif --operation animate --frames 100   # an operation that makes films by itself
       i2i-registry run anime me.jpg -o out.png            # weights: a bundle is made once, and kept
       i2i-registry run anime-onnx --help                  # with the options of its operation
 

@@ -42,13 +42,18 @@ def check_card_resolves(case: ModelCase) -> None:
 
 
 def check_card_equals_class(case: ModelCase) -> None:
-    """Name, presets and operations on the card are those of the class."""
+    """Name and presets on the card are those of the class, the operations those of all its presets together."""
     card, model_class = case.card, case.model_class
     _compare("name", card.name, model_class.name)
     _compare("presets", list(card.presets), list(model_class.presets))
-    for preset in case.presets:
-        declared = [operation.name for operation in preset.build_on_meta().operations()]
-        _compare(f"operations (preset {preset.preset!r})", list(card.operations), declared)
+    declared = {
+        preset.preset: [operation.name for operation in preset.build_on_meta().operations()] for preset in case.presets
+    }
+    offered = list(dict.fromkeys(name for names in declared.values() for name in names))
+    promised = [name for name in card.operations if name in offered]
+    _compare("operations", list(card.operations), [*promised, *(name for name in offered if name not in promised)])
+    for preset, names in declared.items():
+        _compare(f"operations (preset {preset!r})", [name for name in card.operations if name in names], names)
 
 
 def check_card_informs(case: ModelCase) -> None:

@@ -81,7 +81,7 @@ def check_wiring(model: Model[Record], operation: Operation) -> None:
             )
         _check_names(operation, step, graph)
         for tensor in graph.inputs:
-            value = inputs.get(step.inputs[tensor.name])
+            value = inputs.get(step.inputs.get(tensor.name, ""))
             if isinstance(value, ImageInput):
                 _check_picture(operation, value, step.graph, tensor)
     for output in operation.outputs:
@@ -174,11 +174,12 @@ def _same(first: Iterable[Tensor], second: Iterable[Tensor]) -> bool:
 
 def _check_names(operation: Operation, step: Step, graph: Graph) -> None:
     taken = [tensor.name for tensor in graph.inputs]
-    if set(step.inputs) != set(taken):
+    given = sorted([*step.inputs, *step.constants])
+    if given != sorted(taken):
         raise ConformanceError(
-            found=f"{operation.name} feeds {sorted(step.inputs)} to graph {step.graph!r}",
-            expected=f"all of its inputs: {taken}",
-            fix="correct Step.inputs (graph input -> value)",
+            found=f"{operation.name} feeds {given} to graph {step.graph!r}",
+            expected=f"each of its inputs once: {taken}",
+            fix="correct Step.inputs (graph input -> value) and Step.constants",
         )
     unknown = sorted(set(step.outputs) - set(graph.outputs))
     if unknown:
