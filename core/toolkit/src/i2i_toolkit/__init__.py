@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from i2i_toolkit.console import sit
     from i2i_toolkit.data.paired import PairedFolders, write_paired_example
     from i2i_toolkit.data.preparation import Draws, Preparation
+    from i2i_toolkit.data.single import SinglePicture, find_picture, picture_size, write_single_example
     from i2i_toolkit.data.unpaired import DOMAINS, UnpairedFolders, write_unpaired_example
     from i2i_toolkit.devices import open_accelerator
     from i2i_toolkit.engine import Engine, PhaseReport, StopRequest
+    from i2i_toolkit.feature_network import FeatureNetwork
     from i2i_toolkit.grids import grid, save_grid
     from i2i_toolkit.image_pool import ImagePool
     from i2i_toolkit.keeping import keep
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from i2i_toolkit.run_folder import RunFolder, Settings
     from i2i_toolkit.schedules import LinearDecay
     from i2i_toolkit.signals import stopping_on_signals
+    from i2i_toolkit.single_metrics import diversity, single_image_fid
     from i2i_toolkit.state import Cursor, Snapshot
     from i2i_toolkit.winograd import Conv3x3
 
@@ -34,6 +37,7 @@ _MODULE_OF = {
     "DOMAINS": "data.unpaired",
     "Draws": "data.preparation",
     "Engine": "engine",
+    "FeatureNetwork": "feature_network",
     "ImagePool": "image_pool",
     "LinearDecay": "schedules",
     "PairedFolders": "data.paired",
@@ -41,9 +45,12 @@ _MODULE_OF = {
     "Preparation": "data.preparation",
     "RunFolder": "run_folder",
     "Settings": "run_folder",
+    "SinglePicture": "data.single",
     "Snapshot": "state",
     "StopRequest": "engine",
     "UnpairedFolders": "data.unpaired",
+    "diversity": "single_metrics",
+    "find_picture": "data.single",
     "grid": "grids",
     "keep": "keeping",
     "l1": "losses",
@@ -52,10 +59,13 @@ _MODULE_OF = {
     "logistic": "losses",
     "new_record": "request",
     "open_accelerator": "devices",
+    "picture_size": "data.single",
     "save_grid": "grids",
+    "single_image_fid": "single_metrics",
     "sit": "console",
     "stopping_on_signals": "signals",
     "write_paired_example": "data.paired",
+    "write_single_example": "data.single",
     "write_unpaired_example": "data.unpaired",
 }
 
@@ -65,6 +75,7 @@ __all__ = [
     "Cursor",
     "Draws",
     "Engine",
+    "FeatureNetwork",
     "ImagePool",
     "LinearDecay",
     "PairedFolders",
@@ -72,9 +83,12 @@ __all__ = [
     "Preparation",
     "RunFolder",
     "Settings",
+    "SinglePicture",
     "Snapshot",
     "StopRequest",
     "UnpairedFolders",
+    "diversity",
+    "find_picture",
     "grid",
     "keep",
     "l1",
@@ -83,10 +97,13 @@ __all__ = [
     "logistic",
     "new_record",
     "open_accelerator",
+    "picture_size",
     "save_grid",
+    "single_image_fid",
     "sit",
     "stopping_on_signals",
     "write_paired_example",
+    "write_single_example",
     "write_unpaired_example",
 ]
 

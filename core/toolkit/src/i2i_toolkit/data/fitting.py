@@ -1,4 +1,4 @@
-"""Opens the data of a training, and names the models that would learn from a folder which does not fit this one."""
+"""Opens the data of a training, and names the models that would learn from data that do not fit this one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def open_data(trainer: Trainer[Record], root: Path, seed: int, registry: Registr
         fitting = [] if trainer.layout in layouts else models_of(registry, layouts)
         if not fitting:
             raise
-        names = f"installed models that learn from such a folder: {', '.join(fitting)}"
+        such = "such a folder" if root.is_dir() else "one picture"
+        names = f"installed models that learn from {such}: {', '.join(fitting)}"
         raise LayoutError(error.found, error.expected, f"{error.fix}; {names}") from error
 
 

@@ -1,0 +1,138 @@
+"""One picture as the whole data set.
+
+root                 a picture, whatever its name
+root/picture.png     or a folder with this one picture in it, and no other in it or below
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from i2i_registry.errors import LayoutError
+from i2i_runtime.errors import PictureError
+from i2i_runtime.pictures import FORMATS, read
+from i2i_toolkit.data.folders import list_pictures
+from i2i_toolkit.data.preparation import tensor_of
+from i2i_toolkit.seeds import derive
+
+_EXPECTED = "one picture: its file, or a folder that holds it and no other"
+_SHOWN = 3
+"""how many pictures an error names"""
+
+
+class SinglePicture:
+    """Every training sample is the same: {"image": float32 [3, h, w] in [-1, 1]}, the whole picture, upright, RGB.
+
+    Args:
+        root: the picture, or the folder described at the top of this file.
+
+    Raises LayoutError when there is no picture, more than one, or one that cannot be read.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.path = find_picture(root)
+        self._image = tensor_of(_read(self.path))
+
+    def draw(self, position: int) -> dict[str, Tensor]:  # noqa: ARG002 - of a DataSource; there is nothing to choose
+        """The picture, at every position."""
+        return {"image": self._image}
+
+    def preview(self, count: int) -> dict[str, Float[Tensor, "1 3 h w"]]:  # noqa: ARG002 - there is only one
+        """The picture with a batch axis, once, however many are asked for."""
+        return {"image": self._image[None]}
+
+    def describe(self) -> Mapping[str, int]:
+        """One picture."""
+        return {"pictures": 1}
+
+
+def find_picture(root: Path) -> Path:
+    """The file of the one picture. Nothing is decoded.
+
+    Raises LayoutError when `root` is not there, or is a folder without a picture in it, or with several.
+    """
+    if root.is_file():
+        return root
+    if not root.is_dir():
+        found = f"{root} is neither a file nor a folder" if root.exists() else f"{root} does not exist"
+        raise LayoutError(found=found, expected=_EXPECTED, fix="give it with --data PICTURE")
+    pictures = list_pictures(root)
+    if not pictures:
+        raise LayoutError(
+            found=f"{root} holds no picture (png, jpg, webp, gif, bmp, tif, ppm)",
+            expected=_EXPECTED,
+            fix="put the picture there; a file of another name is taken when it is given itself: --data FILE",
+        )
+    picture, others = pictures[0], pictures[1:]
+    if others:
+        more = ", ..." if len(pictures) > _SHOWN else ""
+        raise LayoutError(
+            found=f"{root} holds {len(pictures)} pictures "
+            f"({', '.join(str(path.relative_to(root)) for path in pictures[:_SHOWN])}{more})",
+            expected=_EXPECTED,
+            fix=f"give the file itself: --data '{picture}'",
+        )
+    if picture.parent != root:
+        raise LayoutError(
+            found=f"{root} holds no picture itself; there is one below it, {picture.relative_to(root)}",
+            expected=_EXPECTED,
+            fix=f"give the file itself: --data '{picture}'",
+        )
+    return picture
+
+
+def picture_size(root: Path) -> tuple[int, int]:
+    """Height and width of the one picture, upright, in pixels.
+
+    It is decoded for that, so that a damaged one is found now, but not again while its file stays as it is. Raises
+    LayoutError as `SinglePicture` does.
+    """
+    path = find_picture(root)
+    state = path.stat()
+    return _size_of(path.absolute(), state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=16)
+def _size_of(path: Path, _changed: int, _size: int) -> tuple[int, int]:
+    width, height = _read(path).size
+    return height, width
+
+
+def _read(path: Path) -> Image.Image:
+    try:
+        return read(path)
+    except PictureError as error:
+        raise LayoutError(
+            found=error.found,
+            expected=error.expected or f"a whole picture ({', '.join(FORMATS)})",
+            fix="open it in an image program and save it again as png, or take another picture",
+        ) from error
+
+
+def write_single_example(root: Path, size: tuple[int, int]) -> None:
+    """Draw one picture of `size` (height, width), picture.png below `root`: shapes in colours on a ramp of two more."""
+    root.mkdir(parents=True, exist_ok=True)
+    _example(*size).save(root / "picture.png")
+
+
+def _example(height: int, width: int) -> Image.Image:
+    generator = np.random.default_rng(derive(0, "single", height, width))
+    top, bottom = generator.integers(40, 216, size=(2, 3))
+    share = np.linspace(0, 1, height)[:, None, None]
+    ramp = np.broadcast_to((1 - share) * top + share * bottom, (height, width, 3))
+    picture = Image.fromarray(np.rint(ramp).astype(np.uint8))
+    pen = ImageDraw.Draw(picture)
+    for index in range(8):
+        side = int(generator.integers(max(min(height, width) // 6, 2), max(min(height, width) // 3, 2) + 1))
+        left, upper = (int(generator.integers(max(length - side, 0) + 1)) for length in (width, height))
+        draw = pen.ellipse if index % 2 else pen.rectangle
+        draw((left, upper, left + side - 1, upper + side - 1), fill=tuple(generator.integers(256, size=3).tolist()))
+    return picture
