@@ -115,3 +115,26 @@ def test_tracing_starts_from_a_batch_of_two_and_no_length_of_one_step() -> None:
     graph = Graph(nn.Identity(), (GraphInput("x", (BATCH, 3, Axis("height", 8, 8, 8), 8), "picture"),), ("y",))
 
     assert example_case(graph).lengths == {"batch": 2, "height": 16}
+
+
+def test_whole_numbers_are_floats_that_a_batch_goes_through() -> None:
+    inputs = (GraphInput("start", (BATCH,), "whole", count=3), GraphInput("map", (BATCH, 1, 6, 9), "normal"))
+    graph = Graph(nn.Identity(), inputs, ("y",))
+    plan = cases(graph)
+    seen = set[float]()
+    for case in plan:
+        start = values(graph, case)["start"]
+        assert (start.dtype, start.shape) == (np.dtype(np.float32), (case.batch,))
+        seen |= set(start.tolist())
+    assert seen == {0.0, 1.0, 2.0}
+
+
+def test_without_a_picture_the_size_is_that_of_the_largest_map() -> None:
+    inputs = (
+        GraphInput("coarse", (BATCH, 1, 6, 9), "normal"),
+        GraphInput("fine", (BATCH, 3, Axis("height", 24, minimum=8), Axis("width", 36, minimum=8)), "normal"),
+        GraphInput("start", (BATCH,), "whole", count=2),
+    )
+    graph = Graph(nn.Identity(), inputs, ("y",))
+    assert picture_size(graph, example_case(graph)) == (24, 36)
+    assert len({picture_size(graph, case) for case in cases(graph)}) == 3

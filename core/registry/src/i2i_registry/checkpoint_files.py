@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from i2i_registry.foreign import Checkpoint
 
-SUFFIXES = frozenset({".pth", ".pt", ".ckpt", ".pkl", ".safetensors"})
-"""What is taken for a checkpoint in a folder; a file that is named may have any."""
+SUFFIXES = frozenset({".pth", ".pt", ".ckpt", ".pkl", ".safetensors", ".tar"})
+"""What is taken for a checkpoint in a folder (".pth.tar" is no archive); a file that is named may have any."""
 
 MOST_DEPTH = 3
 """Levels of folders inside the given one that are looked into."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
 import warnings
@@ -100,8 +101,21 @@ def _translate(name: str, graph: Graph, program: ExportedProgram) -> ir.Model:
     return result.model
 
 
-def _dynamic_shapes(graph: Graph) -> tuple[dict[int, object], ...]:
-    """For every input: position of a free axis -> its dimension; axes of one name share one dimension."""
+Shapes = tuple[object, ...]
+"""for every input of a module: position of a free axis -> its dimension"""
+
+
+def _dynamic_shapes(graph: Graph) -> Shapes:
+    """As torch wants them: inputs that a module takes as *maps are one tuple. Axes of one name share one dimension."""
+    kinds = [parameter.kind for parameter in inspect.signature(graph.module.forward).parameters.values()]
+    shapes = _shapes_in_order(graph)
+    if inspect.Parameter.VAR_POSITIONAL not in kinds:
+        return shapes
+    alone = kinds.index(inspect.Parameter.VAR_POSITIONAL)
+    return (*shapes[:alone], shapes[alone:])
+
+
+def _shapes_in_order(graph: Graph) -> Shapes:
     free = {axis.name: axis for tensor in graph.inputs for axis in tensor.axes if isinstance(axis, Axis)}
     dimensions = {name: _dimension(axis) for name, axis in free.items()}
     return tuple(

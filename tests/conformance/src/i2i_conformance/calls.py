@@ -76,8 +76,9 @@ class Call:
         value = self.operation.size
         if value is None or value.image is None:
             return self.size
-        height, width = self.size[0] + value.multiple, self.size[1] - value.multiple
-        return height, width if width >= value.minimum_width else self.size[1]
+        down, across = (side // value.multiple for side in self.size)
+        narrow, least = (across - 1) * value.multiple, max(value.minimum_width, value.multiple)
+        return (down + 1) * value.multiple, narrow if narrow >= least else across * value.multiple
 
     def noise(self, value: NoiseInput) -> NDArray[np.float32]:
         """Random maps for a result of this size, the same at every call."""

@@ -1,0 +1,42 @@
+"""InGAN for i2i-registry. Only the card lives here: importing this module never imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from i2i_plugin_ingan.config import PRESETS
+from i2i_registry.cards import ModelCard
+from i2i_registry.hooks import hookimpl
+from i2i_runtime.manifest import Licence, Paper
+
+__all__ = ["i2i_models"]
+
+
+@hookimpl
+def i2i_models() -> Sequence[ModelCard]:
+    """The card of InGAN."""
+    return (
+        ModelCard(
+            name="ingan",
+            summary="learns one picture and retargets it to any size, aspect ratio or slanted shape: things in it keep "
+            "their size, and the scene grows or shrinks",
+            paper=Paper(
+                title="InGAN: Capturing and Retargeting the 'DNA' of a Natural Image",
+                authors="Assaf Shocher, Shai Bagon, Phillip Isola, Michal Irani",
+                year=2019,
+                arxiv="1812.00231",
+                code="https://github.com/assafshocher/InGAN",
+            ),
+            licence=Licence(
+                spdx="Apache-2.0",
+                notes="Our code is written from the paper and from facts about what the authors' code computes; no "
+                "line of theirs is in it. Their code is under the Weizmann Institute's Academic Non Commercial "
+                "Software Code License, and so are weights in their format that you import. The method may be covered "
+                "by patents (commercial rights: Yeda): find out before you use it commercially.",
+            ),
+            operations=("retarget",),
+            presets=tuple(PRESETS),
+            model="i2i_plugin_ingan.model:InGAN",
+            trainer="i2i_plugin_ingan.trainer:InGANTrainer",
+        ),
+    )

@@ -1,0 +1,112 @@
+"""The sizes of InGAN, the numbers of its training, and the two presets of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Self
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from i2i_runtime.operations import Record
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Shift = Annotated[float, Field(ge=0.0, lt=0.5)]
+
+BOTTLENECK_SIDE = 2
+"""Pixels that the innermost map has at least: it is mirrored, and normalised by its own statistics."""
+
+NARROWING = 4
+"""A residual block works on this part of the channels."""
+
+
+class Config(Record):
+    """What decides the shapes of the generator. The defaults are the paper's."""
+
+    height: PositiveInt = 256
+    """of the picture that it is trained on, pixels"""
+    width: PositiveInt = 256
+    channels: Annotated[int, Field(ge=1)] = 64
+    """after the first convolution; doubled at every downscaling"""
+    downscales: PositiveInt = 3
+    """how often the inner maps are halved; results have sides that are multiples of 2^downscales"""
+    blocks: PositiveInt = 6
+    """residual blocks in the middle"""
+
+    @model_validator(mode="after")
+    def _picture_fits(self) -> Self:
+        if min(self.height, self.width) < self.smallest_side or self.channels * self.multiple < NARROWING:
+            raise ValueError(
+                f"{self.height}x{self.width} pixels, {self.channels} channels: with {self.downscales} downscales at "
+                f"least {self.smallest_side} pixels a side and {NARROWING} channels in the middle are needed"
+            )
+        return self
+
+    @property
+    def multiple(self) -> int:
+        """What the sides of a result are multiples of, in pixels."""
+        return 2**self.downscales
+
+    @property
+    def smallest_side(self) -> int:
+        """Pixels a side of a result, and of a picture."""
+        return BOTTLENECK_SIDE * self.multiple
+
+
+class Options(Record):
+    """How it is trained. The defaults are the paper's; "from" and "at" are iterations, which count from 0."""
+
+    steps: PositiveInt = 75_000
+    learning_rate: PositiveFloat = 5e-5
+    """of both networks"""
+    betas: tuple[Fraction, Fraction] = (0.5, 0.999)
+    decay_from: NonNegativeInt = 20_000
+    """from here the learning rate falls along a line to 0 at the end"""
+    inverse_from: NonNegativeInt = 10_000
+    """after this iteration the generator learns a second time a step: the way back alone"""
+    full_range_at: PositiveInt = 10_000
+    """the range of sizes (and of shifts) has grown to all of it"""
+    smallest_scale: PositiveFloat = 0.15
+    largest_scale: PositiveFloat = 2.25
+    largest_shift: Shift = 0.0
+    """of the left and right border, as a share of the width; raise it (0.3) for results that are no rectangles"""
+    reconstruction_weight: NonNegativeFloat = 0.1
+    inverse_weight: NonNegativeFloat = 1.0
+    balanced_at: PositiveInt = 25_000
+    """the critic weighs all its scales alike; before, the coarse ones count more, and the fine ones afterwards"""
+    critic_channels: PositiveInt = 64
+    crop_px: PositiveInt = 256
+    """largest side of what is cut from the picture in a step"""
+    max_size: PositiveInt = 512
+    """a larger picture is reduced, so that its longer side has this many pixels"""
+
+    def learning_rate_factor(self, iteration: int) -> float:
+        """Factor on the learning rate: constant, then along a line to 0."""
+        if iteration < self.decay_from:
+            return 1.0
+        return max(0.0, (self.steps - iteration) / max(self.steps - self.decay_from, 1))
+
+    def range_share(self, iteration: int) -> float:
+        """How much of the range of sizes and shifts is drawn from: 0 to 1."""
+        return min(iteration / self.full_range_at, 1.0)
+
+
+PRESETS: Mapping[str, Config] = MappingProxyType({"ingan": Config(), "quick": Config(channels=32, blocks=4)})
+"""The paper's network, and one that a computer without a GPU trains in minutes."""
+
+TRAININGS: Mapping[str, Options] = MappingProxyType(
+    {
+        "quick": Options(
+            steps=1_500,
+            learning_rate=2e-4,
+            decay_from=750,
+            inverse_from=500,
+            full_range_at=500,
+            balanced_at=600,
+            critic_channels=32,
+            crop_px=128,
+            max_size=160,
+        )
+    }
+)
+"""What is trained with a preset of that name in another way than the paper's."""

@@ -1,0 +1,71 @@
+"""What a training will take on this machine's CPU: the multiplications that it needs, and how fast some of them go."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import torch
+from torch.nn import functional as F
+
+from i2i_plugin_ingan.config import NARROWING, Config, Options
+from i2i_plugin_ingan.critic import STEP
+from i2i_registry.trainer import Cost
+
+FORWARD_AND_BACK = 3
+"""A pass and the gradients of its weights and of its input, in forward passes."""
+JUDGED = FORWARD_AND_BACK - 1
+"""The same without the weights' gradients."""
+KEPT_MAPS = 40
+"""Maps, as wide as after the first convolution and as large as the result, that are in memory for the gradients."""
+FLOAT_BYTES = 4
+TRAINING_SHARE = 0.5
+"""Speed of a whole training over that of the convolutions that are timed."""
+TIMED_CHANNELS = 64
+TIMED_SIDE = 64
+TIMED_RUNS = 10
+
+
+def estimate(config: Config, options: Options, crop: tuple[int, int]) -> Cost:
+    """Seconds of all iterations at the mean size of results, and bytes at the largest one."""
+    area = math.prod(crop)
+    mean = ((options.smallest_scale + options.largest_scale) / 2) ** 2
+    with_inverse = max(options.steps - options.inverse_from - 1, 0)
+    passes = options.steps * (mean + 1) + with_inverse
+    total = FORWARD_AND_BACK * passes * of_generator(config)
+    judged = options.steps * ((JUDGED + FORWARD_AND_BACK) * mean + FORWARD_AND_BACK)
+    total += judged * of_critic(options)
+    held = area * (max(options.largest_scale, 1.0) ** 2 + 1) * KEPT_MAPS * config.channels * FLOAT_BYTES
+    return Cost(seconds=area * total / (TRAINING_SHARE * measured_speed()), memory=int(held))
+
+
+def of_generator(config: Config) -> float:
+    """Multiplications of a forward pass for every pixel of the result.
+
+    Halving the map and doubling the width leaves the products of a level as many as those of the level above.
+    """
+    channels, inner = config.channels, config.channels**2
+    borders = 2 * 3 * 7 * 7 * channels
+    levels = config.downscales * (9 + 4) * 2 * inner  # the way up shows four different pixels to a kernel, not nine
+    blocks = config.blocks * (2 / NARROWING + 9 / NARROWING**2) * inner
+    return borders + levels + blocks
+
+
+def of_critic(options: Options) -> float:
+    """Multiplications of a forward pass for every pixel of a picture, with all scales."""
+    channels = options.critic_channels
+    finest = 9 * (3 * channels + (2 + 4) * channels**2 / 4)
+    return finest / (1 - STEP**-2)
+
+
+def measured_speed() -> float:
+    """Multiplications a second of a convolution on the CPU."""
+    image = torch.rand(1, TIMED_CHANNELS, TIMED_SIDE, TIMED_SIDE)
+    weight = torch.rand(TIMED_CHANNELS, TIMED_CHANNELS, 3, 3)
+    best = math.inf
+    with torch.no_grad():
+        for _ in range(TIMED_RUNS):
+            start = time.perf_counter()
+            F.conv2d(image, weight)
+            best = min(best, time.perf_counter() - start)
+    return 9.0 * TIMED_CHANNELS**2 * TIMED_SIDE**2 / best

@@ -1,0 +1,106 @@
+"""What a training step sees: a crop of the one picture, and the size and shape that it is to be brought to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from i2i_plugin_ingan.config import Config, Options
+from i2i_plugin_ingan.critic import SMALLEST_SEEN
+from i2i_registry.errors import LayoutError
+from i2i_toolkit.data.single import SinglePicture
+from i2i_toolkit.seeds import derive
+
+Size = tuple[int, int]
+"""(height, width), pixels"""
+
+
+class Crops:
+    """Samples {"image": float32 [3, h, w] in [-1, 1], "size": int64 [2], "shifts": float64 [2]}.
+
+    All of them are a function of the position, which is the iteration: the range of sizes and shifts grows with it
+    (paper, section 4). With several processes every sample counts as one iteration.
+
+    Raises LayoutError when `root` is not one picture, or one that is smaller than `crop`.
+    """
+
+    def __init__(self, root: Path, seed: int, *, config: Config, options: Options, crop: Size) -> None:
+        self._single = SinglePicture(root)
+        self._picture = fitted(self._single.draw(0)["image"], config, options)
+        self._seed, self._config, self._options, self._crop = seed, config, options, crop
+        height, width = self._picture.shape[1:]
+        if height < crop[0] or width < crop[1]:
+            raise LayoutError(
+                found=f"{self._single.path} comes to {height}x{width} pixels (height x width)",
+                expected=f"a picture for crops of {crop[0]}x{crop[1]}, which this model learns from",
+                fix=f"take a larger picture, or --set height={height} --set width={width}",
+            )
+
+    def draw(self, position: int) -> dict[str, Tensor]:
+        """A crop at a random place, a size at random inside the range of that iteration, and shifts."""
+        random = torch.Generator().manual_seed(derive(self._seed, "ingan", position))
+        across = torch.rand(6, generator=random, dtype=torch.float64).tolist()
+        top, left = (int(u * (n - c + 1)) for u, n, c in zip(across, self._picture.shape[1:], self._crop, strict=False))
+        share = self._options.range_share(position)
+        size = [self._length(side, u, share) for side, u in zip(self._crop, across[2:4], strict=True)]
+        shifts = [(2 * u - 1) * share * self._options.largest_shift for u in across[4:]]
+        return {
+            "image": self._picture[:, top : top + self._crop[0], left : left + self._crop[1]].contiguous(),
+            "size": torch.tensor(size),
+            "shifts": torch.tensor(shifts, dtype=torch.float64),
+        }
+
+    def preview(self, count: int) -> dict[str, Float[Tensor, "1 3 h w"]]:  # noqa: ARG002 - there is only one
+        """The whole picture, once."""
+        return {"image": self._picture[None]}
+
+    def describe(self) -> Mapping[str, int]:
+        """One picture."""
+        return self._single.describe()
+
+    def _length(self, side: int, u: float, share: float) -> int:
+        options, multiple = self._options, self._config.multiple
+        low, high = (1 + (scale - 1) * share for scale in (options.smallest_scale, options.largest_scale))
+        length = math.ceil(side * (low + (high - low) * u) / multiple) * multiple
+        return max(length, smallest_result(self._config))
+
+
+def smallest_result(config: Config) -> int:
+    """Pixels a side of a result that the generator can make, and at least one scale of the critic judge."""
+    return max(config.smallest_side, (SMALLEST_SEEN // config.multiple + 1) * config.multiple)
+
+
+def reduced_size(size: Size, options: Options) -> Size:
+    """The size of a picture of which no side is longer than `max_size`."""
+    factor = min(options.max_size / max(size), 1.0)
+    height, width = (max(round(side * factor), 1) for side in size)
+    return height, width
+
+
+def whole_multiples(size: Size, multiple: int) -> Size:
+    """What is left of a picture when its right and bottom ends are cut to multiples."""
+    height, width = (side // multiple * multiple for side in size)
+    return height, width
+
+
+def crop_size(config: Config, options: Options) -> Size:
+    """What is cut from a picture in every step: never quite all of it, so that crops differ."""
+    height, width = (min(options.crop_px, side - 1) for side in (config.height, config.width))
+    return whole_multiples((height, width), config.multiple)
+
+
+def fitted(picture: Float[Tensor, "3 h w"], config: Config, options: Options) -> Float[Tensor, "3 y x"]:
+    """The picture as it is trained on: reduced to `max_size`, and cut to multiples."""
+    height, width = picture.shape[1:]
+    reduced = reduced_size((height, width), options)
+    if reduced != (height, width):
+        smaller = F.interpolate(picture[None], reduced, mode="bicubic", align_corners=False, antialias=True)
+        picture = smaller[0].clamp(-1, 1)
+    height, width = whole_multiples(reduced, config.multiple)
+    return picture[:, :height, :width].contiguous()

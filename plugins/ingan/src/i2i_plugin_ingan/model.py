@@ -1,0 +1,131 @@
+"""InGAN as a model of the registry: one generator, one operation, one graph whose output has the size of a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from i2i_plugin_ingan.config import PRESETS, Config
+from i2i_plugin_ingan.networks import Generator, Retargeting
+from i2i_plugin_ingan.official import INGAN_FORMAT
+from i2i_registry.model import Axis, Graph, GraphInput, Model
+from i2i_runtime.operations import (
+    Blend,
+    GridInput,
+    ImageInput,
+    ImageOutput,
+    Operation,
+    ScalarInput,
+    SizeInput,
+    SizeRule,
+    Step,
+)
+
+GENERATOR = "generator"
+GRAPH = "retarget"
+
+MOST_SHIFT = 0.8
+"""Of a border, as a share of the width (the authors' test script)."""
+
+
+class InGAN(Model[Config]):
+    """One picture, retargeted to any size, aspect ratio or mild homography."""
+
+    name = "ingan"
+    Config = Config
+    presets = PRESETS
+    official = INGAN_FORMAT
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.generator = Generator(config)
+
+    @property
+    def networks(self) -> Mapping[str, Generator]:
+        """The generator."""
+        return {GENERATOR: self.generator}
+
+    def operations(self) -> tuple[Operation, ...]:
+        """`retarget`: a picture and a size in, and perhaps two shifts; the picture at that size and shape out."""
+        config = self.config
+        size = SizeRule(height=config.height, width=config.width, dynamic=True, minimum=config.smallest_side)
+        shifts = [
+            ScalarInput(
+                name=f"{side}_shift",
+                summary=f"how far top and bottom are moved against each other at the {side} border, as a share of the "
+                "width; with any shift the result is no rectangle, and white around it",
+                default=0.0,
+                minimum=-MOST_SHIFT,
+                maximum=MOST_SHIFT,
+            )
+            for side in ("left", "right")
+        ]
+        return (
+            Operation(
+                name="retarget",
+                summary="the picture at another size: things in it keep theirs, there are more of them or fewer",
+                inputs=(
+                    ImageInput(name="image", summary="the picture that it was trained on", size=size, fit="native"),
+                    SizeInput(
+                        summary="of the result; sides in multiples of "
+                        f"{config.multiple}, and a scale is rounded down to them",
+                        height=config.height,
+                        width=config.width,
+                        image="image",
+                        rounding="down",
+                        multiple=config.multiple,
+                        minimum_height=config.smallest_side,
+                        minimum_width=config.smallest_side,
+                    ),
+                    *shifts,
+                    GridInput(
+                        name="grid",
+                        summary="where in the picture each pixel of the result looks",
+                        image="image",
+                        left_shift="left_shift",
+                        right_shift="right_shift",
+                        coverage="coverage",
+                    ),
+                ),
+                outputs=(ImageOutput(name="image", summary="the retargeted picture"),),
+                steps=(
+                    Step(
+                        graph=GRAPH,
+                        inputs={name: name for name in ("image", "grid", "coverage")},
+                        outputs={"retargeted": "image"},
+                    ),
+                ),
+                blend=Blend(value="size"),
+            ),
+        )
+
+    def graphs(self) -> Mapping[str, Graph]:
+        """Picture, grid and coverage -> the retargeted picture, with the kernels that training left."""
+        config, batch = self.config, Axis("batch", 2)
+        height, width = (
+            Axis(name, length, minimum=config.smallest_side)
+            for name, length in (("height", config.height), ("width", config.width))
+        )
+        out_height, out_width = (
+            Axis(f"out_{axis.name}", _down(axis.example, config.multiple), config.multiple, config.smallest_side)
+            for axis in (height, width)
+        )
+        graph = Graph(
+            module=Retargeting(self.generator),
+            inputs=(
+                GraphInput("image", (batch, 3, height, width), values="picture"),
+                GraphInput("grid", (batch, out_height, out_width, 2), values="uniform"),
+                GraphInput("coverage", (batch, 1, out_height, out_width), values="uniform"),
+            ),
+            outputs=("retargeted",),
+            pictures=frozenset({"retargeted"}),
+        )
+        return {GRAPH: graph}
+
+    @classmethod
+    def shrunk(cls, config: Config) -> Config:
+        """Four channels, two halvings, one block, a picture of 28x32 pixels."""
+        return config.model_copy(update={"height": 28, "width": 32, "channels": 4, "downscales": 2, "blocks": 1})
+
+
+def _down(length: int, multiple: int) -> int:
+    return length // multiple * multiple

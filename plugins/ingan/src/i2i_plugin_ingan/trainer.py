@@ -1,0 +1,237 @@
+"""The training of InGAN (paper, sections 3 and 4; constants of the authors' code)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call  # pyright: ignore[reportPrivateImportUsage] - documented under this name
+from torch.optim import Adam
+
+from i2i_plugin_ingan.config import TRAININGS, Config, Options
+from i2i_plugin_ingan.cost import estimate
+from i2i_plugin_ingan.critic import SMALLEST_TRAINED, MultiScaleCritic, net_count, scale_weights
+from i2i_plugin_ingan.data import Crops, crop_size, reduced_size, whole_multiples
+from i2i_plugin_ingan.geometry import Shifts, homography_grid, resize_grid
+from i2i_plugin_ingan.memory import Memory
+from i2i_plugin_ingan.model import GENERATOR, InGAN
+from i2i_registry.errors import LayoutError, TrainingError
+from i2i_registry.model import Model
+from i2i_registry.trainer import Cost, DataSource, Phase, Stage, Step, Tensors, Trainer
+from i2i_runtime.operations import Record
+from i2i_toolkit.data.single import find_picture, picture_size, write_single_example
+from i2i_toolkit.losses import l1, least_squares
+
+CRITIC = "critic"
+MEMORY = "memory"
+
+DITHER = 1 / 255
+"""Largest noise that is added to what the networks see, in units of [-1, 1]: half an 8-bit level."""
+
+PREVIEW_SCALES = {"wide": (1.0, 1.5), "tall": (1.5, 1.0), "small": (0.7, 0.7)}
+"""Column of the sample grid -> scale (vertical, horizontal)."""
+
+
+class InGANTrainer(Trainer[Options]):
+    """Two stages of one training: first there and back, then the way back also by itself (paper, section 4).
+
+    A step takes a crop, retargets it to a random size, and back. The generator learns that the result convinces the
+    critic and that the way back returns the crop; the critic learns to tell crops from results.
+    """
+
+    Options = Options
+    layout = "single"
+    presets: ClassVar[Mapping[str, Record]] = TRAININGS
+
+    def __init__(self, model: Model[Record], options: Options) -> None:
+        super().__init__(model, options)
+        self.generator = _as_ingan(model).generator
+        self.config = _as_ingan(model).config
+        self.crop = crop_size(self.config, options)
+        _check(self.config, self.crop)
+        self.critic = MultiScaleCritic(options.critic_channels, net_count(*self.crop))
+        self.memory = Memory(self.generator)
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """The generator, the critic, and what the generator was at the start of a step."""
+        return {**self.model.networks, CRITIC: self.critic, MEMORY: self.memory}
+
+    def dataset(self, root: Path, seed: int) -> DataSource:
+        """Crops of the one picture."""
+        return Crops(root, seed, config=self.config, options=self.options, crop=self.crop)
+
+    def stages(self) -> Sequence[Stage]:
+        """Up to `inverse_from` without the extra way back, then with it; the optimizers are the same."""
+        self.memory.take(self.generator)
+        optimizers = {network: _adam(self.networks[network], self.options) for network in (GENERATOR, CRITIC)}
+        first = min(self.options.inverse_from + 1, self.options.steps)
+        parts = (("growing", 0, first), ("inverse", first, self.options.steps - first))
+        return [
+            Stage(
+                name=name, steps=steps, batch_size=1, phases=self._phases(name, start, optimizers), shared=self.retarget
+            )
+            for name, start, steps in parts
+            if steps
+        ]
+
+    def _phases(self, stage: str, start: int, optimizers: Mapping[str, Adam]) -> tuple[Phase, ...]:
+        """The phases of a stage whose first step is iteration `start`."""
+        rate = partial(self._rate, start)
+        generator = Phase(
+            name="generator",
+            optimizer=optimizers[GENERATOR],
+            loss=partial(self.generator_terms, start),
+            learning_rate=rate,
+        )
+        inverse = replace(generator, name="inverse", loss=self.inverse_terms)
+        critic = Phase(
+            name="critic",
+            optimizer=optimizers[CRITIC],
+            loss=partial(self.critic_terms, start),
+            learning_rate=rate,
+            after=partial(self.memory.take, self.generator),
+        )
+        return (generator, inverse, critic) if stage == "inverse" else (generator, critic)
+
+    def retarget(self, batch: Tensors) -> Tensors:
+        """The crop at the wanted size and shape, and the grid of the way back: used by all phases."""
+        image, (height, width) = batch["image"], batch["size"][0].tolist()
+        shifts, source = Shifts(*batch["shifts"][0].tolist()), (image.shape[2], image.shape[3])
+        there = homography_grid(source, (height, width), shifts).to(image.device)
+        back = homography_grid((height, width), source, shifts.reversed()).to(image.device)
+        seen = self.dithered(image)
+        if self.memory.knows(self.generator):
+            return {"fake": self.generator(seen, there), "back": back}
+        # The run goes on inside a step, and the generator has learned in it: what follows uses the picture from before.
+        return {"fake": functional_call(self.generator, dict(self.memory.parameters_then), (seen, there)), "back": back}
+
+    def generator_terms(self, start: int, step: Step) -> Tensors:
+        """What the critic says of the result, and how far the way back ends from the crop."""
+        fake = step.shared["fake"]
+        judged = self.critic(fake, self.scale_weights(start, step))
+        returned = self.generator(fake, step.shared["back"])
+        return {
+            "adversarial": least_squares(judged, 1.0),
+            "reconstruction": self.options.reconstruction_weight * l1(returned, step.batch["image"]),
+        }
+
+    def inverse_terms(self, step: Step) -> Tensors:
+        """The way back alone, by the generator as it has just become."""
+        returned = self.generator(step.shared["fake"].detach(), step.shared["back"])
+        return {"reconstruction": self.options.inverse_weight * l1(returned, step.batch["image"])}
+
+    def critic_terms(self, start: int, step: Step) -> Tensors:
+        """The crop is real, the result is not; both weighed by the scales of the result."""
+        weights = self.scale_weights(start, step)
+        real = self.critic(self.dithered(step.batch["image"]), weights)
+        fake = self.critic(self.dithered(step.shared["fake"].detach()), weights)
+        return {"real": 0.5 * least_squares(real, 1.0), "fake": 0.5 * least_squares(fake, 0.0)}
+
+    def scale_weights(self, start: int, step: Step) -> tuple[float, ...]:
+        """How much each scale of the critic counts: by the result's size, for results and crops alike."""
+        height, width = step.shared["fake"].shape[2:]
+        return scale_weights(height, width, start + step.number - 1, self.options.balanced_at)
+
+    @torch.no_grad()
+    def preview(self, batch: Tensors) -> Tensors:
+        """The picture, retargeted to some sizes, and the way back from the first of them."""
+        image = batch["image"]
+        own = (image.shape[2], image.shape[3])
+        columns = {"picture": image}
+        for title, scales in PREVIEW_SCALES.items():
+            wanted = [
+                max(int(side * scale), self.config.smallest_side) for side, scale in zip(own, scales, strict=True)
+            ]
+            size = whole_multiples((wanted[0], wanted[1]), self.config.multiple)
+            columns[title] = self.generator(image, resize_grid(own, size).to(image.device))
+        wide = columns["wide"]
+        back = resize_grid((wide.shape[2], wide.shape[3]), own).to(image.device)
+        return {**columns, "wide and back": self.generator(wide, back)}
+
+    def cost(self) -> Cost:
+        """By the multiplications of all iterations, and the largest result."""
+        return estimate(self.config, self.options, self.crop)
+
+    @classmethod
+    def config_for(cls, config: Record, options: Options, root: Path) -> Record:
+        """Height and width of the picture, as it is trained on. Raises LayoutError for one that is too small."""
+        ours = Config.model_validate(config.model_dump())
+        try:
+            size = picture_size(root)
+        except LayoutError:
+            return config
+        reduced = reduced_size(size, options)
+        height, width = whole_multiples(reduced, ours.multiple)
+        if min(height, width) < smallest_picture(ours):
+            raise LayoutError(
+                found=f"{find_picture(root)} has {size[0]}x{size[1]} pixels (height x width); reduced and cut to "
+                f"multiples of {ours.multiple} that is {height}x{width}",
+                expected=f"at least {smallest_picture(ours)} a side",
+                fix="take a larger picture, or a larger --max-size if it is a narrow one",
+            )
+        return ours.model_copy(update={"height": height, "width": width})
+
+    @classmethod
+    def shrunk(cls, options: Options) -> Options:
+        """Four steps, all but the first with the way back alone, on small crops, and a narrow critic."""
+        return options.model_copy(
+            update={
+                "steps": 4,
+                "decay_from": 2,
+                "inverse_from": 0,
+                "full_range_at": 2,
+                "balanced_at": 4,
+                "largest_shift": 0.1,
+                "critic_channels": 4,
+                "crop_px": 24,
+                "max_size": 32,
+            }
+        )
+
+    @classmethod
+    def write_example_data(cls, root: Path, model: Model[Record]) -> None:
+        """One drawn picture of the model's size."""
+        config = _as_ingan(model).config
+        write_single_example(root, (config.height, config.width))
+
+    def dithered(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """With noise below an 8-bit level, so that a critic cannot tell a picture by its levels."""
+        return image + (2 * self.uniform(image) - 1) * DITHER
+
+    def uniform(self, like: Tensor) -> Tensor:
+        """Random numbers from 0 to 1, of the shape of `like`."""
+        return torch.rand_like(like)
+
+    def _rate(self, start: int, number: int) -> float:
+        return self.options.learning_rate_factor(start + number - 1)
+
+
+def smallest_picture(config: Config) -> int:
+    """Pixels a side: a crop, one multiple less than the picture, has a scale for the critic."""
+    return (SMALLEST_TRAINED // config.multiple + 2) * config.multiple
+
+
+def _adam(network: nn.Module, options: Options) -> Adam:
+    return Adam(network.parameters(), lr=options.learning_rate, betas=options.betas, fused=True)
+
+
+def _as_ingan(model: object) -> InGAN:
+    if not isinstance(model, InGAN):
+        raise TypeError(f"InGANTrainer trains InGAN, not {type(model).__name__}")
+    return model
+
+
+def _check(config: Config, crop: tuple[int, int]) -> None:
+    if min(crop) <= SMALLEST_TRAINED:
+        raise TrainingError(
+            found=f"crops of {crop[0]}x{crop[1]} pixels (height x width)",
+            expected=f"more than {SMALLEST_TRAINED} a side, so that the critic has a scale to judge at",
+            fix=f"a picture of at least {smallest_picture(config)} pixels a side, and a larger crop_px",
+        )

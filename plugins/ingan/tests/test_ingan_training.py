@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
+import torch
+from torch import Tensor
+
+from i2i_plugin_ingan.config import TRAININGS, Config, Options
+from i2i_plugin_ingan.data import Crops, crop_size
+from i2i_plugin_ingan.model import InGAN
+from i2i_plugin_ingan.trainer import InGANTrainer, smallest_picture
+from i2i_registry.errors import LayoutError, TrainingError
+from i2i_toolkit.data.single import write_single_example
+
+if TYPE_CHECKING:
+    from i2i_registry.model import Model
+    from i2i_runtime.operations import Record
+
+TINY = Config(height=40, width=56, channels=2, downscales=2, blocks=1)
+NARROW = Options(critic_channels=2)
+
+
+def trainer(config: Config = TINY, **changes: object) -> InGANTrainer:
+    return InGANTrainer(cast("Model[Record]", InGAN(config)), NARROW.model_copy(update=changes))
+
+
+def drawn(root: Path, size: tuple[int, int] = (40, 56)) -> Path:
+    write_single_example(root, size)
+    return root
+
+
+def sample(size: tuple[int, int] = (32, 64)) -> dict[str, Tensor]:
+    image = 2 * torch.rand(1, 3, 36, 52, generator=torch.Generator().manual_seed(0)) - 1
+    return {"image": image, "size": torch.tensor([size]), "shifts": torch.zeros(1, 2, dtype=torch.float64)}
+
+
+# --- Schedules --------------------------------------------------------------------------------------------------------
+
+
+def test_the_learning_rate_stays_and_then_falls_to_nothing() -> None:
+    options = Options()
+    assert [options.learning_rate_factor(i) for i in (0, 19_999, 20_000, 47_500, 75_000)] == [1, 1, 1, 0.5, 0]
+
+
+def test_the_range_grows_to_all_of_it() -> None:
+    assert [Options().range_share(i) for i in (0, 5_000, 10_000, 60_000)] == [0, 0.5, 1, 1]
+
+
+def test_the_way_back_alone_begins_after_its_iteration() -> None:
+    growing, inverse = trainer(steps=20, inverse_from=7).stages()
+    assert (growing.steps, inverse.steps) == (8, 12)
+    assert [phase.name for phase in growing.phases] == ["generator", "critic"]
+    assert [phase.name for phase in inverse.phases] == ["generator", "inverse", "critic"]
+    assert inverse.phases[0].optimizer is inverse.phases[1].optimizer is growing.phases[0].optimizer
+    assert inverse.phases[2].optimizer is growing.phases[1].optimizer
+
+
+def test_a_short_training_has_one_stage() -> None:
+    assert [stage.name for stage in trainer(steps=5).stages()] == ["growing"]
+
+
+def test_the_second_stage_goes_on_where_the_first_one_ends() -> None:
+    growing, inverse = trainer(steps=20, inverse_from=9, decay_from=5).stages()
+    rates = [stage.phases[0].learning_rate(step) for stage, step in ((growing, 10), (inverse, 1))]
+    assert rates == pytest.approx([11 / 15, 10 / 15])
+
+
+# --- Data -------------------------------------------------------------------------------------------------------------
+
+
+def test_crops_are_smaller_than_the_picture() -> None:
+    assert crop_size(Config(height=256, width=512), Options()) == (248, 256)
+    assert crop_size(Config(height=96, width=104), Options()) == (88, 96)
+
+
+def sizes(root: Path, first: int, **changes: object) -> Tensor:
+    source = Crops(root, 0, config=TINY, options=NARROW.model_copy(update=changes), crop=(36, 52))
+    return torch.stack([source.draw(first + position)["size"] for position in range(200)])
+
+
+def test_at_first_results_have_the_size_of_the_crop(tmp_path: Path) -> None:
+    assert (sizes(drawn(tmp_path), 0)[0] == torch.tensor([36, 52])).all()
+
+
+def test_in_the_end_results_have_all_sizes(tmp_path: Path) -> None:
+    found = sizes(drawn(tmp_path), 10_000)
+    assert found.min() >= 16
+    assert (found % 4 == 0).all()
+    # 2.25 times the crop, and the mean of the two scales, rounded up to 4 pixels
+    assert (found.amax(0) <= torch.tensor([84, 120])).all()
+    assert found[:, 1].double().mean() == pytest.approx(52 * 1.2 + 2, rel=0.1)
+
+
+def test_shifts_are_drawn_where_they_are_asked_for(tmp_path: Path) -> None:
+    options = NARROW.model_copy(update={"largest_shift": 0.3})
+    source = Crops(drawn(tmp_path), 0, config=TINY, options=options, crop=(36, 52))
+    shifts = torch.stack([source.draw(position)["shifts"] for position in range(10_000, 10_100)])
+    assert 0.25 < float(shifts.abs().max()) <= 0.3
+    assert float(shifts.min()) < -0.2
+
+
+def test_a_large_picture_is_reduced(tmp_path: Path) -> None:
+    options = NARROW.model_copy(update={"max_size": 56})
+    source = Crops(drawn(tmp_path, (90, 120)), 0, config=TINY, options=options, crop=(36, 52))
+    assert source.preview(1)["image"].shape == (1, 3, 40, 56)
+
+
+def test_a_picture_below_the_crop_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match="32x56"):
+        trainer().dataset(drawn(tmp_path, (35, 56)), 0)
+
+
+def test_the_config_gets_the_size_of_the_picture(tmp_path: Path) -> None:
+    found = InGANTrainer.config_for(Config(), Options(), drawn(tmp_path, (90, 123)))
+    assert found == Config(height=88, width=120)
+    reduced = InGANTrainer.config_for(Config(), Options(max_size=60), tmp_path)
+    assert reduced == Config(height=40, width=56)
+
+
+def test_a_folder_of_another_layout_changes_no_config(tmp_path: Path) -> None:
+    assert InGANTrainer.config_for(Config(), Options(), tmp_path) == Config()
+
+
+def test_a_picture_that_is_too_small_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match="at least 32 a side"):
+        InGANTrainer.config_for(Config(), Options(), drawn(tmp_path, (31, 100)))
+    assert smallest_picture(Config()) == 32
+
+
+def test_crops_without_a_scale_for_the_critic_are_refused() -> None:
+    with pytest.raises(TrainingError, match="16x16"):
+        trainer(crop_px=16)
+
+
+# --- A step -----------------------------------------------------------------------------------------------------------
+
+
+def test_dithering_stays_below_a_level_of_8_bits() -> None:
+    image = torch.zeros(1, 3, 40, 40)
+    noise = trainer().dithered(image)
+    assert float(noise.abs().max()) <= 1 / 255
+    assert float(noise.std()) == pytest.approx(1 / 255 / 3**0.5, rel=0.1)
+
+
+def test_a_step_that_goes_on_makes_the_result_of_before_again() -> None:
+    training = trainer()
+    training.stages()
+    before = {name: buffer.clone() for name, buffer in training.generator.named_buffers()}
+    torch.manual_seed(0)
+    first = training.retarget(sample())["fake"]
+    with torch.no_grad():
+        for parameter in training.generator.parameters():
+            parameter.add_(0.1)
+        for name, buffer in training.generator.named_buffers():
+            buffer.copy_(before[name])
+    torch.manual_seed(0)
+    assert torch.equal(training.retarget(sample())["fake"], first)
+    training.memory.take(training.generator)
+    torch.manual_seed(0)
+    assert not torch.equal(training.retarget(sample())["fake"], first)
+
+
+def test_previews_have_the_sizes_of_their_titles() -> None:
+    columns = trainer().preview({"image": sample()["image"]})
+    assert {title: tuple(column.shape[2:]) for title, column in columns.items()} == {
+        "picture": (36, 52),
+        "wide": (36, 76),
+        "tall": (52, 52),
+        "small": (24, 36),
+        "wide and back": (36, 52),
+    }
+
+
+def test_the_cost_grows_with_the_picture() -> None:
+    small, large = trainer().cost(), trainer(TINY.model_copy(update={"height": 80, "width": 112})).cost()
+    assert large.memory > 3 * small.memory
+    assert small.seconds > 0
+
+
+def test_the_quick_training_is_short() -> None:
+    quick = TRAININGS["quick"]
+    assert quick.steps <= 3_000
+    assert quick.inverse_from < quick.steps
