@@ -83,7 +83,8 @@ def our_stepper(
     trainer = training.ours(size, training.official(size))
     if alternative:
         training.alternatives[alternative](trainer)
-    advance = our_step(trainer, training.batch(size), "bf16" if precision == "bf16" else "fp32")
+    chosen = "bf16" if precision == "bf16" else "fp32"
+    advance = our_step(trainer, training.batch(size), chosen, training.stage(size))
     return lambda: training.losses(advance())
 
 
@@ -128,7 +129,7 @@ def leave_start(network: nn.Module) -> None:
 
     with torch.no_grad():
         for tensor in network.state_dict().values():
-            if tensor.is_floating_point() and tensor.numel() == max(tensor.shape):
+            if tensor.is_floating_point() and tensor.numel() == max(tensor.shape, default=1):
                 tensor.uniform_(0.1, 0.9)
 
 
@@ -226,6 +227,7 @@ def several(arguments: argparse.Namespace) -> dict[str, object]:
 
 def profile(arguments: argparse.Namespace) -> dict[str, object]:
     """Share of the time of an operation's graphs by kind of ONNX node, the largest first."""
+    import numpy as np
     import onnxruntime
 
     from i2i_runtime import read_manifest
@@ -243,6 +245,7 @@ def profile(arguments: argparse.Namespace) -> dict[str, object]:
         file = str(bundle / f"{step.graph}.onnx")
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
         feeds, made = {name: values[value] for name, value in step.inputs.items()}, []
+        feeds |= {name: np.full(1, number, np.float32) for name, number in step.constants.items()}
         for _ in range(ROUNDS):
             made = session.run(list(step.outputs), feeds)
         values |= dict(zip(step.outputs.values(), made, strict=True))

@@ -43,7 +43,11 @@ class Training:
     """A training step in the release's order, and ours."""
 
     target: float
-    """how many times faster ours is to be, in fp32"""
+    """how many times faster ours is to be, in fp32 unless `fastest`"""
+    fastest: bool = False
+    """Whether the target is for the faster of fp32 and bf16: for papers whose users may train in either"""
+    stage: Callable[[Size], int] = lambda _size: 0
+    """which of the trainer's stages the step is of, from 0"""
     batch: Callable[[Size], Mapping[str, Tensor]]
     """as the trainer's data source gives it, with a batch axis; the batch size is the release's"""
     official: Callable[[Size], OfficialLoop]
@@ -57,6 +61,8 @@ class Training:
     """Which losses of a first step have to agree that well in fp32. Not those of phases that follow an update which
     rounding may turn round: Adam without momentum steps by the sign of a gradient. These agree in float64
     (`tests/benchmarks`)"""
+    later: float = 1e-4
+    """within what the others have to agree in fp32 at small size, relative"""
     alternatives: Mapping[str, Callable[[Trainer[Record]], None]] = field(default_factory=dict)
     """other ways to compute our step -> how a trainer is changed to it; measured beside ours"""
 
@@ -65,8 +71,8 @@ class Training:
 class Inference:
     """An operation of a bundle, and the release's generator in eager torch."""
 
-    target: float
-    """how many times faster the bundle is to be"""
+    target: float | None
+    """how many times faster the bundle is to be; None: it is reported only"""
     inputs: Callable[[Size], Mapping[str, Tensor]]
     """what the generator takes, in its order, under the names of the operation's inputs"""
     eager: Callable[[Size], nn.Module]
@@ -104,12 +110,12 @@ def load(name: str) -> Paper:
     return importlib.import_module(f".{name}", __name__).PAPER
 
 
-def pictures(names: Iterable[str], count: int, side: int) -> dict[str, Tensor]:
-    """The same random pictures in every process, [count, 3, side, side] in [-1, 1]."""
+def pictures(names: Iterable[str], count: int, side: int, width: int | None = None) -> dict[str, Tensor]:
+    """The same random pictures in every process, [count, 3, side, width] in [-1, 1]; square without `width`."""
     import torch
 
     generator = torch.Generator().manual_seed(7)
-    return {name: 2 * torch.rand(count, 3, side, side, generator=generator) - 1 for name in names}
+    return {name: 2 * torch.rand(count, 3, side, width or side, generator=generator) - 1 for name in names}
 
 
 def copy_weights(state: Mapping[str, Tensor], keys: KeyMap, networks: Mapping[str, nn.Module]) -> None:

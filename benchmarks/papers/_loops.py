@@ -11,6 +11,7 @@ from i2i_registry.trainer import Trainer
 from i2i_runtime.operations import Record
 from i2i_toolkit.devices import open_accelerator
 from i2i_toolkit.engine import Engine
+from i2i_toolkit.state import Cursor
 
 from . import Losses
 
@@ -36,9 +37,16 @@ class OneBatch:
 
 
 def our_step(
-    trainer: Trainer[Record], batch: Mapping[str, Tensor], precision: Literal["fp32", "bf16"] = "fp32"
+    trainer: Trainer[Record],
+    batch: Mapping[str, Tensor],
+    precision: Literal["fp32", "bf16"] = "fp32",
+    stage: int = 0,
 ) -> Callable[[], Losses]:
-    """A function that trains for one step on the CPU and gives what the engine reports of it."""
+    """A function that trains for one step of that stage on the CPU and gives what the engine reports of it.
+
+    The first one begins the stage.
+    """
     engine = Engine(trainer, OneBatch(batch), accelerator=open_accelerator("cpu", precision))
+    engine.cursor = Cursor(stage=stage, step=0, phase=0)
     reports = (report.values for report in engine.phases() if report.step_complete)
     return lambda: next(reports)

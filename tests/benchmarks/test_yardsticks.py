@@ -12,6 +12,7 @@ import torch
 if TYPE_CHECKING:
     from benchmarks.papers import Paper, Training
 
+    from i2i_registry.model import Stray
     from i2i_registry.trainer import Trainer
     from i2i_runtime.operations import Record
 
@@ -41,7 +42,7 @@ def kernels(trainer: Trainer[Record]) -> dict[str, torch.Tensor]:
     return {
         name: torch.cat([p.detach().flatten() for p in network.parameters() if p.dim() > 1])
         for name, network in trainer.networks.items()
-        if not name.startswith("pool")
+        if any(p.dim() > 1 for p in network.parameters())
     }
 
 
@@ -49,13 +50,15 @@ def test_steps_in_the_official_order_give_our_losses_and_weights(training: Train
     loop, batch = training.official("small"), training.batch("small")
     ours = training.ours("small", loop)
     start = kernels(ours)
-    advance = importlib.import_module("benchmarks.papers._loops").our_step(ours, batch)
+    stage = training.stage("small")
+    advance = importlib.import_module("benchmarks.papers._loops").our_step(ours, batch, stage=stage)
     found, expected = training.losses(advance()), loop.step(batch)
-    assert found == pytest.approx(expected, rel=1e-4)  # where updates went before, too
+    assert found == pytest.approx(expected, rel=training.later)  # where updates went before, too
     judged = {loss: value for loss, value in expected.items() if training.judged(loss)}
     assert judged
     assert {loss: found[loss] for loss in judged} == pytest.approx(judged, rel=training.tolerance)
-    assert training.losses(advance()) == pytest.approx(loop.step(batch), rel=1e-3)  # it starts where the first one led
+    # The next one starts where the first one led.
+    assert training.losses(advance()) == pytest.approx(loop.step(batch), rel=10 * training.later)
     theirs, reached = kernels(training.ours("small", loop)), kernels(ours)
     for name, before in start.items():
         assert (reached[name] - theirs[name]).norm() < 0.1 * (theirs[name] - before).norm(), name
@@ -88,12 +91,12 @@ def test_stargan2_phases_that_follow_updates_agree_where_rounding_turns_no_step(
 
 def test_what_is_measured_beside_our_step_has_its_losses(training: Training) -> None:
     our_step = importlib.import_module("benchmarks.papers._loops").our_step
-    loop, batch = training.official("small"), training.batch("small")
-    expected = training.losses(our_step(training.ours("small", loop), batch)())
+    loop, batch, stage = training.official("small"), training.batch("small"), training.stage("small")
+    expected = training.losses(our_step(training.ours("small", loop), batch, stage=stage)())
     for change in training.alternatives.values():
         trainer = training.ours("small", loop)
         change(trainer)
-        assert training.losses(our_step(trainer, batch)()) == pytest.approx(expected, rel=1e-5)
+        assert training.losses(our_step(trainer, batch, stage=stage)()) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_releases_generator_and_our_model_make_the_same_picture(paper: Paper) -> None:
@@ -104,12 +107,21 @@ def test_the_releases_generator_and_our_model_make_the_same_picture(paper: Paper
     model = paper.inference.ours("small", eager)
     operation = next(each for each in model.operations() if each.name == paper.inference.operation)
     inputs, graphs = paper.inference.inputs("small"), model.graphs()
+    strays: list[Stray] = []
     values = {**inputs, **paper.inference.also("small")}
+    count = len(next(iter(inputs.values())))
     with torch.inference_mode():
         for step in operation.steps_for(dict(paper.inference.labels)):
             graph = graphs[step.graph]
-            made = graph.module.eval()(*(values[step.inputs[tensor.name]] for tensor in graph.inputs))
+            fed = {name: torch.full((count,), number) for name, number in step.constants.items()}
+            fed |= {name: values[value] for name, value in step.inputs.items()}
+            made = graph.module.eval()(*(fed[tensor.name] for tensor in graph.inputs))
             named = dict(zip(graph.outputs, (made,) if isinstance(made, torch.Tensor) else made, strict=True))
             values |= {value: named[output] for output, value in step.outputs.items()}
-        picture = values[paper.inference.output]
-        torch.testing.assert_close(picture, eager(*inputs.values()), rtol=0, atol=1e-5)
+            strays += [graph.stray] if graph.stray else []
+        picture, expected = values[paper.inference.output], eager(*inputs.values())
+    assert picture.shape == expected.shape
+    off = (picture - expected).abs()
+    far = off[off > 1e-5]  # only where a graph says so: rounding decides there on an 8-bit level
+    assert len(far) <= off.numel() * max((stray.share for stray in strays), default=0.0)
+    assert all(value < stray.tolerance * expected.abs().max() for stray in strays for value in far)

@@ -24,6 +24,8 @@ from i2i_registry.cli.program import run as run_program
 from i2i_registry.cli.session import Session
 from i2i_registry.discovery import discover
 from i2i_registry.store import Store
+from i2i_runtime.pictures import read
+from i2i_toolkit import write_single_example
 from i2i_toolkit.data.unpaired import write_unpaired_example
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,6 +96,28 @@ def test_a_tampered_graph_is_refused(bundle: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out.png").exists()
 
 
+def learned_from_one_picture(folder: Path) -> None:
+    """`birds-onnx` and `fruit-onnx`: SinGAN and InGAN, trained for a moment on a drawn picture."""
+    write_single_example(folder / "data", (40, 48))
+    (picture,) = (folder / "data").iterdir()
+    tiny = {
+        "singan": "channels=4 layers=3 coarsest=16 scale_factor=0.4 steps_per_scale=1 critic_steps=1 generator_steps=1",
+        "ingan": "channels=4 downscales=2 blocks=1 critic_channels=4 crop_px=32 steps=1",
+    }
+    for name, model in (("birds", "singan"), ("fruit", "ingan")):
+        settings = [word for value in tiny[model].split() for word in ("--set", value)]
+        out = ["--out", folder / name, "--threads", "1", "--device", "cpu", "--sample-every", "0"]
+        assert program(folder, "train", model, "--data", picture, "--as", name, *settings, *out) == 0
+        assert program(folder, "export", name, "--onnx", "-o", folder / f"{name}-onnx") == 0
+    shutil.copy(picture, folder / "fruit.png")
+    pasted = read(picture)
+    mask = Image.new("L", pasted.size)
+    for drawn, colour in ((pasted, "red"), (mask, "white")):
+        drawn.paste(colour, (8, 8, 20, 16))
+    pasted.save(folder / "pasted.png")
+    mask.save(folder / "mask.png")
+
+
 def test_the_snippets_for_app_developers_run(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "ugatit-poster-onnx").symlink_to(bundle)
     for name in ("me.jpg", "a.jpg", "b.jpg"):
@@ -103,11 +127,15 @@ def test_the_snippets_for_app_developers_run(bundle: Path, tmp_path: Path) -> No
     for name in ("map.png", "other.png", "evening.png"):
         shutil.copy(ROOT / "examples" / "landscape" / "map.png", tmp_path / name)
     shutil.copy(ROOT / "examples" / "landscape" / "scene.png", tmp_path)
+    learned_from_one_picture(tmp_path)
     page = (ROOT / "docs" / "app-developer.md").read_text(encoding="utf-8")
     code = "\n".join(re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL))
     code += "\nassert both['attention'].size == both['image'].size and len(many) == 2\n"
     code += "assert (len(eight), len(film), len(again), alike.size) == (8, 25, 2, (128, 128))\n"
     code += "assert winter.size == dusk.size == (64, 64)\n"
+    code += "assert (wide.size, tall.size, changed.size) == ((120, 60), (48, 80), (48, 40))\n"
+    code += "assert (len(flickering), longer.size, len(stretching)) == (20, (72, 40), 13)\n"
+    code += "assert {frame.size for frame in stretching} == {(96, 80)} and slanted.height == 40\n"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )

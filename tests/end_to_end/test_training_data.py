@@ -112,6 +112,7 @@ def test_the_wrong_layout_is_told_with_what_would_fit_and_which_models_would(
 
 def test_no_model_is_named_for_a_folder_that_fits_none(capsys: pytest.CaptureFixture[str]) -> None:
     paint(Path("data", "photo.png"))
+    paint(Path("data", "other.png"))  # one alone would be a data set for some papers
 
     assert "installed models" not in refused("pix2pix", "data", capsys)
 

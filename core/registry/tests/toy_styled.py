@@ -47,21 +47,26 @@ def write_styled_bundle(folder: Path, fit: Fit = "resize") -> Path:
         helper.make_node("Mul", ["sum", "half"], ["mixed"]),
     ]
     graphs = {
-        "plus": _graph(folder, "plus", [axes, mean, copy], {"image": PICTURE}, {"style": STYLE}),
-        "minus": _graph(folder, "minus", [axes, mean, negate], {"image": PICTURE}, {"style": STYLE}),
-        "mix": _graph(folder, "mix", mix, {"image": PICTURE, "style": STYLE}, {"mixed": PICTURE}),
+        "plus": graph_file(folder, "plus", [axes, mean, copy], {"image": PICTURE}, {"style": STYLE}),
+        "minus": graph_file(folder, "minus", [axes, mean, negate], {"image": PICTURE}, {"style": STYLE}),
+        "mix": graph_file(folder, "mix", mix, {"image": PICTURE, "style": STYLE}, {"mixed": PICTURE}),
     }
+    return write_manifest(folder, "styled", _operations(fit), graphs)
+
+
+def write_manifest(folder: Path, name: str, operations: Sequence[Operation], graphs: Mapping[str, GraphFile]) -> Path:
+    """A manifest of these operations beside their graphs, which makes the folder a bundle."""
     manifest = Manifest(
-        name="styled",
+        name=name,
         model="toy",
         paper=Paper(title="A toy", authors="Nobody", year=2024),
         model_licence=Licence(spdx="CC0-1.0"),
-        weights=WeightsSource(name="styled", sha256="0" * 64, licence=Licence(spdx="CC0-1.0"), provenance="drawn"),
+        weights=WeightsSource(name=name, sha256="0" * 64, licence=Licence(spdx="CC0-1.0"), provenance="drawn"),
         config={},
         precision="fp32",
         opset=20,
-        operations=_operations(fit),
-        graphs=graphs,
+        operations=tuple(operations),
+        graphs=dict(graphs),
         parity=PARITY,
         made_by={},
     )
@@ -91,7 +96,8 @@ def _operations(fit: Fit) -> tuple[Operation, ...]:
     return by_latent, by_picture
 
 
-def _graph(folder: Path, name: str, nodes: Sequence[NodeProto], inputs: Shapes, outputs: Shapes) -> GraphFile:
+def graph_file(folder: Path, name: str, nodes: Sequence[NodeProto], inputs: Shapes, outputs: Shapes) -> GraphFile:
+    """Write an .onnx of float32 tensors into the bundle's folder, and describe it."""
     ins, outs = (
         [helper.make_tensor_value_info(value, TensorProto.FLOAT, shape) for value, shape in shapes.items()]
         for shapes in (inputs, outputs)

@@ -68,18 +68,18 @@ def test_a_few_values_may_be_a_step_off(tmp_path: Path) -> None:
 
 
 def test_more_values_may_not(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="differs from torch by 0.01"):
+    with pytest.raises(ExportError, match=r"differs from torch by 0\.01"):
         moved(graph_of(Doubtful(2)), "jump", 0.01, tmp_path)
 
 
 def test_a_few_values_may_not_be_anywhere(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="single values differ from torch by 0.05") as caught:
+    with pytest.raises(ExportError, match=r"single values differ from torch by 0\.05") as caught:
         moved(graph_of(Doubtful(1)), "jump", 0.05, tmp_path)
     assert caught.value.expected == "at most 0.02 for a share of 0.015: the network truncates to 8 bits"
 
 
 def test_no_value_may_without_leave(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="differs from torch by 0.01"):
+    with pytest.raises(ExportError, match=r"differs from torch by 0\.01"):
         moved(graph_of(Doubtful(1), stray=None), "jump", 0.01, tmp_path)
 
 

@@ -16,7 +16,17 @@ from torch import Tensor, nn
 from i2i_registry.model import Axis, Drop, Graph, GraphInput, KeyMap, OfficialFormat, Shapes
 from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors
 from i2i_runtime.manifest import Licence
-from i2i_runtime.operations import LatentInput, Operation, Record
+from i2i_runtime.operations import (
+    ImageOutput,
+    LatentInput,
+    NoiseInput,
+    Operation,
+    Record,
+    ScalarInput,
+    SizeInput,
+    Walk,
+)
+from i2i_runtime.operations import Step as Call
 
 
 class DeadField(Tint):
@@ -149,6 +159,50 @@ class Drawn(Tint):
 
 class DeadLatent(Drawn):
     """Takes a random vector, and ignores it."""
+
+    strength: ClassVar[float] = 0.0
+
+
+class FromNoise(nn.Module):
+    """Tints a map of noise, which a stored map of one grey is added to."""
+
+    def __init__(self, colours: Colours, strength: float) -> None:
+        super().__init__()
+        self.colours = colours
+        self.strength = strength
+
+    def forward(self, noise: Tensor, anchor: Tensor) -> Tensor:
+        return self.colours(self.strength * noise + anchor[:, None, None, None])
+
+
+class Wandering(Tint):
+    """Nothing is wrong with it: it makes pictures of any size from noise, and films of a walk."""
+
+    strength: ClassVar[float] = 1.0
+
+    def graphs(self) -> Mapping[str, Graph]:
+        (image,) = super().graphs()["tint"].inputs
+        noise, anchor = replace(image, name="noise", values="normal"), GraphInput("anchor", image.axes[:1], "uniform")
+        module = FromNoise(self.colours, self.strength)
+        return {"tint": Graph(module, (noise, anchor), outputs=("tinted",), pictures=frozenset({"tinted"}))}
+
+    def operations(self) -> tuple[Operation, ...]:
+        side = self.config.image_size
+        size = SizeInput(height=side, width=side, minimum_height=3, minimum_width=4)
+        maps = [NoiseInput(name="noise", channels=3, height=side, width=side, default=d) for d in ("normal", "zeros")]
+        numbers = [ScalarInput(name=name, default=0.5, minimum=0, maximum=1) for name in ("anchor", "pull", "inertia")]
+        draw = Call(graph="tint", inputs={"noise": "noise"}, constants={"anchor": 0.0}, outputs={"tinted": "image"})
+        move = Call(graph="tint", inputs={"noise": "noise", "anchor": "anchor"}, outputs={"tinted": "image"})
+        walk = Walk(anchor="anchor", pull="pull", inertia="inertia", first=0.05)
+        image = (ImageOutput(name="image"),)
+        return (
+            Operation(name="sample", inputs=(size, maps[0]), outputs=image, steps=(draw,)),
+            Operation(name="animate", inputs=(maps[1], *numbers), outputs=image, steps=(move,), walk=walk),
+        )
+
+
+class StandingStill(Wandering):
+    """Ignores the maps, so that every seed gives the same film."""
 
     strength: ClassVar[float] = 0.0
 

@@ -276,6 +276,36 @@ def test_a_random_vector_that_is_ignored(workbench: Workbench) -> None:
         running.check_every_input_matters(exported.model, operation_of(case))
 
 
+def test_sizes_and_walks_are_accepted_when_they_are_right(workbench: Workbench) -> None:
+    case = toy("Wandering")
+    exported = workbench.exported(case)
+    for operation in exported.model.operations():
+        running.check_refuses_small_results(exported.bundle, operation)
+        running.check_film(exported.bundle, operation)
+        running.check_repeats(exported.bundle, operation)
+        running.check_batch_invariance(exported.model, exported.bundle, operation)
+        running.check_every_input_matters(exported.model, operation)
+        for call in calls(operation):
+            running.check_runtime_equals_torch(exported.model, exported.bundle, call)
+
+
+def test_a_film_that_stands_still(workbench: Workbench) -> None:
+    exported = workbench.exported(toy("StandingStill"))
+    with pytest.raises(ConformanceError, match="films of two seeds, are equal"):
+        running.check_film(exported.bundle, OperationCase(toy("StandingStill"), "animate").of(exported.model))
+
+
+def test_a_result_below_the_smallest_size(workbench: Workbench) -> None:
+    """The bundle accepts 3 x 4, and what is declared begins at 5 x 6."""
+    exported = workbench.exported(toy("Wandering"))
+    operation = OperationCase(toy("Wandering"), "sample").of(exported.model)
+    size, noise = operation.inputs
+    later = size.model_copy(update={"minimum_height": 5, "minimum_width": 6})
+    changed = operation.model_copy(update={"inputs": (later, noise)})
+    with pytest.raises(ConformanceError, match="sample made a result of 4x5 pixels"):
+        running.check_refuses_small_results(exported.bundle, changed)
+
+
 # --- official checkpoints ---------------------------------------------------------------------------------------------
 
 

@@ -14,8 +14,8 @@ from PIL import Image
 from i2i_registry.sheets import Grid, Row, fitted
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import I2IError, PictureError, UsageError
-from i2i_runtime.inputs import Option, draw, gather, main_image
-from i2i_runtime.operations import Fit, ImageInput, LatentInput, Operation, VectorOutput
+from i2i_runtime.inputs import Option, draw, gather, main_image, random_shapes
+from i2i_runtime.operations import Fit, ImageInput, Input, LatentInput, NoiseInput, Operation, VectorOutput
 from i2i_runtime.pictures import read
 
 Labels = Mapping[str, Sequence[str]]
@@ -59,9 +59,14 @@ def reference_of(operation: Operation) -> ImageInput | None:
     return next(others, None) if main else None
 
 
+def is_random(value: Input) -> bool:
+    """Whether a seed stands for it."""
+    return isinstance(value, (LatentInput, NoiseInput))
+
+
 def can_fill(operation: Operation) -> bool:
     """Whether one picture becomes many by references or seeds."""
-    has_columns = reference_of(operation) or any(isinstance(value, LatentInput) for value in operation.inputs)
+    has_columns = reference_of(operation) or any(map(is_random, operation.inputs))
     makes_pictures = not all(isinstance(output, VectorOutput) for output in operation.outputs)
     return bool(main_image(operation) and has_columns and makes_pictures)
 
@@ -171,8 +176,8 @@ def _read(source: Path) -> Made:
 
 
 def _drawn(operation: Operation, seed: int) -> dict[str, Option]:
-    latents = [value for value in operation.inputs if isinstance(value, LatentInput)]
-    return dict(draw(latents, seed, {value.name: value.shape for value in latents}))
+    random = [value for value in operation.inputs if isinstance(value, (LatentInput, NoiseInput))]
+    return dict(draw(random, seed, random_shapes(operation, None)))
 
 
 def _one_for(name: str, classes: Sequence[str], number: int, count: int) -> str:

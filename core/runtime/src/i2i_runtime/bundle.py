@@ -19,13 +19,14 @@ from i2i_runtime.calls import BoundOperation, Result
 from i2i_runtime.cpus import thread_count
 from i2i_runtime.errors import OptionError, UnknownOperationError, nearest
 from i2i_runtime.execution import Call, Tensors, run_step
-from i2i_runtime.filming import is_size_film, on_one_canvas, size_options, walk_options
+from i2i_runtime.filming import is_size_film, on_one_canvas, size_options, walk_options, wandering
 from i2i_runtime.inputs import Option
 from i2i_runtime.operations import Fit, ImageOutput, Landmarks, Operation, Output
-from i2i_runtime.pictures import PictureSource, read
+from i2i_runtime.pictures import PictureSource
 from i2i_runtime.reading import OpenBundle, open_bundle
 from i2i_runtime.results import Kind, Value
 from i2i_runtime.sessions import Sessions
+from i2i_runtime.sizing import SCALE, SIZE
 from i2i_runtime.spatial_inputs import SizeInput
 from i2i_runtime.wiring import needed_steps
 
@@ -148,11 +149,12 @@ class Bundle:
             PictureError: a picture cannot be read, or has a size the model cannot take.
             RunError: the model failed, or gave values that are not finite.
         """
-        return self._run(operation, x, outputs, options, seed=seed, fit=fit, batch_size=batch_size, count=count)
+        chosen = self._operation(operation)
+        return self._run(chosen, x, outputs, options, seed=seed, fit=fit, batch_size=batch_size, count=count)
 
     def _run(
         self,
-        operation: str,
+        chosen: Operation,
         x: PictureSource | Sequence[PictureSource] | None,
         outputs: str | Sequence[str],
         options: Mapping[str, Option],
@@ -162,7 +164,6 @@ class Bundle:
         batch_size: int | None = None,
         count: int | None = None,
     ) -> Result:
-        chosen = self._operation(operation)
         wanted = _wanted(chosen, outputs)
         sources = _sources(chosen, x, count)
         kinds = [results.kind_of(source) for source in sources] if sources is not None else [Kind.PIL] * (count or 1)
@@ -225,14 +226,14 @@ class Bundle:
         if isinstance(x, (list, tuple)):
             raise OptionError(found=f"frames of a list of {len(x)} pictures", expected="one picture")
         start = secrets.randbits(32) if seed is None else seed
-        if chosen.walk or is_size_film(chosen, to or {}):
+        if chosen.walk or is_size_film(chosen):
             return self._frame_by_frame(chosen, x, options, to or {}, count=count, seed=start, fit=fit)
 
         def compute(value: str, given: Mapping[str, Option], with_seed: int) -> Vector:
-            return cast("Vector", self._run(operation, x, value, given, seed=with_seed, fit=fit))
+            return cast("Vector", self._run(chosen, x, value, given, seed=with_seed, fit=fit))
 
         film = film_options(chosen, Ends(options, start, to or {}), count, compute)
-        made = self._run(operation, x, "image", film, seed=start, fit=fit, batch_size=batch_size, count=count)
+        made = self._run(chosen, x, "image", film, seed=start, fit=fit, batch_size=batch_size, count=count)
         return cast("list[Value]", made)
 
     def _frame_by_frame(
@@ -251,18 +252,14 @@ class Bundle:
             if to:
                 raise OptionError(found=f"to={dict(to)}", expected=f"nothing: {operation.name} wanders by itself")
             frames = walk_options(operation, operation.walk, options, count, seed)
+            operation = wandering(operation, operation.walk)
         else:
-            size = cast("SizeInput", operation.size)
-            frames = size_options(size, options, to, count, self._own_size(size, x))
-        made = [self._run(operation.name, x, "image", frame, seed=seed, fit=fit) for frame in frames]
+            _sources(operation, x, None)  # a picture that is missing, or one too many, is told first
+            rest = {name: value for name, value in options.items() if name not in {SIZE, SCALE}}
+            own = inputs.result_size(operation, x, rest, fit=fit)
+            frames = size_options(cast("SizeInput", operation.size), options, to, count, own)
+        made = [self._run(operation, x, "image", frame, seed=seed, fit=fit) for frame in frames]
         return on_one_canvas(cast("list[Value]", made)) if to else cast("list[Value]", made)
-
-    def _own_size(self, value: SizeInput, x: PictureSource | None) -> tuple[int, int]:
-        """Height and width of a result that nobody asked another size for."""
-        if value.image is None or x is None:
-            return value.height, value.width
-        width, height = read(x).size
-        return height, width
 
     def compute(
         self,

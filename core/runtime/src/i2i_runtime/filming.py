@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
@@ -12,14 +13,21 @@ from PIL import Image
 from i2i_runtime import pictures
 from i2i_runtime.errors import OptionError
 from i2i_runtime.fields import Fields
-from i2i_runtime.inputs import Option, random_shapes
+from i2i_runtime.inputs import Option, first_seed, number, random_shapes
 from i2i_runtime.operations import NoiseInput, Operation, ScalarInput, Walk
 from i2i_runtime.results import Value
-from i2i_runtime.sizing import SCALE, SIZE, Pair, read_scale, read_size
+from i2i_runtime.sizing import SCALE, SIZE, Pair, read_scale, read_size, wanted_size
 from i2i_runtime.spatial_inputs import SizeInput
 from i2i_runtime.walking import Shapes, walk
 
 Options = dict[str, Option]
+
+
+def wandering(operation: Operation, how: Walk) -> Operation:
+    """The operation for the frames of a walk, whose anchor has no limits: it swings around 1, as a pendulum would."""
+    free = {"minimum": -math.inf, "maximum": math.inf, "whole": False}
+    inputs = tuple(v.model_copy(update=free) if v.name == how.anchor else v for v in operation.inputs)
+    return operation.model_copy(update={"inputs": inputs})
 
 
 def walk_options(
@@ -44,7 +52,7 @@ def walk_options(
         pull=_number(operation, how.pull, options),
         inertia=_number(operation, how.inertia, options),
         count=count,
-        seed=seed,
+        seed=first_seed(seed),
     )
     for frame in frames:
         yield {**options, **frame.maps, how.anchor: frame.anchor}
@@ -53,42 +61,46 @@ def walk_options(
 def _number(operation: Operation, name: str, options: Mapping[str, Option]) -> float:
     value = next(each for each in operation.inputs if isinstance(each, ScalarInput) and each.name == name)
     given = options.get(name)
-    return value.default if given is None else float(cast("float", given))
+    return number(value, value.default if given is None else given)
 
 
-def is_size_film(operation: Operation, to: Mapping[str, Option]) -> bool:
-    """Whether the frames differ in size: the operation blends it, and `to` names one."""
-    blend = operation.blend
-    return blend is not None and blend.value == SIZE and bool({SIZE, SCALE} & to.keys())
+def is_size_film(operation: Operation) -> bool:
+    """Whether the frames differ in size: that is what the operation blends."""
+    return operation.blend is not None and operation.blend.value == SIZE
 
 
 def size_options(
     value: SizeInput, options: Mapping[str, Option], to: Mapping[str, Option], count: int, own: Pair
-) -> Iterator[Options]:
+) -> list[Options]:
     """The options of each of `count` frames, whose size goes along a line to that in `to`, or through several in turn.
 
     `own` is the size (height, width) that a call gets which asks for none. Raises OptionError when `to` names both
-    size and scale, or something else, or there are fewer frames than sizes.
+    size and scale, or something else, there are fewer frames than sizes, or one of them is refused.
     """
-    if len(to) > 1:
-        raise OptionError(found=f"to={', '.join(sorted(to))}", expected="size or scale alone: the rest stays")
+    if len(to) != 1 or not to.keys() <= {SIZE, SCALE}:
+        named = " and ".join(sorted(to)) or "nothing"
+        raise OptionError(f"a film to another {named}", expected="to={'size': ...} or to={'scale': ...}, one of them")
     ((name, ends),) = to.items()
     read = read_size if name == SIZE else read_scale
     stops = [read(end) for end in (cast("Sequence[object]", ends) if _is_list(ends) else [ends])]
-    given = options.get(name)
-    start = (own if name == SIZE else (1.0, 1.0)) if given is None else read(given)
+    first = wanted_size(value, options, own)
+    start = (first.height, first.width) if name == SIZE else (first.vertical, first.horizontal)
     path = np.array([start, *stops], dtype=np.float64)
     if count < len(path):
         raise OptionError(found=f"count={count} frames", expected=f"at least {len(path)}: one for each size on the way")
+    frames = [_option(value, name, path, place) for place in np.linspace(0, len(path) - 1, count)]
+    for frame in frames:  # before anything is computed
+        wanted_size(value, frame, own)
     rest = {key: each for key, each in options.items() if key not in {SIZE, SCALE}}
-    places = np.linspace(0, len(path) - 1, count)
-    for place in places:
-        vertical, horizontal = (float(np.interp(place, np.arange(len(path)), path[:, axis])) for axis in (0, 1))
-        if name == SCALE:
-            yield {**rest, SCALE: (vertical, horizontal)}
-        else:
-            size = tuple(max(round(side / value.multiple), 1) * value.multiple for side in (vertical, horizontal))
-            yield {**rest, SIZE: size}
+    return [{**rest, **frame} for frame in frames]
+
+
+def _option(value: SizeInput, name: str, path: NDArray[np.float64], place: float) -> Options:
+    """The size or scale at a place between the points of a path, which are the whole numbers."""
+    vertical, horizontal = (float(np.interp(place, np.arange(len(path)), path[:, axis])) for axis in (0, 1))
+    if name == SCALE:
+        return {SCALE: (vertical, horizontal)}
+    return {SIZE: tuple(max(round(side / value.multiple), 1) * value.multiple for side in (vertical, horizontal))}
 
 
 def _is_list(ends: Option) -> bool:

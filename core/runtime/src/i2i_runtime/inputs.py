@@ -37,10 +37,13 @@ Option: TypeAlias = (
     | NDArray[np.generic]
     | Sequence[str]
     | Sequence[float]
+    | Sequence[Sequence[float]]
     | Sequence[PictureSource]
     | None
 )
-"""A value for an input by name: a class, a number, a size, random numbers, or one more picture (or a list of them)."""
+"""A value for an input by name: a class, a number, a size, random numbers, or one more picture (or a list of them).
+
+Lists of sizes are for films (`Bundle.frames`)."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 """input -> shape of its value, without batch axis"""
@@ -127,7 +130,7 @@ def gather(
     labels = {v.name: _labels(v, options.get(v.name), count) for v in inputs if isinstance(v, LabelInput)}
     scalars = {v.name: _scalars(v, options.get(v.name), count) for v in inputs if isinstance(v, ScalarInput)}
     masks = {v: _masks(v, options.get(v.name), count) for v in inputs if isinstance(v, MaskInput)}
-    fields, random = Fields(operation, options), _Random(operation, options, count, _start(seed))
+    fields, random = Fields(operation, options), _Random(operation, options, count, first_seed(seed))
     items: list[Item] = []
     for index in range(count):
         placed = {name: each[index] for name, each in images.items()}
@@ -253,24 +256,25 @@ def _labels(value: LabelInput, given: Option, count: int) -> list[str]:
 def _scalars(value: ScalarInput, given: Option, count: int) -> list[float]:
     """One number for all items, or a list with one for each."""
     if not isinstance(given, (list, tuple)):
-        return [_scalar(value, value.default if given is None else given)] * count
+        return [number(value, value.default if given is None else given)] * count
     if len(given) != count:
         raise OptionError(found=f"{len(given)} values for {value.name!r}", expected=f"one, or {count}")
-    return [_scalar(value, number) for number in given]
+    return [number(value, each) for each in given]
 
 
-def _scalar(value: ScalarInput, number: object) -> float:
-    if isinstance(number, bool) or not isinstance(number, (int, float, np.integer, np.floating)):
-        raise OptionError(found=f"{value.name} is a {type(number).__name__}", expected="a number")
-    if not value.minimum <= number <= value.maximum:
-        raise OptionError(found=f"{value.name}={number}", expected=f"from {value.minimum:g} to {value.maximum:g}")
-    if value.whole and float(number) != int(number):
-        raise OptionError(found=f"{value.name}={number}", expected="a whole number")
-    return float(number)
+def number(value: ScalarInput, given: object) -> float:
+    """What was given for a number. Raises OptionError for what is none, or out of range, or no whole one."""
+    if isinstance(given, bool) or not isinstance(given, (int, float, np.integer, np.floating)):
+        raise OptionError(found=f"{value.name} is a {type(given).__name__}", expected="a number")
+    if not value.minimum <= given <= value.maximum:
+        raise OptionError(found=f"{value.name}={given}", expected=f"from {value.minimum:g} to {value.maximum:g}")
+    if value.whole and float(given) != int(given):
+        raise OptionError(found=f"{value.name}={given}", expected="a whole number")
+    return float(given)
 
 
-def _start(seed: int | None) -> int:
-    """The seed of the first item."""
+def first_seed(seed: int | None) -> int:
+    """The seed of the first item; a new one for None. Raises OptionError for a negative one."""
     if seed is not None and seed < 0:
         raise OptionError(found=f"seed={seed}", expected="0 or more")
     return secrets.randbits(32) if seed is None else seed
@@ -303,6 +307,20 @@ class _Random:
         if (name, shape) not in self.given:
             self.given[name, shape] = _given_vectors(name, shape, self.options[name], self.count)
         return self.given[name, shape]
+
+
+def result_size(
+    operation: Operation, source: PictureSource | None, options: Mapping[str, Option], *, fit: Fit | None
+) -> tuple[int, int]:
+    """Height and width of the result of a call, before it is made; (0, 0) where no caller chooses.
+
+    Raises what the call would raise about its size and its picture.
+    """
+    main = main_image(operation)
+    placed = {main.name: _fit_all(main, [source], fit, None)[0]} if main and source is not None else {}
+    scalars = {v.name: _scalars(v, options.get(v.name), 1)[0] for v in operation.inputs if isinstance(v, ScalarInput)}
+    wanted = Fields(operation, options).wanted(placed, scalars)
+    return (wanted.height, wanted.width) if wanted else (0, 0)
 
 
 def random_shapes(operation: Operation, wanted: Wanted | None) -> dict[str, tuple[int, ...]]:

@@ -99,8 +99,9 @@ class ParityCase(Record):
     network of norms, which then divide by almost nothing; no two machines agree there, and this is the bound."""
 
     stray: NonNegativeFloat | None = None
-    """Only for graphs that round to 8 bits inside: the largest error, relative to torch's largest value, of the few
-    values that this moves by a whole step (the graph says which share). All other figures leave these values out."""
+    """Only for graphs that round to 8 bits inside: the largest error of the few values that this moves by a whole step
+    (the graph says which share), relative to torch's largest value, of a picture at least to 1. All other figures
+    leave these values out."""
 
 
 class Parity(Record):

@@ -30,10 +30,11 @@ def mask_of(value: MaskInput, picture: Image.Image, fitted: Fitted, size: tuple[
             expected=f"{size[0]}x{size[1]}, the size of the picture {value.image!r}",
             fix="paint the mask over a copy of the picture, and save it at the same size",
         )
-    marked = np.asarray(picture.convert("RGB"))[..., 0] > 0
+    marked = (np.asarray(picture.convert("RGB")) > 0).any(axis=-1).astype(np.float32)
     placed = np.zeros(fitted.pixels.shape[:2], dtype=bool)
-    inside = Image.fromarray(marked).resize((fitted.width, fitted.height), Image.Resampling.NEAREST)
-    placed[fitted.top : fitted.top + fitted.height, fitted.left : fitted.left + fitted.width] = np.asarray(inside)
+    # The mean of what a pixel covers is 0 only if nothing in it is marked: a thin line is not lost.
+    inside = np.asarray(Image.fromarray(marked).resize((fitted.width, fitted.height), Image.Resampling.BOX)) > 0
+    placed[fitted.top : fitted.top + fitted.height, fitted.left : fitted.left + fitted.width] = inside
     if not placed.any():
         raise PictureError(
             found=f"the mask {value.name!r} is black everywhere",

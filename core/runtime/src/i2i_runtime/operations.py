@@ -202,7 +202,7 @@ class Step(Record):
     """One call of one graph. Values are passed by name: the operation's inputs, then the outputs of earlier steps."""
 
     graph: Name
-    inputs: dict[Name, Name]
+    inputs: Annotated[dict[Name, Name], Field(min_length=1)]
     """graph input -> value that is fed to it"""
     constants: dict[Name, float] = Field(default_factory=dict)
     """graph input -> number that is fed to it, float32 [n]: what this operation does not leave open"""
@@ -329,6 +329,8 @@ class Operation(Record):
             raise ValueError(f"{self.name}: a film goes from one result to another, or wanders, not both")
         if self.walk and not any(isinstance(value, NoiseInput) for value in self.inputs):
             raise ValueError(f"{self.name}: a walk without noise maps")
+        if self.walk and self.size and self.size.image:
+            raise ValueError(f"{self.name}: a walk starts from nothing, and its size is that of {self.size.image!r}")
         latents = {value.name for value in self.inputs if isinstance(value, (LatentInput, SizeInput))}
         if self.blend and self.blend.value not in latents | self.intermediates:
             raise ValueError(

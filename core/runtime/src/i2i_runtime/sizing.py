@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import cast
 
 from i2i_runtime.errors import OptionError
+from i2i_runtime.pictures import MAX_PIXELS
 from i2i_runtime.spatial_inputs import NoiseInput, SizeInput
 
 Factor = Fraction | float
@@ -36,16 +37,18 @@ class Wanted:
 def wanted_size(value: SizeInput, options: Mapping[str, object], own: Pair) -> Wanted:
     """What `size` or `scale` among a call's options ask for; the own size where neither is there.
 
-    Raises OptionError when both are given, or the size is none that the rule accepts.
+    Raises OptionError when both are given, or the size is none that the rule accepts, or absurdly large.
     """
     size, scale = options.get(SIZE), options.get(SCALE)
     if size is not None and scale is not None:
         raise OptionError(found="size and scale", expected="one of the two")
     if size is not None:
         height, width = read_size(size)
+        _check_pixels(height, width)
         wanted = Wanted(height, width, Fraction(height, own[0]), Fraction(width, own[1]))
     else:
         factors = (1.0, 1.0) if scale is None else read_scale(scale)
+        _check_pixels(own[0] * factors[0], own[1] * factors[1])
         height, width = (_down(rounded(value, *pair), value.multiple) for pair in zip(own, factors, strict=True))
         wanted = Wanted(height, width, *factors)
     if not value.accepts(wanted.height, wanted.width):
@@ -55,6 +58,14 @@ def wanted_size(value: SizeInput, options: Mapping[str, object], own: Pair) -> W
             fix=f"the own size is {own[0]}x{own[1]}",
         )
     return wanted
+
+
+def _check_pixels(height: float, width: float) -> None:
+    if height * width > MAX_PIXELS:
+        raise OptionError(
+            found=f"a result of {height:.6g}x{width:.6g} pixels (height x width)",
+            expected=f"at most {MAX_PIXELS:,} pixels in all",
+        )
 
 
 def rounded(value: SizeInput | None, length: int, factor: Factor) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from i2i_runtime.operations import Operation, Step
+from i2i_runtime.operations import GridInput, MaskInput, Operation, SizeInput, Step
 
 
 def needed_steps(steps: Sequence[Step], wanted: Collection[str], given: Collection[str] = ()) -> list[Step]:
@@ -36,4 +36,15 @@ def needed_inputs(operation: Operation, given: Collection[str]) -> frozenset[str
     for choice in operation.branches():
         steps = needed_steps(operation.steps_for(choice), outputs, given)
         fed |= {value for step in steps for value in step.inputs.values()} | {name for s in steps for name in s.when}
-    return frozenset(fed & names)
+    return frozenset((fed | _shaping(operation, fed)) & names)
+
+
+def _shaping(operation: Operation, fed: Collection[str]) -> set[str]:
+    """The inputs that decide how large others are, or lie under them; no step has to name them."""
+    named: set[str | None] = set()
+    for value in operation.inputs:
+        if isinstance(value, GridInput):
+            named |= {value.name, value.image, value.left_shift, value.right_shift}
+        elif isinstance(value, SizeInput) or (isinstance(value, MaskInput) and value.name in fed):
+            named |= {value.name, value.image}
+    return {name for name in named if name is not None}

@@ -30,7 +30,7 @@ Ctrl-C and SIGTERM save and say how to go on; so does a run that was killed, fro
 
 @click.command(help=EXAMPLES)
 @click.argument("model", required=False)
-@click.option("--data", type=click.Path(path_type=Path), help="Folder with the training pictures.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder with the training pictures, or the one picture.")
 @click.option("--as", "name", metavar="NAME", help="Name of the finished weights; default: model and data folder.")
 @click.option("--preset", help="One of the model's presets; default: the first that `i2i-registry info` names.")
 @click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="A field of the config or the options.")
@@ -163,7 +163,9 @@ def _refuse_others(context: click.Context, but: str) -> None:
 
 
 def _default_name(model: str, data: Path) -> str:
-    folder = re.sub(r"[^a-z0-9._-]+", "-", data.resolve().name.lower()).strip("-.")
+    place = data.resolve()
+    name = place.stem if place.is_file() else place.name
+    folder = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-.")
     return f"{model}-{folder}"[:64] if folder else model
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from pathlib import Path
 
 from i2i_registry.trainer import Cost
 from i2i_runtime.errors import UsageError
@@ -11,12 +13,19 @@ GIGA = 1e9
 _UNITS = ((86_400.0, "days"), (3_600.0, "hours"), (60.0, "minutes"))
 
 
-def physical_memory() -> int | None:
-    """Bytes of this machine; None where the system does not tell."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None
+_GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""of the container that this process runs in, if it runs in one; versions 2 and 1"""
+
+
+def usable_memory() -> int | None:
+    """Bytes of this machine, or of the container where that is allowed less; None where the system does not tell."""
+    limits: list[int] = []
+    with suppress(AttributeError, ValueError, OSError):
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for path in _GROUP_LIMITS:
+        with suppress(ValueError, OSError):  # "max" is no number
+            limits.append(int(Path(path).read_text()))
+    return min(limits, default=None)
 
 
 def check_cost(cost: Cost, memory: int | None) -> str:

@@ -1,4 +1,4 @@
-"""What the toolkit adds to `i2i-registry`: the commands `train` and `keep`. Importing this loads no torch."""
+"""What the toolkit adds to `i2i-registry`: `train`, `keep` and `measure`. Importing this loads no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from i2i_registry.hooks import hookimpl
 
 @hookimpl
 def i2i_commands() -> Sequence[CommandCard]:
-    """Training, and what to do with a training that was stopped."""
+    """Training, what to do with a training that was stopped, and measures of what a model makes."""
     return (
         CommandCard(
             name="train",
@@ -21,5 +21,10 @@ def i2i_commands() -> Sequence[CommandCard]:
             name="keep",
             summary="Store the weights of a run that is not finished, as they are",
             command="i2i_toolkit.cli:keep",
+        ),
+        CommandCard(
+            name="measure",
+            summary="Measure samples of a one-picture model: diversity, and SIFID",
+            command="i2i_toolkit.measure_command:measure",
         ),
     )

@@ -17,7 +17,7 @@ from i2i_registry.tensorfile import write_tensors
 from i2i_registry.trainer import DataSource
 from i2i_toolkit.building import build_trainer
 from i2i_toolkit.checkpoint import Checkpoints
-from i2i_toolkit.costing import check_cost, physical_memory
+from i2i_toolkit.costing import check_cost, usable_memory
 from i2i_toolkit.data.fitting import open_data
 from i2i_toolkit.devices import open_accelerator
 from i2i_toolkit.engine import Engine, PhaseReport, StopRequest
@@ -84,7 +84,7 @@ class Sitting:
         main = accelerator.is_main_process
         trainer = build_trainer(self._record, self._catalogue)
         cost = trainer.cost() if accelerator.device.type == "cpu" else None
-        estimate = check_cost(cost, physical_memory()) if cost else ""
+        estimate = check_cost(cost, usable_memory()) if cost else ""
         source = open_data(trainer, Path(self._record.data), derive(settings.seed, "data"), self._catalogue.registry)
         engine = Engine(
             trainer,

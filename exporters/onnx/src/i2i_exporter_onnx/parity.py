@@ -37,6 +37,8 @@ Photographs stay below 1e-5 on U-GAT-IT, pictures of one colour reach 0.5."""
 SCATTER = 4
 """How many such movements an ill-conditioned output may be off: difference and movement are two draws of one noise, and
 their largest values scatter by a small factor."""
+PICTURE_REACH = 1.0
+"""Largest absolute value of a picture in [-1, 1]."""
 STEPS_PER_UNIT = 127.5
 """8-bit steps in a difference of 1 between pictures in [-1, 1]"""
 REFERENCES: Mapping[Precision, str] = {
@@ -180,7 +182,9 @@ def _row(name: str, graph: Graph, case: Case, output: str, *, reference: FloatAr
     error, stray = float(errors.max(initial=0)), None
     largest = float(np.abs(reference).max(initial=0))
     if graph.stray is not None:
-        error, stray = float(np.quantile(errors, 1 - graph.stray.share)), error / largest if largest else error
+        # A step of 8 bits is one of a picture's whole range, however pale this one is.
+        stray = error / max(largest, PICTURE_REACH if output in graph.pictures else 0.0) if error else 0.0
+        error = float(np.quantile(errors, 1 - graph.stray.share))
     return ParityCase(
         graph=name,
         output=output,

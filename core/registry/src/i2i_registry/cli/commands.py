@@ -45,6 +45,9 @@ _OWN: Mapping[str, Entry] = {
     "run": Entry("Run a bundle or weights on pictures and folders", "i2i_registry.cli.run:run"),
     "compare": Entry("The same pictures through several models, side by side", "i2i_registry.cli.compare:compare"),
     "grid": Entry("Every picture like every reference, or with every seed", "i2i_registry.cli.grid:grid"),
+    "collage": Entry(
+        "A picture retargeted at every pair of vertical and horizontal scale", "i2i_registry.cli.collage:collage"
+    ),
     "inspect": Entry("Look into a bundle, weights or a foreign checkpoint", "i2i_registry.cli.inspect:inspect"),
     "verify": Entry("Check a bundle's files, and measure it again", "i2i_registry.cli.export:verify"),
 }

@@ -15,12 +15,22 @@ from i2i_registry.cli.render import json_option, show, show_json, tell, tell_err
 from i2i_registry.cli.session import Session
 from i2i_registry.cli.sheet import check_out, write_grid
 from i2i_registry.exporting import is_bundle, kept_bundle
-from i2i_registry.grids import Look, Made, Settings, can_fill, draw_grid, looks_like, looks_of_seeds, reference_of
+from i2i_registry.grids import (
+    Look,
+    Made,
+    Settings,
+    can_fill,
+    draw_grid,
+    is_random,
+    looks_like,
+    looks_of_seeds,
+    reference_of,
+)
 from i2i_registry.running import collect
 from i2i_runtime.bundle import load
 from i2i_runtime.errors import UsageError
 from i2i_runtime.inputs import Option, main_image
-from i2i_runtime.operations import Fit, LabelInput, LatentInput, Operation
+from i2i_runtime.operations import Fit, LabelInput, Operation
 
 _SEEDS = 4
 
@@ -31,17 +41,17 @@ class GridCommand(OperationCommand):
     def options_of(self, operation: Operation) -> list[click.Parameter]:
         """As the operation's inputs demand; `--count` where seeds are the columns."""
         main, reference = main_image(operation), reference_of(operation)
-        latent = any(isinstance(value, LatentInput) for value in operation.inputs)
+        seeded = any(map(is_random, operation.inputs))
         options: list[click.Parameter] = [
             option
             for value in operation.inputs
-            if value is not main and not isinstance(value, LatentInput)
+            if value is not main and not is_random(value)
             for option in options_for(value, multiple=value is reference or isinstance(value, LabelInput))
         ]
-        if latent:
+        if seeded:
             seed = click.Option(["--seed"], type=click.IntRange(min=0), default=0, show_default=True, help="The first.")
             options.append(seed)
-        if latent and reference is None:
+        if seeded and reference is None:
             kind = click.IntRange(min=1)
             options.append(click.Option(["--count"], type=kind, default=_SEEDS, show_default=True, help="Seeds."))
         return options

@@ -230,11 +230,12 @@ def _check_picture(what: str, picture: object, wanted: NDArray[np.float32], allo
 
 
 def _check_close(what: str, found: NDArray[np.generic], expected: NDArray[np.generic], allowed: _Allowed) -> None:
+    """Relative to the largest value; of levels in 8 bits, one step more: the same value may be rounded both ways."""
     if found.shape != expected.shape:
         raise ConformanceError(f"{what} has the shape {found.shape}", expected=str(expected.shape))
     largest = float(np.abs(expected).max(initial=0.0)) or 1.0
     errors = np.abs(found.astype(np.float64) - expected.astype(np.float64)) / largest
-    if allowed.misses(errors):
+    if allowed.misses(errors, 1 / largest if np.issubdtype(found.dtype, np.integer) else 0.0):
         raise ConformanceError(
             found=f"{what} differs by {errors.max():.1e} of its largest value",
             expected=f"at most {allowed.error:.1e}",
@@ -273,7 +274,10 @@ def _check_heatmap(what: str, tensor: Tensor) -> None:
 
 
 def _drawn(bundle: Bundle, operation: Operation, *, count: int, seed: int, batch_size: int | None = None) -> Rows:
-    """All outputs for float pictures of the model's own size, every random vector drawn by the runtime."""
+    """All outputs for float pictures of the model's own size, every random vector drawn by the runtime.
+
+    Without a picture that goes in, those that come out are arrays of 8 bits.
+    """
     main = main_picture(operation)
     call = Call(operation, own_size(main or operation.size), count, next(operation.branches()))
     latents = {value.name for value in operation.inputs if isinstance(value, (LatentInput, NoiseInput))}
@@ -281,9 +285,10 @@ def _drawn(bundle: Bundle, operation: Operation, *, count: int, seed: int, batch
     names = [output.name for output in operation.outputs]
     pictures = call.floats(main) if main else None
     count_asked = None if main else count
-    return _run(
+    rows = _run(
         bundle, operation, pictures, outputs=names, seed=seed, batch_size=batch_size, count=count_asked, **options
     )
+    return [{name: np.asarray(value) for name, value in row.items()} for row in rows]
 
 
 def _run(bundle: Bundle, operation: Operation, pictures: Pictures | None, **options: object) -> Rows:

@@ -1,0 +1,111 @@
+"""`collage`: one picture at every pair of scales."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import click
+
+from i2i_registry import collages
+from i2i_registry.cli.operating import SEED, OperationCommand, given_inputs, options_for
+from i2i_registry.cli.options import device_option, fit_option, threads_option
+from i2i_registry.cli.render import json_option, show, show_json, tell
+from i2i_registry.cli.session import Session
+from i2i_registry.collages import SCALES, Settings, can_retarget, read_scales
+from i2i_registry.exporting import is_bundle, kept_bundle
+from i2i_runtime.bundle import load
+from i2i_runtime.errors import UsageError, nearest
+from i2i_runtime.inputs import main_image
+from i2i_runtime.operations import Fit, Operation, SizeInput
+from i2i_runtime.pictures import SAVE_FORMATS, save
+
+
+class CollageCommand(OperationCommand):
+    """All inputs but the picture and the size, which the collage goes through."""
+
+    def options_of(self, operation: Operation) -> list[click.Parameter]:
+        """As the operation's inputs demand."""
+        main = main_image(operation)
+        kept = [value for value in operation.inputs if value is not main and not isinstance(value, SizeInput)]
+        return list({option.name: option for value in kept for option in options_for(value)}.values())
+
+    def default_operation(self, operations: Sequence[Operation], words: Sequence[str]) -> Operation:  # noqa: ARG002
+        """The first that makes other sizes of a picture."""
+        return next((operation for operation in operations if can_retarget(operation)), operations[0])
+
+
+@click.command(cls=CollageCommand)
+@click.argument("target", metavar="BUNDLE_OR_NAME")
+@click.argument("picture", type=click.Path(path_type=Path), metavar="PICTURE")
+@click.option(
+    "-o", "out", required=True, type=click.Path(path_type=Path), metavar="OUT", help="The collage: a picture's name."
+)
+@click.option(
+    "--scales",
+    default=",".join(f"{scale:g}" for scale in SCALES),
+    show_default=True,
+    metavar="A,B,...",
+    help="Of rows and of columns.",
+)
+@click.option("--operation", "operation_name", metavar="NAME", help="Default: the first that takes picture and size.")
+@fit_option
+@device_option
+@threads_option
+@json_option
+@click.pass_context
+def collage(
+    context: click.Context,
+    /,
+    *,
+    target: str,
+    picture: Path,
+    out: Path,
+    scales: str,
+    operation_name: str | None,  # noqa: ARG001 - taken in the first pass
+    fit: Fit | None,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+    **options: object,
+) -> None:
+    """Show PICTURE at every pair of a vertical and a horizontal scale, all in their own sizes.
+
+    \b
+      i2i-registry collage fruit fruit.png -o collage.png
+      i2i-registry collage fruit fruit.png -o wide.png --scales 1,1.5,2
+      i2i-registry collage fruit --help                   # with the options of its operation
+
+    A row has one vertical scale, a column one horizontal scale; where both are 1 stands the picture itself.
+    """  # noqa: D301 - click reads the mark
+    session = context.ensure_object(Session)
+    factors, settings = read_scales(scales), _settings(context, options, fit)
+    _check_out(out, picture)
+    rows = collages.plan(picture, factors, settings)
+    path = Path(target) if is_bundle(target) else kept_bundle(session.registry, session.store, target, tell)
+    with load(path, device=device, threads=threads) as bundle:
+        tell(bundle.report)
+        made = collages.make(bundle, picture, factors, settings)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save(made, out)
+    if as_json:
+        cells = [[{"height": height, "width": width} for height, width in row] for row in rows]
+        show_json({"out": str(out), "scales": factors, "cells": cells})
+    else:
+        show(str(out))
+
+
+def _settings(context: click.Context, options: Mapping[str, object], fit: Fit | None) -> Settings:
+    operation = cast("Operation", context.meta[Operation.__name__])
+    return Settings(operation, given_inputs(options), fit, cast("int | None", options.get(SEED)) or 0)
+
+
+def _check_out(out: Path, picture: Path) -> None:
+    """Before anything is computed: raises UsageError when this cannot become `out`."""
+    if out.suffix.lower() not in SAVE_FORMATS:
+        raise UsageError(f"-o {out} ends in {out.suffix!r}", expected=nearest(out.suffix.lower(), SAVE_FORMATS))
+    if out.is_dir():
+        raise UsageError(f"-o {out} is a folder", expected="one file")
+    if out.exists() and picture.exists() and out.samefile(picture):
+        raise UsageError(f"{out} is an input", expected="an output elsewhere: inputs are never overwritten")

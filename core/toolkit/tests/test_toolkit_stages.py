@@ -1,0 +1,155 @@
+"""What a stage begins with, and a phase that steps several times along one gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import cast
+
+import pytest
+import torch
+from toolkit_toy import Config, Options, Toy, ToyTrainer, write_data
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from i2i_registry.model import Model
+from i2i_registry.trainer import Phase, Stage, Step, Tensors, Trainer
+from i2i_runtime.operations import Record
+from i2i_toolkit import Engine, l1, open_accelerator
+from i2i_toolkit.seeds import seed_everything
+
+STEPS, REPEAT = 3, 3
+
+
+class Repeating(ToyTrainer):
+    """One phase, whose optimizer steps three times along every gradient; it keeps what it saw."""
+
+    def __init__(self, model: Model[Record], options: Options) -> None:
+        super().__init__(model, options)
+        self.batches: list[Tensor] = []
+        self.first: list[Tensor] = []
+        self.settled = 0
+
+    def stages(self) -> Sequence[Stage]:
+        optimizer = Adam(self.tint.parameters(), lr=1e-2, betas=(0.5, 0.9))
+        phase = Phase(name="tint", optimizer=optimizer, loss=self._terms, repeat=REPEAT, after=self._settle)
+        return [
+            Stage(name=name, steps=STEPS, batch_size=2, phases=(phase,), begin=self._note) for name in ("one", "two")
+        ]
+
+    def _terms(self, step: Step) -> Tensors:
+        self.batches.append(step.batch["A"].clone())
+        return {"copy": l1(self.tint(step.batch["A"]), step.batch["A"])}
+
+    def _settle(self) -> None:
+        self.settled += 1
+
+    def _note(self, batch: Tensors) -> None:
+        self.first.append(batch["A"].clone())
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    write_data(root)
+    return root
+
+
+def start(data: Path) -> tuple[Engine, Repeating]:
+    seed_everything(3)
+    trainer = Repeating(cast("Model[Record]", Toy(Config())), Options())
+    return Engine(
+        cast("Trainer[Record]", trainer), trainer.dataset(data, 3), accelerator=open_accelerator("cpu"), seed=3
+    ), trainer
+
+
+def by_hand(tint: nn.Module, batches: Sequence[Tensor]) -> nn.Module:
+    """Three steps of Adam along the gradient of each batch, written down."""
+    optimizer = Adam(tint.parameters(), lr=1e-2, betas=(0.5, 0.9))
+    for batch in batches:
+        optimizer.zero_grad()
+        l1(tint(batch), batch).backward()
+        optimizer.step()
+        optimizer.step()
+        optimizer.step()
+    return tint
+
+
+def test_an_optimizer_steps_several_times_along_one_gradient(data: Path) -> None:
+    engine, trainer = start(data)
+    before = deepcopy(trainer.tint)
+    for report in engine.phases():
+        if report.total_step == STEPS:
+            break
+    assert (len(trainer.batches), trainer.settled) == (STEPS, STEPS)  # one gradient, one hook a phase
+    expected = by_hand(before, trainer.batches)
+    for found, wanted in zip(trainer.tint.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-7)
+
+
+def enlarged(gradient: Tensor) -> Tensor:
+    return gradient * 1e6
+
+
+def test_a_scaled_gradient_is_stepped_along_as_often_and_not_where_it_overflows(data: Path) -> None:
+    engine, trainer = start(data)
+    engine.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**20)
+    before = deepcopy(trainer.tint)
+    phases = engine.phases()
+    next(phases)
+    for found, wanted in zip(
+        trainer.tint.parameters(), by_hand(deepcopy(before), trainer.batches).parameters(), strict=True
+    ):
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
+
+    engine.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)  # times a gradient above 2: inf
+    held = deepcopy(trainer.tint.state_dict())
+    for parameter in trainer.tint.parameters():
+        parameter.register_hook(enlarged)
+    next(phases)
+    for name, tensor in trainer.tint.state_dict().items():
+        assert torch.equal(tensor, held[name]), name
+
+
+def test_a_stage_begins_with_its_first_batch(data: Path) -> None:
+    engine, trainer = start(data)
+    for _ in engine.phases():
+        pass
+    assert len(trainer.first) == 2
+    for begun, number in zip(trainer.first, (0, STEPS), strict=True):
+        assert torch.equal(begun, trainer.batches[number])
+    assert not torch.equal(*trainer.first)
+
+
+@pytest.mark.parametrize(("stop_after", "begun"), [(1, 1), (STEPS, 1), (STEPS + 1, 0)])
+def test_a_resumed_run_begins_only_what_was_not_begun(data: Path, stop_after: int, begun: int) -> None:
+    first, _ = start(data)
+    phases = first.phases()
+    for _ in range(stop_after):
+        next(phases)
+    second, trainer = start(data)
+    second.restore(first.snapshot())
+    for _ in second.phases():
+        pass
+    assert len(trainer.first) == begun
+
+
+def test_looking_at_the_first_batch_changes_nothing(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samples are drawn by their position, so that one that is drawn twice is the same."""
+    engine, looking = start(data)
+    for _ in engine.phases():
+        pass
+    monkeypatch.setattr(Engine, "_enter", _without_looking)
+    engine, other = start(data)
+    for _ in engine.phases():
+        pass
+    assert all(torch.equal(one, two) for one, two in zip(looking.batches, other.batches, strict=True))
+    assert all(
+        torch.equal(one, two) for one, two in zip(looking.tint.parameters(), other.tint.parameters(), strict=True)
+    )
+
+
+def _without_looking(engine: Engine, _stage: Stage) -> None:
+    engine.networks.thaw()
+    engine.cursor = type(engine.cursor)(stage=engine.cursor.stage, step=1, phase=0)

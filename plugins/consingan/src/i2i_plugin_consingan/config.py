@@ -1,0 +1,111 @@
+"""The sizes of ConSinGAN: one picture, its pyramid, and what the generator is trained for."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from i2i_runtime.operations import Record
+
+Mode = Literal["generation", "retarget", "harmonization", "editing", "animation"]
+"""What the generator is trained for; decides what stage 0 is fed, where zeros are padded, and the pyramid's sizes.
+
+generation      variations of the picture
+retarget        variations in other formats: padded at every layer of a stage, which keeps borders where they are
+harmonization   gives pasted objects the look of the picture
+editing         makes rearranged pictures coherent
+animation       short films
+"""
+
+Activation = Literal["lrelu", "elu", "selu", "prelu"]
+
+PICTURE_CHANNELS = 3
+
+EDITING_NOISE = 0.1
+"""Share of noise that is added to stage 0's picture in editing, in training and later (release)."""
+
+INJECTING: frozenset[Mode] = frozenset({"harmonization", "editing"})
+"""The modes in which stage 0 is fed a picture, not noise."""
+
+_BORDERED: frozenset[Mode] = frozenset({"generation", "animation"})
+"""The modes in which noise surrounds a stage's features in place of zeros."""
+
+
+class Config(Record):
+    """ConSinGAN of one picture. The defaults are the paper's for variations of a picture of 250x250 pixels."""
+
+    mode: Mode = "generation"
+    height: PositiveInt = 250
+    """pixels of the picture that it is trained on, and of what it makes; a new training takes them from the data"""
+    width: PositiveInt = 250
+    stages: Annotated[int, Field(ge=2, le=32)] = 6
+    """sizes that it is trained at, one after the other"""
+    coarsest: PositiveInt = 25
+    """pixels of the shorter side at stage 0; sometimes it has one more"""
+    channels: PositiveInt = 64
+    """of all feature maps, and of the noise from stage 1 on"""
+    layers: PositiveInt = 3
+    """convolutions of a stage"""
+    activation: Activation = "lrelu"
+    slope: PositiveFloat = 0.05
+    """of "lrelu" below zero; 0.3 is better for harmonization"""
+    batch_norm: bool = False
+    """normalises each picture by its own statistics; better for harmonization and editing"""
+
+    @model_validator(mode="after")
+    def _pyramid_is_possible(self) -> Self:
+        if self.coarsest < self.patch:
+            raise ValueError(f"coarsest is {self.coarsest}; the critic judges patches of {self.patch} pixels a side")
+        if min(self.height, self.width) < self.coarsest:
+            raise ValueError(
+                f"a picture of {self.height}x{self.width} pixels (height x width) is smaller than stage 0, whose "
+                f"shorter side has {self.coarsest}"
+            )
+        if self.mode != "harmonization" and self.stages < _LEAST_LOGARITHMIC:
+            raise ValueError(f"{self.stages} stages; sizes of the mode {self.mode!r} need {_LEAST_LOGARITHMIC}")
+        return self
+
+    @property
+    def patch(self) -> int:
+        """Pixels a side that one of the critic's scores depends on."""
+        return 2 * (self.layers + 2) + 1
+
+    @property
+    def factors(self) -> tuple[float, ...]:
+        """How much smaller than the picture each stage but the last one is, coarse to fine."""
+        stop = self.stages - 1
+        step = (self.coarsest / min(self.height, self.width)) ** (1 / stop)
+        if self.mode == "harmonization":
+            return tuple(step ** (stop - stage) for stage in range(stop))
+        # Closer together at the coarse end than a geometric row, where the layout is decided (paper, section 3).
+        spread = (stop - 1) / math.log(stop)
+        return tuple(step ** (spread * math.log(stop - stage) + 1) for stage in range(stop))
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Height and width of every stage, coarse to fine; rounded up."""
+        smaller = ((math.ceil(self.height * f), math.ceil(self.width * f)) for f in self.factors)
+        return (*smaller, (self.height, self.width))
+
+    @property
+    def border(self) -> int:
+        """Rows and columns that noise maps have more than their stage from stage 1 on, both sides together."""
+        return 2 * self.layers if self.mode in _BORDERED else 0
+
+    @property
+    def injects(self) -> bool:
+        """Whether stage 0 is fed a picture."""
+        return self.mode in INJECTING
+
+    def noise_shape(self, stage: int) -> tuple[int, int, int]:
+        """Channels, height and width of the noise of a stage; that of stage 0 has the form of a picture."""
+        height, width = self.sizes[stage]
+        if stage == 0:
+            return PICTURE_CHANNELS, height, width
+        return self.channels, height + self.border, width + self.border
+
+
+_LEAST_LOGARITHMIC = 3
+"""Two stages would divide by the logarithm of 1."""

@@ -1,0 +1,135 @@
+"""The training of ConSinGAN: one stage after the other, the newest ones together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from i2i_plugin_consingan.config import Config
+from i2i_plugin_consingan.costs import estimate
+from i2i_plugin_consingan.data import PictureAtScale, size_at
+from i2i_plugin_consingan.model import GENERATOR, ConSinGAN
+from i2i_plugin_consingan.networks import Critic
+from i2i_plugin_consingan.options import Options
+from i2i_plugin_consingan.presets import OPTIONS
+from i2i_plugin_consingan.stage_training import StageTraining, make_adam
+from i2i_plugin_consingan.upsampling import enlarged
+from i2i_registry.errors import LayoutError
+from i2i_registry.model import Model
+from i2i_registry.trainer import Cost, DataSource, Phase, Stage, Tensors, Trainer
+from i2i_runtime.operations import Record
+from i2i_toolkit.data.single import find_picture, write_single_example
+
+CRITIC = "critic"
+
+
+class ConSinGANTrainer(Trainer[Options]):
+    """A stage of training for each of the generator; a step is some critic updates, then the generator's."""
+
+    Options = Options
+    layout = "single"
+    presets: ClassVar[Mapping[str, Record]] = MappingProxyType(dict(OPTIONS))
+
+    def __init__(self, model: Model[Record], options: Options) -> None:
+        super().__init__(model, options)
+        self.consingan = _as_consingan(model)
+        self.critic = Critic(self.consingan.config)
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """The generator and the critic."""
+        return {**self.consingan.networks, CRITIC: self.critic}
+
+    def dataset(self, root: Path, seed: int) -> DataSource:
+        """The one picture."""
+        return PictureAtScale(root, self.consingan.config, self.options, seed)
+
+    def stages(self) -> Sequence[Stage]:
+        """All of them; in fine-tuning the last one."""
+        numbers = range(self.consingan.config.stages)
+        return [self._stage(self.stage_training(number)) for number in numbers[-1 if self.options.fine_tune else 0 :]]
+
+    def stage_training(self, number: int) -> StageTraining:
+        """What one stage computes."""
+        return StageTraining(self.consingan.generator, self.critic, self.options, number)
+
+    def _stage(self, training: StageTraining) -> Stage:
+        options = self.options
+        critic = make_adam([p for p in self.critic.parameters() if p.requires_grad], options)
+        updates = [
+            Phase(
+                name=f"critic_{number}",
+                optimizer=critic,
+                loss=training.critic_terms,
+                learning_rate=training.rate_factor,
+            )
+            for number in range(1, options.critic_steps + 1)
+        ]
+        generator = Phase(
+            name=GENERATOR,
+            optimizer=make_adam(training.generator_groups(), options),
+            loss=training.generator_terms,
+            learning_rate=training.rate_factor,
+            repeat=options.generator_repeats,
+        )
+        return Stage(
+            name=f"stage_{training.number}",
+            steps=options.stage_steps,
+            batch_size=1,
+            phases=(*updates, generator),
+            shared=training.share,
+            begin=training.begin_fine_tuning if options.fine_tune else training.begin,
+        )
+
+    @torch.no_grad()
+    def preview(self, batch: Tensors) -> Tensors:
+        """The picture, what the stored noise makes of it, and two results; all at the picture's size."""
+        generator, config = self.consingan.generator, self.consingan.config
+        stored = generator.stored(config.stages)
+        columns = {"picture": batch["image"], "reconstruction": generator.finished(stored)}
+        if config.injects:
+            fed = enlarged(batch["coarse"], config.height, config.width)
+            return {**columns, "fed to stage 0": fed, "result": generator.finished([batch["coarse"], *stored[1:]])}
+        samples = {
+            f"sample {number}": generator.finished([torch.randn_like(noise) for noise in stored]) for number in (1, 2)
+        }
+        return columns | samples
+
+    def cost(self) -> Cost:
+        """Rough seconds on the CPU, and bytes."""
+        seconds, memory = estimate(self.consingan.config, self.options)
+        return Cost(seconds=seconds, memory=memory)
+
+    @classmethod
+    def config_for(cls, config: Record, options: Record, root: Path) -> Record:
+        """The picture's size, scaled down to `max_size`. Raises LayoutError for a picture smaller than stage 0."""
+        if not isinstance(config, Config) or not isinstance(options, Options):
+            raise TypeError(f"ConSinGAN has no {type(config).__name__} with {type(options).__name__}")
+        try:
+            find_picture(root)
+        except LayoutError:
+            return config  # `dataset` tells what is wrong with the folder
+        height, width = size_at(root, options.max_size, config.coarsest)
+        return Config.model_validate({**config.model_dump(), "height": height, "width": width})
+
+    @classmethod
+    def shrunk(cls, options: Options) -> Options:
+        """Five steps a stage, the last of them at the lower rate; two stages learn together."""
+        return options.model_copy(update={"stage_steps": 5, "concurrent_stages": 2, "max_size": 40})
+
+    @classmethod
+    def write_example_data(cls, root: Path, model: Model[Record]) -> None:
+        """Drawn shapes, at the model's size."""
+        config = _as_consingan(model).config
+        write_single_example(root, size=(config.height, config.width))
+
+
+def _as_consingan(model: object) -> ConSinGAN:
+    if not isinstance(model, ConSinGAN):
+        raise TypeError(f"ConSinGANTrainer trains ConSinGAN, not {type(model).__name__}")
+    return model

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from i2i_plugin_consingan.config import Config, Mode
+from i2i_plugin_consingan.model import ConSinGAN
+from i2i_plugin_consingan.official import CONSINGAN_FORMAT
+from i2i_plugin_consingan.presets import PRESETS
+from i2i_registry.checkpoint_files import find_files, read_files
+from i2i_registry.errors import CheckpointError
+from i2i_registry.importing import map_keys
+from i2i_registry.model import Shapes
+
+SMALL = {"height": 60, "width": 72, "channels": 4}
+
+
+def checkpoint(config: Config) -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    return {key: torch.randn(shape) for key, shape in CONSINGAN_FORMAT.example(config).items()}
+
+
+def shapes_of(tensors: Mapping[str, Tensor]) -> Shapes:
+    return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+
+
+def small(mode: Mode, **changes: object) -> Config:
+    return Config.model_validate({"mode": mode, **SMALL, **changes})
+
+
+def imported(config: Config, tensors: dict[str, Tensor]) -> dict[str, str]:
+    """Load what the map makes of the tensors into our generator; returns what was dropped."""
+    repaired = CONSINGAN_FORMAT.repair(tensors)
+    report = map_keys(CONSINGAN_FORMAT.keys, repaired)
+    ours = {target.removeprefix("generator."): repaired[key] for key, target in report.used.items()}
+    ConSinGAN(config).generator.load_state_dict(ours, strict=True)
+    return dict(report.dropped)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("stages", [4, 6])
+@pytest.mark.parametrize("layers", [2, 3])
+@pytest.mark.parametrize("mode", ["generation", "animation", "retarget", "harmonization"])
+def test_the_config_is_told_from_the_shapes(mode: Mode, stages: int, layers: int, *, batch_norm: bool) -> None:
+    coarsest = 20 if mode == "animation" else 25
+    config = small(mode, stages=stages, layers=layers, coarsest=coarsest, batch_norm=batch_norm)
+    if mode == "retarget" and batch_norm:
+        config = config.model_copy(update={"mode": "editing"})  # what the release's instructions use the norm for
+    found = CONSINGAN_FORMAT.infer_config(shapes_of(checkpoint(config)))
+    assert found == config.model_copy(update={"slope": PRESETS[config.mode].slope})
+    assert imported(config, checkpoint(config)) == {}
+
+
+def test_learned_slopes_are_recognised() -> None:
+    config = small("generation", stages=3, activation="prelu")
+    assert CONSINGAN_FORMAT.infer_config(shapes_of(checkpoint(config))).activation == "prelu"
+    assert imported(config, checkpoint(config)) == {}
+
+
+def test_a_folder_is_imported_from_its_last_stage(tmp_path: Path) -> None:
+    """The files as the release's scripts write them, but for G.pth, which they pickle as a module."""
+    config = small("generation", stages=3)
+    tensors = checkpoint(config)
+    network = {key.removeprefix("G."): tensor for key, tensor in tensors.items() if key.startswith("G.")}
+    for name in ("fixed_noise", "reals"):
+        torch.save([tensors[f"{name}.{stage}"] for stage in range(3)], tmp_path / f"{name}.pth")
+    torch.save([1, tensors["noise_amp.1"], tensors["noise_amp.2"]], tmp_path / "noise_amp.pth")
+    torch.save({key: tensor + 1 for key, tensor in network.items()}, tmp_path / "G.pth")
+    for stage in range(3):
+        (tmp_path / str(stage)).mkdir()
+        grown = {k: t for k, t in network.items() if not k.startswith("body.") or int(k.split(".")[1]) <= stage}
+        torch.save(grown, tmp_path / str(stage) / "netG.pth")
+        torch.save({"head.conv.weight": torch.zeros(4, 3, 3, 3)}, tmp_path / str(stage) / "netD.pth")
+        torch.save(tensors[f"fixed_noise.{stage}"], tmp_path / str(stage) / "z_opt.pth")
+    files = read_files(find_files([str(tmp_path)]))
+    assert CONSINGAN_FORMAT.detect(files.shapes)
+    assert CONSINGAN_FORMAT.infer_config(files.shapes) == config
+    repaired = CONSINGAN_FORMAT.repair(dict(files.tensors))
+    report = map_keys(CONSINGAN_FORMAT.keys, repaired)
+    assert {key.partition(".netG")[0] for key in report.used if ".netG" in key} == {"2"}
+    assert not [key for key in report.used if key.startswith(("G.", "2.netD", "2.z_opt"))]
+    assert imported(config, dict(files.tensors)).keys() == report.dropped.keys()
+    reasons = {reason.split(",")[0] for reason in report.dropped.values()}
+    assert len(reasons) == 3
+
+
+@pytest.mark.parametrize("name", ["fixed_noise", "reals"])
+def test_a_generator_without_its_lists_is_told_what_else_is_needed(name: str) -> None:
+    tensors = {key: t for key, t in checkpoint(small("generation")).items() if not key.startswith(name)}
+    assert CONSINGAN_FORMAT.detect(shapes_of(tensors))
+    with pytest.raises(CheckpointError, match=rf"{name}.pth is missing") as caught:
+        CONSINGAN_FORMAT.infer_config(shapes_of(tensors))
+    assert "folder" in caught.value.fix
+
+
+def test_a_generator_alone_is_recognised_and_told_what_else_is_needed() -> None:
+    tensors = checkpoint(small("generation"))
+    alone = {key.removeprefix("G."): tuple(t.shape) for key, t in tensors.items() if key.startswith("G.")}
+    assert CONSINGAN_FORMAT.detect(alone)
+    with pytest.raises(CheckpointError, match="missing"):
+        CONSINGAN_FORMAT.infer_config(alone)
+
+
+def test_an_unfinished_training_is_refused() -> None:
+    tensors = {key: t for key, t in checkpoint(small("generation")).items() if not key.startswith("G.body.5.")}
+    with pytest.raises(CheckpointError, match="5 stages, 6 pictures"):
+        CONSINGAN_FORMAT.infer_config(shapes_of(tensors))
+
+
+def test_pictures_of_no_pyramid_are_refused() -> None:
+    shapes = {**shapes_of(checkpoint(small("generation"))), "reals.3": (1, 3, 59, 71)}
+    with pytest.raises(CheckpointError, match="59x71"):
+        CONSINGAN_FORMAT.infer_config(shapes)
+
+
+def test_no_rule_matches_a_key_that_is_none_of_the_releases() -> None:
+    for key in ("G.head.conv.weigh", "G.body.0.conv.weight", "module.G.tail.0.bias", "noise_amp.0", "Zs.0"):
+        with pytest.raises(CheckpointError):
+            map_keys(CONSINGAN_FORMAT.keys, {key: torch.zeros(1)})

@@ -1,0 +1,395 @@
+"""The training of SinGAN (paper, section 2.3; constants and order of the authors' scripts): scale by scale.
+
+A step is one of the authors' epochs: the critic learns a few times, each time from another picture, then the generator
+does. Where their code goes on with a picture that the generator as it is now would not make any more, which torch
+refuses since 1.5, the picture is made again from the same noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, cast
+
+import torch
+from jaxtyping import Float
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from i2i_plugin_singan.config import Config, enlarging_passes, enlarging_scales_for, scales_for
+from i2i_plugin_singan.cost import estimate
+from i2i_plugin_singan.model import PYRAMID, SinGAN
+from i2i_plugin_singan.networks import UNTRAINED, Critic, Generator
+from i2i_plugin_singan.palette import PALETTE_SIZE, palette_of, quantised
+from i2i_plugin_singan.sampling import padded
+from i2i_registry.errors import LayoutError, TrainingError
+from i2i_registry.model import Model
+from i2i_registry.trainer import Cost, DataSource, Phase, Stage, Step, Tensors, Trainer
+from i2i_runtime.operations import Record
+from i2i_toolkit.cubic import resample_by, resample_to, scaled_side
+from i2i_toolkit.data.single import SinglePicture, picture_size, write_single_example
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+CRITICS = "critics"
+MEMORY = "memory"
+
+RECONSTRUCTION_WEIGHT = 10.0
+ENLARGING_RECONSTRUCTION_WEIGHT = 100.0
+"""of a training for super-resolution"""
+
+
+class Options(Record):
+    """How it is trained. The defaults are the authors'."""
+
+    steps_per_scale: PositiveInt = 2000
+    learning_rate: PositiveFloat = 5e-4
+    """of both optimizers"""
+    betas: tuple[Fraction, Fraction] = (0.5, 0.999)
+    full_rate_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.8
+    """of the steps of a scale; in the rest the learning rate is lower"""
+    late_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
+    """that rate, as a share of the first"""
+    critic_steps: PositiveInt = 3
+    """updates of the critic in one step"""
+    generator_steps: PositiveInt = 3
+    """updates of the generator in one step"""
+    reconstruction_weight: NonNegativeFloat | None = None
+    """None: 10, and 100 for super-resolution"""
+    penalty_weight: NonNegativeFloat = 0.1
+    noise_amplitude: PositiveFloat = 0.1
+    """strength of a scale's noise, as a share of how far the reconstruction below is from the picture"""
+    max_size: PositiveInt = 250
+    """a picture with a longer side than this (pixels) is made smaller first"""
+    scale_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.75
+    """side of a scale over that of the next finer one, roughly: it is adjusted so that the scales come out even; for
+    super-resolution the enlargement decides"""
+
+
+QUICK = Options(steps_per_scale=400, critic_steps=1, generator_steps=1, max_size=128, scale_factor=0.65)
+"""For a first look: a fifteenth of the updates, fewer scales, a small picture."""
+
+
+class Memory(nn.Module):
+    """What a training keeps for itself: for every scale the enlarged reconstruction of those below, in its border."""
+
+    palette: Tensor
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        for scale, (height, width) in enumerate(config.sizes):
+            empty = torch.zeros(1, 3, height + 2 * config.border, width + 2 * config.border)
+            self.register_buffer(f"below_{scale}", empty)
+        self.register_buffer("palette", torch.zeros(PALETTE_SIZE, 3))
+
+    def below(self, scale: int) -> Tensor:
+        """The buffer of one scale."""
+        return self.get_buffer(f"below_{scale}")
+
+
+def gradient_penalty(
+    critic: Critic, real: Float[Tensor, "1 3 h w"], fake: Float[Tensor, "1 3 h w"], share: Float[Tensor, ""]
+) -> Float[Tensor, ""]:
+    """Squared distance from 1 of the gradient's length at every pixel of a picture between real and fake.
+
+    The gradient is that of the sum of all scores. In fp32 also where the rest of the training is not.
+    """
+    between = (share * real + (1 - share) * fake.detach().float()).requires_grad_()
+    with torch.autocast(real.device.type, enabled=False):
+        scores = critic(between)
+        (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
+        return (gradient.norm(dim=1) - 1).square().mean()
+
+
+def make_adam(network: nn.Module, options: Options) -> Adam:
+    """The optimizer of one network."""
+    learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return Adam(learned, lr=options.learning_rate, betas=options.betas, fused=True)
+
+
+class SinGANTrainer(Trainer[Options]):
+    """A stage for every scale, in which the scales below stay as they are."""
+
+    Options = Options
+    presets = MappingProxyType({"quick": QUICK})
+    layout = "single"
+
+    def __init__(self, model: Model[Record], options: Options) -> None:
+        super().__init__(model, options)
+        self.singan = _as_singan(model)
+        self.config = self.singan.config
+        self.pyramid = self.singan.pyramid
+        widths = [self.config.width_at(scale) for scale in range(self.config.scales)]
+        self.critics = nn.ModuleList(Critic(width, self.config.layers) for width in widths)
+        self.memory = Memory(self.config)
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """The pyramid, a critic for every scale, and what the training remembers."""
+        return {PYRAMID: self.pyramid, CRITICS: self.critics, MEMORY: self.memory}
+
+    def critic(self, scale: int) -> Critic:
+        """The critic of one scale."""
+        return cast("Critic", self.critics[scale])
+
+    # --- The picture --------------------------------------------------------------------------------------------------
+
+    def dataset(self, root: Path, seed: int) -> DataSource:  # noqa: ARG002 - there is nothing to draw
+        """The one picture, as it is."""
+        source = SinglePicture(root)
+        sides = picture_size(root)
+        factor = _shrinking(sides, self.options)
+        shorter = min(scaled_side(side, factor) for side in sides)
+        if shorter < self.config.coarsest:
+            shrunk = f", {shorter} on the shorter side after it is made smaller" if factor < 1 else ""
+            raise LayoutError(
+                found=f"{source.path} has {sides[1]}x{sides[0]} pixels (width x height){shrunk}",
+                expected=f"at least {self.config.coarsest} on the shorter side, which is the coarsest scale",
+                fix="take a larger picture" + (", or a larger --max-size" if factor < 1 else ""),
+            )
+        return source
+
+    @classmethod
+    def config_for(cls, config: Record, options: Options, root: Path) -> Record:
+        """Height and width of the picture, and as many scales as the authors' scripts would give it."""
+        config = Config.model_validate(config)
+        try:
+            sides = picture_size(root)
+        except LayoutError:
+            return config
+        height, width = (scaled_side(side, _shrinking(sides, options)) for side in sides)
+        if min(height, width) < config.coarsest:
+            return config
+        count, scale_factor = scales_for, options.scale_factor
+        if config.mode == "super_resolution":
+            count, scale_factor = (
+                enlarging_scales_for,
+                config.enlargement ** (-1 / enlarging_passes(config.enlargement)),
+            )
+        scales = count(sides, coarsest=config.coarsest, scale_factor=scale_factor, max_size=options.max_size)
+        return config.model_copy(update={"height": height, "width": width, "scales": max(scales, 2)})
+
+    def prepared(self, picture: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 y x"]:
+        """The picture at the size of the finest scale."""
+        height, width = picture.shape[-2:]
+        picture = resample_by(picture, _shrinking((height, width), self.options))
+        size = self.config.height, self.config.width
+        return picture if picture.shape[-2:] == size else resample_to(picture, size)
+
+    def cost(self) -> Cost:
+        """From the number of multiplications, and how fast this machine does some."""
+        options = self.options
+        return estimate(
+            self.config,
+            options.steps_per_scale,
+            critic_steps=options.critic_steps,
+            generator_steps=options.generator_steps,
+        )
+
+    # --- Stages -------------------------------------------------------------------------------------------------------
+
+    def stages(self) -> Sequence[Stage]:
+        """One for every scale, from coarse to fine; the one that paint asks for, if it does."""
+        if self.config.paint_scale is not None:
+            return [self._stage(self.config.paint_scale)]
+        return [self._stage(scale) for scale in range(self.config.scales)]
+
+    def _stage(self, scale: int) -> Stage:
+        learning = (
+            ("critic", self.options.critic_steps, self.critic(scale), self.critic_terms),
+            ("generator", self.options.generator_steps, self.pyramid.level(scale), self.generator_terms),
+        )
+        phases: list[Phase] = []
+        for name, count, network, terms in learning:
+            optimizer = make_adam(network, self.options)
+            phases += [
+                Phase(
+                    name=f"{name}_{number}",
+                    optimizer=optimizer,
+                    loss=partial(terms, scale, number),
+                    learning_rate=self.learning_rate_factor,
+                )
+                for number in range(1, count + 1)
+            ]
+        return Stage(
+            name=f"scale_{scale}",
+            steps=self.options.steps_per_scale,
+            batch_size=1,
+            phases=tuple(phases),
+            shared=partial(self.make, scale),
+            begin=partial(self.begin, scale),
+        )
+
+    def learning_rate_factor(self, step: int) -> float:
+        """Of a step of a scale, which counts from 1."""
+        full = step <= self.options.full_rate_share * self.options.steps_per_scale
+        return 1.0 if full else self.options.late_rate
+
+    @torch.no_grad()
+    def begin(self, scale: int, batch: Tensors) -> None:
+        """Take over the weights of the scale below; see how far off its reconstruction is, and set the noise by it."""
+        if self.config.paint_scale is not None:
+            self._begin_painting(scale)
+        elif scale == 0:
+            self._begin_pyramid(batch["image"])
+        level = self.pyramid.level(scale)
+        if scale == 0:
+            return
+        if self.config.width_at(scale) == self.config.width_at(scale - 1):
+            _hand_over(self.pyramid.level(scale - 1), level)
+            self.critic(scale).load_state_dict(self.critic(scale - 1).state_dict())
+        self._freeze_below(scale)
+        noises = [self.pyramid.noise.new_zeros(1, *self.pyramid.noise_shape(lower)) for lower in range(scale)]
+        below = self._below(scale, noises, anchor=1.0)
+        self.memory.below(scale).copy_(below)
+        border = self.config.border
+        error = (level.real - below[..., border:-border, border:-border]).square().mean().sqrt()
+        level.amplitude.copy_(self.options.noise_amplitude * error)
+
+    def _begin_pyramid(self, picture: Float[Tensor, "1 3 h w"]) -> None:
+        picture = self.prepared(picture)
+        for scale in range(self.config.scales):
+            level = self.pyramid.level(scale)
+            level.real.copy_(resample_by(picture, self.config.shrinking(scale)))
+            if scale > 0:
+                level.amplitude.fill_(UNTRAINED)
+
+    def _begin_painting(self, scale: int) -> None:
+        real = self.pyramid.level(scale).real
+        if not real.any() or self.pyramid.level(self.config.finest).amplitude < 0:
+            raise TrainingError(
+                found=f"paint_scale={scale}, and a pyramid that is not trained",
+                expected="a whole pyramid, of which one scale is trained again",
+                fix="train without paint_scale first, then: train singan --init NAME --set paint_scale=N",
+            )
+        self.memory.palette.copy_(palette_of(real))
+
+    # --- One step -----------------------------------------------------------------------------------------------------
+
+    def noise(self, scale: int, count: int) -> Float[Tensor, "n c h w"]:
+        """Fresh noise maps of a scale, without border."""
+        return torch.randn(count, *self.pyramid.noise_shape(scale), device=self.pyramid.noise.device)
+
+    def share(self) -> Float[Tensor, ""]:
+        """Of the real picture in the one that the penalty looks at."""
+        return torch.rand((), device=self.pyramid.noise.device)
+
+    def make(self, scale: int, _batch: Tensors) -> Tensors:
+        """The noise of the step, and what the generator makes of it above a picture of its own for every critic step.
+
+        Only the last keeps its graph: the generator learns from that one.
+        """
+        pyramid, level, count = self.pyramid, self.pyramid.level(scale), self.options.critic_steps
+        self._freeze_below(scale)
+        with torch.no_grad():
+            if scale == 0:
+                # The paper fixes this noise; the authors' scripts draw it anew in each epoch, and keep the last.
+                pyramid.noise.copy_(pyramid.bordered(self.noise(0, 1)))
+            noise = pyramid.bordered(self.noise(scale, 1))
+            if scale == 0:
+                below = torch.zeros_like(noise).expand(count, -1, -1, -1)
+            else:
+                below = self._below(scale, [self.noise(lower, count) for lower in range(scale)])
+            fakes = [level(noise, below[number, None]) for number in range(count - 1)]
+        last = below[-1:]
+        fakes.append(level(noise, last))
+        return {"noise": noise, "below": last, **{f"fake_{number}": fake for number, fake in enumerate(fakes, 1)}}
+
+    def critic_terms(self, scale: int, number: int, step: Step) -> Tensors:
+        """Scores of the real picture, to be raised, and of a made one, to be lowered (WGAN-GP)."""
+        critic, real = self.critic(scale), self.pyramid.level(scale).real
+        fake = step.shared[f"fake_{number}"].detach()
+        # In this order: every pass moves the running statistics of the norms.
+        return {
+            "real": -critic(real).float().mean(),
+            "fake": critic(fake).float().mean(),
+            "penalty": self.options.penalty_weight * gradient_penalty(critic, real, fake, self.share()),
+        }
+
+    def generator_terms(self, scale: int, number: int, step: Step) -> Tensors:
+        """What the critic says of the picture, and how far the reconstruction is from the real one (eq. 6)."""
+        level, shared = self.pyramid.level(scale), step.shared
+        first = shared[f"fake_{self.options.critic_steps}"]
+        fake = first if number == 1 else level(shared["noise"], shared["below"])
+        adversarial = -self.critic(scale)(fake).float().mean()
+        stored = self.pyramid.noise if scale == 0 else torch.zeros_like(shared["noise"])
+        reconstruction = level(stored, self.memory.below(scale))
+        error = (reconstruction.float() - level.real).square().mean()
+        return {"adversarial": adversarial, "reconstruction": self.reconstruction_weight * error}
+
+    @property
+    def reconstruction_weight(self) -> float:
+        """Given, or that of the mode."""
+        given = self.options.reconstruction_weight
+        usual = ENLARGING_RECONSTRUCTION_WEIGHT if self.config.mode == "super_resolution" else RECONSTRUCTION_WEIGHT
+        return usual if given is None else given
+
+    def _freeze_below(self, scale: int) -> None:
+        """The scale itself in training mode, those below in evaluation mode."""
+        for lower in range(self.config.scales):
+            self.pyramid.level(lower).train(mode=lower == scale)
+
+    def _below(
+        self, scale: int, noises: Sequence[Float[Tensor, "b _ _ _"]], *, anchor: float = 0.0
+    ) -> Float[Tensor, "b 3 h w"]:
+        """What the scales below make of their noise (and of the stored noise), as `scale` takes it."""
+        image = self.pyramid.made(noises, anchor)
+        below = self.pyramid.below(image, self.config.size_at(scale), 1 / self.config.factor)
+        if self.config.paint_scale is None:
+            return below
+        border = self.config.border
+        return padded(quantised(below[..., border:-border, border:-border], self.memory.palette), border)
+
+    @torch.no_grad()
+    def preview(self, batch: Tensors) -> Tensors:
+        """The picture, its reconstruction, and two samples; scales that are not trained yet only enlarge."""
+        picture, count = self.prepared(batch["image"]), 2
+        device = picture.device
+        maps = [self.pyramid.noise_shape(scale) for scale in range(self.config.scales)]
+        still = [torch.zeros(1, *shape, device=device) for shape in maps]
+        drawn = [torch.randn(count, *shape, device=device) for shape in maps]
+        samples = self.pyramid(drawn)[-1]
+        return {
+            "picture": picture,
+            "reconstruction": self.pyramid.made(still, 1.0),
+            **{f"sample {number}": samples[number - 1, None] for number in range(1, count + 1)},
+        }
+
+    @classmethod
+    def shrunk(cls, options: Options) -> Options:
+        """One step a scale, of two updates of each network; the largest picture is that of the shrunk Config."""
+        return options.model_copy(
+            update={
+                "steps_per_scale": 1,
+                "full_rate_share": 0.5,
+                "critic_steps": 2,
+                "generator_steps": 2,
+                "max_size": 40,
+            }
+        )
+
+    @classmethod
+    def write_example_data(cls, root: Path, model: Model[Record]) -> None:
+        """One drawn picture of the model's size."""
+        config = _as_singan(model).config
+        write_single_example(root, (config.height, config.width))
+
+
+def _as_singan(model: object) -> SinGAN:
+    if not isinstance(model, SinGAN):
+        raise TypeError(f"SinGANTrainer trains SinGAN, not {type(model).__name__}")
+    return model
+
+
+def _shrinking(sides: tuple[int, int], options: Options) -> float:
+    """Factor that brings a picture to the largest allowed size; 1 for smaller ones."""
+    return min(options.max_size / max(sides), 1.0)
+
+
+def _hand_over(lower: Generator, level: Generator) -> None:
+    """The weights and running statistics of the scale below."""
+    level.blocks.load_state_dict(lower.blocks.state_dict())
+    level.to_image.load_state_dict(lower.to_image.state_dict())

@@ -1,0 +1,190 @@
+"""Ways to break SinGAN in one place, each of which the recordings have to notice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from i2i_plugin_singan import networks, sampling, trainer
+from i2i_plugin_singan.networks import Critic, Generator, Pyramid
+from i2i_plugin_singan.trainer import Options, SinGANTrainer
+from i2i_registry.trainer import Step, Tensors
+from i2i_toolkit import cubic
+
+if TYPE_CHECKING:
+    import pytest
+    from torch.optim import Adam
+
+
+def rounded_levels(patch: pytest.MonkeyPatch) -> None:
+    def wrong(picture: Tensor) -> Tensor:
+        return (picture.detach().float().add(1) / 2).clamp(0, 1).mul(cubic.LEVELS).round().double()
+
+    patch.setattr(cubic, "levels_of", wrong)
+
+
+def left_border_mirrored(patch: pytest.MonkeyPatch) -> None:
+    right = cubic.cubic_matrix
+
+    def wrong(length: int, samples: int, factor: float, *, stretch: float, device: torch.device) -> Tensor:
+        matrix = right(length, samples, factor, stretch=stretch, device=device)
+        whole = right(length, max(round(length * factor), samples), factor, stretch=stretch, device=device)
+        matrix[0] = whole[-1].flip(0)
+        return matrix
+
+    patch.setattr(cubic, "cubic_matrix", wrong)
+
+
+def noise_at_full_strength(patch: pytest.MonkeyPatch) -> None:
+    right = Generator.forward
+
+    def wrong(self: Generator, noise: Tensor, below: Tensor) -> Tensor:
+        return right(self, noise / self.amplitude, below)
+
+    patch.setattr(Generator, "forward", wrong)
+
+
+def details_alone(patch: pytest.MonkeyPatch) -> None:
+    right = Generator.forward
+
+    def wrong(self: Generator, noise: Tensor, below: Tensor) -> Tensor:
+        border = self.border
+        return right(self, noise, below) - below[..., border:-border, border:-border]
+
+    patch.setattr(Generator, "forward", wrong)
+
+
+def start_scale_counts_itself(patch: pytest.MonkeyPatch) -> None:
+    right = Pyramid.forward
+
+    def wrong(
+        self: Pyramid, noises: list[Tensor], start_scale: Tensor | None = None, anchor: Tensor | None = None
+    ) -> list[Tensor]:
+        return right(self, noises, None if start_scale is None else start_scale + 1, anchor)
+
+    patch.setattr(Pyramid, "forward", wrong)
+
+
+def small_pictures_not_stretched(patch: pytest.MonkeyPatch) -> None:
+    right = sampling.enlarged
+
+    def wrong(image: Tensor, size: tuple[int, int], factor: float, border: int) -> Tensor:
+        sides = zip(image.shape[-2:], size, strict=True)
+        height, width = (min(cubic.scaled_side(side, factor), wanted) for side, wanted in sides)
+        missing = size[1] - width, size[0] - height
+        return nn.functional.pad(right(image, (height, width), factor, border), (0, missing[0], 0, missing[1]))
+
+    patch.setattr(networks, "enlarged", wrong)
+
+
+def picture_clamped(patch: pytest.MonkeyPatch) -> None:
+    right = Generator.forward
+
+    def wrong(self: Generator, noise: Tensor, below: Tensor) -> Tensor:
+        return right(self, noise, below).clamp(-1, 1)
+
+    patch.setattr(Generator, "forward", wrong)
+
+
+def penalty_of_whole_pictures(patch: pytest.MonkeyPatch) -> None:
+    def wrong(critic: Critic, real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
+        between = (share * real + (1 - share) * fake).requires_grad_()
+        (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+        return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+
+    patch.setattr(trainer, "gradient_penalty", wrong)
+
+
+def penalty_of_the_mean_score(patch: pytest.MonkeyPatch) -> None:
+    def wrong(critic: Critic, real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
+        between = (share * real + (1 - share) * fake).requires_grad_()
+        (gradient,) = torch.autograd.grad(critic(between).mean(), between, create_graph=True)
+        return (gradient.norm(dim=1) - 1).square().mean()
+
+    patch.setattr(trainer, "gradient_penalty", wrong)
+
+
+def fake_before_real(patch: pytest.MonkeyPatch) -> None:
+    right = SinGANTrainer.critic_terms
+
+    def wrong(self: SinGANTrainer, scale: int, number: int, step: Step) -> Tensors:
+        # One more look at the picture that was made, first of all: it moves the running statistics.
+        self.critic(scale)(step.shared[f"fake_{number}"].detach())
+        return right(self, scale, number, step)
+
+    patch.setattr(SinGANTrainer, "critic_terms", wrong)
+
+
+def scales_below_in_training_mode(patch: pytest.MonkeyPatch) -> None:
+    def wrong(self: SinGANTrainer, _scale: int) -> None:
+        self.pyramid.train()
+
+    patch.setattr(SinGANTrainer, "_freeze_below", wrong)
+
+
+def generator_learns_from_the_first_picture(patch: pytest.MonkeyPatch) -> None:
+    right = SinGANTrainer.make
+
+    def wrong(self: SinGANTrainer, scale: int, batch: Tensors) -> Tensors:
+        made = dict(right(self, scale, batch))
+        last = f"fake_{self.options.critic_steps}"
+        return {**made, last: made["fake_1"] + 0 * made[last]}
+
+    patch.setattr(SinGANTrainer, "make", wrong)
+
+
+def amplitude_of_squares(patch: pytest.MonkeyPatch) -> None:
+    right = SinGANTrainer.begin
+
+    def wrong(self: SinGANTrainer, scale: int, batch: Tensors) -> None:
+        right(self, scale, batch)
+        if scale > 0:
+            self.pyramid.level(scale).amplitude.pow_(2)
+
+    patch.setattr(SinGANTrainer, "begin", wrong)
+
+
+def reconstruction_of_absolute_differences(patch: pytest.MonkeyPatch) -> None:
+    right = SinGANTrainer.generator_terms
+
+    def wrong(self: SinGANTrainer, scale: int, number: int, step: Step) -> Tensors:
+        terms = right(self, scale, number, step)
+        return {**terms, "reconstruction": terms["reconstruction"].sqrt()}
+
+    patch.setattr(SinGANTrainer, "generator_terms", wrong)
+
+
+def twice_the_learning_rate(patch: pytest.MonkeyPatch) -> None:
+    right = trainer.make_adam
+
+    def wrong(network: nn.Module, options: Options) -> Adam:
+        return right(network, options.model_copy(update={"learning_rate": 2 * options.learning_rate}))
+
+    patch.setattr(trainer, "make_adam", wrong)
+
+
+def steep_leak(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(networks, "SLOPE", 0.01)
+
+
+MUTATIONS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "rounded levels": rounded_levels,
+    "left border mirrored": left_border_mirrored,
+    "noise at full strength": noise_at_full_strength,
+    "details alone": details_alone,
+    "start scale counts itself": start_scale_counts_itself,
+    "small pictures not stretched": small_pictures_not_stretched,
+    "picture clamped": picture_clamped,
+    "penalty of whole pictures": penalty_of_whole_pictures,
+    "penalty of the mean score": penalty_of_the_mean_score,
+    "fake before real": fake_before_real,
+    "scales below in training mode": scales_below_in_training_mode,
+    "generator learns from the first picture": generator_learns_from_the_first_picture,
+    "amplitude of squares": amplitude_of_squares,
+    "reconstruction of absolute differences": reconstruction_of_absolute_differences,
+    "twice the learning rate": twice_the_learning_rate,
+    "steep leak": steep_leak,
+}
