@@ -15,7 +15,7 @@ PRESETS: Mapping[str, Config] = MappingProxyType(
         "harmonization": Config(mode="harmonization", stages=3, coarsest=120, slope=0.3, batch_norm=True),
         "editing": Config(mode="editing", batch_norm=True),
         "animation": Config(mode="animation", coarsest=20),
-        "quick": Config(height=128, width=128, stages=5, channels=32),
+        "quick": Config(height=128, width=128, stages=5, channels=32, batch_norm=True),
     }
 )
 """The first is the default."""
@@ -24,7 +24,7 @@ OPTIONS: Mapping[str, Options] = MappingProxyType(
     {
         "harmonization": Options(stage_steps=1000),
         "editing": Options(stage_steps=1000),
-        "quick": Options(stage_steps=800, max_size=128),
+        "quick": Options(stage_steps=500, max_size=128),
     }
 )
 """Those of the other presets are the defaults."""

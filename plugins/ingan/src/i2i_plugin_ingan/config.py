@@ -91,21 +91,23 @@ class Options(Record):
         return min(iteration / self.full_range_at, 1.0)
 
 
-PRESETS: Mapping[str, Config] = MappingProxyType({"ingan": Config(), "quick": Config(channels=32, blocks=4)})
+PRESETS: Mapping[str, Config] = MappingProxyType({"ingan": Config(), "quick": Config(channels=16, blocks=3)})
 """The paper's network, and one that a computer without a GPU trains in minutes."""
 
 TRAININGS: Mapping[str, Options] = MappingProxyType(
     {
         "quick": Options(
-            steps=1_500,
-            learning_rate=2e-4,
-            decay_from=750,
-            inverse_from=500,
-            full_range_at=500,
-            balanced_at=600,
-            critic_channels=32,
-            crop_px=128,
-            max_size=160,
+            steps=5_000,
+            learning_rate=5e-4,
+            decay_from=3_000,
+            inverse_from=1_200,
+            full_range_at=1_000,
+            balanced_at=2_000,
+            smallest_scale=0.4,
+            largest_scale=1.8,
+            critic_channels=16,
+            crop_px=96,
+            max_size=112,
         )
     }
 )

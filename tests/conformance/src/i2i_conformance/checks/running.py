@@ -24,6 +24,7 @@ from i2i_runtime.operations import (
     Input,
     LabelInput,
     LatentInput,
+    MaskInput,
     NoiseInput,
     Operation,
     Record,
@@ -146,10 +147,13 @@ def check_batch_invariance(model: Model[Record], bundle: Bundle, operation: Oper
 def check_every_input_matters(model: Model[Record], operation: Operation) -> None:
     """Another picture, class or number gives another output."""
     call = Call(operation, own_size(main_picture(operation) or operation.size), 2, next(operation.branches()))
-    base = run_operation(model, operation, call.tensors())
+    # Half-transparent masks show what is behind them as well.
+    masks = {value.name for value in operation.inputs if isinstance(value, MaskInput)}
+    tensors = {name: tensor / 2 if name in masks else tensor for name, tensor in call.tensors().items()}
+    base = run_operation(model, operation, tensors)
     unseen = _outside_graphs(operation)
     for value in (each for each in operation.inputs if each.name not in unseen):
-        changes = [{**call.tensors(), value.name: other} for other in _other_tensors(value, call.tensors()[value.name])]
+        changes = [{**tensors, value.name: other} for other in _other_tensors(value, tensors[value.name])]
         results = [run_operation(model, operation, changed) for changed in changes]
         if results and all(_equal(base, result) for result in results):
             raise ConformanceError(
