@@ -186,7 +186,7 @@ def check_preview(trainer: Trainer[Record], source: DataSource) -> None:
 
 
 def check_every_option_matters(case: ModelCase, recipe: Recipe) -> None:
-    """Changing any field of Options changes the networks, the data, the schedule, or the numbers of two steps."""
+    """Changing any field of Options changes Config, networks, data, schedule, or the numbers of two steps."""
     trainer_class = case.trainer_class
     if trainer_class is None:
         return
@@ -213,6 +213,12 @@ class _Seen:
         return self.recipe.build_trainer()
 
     @cached_property
+    def config(self) -> Record:
+        """What a new run with these options would take from the data."""
+        trainer = self.trainer
+        return type(trainer).config_for(trainer.model.config, trainer.options, self.recipe.data)
+
+    @cached_property
     def description(self) -> JsonValue:
         return description(self.trainer)
 
@@ -226,7 +232,7 @@ class _Seen:
         return two_steps(self.recipe)
 
     def differs(self, other: _Seen) -> bool:
-        if self.description != other.description:
+        if self.config != other.config or self.description != other.description:
             return True
         if not all(_same(one, two) for one, two in zip(self.samples, other.samples, strict=True)):
             return True
