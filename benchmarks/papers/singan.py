@@ -371,5 +371,7 @@ PAPER = Paper(
         batch=batch,
         official=Loop,
         ours=our_trainer,
+        # The other phases follow updates by Adam, whose first ones step by little more than the sign of a gradient.
+        judged=lambda loss: loss.startswith("critic_1/"),
     ),
 )

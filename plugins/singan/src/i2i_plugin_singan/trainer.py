@@ -95,13 +95,11 @@ def gradient_penalty(
 ) -> Float[Tensor, ""]:
     """Squared distance from 1 of the gradient's length at every pixel of a picture between real and fake.
 
-    The gradient is that of the sum of all scores. In fp32 also where the rest of the training is not.
+    The gradient is that of the sum of all scores. Sum, length and distance are in fp32 whatever the layers are in.
     """
     between = (share * real + (1 - share) * fake.detach().float()).requires_grad_()
-    with torch.autocast(real.device.type, enabled=False):
-        scores = critic(between)
-        (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
-        return (gradient.norm(dim=1) - 1).square().mean()
+    (gradient,) = torch.autograd.grad(critic(between).float().sum(), between, create_graph=True)
+    return (gradient.float().norm(dim=1) - 1).square().mean()
 
 
 def make_adam(network: nn.Module, options: Options) -> Adam:
