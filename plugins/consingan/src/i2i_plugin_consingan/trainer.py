@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from i2i_plugin_consingan.config import Config
-from i2i_plugin_consingan.costs import estimate
+from i2i_plugin_consingan.cost import estimate
 from i2i_plugin_consingan.data import PictureAtScale, size_at
 from i2i_plugin_consingan.model import GENERATOR, ConSinGAN
 from i2i_plugin_consingan.networks import Critic
@@ -101,9 +101,8 @@ class ConSinGANTrainer(Trainer[Options]):
         return columns | samples
 
     def cost(self) -> Cost:
-        """Rough seconds on the CPU, and bytes."""
-        seconds, memory = estimate(self.consingan.config, self.options)
-        return Cost(seconds=seconds, memory=memory)
+        """From the number of multiplications, and how fast this machine does some."""
+        return estimate(self.consingan.config, self.options)
 
     @classmethod
     def config_for(cls, config: Record, options: Record, root: Path) -> Record:

@@ -1,16 +1,13 @@
-"""What a training will take on this machine's CPU: the multiplications that it needs, and how fast some of them go."""
+"""What a training will take on this machine's CPU, from the multiplications that it needs."""
 
 from __future__ import annotations
 
 import math
-import time
-
-import torch
-from torch.nn import functional as F
 
 from i2i_plugin_ingan.config import NARROWING, Config, Options
 from i2i_plugin_ingan.critic import STEP
 from i2i_registry.trainer import Cost
+from i2i_toolkit.training_speed import training_speed
 
 FORWARD_AND_BACK = 3
 """A pass and the gradients of its weights and of its input, in forward passes."""
@@ -19,11 +16,6 @@ JUDGED = FORWARD_AND_BACK - 1
 KEPT_MAPS = 40
 """Maps, as wide as after the first convolution and as large as the result, that are in memory for the gradients."""
 FLOAT_BYTES = 4
-TRAINING_SHARE = 0.5
-"""Speed of a whole training over that of the convolutions that are timed."""
-TIMED_CHANNELS = 64
-TIMED_SIDE = 64
-TIMED_RUNS = 10
 
 
 def estimate(config: Config, options: Options, crop: tuple[int, int]) -> Cost:
@@ -36,7 +28,7 @@ def estimate(config: Config, options: Options, crop: tuple[int, int]) -> Cost:
     judged = options.steps * ((JUDGED + FORWARD_AND_BACK) * mean + FORWARD_AND_BACK)
     total += judged * of_critic(options)
     held = area * (max(options.largest_scale, 1.0) ** 2 + 1) * KEPT_MAPS * config.channels * FLOAT_BYTES
-    return Cost(seconds=area * total / (TRAINING_SHARE * measured_speed()), memory=int(held))
+    return Cost(seconds=area * total / training_speed(), memory=int(held))
 
 
 def of_generator(config: Config) -> float:
@@ -56,16 +48,3 @@ def of_critic(options: Options) -> float:
     channels = options.critic_channels
     finest = 9 * (3 * channels + (2 + 4) * channels**2 / 4)
     return finest / (1 - STEP**-2)
-
-
-def measured_speed() -> float:
-    """Multiplications a second of a convolution on the CPU."""
-    image = torch.rand(1, TIMED_CHANNELS, TIMED_SIDE, TIMED_SIDE)
-    weight = torch.rand(TIMED_CHANNELS, TIMED_CHANNELS, 3, 3)
-    best = math.inf
-    with torch.no_grad():
-        for _ in range(TIMED_RUNS):
-            start = time.perf_counter()
-            F.conv2d(image, weight)
-            best = min(best, time.perf_counter() - start)
-    return 9.0 * TIMED_CHANNELS**2 * TIMED_SIDE**2 / best

@@ -1,14 +1,10 @@
-"""What a training will take on this machine's CPU: the multiplications that it needs, and how fast some of them go."""
+"""What a training will take on this machine's CPU, from the multiplications that it needs."""
 
 from __future__ import annotations
 
-import time
-
-import torch
-from torch.nn import functional as F
-
 from i2i_plugin_singan.config import COLOURS, Config
 from i2i_registry.trainer import Cost
+from i2i_toolkit.training_speed import training_speed
 
 CRITIC_PASSES = 13
 """What one update of a critic takes, in forward passes of a scale's network: the picture is made (1), scored and the
@@ -20,13 +16,8 @@ KEPT_PASSES = 8
 KEPT_MAPS = 3
 """Maps that a layer keeps for its derivative: of the convolution, of the norm, of the activation."""
 FLOAT_BYTES = 4
-TRAINING_SHARE = 0.5
-"""Speed of a whole training over that of the convolutions that are timed."""
 SECONDS_PER_PASS = 1e-3
 """What a forward pass takes however small the picture is."""
-TIMED_CHANNELS = 64
-TIMED_SIDE = 64
-TIMED_RUNS = 10
 
 
 def estimate(config: Config, steps: int, *, critic_steps: int, generator_steps: int) -> Cost:
@@ -36,7 +27,7 @@ def estimate(config: Config, steps: int, *, critic_steps: int, generator_steps: 
     trained = [config.paint_scale] if config.paint_scale is not None else list(range(config.scales))
     total = steps * sum(passes * per_scale[scale] + critic_steps * sum(per_scale[:scale]) for scale in trained)
     fixed = steps * (passes * len(trained) + critic_steps * sum(trained)) * SECONDS_PER_PASS
-    seconds = fixed + total / (TRAINING_SHARE * measured_speed())
+    seconds = fixed + total / training_speed()
     return Cost(seconds=seconds, memory=max(_kept_bytes(config, scale) for scale in trained))
 
 
@@ -45,19 +36,6 @@ def multiplications(config: Config, scale: int) -> float:
     channels, (height, width) = config.width_at(scale), config.size_at(scale)
     inner = (config.layers - 2) * channels * channels
     return 9.0 * (2 * COLOURS * channels + inner) * height * width
-
-
-def measured_speed() -> float:
-    """Multiplications a second of a convolution on the CPU."""
-    image = torch.rand(1, TIMED_CHANNELS, TIMED_SIDE, TIMED_SIDE)
-    weight = torch.rand(TIMED_CHANNELS, TIMED_CHANNELS, 3, 3)
-    best = float("inf")
-    with torch.no_grad():
-        for _ in range(TIMED_RUNS):
-            start = time.perf_counter()
-            F.conv2d(image, weight)
-            best = min(best, time.perf_counter() - start)
-    return 9.0 * TIMED_CHANNELS**2 * TIMED_SIDE**2 / best
 
 
 def _kept_bytes(config: Config, scale: int) -> int:
