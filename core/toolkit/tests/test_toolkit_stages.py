@@ -1,4 +1,4 @@
-"""What a stage begins with, and a phase that steps several times along one gradient."""
+"""What a stage begins with, steps along one gradient, and results that a checkpoint inside a step keeps."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch.optim import Adam
 
 from i2i_registry.model import Model
 from i2i_registry.trainer import Phase, Stage, Step, Tensors, Trainer
+from i2i_runtime.errors import UsageError
 from i2i_runtime.operations import Record
 from i2i_toolkit import Engine, l1, open_accelerator
 from i2i_toolkit.seeds import seed_everything
@@ -153,3 +154,84 @@ def test_looking_at_the_first_batch_changes_nothing(data: Path, monkeypatch: pyt
 def _without_looking(engine: Engine, _stage: Stage) -> None:
     engine.networks.thaw()
     engine.cursor = type(engine.cursor)(stage=engine.cursor.stage, step=1, phase=0)
+
+
+# --- What phases share, when the network that made it has learned -----------------------------------------------------
+
+
+class Looking(ToyTrainer):
+    """The painter learns from its picture; then the critic looks at it, and the painter would make another by now."""
+
+    keep = True
+
+    def stages(self) -> Sequence[Stage]:
+        phases = tuple(
+            Phase(name=name, optimizer=Adam(network.parameters(), lr=1e-2), loss=loss)
+            for name, network, loss in (
+                ("painter", self.painter, self._painter_terms),
+                ("critic", self.critic, self._critic_terms),
+            )
+        )
+        return [
+            Stage(
+                name="looking",
+                steps=STEPS,
+                batch_size=2,
+                phases=phases,
+                shared=self._paint,
+                keep_shared=type(self).keep,
+            )
+        ]
+
+    def _paint(self, batch: Tensors) -> Tensors:
+        return {"fake": self.painter(batch["A"])}
+
+    def _painter_terms(self, step: Step) -> Tensors:
+        return {"copy": l1(step.shared["fake"], step.batch["A"])}
+
+    def _critic_terms(self, step: Step) -> Tensors:
+        return {"judged": self.critic(step.shared["fake"].detach()).square().mean()}
+
+
+class Repainting(Looking):
+    keep = False
+
+
+def looking(data: Path, kind: type[Looking], accumulate: int = 1) -> Engine:
+    seed_everything(3)
+    trainer = kind(cast("Model[Record]", Toy(Config())), Options())
+    return Engine(
+        cast("Trainer[Record]", trainer),
+        trainer.dataset(data, 3),
+        accelerator=open_accelerator("cpu"),
+        seed=3,
+        accumulate=accumulate,
+    )
+
+
+def critic_at_the_end(data: Path, kind: type[Looking], *, stopped: bool) -> list[Tensor]:
+    """Of a whole training; or of one that was stopped after the painter's first step, and went on elsewhere."""
+    engine = looking(data, kind)
+    if stopped:
+        next(engine.phases())
+        saved = deepcopy(engine.snapshot())
+        engine = looking(data, kind)
+        engine.restore(saved)
+    for _ in engine.phases():
+        pass
+    return [parameter.detach() for parameter in engine.networks.modules["critic"].parameters()]
+
+
+def test_a_stage_may_keep_what_its_phases_look_at_later(data: Path) -> None:
+    whole, parted = (critic_at_the_end(data, Looking, stopped=stopped) for stopped in (False, True))
+    assert all(map(torch.equal, whole, parted))
+
+
+def test_computed_again_it_would_be_another_picture(data: Path) -> None:
+    whole, parted = (critic_at_the_end(data, Repainting, stopped=stopped) for stopped in (False, True))
+    assert not all(map(torch.equal, whole, parted))
+
+
+def test_what_is_kept_is_computed_for_the_whole_batch(data: Path) -> None:
+    with pytest.raises(UsageError, match="2 micro-batches"):
+        looking(data, Looking, accumulate=2)

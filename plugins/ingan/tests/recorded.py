@@ -269,7 +269,6 @@ def build_trainer(recording: Recording, case: Case) -> Watched:
     trainer.recording = recording
     fill(trainer.generator, "G", recording)
     fill(trainer.critic, "D", recording)
-    trainer.memory.take(trainer.generator)
     return trainer
 
 

@@ -87,8 +87,13 @@ class Stage:
     shared: Callable[[Tensors], Tensors] = nothing_shared
     """Computed once at the start of a step, with gradients, for all its phases (generated pictures, mostly).
 
-    May depend only on parameters that stay as they are until the last phase that uses the result.
+    May depend only on parameters that stay as they are until the last phase that uses the result: a step that is
+    resumed half-way computes it again. Otherwise see `keep_shared`.
     """
+    keep_shared: bool = False
+    """Keep the results, without their gradients, in a checkpoint inside a step, and do not compute them again: for
+    stages that go on to look at a picture when the network that made it has learned (InGAN). Only the first phase may
+    then send gradients through them."""
     begin: Callable[[Tensors], None] = nothing_begun
     """Runs once when the stage is entered, never on resume, with the stage's first batch on the device: hand over
     weights, fix a noise amplitude. What it leaves has to lie in parameters and buffers, which checkpoints keep."""

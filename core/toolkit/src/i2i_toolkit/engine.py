@@ -23,13 +23,13 @@ from torch.optim import Optimizer
 
 from i2i_registry.errors import TrainingError
 from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer, nothing_shared
-from i2i_runtime.errors import UsageError
 from i2i_runtime.operations import Record
 from i2i_toolkit.batches import batches, split
 from i2i_toolkit.devices import average_gradients, broadcast_from_first, mean_over_processes
 from i2i_toolkit.ema import Averages
 from i2i_toolkit.networks import Networks
 from i2i_toolkit.seeds import derive, seed_everything
+from i2i_toolkit.stage_checks import check_stages
 from i2i_toolkit.state import Cursor, Snapshot, load_optimizers, optimizer_state
 
 
@@ -111,7 +111,7 @@ class Engine:
         self.averages = Averages(self.networks.modules, trainer.averages)
         self.stages = tuple(trainer.stages())
         self._initial_rates = _initial_rates(self.stages)
-        self._check_stages()
+        check_stages(self.stages, self.networks.parameters, accumulate)
         self.cursor = Cursor(stage=0, step=0, phase=0)
         self._step = _StepState(parts=[])
         self._start_buffers: dict[str, Tensor] = {}
@@ -170,6 +170,8 @@ class Engine:
             tensors |= {f"average/{name}/{key}": value for key, value in average.items()}
         if self.cursor.phase > 0:
             tensors |= {f"start/{key}": value for key, value in self._start_buffers.items()}
+            if self.stages[self.cursor.stage].keep_shared:
+                tensors |= {f"shared/{key}": value.detach() for key, value in (self._step.shared or {}).items()}
         saved_tensors, values = optimizer_state(self._optimizers())
         scaler = self.accelerator.scaler
         return Snapshot(
@@ -198,7 +200,8 @@ class Engine:
         load_optimizers(self._optimizers(), snapshot)
         if self.accelerator.scaler is not None and snapshot.scaler:
             self.accelerator.scaler.load_state_dict(dict(snapshot.scaler))
-        self._step = _StepState(parts=[], values=dict(snapshot.values))
+        shared = self._to_device(snapshot.under("shared/"))
+        self._step = _StepState(parts=[], shared=shared or None, values=dict(snapshot.values))
 
     # -- one stage, one step, one phase ------------------------------------------------------------------------------
 
@@ -230,8 +233,10 @@ class Engine:
     def _one_step(self, stage: Stage, batch: Tensors) -> Iterator[PhaseReport]:
         number = self.cursor.step
         active = [index for index, phase in enumerate(stage.phases) if number % phase.every == 0]
-        values = self._step.values if self.cursor.phase > 0 else {}
-        self._step = _StepState(parts=split(batch, self.accumulate), values=values)
+        inside = self.cursor.phase > 0
+        shared = self._step.shared if inside and stage.keep_shared else None
+        values = self._step.values if inside else {}
+        self._step = _StepState(parts=split(batch, self.accumulate), shared=shared, values=values)
         self._share_once(stage)
         following = Cursor(stage=self.cursor.stage, step=number + 1, phase=0)
         for index in (i for i in active if i >= self.cursor.phase):
@@ -252,6 +257,8 @@ class Engine:
 
     def _share_once(self, stage: Stage) -> None:
         """Compute what the phases share; in a step that is resumed half-way, as it was computed at its start."""
+        if self._step.shared is not None:
+            return  # kept from before
         if stage.shared is nothing_shared:
             self._step.shared = {}
             return
@@ -378,24 +385,6 @@ class Engine:
             if all(optimizer is not phase.optimizer for optimizer in named.values()):
                 named[phase.name] = phase.optimizer
         return named
-
-    def _check_stages(self) -> None:
-        known = {id(parameter) for parameter in self.networks.parameters}
-        for stage in self.stages:
-            if stage.batch_size % self.accumulate:
-                raise UsageError(
-                    found=f"batches of {stage.batch_size} in {self.accumulate} equal micro-batches",
-                    expected="--accumulate to divide the batch size",
-                    fix=f"use --batch-size {self.accumulate} or a multiple of it",
-                )
-            for phase in stage.phases:
-                held = [p for group in phase.optimizer.param_groups for p in group["params"]]
-                if any(id(parameter) not in known for parameter in held):
-                    raise TrainingError(
-                        found=f"the optimizer of phase {phase.name!r} holds a parameter of no network",
-                        expected="only parameters of `Trainer.networks`, which is what checkpoints keep",
-                        fix="add the network to `networks`, and build optimizers in `stages()`",
-                    )
 
 
 def _initial_rates(stages: Iterable[Stage]) -> dict[int, list[float]]:

@@ -11,7 +11,6 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.func import functional_call  # pyright: ignore[reportPrivateImportUsage] - documented under this name
 from torch.optim import Adam
 
 from i2i_plugin_ingan.config import TRAININGS, Config, Options
@@ -19,7 +18,6 @@ from i2i_plugin_ingan.cost import estimate
 from i2i_plugin_ingan.critic import SMALLEST_TRAINED, MultiScaleCritic, net_count, scale_weights
 from i2i_plugin_ingan.data import Crops, crop_size, reduced_size, whole_multiples
 from i2i_plugin_ingan.geometry import Shifts, homography_grid, resize_grid
-from i2i_plugin_ingan.memory import Memory
 from i2i_plugin_ingan.model import GENERATOR, InGAN
 from i2i_registry.errors import LayoutError, TrainingError
 from i2i_registry.model import Model
@@ -29,7 +27,6 @@ from i2i_toolkit.data.single import find_picture, picture_size, write_single_exa
 from i2i_toolkit.losses import l1, least_squares
 
 CRITIC = "critic"
-MEMORY = "memory"
 
 DITHER = 1 / 255
 """Largest noise that is added to what the networks see, in units of [-1, 1]: half an 8-bit level."""
@@ -56,12 +53,11 @@ class InGANTrainer(Trainer[Options]):
         self.crop = crop_size(self.config, options)
         _check(self.config, self.crop)
         self.critic = MultiScaleCritic(options.critic_channels, net_count(*self.crop))
-        self.memory = Memory(self.generator)
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """The generator, the critic, and what the generator was at the start of a step."""
-        return {**self.model.networks, CRITIC: self.critic, MEMORY: self.memory}
+        """The generator and the critic."""
+        return {**self.model.networks, CRITIC: self.critic}
 
     def dataset(self, root: Path, seed: int) -> DataSource:
         """Crops of the one picture."""
@@ -69,13 +65,18 @@ class InGANTrainer(Trainer[Options]):
 
     def stages(self) -> Sequence[Stage]:
         """Up to `inverse_from` without the extra way back, then with it; the optimizers are the same."""
-        self.memory.take(self.generator)
         optimizers = {network: _adam(self.networks[network], self.options) for network in (GENERATOR, CRITIC)}
         first = min(self.options.inverse_from + 1, self.options.steps)
         parts = (("growing", 0, first), ("inverse", first, self.options.steps - first))
         return [
             Stage(
-                name=name, steps=steps, batch_size=1, phases=self._phases(name, start, optimizers), shared=self.retarget
+                name=name,
+                steps=steps,
+                batch_size=1,
+                phases=self._phases(name, start, optimizers),
+                shared=self.retarget,
+                # The critic looks at the result when the generator has learned from it (order of the authors' code).
+                keep_shared=True,
             )
             for name, start, steps in parts
             if steps
@@ -96,7 +97,6 @@ class InGANTrainer(Trainer[Options]):
             optimizer=optimizers[CRITIC],
             loss=partial(self.critic_terms, start),
             learning_rate=rate,
-            after=partial(self.memory.take, self.generator),
         )
         return (generator, inverse, critic) if stage == "inverse" else (generator, critic)
 
@@ -106,11 +106,7 @@ class InGANTrainer(Trainer[Options]):
         shifts, source = Shifts(*batch["shifts"][0].tolist()), (image.shape[2], image.shape[3])
         there = homography_grid(source, (height, width), shifts).to(image.device)
         back = homography_grid((height, width), source, shifts.reversed()).to(image.device)
-        seen = self.dithered(image)
-        if self.memory.knows(self.generator):
-            return {"fake": self.generator(seen, there), "back": back}
-        # The run goes on inside a step, and the generator has learned in it: what follows uses the picture from before.
-        return {"fake": functional_call(self.generator, dict(self.memory.parameters_then), (seen, there)), "back": back}
+        return {"fake": self.generator(self.dithered(image), there), "back": back}
 
     def generator_terms(self, start: int, step: Step) -> Tensors:
         """What the critic says of the result, and how far the way back ends from the crop."""
