@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 from i2i_plugin_ingan import critic, layers, networks, trainer
 from i2i_plugin_ingan.critic import MultiScaleCritic
-from i2i_plugin_ingan.geometry import Shifts
 from i2i_plugin_ingan.layers import PictureNorm, SpectralConv
 from i2i_plugin_ingan.trainer import InGANTrainer
 from i2i_registry.trainer import Stage, Step, Tensors
+from i2i_runtime.sampling_grids import Shifts
 from i2i_toolkit.losses import least_squares
 
 if TYPE_CHECKING:
@@ -181,13 +181,13 @@ def sampling_without_end_points(patch: pytest.MonkeyPatch) -> None:
 
 
 def mirrored_by_the_same_side(patch: pytest.MonkeyPatch) -> None:
-    right = Shifts.columns
+    right = Shifts.mirrored
 
     def wrong(self: Shifts, width: int) -> tuple[int, int]:
         left, after = right(self, width)
         return after, left
 
-    patch.setattr(Shifts, "columns", wrong)
+    patch.setattr(Shifts, "mirrored", wrong)
 
 
 def twice_the_learning_rate(patch: pytest.MonkeyPatch) -> None:

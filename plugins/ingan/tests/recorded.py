@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
 import torch
 from pydantic import BaseModel
 from tests.parity.stepping import RecordedBatch, load
@@ -17,13 +18,14 @@ from torch.nn import functional as F
 
 from i2i_plugin_ingan.config import Config, Options
 from i2i_plugin_ingan.critic import STEP, MultiScaleCritic, PatchCritic, net_count, scale_weights
-from i2i_plugin_ingan.geometry import Shifts, folded, homography, homography_grid, projected, resize_grid
+from i2i_plugin_ingan.geometry import homography_grid, resize_grid
 from i2i_plugin_ingan.model import GENERATOR, GRAPH, InGAN
 from i2i_plugin_ingan.official import CRITIC_KEYS, GENERATOR_KEYS, INGAN_FORMAT
 from i2i_plugin_ingan.trainer import CRITIC, InGANTrainer
 from i2i_registry.importing import rename
 from i2i_registry.trainer import Step, Tensors
 from i2i_runtime import sampling_grids
+from i2i_runtime.sampling_grids import Shifts
 from i2i_toolkit.devices import open_accelerator
 from i2i_toolkit.engine import Engine
 from i2i_toolkit.state import Cursor
@@ -163,17 +165,18 @@ def check_homography(
 ) -> Iterator[Row]:
     """The matrix, the grid, and the picture; also as torch samples by default today."""
     height, width = image.shape[2:]
-    grid = projected(*size, shifts)
-    yield recording.output(f"{name}/theta", homography(shifts), THETA)
-    yield recording.output(f"{name}/grid", grid[None], GRID)
-    today = folded(end_points_excluded(grid, height, width + sum(shifts.columns(width))), width, shifts)[None].float()
+    grid = sampling_grids.projected(size, shifts)
+    yield recording.output(f"{name}/theta", torch.from_numpy(sampling_grids.homography(shifts)), THETA)
+    yield recording.output(f"{name}/grid", torch.from_numpy(grid)[None], GRID)
+    excluded = end_points_excluded(grid, height, width + sum(shifts.mirrored(width)))
+    today = torch.from_numpy(sampling_grids.folded(excluded, width, shifts))[None].float()
     for key, ours in (("out", homography_grid((height, width), size, shifts)), ("out_align_corners_false", today)):
         yield recording.output(f"{name}/{key}", build_model(recording).generator(image, ours), FORWARD)
 
 
-def end_points_excluded(grid: Tensor, height: int, width: int) -> Tensor:
+def end_points_excluded(grid: sampling_grids.Points, height: int, width: int) -> sampling_grids.Points:
     """Coordinates meant for align_corners=False on a map of that size, as those for align_corners=True."""
-    lengths = torch.tensor([width, height], dtype=grid.dtype)
+    lengths = np.array([width, height], dtype=np.float64)
     pixels = ((grid + 1) * lengths - 1) / 2
     return 2 * pixels / (lengths - 1) - 1
 
@@ -182,15 +185,15 @@ def check_use(recording: Recording, image: Tensor, case: Case) -> Iterator[Row]:
     """The exported graph fed by the runtime: all results again, and the one that is no rectangle, on white."""
     module, source = build_model(recording).graphs()[GRAPH].module, (case.H, case.W)
 
-    def used(size: tuple[int, int], shifts: sampling_grids.Shifts) -> tuple[Tensor, Tensor]:
+    def used(size: tuple[int, int], shifts: Shifts) -> tuple[Tensor, Tensor]:
         made = sampling_grids.sampling_grid(source, size, shifts)
         grid, coverage = (torch.from_numpy(array)[None] for array in made)
         return module(image, grid, coverage), coverage
 
     for size in case.sizes:
-        found, _ = used(size, sampling_grids.Shifts())
+        found, _ = used(size, Shifts())
         yield recording.output(f"resize_{size[0]}x{size[1]}", found, FORWARD, by="the graph")
-    shifts = sampling_grids.Shifts(*case.homographies[0][1])
+    shifts = Shifts(*case.homographies[0][1])
     lengths = (case.H, shifts.padded_width(case.W))
     height, width = (int(n * scale / 8) * 8 for n, scale in zip(lengths, case.mask_scale, strict=True))
     composed, coverage = used((height, width), shifts)

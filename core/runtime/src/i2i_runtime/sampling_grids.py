@@ -1,8 +1,8 @@
 """Where in a picture each pixel of the result looks: a plain resize, or a mild homography (InGAN, section 3.3).
 
-Coordinates (x, y) are in [-1, 1] of the picture, whose first and last pixel centres are -1 and 1. The homography maps
-the result's corners so that its left border is shifted by r0 and its right border by r1 (shares of the width) between
-top and bottom; beyond its left and right borders the picture is mirrored.
+Points are (x, y) in [-1, 1] of the picture, whose first and last pixel centres are -1 and 1; sizes are (height, width).
+The homography shifts the left border by r0 and the right border by r1 (shares of the width) between top and bottom;
+beyond its left and right borders the picture is mirrored.
 """
 
 from __future__ import annotations
@@ -14,6 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from i2i_runtime.errors import OptionError
+
+Points = NDArray[np.float64]
+"""[height, width, 2]: (x, y) of each pixel of a result"""
+
+Size = tuple[int, int]
 
 _STEEPEST = 1.0
 """|r0 + r1| at which the homography's denominator vanishes inside the picture."""
@@ -34,7 +39,7 @@ class Shifts:
                 expected="a sum between -1 and 1: at 1 the picture folds over, as its horizon lies inside it",
                 fix="make one of them smaller, or of the other sign",
             )
-        if max(self._mirrored(width)) >= width:
+        if max(self.mirrored(width)) >= width:
             raise OptionError(
                 found=f"shifts of {self.left:g} and {self.right:g} for a picture of {width} pixels in width",
                 expected="shifts below the width of the picture, which is mirrored once",
@@ -43,64 +48,87 @@ class Shifts:
 
     def padded_width(self, width: int) -> int:
         """Pixels that a picture and its shifted borders take: what a scale of 1 means."""
-        return sum(self._framed(width)) + width
+        return sum(self.framed(width)) + width
 
     def is_plain(self) -> bool:
         """Whether nothing is shifted."""
         return self.left == 0 and self.right == 0
 
-    def _mirrored(self, width: int) -> tuple[int, int]:
-        """Columns that the network mirrors on the left and on the right."""
+    def reversed(self) -> Shifts:
+        """What the paper takes for the way back. Only roughly the inverse."""
+        return Shifts(-self.left, -self.right)
+
+    def mirrored(self, width: int) -> tuple[int, int]:
+        """Columns of a picture of that width that are mirrored on the left and on the right."""
         return abs(math.ceil(width * self.left)), abs(math.ceil(-width * self.right))
 
-    def _framed(self, width: int) -> tuple[int, int]:
+    def framed(self, width: int) -> tuple[int, int]:
         """Columns beside the picture in the frame of the result; on the right it may be one less than mirrored."""
         return abs(math.ceil(width * self.left)), abs(math.ceil(width * self.right))
 
-    def looked_at(self, height: int, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """For a result of that size: (x', y') of each pixel in [-1, 1] of the padded picture, each [height, width]."""
-        x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
-        total, difference = (self.left + self.right) / 2, (self.right - self.left) / 2
-        denominator = total * (x - y) + 1
-        return (x + difference * y + total) / denominator, y / denominator
 
-    def columns(self, x: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-        """Padded coordinates as columns of the picture, mirrored beyond its borders."""
-        left, right = self._mirrored(width)
-        column = np.abs(_pixels(x, width + left + right) - left)
-        last = width - 1
-        return np.where(column > last, 2 * last - column, column)
+def sampling_grid(source: Size, result: Size, shifts: Shifts) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The grid [height, width, 2] of a result, and its coverage [1, height, width].
 
-    def covered(self, x: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-        """How much of each pixel lies in the picture and not beside it: 1, 0, and between them at the borders."""
-        left, right = self._framed(width)
-        column = _pixels(x, width + left + right) - left
-        return np.clip(np.minimum(column + 1, width - column), 0, 1)
-
-
-def sampling_grid(
-    source: tuple[int, int], result: tuple[int, int], shifts: Shifts
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The grid [height, width, 2] of a result, and its coverage [1, height, width]; sizes are (height, width).
-
-    Without shifts: where a bilinear resize (half-pixel centres) looks, and all is covered.
+    Without shifts it is that of a plain resize, and all is covered. Raises OptionError as `Shifts.check` does.
     """
-    (source_height, source_width), (height, width) = source, result
     if shifts.is_plain():
-        columns, rows = np.meshgrid(_resized(width, source_width), _resized(height, source_height))
-        coverage = np.ones(result)
-    else:
-        shifts.check(source_width)
-        x, y = shifts.looked_at(height, width)
-        columns, rows = shifts.columns(x, source_width), _pixels(y, source_height)
-        coverage = shifts.covered(x, source_width)
-    grid = np.stack([_normalised(columns, source_width), _normalised(rows, source_height)], axis=-1)
-    return grid.astype(np.float32), coverage.astype(np.float32)[None]
+        return resize_grid(source, result), np.ones((1, *result), dtype=np.float32)
+    shifts.check(source[1])
+    coverage = covered(projected(result, shifts), source[1], shifts)
+    return homography_grid(source, result, shifts), coverage.astype(np.float32)[None]
 
 
-def _resized(length: int, source: int) -> NDArray[np.float64]:
-    centres: NDArray[np.float64] = np.arange(length, dtype=np.float64) + 0.5
-    return np.clip(centres * (source / length) - 0.5, 0.0, source - 1.0)
+def resize_grid(source: Size, result: Size) -> NDArray[np.float32]:
+    """Where a bilinear resize with half-pixel centres looks."""
+    rows, columns = (
+        _normalised(np.clip((np.arange(length, dtype=np.float64) + 0.5) * (of / length) - 0.5, 0.0, of - 1.0), of)
+        for length, of in zip(result, source, strict=True)
+    )
+    return np.stack(np.meshgrid(columns, rows), axis=-1).astype(np.float32)
+
+
+def homography_grid(source: Size, result: Size, shifts: Shifts) -> NDArray[np.float32]:
+    """Where the homography looks; without shifts it is a resize that keeps the end points."""
+    return folded(projected(result, shifts), source[1], shifts).astype(np.float32)
+
+
+def homography(shifts: Shifts) -> NDArray[np.float64]:
+    """[3, 3], from points of the result to those of the mirrored picture.
+
+    The solution, in closed form, for the correspondences (-1, -1) to (-1 + r0, -1), (1, 1) to (1 + r1, 1), and (-1, 0)
+    and (1, 0) to themselves. With |r0 + r1| >= 1 the third coordinate vanishes inside the picture.
+    """
+    total, difference = (shifts.left + shifts.right) / 2, (shifts.right - shifts.left) / 2
+    return np.array([[1.0, difference, total], [0.0, 1.0, 0.0], [total, -total, 1.0]])
+
+
+def projected(result: Size, shifts: Shifts) -> Points:
+    """The points of a result, end points included, as points of the mirrored picture (`Shifts.mirrored`)."""
+    height, width = result
+    x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
+    moved = np.stack([x, y, np.ones_like(x)], axis=-1) @ homography(shifts).T
+    return moved[..., :2] / moved[..., 2:]
+
+
+def folded(points: Points, width: int, shifts: Shifts) -> Points:
+    """Points of the mirrored picture as points of the picture itself, which is `width` pixels wide.
+
+    Between two columns everything is linear, and the mirror lies on a column: sampling the picture at the folded points
+    gives what sampling its mirrored copy gives, which nobody has to make.
+    """
+    left, right = shifts.mirrored(width)
+    last = width - 1
+    column = np.abs(_pixels(points[..., 0], width + left + right) - left)
+    column = np.where(column > last, 2 * last - column, column)
+    return np.stack([_normalised(column, width), np.clip(points[..., 1], -1.0, 1.0)], axis=-1)
+
+
+def covered(points: Points, width: int, shifts: Shifts) -> NDArray[np.float64]:
+    """[height, width]: 1 where a point lies in the picture, 0 beside it, and between them at its borders."""
+    left, right = shifts.framed(width)
+    column = _pixels(points[..., 0], width + left + right) - left
+    return np.clip(np.minimum(column + 1, width - column), 0.0, 1.0)
 
 
 def _pixels(coordinate: NDArray[np.float64], length: int) -> NDArray[np.float64]:
