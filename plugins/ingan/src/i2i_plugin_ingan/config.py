@@ -97,9 +97,9 @@ PRESETS: Mapping[str, Config] = MappingProxyType({"ingan": Config(), "quick": Co
 TRAININGS: Mapping[str, Options] = MappingProxyType(
     {
         "quick": Options(
-            steps=5_000,
+            steps=4_000,
             learning_rate=5e-4,
-            decay_from=3_000,
+            decay_from=2_500,
             inverse_from=1_200,
             full_range_at=1_000,
             balanced_at=2_000,
