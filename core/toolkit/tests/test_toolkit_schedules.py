@@ -24,15 +24,33 @@ def test_counted_in_steps_the_line_would_reach_zero_one_step_after_the_last() ->
     assert found == pytest.approx([1.0] * 6 + [0.8, 0.6, 0.4, 0.2, 0.0])
 
 
+@pytest.mark.parametrize("steps", [1400, 2801, 266_800, 266_999])
+def test_unless_told_an_epoch_is_the_papers_share_of_the_steps(steps: int) -> None:
+    options, told = LinearDecay(steps=steps), LinearDecay(steps=steps, epoch_steps=steps // 200)
+
+    assert {options.learning_rate_factor(step) for step in range(1, steps + 1, steps // 200)} == {
+        told.learning_rate_factor(step) for step in range(1, steps + 1, steps // 200)
+    }
+    assert options.learning_rate_factor(1) == 1.0
+    assert options.learning_rate_factor(steps) == pytest.approx(1 / (steps // 2 // (steps // 200) + 1))
+
+
+@pytest.mark.parametrize("epoch_steps", [None, 1, 7, 1334, 10**9])
+@pytest.mark.parametrize("decay_share", [None, 0.0, 0.3, 1.0])
+@pytest.mark.parametrize("steps", [1, 2, 3, 10, 399, 2000, 2667, 4002, 6000])
+def test_no_step_is_trained_at_a_rate_of_zero(steps: int, decay_share: float | None, epoch_steps: int | None) -> None:
+    decay_steps = None if decay_share is None else round(decay_share * steps)
+    options = LinearDecay(steps=steps, decay_steps=decay_steps, epoch_steps=epoch_steps)
+    rates = [options.learning_rate_factor(step) for step in range(1, steps + 1)]
+
+    assert min(rates) > 0
+    assert rates == sorted(rates, reverse=True)
+
+
 def test_the_rate_may_stay() -> None:
     options = LinearDecay(steps=10, decay_steps=0)
 
     assert {options.learning_rate_factor(step) for step in range(1, 11)} == {1.0}
-
-
-@pytest.mark.parametrize("steps", [1, 2, 3])
-def test_a_few_steps_are_trained_at_a_rate_above_zero(steps: int) -> None:
-    assert all(LinearDecay(steps=steps).learning_rate_factor(step) > 0 for step in range(1, steps + 1))
 
 
 def test_more_decay_than_training_is_refused() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from toolkit_toy import Config, Options, Toy, ToyTrainer, write_data
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from i2i_registry.errors import TrainingError
 from i2i_registry.model import Model
 from i2i_registry.trainer import Phase, Stage, Step, Tensors, Trainer
 from i2i_runtime.errors import UsageError
@@ -75,6 +77,52 @@ def by_hand(tint: nn.Module, batches: Sequence[Tensor]) -> nn.Module:
         optimizer.step()
         optimizer.step()
     return tint
+
+
+class Sluggish(ToyTrainer):
+    """Two stages of one phase, in steps 2 and 4 of each; its rate is what the test wants to see refused."""
+
+    initial: ClassVar[float] = 1e-2
+    factors: ClassVar[Sequence[float]] = (1.0, 1.0, 1.0, 1.0)
+
+    def stages(self) -> Sequence[Stage]:
+        optimizer = Adam(
+            [{"params": [self.tint.weight]}, {"params": [self.tint.bias], "lr": type(self).initial}], lr=1e-2
+        )
+        phase = Phase(name="tint", optimizer=optimizer, loss=self._terms, every=2, learning_rate=self._factor)
+        return [Stage(name=name, steps=4, batch_size=2, phases=(phase,)) for name in ("one", "two")]
+
+    def _factor(self, step: int) -> float:
+        return type(self).factors[step - 1]
+
+    def _terms(self, step: Step) -> Tensors:
+        return {"copy": l1(self.tint(step.batch["A"]), step.batch["A"])}
+
+
+def sluggish(data: Path) -> Engine:
+    trainer = Sluggish(cast("Model[Record]", Toy(Config())), Options())
+    return Engine(cast("Trainer[Record]", trainer), trainer.dataset(data, 3), accelerator=open_accelerator("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("initial", "factor"), [(1e-2, 0.0), (1e-2, -1.0), (1e-2, math.nan), (1e-2, math.inf), (0.0, 1.0), (1e-300, 1e-300)]
+)
+def test_a_training_that_cannot_learn_does_not_start(
+    data: Path, monkeypatch: pytest.MonkeyPatch, initial: float, factor: float
+) -> None:
+    monkeypatch.setattr(Sluggish, "initial", initial)
+    monkeypatch.setattr(Sluggish, "factors", (1.0, factor, 1.0, 1.0))
+    with pytest.raises(TrainingError, match=r"rate of phase 'tint' is .* in step 2 of stage 'one'") as caught:
+        sluggish(data)
+    assert "another --set learning_rate, or more --steps" in caught.value.fix
+
+
+def test_a_rate_may_end_at_zero_and_not_below(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Sluggish, "factors", (0.0, 1.0, 1.0, 0.0))  # the phase is not there in step 1
+    assert [report.total_step for report in sluggish(data).phases()] == [2, 4, 6, 8]
+    monkeypatch.setattr(Sluggish, "factors", (1.0, 1.0, 1.0, -0.5))
+    with pytest.raises(TrainingError, match=r"-0.005 in step 4 of stage 'one'"):
+        list(sluggish(data).phases())
 
 
 def test_an_optimizer_steps_several_times_along_one_gradient(data: Path) -> None:

@@ -105,6 +105,12 @@ def test_a_wasserstein_critic_raises_the_real_and_lowers_the_fake() -> None:
     assert (float(wasserstein(logits, 1.0)), float(wasserstein(logits, 0.0))) == (-2.0, 2.0)
 
 
+def test_the_rate_is_the_papers_with_its_400_epochs() -> None:
+    (phase,) = make_trainer(steps=Options().steps).stages()[0].phases
+    by_epoch = [phase.learning_rate(200 * epoch + 1) for epoch in range(400)]  # 200 pairs of pairs
+    assert by_epoch == pytest.approx([1.0 - max(0, epoch + 1 - 200) / 201 for epoch in range(400)])
+
+
 def test_the_learning_rate_falls_in_the_second_half_unless_told() -> None:
     (phase,) = make_trainer(steps=8).stages()[0].phases
     assert [phase.learning_rate(step) for step in range(1, 9)] == pytest.approx([1.0] * 4 + [0.8, 0.6, 0.4, 0.2])

@@ -286,6 +286,19 @@ class ForgetfulTrainer(TintTrainer):
         return {name: self.count * term for name, term in super().terms(step).items()}
 
 
+class Sluggish(TintTrainer):
+    """A schedule in epochs of a thousand steps, of which a short training has none: the rate is 0 from step 1."""
+
+    def stages(self) -> Sequence[Stage]:
+        (stage,) = super().stages()
+        (phase,) = stage.phases
+
+        def rate(_step: int) -> float:
+            return min(stage.steps // 1000, 1.0)
+
+        return [replace(stage, phases=(replace(phase, learning_rate=rate),))]
+
+
 class NeverRuns(TintTrainer):
     """A phase that waits for step 16 in a training of two."""
 

@@ -176,6 +176,12 @@ def test_parameters_that_no_gradient_reaches(workbench: Workbench) -> None:
     assert "colours.muted got a gradient of exactly zero" in str(caught.value)
 
 
+def test_a_schedule_that_a_short_training_does_not_survive() -> None:
+    training.check_a_short_training_learns(toy())
+    with pytest.raises(ConformanceError, match="nothing is learned"):
+        training.check_a_short_training_learns(toy(trainer="Sluggish"))
+
+
 def test_a_phase_that_never_runs(workbench: Workbench) -> None:
     with pytest.raises(ConformanceError, match="'lazy' runs every 16 steps"):
         trained(toy(trainer="NeverRuns"), workbench)

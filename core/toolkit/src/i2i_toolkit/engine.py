@@ -29,7 +29,7 @@ from i2i_toolkit.devices import average_gradients, broadcast_from_first, mean_ov
 from i2i_toolkit.ema import Averages
 from i2i_toolkit.networks import Networks
 from i2i_toolkit.seeds import derive, seed_everything
-from i2i_toolkit.stage_checks import check_stages
+from i2i_toolkit.stage_checks import check_rate, check_stages
 from i2i_toolkit.state import Cursor, Snapshot, load_optimizers, optimizer_state
 
 
@@ -340,9 +340,10 @@ class Engine:
         return raised > 0
 
     def _optimize(self, phase: Phase) -> None:
-        factor = phase.learning_rate(self.cursor.step)
+        factor, step = phase.learning_rate(self.cursor.step), self.cursor.step
+        stage = self.stages[self.cursor.stage].name
         for group, rate in zip(phase.optimizer.param_groups, self._initial_rates[id(phase.optimizer)], strict=True):
-            group["lr"] = rate * factor
+            group["lr"] = check_rate(rate * factor, phase.name, stage, step)
         self._step.values[f"rate/{phase.name}"] = phase.optimizer.param_groups[0]["lr"]
         if self._step_once(phase.optimizer):
             for _ in range(phase.repeat - 1):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self, cast
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self, cast
 
 import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
@@ -35,6 +35,8 @@ SHOWN_STYLES = 3
 
 class Options(LinearDecay):
     """How it is trained. The defaults are those of the authors' release, for its smallest set (facades)."""
+
+    epochs: ClassVar[int] = 400
 
     steps: PositiveInt = 80_000
     """400 epochs of 400 pairs, two at a time"""

@@ -60,8 +60,8 @@ class Options(Record):
     learning_rate: PositiveFloat = 5e-5
     """of both networks"""
     betas: tuple[Fraction, Fraction] = (0.5, 0.999)
-    decay_from: NonNegativeInt = 20_000
-    """from here the learning rate falls along a line to 0 at the end"""
+    decay_from: NonNegativeInt | Fraction = 4 / 15
+    """from here the learning rate falls along a line to 0 at the end; a number below 1 is a share of `steps`"""
     inverse_from: NonNegativeInt = 10_000
     """after this iteration the generator learns a second time a step: the way back alone"""
     full_range_at: PositiveInt = 10_000
@@ -82,9 +82,10 @@ class Options(Record):
 
     def learning_rate_factor(self, iteration: int) -> float:
         """Factor on the learning rate: constant, then along a line to 0."""
-        if iteration < self.decay_from:
+        start = round(self.decay_from * self.steps) if isinstance(self.decay_from, float) else self.decay_from
+        if iteration < start:
             return 1.0
-        return max(0.0, (self.steps - iteration) / max(self.steps - self.decay_from, 1))
+        return max(0.0, (self.steps - iteration) / max(self.steps - start, 1))
 
     def range_share(self, iteration: int) -> float:
         """How much of the range of sizes and shifts is drawn from: 0 to 1."""
@@ -99,7 +100,7 @@ TRAININGS: Mapping[str, Options] = MappingProxyType(
         "quick": Options(
             steps=4_000,
             learning_rate=5e-4,
-            decay_from=2_500,
+            decay_from=0.625,
             inverse_from=1_200,
             full_range_at=1_000,
             balanced_at=2_000,

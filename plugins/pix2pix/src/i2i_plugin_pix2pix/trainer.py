@@ -34,15 +34,13 @@ GRADIENT_PENALTY = 10.0
 
 
 class Options(LinearDecay):
-    """How it is trained. The defaults are the paper's, with the 400 pictures an epoch of its facades."""
+    """How it is trained. The defaults are the paper's: 200 epochs of the 400 pictures of its facades."""
 
     steps: PositiveInt = 80_000
     batch_size: PositiveInt = 1
     learning_rate: PositiveFloat = 2e-4
     """of both optimizers"""
     betas: tuple[Fraction, Fraction] = (0.5, 0.999)
-    epoch_steps: PositiveInt = 400
-    """the learning rate is lowered once in so many steps; the release does it after every epoch"""
     objective: Objective = "vanilla"
     """vanilla: cross-entropy (paper); lsgan: squares; wgangp: Wasserstein with gradient penalty"""
     l1_weight: NonNegativeFloat = 100.0

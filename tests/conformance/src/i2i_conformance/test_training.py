@@ -39,6 +39,10 @@ def test_the_training_networks_build_at_the_papers_size(preset_case: PresetCase)
     training.check_builds_in_full(preset_case)
 
 
+def test_a_short_training_has_a_rate_above_zero(preset_case: PresetCase) -> None:
+    training.check_a_short_training_learns(preset_case)
+
+
 def test_a_sample_is_a_function_of_its_position(preset_case: PresetCase, workbench: Workbench) -> None:
     training.check_dataset(workbench.recipe(preset_case).build_trainer(), workbench.data(preset_case))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,9 @@ from i2i_toolkit.data.recognition import recognise
 LONGEST_SHRUNK = 64
 """steps of a shrunk training, all stages together"""
 
+FEW_STEPS = 10
+"""of a first try with the options that a user gets"""
+
 POSITIONS = range(16)
 """samples that are looked at"""
 
@@ -43,6 +47,44 @@ def check_builds_in_full(case: PresetCase) -> None:
             expected="all of the model's networks, under their names",
             fix="return {**self.model.networks, ...} from Trainer.networks",
         )
+
+
+def check_a_short_training_learns(case: PresetCase) -> None:
+    """With the preset's own options, every phase has a rate above 0 in each of ten steps but the last."""
+    trainer_class = case.model.trainer_class
+    if trainer_class is None:
+        return
+    options = trainer_class.presets.get(case.preset, trainer_class.Options())
+    short = _of_few_steps(case, options)
+    for stage in short:
+        for phase in stage.phases:
+            rates = [phase.learning_rate(step) for step in range(1, stage.steps + 1)]
+            # The last step of a schedule may lie where its line meets 0, as in the releases.
+            if not all(math.isfinite(rate) and rate >= 0 for rate in rates) or not all(rates[:-1] or rates):
+                raise ConformanceError(
+                    found=f"the rates of phase {phase.name!r} in a training of {FEW_STEPS} steps are {rates}",
+                    expected="rates above 0: nothing is learned otherwise",
+                    fix="let the schedule follow the number of steps, as i2i_toolkit.LinearDecay does",
+                )
+
+
+def _of_few_steps(case: PresetCase, options: Record) -> Sequence[Stage]:
+    """The stages of the preset in full, with no memory behind them, when the number of steps alone is small."""
+    kind, model = type(options), case.build_on_meta()
+    trainer_class = case.model.trainer_class
+    assert trainer_class is not None
+    for field, value in options:
+        if "steps" not in field or not isinstance(value, int):
+            continue
+        few = kind.model_validate({**options.model_dump(), field: FEW_STEPS})
+        with torch.device("meta"):
+            stages = trainer_class(model, few).stages()
+        if all(stage.steps <= FEW_STEPS for stage in stages):
+            return stages
+    raise ConformanceError(
+        found=f"no field of {kind.__name__} decides the number of steps",
+        expected='one whose name has "steps" in it, as `i2i-registry train --steps` sets',
+    )
 
 
 def check_trains(recipe: Recipe, training: Training) -> None:
