@@ -228,14 +228,14 @@ def several(arguments: argparse.Namespace) -> dict[str, object]:
 def profile(arguments: argparse.Namespace) -> dict[str, object]:
     """Share of the time of an operation's graphs by kind of ONNX node, the largest first."""
     import numpy as np
-    import onnxruntime
 
-    from i2i_runtime import read_manifest
+    from i2i_runtime import devices, read_manifest
 
     inference, bundle = inference_of(arguments.paper), bundle_in(arguments.folder)
     operation = next(o for o in read_manifest(bundle).operations if o.name == inference.operation)
     tensors = {**inference.inputs(arguments.size), **inference.also(arguments.size)}
     values = {name: tensor.numpy() for name, tensor in tensors.items()}
+    onnxruntime = devices.onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
     options.enable_profiling = True

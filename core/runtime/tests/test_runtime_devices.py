@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 
 import i2i_runtime as i2i
@@ -107,7 +106,7 @@ def test_a_device_that_is_not_here_is_an_error_that_names_what_is_missing(tiny: 
     with pytest.raises(i2i.DeviceError) as caught:
         i2i.load(tiny, device=device)
     kind = "tensorrt" if device == "tensorrt" else "cuda"
-    if devices.PROVIDERS[kind] in onnxruntime.get_available_providers():
+    if devices.PROVIDERS[kind] in devices.built_in_providers():
         missing = devices.missing_libraries(kind)
         assert missing
         assert all(name in caught.value.found for name in missing)
@@ -163,7 +162,7 @@ def test_the_exhaustive_search_is_for_fixed_sizes_only() -> None:
 def test_the_probe_is_a_valid_model_that_averages() -> None:
     data = conv_model(4)
     onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    session = devices.onnxruntime().InferenceSession(data, providers=["CPUExecutionProvider"])
     (result,) = session.run(None, {"x": np.full((1, 4, 5, 6), 3, np.float32)})
     np.testing.assert_allclose(np.asarray(result)[0, :, 1:-1, 1:-1], 3, rtol=1e-6)
 
@@ -172,7 +171,7 @@ def test_the_doctor_finds_a_usable_cpu_and_times_it() -> None:
     found = diagnose()
     cpu = found.providers[0]
     assert (cpu.name, cpu.built_in, cpu.usable) == ("CPUExecutionProvider", True, True)
-    assert found.onnxruntime == onnxruntime.__version__
+    assert found.onnxruntime == devices.onnxruntime().__version__
     assert found.probe_milliseconds
     assert found.threads >= 1
     assert list(found.wheels.values()) == [found.onnxruntime]

@@ -10,7 +10,6 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
@@ -32,6 +31,7 @@ from i2i_registry.weights import save
 from i2i_runtime.errors import BundleError, I2IError, UsageError
 from i2i_runtime.manifest import GRAPH_KEY, MANIFEST_KEY, Licence, Manifest, Paper
 from i2i_runtime.operations import ImageInput, ImageOutput, LatentInput, Operation, Record, SizeRule, Step
+from i2i_runtime import devices
 from i2i_runtime.reading import open_bundle
 
 
@@ -172,7 +172,7 @@ def manifest_of(bundle: Path) -> Manifest:
 
 
 def run(bundle: Path, batch: int, height: int, width: int) -> np.ndarray:
-    session = onnxruntime.InferenceSession(str(bundle / "paint.onnx"), providers=["CPUExecutionProvider"])
+    session = devices.onnxruntime().InferenceSession(str(bundle / "paint.onnx"), providers=["CPUExecutionProvider"])
     feeds = {"x": np.zeros((batch, 3, height, width), np.float32), "z": np.ones((batch, 2), np.float32)}
     return np.asarray(session.run(["y"], feeds)[0])
 

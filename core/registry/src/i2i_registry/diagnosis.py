@@ -58,6 +58,7 @@ def report_lines(report: Report) -> list[str]:
         f"python        {machine.python}",
         f"system        {machine.system}",
         f"onnxruntime   {_wheels(machine)}",
+        f"telemetry     {machine.telemetry}",
         *(f"provider      {state.name}: {'usable' if state.usable else state.reason}" for state in machine.providers),
         *(f"hardware      {device}" for device in machine.hardware),
         f"device=auto   {machine.auto}",

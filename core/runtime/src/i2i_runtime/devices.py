@@ -24,6 +24,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from i2i_runtime import telemetry
 from i2i_runtime.errors import DeviceError, nearest
 from i2i_runtime.probe import conv_model
 
@@ -108,17 +109,25 @@ def wheels() -> dict[str, str]:
 
 
 def onnxruntime() -> ModuleType:
-    """The package onnxruntime.
+    """The package onnxruntime, with its telemetry off (`telemetry`). Nothing of ours imports it in any other way.
 
     Raises DeviceError that explains what is wrong with its installation: no wheel, or several that broke each other.
     """
+    if "onnxruntime" not in sys.modules:
+        telemetry.switch_off()
     try:
         module = importlib.import_module("onnxruntime")
     except (ImportError, OSError) as error:
         raise _broken_installation(str(error)) from error
     if not hasattr(module, "InferenceSession"):  # an empty folder is left when one of two wheels was removed
         raise _broken_installation("its files are missing")
+    _silence_once()
     return module
+
+
+@functools.cache
+def _silence_once() -> None:
+    telemetry.silence(sys.modules["onnxruntime"])
 
 
 def _broken_installation(reason: str) -> DeviceError:
@@ -298,6 +307,7 @@ def cache_folder() -> Path:
 @functools.cache
 def failures() -> tuple[type[Exception], ...]:
     """What a session may raise: onnxruntime's own exceptions share no base, so they are listed."""
+    onnxruntime()
     state = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
     onnxruntime_errors = (
         value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import NonNegativeFloat, PositiveInt
 
-from i2i_runtime import devices
+from i2i_runtime import devices, telemetry
 from i2i_runtime.cpus import THREADS_VARIABLE, thread_count
 from i2i_runtime.devices import PROVIDERS, Device, Kind
 from i2i_runtime.errors import DeviceError, I2IError, UsageError
@@ -55,6 +55,8 @@ class Diagnosis(Record):
     """folder it was imported from"""
     cuda_version: str
     """CUDA version the wheel was built for; empty for CPU wheels"""
+    telemetry: str
+    """whether onnxruntime may collect and send events from this process, and the switch"""
     providers: tuple[ProviderState, ...]
     hardware: tuple[str, ...]
     """devices that onnxruntime itself finds on the machine"""
@@ -99,6 +101,7 @@ def diagnose() -> Diagnosis:
         onnxruntime=str(module.__version__) if module else "",
         location=str(Path(str(module.__file__)).parent) if module else "",
         cuda_version=str(getattr(module, "cuda_version", "") or ""),
+        telemetry=telemetry.state(),
         providers=providers,
         hardware=_hardware(),
         auto=_auto(),

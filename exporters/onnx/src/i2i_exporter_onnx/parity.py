@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 
@@ -21,8 +21,12 @@ from i2i_exporter_onnx.half import with_rounding
 from i2i_exporter_onnx.rewrites import evaluating, outputs_of
 from i2i_registry.errors import ExportError
 from i2i_registry.model import Graph, Stray
+from i2i_runtime import devices
 from i2i_runtime.devices import failures
 from i2i_runtime.manifest import Parity, ParityCase, Precision
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 FP16_TOLERANCE = 2e-2
 """Relative. fp16 rounds each value by up to 4.9e-4 of itself, and some 20 to 40 roundings lie between picture and
@@ -105,14 +109,14 @@ def summary(measured: Mapping[str, Measured], tolerance: float, precision: Preci
             "torch": torch.__version__,
             "onnx": version("onnx"),
             "onnxscript": version("onnxscript"),
-            "onnxruntime": onnxruntime.__version__,
+            "onnxruntime": devices.onnxruntime().__version__,
             "python": platform.python_version(),
         },
     )
 
 
 @contextmanager
-def _sessions(name: str, file: Path, threads: int) -> Generator[tuple[onnxruntime.InferenceSession, ...]]:
+def _sessions(name: str, file: Path, threads: int) -> Generator[tuple[InferenceSession, ...]]:
     """The file as it is, and, when it holds fp16 values, the form of it that shows their rounding."""
     given = _session(name, file, threads)
     model = ir.load(file)
@@ -125,14 +129,14 @@ def _sessions(name: str, file: Path, threads: int) -> Generator[tuple[onnxruntim
         yield given, _session(name, rounding, threads)
 
 
-def _session(name: str, file: Path, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
+def _session(name: str, file: Path, threads: int) -> InferenceSession:
+    options = devices.onnxruntime().SessionOptions()
     options.intra_op_num_threads = threads
     options.use_deterministic_compute = True
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # torch wants the same CPUs in turn
     options.log_severity_level = 4  # what it would log, it also raises
     try:
-        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        return devices.onnxruntime().InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except failures() as error:
         raise ExportError(
             found=f"onnxruntime cannot load graph {name!r}: {_first_line(error)}",
@@ -141,9 +145,7 @@ def _session(name: str, file: Path, threads: int) -> onnxruntime.InferenceSessio
         ) from error
 
 
-def _compare(
-    name: str, graph: Graph, sessions: tuple[onnxruntime.InferenceSession, ...], case: Case
-) -> list[ParityCase]:
+def _compare(name: str, graph: Graph, sessions: tuple[InferenceSession, ...], case: Case) -> list[ParityCase]:
     """One row for every session and output."""
     feeds = values(graph, case)
     expected = [_numpy(tensor) for tensor in outputs_of(graph.module, _tensors(feeds))]
@@ -200,7 +202,7 @@ def _row(name: str, graph: Graph, case: Case, output: str, *, reference: FloatAr
 
 
 def _run(
-    name: str, graph: Graph, session: onnxruntime.InferenceSession, case: Case, feeds: Mapping[str, Array]
+    name: str, graph: Graph, session: InferenceSession, case: Case, feeds: Mapping[str, Array]
 ) -> list[FloatArray]:
     try:
         results = session.run(list(graph.outputs), dict(feeds))
