@@ -11,20 +11,21 @@ from PIL import Image
 from i2i_runtime import fitting, pictures
 from i2i_runtime.errors import PictureError
 from i2i_runtime.operations import Fit, SizeRule
+from i2i_runtime.pixels import Pixels, of_picture
 
 BAD = Path(__file__).parent / "data" / "bad"
 FIXED = SizeRule(height=32, width=48)
 FREE = SizeRule(height=32, width=32, dynamic=True, multiple=4, minimum=8, maximum=64)
 
 
-def ramp(height: int, width: int) -> Image.Image:
-    values = np.arange(height * width * 3, dtype=np.uint32).reshape(height, width, 3) * 7 % 256
-    return Image.fromarray(values.astype(np.uint8))
+def ramp(height: int, width: int, channels: int = 3) -> Pixels:
+    values = np.arange(height * width * channels, dtype=np.uint32).reshape(height, width, channels) * 7 % 256
+    return values.astype(np.uint8)
 
 
 def test_resize_averages_when_it_shrinks() -> None:
     columns = np.tile(np.array([0, 255], dtype=np.uint8), (64, 32))
-    fitted = fitting.fit(Image.fromarray(columns).convert("RGB"), SizeRule(height=16, width=16), "resize")
+    fitted = fitting.fit(columns[:, :, None].repeat(3, axis=2), SizeRule(height=16, width=16), "resize")
     assert fitted.pixels.shape == (16, 16, 3)
     assert np.abs(fitted.pixels[:, 1:-1].astype(float) - 127.5).max() < 2  # without antialiasing: stripes of 0 and 255
 
@@ -43,27 +44,27 @@ def test_native_pads_to_the_next_multiple_by_mirroring_and_leaves_the_picture_in
     picture = ramp(9, 14)
     fitted = fitting.fit(picture, FREE, "native")
     assert fitted.pixels.shape == (12, 16, 3)
-    np.testing.assert_array_equal(fitted.crop(fitted.pixels), np.asarray(picture))
+    np.testing.assert_array_equal(fitted.crop(fitted.pixels), picture)
     np.testing.assert_array_equal(fitted.pixels[9], fitted.pixels[7])  # mirrored at the last row, 8
     np.testing.assert_array_equal(fitted.pixels[:, 15], fitted.pixels[:, 11])
 
 
 def test_native_leaves_a_fitting_picture_alone() -> None:
     picture = ramp(12, 16)
-    np.testing.assert_array_equal(fitting.fit(picture, FREE, "native").pixels, np.asarray(picture))
+    np.testing.assert_array_equal(fitting.fit(picture, FREE, "native").pixels, picture)
 
 
 @pytest.mark.parametrize("name", ["strip_1x4000.png", "strip_4000x1.png", "one_by_one.png"])
 @pytest.mark.parametrize("policy", ["resize", "keep_aspect"])
 def test_the_narrowest_pictures_never_reach_width_0(name: str, policy: Fit) -> None:
-    picture = pictures.read(BAD / name)
+    picture = pictures.read_pixels(BAD / name)
     fitted = fitting.fit(picture, FIXED, policy)
     assert fitted.pixels.shape == (32, 48, 3)
     assert 0 not in fitted.crop(fitted.pixels).shape
 
 
 def test_where_mirroring_is_impossible_the_border_is_repeated() -> None:
-    fitted = fitting.fit(Image.new("RGB", (1, 4000), (9, 8, 7)), FIXED, "keep_aspect")
+    fitted = fitting.fit(np.full((4000, 1, 3), (9, 8, 7), np.uint8), FIXED, "keep_aspect")
     assert (fitted.pixels == (9, 8, 7)).all()
 
 
@@ -82,9 +83,19 @@ def test_native_on_a_graph_of_fixed_size_takes_that_size_only() -> None:
 
 
 def test_a_graph_of_one_channel_gets_the_luminance() -> None:
-    fitted = fitting.fit(Image.new("RGB", (48, 32), (255, 0, 0)), FIXED, "resize", channels=1)
+    fitted = fitting.fit(of_picture(Image.new("RGB", (48, 32), (255, 0, 0)), 1), FIXED, "resize")
     assert fitted.pixels.shape == (32, 48, 1)
     assert fitted.pixels[0, 0, 0] == round(0.299 * 255)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 6])
+@pytest.mark.parametrize("policy", ["resize", "keep_aspect", "native"])
+def test_every_channel_is_fitted_as_if_it_were_alone(channels: int, policy: Fit) -> None:
+    picture = ramp(23, 34, channels)
+    fitted = fitting.fit(picture, FREE, policy)
+    for index in range(channels):
+        alone = fitting.fit(picture[:, :, index : index + 1], FREE, policy)
+        np.testing.assert_array_equal(fitted.pixels[:, :, index : index + 1], alone.pixels)
 
 
 def test_to_tensor_is_the_official_normalisation() -> None:

@@ -120,10 +120,9 @@ def test_half_of_the_pictures_are_cropped_at_probability_one_half() -> None:
 def test_the_crop_is_what_is_seen_and_mirrored() -> None:
     pixels = np.zeros((4, 8, 3), np.uint8)
     pixels[:, 4:6] = 255
-    picture = Image.fromarray(pixels)
-    right_half = cropped(picture, Crop((4, 0, 8, 4), flip=False), 4)
+    right_half = cropped(pixels, Crop((4, 0, 8, 4), flip=False), 4)
     assert right_half[0, 0].tolist() == [1, 1, -1, -1]
-    assert cropped(picture, Crop((4, 0, 8, 4), flip=True), 4)[0, 0].tolist() == [-1, -1, 1, 1]
+    assert cropped(pixels, Crop((4, 0, 8, 4), flip=True), 4)[0, 0].tolist() == [-1, -1, 1, 1]
 
 
 # --- Layout and preview -----------------------------------------------------------------------------------------------

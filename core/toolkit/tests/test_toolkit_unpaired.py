@@ -227,7 +227,7 @@ def test_the_cache_keeps_to_its_bound() -> None:
 
     def decode(key: int) -> Images:
         decoded.append(key)
-        return (Image.new("RGB", (4, 4)),)
+        return (np.zeros((4, 4, 3), np.uint8),)
 
     cache = PictureCache(2 * 3 * 4 * 4)
     for _ in range(3):

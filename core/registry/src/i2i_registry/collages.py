@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 from PIL import Image
 
 from i2i_registry.sheets import MAX_SIDE
@@ -117,7 +118,7 @@ def _cell(bundle: Bundle, source: Image.Image, pair: tuple[float, float], settin
 def _fitted(source: Image.Image, settings: Settings) -> Image.Image:
     """The picture as the model sees it, without what it was padded with."""
     main = cast("ImageInput", main_image(settings.operation))
-    placed = fitting.fit(source, main.size, settings.fit or main.fit)
+    placed = fitting.fit(np.asarray(source), main.size, settings.fit or main.fit)
     top, left = placed.top, placed.left
     return Image.fromarray(placed.pixels[top : top + placed.height, left : left + placed.width])
 

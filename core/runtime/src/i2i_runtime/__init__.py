@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         VectorOutput,
         Walk,
     )
+    from i2i_runtime.pictures import stack
     from i2i_runtime.reading import read_manifest
     from i2i_runtime.spatial_inputs import GridInput, MaskInput, NoiseInput, SizeInput
 
@@ -96,6 +97,7 @@ __all__ = [
     "load",
     "read_manifest",
     "slerp",
+    "stack",
 ]
 
 _HOMES = {
@@ -137,6 +139,7 @@ _HOMES = {
         "VectorOutput",
         "Walk",
     ),
+    "pictures": ("stack",),
     "reading": ("read_manifest",),
     "spatial_inputs": ("GridInput", "MaskInput", "NoiseInput", "SizeInput"),
 }

@@ -18,6 +18,7 @@ from PIL import Image, ImageFilter
 from i2i_runtime import fitting
 from i2i_runtime.errors import PictureError
 from i2i_runtime.operations import ImageInput, Landmarks
+from i2i_runtime.pixels import RGB, Pixels, of_count, of_picture
 
 Points = NDArray[np.float64]
 """[..., 2]: column, row"""
@@ -100,24 +101,26 @@ def square_of(points: Points, which: Landmarks) -> Square | None:
     return Square(eyes - RISE * rise, axis / length * side / 2)
 
 
-def cut_face(picture: Image.Image, value: ImageInput, which: Landmarks, locate: Locate) -> Image.Image:
-    """The face of an RGB picture at the own size of the input.
+def cut_face(pixels: Pixels, value: ImageInput, which: Landmarks, locate: Locate) -> Pixels:
+    """The face of a grey or RGB picture at the own size of the input.
 
     Raises PictureError when there is none.
     """
-    fed = fitting.fit(picture, value.size, "keep_aspect", value.channels)
+    own_height, own_width, channels = pixels.shape
+    fed = fitting.fit(pixels, value.size, "keep_aspect")
     heat = locate(which, fitting.to_tensor(fed.pixels, value.value_range)[None])[0]
     needed = heat[[*which.left_eye, *which.right_eye, *which.mouth]]
     shape = np.array(fed.pixels.shape[1::-1]) / np.array(heat.shape[:0:-1])
-    places = (landmarks(heat) * shape - (fed.left, fed.top)) * np.array(picture.size) / (fed.width, fed.height)
+    places = (landmarks(heat) * shape - (fed.left, fed.top)) * (own_width, own_height) / (fed.width, fed.height)
     square = square_of(places, which)
     if square is None or not np.median(needed.max((1, 2))) >= FAINTEST:  # also where heat is not a number
         raise PictureError(
-            found=f"no face was found in a picture of {picture.width}x{picture.height} pixels",
+            found=f"no face was found in a picture of {own_width}x{own_height} pixels",
             expected="eyes and mouth that can be seen",
             fix="fit='resize' takes the picture as it is",
         )
-    return cut_square(picture, square, value.size.width, value.size.height)
+    picture = Image.fromarray(of_count(pixels, RGB, "the picture"))
+    return of_picture(cut_square(picture, square, value.size.width, value.size.height), channels)
 
 
 def cut_square(picture: Image.Image, square: Square, width: int, height: int) -> Image.Image:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from i2i_runtime.errors import PictureError
 from i2i_runtime.operations import Fit, SizeRule
+from i2i_runtime.pixels import Pixels, resized
 
 Range = tuple[float, float]
 
@@ -23,8 +24,7 @@ Range = tuple[float, float]
 class Fitted:
     """A picture at the size of the graph, and where in it the picture itself lies (pixels); the rest is padding."""
 
-    pixels: NDArray[np.uint8]
-    """[height, width, 3], or [height, width, 1] for graphs with one channel"""
+    pixels: Pixels
     top: int
     left: int
     height: int
@@ -39,8 +39,8 @@ class Fitted:
         return result[top : top + height, left : left + width]
 
 
-def fit(picture: Image.Image, rule: SizeRule, policy: Fit, channels: int = 3) -> Fitted:
-    """Bring an RGB picture to a size that `rule` accepts.
+def fit(pixels: Pixels, rule: SizeRule, policy: Fit) -> Fitted:
+    """Bring a picture to a size that `rule` accepts.
 
     Padding mirrors the picture where it is large enough for that, and repeats its border where it is not.
     `keep_aspect` pads on both sides; `native` pads at the bottom and on the right only, so that the picture keeps its
@@ -48,38 +48,31 @@ def fit(picture: Image.Image, rule: SizeRule, policy: Fit, channels: int = 3) ->
 
     Raises PictureError when `native` meets a size that the rule cannot take.
     """
-    if channels == 1:
-        picture = picture.convert("L")
     if policy == "native":
-        return _native(picture, rule)
+        return _native(pixels, rule)
     if policy == "keep_aspect":
-        return _keep_aspect(picture, rule)
-    pixels = _pixels(_resize(picture, rule.width, rule.height))
-    return Fitted(pixels, 0, 0, rule.height, rule.width)
+        return _keep_aspect(pixels, rule)
+    return Fitted(_resize(pixels, rule.width, rule.height), 0, 0, rule.height, rule.width)
 
 
-def _resize(picture: Image.Image, width: int, height: int) -> Image.Image:
-    return picture.resize((width, height), Image.Resampling.BILINEAR)
+def _resize(pixels: Pixels, width: int, height: int) -> Pixels:
+    return resized(pixels, width, height, Image.Resampling.BILINEAR)
 
 
-def _pixels(picture: Image.Image) -> NDArray[np.uint8]:
-    pixels = np.asarray(picture, dtype=np.uint8)
-    return pixels[:, :, None] if pixels.ndim == 2 else pixels  # noqa: PLR2004 - a grey picture has two axes
-
-
-def _keep_aspect(picture: Image.Image, rule: SizeRule) -> Fitted:
-    scale = min(rule.width / picture.width, rule.height / picture.height)
+def _keep_aspect(pixels: Pixels, rule: SizeRule) -> Fitted:
+    own_height, own_width = pixels.shape[:2]
+    scale = min(rule.width / own_width, rule.height / own_height)
     # A strip of 1 x 4000 pixels would otherwise be scaled to width 0.
-    width = min(rule.width, max(1, round(picture.width * scale)))
-    height = min(rule.height, max(1, round(picture.height * scale)))
+    width = min(rule.width, max(1, round(own_width * scale)))
+    height = min(rule.height, max(1, round(own_height * scale)))
     top, left = (rule.height - height) // 2, (rule.width - width) // 2
-    pixels = _pixels(_resize(picture, width, height))
+    pixels = _resize(pixels, width, height)
     bottom, right = rule.height - height - top, rule.width - width - left
     return Fitted(pad(pixels, (top, bottom), (left, right)), top, left, height, width)
 
 
-def _native(picture: Image.Image, rule: SizeRule) -> Fitted:
-    width, height = picture.size
+def _native(pixels: Pixels, rule: SizeRule) -> Fitted:
+    height, width = pixels.shape[:2]
     padded_width = math.ceil(width / rule.multiple) * rule.multiple if rule.dynamic else width
     padded_height = math.ceil(height / rule.multiple) * rule.multiple if rule.dynamic else height
     if not rule.accepts(padded_height, padded_width):
@@ -88,11 +81,11 @@ def _native(picture: Image.Image, rule: SizeRule) -> Fitted:
             expected=rule.describe(),
             fix="fit='resize' or fit='keep_aspect' bring it to the model's own size",
         )
-    pixels = pad(_pixels(picture), (0, padded_height - height), (0, padded_width - width))
+    pixels = pad(pixels, (0, padded_height - height), (0, padded_width - width))
     return Fitted(pixels, 0, 0, height, width)
 
 
-def pad(pixels: NDArray[np.uint8], rows: tuple[int, int], columns: tuple[int, int]) -> NDArray[np.uint8]:
+def pad(pixels: Pixels, rows: tuple[int, int], columns: tuple[int, int]) -> Pixels:
     """Rows and columns added before and behind: mirrored where there are enough, else the border's repeated."""
     for axis, amounts in enumerate((rows, columns)):
         widths = [(0, 0)] * pixels.ndim
@@ -110,7 +103,7 @@ def _centre_and_scale(value_range: Range) -> tuple[np.float32, np.float32]:
     return np.float32(-low / (high - low)), np.float32(1 / (high - low))
 
 
-def to_tensor(pixels: NDArray[np.uint8], value_range: Range = (-1.0, 1.0)) -> NDArray[np.float32]:
+def to_tensor(pixels: Pixels, value_range: Range = (-1.0, 1.0)) -> NDArray[np.float32]:
     """[h, w, channels] in 0..255 to float32 [channels, h, w] in `value_range`: (x / 255 - 0.5) / 0.5 for (-1, 1)."""
     centre, scale = _centre_and_scale(value_range)
     unit = pixels.astype(np.float32) / np.float32(255)

@@ -226,11 +226,11 @@ def _fit_all(
     placed: dict[int, Placed] = {}  # a picture that is given several times is read once
     for source in sources:
         if id(source) not in placed:
-            picture = pictures.read(source)
-            size = picture.size
+            pixels = pictures.read_pixels(source, value.channels)
+            height, width = pixels.shape[:2]
             if policy == "face" and value.face and locate:
-                picture = faces.cut_face(picture, value, value.face, locate)
-            placed[id(source)] = Placed(fitting.fit(picture, value.size, policy, value.channels), size)
+                pixels = faces.cut_face(pixels, value, value.face, locate)
+            placed[id(source)] = Placed(fitting.fit(pixels, value.size, policy), (width, height))
     return [placed[id(source)] for source in sources]
 
 

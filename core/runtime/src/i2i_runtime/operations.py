@@ -91,13 +91,17 @@ class Landmarks(Record):
     mouth: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
 
 
+Channels = Annotated[int, Field(ge=1, le=64)]
+"""How many channels a picture has; the bound keeps what a manifest can ask for small."""
+
+
 class ImageInput(Record):
     """A picture: float [n, channels, height, width] in `value_range`, RGB when it has three channels."""
 
     kind: Literal["image"] = "image"
     name: Name
     summary: str = ""
-    channels: Literal[1, 3] = 3
+    channels: Channels = 3
     value_range: tuple[float, float] = (-1.0, 1.0)
     size: SizeRule
     fit: Fit = "resize"
@@ -176,6 +180,8 @@ class ImageOutput(Record):
     kind: Literal["image"] = "image"
     name: Name
     summary: str = ""
+    channels: Channels | None = None
+    """None: 1, 3 or 4, which picture files hold; other numbers are saved as .tif or .npy, and have to be said"""
     value_range: tuple[float, float] = (-1.0, 1.0)
 
 

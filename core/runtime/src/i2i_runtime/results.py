@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2i_runtime import fitting, heatmaps, pictures
+from i2i_runtime import fitting, heatmaps, pictures, pixels
 from i2i_runtime.errors import PictureError
 from i2i_runtime.fitting import Fitted
 from i2i_runtime.operations import HeatmapOutput, ImageOutput, Output
+from i2i_runtime.pixels import Pixels
 
 Value: TypeAlias = Image.Image | bytes | NDArray[np.generic]
 """One output of one item: a picture of the caller's kind, or the array of a vector output."""
@@ -22,8 +23,8 @@ Value: TypeAlias = Image.Image | bytes | NDArray[np.generic]
 class Kind(Enum):
     """How pictures are handed back."""
 
-    PIL = "a PIL picture, for paths and PIL pictures"
-    PNG = "the bytes of a PNG file, for bytes"
+    PIL = "a PIL picture, for paths and PIL pictures; an array where the channels are not 1, 3 or 4"
+    ENCODED = "the bytes of a PNG file, for bytes; of a TIFF with a page for each channel where they are others"
     LEVELS = "uint8 in 0..255, for integer arrays"
     UNIT = "float32 in 0..1, for float arrays"
 
@@ -33,7 +34,7 @@ def kind_of(source: object) -> Kind:
     if isinstance(source, np.ndarray):
         return Kind.UNIT if np.issubdtype(cast("NDArray[np.generic]", source).dtype, np.floating) else Kind.LEVELS
     if isinstance(source, bytes):
-        return Kind.PNG
+        return Kind.ENCODED
     if isinstance(source, (str, os.PathLike, Image.Image)):
         return Kind.PIL
     raise PictureError(
@@ -73,6 +74,8 @@ def _heatmap(tensor: NDArray[np.float32], fitted: Fitted | None, kind: Kind) -> 
 def _as_kind(result: NDArray[np.generic], kind: Kind) -> Value:
     if kind in {Kind.LEVELS, Kind.UNIT}:
         return np.ascontiguousarray(result)
-    grey = result.shape[2] == 1
-    picture = Image.fromarray(np.ascontiguousarray(result[:, :, 0] if grey else result))
-    return pictures.encode(picture) if kind is Kind.PNG else picture
+    levels = cast("Pixels", result)
+    picture = pixels.to_picture(levels)
+    if kind is Kind.ENCODED:
+        return pictures.encode(levels, "TIFF" if picture is None else "PNG")
+    return levels if picture is None else picture

@@ -49,12 +49,12 @@ class Call:
         return f"{self.operation.name} at {self.size[0]}x{self.size[1]}, batch {self.count}{words}"
 
     def pictures(self, value: ImageInput) -> list[Levels]:
-        """Random pictures [h, w, 3], the same at every call."""
+        """Random pictures [h, w, channels], in RGB of three equal channels for 1; the same at every call."""
         height, width = self.size if value.size.accepts(*self.size) else own_size(value)
         generator = np.random.default_rng([height, width, len(value.name)])
         shape = (height, width, value.channels)
         drawn = [generator.integers(0, 256, shape, np.uint8) for _ in range(self.count)]
-        return [np.broadcast_to(picture, (height, width, 3)).copy() for picture in drawn]
+        return [picture.repeat(3, axis=2) if value.channels == 1 else picture for picture in drawn]
 
     def floats(self, value: ImageInput) -> list[NDArray[np.float32]]:
         """The same pictures in [0, 1]."""

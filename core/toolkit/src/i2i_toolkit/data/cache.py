@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
-from PIL import Image
+from i2i_runtime.pixels import Pixels
 
-Images = tuple[Image.Image, ...]
+Images = tuple[Pixels, ...]
 
 
 class PictureCache:
@@ -27,7 +27,7 @@ class PictureCache:
         if key in self._kept:
             return self._kept[key]
         pictures = decode()
-        size = sum(picture.width * picture.height * len(picture.getbands()) for picture in pictures)
+        size = sum(picture.nbytes for picture in pictures)
         if size <= self._room:
             self._room -= size
             self._kept[key] = pictures

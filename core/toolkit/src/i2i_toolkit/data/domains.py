@@ -19,10 +19,11 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
+from i2i_runtime.pixels import Pixels
 from i2i_toolkit.data.cache import PictureCache
 from i2i_toolkit.data.folders import Pictures, check_pictures, list_pictures, read_again, warn_left_out
 from i2i_toolkit.data.order import shuffled
-from i2i_toolkit.data.preparation import tensor_of
+from i2i_toolkit.data.preparation import size_of, tensor_of
 from i2i_toolkit.seeds import derive
 
 LEAST = 2
@@ -142,15 +143,15 @@ class DomainFolders:
     def _augmented(self, domain: int, index: int, position: int, part: str) -> Tensor:
         picture = self._picture(self._train[domain].readable[index])
         generator = np.random.default_rng(derive(self._seed, "augment", part, position))
-        crop = draw_crop(generator, *picture.size, probability=self._crop_probability, flip=self._flip)
+        crop = draw_crop(generator, *size_of(picture), probability=self._crop_probability, flip=self._flip)
         return cropped(picture, crop, self.image_size)
 
     def _fitted(self, domain: int, index: int) -> Tensor:
         paths = self._shown[domain].readable
         picture = self._picture(paths[index % len(paths)])
-        return cropped(picture, Crop((0, 0, *picture.size), flip=False), self.image_size)
+        return cropped(picture, Crop((0, 0, *size_of(picture)), flip=False), self.image_size)
 
-    def _picture(self, path: Path) -> Image.Image:
+    def _picture(self, path: Path) -> Pixels:
         return self._cache.get(path, lambda: (read_again(path),))[0]
 
     def _all(self) -> tuple[Pictures, ...]:
@@ -187,10 +188,10 @@ def draw_crop(generator: np.random.Generator, width: int, height: int, *, probab
     return Crop((0, 0, width, height), mirrored)
 
 
-def cropped(picture: Image.Image, crop: Crop, size: int) -> Tensor:
-    """The crop at size x size (bilinear), mirrored if so drawn, as a tensor in [-1, 1]."""
-    resized = picture.resize((size, size), Image.Resampling.BILINEAR, box=crop.box)
-    return tensor_of(resized.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if crop.flip else resized)
+def cropped(picture: Pixels, crop: Crop, size: int) -> Tensor:
+    """The crop of an RGB picture at size x size (bilinear), mirrored if so drawn, as a tensor in [-1, 1]."""
+    resized = np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BILINEAR, box=crop.box))
+    return tensor_of(resized[:, ::-1] if crop.flip else resized)
 
 
 def write_domains_example(root: Path, domains: Sequence[str], size: int = 64, count: int = 4) -> None:

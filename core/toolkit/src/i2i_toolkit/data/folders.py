@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from i2i_runtime.errors import PictureError
-from i2i_runtime.pictures import read, scan_folder
+from i2i_runtime.pictures import read_pixels, scan_folder
+from i2i_runtime.pixels import RGB, Pixels
 
 DECODED_AT_START = 5000
 """How many pictures of a folder are decoded before training, to find damaged ones; decoding takes milliseconds each.
@@ -38,12 +37,15 @@ def list_pictures(folder: Path) -> tuple[Path, ...]:
     return scan_folder(folder).pictures if folder.is_dir() else ()
 
 
-def check_pictures(folder: Path) -> Pictures:
-    """The pictures below `folder`, told apart by whether they can be read. Which are is a function of the files."""
+def check_pictures(folder: Path, channels: int = RGB) -> Pictures:
+    """The pictures below `folder`, told apart by whether they can be read with this many channels.
+
+    Which are is a function of the files.
+    """
     readable: list[Path] = []
     unreadable: list[str] = []
     for index, path in enumerate(list_pictures(folder)):
-        problem = _problem(path, decode=index < DECODED_AT_START)
+        problem = _problem(path, channels, decode=index < DECODED_AT_START)
         if problem:
             unreadable.append(problem)
         else:
@@ -51,10 +53,10 @@ def check_pictures(folder: Path) -> Pictures:
     return Pictures(folder=folder, readable=tuple(readable), unreadable=tuple(unreadable))
 
 
-def read_again(path: Path) -> Image.Image:
+def read_again(path: Path, channels: int = RGB) -> Pixels:
     """Decode a picture that could be read when training started. Raises PictureError when it no longer can."""
     try:
-        return read(path)
+        return read_pixels(path, channels)
     except PictureError as error:
         raise PictureError(
             found=f"{path} could be read when training started and cannot now: {error.found}",
@@ -70,11 +72,11 @@ def warn_left_out(what: str, sentences: Sequence[str]) -> None:
         _log.warning("left out %d unreadable %s: %s%s", len(sentences), what, "; ".join(sentences[:_NAMED]), more)
 
 
-def _problem(path: Path, *, decode: bool) -> str:
+def _problem(path: Path, channels: int, *, decode: bool) -> str:
     if not decode:
         return "" if path.stat().st_size else f"{path} is empty (0 bytes)"
     try:
-        read(path)
+        read_pixels(path, channels)
     except PictureError as error:
         return error.found
     return ""

@@ -22,12 +22,13 @@ from torch import Tensor
 
 from i2i_registry.errors import LayoutError
 from i2i_runtime.errors import PictureError
-from i2i_runtime.pictures import read
+from i2i_runtime.pictures import read_pixels
+from i2i_runtime.pixels import GREY, RGB, Pixels
 from i2i_toolkit.data.cache import Images, PictureCache
 from i2i_toolkit.data.folders import DECODED_AT_START, warn_left_out
 from i2i_toolkit.data.order import shuffled
 from i2i_toolkit.data.paired_layout import Pair, find_pairs
-from i2i_toolkit.data.preparation import Channels, Preparation
+from i2i_toolkit.data.preparation import Channels, Preparation, size_of
 from i2i_toolkit.seeds import derive
 
 Direction = Literal["a_to_b", "b_to_a"]
@@ -51,8 +52,8 @@ class PairedFolders:
         root: the folder described at the top of this file.
         preparation: how pictures are scaled, cropped and mirrored.
         direction: which picture of a pair is the input.
-        input_channels: 3, or 1 for grey.
-        target_channels: 3, or 1 for grey.
+        input_channels: 3, 1 for grey, or the number that the pictures have themselves.
+        target_channels: the same of the targets.
         seed: of order and augmentation.
         cache_bytes: how much memory scaled pairs may take; sets that fit are decoded once.
 
@@ -76,7 +77,7 @@ class PairedFolders:
         self._channels: tuple[Channels, Channels] = (input_channels, target_channels)
         self._seed = seed
         splits = find_pairs(root)
-        self._splits = {split: _check(pairs, preparation) for split, pairs in splits.items()}
+        self._splits = {split: _check(pairs, preparation, self._of_files) for split, pairs in splits.items()}
         _need_one(root, self._train, self._splits["train"].unreadable)
         warn_left_out("pairs", [sentence for split in self._splits.values() for sentence in split.unreadable])
         self._cache = PictureCache(cache_bytes)
@@ -87,7 +88,7 @@ class PairedFolders:
         pictures = self._scaled(pair)
         generator = np.random.default_rng(derive(self._seed, "augment", position))
         # Scaled sizes are what they are scaled to, so drawing for them is drawing for the picture itself.
-        draws = self.preparation.draw(generator, *pictures[0].size)
+        draws = self.preparation.draw(generator, *size_of(pictures[0]))
         source, target = (self.preparation.cut(picture, draws) for picture in pictures)
         return {"input": source, "target": target}
 
@@ -96,7 +97,7 @@ class PairedFolders:
         shown = next(
             split.readable for name in ("val", "test", "train") if (split := self._splits.get(name)) and split.readable
         )
-        rows = [self._ordered(*read_pair(pair)) for pair in shown[:count]]
+        rows = [self._ordered(*read_pair(pair, self._of_files)) for pair in shown[:count]]
         source, target = (
             torch.stack([self.preparation.fitted(row[which], self._channels[which]) for row in rows])
             for which in (0, 1)
@@ -112,14 +113,20 @@ class PairedFolders:
     def _train(self) -> tuple[Pair, ...]:
         return self._splits["train"].readable
 
-    def _ordered(self, a: Image.Image, b: Image.Image) -> tuple[Image.Image, Image.Image]:
+    @property
+    def _of_files(self) -> tuple[Channels, Channels]:
+        """Channels of A and B."""
+        first, second = self._channels
+        return (second, first) if self._swapped else (first, second)
+
+    def _ordered(self, a: Pixels, b: Pixels) -> tuple[Pixels, Pixels]:
         return (b, a) if self._swapped else (a, b)
 
-    def _scaled(self, pair: Pair) -> tuple[Image.Image, Image.Image]:
+    def _scaled(self, pair: Pair) -> tuple[Pixels, Pixels]:
         """Input and target of a pair, before they are cropped."""
 
         def decode() -> Images:
-            source, target = self._ordered(*_read_again(pair, self.preparation))
+            source, target = self._ordered(*_read_again(pair, self.preparation, self._of_files))
             scaled = self.preparation.scaled
             return scaled(source, self._channels[0]), scaled(target, self._channels[1])
 
@@ -127,24 +134,38 @@ class PairedFolders:
         return source, target
 
 
-def read_pair(pair: Pair) -> tuple[Image.Image, Image.Image]:
-    """The two pictures of a pair, RGB, of one size.
+def read_pair(pair: Pair, channels: tuple[Channels, Channels] = (RGB, RGB)) -> tuple[Pixels, Pixels]:
+    """The two pictures of a pair, [h, w, c], of one size; `channels` are those of A and B.
 
     Raises PictureError for a file that cannot be read, LayoutError for one that is no pair, or a pair of two sizes.
     """
-    a = read(pair.a)
     if not pair.is_joined:
-        b = read(pair.b)
+        a, b = read_pixels(pair.a, channels[0]), read_pixels(pair.b, channels[1])
         _check_sizes(pair, a, b)
         return a, b
-    _check_joined(pair.a, a.width, a.height)
-    half = a.width // 2
-    return a.crop((0, 0, half, a.height)), a.crop((half, 0, a.width, a.height))
+    both = read_pixels(pair.a, _channels_of_both(pair.a, channels))
+    height, width = both.shape[:2]
+    _check_joined(pair.a, width, height)
+    half = width // 2
+    return both[:, :half], both[:, half:]
 
 
-def _read_again(pair: Pair, preparation: Preparation) -> tuple[Image.Image, Image.Image]:
+def _channels_of_both(path: Path, channels: tuple[Channels, Channels]) -> Channels:
+    """Channels of a file in which A and B lie side by side."""
+    if set(channels) <= {GREY, RGB}:
+        return RGB
+    if channels[0] != channels[1]:
+        raise LayoutError(
+            found=f"{path} would hold {channels[0]} channels in its left half and {channels[1]} in its right",
+            expected="A and B of different channels in files of their own",
+            fix="put them into the folders A/train and B/train, under one name",
+        )
+    return channels[0]
+
+
+def _read_again(pair: Pair, preparation: Preparation, channels: tuple[Channels, Channels]) -> tuple[Pixels, Pixels]:
     try:
-        pictures = read_pair(pair)
+        pictures = read_pair(pair, channels)
     except PictureError as error:
         raise PictureError(
             found=f"{pair.a} could be read when training started and cannot now: {error.found}",
@@ -155,14 +176,14 @@ def _read_again(pair: Pair, preparation: Preparation) -> tuple[Image.Image, Imag
     return pictures
 
 
-def _check(pairs: Sequence[Pair], preparation: Preparation) -> _Checked:
+def _check(pairs: Sequence[Pair], preparation: Preparation, channels: tuple[Channels, Channels]) -> _Checked:
     """Tell the pairs apart by whether they can be read. The first thousands are decoded, the rest when used."""
     readable: list[Pair] = list(pairs[DECODED_AT_START:])
     unreadable: list[str] = []
     checked: list[Pair] = []
     for pair in pairs[:DECODED_AT_START]:
         try:
-            a, _ = read_pair(pair)
+            a, _ = read_pair(pair, channels)
         except PictureError as error:
             unreadable.append(error.found)
             continue
@@ -196,13 +217,18 @@ def _check_joined(path: Path, width: int, height: int) -> None:
         )
 
 
-def _check_sizes(pair: Pair, a: Image.Image, b: Image.Image) -> None:
-    if a.size != b.size:
+def _check_sizes(pair: Pair, a: Pixels, b: Pixels) -> None:
+    if size_of(a) != size_of(b):
         raise LayoutError(
-            found=f"{pair.a} is {a.width}x{a.height} pixels and {pair.b} is {b.width}x{b.height}",
+            found=f"{pair.a} is {_size(a)} pixels and {pair.b} is {_size(b)}",
             expected="both pictures of a pair at one size, so that what they show lies at the same place",
             fix="bring one of them to the other's size",
         )
+
+
+def _size(pixels: Pixels) -> str:
+    width, height = size_of(pixels)
+    return f"{width}x{height}"
 
 
 def write_paired_example(root: Path, size: int = 64, count: int = 4) -> None:

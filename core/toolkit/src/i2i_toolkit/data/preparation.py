@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
+from i2i_runtime.pixels import RGB, Pixels, of_count, of_picture, resized
 
 Mode = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"]
 """
@@ -28,7 +29,8 @@ scale_width_and_crop  the same, then cropped
 none                  each side to the nearest multiple of 4
 """
 
-Channels = Literal[1, 3]
+Channels = int
+"""How many channels samples have: 3 for colour, 1 for grey, or what the pictures have themselves."""
 
 ROUNDING = 4
 """Sides become multiples of this in mode "none": what the generators with two halvings return unchanged."""
@@ -81,9 +83,9 @@ class Preparation:
             return max(round(width / ROUNDING), 1) * ROUNDING, max(round(height / ROUNDING), 1) * ROUNDING
         return width, height
 
-    def check(self, path: Path, picture: Image.Image) -> None:
+    def check(self, path: Path, picture: Pixels) -> None:
         """Raises LayoutError when the picture read from `path` is too small for the crop."""
-        width, height = self.scaled_size(*picture.size)
+        width, height = self.scaled_size(*size_of(picture))
         if self.is_square and min(width, height) < self.crop_px:
             raise LayoutError(
                 found=f"{path} gives {width}x{height} pixels in the mode {self.mode!r}",
@@ -99,13 +101,13 @@ class Preparation:
         drawn = {name: int(generator.integers(free[name] + 1)) for name in order}
         return Draws(flip=bool(drawn["flip"]) and self.flip, top=drawn["top"], left=drawn["left"])
 
-    def scaled(self, picture: Image.Image, channels: Channels = 3) -> Image.Image:
+    def scaled(self, picture: Image.Image | Pixels, channels: Channels = RGB) -> Pixels:
         """The part that draws nothing, and may be kept: grey when there is one channel, then resized."""
-        coloured = picture.convert("L" if channels == 1 else "RGB")
-        size = self.scaled_size(*coloured.size)
-        return coloured if size == coloured.size else coloured.resize(size, _FILTERS[self.resampling])
+        coloured = _with_channels(picture, channels)
+        size = self.scaled_size(*size_of(coloured))
+        return coloured if size == size_of(coloured) else resized(coloured, *size, _FILTERS[self.resampling])
 
-    def cut(self, scaled: Image.Image, draws: Draws) -> Float[Tensor, "c h w"]:
+    def cut(self, scaled: Pixels, draws: Draws) -> Float[Tensor, "c h w"]:
         """The drawn part of a scaled picture, mirrored if so drawn; values in [-1, 1].
 
         Where one side is shorter than the crop, the missing part is black (-1), as in the releases.
@@ -113,21 +115,40 @@ class Preparation:
         mirrored = draws.flip and self.flip
         if mirrored and self.flip_first:
             # PIL's resizing is symmetric to the bit, so that what was scaled may be kept for both sides.
-            scaled = scaled.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        if self.is_square and max(scaled.size) > self.crop_px:
-            scaled = scaled.crop((draws.left, draws.top, draws.left + self.crop_px, draws.top + self.crop_px))
+            scaled = scaled[:, ::-1]
+        if self.is_square and max(scaled.shape[:2]) > self.crop_px:
+            scaled = _window(scaled, draws.top, draws.left, self.crop_px)
         if mirrored and not self.flip_first:
-            scaled = scaled.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            scaled = scaled[:, ::-1]
         return tensor_of(scaled)
 
-    def fitted(self, picture: Image.Image, channels: Channels = 3) -> Float[Tensor, "c h w"]:
+    def fitted(self, picture: Image.Image | Pixels, channels: Channels = RGB) -> Float[Tensor, "c h w"]:
         """`picture` resized to crop_px x crop_px without any draw, as at test time; values in [-1, 1]."""
-        coloured = picture.convert("L" if channels == 1 else "RGB")
-        return tensor_of(coloured.resize((self.crop_px, self.crop_px), _FILTERS[self.resampling]))
+        side = self.crop_px
+        return tensor_of(resized(_with_channels(picture, channels), side, side, _FILTERS[self.resampling]))
 
 
-def tensor_of(picture: Image.Image) -> Float[Tensor, "c h w"]:
-    """A grey or RGB picture as a tensor in [-1, 1]."""
+def _with_channels(picture: Image.Image | Pixels, channels: Channels) -> Pixels:
+    if isinstance(picture, Image.Image):
+        return of_picture(picture, channels)
+    return of_count(picture, channels, "the picture")
+
+
+def _window(pixels: Pixels, top: int, left: int, side: int) -> Pixels:
+    """A square cut out of a picture; what lies beyond its border is black."""
+    part = pixels[top : top + side, left : left + side]
+    missing = (side - part.shape[0], side - part.shape[1])
+    return np.pad(part, ((0, missing[0]), (0, missing[1]), (0, 0))) if any(missing) else part
+
+
+def size_of(pixels: Pixels) -> tuple[int, int]:
+    """Width and height, as Pillow orders them."""
+    height, width = pixels.shape[:2]
+    return width, height
+
+
+def tensor_of(picture: Image.Image | Pixels) -> Float[Tensor, "c h w"]:
+    """A grey or RGB picture, or levels [h, w, c], as a tensor in [-1, 1]."""
     levels = np.array(picture, dtype=np.float32)
-    pixels = torch.from_numpy(levels.reshape(picture.height, picture.width, -1)).permute(2, 0, 1)
+    pixels = torch.from_numpy(levels.reshape(*levels.shape[:2], -1)).permute(2, 0, 1)
     return ((pixels / 255 - 0.5) / 0.5).contiguous()

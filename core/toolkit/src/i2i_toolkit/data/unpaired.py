@@ -15,11 +15,12 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
-from i2i_runtime.pictures import read
+from i2i_runtime.pictures import read_pixels
+from i2i_runtime.pixels import Pixels
 from i2i_toolkit.data.cache import Images, PictureCache
 from i2i_toolkit.data.folders import Pictures, check_pictures, list_pictures, read_again, warn_left_out
 from i2i_toolkit.data.order import shuffled
-from i2i_toolkit.data.preparation import Channels, Preparation
+from i2i_toolkit.data.preparation import Channels, Preparation, size_of
 from i2i_toolkit.seeds import derive
 
 DOMAINS = ("A", "B")
@@ -35,7 +36,7 @@ class UnpairedFolders:
     Args:
         root: the folder described at the top of this file.
         preparation: how pictures are scaled, cropped and mirrored; s is its crop_px.
-        channels: of the samples of A and B; 1 makes them grey.
+        channels: of the samples of A and B; 1 makes them grey; what is not 1 or 3 the pictures have themselves.
         seed: of orders and augmentation.
         cache_bytes: how much memory scaled pictures may take; sets that fit are decoded once.
 
@@ -56,8 +57,8 @@ class UnpairedFolders:
         self._channels: Mapping[str, Channels] = dict(zip(DOMAINS, channels, strict=True))
         self._seed = seed
         _check_layout(root)
-        self._train = {domain: _usable(root / f"train{domain}") for domain in DOMAINS}
-        self._test = {domain: check_pictures(root / f"test{domain}") for domain in DOMAINS}
+        self._train = {domain: _usable(root / f"train{domain}", self._channels[domain]) for domain in DOMAINS}
+        self._test = {domain: check_pictures(root / f"test{domain}", self._channels[domain]) for domain in DOMAINS}
         warn_left_out("pictures", [sentence for pictures in self._all() for sentence in pictures.unreadable])
         self._cache = PictureCache(cache_bytes)
 
@@ -73,9 +74,7 @@ class UnpairedFolders:
         shown = {domain: self._test[domain].readable or self._train[domain].readable for domain in DOMAINS}
         rows = min(count, max(len(paths) for paths in shown.values()))
         return {
-            domain: torch.stack(
-                [self.preparation.fitted(read(paths[i % len(paths)]), self._channels[domain]) for i in range(rows)]
-            )
+            domain: torch.stack([self._fitted(domain, paths[index % len(paths)]) for index in range(rows)])
             for domain, paths in shown.items()
         }
 
@@ -84,21 +83,26 @@ class UnpairedFolders:
         counts = {pictures.folder.name: len(pictures.readable) for pictures in self._all()}
         return {**counts, "unreadable": sum(len(pictures.unreadable) for pictures in self._all())}
 
+    def _fitted(self, domain: str, path: Path) -> Tensor:
+        channels = self._channels[domain]
+        return self.preparation.fitted(read_pixels(path, channels), channels)
+
     def _draw(self, domain: str, position: int) -> Tensor:
         paths = self._train[domain].readable
         path = paths[shuffled(self._seed, domain, len(paths), position)]
         generator = np.random.default_rng(derive(self._seed, domain, "augment", position))
         scaled = self._scaled(domain, path)
         # Scaled sizes are what they are scaled to, so drawing for them is drawing for the picture itself.
-        return self.preparation.cut(scaled, self.preparation.draw(generator, *scaled.size))
+        return self.preparation.cut(scaled, self.preparation.draw(generator, *size_of(scaled)))
 
-    def _scaled(self, domain: str, path: Path) -> Image.Image:
+    def _scaled(self, domain: str, path: Path) -> Pixels:
         """A picture before it is cropped."""
+        channels = self._channels[domain]
 
         def decode() -> Images:
-            picture = read_again(path)
+            picture = read_again(path, channels)
             self.preparation.check(path, picture)
-            return (self.preparation.scaled(picture, self._channels[domain]),)
+            return (self.preparation.scaled(picture, channels),)
 
         return self._cache.get(path, decode)[0]
 
@@ -166,8 +170,8 @@ def _advice(root: Path) -> str:
     return "move the pictures of the first domain to trainA/, those of the second to trainB/"
 
 
-def _usable(folder: Path) -> Pictures:
-    pictures = check_pictures(folder)
+def _usable(folder: Path, channels: Channels) -> Pictures:
+    pictures = check_pictures(folder, channels)
     if not pictures.readable:
         damaged = f"{len(pictures.unreadable)} unreadable pictures" if pictures.unreadable else "no pictures"
         raise LayoutError(
