@@ -9,9 +9,9 @@ from pathlib import Path
 from i2i_registry.cards import WeightsCard
 from i2i_registry.discovery import Registry
 from i2i_registry.errors import UnknownName
+from i2i_registry.values import with_values
 from i2i_runtime.errors import UsageError
 from i2i_toolkit.run_folder import RunRecord, Settings
-from i2i_toolkit.values import with_values
 
 _PARTS = ("i2i-runtime", "i2i-registry", "i2i-toolkit", "torch", "accelerate", "numpy", "pillow")
 

@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
-from pydantic import BaseModel, Field, JsonValue, ValidationError
+from pydantic import BaseModel, Field, JsonValue, TypeAdapter, ValidationError
 
 from i2i_registry.errors import UnknownName
 from i2i_runtime.errors import OptionError
@@ -20,13 +20,37 @@ def with_values(records: tuple[Record, Record], values: Sequence[str]) -> tuple[
     Raises UnknownName for a key that neither has, OptionError for a value that does not fit its field, or fields whose
     values do not fit each other.
     """
+    asked = _asked(values, [name for record in records for name in type(record).model_fields])
+    first, second = (_changed(record, asked) for record in records)
+    return first, second
+
+
+def field_values(kind: type[Record], values: Sequence[str]) -> dict[str, object]:
+    """What each "key=value" means for its field of a record of this kind, whatever the other fields hold.
+
+    Raises UnknownName for a key that is no field, OptionError for a value that does not fit its field.
+    """
+    asked = _asked(values, list(kind.model_fields))
+    return {key: _alone(kind, key, text) for key, text in asked.items()}
+
+
+def _alone(kind: type[Record], key: str, text: str) -> object:
+    adapter = TypeAdapter[object](kind.model_fields[key].rebuild_annotation())
+    problems = ""
+    for value in _readings(text):
+        try:
+            return adapter.validate_python(value)
+        except ValidationError as error:
+            problems = problems or "; ".join(_sentence(each["msg"]) for each in error.errors())
+    raise OptionError(found=f"{key} = {text!r}: {problems}", expected=_in_words(kind, key), fix=f"--set {key}=VALUE")
+
+
+def _asked(values: Sequence[str], fields: Sequence[str]) -> dict[str, str]:
     asked = dict(_pair(text) for text in values)
-    fields = [name for record in records for name in type(record).model_fields]
     for key in asked:
         if key not in fields:
             raise UnknownName.among("option", key, fields)
-    first, second = (_changed(record, asked) for record in records)
-    return first, second
+    return asked
 
 
 def _pair(text: str) -> tuple[str, str]:
