@@ -58,8 +58,8 @@ class Store:
     def add(self, source: Path | Mapping[str, Tensor], card: WeightsDraft, alias: str | None = None) -> WeightsCard:
         """Store a safetensors file, or tensors, under the card's name, as its next version; returns the final card.
 
-        Hash, size and version are filled in here. The same bytes for the same name and model are stored once: the card
-        that is there already is returned.
+        Hash, size and version are filled in here. The same bytes for the same name, model and config are stored once: the
+        card that is there already is returned.
 
         Raises StoreError when the store cannot be written (full disk); nothing is then changed.
         """
@@ -199,10 +199,12 @@ class Store:
         return blob, sha256, size
 
     def _existing(self, card: WeightsDraft, sha256: str) -> WeightsCard | None:
+        # The same tensors at another config are another network.
+        config: object = card.model_dump(mode="json")["config"]
         same = (
             other
             for other in self.cards()
-            if (other.name, other.model, other.sha256) == (card.name, card.model, sha256)
+            if (other.name, other.model, other.sha256, other.config) == (card.name, card.model, sha256, config)
         )
         return next(same, None)
 
