@@ -37,7 +37,7 @@ def test_a_checkpoint_says_itself_what_it_is(registry: Registry, store: Store, f
     report = import_checkpoint(registry, store, file, "animals")
     assert report.keys.used == {"G.conv.weight": "net.conv.weight", "G.conv.bias": "net.conv.bias"}
     assert report.keys.dropped == {"D.w": "the discriminator is for training only"}
-    assert report.card.config == {"width": 5, "domains": ["photo", "drawing"]}
+    assert report.card.config == {"width": 5, "domains": ["photo", "drawing"], "slope": 0.2}
     assert report.card.licence.non_commercial
     assert isinstance(report.card.provenance, Imported)
     assert report.card.provenance.files == (ImportedFile(name="official.pth", sha256=sha256_of(file)),)
@@ -51,6 +51,13 @@ def test_domains_are_named_by_the_user(registry: Registry, store: Store, file: P
     assert report.card.config["domains"] == ["cat", "dog"]
     with pytest.raises(UsageError, match="photo, drawing"):
         import_checkpoint(registry, store, file, "animals", domains=("one",))
+
+
+def test_a_layout_is_no_proof_of_who_trained_it(registry: Registry, store: Store, file: Path) -> None:
+    card = import_checkpoint(registry, store, file, "animals").card
+    assert "in the layout of nobody/toy" in card.summary
+    assert "in the layout of nobody/toy" in card.provenance.sentence()
+    assert "official" not in f"{card.summary} {card.provenance.sentence()}".replace(file.name, "")
 
 
 def test_a_checkpoint_of_another_model_is_named(registry: Registry, store: Store, tmp_path: Path) -> None:

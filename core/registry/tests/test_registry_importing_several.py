@@ -162,7 +162,8 @@ def test_a_folder_becomes_weights_whose_card_names_every_file(registry: Registry
         for name in ("D", "G")
     )
     first = provenance.files[0].sha256[:12]
-    assert provenance.sentence() == f"imported from latest_net_D.pth (nobody/toy, sha256 {first}) and latest_net_G.pth"
+    layout = f"(in the layout of nobody/toy, sha256 {first})"
+    assert provenance.sentence() == f"imported from latest_net_D.pth {layout} and latest_net_G.pth"
     saved = torch.load(release / "latest_net_G.pth", weights_only=True)  # noqa: TID251 - this test wrote it
     stored = read_tensors(store.get("animals")[1])
     assert torch.equal(stored["net.conv.weight"], saved["module.conv.weight"])
@@ -200,4 +201,4 @@ def test_files_of_no_model_are_told_with_what_each_is_taken_for(
 def test_a_long_list_of_files_is_shortened() -> None:
     files = tuple(ImportedFile(name=f"{number}.pth", prefix=str(number), sha256="0" * 64) for number in range(34))
     sentence = Imported(source="a/b", files=files).sentence()
-    assert sentence == "imported from 0.pth (a/b, sha256 000000000000) and 33 more files"
+    assert sentence == "imported from 0.pth (in the layout of a/b, sha256 000000000000) and 33 more files"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from pydantic import PositiveInt
+from pydantic import PositiveFloat, PositiveInt, TypeAdapter
 from torch import nn
 
+from i2i_registry.clues import Clues, Findings, Inferred
 from i2i_registry.errors import CheckpointError
 from i2i_registry.model import Axis, Drop, Graph, GraphInput, KeyMap, Model, OfficialFormat, Shapes
 from i2i_runtime.manifest import Licence
@@ -17,11 +18,13 @@ from i2i_runtime.operations import ImageInput, ImageOutput, Operation, Record, S
 class ToyConfig(Record):
     width: PositiveInt = 3
     domains: tuple[str, str] = ("photo", "drawing")
+    slope: PositiveFloat = 0.2
 
 
 class ToyFormat(OfficialFormat):
     source: ClassVar[str] = "nobody/toy"
     licence: ClassVar[Licence] = Licence(spdx="CC-BY-NC-4.0", non_commercial=True)
+    option_files: ClassVar[tuple[str, ...]] = ("train_opt.txt", "opt.txt")
     keys: ClassVar[KeyMap] = (
         (r"G\.conv\.(weight|bias)", r"net.conv.\1"),
         (r"D\..+", Drop("the discriminator is for training only")),
@@ -35,6 +38,12 @@ class ToyFormat(OfficialFormat):
         if shapes["G.conv.weight"][1] != 3:
             raise CheckpointError("a convolution that takes no picture")
         return ToyConfig(width=width)
+
+    def infer(self, shapes: Shapes, clues: Clues) -> Inferred:
+        clues = clues.believed({"ngf": (shapes["G.conv.weight"][0],)})
+        findings = Findings(clues)
+        slope = findings.settle("slope", clues.option("slope", TypeAdapter(PositiveFloat)), 0.2)
+        return findings.inferred(self.infer_config(shapes).model_copy(update={"slope": slope}))
 
     def example(self, config: Record) -> Shapes:
         assert isinstance(config, ToyConfig)

@@ -180,7 +180,7 @@ def test_from_a_file_of_the_release_to_a_bundle_that_says_what_may_be_done_with_
 
     imported = said("import", file, "--as", "animals")
     assert "not their moving average" in imported
-    assert "domain_0, domain_1, domain_2, for want of --domains" in imported
+    assert "taken for granted: domains = domain_0, domain_1, domain_2" in imported
     bundle = tmp_path / "bundle"
     for words in (imported, said("info", "animals"), said("export", "animals", "--onnx", "-o", bundle)):
         assert "CC-BY-NC-4.0" in words

@@ -88,21 +88,44 @@ class ImportedFile(Record):
     sha256: Sha256
 
 
+class Settled(Record):
+    """A field of a Config that tensors do not show, and how its value was come to."""
+
+    field: str
+    value: object
+    by: str = ""
+    """who says so, "opt.txt: nl = lrelu"; empty: nobody does, and it is taken for granted"""
+
+    def sentence(self) -> str:
+        """One line for people."""
+        shown = ", ".join(map(str, self.value)) if isinstance(self.value, (list, tuple)) else str(self.value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        if self.by:
+            return f"{self.field} = {shown} ({self.by})"
+        return f"taken for granted: {self.field} = {shown} (tensors do not show it)"
+
+
 class Imported(Record):
-    """The weights come from an official checkpoint."""
+    """The weights come from a checkpoint in the layout of an official implementation.
+
+    Who trained it is not known: a layout is no signature.
+    """
 
     kind: Literal["imported"] = "imported"
     source: str
-    """the implementation whose format it is: "owner/name" """
+    """the implementation whose layout it has: "owner/name" """
     files: Annotated[tuple[ImportedFile, ...], Field(min_length=1)]
+    beside: tuple[ImportedFile, ...] = ()
+    """files of options that were read for the Config"""
     dropped: dict[str, str] = Field(default_factory=dict)
     """official key -> why it was left out"""
+    settled: tuple[Settled, ...] = ()
+    """the fields of the Config that tensors do not show"""
 
     def sentence(self) -> str:
         """One sentence for people."""
         first, *others = self.files
         more = f" and {len(others)} more files" if len(others) > 1 else "".join(f" and {file.name}" for file in others)
-        return f"imported from {first.name} ({self.source}, sha256 {first.sha256[:12]}){more}"
+        return f"imported from {first.name} (in the layout of {self.source}, sha256 {first.sha256[:12]}){more}"
 
 
 class WeightsDraft(Record):

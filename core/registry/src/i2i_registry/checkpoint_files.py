@@ -5,7 +5,7 @@ tensor begins with the prefix of its file:
 
     latest_net_G_A.pth      "G_A"     what follows "_net_" is the network
     100000_nets_ema.ckpt    ""        several networks, which the file itself names
-    0/netG.pth, Gs.pth      "0.netG", "Gs"    any other: its path inside the folder that was given
+    0/netG.pth, Gs.pth      "0.netG", "Gs"    any other: its path inside the folder that all files lie in
     E=encoder.pth           "E"       said by the user
 
 A single file has no prefix, unless the user says one.
@@ -136,12 +136,14 @@ def _found_at(place: Path) -> Iterator[tuple[str, Path]]:
             expected="files that end in " + ", ".join(sorted(SUFFIXES)),
             fix="name the files themselves, if they end in something else",
         )
+    # A training inside the folder that was given has the folder that all its files lie in.
+    inside = Path(os.path.commonpath([file.parent for file in found]))
     for file in found:
-        yield _prefix_of(file.relative_to(place)), file
+        yield _prefix_of(file.relative_to(inside)), file
 
 
 def _prefix_of(path: Path) -> str:
-    """The prefix of a file, by its path inside the folder that was given."""
+    """The prefix of a file, by its path inside the folder of the training."""
     if _NETWORKS.fullmatch(path.stem):
         return ""
     match = _NETWORK.fullmatch(path.stem)

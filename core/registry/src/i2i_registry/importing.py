@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from i2i_registry.atomic import sha256_of
-from i2i_registry.cards import Imported, ImportedFile, WeightsCard, WeightsDraft, WeightsName
+from i2i_registry.cards import Imported, ImportedFile, Settled, WeightsCard, WeightsDraft, WeightsName
 from i2i_registry.catalogue import Catalogue
 from i2i_registry.checkpoint_files import CheckpointSet, read_files
+from i2i_registry.clues import gather
 from i2i_registry.discovery import Registry
 from i2i_registry.errors import CheckpointError, PluginError
+from i2i_registry.inferring import Asked, contradiction, infer
 from i2i_registry.model import Drop, KeyMap, OfficialFormat, Shapes
 from i2i_registry.store import Store
 from i2i_registry.tensorfile import check_shapes, some
@@ -46,6 +48,10 @@ class ImportReport:
     card: WeightsCard
     config: Record
     keys: KeyReport
+    settled: tuple[Settled, ...] = ()
+    """the fields of the Config that tensors do not show, and how each was come to"""
+    remarks: tuple[str, ...] = ()
+    """what a person should know beside: clues that were not used, and why"""
     records: tuple[str, ...] = field(default=())
     """classes that the files name and that were not loaded"""
 
@@ -58,37 +64,51 @@ def import_checkpoint(
     *,
     model: str | None = None,
     domains: Sequence[str] = (),
+    values: Sequence[str] = (),
 ) -> ImportReport:
     """Read an official checkpoint, executing nothing, and store its weights as `name`.
 
     `files` is one file, or prefix -> file as `find_files` gives them. `model` says which paper it should be; without
-    it, all installed ones are asked. `domains` names the domains, for papers whose Config has them.
+    it, all installed ones are asked. `domains` names the domains, for papers whose Config has them; `values` sets
+    fields of the Config that tensors do not show, each "key=value".
 
-    Raises UsageError for a bad name or domains, CheckpointError for a file that is hostile, damaged, of another model,
-    or for files that do not map key for key or do not fit together; nothing is stored then.
+    Raises UsageError for a bad name, domains or fields, CheckpointError for a file that is hostile, damaged, of
+    another model, or for files that do not map key for key or do not fit together; nothing is stored then.
     """
     _check_name(registry, store, name)
     if isinstance(files, Path):
         files = {"": files}
+    asked = Asked(values, domains)
     checkpoint = read_files(files)
     model_name, official = _recognise(registry, checkpoint, model)
-    config = _with_domains(official.infer_config(checkpoint.shapes), domains)
+    model_class = registry.model_class(model_name)
+    inferred, beside = infer(official, model_class.Config, checkpoint, asked)
+    config = inferred.config
     tensors = official.repair(dict(checkpoint.tensors))
     keys = map_keys(official.keys, tensors)
     ours = {target: tensors[key].contiguous() for key, target in keys.used.items()}
-    target = registry.model_class(model_name)(config)
     shapes = {key: tuple(tensor.shape) for key, tensor in ours.items()}
-    check_shapes(shapes, shapes_of(target), checkpoint.title, fix=_misfit(checkpoint))
+    try:
+        check_shapes(shapes, shapes_of(model_class(config)), checkpoint.title, fix=_misfit(checkpoint))
+    except CheckpointError as error:
+        raise contradiction(asked.values, error) from error
     draft = WeightsDraft(
         name=name,
         model=model_name,
-        summary=f"official checkpoint of {official.source}",
+        summary=f"a checkpoint in the layout of {official.source}",
         config=config.model_dump(mode="json"),
         licence=official.licence,
-        provenance=Imported(source=official.source, files=_hashed(files), dropped=dict(keys.dropped)),
+        provenance=Imported(
+            source=official.source,
+            files=_hashed(files),
+            beside=beside,
+            dropped=dict(keys.dropped),
+            settled=inferred.settled,
+        ),
         plugin=registry.sources[model_name].label,
     )
-    return ImportReport(store.add(_separate(ours), draft), config, keys, checkpoint.records())
+    card = store.add(_separate(ours), draft)
+    return ImportReport(card, config, keys, inferred.settled, inferred.remarks, checkpoint.records())
 
 
 def _misfit(checkpoint: CheckpointSet) -> str:
@@ -164,6 +184,8 @@ def _recognise(registry: Registry, checkpoint: CheckpointSet, wanted: str | None
         if official.detect(checkpoint.shapes):
             return wanted, official
     knowing = [(name, official) for name, official in _formats(registry) if official.detect(checkpoint.shapes)]
+    if len(knowing) > 1:
+        knowing = [each for each in knowing if each[1].fits(gather(checkpoint, each[1].option_files, {}))] or knowing
     if wanted is not None:
         what = " and ".join(name for name, _ in knowing) or "no installed model"
         raise CheckpointError(
@@ -217,28 +239,6 @@ def _keys_in_words(shapes: Shapes) -> str:
     if not shapes:
         return "with no tensor at all"
     return "with " + ", ".join(sorted(shapes)[:_SHOWN_KEYS])
-
-
-def _with_domains(config: Record, domains: Sequence[str]) -> Record:
-    if not domains:
-        return config
-    if "domains" not in type(config).model_fields:
-        raise UsageError("this model has no domains to name", expected="no --domains")
-    own: tuple[str, ...] = getattr(config, "domains", ())
-    if len(domains) != len(own):
-        raise UsageError(
-            found=f"{len(domains)} domains: {', '.join(domains)}",
-            expected=f"{len(own)}, as many as the checkpoint was trained with, in place of {', '.join(own)}",
-            fix="--domains with a name for each, in the checkpoint's order",
-        )
-    try:
-        return type(config).model_validate({**config.model_dump(), "domains": tuple(domains)})
-    except ValidationError as error:
-        raise UsageError(
-            found=f"the domains {', '.join(domains)} do not fit: {error.errors()[0]['msg']}",
-            expected=f"names in place of {', '.join(own)}",
-            fix="--domains first,second",
-        ) from error
 
 
 def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 
+from i2i_registry.clues import Clues, Findings, Inferred
 from i2i_runtime.manifest import Licence
 from i2i_runtime.operations import Operation, Record
 
@@ -104,6 +105,8 @@ class OfficialFormat(ABC):
     licence: ClassVar[Licence]
     """terms of the weights that circulate in this format, as far as they are known"""
     keys: ClassVar[KeyMap]
+    option_files: ClassVar[tuple[str, ...]] = ()
+    """names of the text files beside a checkpoint in which the release keeps its options, the most telling first"""
 
     @abstractmethod
     def detect(self, shapes: Shapes) -> bool:
@@ -111,10 +114,34 @@ class OfficialFormat(ABC):
 
     @abstractmethod
     def infer_config(self, shapes: Shapes) -> Record:
-        """The Config the checkpoint was trained with, from shapes alone.
+        """The Config the checkpoint was trained with, from shapes alone; what they do not show is taken for granted.
 
         Raises CheckpointError when the shapes contradict each other.
         """
+
+    def infer(self, shapes: Shapes, clues: Clues) -> Inferred:
+        """The Config the checkpoint was trained with, from shapes and from everything else that tells it.
+
+        Every field that shapes do not show must be settled with `Findings`, so that nothing is guessed in silence: what
+        nobody says is then shown and kept as taken for granted, and only such fields can be set by the user. The
+        default takes `unseen` for granted.
+
+        Raises CheckpointError when the shapes contradict each other.
+        """
+        config = self.infer_config(shapes)
+        findings = Findings(clues)
+        values = {name: findings.settle(name, (), getattr(config, name)) for name in self.unseen(config)}
+        return findings.inferred(config.model_copy(update=values))
+
+    def unseen(self, config: Record) -> tuple[str, ...]:
+        """The fields of this Config that no tensor shows; the default: none."""
+        del config
+        return ()
+
+    def fits(self, clues: Clues) -> bool:
+        """Whether the clues allow this release; asked only where several formats know the tensors."""
+        del clues
+        return True
 
     @abstractmethod
     def example(self, config: Record) -> Shapes:

@@ -58,8 +58,8 @@ class Store:
     def add(self, source: Path | Mapping[str, Tensor], card: WeightsDraft, alias: str | None = None) -> WeightsCard:
         """Store a safetensors file, or tensors, under the card's name, as its next version; returns the final card.
 
-        Hash, size and version are filled in here. The same bytes for the same name, model and config are stored once: the
-        card that is there already is returned.
+        Hash, size and version are filled in here. The same bytes for the same name, model and config are stored once:
+        the card that is there already is returned.
 
         Raises StoreError when the store cannot be written (full disk); nothing is then changed.
         """

@@ -4,21 +4,26 @@ G.pth              the whole generator, a pickled module: read without executing
 <stage>/netG.pth   the state dict after a stage; the last one holds the whole generator too, and is preferred
 fixed_noise.pth, reals.pth, noise_amp.pth   lists with an entry for every stage; the first amplitude is no tensor
 <stage>/netD.pth, <stage>/z_opt.pth         the critic, and the noise of one stage once more
+parameters.txt     the options of the training, a name and a value a line
 
 No tensor tells the slope of the activation, or elu and selu apart from the default, and not every mode apart from
-every other: `infer_config` then takes what the release's instructions use.
+every other. G.pth's own modules do, the options that were pickled with it, parameters.txt, and the folder's name
+("..._retarget_train_depth_3_lr_scale_0.1_act_lrelu_0.05"); where none of them is there, what the release's instructions
+use is taken for granted.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from pydantic import ValidationError
+from pydantic import PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 
-from i2i_plugin_consingan.config import PICTURE_CHANNELS, Config, Mode
+from i2i_plugin_consingan.config import PICTURE_CHANNELS, Activation, Config, Mode
 from i2i_plugin_consingan.presets import PRESETS
+from i2i_registry.clues import Clues, Findings, Inferred, Part, Said
 from i2i_registry.errors import CheckpointError
 from i2i_registry.model import Drop, KeyMap, OfficialFormat, Shapes
 from i2i_runtime.manifest import Licence
@@ -37,7 +42,17 @@ _BLOCK = re.compile(r"body\.(\d+)\.block(\d+)\.conv\.weight")
 _FOLDER = "import the folder of the training: G.pth or <stage>/netG.pth, fixed_noise.pth, reals.pth and noise_amp.pth"
 _KERNEL = (3, 3)
 
+_FOLDER_NAME = re.compile(
+    r"_(?P<mode>[a-z]+)(?:_fine-tune)?_train_depth_\d+_lr_scale_[\d.e-]+(?:_BN)?_act_(?P<act>[a-z]+)(?:_(?P<slope>[\d.]+))?$"
+)
+_MODULES: dict[str, Activation] = {"LeakyReLU": "lrelu", "ELU": "elu", "SELU": "selu"}
+_MODE = TypeAdapter[Mode](Mode)
+_ACTIVATION = TypeAdapter[Activation](Activation)
+_SLOPE = TypeAdapter[PositiveFloat](PositiveFloat)
+_SIDE = TypeAdapter[PositiveInt](PositiveInt)
+
 Size = tuple[int, int]
+T = TypeVar("T")
 
 
 class AuthorsRelease(OfficialFormat):
@@ -46,9 +61,10 @@ class AuthorsRelease(OfficialFormat):
     source: ClassVar[str] = "tohinz/ConSinGAN"
     licence: ClassVar[Licence] = Licence(
         spdx="MIT",
-        notes="The terms of the authors' scripts, which trained it. The picture that it was trained on has its own, "
-        "and is in the weights.",
+        notes="The terms of the authors' scripts; nothing shows who trained it. The picture that it was trained on "
+        "has its own, and is in the weights.",
     )
+    option_files: ClassVar[tuple[str, ...]] = ("parameters.txt",)
     keys: ClassVar[KeyMap] = (
         (r".+" + re.escape(_REPEATED), Drop("another file holds the same generator, or more stages of it")),
         (rf"{_GENERATOR}\.head\.conv\.(weight|bias)", r"generator.head.conv.\1"),
@@ -74,45 +90,19 @@ class AuthorsRelease(OfficialFormat):
         )
 
     def infer_config(self, shapes: Shapes) -> Config:
-        """Sizes from the pictures; the mode from the noise's border, the spacing of the sizes and batch norm.
+        """By shapes alone: sizes from the pictures; the mode by the noise's border, the sizes and batch norm.
 
         Raises CheckpointError when a list is missing, or the sizes are those of no pyramid.
         """
-        network = _network(shapes)
-        sizes = [(shape[-2], shape[-1]) for shape in _listed(shapes, "reals")]
-        noise = [(shape[-2], shape[-1]) for shape in _listed(shapes, "fixed_noise")]
-        places = [(int(match[1]), int(match[2])) for key in network if (match := _BLOCK.fullmatch(key))]
-        stages, layers = 1 + max(stage for stage, _ in places), 1 + max(layer for _, layer in places)
-        if not len(sizes) == len(noise) == stages:
-            raise CheckpointError(
-                found=f"a generator of {stages} stages, {len(sizes)} pictures and {len(noise)} noise maps",
-                expected="one picture and one noise map for every stage",
-                fix="the training was not finished, or a file is missing: " + _FOLDER,
-            )
-        bordered = noise[-1] != sizes[-1]
-        for mode, coarsest in _guesses(min(sizes[0]), bordered=bordered, normed="head.norm.weight" in network):
-            try:
-                config = Config(
-                    mode=mode,
-                    height=sizes[-1][0],
-                    width=sizes[-1][1],
-                    stages=stages,
-                    coarsest=coarsest,
-                    channels=network["head.conv.weight"][0],
-                    layers=layers,
-                    activation="prelu" if "head.prelu.weight" in network else "lrelu",
-                    slope=PRESETS[mode].slope,
-                    batch_norm="head.norm.weight" in network,
-                )
-            except ValidationError:
-                continue
-            if config.sizes == tuple(sizes):
-                return config
-        raise CheckpointError(
-            found="pictures of " + ", ".join(f"{height}x{width}" for height, width in sizes) + " pixels",
-            expected="a pyramid by one of the release's two rules",
-            fix="import the files of one training",
-        )
+        return _config_of(shapes, Clues())[0]
+
+    def infer(self, shapes: Shapes, clues: Clues) -> Inferred:
+        """Mode, activation and slope by the options of the training, wherever they were left.
+
+        Raises CheckpointError when a list is missing, or the sizes are those of no pyramid.
+        """
+        config, findings = _config_of(shapes, clues)
+        return findings.inferred(config)
 
     def example(self, config: Record) -> Shapes:
         """The lists, and G.pth."""
@@ -165,19 +155,148 @@ def _listed(shapes: Shapes, name: str) -> list[tuple[int, ...]]:
     return [shapes[f"{name}.{number}"] for number in numbers]
 
 
-def _guesses(side: int, *, bordered: bool, normed: bool) -> Iterator[tuple[Mode, int]]:
-    """Modes, and sides of stage 0 that may have become `side` when it was rounded up; the likeliest first."""
-    modes: tuple[Mode, ...] = ("retarget", "harmonization", "editing")
-    if bordered:
-        modes = ("generation", "animation")
-    elif normed:
-        modes = ("harmonization", "editing", "retarget")
-    for mode in modes:
-        if PRESETS[mode].coarsest in (side, side - 1):
-            yield mode, PRESETS[mode].coarsest
-    for mode in modes:
-        yield mode, side
-        yield mode, side - 1
+# --- What tensors show, and what they do not --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the tensors of one training show."""
+
+    sizes: tuple[Size, ...]
+    """of the pictures, coarse to fine"""
+    layers: int
+    channels: int
+    bordered: bool
+    """whether noise has more rows and columns than its picture"""
+    normed: bool
+    learned_slope: bool
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """The modes that are possible, the likeliest first."""
+        if self.bordered:
+            return ("generation", "animation")
+        return ("harmonization", "editing", "retarget") if self.normed else ("retarget", "harmonization", "editing")
+
+    @property
+    def options(self) -> dict[str, tuple[object, ...]]:
+        """What the release's options can be."""
+        activations: tuple[Activation, ...] = ("prelu",) if self.learned_slope else ("lrelu", "elu", "selu")
+        return {
+            "nfc": (self.channels,),
+            "num_layer": (self.layers,),
+            "train_stages": (len(self.sizes),),
+            "batch_norm": (self.normed,),
+            "train_mode": self.modes,
+            "activation": activations,
+        }
+
+
+def _seen(shapes: Shapes) -> _Seen:
+    network = _network(shapes)
+    sizes = tuple((shape[-2], shape[-1]) for shape in _listed(shapes, "reals"))
+    noise = [(shape[-2], shape[-1]) for shape in _listed(shapes, "fixed_noise")]
+    places = [(int(match[1]), int(match[2])) for key in network if (match := _BLOCK.fullmatch(key))]
+    stages, layers = 1 + max(stage for stage, _ in places), 1 + max(layer for _, layer in places)
+    if not len(sizes) == len(noise) == stages:
+        raise CheckpointError(
+            found=f"a generator of {stages} stages, {len(sizes)} pictures and {len(noise)} noise maps",
+            expected="one picture and one noise map for every stage",
+            fix="the training was not finished, or a file is missing: " + _FOLDER,
+        )
+    return _Seen(
+        sizes=sizes,
+        layers=layers,
+        channels=network["head.conv.weight"][0],
+        bordered=noise[-1] != sizes[-1],
+        normed="head.norm.weight" in network,
+        learned_slope="head.prelu.weight" in network,
+    )
+
+
+def _config_of(shapes: Shapes, clues: Clues) -> tuple[Config, Findings]:
+    seen = _seen(shapes)
+    clues = clues.believed(seen.options)
+    findings = Findings(clues)
+    said = [*clues.option("train_mode", _MODE), *_in_folder(clues, "mode", _MODE)]
+    pyramids = list(_pyramids(seen, _minimum(clues)))
+    likeliest = pyramids[0].mode if pyramids else seen.modes[0]
+    mode = findings.settle("mode", said, likeliest)
+    geometry = next((config for config in pyramids if config.mode == mode), None)
+    if geometry is None:
+        raise CheckpointError(
+            found="pictures of " + ", ".join(f"{height}x{width}" for height, width in seen.sizes) + " pixels",
+            expected="a pyramid by one of the release's two rules" + (f", for {mode}" if said else ""),
+            fix="import the files of one training",
+        )
+    fields: dict[str, object] = {"activation": "prelu"}
+    if not seen.learned_slope:
+        fields = _activation(clues, findings, mode)
+    return geometry.model_copy(update=fields), findings
+
+
+def _activation(clues: Clues, findings: Findings, mode: Mode) -> dict[str, object]:
+    """Kind and slope: by pickled modules, by options, by the folder."""
+    modules: list[tuple[Activation, Part]] = [
+        (_MODULES[kind], part)
+        for part in clues.parts_at(r"(?:.+\.)?head\.\w+")
+        if (kind := part.kind.rpartition(".")[2]) in _MODULES
+    ]
+    kinds: list[Said[Activation]] = [
+        Said[Activation](kind, f"{part.where}'s modules: {part.kind.rpartition('.')[2]}") for kind, part in modules
+    ]
+    kinds += [*clues.option("activation", _ACTIVATION), *_in_folder(clues, "act", _ACTIVATION)]
+    activation = findings.settle("activation", kinds, "lrelu")
+    if activation != "lrelu":
+        return {"activation": activation}
+    slopes = [
+        Said(slope, f"{part.where}'s modules: negative_slope = {slope}")
+        for _, part in modules
+        if isinstance(slope := part.values.get("negative_slope"), float)
+    ]
+    slopes += [*clues.option("lrelu_alpha", _SLOPE), *_in_folder(clues, "slope", _SLOPE)]
+    return {"activation": activation, "slope": findings.settle("slope", slopes, PRESETS[mode].slope)}
+
+
+def _in_folder(clues: Clues, part: str, kind: TypeAdapter[T]) -> list[Said[T]]:
+    """What the folder's name says, if it is one that the release gives."""
+    match = _FOLDER_NAME.search(clues.folder)
+    if match is None or match[part] is None:
+        return []
+    try:
+        return [Said(kind.validate_python(match[part]), f"the folder's name: {clues.folder}")]
+    except ValidationError:
+        return []
+
+
+def _minimum(clues: Clues) -> int | None:
+    """The side of stage 0 that the training was asked for, if it is known."""
+    return next((said.value for said in clues.option("min_size", _SIDE)), None)
+
+
+def _pyramids(seen: _Seen, minimum: int | None) -> Iterator[Config]:
+    """Configs with these sizes, the likeliest mode first. The side of stage 0 may have been rounded up by one."""
+    side = min(seen.sizes[0])
+    usual: list[tuple[Mode, int]] = [(mode, PRESETS[mode].coarsest) for mode in seen.modes]
+    sides: list[tuple[Mode, int]] = [
+        (mode, each) for mode in seen.modes for each in (minimum, side, side - 1) if each is not None
+    ]
+    for mode, coarsest in dict.fromkeys([*usual, *sides]):
+        try:
+            config = Config(
+                mode=mode,
+                height=seen.sizes[-1][0],
+                width=seen.sizes[-1][1],
+                stages=len(seen.sizes),
+                coarsest=coarsest,
+                channels=seen.channels,
+                layers=seen.layers,
+                batch_norm=seen.normed,
+            )
+        except ValidationError:
+            continue
+        if config.sizes == seen.sizes:
+            yield config
 
 
 def _generator(config: Config) -> Iterator[tuple[str, tuple[int, ...]]]:

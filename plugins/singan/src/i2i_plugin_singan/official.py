@@ -35,8 +35,8 @@ class AuthorsRelease(OfficialFormat):
     source: ClassVar[str] = "tamarott/SinGAN"
     licence: ClassVar[Licence] = Licence(
         spdx="MIT",
-        notes="The terms of the authors' scripts, which trained it. The picture that it was trained on has its own, "
-        "and is in the weights.",
+        notes="The terms of the authors' scripts; nothing shows who trained it. The picture that it was trained on "
+        "has its own, and is in the weights.",
     )
     keys: ClassVar[KeyMap] = (
         (r".+" + re.escape(_TWICE), Drop("the same generator is there in a file of its own")),

@@ -20,21 +20,33 @@ from i2i_runtime.errors import UsageError
 @click.option(
     "--domains", metavar="A,B", help="Names of the domains, in the checkpoint's order, if the paper has some."
 )
+@click.option(
+    "--set", "values", multiple=True, metavar="KEY=VALUE", help="A field of the config that the tensors do not show."
+)
 @json_option
 @pass_session
 def import_(
-    session: Session, model_and_places: tuple[str, ...], name: str, domains: str | None, *, as_json: bool
+    session: Session,
+    model_and_places: tuple[str, ...],
+    name: str,
+    domains: str | None,
+    values: tuple[str, ...],
+    *,
+    as_json: bool,
 ) -> None:
-    """Turn an official checkpoint into weights. Nothing that its files hold is executed.
+    """Turn a checkpoint of an official implementation into weights. Nothing that its files hold is executed.
 
     \b
       i2i-registry import ugatit selfie2anime_params_latest.pt --as anime
       i2i-registry import selfie2anime_params_latest.pt --as anime --domains photo,anime
       i2i-registry import bicyclegan latest_net_G.pth latest_net_E.pth --as shoes
-      i2i-registry import bicyclegan G=generator.pt E=encoder.pt --as shoes
+      i2i-registry import bicyclegan G=generator.pt E=encoder.pt --as shoes --set activation=lrelu
 
     Without MODEL the checkpoint says itself what it is. Files that belong together, or the folder that holds them, are
     one checkpoint; which network a file holds is read from its name ("_net_G"), or said before it ("G=").
+
+    What tensors do not show is read from the option file that the release wrote beside them (opt.txt, parameters.txt),
+    from pickled modules and from the folder's name; what nobody says is told as taken for granted, and can be --set.
     """  # noqa: D301 - click reads the mark
     model, places = _model_and_places(session.registry, model_and_places)
     report = import_checkpoint(
@@ -44,14 +56,12 @@ def import_(
         name,
         model=model,
         domains=[part.strip() for part in domains.split(",")] if domains else (),
+        values=values,
     )
     if as_json:
         show_json(_as_data(report))
     else:
         _tell_report(report)
-        own: tuple[str, ...] = getattr(report.config, "domains", ())
-        if own and not domains:
-            tell(f"the domains are called {', '.join(own)}, for want of --domains: no checkpoint says what they show")
         show(report.card.reference)
 
 
@@ -74,6 +84,12 @@ def _tell_report(report: ImportReport) -> None:
     for reason in sorted(set(report.keys.dropped.values())):
         count = sum(given == reason for given in report.keys.dropped.values())
         tell(f"  left out {count}: {reason}")
+    for settled in report.settled:
+        tell(settled.sentence())
+    for remark in report.remarks:
+        tell(remark)
+    if any(not settled.by for settled in report.settled):
+        tell("what is taken for granted can be said: --set KEY=VALUE (--domains for the names of domains)")
     if report.card.licence.non_commercial:
         tell(f"licence {report.card.licence.spdx}: NOT for commercial use")
 
@@ -83,5 +99,7 @@ def _as_data(report: ImportReport) -> dict[str, object]:
         "card": report.card.model_dump(mode="json"),
         "used": dict(report.keys.used),
         "dropped": dict(report.keys.dropped),
+        "settled": [settled.model_dump(mode="json") for settled in report.settled],
+        "remarks": list(report.remarks),
         "not_loaded": list(report.records),
     }

@@ -178,6 +178,9 @@ def _show_card(card: WeightsCard, aliases: dict[str, int]) -> None:
     show(f"  origin      {card.provenance.sentence()}")
     if isinstance(card.provenance, Trained):
         show(f"  command     {card.provenance.command}")
+    else:
+        for settled in card.provenance.settled:
+            show(f"              {settled.sentence()}")
     _show_licence(card.licence)
     show(f"  file        {bytes_in_words(card.size)}, sha256 {card.sha256}")
     for key, value in card.config.items():
