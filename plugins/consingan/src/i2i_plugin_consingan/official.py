@@ -242,9 +242,9 @@ def _activation(clues: Clues, findings: Findings, mode: Mode) -> dict[str, objec
         for part in clues.parts_at(r"(?:.+\.)?head\.\w+")
         if (kind := part.kind.rpartition(".")[2]) in _MODULES
     ]
-    kinds: list[Said[Activation]] = [
-        Said[Activation](kind, f"{part.where}'s modules: {part.kind.rpartition('.')[2]}") for kind, part in modules
-    ]
+    kinds = list[Said[Activation]]()
+    for kind, part in modules:
+        kinds.append(Said(kind, f"{part.where}'s modules: {part.kind.rpartition('.')[2]}"))
     kinds += [*clues.option("activation", _ACTIVATION), *_in_folder(clues, "act", _ACTIVATION)]
     activation = findings.settle("activation", kinds, "lrelu")
     if activation != "lrelu":
