@@ -1,8 +1,9 @@
 """Pictures in and out: safe decoding to upright 8-bit RGB, encoding, atomic saving, and listing a folder.
 
-What decoding promises, whatever the file: the pixels a person sees, as RGB, 8 bits a channel, turned upright.
-16-bit pictures are scaled (65535 becomes 255), float ones are read as 0..1, transparency is flattened on white,
-of several frames or pages the first is taken, and the content decides the format, never the name.
+What decoding promises, whatever the file: the pixels a person sees, as sRGB, 8 bits a channel, turned upright.
+Embedded colour profiles are applied, 16-bit pictures are scaled (65535 becomes 255), float ones are read as 0..1,
+transparency is flattened on white, of several frames or pages the first is taken, and the content decides the format,
+never the name. What is taken but looks wrong (a broken profile, 16 bits of which a sliver is used) is told.
 
 Where a model takes another number of channels than 1 or 3 (`read_pixels`), a picture is an array [h, w, channels]:
 a .npy file, the pages of a TIFF or several files `a.png+b.png` stacked, or the four channels of an RGBA picture.
@@ -10,6 +11,7 @@ a .npy file, the pages of a TIFF or several files `a.png+b.png` stacked, or the 
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import struct
@@ -19,23 +21,23 @@ import zlib
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
-from typing import IO, TypeAlias, TypeVar
+from typing import IO, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from i2i_runtime import pixels
+from i2i_runtime.colours import Tell, to_srgb
 from i2i_runtime.errors import PictureError, UsageError, nearest
 from i2i_runtime.pixels import GREY, NPY_MAGIC, RGB, RGBA, Pixels
 
 # Under this name it is part of this module's face.
 from i2i_runtime.pixels import MAX_PIXELS as MAX_PIXELS  # noqa: PLC0414
-
-T = TypeVar("T")
+from i2i_runtime.regular_files import open_regular
 
 PictureSource: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.generic]
 """A path, an encoded picture, a PIL picture, or an array: uint8 or float in [0, 1], [h, w, channels] or [h, w]."""
@@ -81,12 +83,14 @@ _DAMAGE = (
 )
 """What Pillow's decoders raise for damaged files; a handler that knows only OSError misses most of it."""
 
+_log = logging.getLogger(__name__)
+
 # Pillow reports some damage as Python warnings, and the only way to keep those from the application changes
 # process-wide state; so decoding takes turns.
 _decoder = threading.Lock()
 
 
-def read(source: PictureSource) -> Image.Image:
+def read(source: PictureSource, tell: Tell | None = None) -> Image.Image:
     """Decode `source` to an upright picture of mode "RGB"; a new picture, never a view of the caller's.
 
     A PNG whose checksums are wrong is refused even where its pixels could still be decoded.
@@ -95,29 +99,29 @@ def read(source: PictureSource) -> Image.Image:
         PictureError: it is missing, damaged, larger than `MAX_PIXELS`, no picture at all, or an array whose
             type, shape or values are not those of a picture.
     """
-    return Image.fromarray(read_pixels(source, RGB))
+    return Image.fromarray(read_pixels(source, RGB, tell))
 
 
-def read_pixels(source: PictureSource, channels: int = RGB) -> Pixels:
+def read_pixels(source: PictureSource, channels: int = RGB, tell: Tell | None = None) -> Pixels:
     """Decode `source` to upright levels [h, w, channels]; the one way in which running and training read pictures.
 
     1 is the luminance and 3 the colours of what `read` gives. Other numbers are never guessed: they are those of an
     array or .npy, of a TIFF's pages or of several files `a.png+b.png` stacked in their order, or RGBA for 4.
 
+    `tell` gets a sentence about what looks wrong and was taken all the same; None logs it once, as a warning.
+
     Raises PictureError as `read` does, and where the number of channels is another.
     """
-    if isinstance(source, np.ndarray):
-        return pixels.of_count(pixels.of_array(source), channels, "an array")
-    if isinstance(source, Image.Image):
-        with _decoding("the PIL picture"):
-            _check_size(source, "the PIL picture")
-            return _levels(source, "the PIL picture", channels)
-    if isinstance(source, bytes):
-        return _decode(BytesIO(source), len(source), f"the picture of {len(source)} bytes", channels)
+    reader = _Reader(tell or _log_once)
     parts = file_parts(source) if channels not in {GREY, RGB} else ()
     if len(parts) > 1:
-        return _stacked([partial(_read_file, part) for part in parts], channels, str(source))
-    return _read_file(source, channels)
+        return _stacked([partial(reader.read, part) for part in parts], channels, str(source))
+    return reader.read(source, channels)
+
+
+@lru_cache(maxsize=1000)
+def _log_once(sentence: str) -> None:
+    _log.warning("%s", sentence)
 
 
 def file_parts(source: object) -> tuple[Path, ...]:
@@ -146,19 +150,8 @@ def stack(*sources: PictureSource) -> Pixels:
     Grey pictures add one channel, others three, arrays and .npy files what they have. Raises PictureError as `read`
     does, and where the sizes differ.
     """
-    return pixels.stack([_own(source) for source in sources], "the stack")
-
-
-def _own(source: PictureSource) -> Pixels:
-    if isinstance(source, np.ndarray):
-        return pixels.of_array(source)
-    if isinstance(source, Image.Image):
-        with _decoding("the PIL picture"):
-            _check_size(source, "the PIL picture")
-            return _page(source, "the PIL picture", None)
-    if isinstance(source, bytes):
-        return _decode(BytesIO(source), len(source), f"the picture of {len(source)} bytes", None)
-    return _read_file(source, None)
+    reader = _Reader(_log_once)
+    return pixels.stack([reader.read(source, None) for source in sources], "the stack")
 
 
 def _stacked(readers: list[Callable[[int | None], Pixels]], channels: int, name: str) -> Pixels:
@@ -171,55 +164,114 @@ def _stacked(readers: list[Callable[[int | None], Pixels]], channels: int, name:
     return pixels.of_count(pixels.stack([reader(alike) for reader in readers], name), channels, name)
 
 
-def _read_file(source: object, channels: int | None) -> Pixels:
-    """None: with the channels that the file has."""
-    if not isinstance(source, (str, os.PathLike)):
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads one picture; a number of channels of None stands for what the picture has."""
+
+    tell: Tell
+
+    def read(self, source: object, channels: int | None) -> Pixels:
+        """Whatever a caller may pass."""
+        if isinstance(source, np.ndarray):
+            return _counted(pixels.of_array(cast("NDArray[np.generic]", source)), channels, "an array")
+        if isinstance(source, Image.Image):
+            with _decoding("the PIL picture"):
+                _check_size(source, "the PIL picture")
+                return self._levels(source, "the PIL picture", channels)
+        if isinstance(source, bytes):
+            return self._decode(BytesIO(source), len(source), f"the picture of {len(source)} bytes", channels)
+        if isinstance(source, (str, os.PathLike)):
+            return self._read_file(Path(os.fsdecode(cast("str", source))), channels)
         raise PictureError(
             found=f"a picture given as {type(source).__name__}",
             expected="a path, bytes, a PIL picture, or a NumPy array",
         )
-    path = Path(os.fsdecode(source))
-    try:
-        if path.is_dir():
-            raise PictureError(found=f"{path} is a folder", expected="a picture file")
-        if not path.is_file():
-            raise PictureError(found=f"{path} does not exist" if not path.exists() else f"{path} is not a file")
-        size = path.stat().st_size
-        if size == 0:
-            raise PictureError(found=f"{path} is empty (0 bytes)", expected="a picture file")
-        with path.open("rb") as stream:
-            return _decode(stream, size, str(path), channels)
-    except (OSError, ValueError) as error:  # no permission; a name that the system cannot hold
-        raise PictureError(found=f"{path} cannot be read: {error}") from error
 
+    def _read_file(self, path: Path, channels: int | None) -> Pixels:
+        try:
+            with open_regular(path) as stream:
+                size = os.fstat(stream.fileno()).st_size
+                if size == 0:
+                    raise PictureError(found=f"{path} is empty (0 bytes)", expected="a picture file")
+                return self._decode(stream, size, str(path), channels)
+        except FileNotFoundError as error:
+            raise PictureError(found=f"{path} does not exist", expected="a picture file") from error
+        except IsADirectoryError as error:
+            raise PictureError(found=f"{path} is a folder", expected="a picture file") from error
+        except (OSError, ValueError) as error:  # no permission, a pipe; a name that the system cannot hold
+            why = error.strerror or error if isinstance(error, OSError) else error
+            raise PictureError(found=f"{path} cannot be read: {why}", expected="a picture file") from error
 
-def _decode(stream: IO[bytes], size: int, name: str, channels: int | None) -> Pixels:
-    with _decoding(name):
-        is_array = stream.read(len(NPY_MAGIC)) == NPY_MAGIC
-        stream.seek(0)
-        if is_array:
-            levels = pixels.read_npy(stream, size, name)
-            return levels if channels is None else pixels.of_count(levels, channels, name)
-        with Image.open(stream, formats=FORMATS) as image:
-            _check_size(image, name)
-            if image.format != "PNG":
-                return _levels(image, name, channels)
-            image.verify()  # reads every checksum, and leaves the picture unusable
-        stream.seek(0)
-        with Image.open(stream, formats=FORMATS) as image:
-            return _levels(image, name, channels)
+    def _decode(self, stream: IO[bytes], size: int, name: str, channels: int | None) -> Pixels:
+        with _decoding(name):
+            is_array = stream.read(len(NPY_MAGIC)) == NPY_MAGIC
+            stream.seek(0)
+            if is_array:
+                return _counted(pixels.read_npy(stream, size, name), channels, name)
+            with Image.open(stream, formats=FORMATS) as image:
+                _check_size(image, name)
+                if image.format != "PNG":
+                    return self._levels(image, name, channels)
+                image.verify()  # reads every checksum, and leaves the picture unusable
+            stream.seek(0)
+            with Image.open(stream, formats=FORMATS) as image:
+                return self._levels(image, name, channels)
 
+    def _levels(self, image: Image.Image, name: str, channels: int | None) -> Pixels:
+        """Upright levels of an opened picture; of all its pages where it is a TIFF that has to have more channels."""
+        if channels is None or channels in {GREY, RGB}:
+            return self._page(image, name, channels)
+        if image.format == "TIFF" and (pages := _pages(image, channels)) > 1:
+            return _stacked([partial(self._page_at, image, index, name) for index in range(pages)], channels, name)
+        return self._page(image, name, channels)
 
-def _levels(image: Image.Image, name: str, channels: int | None) -> Pixels:
-    """Upright levels of an opened picture; of all its pages where it is a TIFF that has to have more channels."""
-    if channels is None or channels in {GREY, RGB}:
-        return _page(image, name, channels)
-    if image.format == "TIFF" and (pages := _pages(image, channels)) > 1:
-        return _stacked([partial(_page_at, image, index, name) for index in range(pages)], channels, name)
-    if channels == RGBA and image.has_transparency_data:
+    def _page_at(self, image: Image.Image, index: int, name: str, channels: int | None) -> Pixels:
+        image.seek(index)
+        _check_size(image, name)
+        return self._page(image, f"page {index + 1} of {name}", channels)
+
+    def _page(self, image: Image.Image, name: str, channels: int | None) -> Pixels:
+        # Pillow reduces 16-bit colours to 8 bits while it decodes; only the plan for that says so.
+        is_deep = any("16" in str(part) for tile in getattr(image, "tile", ()) for part in tile[3:])
         image.load()
-        return np.array(ImageOps.exif_transpose(image).convert("RGBA"))
-    return pixels.of_count(_page(image, name, None), channels, name)
+        own = RGB if image.mode not in {"1", "L", "F"} and not image.mode.startswith("I") else GREY
+        levels = _eight_bits(ImageOps.exif_transpose(image), name)
+        if is_deep or image.mode.startswith("I"):
+            self._tell_of_a_sliver(levels, name)
+        shown = to_srgb(levels, image.info.get("icc_profile"), name, self.tell)
+        if channels == RGBA and shown.mode == "RGBA":
+            return np.asarray(shown)
+        picture = _on_white(shown) if shown.mode == "RGBA" else shown
+        return _counted(pixels.of_picture(picture, own), channels, name)
+
+    def _tell_of_a_sliver(self, picture: Image.Image, name: str) -> None:
+        """16 bits of which the upper ones are not used: pictures of 10, 12 or 14 bits come like this."""
+        brightest = max(high for _, high in _extrema(picture))
+        if 0 < brightest <= _SLIVER:
+            bits = _depth(brightest)
+            self.tell(
+                f"{name}: its brightest value is about {brightest / 255:.0%} of what 16 bits hold, so it is taken for "
+                f"nearly black; is it data of {bits} bits? Write it over the whole range first (values times "
+                f"{2 ** (16 - bits)}), for training and running alike"
+            )
+
+
+_SLIVER = 64
+"""The level (of 255) that 16-bit pictures of 14 bits and less do not exceed."""
+
+
+def _depth(brightest: int) -> int:
+    """Bits of the data, from the brightest of 256 levels that 16 bits gave: 10, 12 or 14."""
+    return next(bits for bits in (10, 12, 14) if brightest <= 2 ** (bits - 8))
+
+
+def _extrema(picture: Image.Image) -> list[tuple[int, int]]:
+    found = picture.convert("RGB").getextrema()
+    return cast("list[tuple[int, int]]", list(found))
+
+
+def _counted(levels: Pixels, channels: int | None, name: str) -> Pixels:
+    return levels if channels is None else pixels.of_count(levels, channels, name)
 
 
 def _pages(image: Image.Image, most: int) -> int:
@@ -228,20 +280,9 @@ def _pages(image: Image.Image, most: int) -> int:
         try:
             image.seek(index)
         except EOFError:
+            image.seek(0)
             return index
     return most + 1
-
-
-def _page_at(image: Image.Image, index: int, name: str, channels: int | None) -> Pixels:
-    image.seek(index)
-    _check_size(image, name)
-    return _page(image, f"page {index + 1} of {name}", channels)
-
-
-def _page(image: Image.Image, name: str, channels: int | None) -> Pixels:
-    rgb = _upright_rgb(image, name)
-    own = GREY if image.mode in {"1", "L"} or image.mode.startswith(("I", "F")) else RGB
-    return pixels.of_picture(rgb, channels or own)
 
 
 @contextmanager
@@ -269,30 +310,37 @@ def _check_size(image: Image.Image, name: str) -> None:
     pixels.check_levels(height, width, RGB, name)
 
 
-def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
-    image.load()
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I"):
-        return _from_levels(np.asarray(upright), 65535.0, name)
-    if upright.mode == "F":
-        return _from_levels(np.asarray(upright), 1.0, name)
-    if upright.has_transparency_data:
-        page = Image.new("RGBA", upright.size, BACKGROUND)
-        page.alpha_composite(upright.convert("RGBA"))
-        return page.convert("RGB")
-    return upright.convert("RGB")
+def _eight_bits(picture: Image.Image, name: str) -> Image.Image:
+    """The picture in one of the modes L, RGB, RGBA, CMYK and LAB, which have 8 bits a channel."""
+    if picture.mode.startswith("I"):
+        return _from_levels(np.asarray(picture), 65535.0, name)
+    if picture.mode == "F":
+        return _from_levels(np.asarray(picture), 1.0, name)
+    if picture.has_transparency_data:
+        return picture.convert("RGBA")
+    if picture.mode in {"L", "RGB", "CMYK", "LAB"}:
+        return picture
+    return picture.convert("L" if picture.mode == "1" else "RGB")
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    page = Image.new("RGBA", picture.size, BACKGROUND)
+    page.alpha_composite(picture)
+    return page.convert("RGB")
 
 
 def _from_levels(levels: NDArray[np.generic], white: float, name: str) -> Image.Image:
-    """A grey picture whose white is `white`, as 8-bit RGB. Pillow's own conversion clips instead of scaling."""
+    """A grey picture whose white is `white`, in 8 bits. Pillow's own conversion clips instead of scaling."""
     values = levels.astype(np.float32)
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= white):  # also catches values that are not numbers
         raise PictureError(
-            found=f"{name} holds values from {low:g} to {high:g}", expected=f"values from 0 to {white:g}"
+            found=f"{name} holds values from {low:g} to {high:g}",
+            expected=f"values from 0 to {white:g}",
+            fix="write it anew as (values - LOW) / (HIGH - LOW) in 0..1, with one LOW and HIGH for all pictures of "
+            "training and running",
         )
-    grey = np.rint(values * np.float32(255.0 / white)).astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB")
+    return Image.fromarray(np.rint(values * np.float32(255.0 / white)).astype(np.uint8))
 
 
 def encode(picture: Image.Image | Pixels, file_format: str = "PNG") -> bytes:

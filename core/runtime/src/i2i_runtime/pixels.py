@@ -134,7 +134,8 @@ def stack(parts: Sequence[Pixels], name: str) -> Pixels:
             expected="parts of one size, so that what they show lies at the same place",
             fix="bring them to one size",
         )
-    check_levels(*parts[0].shape[:2], sum(part.shape[2] for part in parts), name)
+    height, width = parts[0].shape[:2]
+    check_levels(height, width, sum(part.shape[2] for part in parts), name)
     return np.concatenate(parts, axis=2)
 
 
