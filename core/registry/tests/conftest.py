@@ -101,3 +101,25 @@ def picture(tmp_path: Path) -> Callable[[str], Path]:
         return path
 
     return write
+
+
+# Root ignores permissions by two capabilities, which a process can give up before it starts another program.
+_GIVE_UP = """
+import ctypes, os, sys
+prctl, PR_CAPBSET_DROP = ctypes.CDLL(None).prctl, 24
+if any(prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) for capability in (1, 2)):
+    sys.exit("the capabilities cannot be given up here")
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+@pytest.fixture(scope="session")
+def unprivileged_python() -> list[str]:
+    """How to start Python so that permissions apply to it, even where the tests run as root."""
+    if os.name == "nt":
+        pytest.skip("permissions are others there")
+    if os.geteuid() != 0:
+        return [sys.executable]
+    if sys.platform != "linux":
+        pytest.skip("run as root, to whom permissions do not apply")
+    return [sys.executable, "-c", _GIVE_UP]

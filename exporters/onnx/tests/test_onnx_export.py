@@ -28,10 +28,10 @@ from i2i_registry.errors import ExportError
 from i2i_registry.exporter import ExportOptions, ExportReport
 from i2i_registry.model import Axis, Graph, GraphInput, Model
 from i2i_registry.weights import save
+from i2i_runtime import devices
 from i2i_runtime.errors import BundleError, I2IError, UsageError
 from i2i_runtime.manifest import GRAPH_KEY, MANIFEST_KEY, Licence, Manifest, Paper
 from i2i_runtime.operations import ImageInput, ImageOutput, LatentInput, Operation, Record, SizeRule, Step
-from i2i_runtime import devices
 from i2i_runtime.reading import open_bundle
 
 

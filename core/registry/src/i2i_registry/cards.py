@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
@@ -15,8 +16,15 @@ INTERFACE_VERSION = 1
 FIRST_INTERFACE = 1
 """What a card that states no `interface` was written for: it can only be older than ours, never newer."""
 
-WeightsName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+_WEIGHTS_NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
+WeightsName = Annotated[str, Field(pattern=rf"^{_WEIGHTS_NAME}$")]
 """Also a file name on every system, and free of '@', which separates the version."""
+
+
+def is_weights_name(name: str) -> bool:
+    """Whether weights can have this name."""
+    return re.fullmatch(_WEIGHTS_NAME, name) is not None
+
 
 Attribute = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
 """Where something heavy lives, "package.module:name"; imported only when it is used."""

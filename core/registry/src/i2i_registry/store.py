@@ -17,15 +17,15 @@ import os
 import re
 import shutil
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platformdirs import user_data_path
 from pydantic import TypeAdapter, ValidationError
 
-from i2i_registry.atomic import PARTIAL, atomic_write, sha256_of, write_text
-from i2i_registry.cards import WeightsCard, WeightsDraft, WeightsName
+from i2i_registry.atomic import atomic_write, remove_leftovers, sha256_of, write_text
+from i2i_registry.cards import WeightsCard, WeightsDraft, is_weights_name
 from i2i_registry.errors import CheckpointError, StoreError, UnknownName
 from i2i_registry.tensorfile import check_hash, write_tensors
 
@@ -37,7 +37,7 @@ HOME = "I2I_HOME"
 
 _LOCK_SECONDS = 600.0
 """Longer than any write; a lock dies with its process, so nobody waits for a crashed one."""
-_NAME: TypeAdapter[str] = TypeAdapter(WeightsName)
+_CARD = re.compile(r"([1-9][0-9]{0,8})\.json")
 _ALIAS = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 
 
@@ -118,17 +118,14 @@ class Store:
 
     def names(self) -> tuple[str, ...]:
         """The names that have at least one version."""
-        folder = self.root / "cards"
-        if not folder.is_dir():
-            return ()
-        return tuple(sorted(entry.name for entry in folder.iterdir() if self.versions(entry.name)))
+        return tuple(sorted(name for name in _names_in(self.root / "cards") if self.versions(name)))
 
     def versions(self, name: str) -> tuple[int, ...]:
-        """The versions of a name, oldest first; empty when there are none."""
-        folder = self.root / "cards" / name
-        if not _is_name(name) or not folder.is_dir():
+        """The versions of a name, oldest first; empty when there are none. Raises StoreError if they cannot be read."""
+        if not is_weights_name(name) or os.path.isfile(self.root / "cards" / name):  # noqa: PTH113 - never raises
             return ()
-        return tuple(sorted(int(file.stem) for file in folder.glob("*.json") if file.stem.isdecimal()))
+        cards = (_CARD.fullmatch(file) for file in _names_in(self.root / "cards" / name))
+        return tuple(sorted(int(match[1]) for match in cards if match))
 
     def aliases(self, name: str) -> dict[str, int]:
         """The aliases of a name: alias -> version."""
@@ -159,10 +156,17 @@ class Store:
 
     @contextmanager
     def exporting(self, key: str) -> Generator[Path]:
-        """The same place, alone among processes that would make the same bundle."""
+        """The same place, alone among processes that would make the same bundle.
+
+        Raises StoreError when nothing can be written there.
+        """
         path = self.export_path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path.with_suffix(".lock")):
+        with ExitStack() as stack:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(_locked(path.with_suffix(".lock")))
+            except OSError as error:
+                raise self._unwritable(error) from error
             yield path
 
     @contextmanager
@@ -171,24 +175,27 @@ class Store:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with _locked(self.root / "lock"):
-                for leftover in (*self.root.glob(f"blobs/*/.*{PARTIAL}"), *self.root.glob(f"cards/*/.*{PARTIAL}")):
-                    leftover.unlink(missing_ok=True)
+                for folder in (*self.root.glob("blobs/*"), *self.root.glob("cards/*")):
+                    remove_leftovers(folder)
                 yield
         except OSError as error:
-            raise StoreError(
-                found=f"the store {self.root} cannot be written: {error.strerror or error}",
-                expected="a writable folder with free space",
-                fix=f"free some space, or set {HOME} to another folder; nothing half-written was left",
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> StoreError:
+        return StoreError(
+            found=f"the store {self.root} cannot be written: {error.strerror or error}",
+            expected="a writable folder with free space",
+            fix=f"free some space, or set {HOME} to another folder; nothing half-written was left",
+        )
 
     def _add_blob(self, source: Path | Mapping[str, Tensor]) -> tuple[Path, str, int]:
-        incoming = self.root / "blobs" / "00" / f".incoming{PARTIAL}"
-        incoming.parent.mkdir(parents=True, exist_ok=True)
+        incoming = self.root / "blobs" / "00" / "incoming"
         try:
-            if isinstance(source, Path):
-                _copy(source, incoming)
-            else:
-                write_tensors(source, incoming)
+            with atomic_write(incoming) as partial:
+                if isinstance(source, Path):
+                    shutil.copyfile(source, partial)
+                else:
+                    write_tensors(source, partial)
             sha256, size = sha256_of(incoming), incoming.stat().st_size
             blob = self._blob_path(sha256)
             blob.parent.mkdir(parents=True, exist_ok=True)
@@ -270,17 +277,18 @@ def _locked(path: Path) -> Generator[None]:
         lock.release()
 
 
-def _copy(source: Path, target: Path) -> None:
-    with atomic_write(target) as partial:
-        shutil.copyfile(source, partial)
-
-
-def _is_name(name: str) -> bool:
+def _names_in(folder: Path) -> tuple[str, ...]:
+    """What lies in a folder of the store; nothing where it does not exist. Raises StoreError with the reason."""
     try:
-        _NAME.validate_python(name)
-    except ValidationError:
-        return False
-    return True
+        return tuple(entry.name for entry in folder.iterdir())
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise StoreError(
+            found=f"the store cannot be read: {folder}: {error.strerror or error}",
+            expected="folders that this user may read",
+            fix=f"mend its permissions, or set {HOME} to another folder",
+        ) from error
 
 
 def _check_alias(alias: str) -> None:

@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import struct
 import threading
 import warnings
 import zlib
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from io import BytesIO
@@ -31,6 +30,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from i2i_runtime import pixels
+from i2i_runtime.atomic import atomic_write
 from i2i_runtime.colours import Tell, to_srgb
 from i2i_runtime.errors import PictureError, UsageError, nearest
 from i2i_runtime.pixels import GREY, NPY_MAGIC, RGB, RGBA, Pixels
@@ -387,17 +387,12 @@ def save(picture: Image.Image | Pixels, path: str | os.PathLike[str]) -> Path:
         raise UsageError(
             found=f"{target} ends in {target.suffix!r}", expected=nearest(suffix, [*SAVE_FORMATS, ARRAY_SUFFIX])
         )
-    part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
         data = encode_npy(picture) if suffix == ARRAY_SUFFIX else encode(picture, SAVE_FORMATS[suffix])
-        with part.open("xb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(target)
+        target.parent.stat()  # a folder that is missing is the caller's to make
+        with atomic_write(target) as part:
+            part.write_bytes(data)
     except (OSError, ValueError) as error:  # ValueError: a side that the format cannot have
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
         raise PictureError(found=f"{target} cannot be written: {error}") from error
     return target
 

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from i2i_registry.atomic import PARTIAL, atomic_folder, sha256_of
+from i2i_registry.atomic import atomic_folder, remove_leftovers, sha256_of
 from i2i_registry.errors import TrainingError
 from i2i_runtime.operations import Record
 from i2i_toolkit.state import Cursor, OptimizerValues, Snapshot
@@ -142,8 +142,9 @@ class Checkpoints:
             )
 
     def _remove_old(self) -> None:
-        for path in [*self.paths()[KEPT:], *self.folder.glob(f".*{PARTIAL}")]:
+        for path in self.paths()[KEPT:]:
             shutil.rmtree(path, ignore_errors=True)
+        remove_leftovers(self.folder)
 
 
 def _read(path: Path) -> tuple[CheckpointValues, dict[str, Tensor]]:

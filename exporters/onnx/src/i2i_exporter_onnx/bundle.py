@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
+import errno
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from hashlib import file_digest
 from pathlib import Path
-from uuid import uuid4
 
 import onnx
 import onnx_ir as ir
 
+from i2i_registry.atomic import atomic_folder
 from i2i_registry.errors import ExportError
 from i2i_runtime.errors import UsageError
 from i2i_runtime.manifest import (
@@ -37,29 +37,30 @@ _DTYPES = {ir.DataType.FLOAT: "float32", ir.DataType.FLOAT16: "float16", ir.Data
 def appearing(destination: Path) -> Generator[Path]:
     """A folder to fill, which becomes `destination` when the block ends well and vanishes when it does not.
 
-    Raises UsageError when `destination` exists, and ExportError when the disk is full or not writable.
+    Raises UsageError when `destination` exists, and ExportError when the disk is full or not writable, or when another
+    process is making a bundle of that name.
     """
-    if destination.exists() or destination.is_symlink():
+    try:
+        with atomic_folder(destination) as partial:
+            yield partial
+    except FileExistsError as error:
         raise UsageError(
             found=f"{destination} exists already",
             expected="a new folder for the bundle",
             fix="choose another one with -o, or remove it",
-        )
-    home = next(folder for folder in destination.absolute().parents if folder.exists())
-    partial = home / f".{destination.name}.{uuid4().hex}.partial"
-    try:
-        partial.mkdir()
-        yield partial
-        destination.absolute().parent.mkdir(parents=True, exist_ok=True)
-        partial.replace(destination)
+        ) from error
     except OSError as error:
+        if error.errno == errno.EBUSY:
+            raise ExportError(
+                found=f"another process is making {destination} at this moment",
+                expected="one export to one place at a time",
+                fix=f"wait until it is done, or choose another place: -o {destination}-2",
+            ) from error
         raise ExportError(
             found=f"{destination} could not be written: {error.strerror or error}",
             expected="a writable folder with room for the bundle",
             fix="free some space or choose another folder; nothing was left behind",
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_graph(model: ir.Model, folder: Path, name: str, largest: int = LARGEST_FILE) -> GraphFile:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 from pydantic import ValidationError
@@ -16,7 +15,7 @@ from i2i_exporter_onnx import bundle, sizes
 from i2i_exporter_onnx.half import to_half
 from i2i_exporter_onnx.parity import Measured, measure, summary, tolerance_of
 from i2i_exporter_onnx.tracing import OPSET, to_onnx
-from i2i_registry.atomic import sha256_of
+from i2i_registry.atomic import scratch_folder, sha256_of
 from i2i_registry.cards import WeightsCard
 from i2i_registry.errors import ExportError
 from i2i_registry.exporter import Exporter, ExportOptions, ExportReport
@@ -157,8 +156,8 @@ def _explained(error: ExportError, manifest: Manifest, model: Model[Record]) -> 
 
 def _hash_of(model: Model[Record]) -> str:
     """The SHA-256 that the model's weights have as a file of the store."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "weights.safetensors"
+    with scratch_folder() as folder:
+        path = folder / "weights.safetensors"
         save(model, path)
         return sha256_of(path)
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from i2i_exporter_onnx.cases import Array, Case, cases, picture_size, values
 from i2i_exporter_onnx.half import with_rounding
 from i2i_exporter_onnx.rewrites import evaluating, outputs_of
+from i2i_registry.atomic import scratch_folder
 from i2i_registry.errors import ExportError
 from i2i_registry.model import Graph, Stray
 from i2i_runtime import devices
@@ -123,8 +123,8 @@ def _sessions(name: str, file: Path, threads: int) -> Generator[tuple[InferenceS
     if not any(value.dtype == ir.DataType.FLOAT16 for node in model.graph for value in node.outputs):
         yield (given,)
         return
-    with TemporaryDirectory() as folder:
-        rounding = Path(folder) / "rounding.onnx"
+    with scratch_folder() as folder:
+        rounding = folder / "rounding.onnx"
         ir.save(with_rounding(model), rounding, external_data="weights")
         yield given, _session(name, rounding, threads)
 
