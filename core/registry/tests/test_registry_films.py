@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from i2i_registry.films import check_film, save_film
-from i2i_runtime.errors import PictureError, UsageError
+from i2i_runtime.errors import UsageError
 
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)]
 FRAMES = [Image.new("RGB", (31, 18), colour) for colour in COLOURS]
@@ -50,7 +50,7 @@ def test_a_name_without_a_suffix_is_a_folder_of_frames(tmp_path: Path) -> None:
     assert colours_of([Image.open(file) for file in files]) == [list(colour) for colour in COLOURS * 3]
 
 
-@pytest.mark.parametrize(("name", "reason"), [("film.avi", "ends in '.avi'"), ("folder", "a folder that exists")])
+@pytest.mark.parametrize(("name", "reason"), [("film.avi", "ends in '.avi'"), ("folder", "folder exists")])
 def test_a_name_that_cannot_become_a_film_is_refused(tmp_path: Path, name: str, reason: str) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(UsageError, match=reason):
@@ -59,6 +59,6 @@ def test_a_name_that_cannot_become_a_film_is_refused(tmp_path: Path, name: str, 
 
 def test_nothing_is_left_where_a_film_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(PictureError, match="cannot be written"):
+    with pytest.raises(UsageError, match="cannot be written"):
         save_film(FRAMES, tmp_path / "file" / "film.gif", fps=10)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

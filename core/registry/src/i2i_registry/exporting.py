@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from i2i_registry.atomic import sha256_of
+from i2i_registry.atomic import scratch_folder, sha256_of
 from i2i_registry.cards import WeightsCard
 from i2i_registry.catalogue import Catalogue
 from i2i_registry.discovery import Registry
-from i2i_registry.errors import ExportError
+from i2i_registry.errors import ExportError, StoreError
 from i2i_registry.exporter import ExportOptions, ExportReport
 from i2i_registry.model import Model
+from i2i_registry.places import check_new
 from i2i_registry.store import Store
-from i2i_registry.weights import build_model, load_into, open_model
+from i2i_registry.weights import build_model, load_into, open_card, open_model
 from i2i_runtime.errors import BundleError, UsageError
 from i2i_runtime.manifest import MANIFEST_FILE, Manifest, Parity
 from i2i_runtime.operations import Operation, Record
@@ -42,15 +44,22 @@ def export(
     Raises UsageError when it does, UnknownName, and ExportError when the artefact misses its tolerance; nothing is left
     at `destination` then.
     """
-    if destination.exists():
-        raise UsageError(
-            found=f"{destination} exists",
-            expected="a place where there is nothing yet: an export is never mixed with what lies there",
-            fix=f"remove it, or choose another with -o {destination.name}-2",
-        )
-    exporter = registry.exporter(exporter_name)
-    model, card = open_model(registry, reference, store)
-    report = exporter.export(model, card, destination, options, tell)
+    catalogue = Catalogue.gather(registry, store)
+    card = catalogue.find(reference)
+    return _export(catalogue, card, exporter_name, destination, options, tell)
+
+
+def _export(  # noqa: PLR0917 - what `export` takes, with its reference resolved
+    catalogue: Catalogue,
+    card: WeightsCard,
+    exporter_name: str,
+    destination: Path,
+    options: ExportOptions,
+    tell: Tell,
+) -> ExportReport:
+    check_new(destination)
+    exporter = catalogue.registry.exporter(exporter_name)
+    report = exporter.export(open_card(catalogue, card), card, destination, options, tell)
     if not report.artefact.exists():
         raise ExportError(f"the exporter {exporter_name!r} left nothing at {report.artefact}", expected="its artefact")
     if card.licence.non_commercial:
@@ -58,23 +67,37 @@ def export(
     return report
 
 
-def kept_bundle(registry: Registry, store: Store, reference: str, tell: Tell) -> Path:
-    """The store's bundle of these weights, exported now if there is none yet for this version of the exporter."""
-    card = Catalogue.gather(registry, store).find(reference)
-    with store.exporting(_key(registry, card)) as path:
-        if path.exists() and _is_readable(path):
-            return path
+@contextmanager
+def bundle_of(registry: Registry, store: Store, target: str, tell: Tell) -> Generator[Path]:
+    """The bundle that `target` names, or that of the weights it names: exported now if there is none yet, and kept.
+
+    Where the store cannot be written, it is made for this block only.
+    """
+    if is_bundle(target):
+        yield Path(target)
+        return
+    catalogue = Catalogue.gather(registry, store)
+    card = catalogue.find(target)
+    key = _key(registry, card)
+    kept = store.export_path(key)
+    with ExitStack() as stack:
+        if not _is_readable(kept):
+            try:
+                _keep_bundle(catalogue, card, key, tell)
+            except StoreError as error:
+                tell(f"{error.found}; the bundle of {card.reference} is made for this command only")
+                kept = stack.enter_context(scratch_folder()) / card.name
+                _export(catalogue, card, BUNDLES, kept, ExportOptions(), tell)
+        yield kept
+
+
+def _keep_bundle(catalogue: Catalogue, card: WeightsCard, key: str, tell: Tell) -> None:
+    with catalogue.store.exporting(key) as path:
+        if _is_readable(path):
+            return  # another process has made it meanwhile
         shutil.rmtree(path, ignore_errors=True)
         tell(f"{card.reference} has no bundle yet: exporting it once (kept in {path})")
-        return export(
-            registry,
-            store,
-            card.reference,
-            exporter_name=BUNDLES,
-            destination=path,
-            options=ExportOptions(),
-            tell=tell,
-        ).artefact
+        _export(catalogue, card, BUNDLES, path, ExportOptions(), tell)
 
 
 def operations_of(registry: Registry, store: Store, target: str) -> tuple[Operation, ...]:
@@ -83,7 +106,7 @@ def operations_of(registry: Registry, store: Store, target: str) -> tuple[Operat
         return read_manifest(target).operations
     card = Catalogue.gather(registry, store).find(target)
     path = store.export_path(_key(registry, card))
-    if path.exists() and _is_readable(path):
+    if _is_readable(path):
         return read_manifest(path).operations
     return build_model(registry, card).operations()
 
@@ -146,6 +169,6 @@ def _key(registry: Registry, card: WeightsCard) -> str:
 def _is_readable(path: Path) -> bool:
     try:
         read_manifest(path)
-    except BundleError:
+    except (BundleError, UsageError):
         return False
     return True

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from i2i_registry.atomic import atomic_folder, atomic_write
-from i2i_runtime.errors import PictureError, UsageError, nearest
+from i2i_registry.places import check_file, check_new
+from i2i_runtime.errors import PictureError, UsageError
 
 _PILLOW = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}
 _VIDEO = ".mp4"
@@ -21,13 +22,12 @@ SUFFIXES = (*_PILLOW, _VIDEO)
 
 def check_film(out: Path) -> None:
     """Before anything is computed: raises UsageError when frames cannot become `out`."""
-    suffix = out.suffix.lower()
-    if suffix and suffix not in SUFFIXES:
-        raise UsageError(f"-o {out} ends in {suffix!r}", expected=nearest(suffix, SUFFIXES), fix="-o film.gif")
-    if suffix == _VIDEO and find_spec("av") is None:
+    if out.suffix:
+        check_file(out, SUFFIXES, fix="-o film.gif")
+    else:
+        check_new(out)
+    if out.suffix.lower() == _VIDEO and find_spec("av") is None:
         raise UsageError("MP4 needs PyAV, which is not here", fix='pip install "i2i-registry[mp4]", or -o film.gif')
-    if out.is_dir():
-        raise UsageError(f"{out} is a folder that exists", expected="a new file or folder")
 
 
 def save_film(frames: Sequence[Image.Image], out: Path, fps: int) -> Path:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from i2i_registry.atomic import atomic_write
+from i2i_registry.places import check_file, check_writable
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import I2IError, RunError, UsageError, nearest
 from i2i_runtime.inputs import Option
@@ -83,7 +84,7 @@ def plan(sources: Sequence[Path], out: Path, count: int | None = None, suffix: s
     """
     if len(sources) == 1 and not sources[0].is_dir() and not _is_folder(out) and count is None:
         _check_inputs_exist(sources)
-        _check_suffix(out, suffix)
+        check_file(out, _suffixes(suffix))
         jobs = [Job(sources[0], out)]
     else:
         _check_folder(out, suffix, "inputs" if count is None else "results")
@@ -95,7 +96,7 @@ def plan(sources: Sequence[Path], out: Path, count: int | None = None, suffix: s
 def plan_from_nothing(name: str, out: Path, count: int | None, suffix: str) -> list[Job]:
     """As `plan`, for an operation that takes no picture: several results are called after `name`."""
     if count is None:
-        _check_suffix(out, suffix)
+        check_file(out, _suffixes(suffix))
         return [Job(None, out)]
     _check_folder(out, suffix, "results")
     return [Job(None, out / f"{name}{suffix}", count)]
@@ -222,12 +223,7 @@ def _check_inputs_exist(sources: Sequence[Path]) -> None:
 def _check_folder(out: Path, suffix: str, what: str) -> None:
     if out.is_file() or out.suffix.lower() in _suffixes(suffix):
         raise UsageError(f"-o {out} is one file, the {what} are several", expected="a folder", fix="-o results/")
-
-
-def _check_suffix(out: Path, suffix: str) -> None:
-    suffixes = _suffixes(suffix)
-    if out.suffix.lower() not in suffixes:
-        raise UsageError(f"-o {out} ends in {out.suffix!r}", expected=nearest(out.suffix.lower(), suffixes))
+    check_writable(out / "result")
 
 
 def _suffixes(suffix: str) -> Collection[str]:

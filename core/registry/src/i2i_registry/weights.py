@@ -80,11 +80,16 @@ def open_model(registry: Registry, reference: str, store: Store | None = None) -
     """
     catalogue = Catalogue.gather(registry, store or Store.default())
     card = catalogue.find(reference)
-    model = build_model(registry, card)
+    return open_card(catalogue, card), card
+
+
+def open_card(catalogue: Catalogue, card: WeightsCard) -> Model[Record]:
+    """The model of a card, with its weights in it, in eval mode on the CPU. Raises as `open_model`."""
+    model = build_model(catalogue.registry, card)
     load_into(model, catalogue.path_of(card))
     for network in model.networks.values():
         network.eval()
-    return model, card
+    return model
 
 
 def build_model(registry: Registry, card: WeightsCard) -> Model[Record]:

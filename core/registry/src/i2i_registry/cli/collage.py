@@ -14,9 +14,9 @@ from i2i_registry.cli.options import device_option, fit_option, threads_option
 from i2i_registry.cli.render import json_option, show, show_json, tell
 from i2i_registry.cli.session import Session
 from i2i_registry.collages import SCALES, Settings, can_retarget, read_scales
-from i2i_registry.exporting import is_bundle, kept_bundle
+from i2i_registry.exporting import bundle_of
+from i2i_registry.places import check_file
 from i2i_runtime.bundle import load
-from i2i_runtime.errors import UsageError, nearest
 from i2i_runtime.inputs import main_image
 from i2i_runtime.operations import Fit, Operation, SizeInput
 from i2i_runtime.pictures import SAVE_FORMATS, save
@@ -81,9 +81,9 @@ def collage(
     """  # noqa: D301 - click reads the mark
     session = context.ensure_object(Session)
     factors, settings = read_scales(scales), _settings(context, options, fit)
-    _check_out(out, picture)
+    check_file(out, SAVE_FORMATS, [picture])
     rows = collages.plan(picture, factors, settings)
-    path = Path(target) if is_bundle(target) else kept_bundle(session.registry, session.store, target, tell)
+    path = context.with_resource(bundle_of(session.registry, session.store, target, tell))
     with load(path, device=device, threads=threads) as bundle:
         tell(bundle.report)
         made = collages.make(bundle, picture, factors, settings)
@@ -99,13 +99,3 @@ def collage(
 def _settings(context: click.Context, options: Mapping[str, object], fit: Fit | None) -> Settings:
     operation = cast("Operation", context.meta[Operation.__name__])
     return Settings(operation, given_inputs(options), fit, cast("int | None", options.get(SEED)) or 0)
-
-
-def _check_out(out: Path, picture: Path) -> None:
-    """Before anything is computed: raises UsageError when this cannot become `out`."""
-    if out.suffix.lower() not in SAVE_FORMATS:
-        raise UsageError(f"-o {out} ends in {out.suffix!r}", expected=nearest(out.suffix.lower(), SAVE_FORMATS))
-    if out.is_dir():
-        raise UsageError(f"-o {out} is a folder", expected="one file")
-    if out.exists() and picture.exists() and out.samefile(picture):
-        raise UsageError(f"{out} is an input", expected="an output elsewhere: inputs are never overwritten")

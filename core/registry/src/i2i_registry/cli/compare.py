@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -15,7 +15,8 @@ from i2i_registry.cli.render import bytes_in_words, json_option, show, show_json
 from i2i_registry.cli.session import Session
 from i2i_registry.cli.sheet import check_out, write_grid
 from i2i_registry.comparing import Column, Entrant, Made, Settings
-from i2i_registry.exporting import is_bundle, kept_bundle, operations_of
+from i2i_registry.exporting import bundle_of, is_bundle, operations_of
+from i2i_registry.places import check_inputs_survive
 from i2i_registry.running import collect
 from i2i_registry.sheets import Cell, Grid, Row
 from i2i_runtime.errors import UsageError
@@ -82,7 +83,12 @@ def compare(
     entrants = comparing.enter(candidates, operation, _given(settings), shared)
     _check_inputs_survive(out, [path for path, _ in sources], entrants)
 
-    columns, inputs = _columns(session, models, entrants, [path for path, _ in sources], shared)
+    # All bundles first: one that cannot be made is found before the others have run for hours.
+    bundles = [
+        context.with_resource(bundle_of(session.registry, session.store, models[entrant.title], tell))
+        for entrant in entrants
+    ]
+    columns, inputs = _columns(bundles, entrants, [path for path, _ in sources], shared)
     failed = sum(made.error is not None for column in columns for made in column.made)
     total = len(columns) * len(sources)
     if failed < total:
@@ -125,16 +131,13 @@ def _check_inputs_survive(out: Path, sources: Sequence[Path], entrants: Sequence
     for entrant in entrants:
         pictures = {value.name for value in entrant.operation.inputs if isinstance(value, ImageInput)}
         read += [Path(str(value)) for name, value in entrant.options.items() if name in pictures]
-    if out.exists() and any(path.exists() and path.samefile(out) for path in read):
-        raise UsageError(f"{out} is an input", expected="an output elsewhere: inputs are never overwritten")
+    check_inputs_survive(out, read)
 
 
 def _columns(
-    session: Session, models: Mapping[str, str], entrants: Sequence[Entrant], sources: Sequence[Path], shared: Settings
+    bundles: Sequence[Path], entrants: Sequence[Entrant], sources: Sequence[Path], shared: Settings
 ) -> tuple[list[Column], list[Made]]:
     """Every model's column, and that of the inputs. Each error is told once, as soon as it is known."""
-    # All bundles first: one that cannot be made is found before the others have run for hours.
-    bundles = [_bundle(session, models[entrant.title]) for entrant in entrants]
     manifests = [read_manifest(path) for path in bundles]
     inputs = comparing.inputs_of(sources, shared.cell_px)
     for made in inputs:
@@ -151,10 +154,6 @@ def _columns(
                 tell_error(made.error)
         columns.append(column)
     return columns, inputs
-
-
-def _bundle(session: Session, text: str) -> Path:
-    return Path(text) if is_bundle(text) else kept_bundle(session.registry, session.store, text, tell)
 
 
 def _grid(places: Sequence[Path], inputs: Sequence[Made], columns: Sequence[Column]) -> Grid:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from i2i_registry.cli.operating import SEED
 from i2i_registry.films import SUFFIXES, check_film, save_film
+from i2i_registry.places import check_inputs_survive
 from i2i_registry.running import Settings
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import UsageError, nearest
@@ -81,8 +82,7 @@ def check(operation: Operation, inputs: Sequence[Path], out: Path, count: int | 
     if count is not None:
         raise UsageError("--count beside --to", expected="several results, or a film of one turning into another")
     check_film(out)
-    if any(path.exists() and out.exists() and out.samefile(path) for path in inputs):
-        raise UsageError(f"{out} is an input", expected="an output elsewhere: inputs are never overwritten")
+    check_inputs_survive(out, inputs)
 
 
 def make(film: Film, bundle: Bundle, source: Path | None, out: Path, settings: Settings) -> Path:

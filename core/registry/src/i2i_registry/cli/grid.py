@@ -14,7 +14,7 @@ from i2i_registry.cli.options import cell_option, device_option, fit_option, she
 from i2i_registry.cli.render import json_option, show, show_json, tell, tell_error
 from i2i_registry.cli.session import Session
 from i2i_registry.cli.sheet import check_out, write_grid
-from i2i_registry.exporting import is_bundle, kept_bundle
+from i2i_registry.exporting import bundle_of
 from i2i_registry.grids import (
     Look,
     Made,
@@ -26,6 +26,7 @@ from i2i_registry.grids import (
     looks_of_seeds,
     reference_of,
 )
+from i2i_registry.places import check_inputs_survive
 from i2i_registry.running import collect
 from i2i_runtime.bundle import load
 from i2i_runtime.errors import UsageError
@@ -111,10 +112,10 @@ def grid(
     headed = any(look.picture for look in looks)
     check_out(out, len(looks) + 1, len(sources) + headed, cell_px)
     paths = [path for path, _ in sources]
-    _check_inputs_survive(out, [*paths, *(look.picture for look in looks if look.picture)])
+    check_inputs_survive(out, [*paths, *(look.picture for look in looks if look.picture)])
     grids.check(settings, looks)
 
-    path = Path(target) if is_bundle(target) else kept_bundle(session.registry, session.store, target, tell)
+    path = context.with_resource(bundle_of(session.registry, session.store, target, tell))
     with load(path, device=device, threads=threads) as bundle:
         tell(bundle.report)
         columns = list(grids.make(bundle, paths, looks, settings))
@@ -159,11 +160,6 @@ def _read_options(
 def _classes(label: LabelInput, given: Mapping[str, Option]) -> Sequence[str]:
     named = cast("Sequence[str]", given.get(label.name, ()))
     return named or ([label.default] if label.default else [])
-
-
-def _check_inputs_survive(out: Path, read: Sequence[Path]) -> None:
-    if out.exists() and any(path.exists() and path.samefile(out) for path in read):
-        raise UsageError(f"{out} is an input", expected="an output elsewhere: inputs are never overwritten")
 
 
 def _failures(sources: Sequence[Path], columns: Sequence[Sequence[Made]]) -> dict[Path, str]:

@@ -13,7 +13,7 @@ from i2i_registry.cli.operating import SEED, OperationCommand, given_inputs, opt
 from i2i_registry.cli.options import device_option, fit_option, threads_option
 from i2i_registry.cli.render import json_option, show, show_json, tell, tell_error
 from i2i_registry.cli.session import Session
-from i2i_registry.exporting import is_bundle, kept_bundle
+from i2i_registry.exporting import bundle_of
 from i2i_registry.running import (
     Job,
     Outcome,
@@ -99,7 +99,7 @@ def run(
         jobs = list[Job]()
     else:
         jobs = _jobs(operation, inputs, out, count)
-    path = Path(target) if is_bundle(target) else kept_bundle(session.registry, session.store, target, tell)
+    path = context.with_resource(bundle_of(session.registry, session.store, target, tell))
     with load(path, device=device, threads=threads) as bundle:
         tell(bundle.report)
         if wanted_film is not None:

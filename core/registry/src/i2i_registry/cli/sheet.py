@@ -6,8 +6,8 @@ from pathlib import Path
 
 from i2i_registry.atomic import write_text
 from i2i_registry.pages import html_page
+from i2i_registry.places import check_file
 from i2i_registry.sheets import Grid, check_size, draw_sheet
-from i2i_runtime.errors import UsageError, nearest
 from i2i_runtime.pictures import SAVE_FORMATS, save
 
 _PAGE = ".html"
@@ -15,12 +15,8 @@ _PAGE = ".html"
 
 def check_out(out: Path, columns: int, rows: int, cell_px: int) -> None:
     """Before anything is computed: raises UsageError when so many cells cannot become `out`."""
-    suffix = out.suffix.lower()
-    if suffix not in {_PAGE, *SAVE_FORMATS}:
-        raise UsageError(f"-o {out} ends in {out.suffix!r}", expected=nearest(suffix, [_PAGE, *SAVE_FORMATS]))
-    if out.is_dir():
-        raise UsageError(f"-o {out} is a folder", expected="one file")
-    if suffix != _PAGE:
+    check_file(out, [_PAGE, *SAVE_FORMATS])
+    if out.suffix.lower() != _PAGE:
         check_size(columns, rows, cell_px)
 
 
