@@ -98,7 +98,7 @@ def our_model(size: Size, eager: nn.Module) -> Model[Record]:
 
 def behaviour(size: Size) -> dict[str, Tensor]:
     """Deterministic, and the noise that the graph takes and then does not use."""
-    from i2i_plugin_pix2pix.model import BEHAVIOURS
+    from i2i_toolkit.translators.networks import BEHAVIOURS
 
     count = sum(channels * height * width for channels, height, width in our_config(size).dropout_shapes)
     return {"behaviour": torch.tensor([BEHAVIOURS.index("deterministic")]), "noise": torch.zeros(1, count)}

@@ -21,6 +21,8 @@ from i2i_toolkit import Cursor, PhaseReport, Snapshot, grid, l1, least_squares, 
 from i2i_toolkit.batches import batches, split
 from i2i_toolkit.checkpoint import Checkpoints
 from i2i_toolkit.curves import save_curves
+from i2i_toolkit.losses import wasserstein
+from i2i_toolkit.previews import in_colour
 from i2i_toolkit.progress import Progress
 from i2i_toolkit.seeds import derive
 from i2i_toolkit.signals import stopping_on_signals
@@ -40,6 +42,17 @@ def test_logistic_is_the_cross_entropy_of_the_sigmoid(target: float) -> None:
 
 def test_l1_is_the_mean_absolute_difference() -> None:
     assert float(l1(torch.tensor([1.0, -2.0]), torch.tensor([0.0, 2.0]))) == 2.5
+
+
+def test_wasserstein_raises_real_scores_and_lowers_others() -> None:
+    scores = torch.tensor([1.0, 2.0, 6.0])
+    assert (float(wasserstein(scores, 1.0)), float(wasserstein(scores, 0.0))) == (-3.0, 3.0)
+
+
+@pytest.mark.parametrize(("channels", "shown"), [(1, [0, 0, 0]), (2, [0, 1, 1]), (3, [0, 1, 2]), (6, [0, 1, 2])])
+def test_pictures_of_any_number_of_channels_are_shown_in_colour(channels: int, shown: list[int]) -> None:
+    pictures = torch.rand(2, channels, 4, 5)
+    assert torch.equal(in_colour(pictures), pictures[:, shown])
 
 
 def test_losses_of_half_precision_do_not_overflow() -> None:

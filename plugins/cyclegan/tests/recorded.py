@@ -17,9 +17,9 @@ from tests.parity.preparing import Variant, check_pictures
 from tests.parity.stepping import RecordedStep, load
 from torch import Tensor, nn
 
-from i2i_plugin_cyclegan.config import Channels, Config
+from i2i_plugin_cyclegan.config import Config
 from i2i_plugin_cyclegan.model import CycleGAN
-from i2i_plugin_cyclegan.networks import Discriminator, Generator
+from i2i_plugin_cyclegan.networks import PatchDiscriminator, make_generator
 from i2i_plugin_cyclegan.official import GENERATORS, JUNYANZ_FORMAT
 from i2i_plugin_cyclegan.trainer import CycleGANTrainer, Options
 from i2i_registry.importing import rename
@@ -57,8 +57,8 @@ class Resolved(BaseModel):
     ngf: int
     netG: str  # noqa: N815 - the release's name
     no_dropout: bool
-    input_nc: Channels
-    output_nc: Channels
+    input_nc: int
+    output_nc: int
     lr: float
     beta1: float
     pool_size: int
@@ -104,7 +104,7 @@ def our_key(recording: Recording, official: str, key: str) -> str:
     if official in GENERATORS:
         return str(rename(JUNYANZ_FORMAT.keys, f"{official}.{key}")).removeprefix(f"{GENERATORS[official]}.")
     layers = layer_count(recording.under(f"state/{official}/"))
-    places = {0: "first", 2 + 3 * layers: "to_scores"} | {2 + 3 * n: f"convs.{n}" for n in range(layers)}
+    places = {0: "first", 2 + 3 * layers: "to_logits"} | {2 + 3 * n: f"convs.{n}" for n in range(layers)}
     _, place, kind = key.split(".")
     return f"{places[int(place)]}.{kind}"
 
@@ -140,11 +140,11 @@ def check_networks(recording: Recording, case: Case) -> Iterator[Row]:
         if official in GENERATORS:
             config = infer_config(recording, official, case)
             yield recording.row(f"config of {official}", float(config != expected_config(case)), EXACT)
-            network: nn.Module = Generator(config, config.channels_a, config.channels_b)
+            network: nn.Module = make_generator(config, config.channels_a, config.channels_b)
         else:
             state = recording.under(f"state/{official}/")
             width, channels_in = state["model.0.weight"].shape[:2]
-            network = Discriminator(channels_in, width, layer_count(state))
+            network = PatchDiscriminator(channels_in, width, layer_count(state), "instance")
         load(network, official, recording, partial(our_key, recording))
         for mode, training in (("eval", False), ("train_nodrop", True)):
             if f"output/{mode}/{official}" in recording.tensors:

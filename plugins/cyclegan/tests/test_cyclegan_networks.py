@@ -6,7 +6,7 @@ from torch import nn
 
 from i2i_plugin_cyclegan.config import PRESETS, Config
 from i2i_plugin_cyclegan.model import CycleGAN
-from i2i_plugin_cyclegan.networks import Discriminator, Generator
+from i2i_plugin_cyclegan.networks import PatchDiscriminator, make_generator
 
 TINY = Config(image_size=16, channels=2, res_blocks=1)
 
@@ -15,20 +15,21 @@ def parameter_count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-@pytest.mark.parametrize(("preset", "count"), [("resnet_9blocks", 11_378_179), ("resnet_6blocks", 7_837_699)])
+@pytest.mark.parametrize(
+    ("preset", "count"), [("resnet_9blocks", 11_378_179), ("resnet_6blocks", 7_837_699), ("unet_256", 54_409_603)]
+)
 def test_generators_have_the_releases_number_of_parameters(preset: str, count: int) -> None:
     with torch.device("meta"):
-        assert parameter_count(Generator(PRESETS[preset], 3, 3)) == count
+        assert parameter_count(make_generator(PRESETS[preset], 3, 3)) == count
 
 
 def test_the_discriminator_has_the_releases_number_of_parameters() -> None:
     with torch.device("meta"):
-        assert parameter_count(Discriminator(3, 64, 3)) == 2_764_737
+        assert parameter_count(PatchDiscriminator(3, 64, 3, "instance")) == 2_764_737
 
 
 def test_a_patch_of_70_pixels_decides_on_a_score() -> None:
-    discriminator = Discriminator(3, 4, 3)
-    discriminator.norm = nn.Identity()  # pyright: ignore[reportAttributeAccessIssue] - it would join all patches
+    discriminator = PatchDiscriminator(3, 4, 3, "none")  # a norm would join all patches
     picture = torch.rand(1, 3, 256, 256, requires_grad=True)
     scores = discriminator(picture)
     assert scores.shape == (1, 1, 30, 30)
@@ -39,19 +40,54 @@ def test_a_patch_of_70_pixels_decides_on_a_score() -> None:
 
 @pytest.mark.parametrize("size", [(8, 8), (12, 20), (16, 16)])
 def test_the_translation_has_the_size_of_the_picture(size: tuple[int, int]) -> None:
-    assert Generator(TINY, 3, 1)(torch.rand(2, 3, *size)).shape == (2, 1, *size)
+    assert make_generator(TINY, 3, 1)(torch.rand(2, 3, *size)).shape == (2, 1, *size)
 
 
 def test_pictures_of_a_batch_do_not_see_each_other() -> None:
-    generator, pictures = Generator(TINY, 3, 3), torch.rand(3, 3, 16, 16)
+    generator, pictures = make_generator(TINY, 3, 3), torch.rand(3, 3, 16, 16)
     one_by_one = torch.cat([generator(picture[None]) for picture in pictures])
     torch.testing.assert_close(generator(pictures), one_by_one, rtol=0, atol=1e-6)
 
 
-def test_a_grey_domain_has_one_channel_on_its_side() -> None:
+def test_a_grey_domain_takes_a_picture_in_colour_where_the_other_is_in_colour() -> None:
     model = CycleGAN(TINY.model_copy(update={"channels_b": 1}))
-    graphs = model.graphs()
-    assert [graphs[name].inputs[0].axes[1] for name in ("a_to_b", "b_to_a")] == [3, 1]
+    graphs, picture = model.graphs(), 2 * torch.rand(2, 3, 16, 16) - 1
+    assert [graphs[name].inputs[0].axes[1] for name in ("a_to_b", "b_to_a")] == [3, 3]
+    assert [graph.module(picture).shape[1] for graph in graphs.values()] == [1, 3]
+    grey = (picture * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+    found, expected = graphs["b_to_a"].module(picture), model.generators["b_to_a"](grey)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("channels_a", "channels_b"), [(3, 6), (4, 1)])
+def test_domains_that_no_picture_serves_are_refused_with_what_to_do(channels_a: int, channels_b: int) -> None:
+    sizes = TINY.model_dump() | {"channels_a": channels_a, "channels_b": channels_b}
+    with pytest.raises(ValueError, match="directions=a_to_b"):
+        Config.model_validate(sizes)
+    assert Config.model_validate(sizes | {"directions": "a_to_b"}).picture_channels == channels_a
+
+
+@pytest.mark.parametrize("channels", [2, 4, 6])
+@pytest.mark.parametrize("generator", ["resnet", "unet"])
+def test_pictures_have_any_number_of_channels(generator: str, channels: int) -> None:
+    changes = {"generator": generator, "channels_a": channels, "channels_b": channels, "image_size": 32, "levels": 5}
+    model = CycleGAN(Config.model_validate(TINY.model_dump() | changes))
+    for graph in model.graphs().values():
+        assert graph.module(torch.rand(1, channels, 32, 32)).shape == (1, channels, 32, 32)
+
+
+def test_with_batch_norm_there_are_two_ways_to_translate() -> None:
+    model = CycleGAN(TINY.model_copy(update={"norm": "batch"}))
+    (operation,) = model.operations()
+    assert [value.name for value in operation.inputs] == ["image", "domain", "behaviour"]
+    generator, translation = model.generators["a_to_b"], model.graphs()["a_to_b"].module
+    pictures = torch.rand(3, 3, 16, 16)
+    generator.train()(pictures)  # running statistics that are not those of a picture
+    found = [translation(pictures, torch.full((3,), index)) for index in range(2)]
+    torch.testing.assert_close(found[1], generator.eval()(pictures), rtol=0, atol=1e-5)
+    # Training mode with one picture in the batch is what the authors' test script does.
+    as_tested = torch.cat([generator.train()(picture[None]) for picture in pictures])
+    torch.testing.assert_close(found[0], as_tested, rtol=0, atol=1e-5)
 
 
 def test_a_model_of_one_direction_has_no_choice_of_domain() -> None:
@@ -63,3 +99,9 @@ def test_a_model_of_one_direction_has_no_choice_of_domain() -> None:
 def test_two_domains_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="two different ones"):
         Config(domains=("horse", "horse"))
+
+
+@pytest.mark.parametrize(("generator", "size"), [("resnet", 30), ("resnet", 4), ("unet", 100), ("unet", 128)])
+def test_a_size_that_the_generator_cannot_take_is_refused(generator: str, size: int) -> None:
+    with pytest.raises(ValueError, match=f"image_size is {size}; this generator takes multiples of"):
+        Config.model_validate({"generator": generator, "image_size": size})

@@ -27,7 +27,7 @@ def shapes_of(tensors: dict[str, Tensor]) -> Shapes:
 @pytest.mark.parametrize("dropout", [False, True])
 @pytest.mark.parametrize("directions", ["both", "a_to_b"])
 @pytest.mark.parametrize("res_blocks", [1, 6, 9])
-@pytest.mark.parametrize(("channels_a", "channels_b"), [(3, 3), (1, 3), (3, 1)])
+@pytest.mark.parametrize(("channels_a", "channels_b"), [(3, 3), (1, 3), (3, 1), (6, 6)])
 def test_the_config_is_told_from_the_shapes(
     channels_a: int,
     channels_b: int,
@@ -66,12 +66,13 @@ def test_instance_norm_statistics_of_old_files_are_dropped_with_a_reason() -> No
     tensors = checkpoint(TINY)
     clean = JUNYANZ_FORMAT.infer_config(shapes_of(tensors))
     stale = [f"model.{place}.{name}" for place in (2, 5, 8) for name in ("running_mean", "running_var")]
-    tensors |= {key: torch.zeros(4) for key in (*stale, "model.10.conv_block.2.num_batches_tracked")}
+    stale.append("model.10.conv_block.2.num_batches_tracked")
+    tensors |= {key: torch.zeros(4) for key in stale}
     assert JUNYANZ_FORMAT.detect(shapes_of(tensors))
     assert JUNYANZ_FORMAT.infer_config(shapes_of(tensors)) == clean
-    dropped = map_keys(JUNYANZ_FORMAT.keys, tensors).dropped
-    assert set(dropped) == {*stale, "model.10.conv_block.2.num_batches_tracked"}
-    assert all("InstanceNorm" in reason for reason in dropped.values())
+    dropped = map_keys(JUNYANZ_FORMAT.keys, JUNYANZ_FORMAT.repair(tensors)).dropped
+    assert set(dropped) == {f"{key} (InstanceNorm)" for key in stale}
+    assert all("never used" in reason for reason in dropped.values())
 
 
 def test_discriminators_of_a_joined_file_are_dropped() -> None:
@@ -81,15 +82,42 @@ def test_discriminators_of_a_joined_file_are_dropped() -> None:
     }
 
 
-def test_a_batch_norm_resnet_is_left_to_pix2pix() -> None:
-    shapes = dict(JUNYANZ_FORMAT.example(TINY))
-    assert not JUNYANZ_FORMAT.detect({**shapes, "model.2.weight": (2,), "model.2.running_mean": (2,)})
+@pytest.mark.parametrize("change", [{"norm": "batch"}, {"norm": "none"}, {"generator": "unet"}])
+def test_what_is_pix2pixs_by_default_is_left_to_it_unless_its_file_is_named(change: dict[str, str]) -> None:
+    config = Config.model_validate({"channels": 2, "directions": "a_to_b", **change})
+    shapes = JUNYANZ_FORMAT.example(config)
+    assert not JUNYANZ_FORMAT.detect(shapes)
+    named = {f"G_A.{key}": shape for key, shape in shapes.items()}
+    assert JUNYANZ_FORMAT.detect(named)
+    assert JUNYANZ_FORMAT.infer_config(named) == config
 
 
-def test_pictures_of_two_channels_are_refused() -> None:
-    shapes = dict(JUNYANZ_FORMAT.example(TINY))
-    with pytest.raises(CheckpointError, match="2 channels"):
-        JUNYANZ_FORMAT.infer_config({**shapes, "model.1.weight": (2, 2, 7, 7)})
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+@pytest.mark.parametrize("levels", [5, 7, 8])
+def test_two_u_nets_of_any_depth_and_norm_are_told_and_mapped(levels: int, norm: str) -> None:
+    config = Config.model_validate(
+        {"generator": "unet", "levels": levels, "image_size": 2**levels, "channels": 2, "norm": norm}
+    )
+    tensors = checkpoint(config)
+    assert JUNYANZ_FORMAT.detect(shapes_of(tensors))
+    assert JUNYANZ_FORMAT.infer_config(shapes_of(tensors)) == config
+    used = map_keys(JUNYANZ_FORMAT.keys, tensors).used
+    for name, network in CycleGAN(config).networks.items():
+        ours = {t.removeprefix(f"{name}."): tensors[key] for key, t in used.items() if t.startswith(f"{name}.")}
+        network.load_state_dict(ours, strict=True)
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+@pytest.mark.parametrize("norm", ["batch", "none"])
+def test_resnets_of_other_norms_are_told_and_mapped(norm: str, *, dropout: bool) -> None:
+    changes = {"directions": "both", "norm": norm, "dropout": dropout}
+    config = Config.model_validate(TINY.model_dump() | changes)
+    tensors = checkpoint(config)
+    assert JUNYANZ_FORMAT.infer_config(shapes_of(tensors)) == config
+    used = map_keys(JUNYANZ_FORMAT.keys, tensors).used
+    for name, network in CycleGAN(config).networks.items():
+        ours = {t.removeprefix(f"{name}."): tensors[key] for key, t in used.items() if t.startswith(f"{name}.")}
+        network.load_state_dict(ours, strict=True)
 
 
 def test_no_rule_matches_a_key_that_is_none_of_the_releases() -> None:

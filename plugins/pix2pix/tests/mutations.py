@@ -13,6 +13,7 @@ from i2i_plugin_pix2pix import networks, trainer
 from i2i_plugin_pix2pix.networks import TestTime
 from i2i_plugin_pix2pix.trainer import Options, Pix2PixTrainer
 from i2i_registry.trainer import Stage, Step, Tensors
+from i2i_toolkit.translators.discriminators import OBJECTIVES
 
 if TYPE_CHECKING:
     import pytest
@@ -48,7 +49,7 @@ def real_and_fake_in_one_batch(patch: pytest.MonkeyPatch) -> None:
         pictures = torch.cat([step.shared["fake"].detach(), step.batch["target"]])
         pairs = torch.cat([step.batch["input"].repeat(2, 1, 1, 1), pictures], dim=1)
         fake, real = self.discriminator(pairs).chunk(2)
-        objective = trainer.OBJECTIVES[self.options.objective]
+        objective = OBJECTIVES[self.options.objective]
         return {"fake": 0.5 * objective(fake, 0.0), "real": 0.5 * objective(real, 1.0)}
 
     patch.setattr(Pix2PixTrainer, "discriminator_terms", wrong)

@@ -17,13 +17,15 @@ from tests.parity.preparing import Variant, check_pictures
 from tests.parity.stepping import RecordedStep, load
 from torch import Tensor, nn
 
-from i2i_plugin_pix2pix.config import Channels, Config, Norm
+from i2i_plugin_pix2pix.config import Config
 from i2i_plugin_pix2pix.model import GENERATOR, Pix2Pix
 from i2i_plugin_pix2pix.networks import Dropout, PatchDiscriminator, PixelDiscriminator, make_generator
 from i2i_plugin_pix2pix.official import JUNYANZ_FORMAT
-from i2i_plugin_pix2pix.trainer import DISCRIMINATOR, Objective, Options, Pix2PixTrainer
+from i2i_plugin_pix2pix.trainer import DISCRIMINATOR, Options, Pix2PixTrainer
 from i2i_registry.importing import rename
 from i2i_registry.model import KeyMap
+from i2i_toolkit.translators.architecture import Norm
+from i2i_toolkit.translators.discriminators import Objective
 
 if TYPE_CHECKING:
     from tests.parity.judging import Row
@@ -64,8 +66,8 @@ class Resolved(BaseModel):
     n_layers_D: int  # noqa: N815
     norm: Norm
     no_dropout: bool
-    input_nc: Channels
-    output_nc: Channels
+    input_nc: int
+    output_nc: int
     lr: float
     beta1: float
     gan_mode: Objective

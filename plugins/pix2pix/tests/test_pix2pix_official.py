@@ -10,6 +10,7 @@ from i2i_plugin_pix2pix.official import JUNYANZ_FORMAT
 from i2i_registry.errors import CheckpointError
 from i2i_registry.importing import map_keys
 from i2i_registry.model import Shapes
+from i2i_toolkit.translators import checkpoints
 
 UNET = Config(image_size=64, depth=6, channels=2)
 RESNET = Config(generator="resnet", depth=2, channels=2)
@@ -32,9 +33,9 @@ def imported(config: Config, tensors: dict[str, Tensor]) -> dict[str, str]:
     return dict(report.dropped)
 
 
-@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
 @pytest.mark.parametrize("depth", [5, 7, 8])
-@pytest.mark.parametrize(("input_channels", "output_channels"), [(3, 3), (1, 3), (3, 1)])
+@pytest.mark.parametrize(("input_channels", "output_channels"), [(3, 3), (1, 2), (6, 3), (4, 4)])
 def test_a_u_net_is_told_from_the_shapes_and_mapped(
     input_channels: int, output_channels: int, depth: int, norm: str
 ) -> None:
@@ -54,10 +55,11 @@ def test_a_u_net_is_told_from_the_shapes_and_mapped(
     assert imported(config, tensors) == {}
 
 
+@pytest.mark.parametrize("norm", ["batch", "none"])
 @pytest.mark.parametrize("dropout", [True, False])
 @pytest.mark.parametrize("depth", [1, 6, 9])
-def test_a_resnet_is_told_from_the_shapes_and_mapped(depth: int, *, dropout: bool) -> None:
-    config = RESNET.model_copy(update={"depth": depth, "dropout": dropout})
+def test_a_resnet_is_told_from_the_shapes_and_mapped(depth: int, norm: str, *, dropout: bool) -> None:
+    config = RESNET.model_copy(update={"depth": depth, "dropout": dropout, "norm": norm})
     tensors = checkpoint(config)
     assert JUNYANZ_FORMAT.detect(shapes_of(tensors))
     assert JUNYANZ_FORMAT.infer_config(shapes_of(tensors)) == config
@@ -81,24 +83,53 @@ def test_instance_norm_statistics_of_old_files_are_dropped_with_a_reason() -> No
     assert all("never used" in reason for reason in dropped.values())
 
 
+def with_discriminator(generator: Shapes) -> Shapes:
+    judge = checkpoints.discriminator_example(6, 2, "batch")
+    named = {f"G.{key}": shape for key, shape in generator.items()}
+    return {**named, **{f"D.{key}": shape for key, shape in judge.items()}}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [UNET, RESNET, RESNET.model_copy(update={"norm": "instance"}), UNET.model_copy(update={"norm": "none"})],
+    ids=["u-net", "resnet", "resnet with instance norm", "u-net without norm"],
+)
+def test_the_folder_of_a_training_is_read_without_its_discriminator(config: Config) -> None:
+    tensors = {key: torch.randn(shape) for key, shape in with_discriminator(JUNYANZ_FORMAT.example(config)).items()}
+    assert JUNYANZ_FORMAT.detect(shapes_of(tensors))
+    assert JUNYANZ_FORMAT.infer_config(shapes_of(tensors)) == config
+    dropped = imported(config, tensors)
+    assert set(dropped) == {key for key in tensors if key.startswith("D.")}
+    assert set(dropped.values()) == {"discriminators are needed for training only"}
+
+
 @pytest.mark.parametrize(
     "shapes",
     [
-        {**JUNYANZ_FORMAT.example(UNET), "model.model.0.weight": (2, 11, 4, 4)},
+        {**JUNYANZ_FORMAT.example(UNET), "model.model.0.bias": (2,)},
         {**JUNYANZ_FORMAT.example(RESNET), "model.1.bias": (2,)},
-        {key: shape for key, shape in JUNYANZ_FORMAT.example(RESNET).items() if not key.startswith("model.2.")},
+        JUNYANZ_FORMAT.example(RESNET.model_copy(update={"norm": "instance"})),
+        {**JUNYANZ_FORMAT.example(UNET.model_copy(update={"norm": "instance"})), "model.model.5.weight": (3, 4, 3, 3)},
         {f"generator.{key}": shape for key, shape in JUNYANZ_FORMAT.example(UNET).items()},
+        {**with_discriminator(JUNYANZ_FORMAT.example(UNET)), "E.fc.0.weight": (8, 4)},
     ],
-    ids=["a latent at the input", "bias before batch norm", "no batch norm", "other names"],
+    ids=[
+        "a U-Net's bias before batch norm",
+        "a ResNet's bias before batch norm",
+        "a ResNet with instance norm",
+        "interpolation on the way up",
+        "other names",
+        "an encoder beside it",
+    ],
 )
 def test_what_is_another_papers_is_not_recognised(shapes: Shapes) -> None:
     assert not JUNYANZ_FORMAT.detect(shapes)
 
 
-def test_colourisation_with_two_channels_is_refused() -> None:
-    shapes = {**JUNYANZ_FORMAT.example(UNET), "model.model.3.bias": (2,)}
-    with pytest.raises(CheckpointError, match="2 channels"):
-        JUNYANZ_FORMAT.infer_config(shapes)
+@pytest.mark.parametrize("shape", [(), (4,), (0, 3, 4, 4), (4, 0, 4, 4)])
+def test_a_first_layer_that_is_none_is_refused_by_name(shape: tuple[int, ...]) -> None:
+    with pytest.raises(CheckpointError, match=r"model\.model\.0\.weight is of shape"):
+        JUNYANZ_FORMAT.infer_config({**JUNYANZ_FORMAT.example(UNET), "model.model.0.weight": shape})
 
 
 def test_a_u_net_of_too_few_levels_is_refused() -> None:

@@ -13,7 +13,6 @@ from i2i_plugin_pix2pix.trainer import (
     Options,
     Pix2PixTrainer,
     gradient_penalty,
-    wasserstein,
 )
 from i2i_registry.errors import LayoutError, TrainingError
 from i2i_registry.trainer import Step
@@ -55,11 +54,6 @@ def test_every_objective_has_finite_terms_that_reach_what_learns(objective: str,
     assert all(parameter.grad is None for parameter in built.pix2pix.generator.parameters())
     torch.stack(list(built.generator_terms(step).values())).sum().backward()
     assert all(parameter.grad is not None for parameter in built.pix2pix.generator.parameters())
-
-
-def test_wasserstein_raises_real_scores_and_lowers_others() -> None:
-    scores = torch.tensor([1.0, 2.0, 6.0])
-    assert (float(wasserstein(scores, 1.0)), float(wasserstein(scores, 0.0))) == (-3.0, 3.0)
 
 
 def test_the_gradient_penalty_of_a_linear_critic_is_its_slope_away_from_one() -> None:

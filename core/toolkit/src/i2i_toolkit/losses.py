@@ -21,6 +21,12 @@ def logistic(logits: Float[Tensor, " ..."], target: float) -> Float[Tensor, ""]:
     return F.binary_cross_entropy_with_logits(logits, logits.new_full(logits.shape, target))
 
 
+def wasserstein(scores: Float[Tensor, " ..."], target: float) -> Float[Tensor, ""]:
+    """The critic's mean score, to be raised for real pictures (target 1) and lowered for others (target 0)."""
+    mean = scores.float().mean()
+    return -mean if target else mean
+
+
 def l1(found: Float[Tensor, " ..."], expected: Float[Tensor, " ..."]) -> Float[Tensor, ""]:
     """Mean absolute difference of two tensors of one shape."""
     return F.l1_loss(found.float(), expected.float())

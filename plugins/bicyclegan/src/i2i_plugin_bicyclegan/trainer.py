@@ -21,6 +21,7 @@ from i2i_runtime.operations import Record
 from i2i_toolkit.data.paired import Direction, PairedFolders, write_paired_example
 from i2i_toolkit.data.preparation import Preparation
 from i2i_toolkit.losses import l1, least_squares, logistic
+from i2i_toolkit.previews import in_colour
 from i2i_toolkit.schedules import LinearDecay
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -279,7 +280,7 @@ class BicycleGANTrainer(Trainer[Options]):
             columns["in the target's style"] = self.generator(source, self.encoder(target).mean)
         for number, latent in enumerate(self.noise(SHOWN_STYLES, source), start=1):
             columns[f"style {number}"] = self.generator(source, latent.expand(len(source), -1))
-        return {title: pictures.expand(-1, 3, -1, -1) for title, pictures in columns.items()}
+        return {title: in_colour(pictures) for title, pictures in columns.items()}
 
     @classmethod
     def shrunk(cls, options: Options) -> Options:

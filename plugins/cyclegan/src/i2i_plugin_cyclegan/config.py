@@ -4,36 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import PositiveInt, model_validator
 
 from i2i_runtime.operations import Record
+from i2i_toolkit.translators.architecture import Architecture, Kind, Norm
 
-Channels = Literal[1, 3]
-
-DOWNSAMPLING = 4
-"""Side of the picture over side of the generator's inner feature map."""
-
-SMALLEST_SIDE = 8
-"""Pixels. Below it the inner map has one value a side, of which there is no variance and no mirror image."""
+GREY, COLOUR = 1, 3
+"""channels"""
 
 
 class Config(Record):
     """CycleGAN at one size. The defaults are the paper's, for 256 pixels."""
 
-    image_size: Annotated[int, Field(ge=SMALLEST_SIDE, multiple_of=DOWNSAMPLING)] = 256
+    generator: Kind = "resnet"
+    """resnet: the paper's; unet: pix2pix's, an option of the release"""
+    image_size: PositiveInt = 256
     """side in pixels that it is trained at; it takes pictures of any other"""
     channels: PositiveInt = 64
-    """after the first convolution; doubled at each of the two halvings"""
+    """after the first convolution; doubled at each of the first halvings"""
     res_blocks: PositiveInt = 9
-    """9 for 256 pixels and more, 6 for 128 (paper, appendix)"""
-    channels_a: Channels = 3
-    """of the first domain's pictures: 3 for colour, 1 for grey"""
-    channels_b: Channels = 3
+    """of a resnet: 9 for 256 pixels and more, 6 for 128 (paper, appendix)"""
+    levels: PositiveInt = 8
+    """of a unet: how often the side is halved (8 for unet_256, 7 for unet_128)"""
+    channels_a: PositiveInt = 3
+    """of the first domain's pictures: 3 for colour, 1 for grey, 6 for two pictures in colour, ..."""
+    channels_b: PositiveInt = 3
     """of the second domain's"""
+    norm: Norm = "instance"
+    """batch and none are options of the release"""
     dropout: bool = False
-    """half of the values inside every block are dropped while training; no paper value, an option of the release"""
+    """half of the values inside every block (unet: of the inner levels on the way up) are dropped while training; no
+    paper value, an option of the release"""
     directions: Literal["both", "a_to_b"] = "both"
     """a_to_b: one generator, as in each of the authors' published checkpoints; training needs both"""
     domains: tuple[str, str] = ("A", "B")
@@ -45,8 +48,38 @@ class Config(Record):
             raise ValueError(f"the two domains need a name each, and two different ones, not {self.domains}")
         return self
 
+    @model_validator(mode="after")
+    def _one_picture_serves_both_directions(self) -> Self:
+        channels = {self.channels_a, self.channels_b}
+        if self.directions == "both" and len(channels) > 1 and channels != {GREY, COLOUR}:
+            raise ValueError(
+                f"domains of {self.channels_a} and {self.channels_b} channels cannot be one model of both directions: "
+                f"use one number for both, or {GREY} and {COLOUR}, or a model of one direction (directions=a_to_b)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _size_fits_the_generator(self) -> Self:
+        self.architecture.check_side(self.image_size)
+        return self
+
+    @property
+    def picture_channels(self) -> int:
+        """Of the pictures that are translated, in either direction: colour where one domain is grey."""
+        return self.channels_a if self.directions == "a_to_b" else max(self.channels_a, self.channels_b)
+
+    @property
+    def architecture(self) -> Architecture:
+        """Both generators but for the channels of their pictures."""
+        depth = self.res_blocks if self.generator == "resnet" else self.levels
+        return Architecture(self.generator, depth, self.channels, self.norm, self.dropout)
+
 
 PRESETS: Mapping[str, Config] = MappingProxyType(
-    {"resnet_9blocks": Config(), "resnet_6blocks": Config(image_size=128, res_blocks=6)}
+    {
+        "resnet_9blocks": Config(),
+        "resnet_6blocks": Config(image_size=128, res_blocks=6),
+        "unet_256": Config(generator="unet"),
+    }
 )
-"""The paper's networks for 256 and for 128 pixels."""
+"""The paper's networks for 256 and for 128 pixels, and pix2pix's."""

@@ -13,7 +13,7 @@ from torch.optim import Adam
 
 from i2i_plugin_cyclegan.config import Config
 from i2i_plugin_cyclegan.model import A_TO_B, B_TO_A, CycleGAN
-from i2i_plugin_cyclegan.networks import Discriminator, Generator
+from i2i_plugin_cyclegan.networks import ResNet, UNet
 from i2i_registry.errors import TrainingError
 from i2i_registry.model import Model
 from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
@@ -21,8 +21,16 @@ from i2i_runtime.operations import Record
 from i2i_toolkit.data.preparation import Preparation
 from i2i_toolkit.data.unpaired import DOMAINS, UnpairedFolders, write_unpaired_example
 from i2i_toolkit.image_pool import ImagePool
-from i2i_toolkit.losses import l1, least_squares
+from i2i_toolkit.losses import l1
+from i2i_toolkit.previews import in_colour
 from i2i_toolkit.schedules import LinearDecay
+from i2i_toolkit.translators.discriminators import (
+    OBJECTIVES,
+    DiscriminatorKind,
+    Objective,
+    make_discriminator,
+    smallest_side,
+)
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -43,8 +51,11 @@ class Options(LinearDecay):
     """of pictures that are in the target domain already, as a share of that domain's cycle weight; 0 is faster"""
     pool_size: NonNegativeInt = 50
     """generated pictures per domain from which the discriminators also see older ones; 0: the newest only"""
+    objective: Objective = "lsgan"
+    """lsgan: squares (paper); vanilla: cross-entropy; wgangp: the release's, which is without a gradient penalty"""
+    discriminator: DiscriminatorKind = "patch"
     discriminator_layers: Annotated[int, Field(ge=1, le=6)] = 3
-    """3 sees 70x70 pixels"""
+    """of the patch discriminators; 3 sees 70x70 pixels"""
     discriminator_channels: PositiveInt = 64
     """after the first convolution"""
     preprocess: Literal["resize_and_crop", "crop", "scale_width_and_crop"] = "resize_and_crop"
@@ -78,22 +89,29 @@ class CycleGANTrainer(Trainer[Options]):
         channels = {"A": config.channels_a, "B": config.channels_b}
         side = config.image_size
         self.discriminators = {
-            domain: Discriminator(channels[domain], options.discriminator_channels, options.discriminator_layers)
+            domain: make_discriminator(
+                options.discriminator,
+                channels[domain],
+                options.discriminator_channels,
+                options.discriminator_layers,
+                config.norm,
+            )
             for domain in DOMAINS
         }
         self.pools = {
             domain: ImagePool(options.pool_size, options.batch_size, (channels[domain], side, side))
             for domain in DOMAINS
         }
+        self._objective = OBJECTIVES[options.objective]
         self.cycle_weights = {"A": options.cycle_weight_a, "B": options.cycle_weight_b}
 
     @property
-    def a_to_b(self) -> Generator:
+    def a_to_b(self) -> UNet | ResNet:
         """The generator from the first domain to the second (G in the paper)."""
         return self.cyclegan.networks[A_TO_B]
 
     @property
-    def b_to_a(self) -> Generator:
+    def b_to_a(self) -> UNet | ResNet:
         """The generator from the second domain to the first (F in the paper)."""
         return self.cyclegan.networks[B_TO_A]
 
@@ -132,41 +150,57 @@ class CycleGANTrainer(Trainer[Options]):
         return [Stage(name="translation", steps=self.options.steps, batch_size=self.options.batch_size, phases=phases)]
 
     def translations(self, batch: Tensors) -> dict[str, Tensor]:
-        """Both domains through both generators: `fake_*` is translated, `same_*` went in as what it should come out.
+        """Both domains through both generators.
 
-        Each generator takes both in one pass, since instance norm keeps the pictures of a batch apart. Without an
-        identity loss there is no `same_*`.
+        `fake_*` is translated, `back_*` is translated and translated back, `same_*` went in as what it should come
+        out; without an identity loss there is none of the last.
         """
+        if self.cyclegan.config.norm == "batch":
+            return self._translations_apart(batch)
+        a, b, count = batch["A"], batch["B"], len(batch["A"])
         if not self.options.identity_weight:
-            return {"fake_B": self.a_to_b(batch["A"]), "fake_A": self.b_to_a(batch["B"])}
-        count = len(batch["A"])
-        to_b = self.a_to_b(torch.cat([batch["A"], batch["B"]]))
-        to_a = self.b_to_a(torch.cat([batch["B"], batch["A"]]))
-        return {"fake_B": to_b[:count], "same_B": to_b[count:], "fake_A": to_a[:count], "same_A": to_a[count:]}
+            made = {"fake_B": self.a_to_b(a), "fake_A": self.b_to_a(b)}
+        else:
+            # One pass for two: these norms keep the pictures of a batch apart.
+            to_b, to_a = self.a_to_b(torch.cat([a, b])), self.b_to_a(torch.cat([b, a]))
+            made = {"fake_B": to_b[:count], "same_B": to_b[count:], "fake_A": to_a[:count], "same_A": to_a[count:]}
+        return made | {"back_A": self.b_to_a(made["fake_B"]), "back_B": self.a_to_b(made["fake_A"])}
+
+    def _translations_apart(self, batch: Tensors) -> dict[str, Tensor]:
+        """The same in the release's passes and their order: each has its own statistics, and moves the running ones."""
+        made = {"fake_B": self.a_to_b(batch["A"])}
+        made["back_A"] = self.b_to_a(made["fake_B"])
+        made["fake_A"] = self.b_to_a(batch["B"])
+        made["back_B"] = self.a_to_b(made["fake_A"])
+        if self.options.identity_weight:
+            made |= {"same_B": self.a_to_b(batch["B"]), "same_A": self.b_to_a(batch["A"])}
+        return made
 
     def generator_terms(self, step: Step) -> Tensors:
         """Adversarial, cycle and identity losses of both directions (paper, eq. 1 to 3 and section 5.2)."""
         made = self.translations(step.batch)
-        back = {"A": self.b_to_a(made["fake_B"]), "B": self.a_to_b(made["fake_A"])}
         terms: dict[str, Tensor] = {}
         for domain in DOMAINS:
-            real, weight = step.batch[domain], self.cycle_weights[domain]
-            self.pools[domain].put(made[f"fake_{domain}"].detach())
-            terms[f"adversarial_{domain}"] = least_squares(self.discriminators[domain](made[f"fake_{domain}"]), 1.0)
-            terms[f"cycle_{domain}"] = weight * l1(back[domain], real)
+            real, fake, weight = step.batch[domain], made[f"fake_{domain}"], self.cycle_weights[domain]
+            self.pools[domain].put(fake.detach())
+            terms[f"adversarial_{domain}"] = self._objective(self.discriminators[domain](fake), 1.0)
+            terms[f"cycle_{domain}"] = weight * l1(made[f"back_{domain}"], real)
             if f"same_{domain}" in made:
                 identity = l1(made[f"same_{domain}"], real)
                 terms[f"identity_{domain}"] = weight * self.options.identity_weight * identity
         return terms
 
     def discriminator_terms(self, step: Step) -> Tensors:
-        """Half the least-squares losses on real pictures and on the pools' (release): they learn more slowly."""
+        """Half the losses on real pictures and on the pools' (release): they learn more slowly."""
         terms: dict[str, Tensor] = {}
         for domain, discriminator in self.discriminators.items():
             real = step.batch[domain]
             fake = self.pools[domain].take(len(real))
-            of_real, of_fake = discriminator(torch.cat([real, fake])).chunk(2)
-            terms[domain] = 0.5 * (least_squares(of_real, 1.0) + least_squares(of_fake, 0.0))
+            if self.cyclegan.config.norm == "batch":
+                of_real, of_fake = discriminator(real), discriminator(fake)
+            else:
+                of_real, of_fake = discriminator(torch.cat([real, fake])).chunk(2)
+            terms[domain] = 0.5 * (self._objective(of_real, 1.0) + self._objective(of_fake, 0.0))
         return terms
 
     @torch.no_grad()
@@ -180,7 +214,7 @@ class CycleGANTrainer(Trainer[Options]):
             columns[source] = picture
             columns[f"{source} to {target}"] = forth(picture)
             columns[f"{source} and back"] = back(columns[f"{source} to {target}"])
-        return {title: picture.expand(-1, 3, -1, -1) for title, picture in columns.items()}
+        return {title: in_colour(picture) for title, picture in columns.items()}
 
     @classmethod
     def shrunk(cls, options: Options) -> Options:
@@ -221,10 +255,10 @@ def _check(config: Config, options: Options) -> None:
             expected="one number of channels: the loss compares what goes into a generator with what comes out",
             fix="--set identity_weight=0",
         )
-    smallest = 3 * 2**options.discriminator_layers  # leaves the last norm a map of 2x2 values
-    if config.image_size < smallest:
+    smallest = smallest_side(options.discriminator_layers)
+    if options.discriminator == "patch" and config.image_size < smallest:
         raise TrainingError(
             found=f"discriminators of {options.discriminator_layers} layers and {config.image_size} pixels",
             expected=f"at least {smallest} pixels, so that their last norm has values to compare",
-            fix=f"--set image_size={smallest}, or fewer discriminator_layers",
+            fix=f"--set image_size={smallest}, fewer discriminator_layers, or --set discriminator=pixel",
         )

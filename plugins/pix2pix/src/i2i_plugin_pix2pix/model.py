@@ -3,50 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import torch
-from jaxtyping import Float, Int64
-from torch import Tensor, nn
-
-from i2i_plugin_pix2pix.config import FIRST_DROPOUT_LEVEL, PRESETS, Config
-from i2i_plugin_pix2pix.networks import DROPOUT, ResNet, TestTime, UNet, make_generator
+from i2i_plugin_pix2pix.config import PRESETS, Config
+from i2i_plugin_pix2pix.networks import ResNet, UNet, make_generator
 from i2i_plugin_pix2pix.official import JUNYANZ_FORMAT
 from i2i_registry.model import Axis, Graph, GraphInput, Model
 from i2i_runtime.operations import ImageInput, ImageOutput, Input, LabelInput, LatentInput, Operation, SizeRule, Step
+from i2i_toolkit.translators.architecture import FIRST_DROPOUT_LEVEL
+from i2i_toolkit.translators.networks import BEHAVIOURS, Translation
 
 GENERATOR = "generator"
-BEHAVIOURS = ("paper", "deterministic")
-"""paper: statistics of the picture itself, and dropout as the noise; what the authors' test script does, and how their
-published results look. deterministic: running statistics of the training, no dropout; the same picture each time."""
-
-
-class Translation(nn.Module):
-    """A generator at test time, with the choice of behaviour and dropout's noise as inputs."""
-
-    def __init__(self, generator: UNet | ResNet, noise_shapes: Sequence[tuple[int, int, int]]) -> None:
-        super().__init__()
-        self.generator = generator
-        self.noise_shapes = noise_shapes
-        self.noise_sizes = [math.prod(shape) for shape in noise_shapes]
-
-    def forward(
-        self,
-        image: Float[Tensor, "b c h w"],
-        behaviour: Int64[Tensor, " b"] | None = None,
-        noise: Float[Tensor, "b n"] | None = None,
-    ) -> Float[Tensor, "b k h w"]:
-        """Translate. `behaviour` is an index into `BEHAVIOURS`; `noise` is uniform in (-1, 1), all layers' in a row."""
-        if behaviour is None:
-            return self.generator(image)
-        as_in_paper = (behaviour == BEHAVIOURS.index("paper"))[:, None, None, None]
-        kept: list[Tensor] = []
-        if noise is not None:
-            for values, shape in zip(noise.split(self.noise_sizes, dim=1), self.noise_shapes, strict=True):
-                dropped = (values.unflatten(1, shape) < 2 * DROPOUT - 1) & as_in_paper
-                factor = torch.where(as_in_paper, 1 / (1 - DROPOUT), 1.0).to(image.dtype)
-                kept.append(torch.where(dropped, torch.zeros_like(factor), factor))
-        return self.generator(image, TestTime(own_statistics=as_in_paper, kept=iter(kept)))
 
 
 class Pix2Pix(Model[Config]):
@@ -114,7 +81,7 @@ class Pix2Pix(Model[Config]):
         side, batch = self.config.image_size, Axis("batch", 2)
         sides: tuple[int | Axis, ...] = (side, side)
         if self.config.any_size:
-            free = (self.config.multiple, self.config.smallest_side)
+            free = (self.config.architecture.multiple, self.config.architecture.smallest_side)
             sides = tuple(Axis(name, side, *free) for name in ("height", "width"))
         inputs = [GraphInput("image", (batch, self.config.input_channels, *sides), values="picture")]
         if self.config.behaviours_differ:
@@ -146,6 +113,6 @@ class Pix2Pix(Model[Config]):
             height=side,
             width=side,
             dynamic=self.config.any_size,
-            multiple=self.config.multiple,
-            minimum=self.config.smallest_side,
+            multiple=self.config.architecture.multiple,
+            minimum=self.config.architecture.smallest_side,
         )

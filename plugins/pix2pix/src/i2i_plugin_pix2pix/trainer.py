@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from i2i_plugin_pix2pix.config import Config
-from i2i_plugin_pix2pix.model import BEHAVIOURS, Pix2Pix, Translation
+from i2i_plugin_pix2pix.model import Pix2Pix
 from i2i_plugin_pix2pix.networks import PatchDiscriminator, PixelDiscriminator
 from i2i_registry.errors import TrainingError
 from i2i_registry.model import Model
@@ -21,11 +21,14 @@ from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Traine
 from i2i_runtime.operations import Record
 from i2i_toolkit.data.paired import Direction, PairedFolders, write_paired_example
 from i2i_toolkit.data.preparation import Preparation
-from i2i_toolkit.losses import l1, least_squares, logistic
+from i2i_toolkit.losses import l1
+from i2i_toolkit.previews import in_colour
 from i2i_toolkit.schedules import LinearDecay
+from i2i_toolkit.translators import discriminators
+from i2i_toolkit.translators.discriminators import OBJECTIVES, DiscriminatorKind, Objective, smallest_side
+from i2i_toolkit.translators.networks import BEHAVIOURS, Translation
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-Objective = Literal["vanilla", "lsgan", "wgangp"]
 
 DISCRIMINATOR = "discriminator"
 
@@ -44,7 +47,7 @@ class Options(LinearDecay):
     objective: Objective = "vanilla"
     """vanilla: cross-entropy (paper); lsgan: squares; wgangp: Wasserstein with gradient penalty"""
     l1_weight: NonNegativeFloat = 100.0
-    discriminator: Literal["patch", "pixel"] = "patch"
+    discriminator: DiscriminatorKind = "patch"
     discriminator_layers: Annotated[int, Field(ge=1, le=6)] = 3
     """of the patch discriminator; 3 sees 70x70 pixels, 1 sees 16x16, 5 sees 286x286"""
     discriminator_channels: PositiveInt = 64
@@ -56,18 +59,6 @@ class Options(LinearDecay):
     """pictures are resized to this much more than the model's size, then cropped at random"""
     flip: bool = True
     """mirror every other pair; switch it off where left and right mean something"""
-
-
-def wasserstein(scores: Float[Tensor, " ..."], target: float) -> Float[Tensor, ""]:
-    """The critic's mean score, to be raised for real pictures (target 1) and lowered for others (target 0)."""
-    return scores.float().mean() * (-1.0 if target == 1.0 else 1.0)
-
-
-OBJECTIVES: Mapping[Objective, Callable[[Tensor, float], Tensor]] = {
-    "vanilla": logistic,
-    "lsgan": least_squares,
-    "wgangp": wasserstein,
-}
 
 
 def gradient_penalty(
@@ -83,10 +74,13 @@ def gradient_penalty(
 
 def make_discriminator(config: Config, options: Options) -> PatchDiscriminator | PixelDiscriminator:
     """The discriminator of pairs that the options ask for; its norm is the generator's."""
-    channels_in, norm = config.input_channels + config.output_channels, config.norm
-    if options.discriminator == "pixel":
-        return PixelDiscriminator(channels_in, options.discriminator_channels, norm)
-    return PatchDiscriminator(channels_in, options.discriminator_channels, options.discriminator_layers, norm)
+    return discriminators.make_discriminator(
+        options.discriminator,
+        config.input_channels + config.output_channels,
+        options.discriminator_channels,
+        options.discriminator_layers,
+        config.norm,
+    )
 
 
 def make_adam(network: nn.Module, options: Options) -> Adam:
@@ -186,7 +180,7 @@ class Pix2PixTrainer(Trainer[Options]):
             behaviour = torch.full((len(picture),), index, device=picture.device)
             columns[name] = translation(picture, behaviour, noise if config.dropout_shapes else None)
         columns["target"] = batch["target"]
-        return {title: column.expand(-1, 3, -1, -1) for title, column in columns.items()}
+        return {title: in_colour(column) for title, column in columns.items()}
 
     @classmethod
     def shrunk(cls, options: Options) -> Options:
@@ -214,15 +208,11 @@ def _as_pix2pix(model: object) -> Pix2Pix:
 
 
 def _check(config: Config, options: Options) -> None:
-    smallest = smallest_side(options)
-    if config.image_size < smallest:
+    if options.discriminator == "patch" and config.image_size < (
+        smallest := smallest_side(options.discriminator_layers)
+    ):
         raise TrainingError(
             found=f"a patch discriminator of {options.discriminator_layers} layers and {config.image_size} pixels",
             expected=f"at least {smallest} pixels, so that its last norm has values to compare",
             fix="fewer discriminator_layers, or --set discriminator=pixel",
         )
-
-
-def smallest_side(options: Options) -> int:
-    """Pixels a side that leave the discriminator's last norm a map of 2x2 values."""
-    return 3 * 2**options.discriminator_layers if options.discriminator == "patch" else 1
