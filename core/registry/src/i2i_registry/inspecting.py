@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
-from i2i_registry.errors import CheckpointError
+from i2i_registry.tensorfile import read_header
 from i2i_runtime.errors import UsageError
 from i2i_runtime.manifest import MANIFEST_FILE, MANIFEST_KEY, Manifest
 from i2i_runtime.onnx_files import summarise
 from i2i_runtime.reading import read_manifest
+from i2i_runtime.regular_files import open_regular
+from i2i_runtime.untrusted_text import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,11 @@ def inspect(path: Path) -> Inspection:
 
 
 def _is_zipped_bundle(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(Path(name).name == MANIFEST_FILE for name in archive.namelist())
+    try:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            return any(Path(name).name == MANIFEST_FILE for name in archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False  # the reader of checkpoints says what is wrong with it
 
 
 def _inspect_bundle(path: Path) -> Inspection:
@@ -79,21 +80,10 @@ def manifest_lines(manifest: Manifest) -> list[str]:
 
 
 def _inspect_safetensors(path: Path) -> Inspection:
-    tensors: dict[str, dict[str, object]] = {}
-    try:
-        with safe_open(path, "numpy") as file:
-            metadata: dict[str, str] = file.metadata() or {}
-            for key in file.keys():  # noqa: SIM118 - not a mapping
-                part = file.get_slice(key)
-                tensors[key] = {"dtype": part.get_dtype(), "shape": list(part.get_shape())}
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            found=f"{path} cannot be read as safetensors: {error}",
-            expected="a whole safetensors file",
-            fix="fetch or export it again",
-        ) from error
-    lines = [f"{key}  {value['dtype']} {value['shape']}" for key, value in sorted(tensors.items())]
-    return Inspection("safetensors", tuple(lines), {"metadata": metadata, "tensors": tensors})
+    header = read_header(path)
+    tensors = {name: {"dtype": entry.dtype, "shape": list(entry.shape)} for name, entry in header.entries.items()}
+    lines = [f"{printable(name)}  {value['dtype']} {value['shape']}" for name, value in sorted(tensors.items())]
+    return Inspection("safetensors", tuple(lines), {"metadata": dict(header.metadata), "tensors": tensors})
 
 
 def _inspect_checkpoint(path: Path) -> Inspection:

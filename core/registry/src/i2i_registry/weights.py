@@ -15,7 +15,7 @@ from i2i_registry.catalogue import Catalogue
 from i2i_registry.discovery import Registry
 from i2i_registry.errors import CheckpointError
 from i2i_registry.store import Store
-from i2i_registry.tensorfile import check_hash, check_shapes, read_tensors, write_tensors
+from i2i_registry.tensorfile import check_shapes, read_tensors, write_tensors
 from i2i_runtime.operations import Record
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ def load_into(model: Model[Record], path: Path, sha256: str | None = None) -> No
 
     Raises CheckpointError when the file is damaged, or when tensors are missing, unexpected or of another shape.
     """
-    if sha256 is not None:
-        check_hash(path, sha256)
-    tensors = read_tensors(path)
+    tensors = read_tensors(path, sha256)
     check_shapes({key: tuple(value.shape) for key, value in tensors.items()}, shapes_of(model), str(path))
     for network_name, network in model.networks.items():
         prefix = f"{network_name}."
