@@ -23,6 +23,7 @@ from i2i_registry.foreign import read_checkpoint
 from i2i_registry.tensorfile import write_tensors
 
 SYSTEM: object = vars(os)["system"]
+LOAD_FROM_BYTES: object = vars(torch.storage)["_load_from_bytes"]
 """what the attacks call"""
 
 FORMATS = pytest.mark.parametrize("new_format", [True, False], ids=["zip", "legacy"])
@@ -162,8 +163,7 @@ def test_a_file_cannot_alter_the_functions_it_is_read_with(tmp_path: Path) -> No
 def test_a_storage_inside_a_pickle_is_read_under_the_same_rules(tmp_path: Path) -> None:
     inner = io.BytesIO()
     torch.save(Payload(SYSTEM, f"touch {tmp_path / 'owned'}"), inner)
-    load_from_bytes = torch.storage._load_from_bytes  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
-    (tmp_path / "a.pkl").write_bytes(pickle.dumps(Payload(load_from_bytes, inner.getvalue())))
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(Payload(LOAD_FROM_BYTES, inner.getvalue())))
     with pytest.raises(CheckpointError, match="system"):
         read_checkpoint(tmp_path / "a.pkl")
     assert not (tmp_path / "owned").exists()

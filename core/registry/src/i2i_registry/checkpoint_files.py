@@ -20,8 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from i2i_registry.checkpoints.limits import MOST_BYTES
 from i2i_registry.errors import CheckpointError
 from i2i_runtime.errors import UsageError
+from i2i_runtime.untrusted_text import printable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +37,9 @@ MOST_DEPTH = 3
 """Levels of folders inside the given one that are looked into."""
 MOST_ENTRIES = 10_000
 MOST_FILES = 256
-MOST_BYTES = 16 << 30
+
+MOST_PATH = 400
+"""Characters of a path that a message shows."""
 
 _LABELLED = re.compile(r"([\w.]+)=(.+)")
 _NETWORK = re.compile(r".*_net_(.+)")
@@ -60,7 +64,8 @@ class CheckpointSet:
     @property
     def title(self) -> str:
         """The files in the form that the command line takes: "G=latest_net_G.pth + E=latest_net_E.pth"."""
-        named = [f"{prefix}={part.path}" if prefix else str(part.path) for prefix, part in self.files.items()]
+        shown = {prefix: printable(str(part.path), MOST_PATH) for prefix, part in self.files.items()}
+        named = [f"{prefix}={path}" if prefix else path for prefix, path in shown.items()]
         more = [f"{len(named) - _TITLED} more files"] if len(named) > _TITLED else []
         return " + ".join(named[:_TITLED] + more)
 
@@ -109,7 +114,7 @@ def read_files(files: Mapping[str, Path]) -> CheckpointSet:
             name = ".".join(filter(None, (prefix, key)))
             if name in tensors:
                 raise CheckpointError(
-                    found=f"{part.path} holds {name!r}, and so does another of the files",
+                    found=f"{printable(str(part.path))} holds {printable(name)!r}, and so does another of the files",
                     expected="every tensor once",
                     fix="say what the files hold: G=FILE E=FILE",
                 )

@@ -1,186 +1,222 @@
 """Checkpoints of other people's code: read, named and shaped, and never executed.
 
-Handles safetensors, both formats of torch.save (zip since 1.6, and the older one), and plain pickles, with state dicts
-or whole modules in them. This file and `i2i_registry.inert` are the only ones that may unpickle anything.
+Handles safetensors, the formats of torch.save (zip since 1.6, the stream before, the tar of the beginning), and plain
+pickles, with state dicts or whole modules in them. All of them are parsed by `i2i_registry.checkpoints`; neither
+torch.load nor Python's unpickler sees a foreign file.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
-import warnings
-import zipfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 
-from i2i_registry import inert
+from i2i_registry.checkpoints import torch_files
+from i2i_registry.checkpoints.limits import MOST_BYTES, MOST_STEPS, Allowance, DamageError
+from i2i_registry.checkpoints.storages import UnreadTensor
+from i2i_registry.checkpoints.tensor_lists import is_tensor_list
 from i2i_registry.errors import CheckpointError
-from i2i_registry.inert import InertRecord
-from i2i_registry.tensorfile import read_tensors
+from i2i_registry.inert import InertName, InertRecord
+from i2i_registry.tensorfile import parse_tensors
+from i2i_runtime.regular_files import read_regular
+from i2i_runtime.untrusted_text import printable
 
-Format = Literal["safetensors", "torch", "torch (before 1.6)", "pickle"]
+Format = Literal["safetensors", torch_files.Format]
 
-# Whatever torch and pickle raise when a file is cut short or is something else.
-_DAMAGE = (
-    pickle.UnpicklingError,
-    RuntimeError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    AssertionError,
-    EOFError,
-    OSError,
-    OverflowError,
-    MemoryError,
-    ImportError,
-)
-_PICKLE_STARTS = b"\x80(]}c"
-"""since protocol 2; the older ones begin with a mark, a list, a dict or a class"""
-_HEADER_BYTES = 9
+MOST_NESTING = 200
+"""Containers inside of each other."""
+MOST_NAMES = 64 << 20
+"""Characters of the names of all tensors together."""
+_VISITS_ALWAYS = 10_000
+_VISITS_PER_STEP = 4
+"""How many parts a walk may visit, against the steps that made them: a network may lie in several lists."""
+_MODULE_PARTS = ("_parameters", "_buffers", "_modules")
+
+_START = 9
+_MOST_PATH = 400
+"""Characters of a path that a message shows."""
 _REPR_LENGTH = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a foreign file holds."""
+    """What a foreign file holds. Its content is small enough to walk through; it may hold itself."""
 
     path: Path
     format: Format
+    sha256: str
+    """of the bytes that were read"""
     content: object
-    """dicts, lists, tensors, plain values and `InertRecord`s, nested as in the file"""
+    """dicts, lists, tensors, plain values, `InertRecord`s and `InertName`s, nested as in the file"""
     tensors: Mapping[str, torch.Tensor]
-    """flat: "generator.encode.0.weight"; the "module." that DataParallel adds is gone"""
+    """flat: "generator.encode.0.weight"; the "module." that DataParallel adds is gone. Some may share memory."""
 
     def records(self) -> tuple[str, ...]:
-        """The classes that were met and not loaded, as the file names them."""
-        names = {type(value).type_name for _, value in _walk(self.content) if isinstance(value, InertRecord)}
+        """The classes that were met and not loaded, as the file names them, made safe to print."""
+        names = {printable(value.type_name) for _, value in _walk(self.content) if isinstance(value, InertRecord)}
         return tuple(sorted(names))
 
     def outline(self) -> Iterator[str]:
-        """The content as indented lines, for people."""
+        """The content as indented lines, for people, safe to print."""
         for path, value in _walk(self.content):
             if path:
-                yield f"{'  ' * (len(path) - 1)}{path[-1]}  {describe(value)}"
+                yield f"{'  ' * (len(path) - 1)}{printable(path[-1])}  {describe(value)}"
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a foreign checkpoint on the CPU, executing nothing that it holds.
+    """Read a foreign checkpoint on the CPU, once, executing nothing that it holds.
 
-    Raises CheckpointError when it would run code (the offending name is told), is damaged, or is of no format we read.
+    Raises CheckpointError when it would run code (the offending name is told), is damaged, is of no format we read,
+    holds a tensor that cannot be read (its name and the reason are told), or takes more than any checkpoint needs.
     """
-    form = _format_of(path)
-    if form == "safetensors":
-        content: object = read_tensors(path)
-    else:
-        content = _read_torch(path, form)
-    return Checkpoint(path, form, content, _named_tensors(path, content))
+    shown = printable(str(path), _MOST_PATH)
+    try:
+        content = _bytes_of(path)
+        form, value, visits = _parsed(path, content)
+        return Checkpoint(path, form, sha256(content).hexdigest(), value, _named_tensors(value, visits))
+    except DamageError as error:
+        raise CheckpointError(
+            found=f"{shown} cannot be read: {error}",
+            expected="safetensors, a file of torch.save, or a pickle of tensors",
+            fix=error.fix,
+        ) from error
+    except CheckpointError as error:
+        raise CheckpointError(f"{shown}: {error.found}", error.expected, error.fix) from error
+    except MemoryError as error:
+        raise CheckpointError(
+            found=f"{shown} cannot be read: there is not enough memory for it",
+            expected="about twice its size of free memory",
+            fix="close other programs, or read it on a larger machine",
+        ) from error
 
 
 def describe(value: object) -> str:
-    """One value in a few words: "float32 [64, 3, 7, 7]", "dict of 12", "networks.Generator (not loaded)"."""
+    """One value in a few words, safe to print: "float32 [64, 3]", "dict of 12", "networks.Generator (not loaded)"."""
     match value:
         case torch.Tensor():
             return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
-        case InertRecord():
-            return f"{type(value).type_name} (not loaded)"
-        case dict() | list() | tuple():
-            return f"{type(value).__name__} of {len(value)}"
+        case InertRecord() | InertName():
+            return f"{printable(value.type_name)} (not loaded)"
+        case dict() | list() | tuple() | set() | frozenset():
+            return f"{type(value).__name__} of {len(cast('Sequence[object]', value))}"
+        case str() | bytes() | bytearray():
+            return printable(repr(value[:_REPR_LENGTH])) + ("..." if len(value) > _REPR_LENGTH else "")
+        case None | bool() | int() | float():
+            return printable(str(value), _REPR_LENGTH)
         case _:
-            text = repr(value)
-            return text if len(text) <= _REPR_LENGTH else text[:_REPR_LENGTH] + "..."
+            return type(value).__name__
 
 
-def _named_tensors(path: Path, content: object) -> dict[str, torch.Tensor]:
+def _bytes_of(path: Path) -> bytearray:
+    try:
+        return read_regular(path, MOST_BYTES)
+    except (OSError, ValueError) as error:  # ValueError: no path can be like that
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise DamageError(reason or str(error), "name a file that you may read") from error
+
+
+def _parsed(path: Path, content: bytearray) -> tuple[Format, object, int]:
+    """The format, the content, and how many of its parts a walk may visit."""
+    if path.suffix == ".safetensors" or is_tensor_list(bytes(content[:_START]), len(content)):
+        tensors = parse_tensors(content)
+        return "safetensors", tensors, len(tensors) + _VISITS_ALWAYS
+    allowance = Allowance.of_file(len(content))
+    form, value = torch_files.read_file(content, allowance)
+    return form, value, (MOST_STEPS - allowance.steps) * _VISITS_PER_STEP + _VISITS_ALWAYS
+
+
+def _named_tensors(content: object, visits: int) -> dict[str, torch.Tensor]:
+    """All tensors by their names. `visits`: how many parts may be looked at; shared ones count each time."""
     tensors: dict[str, torch.Tensor] = {}
-    for keys, value in _walk(content):
-        if isinstance(value, torch.Tensor):
-            name = ".".join(keys)
-            if name in tensors:
-                raise _unreadable(path, f"two of its tensors come to the name {name!r}")
-            tensors[name] = value.detach()
+    letters = 0
+    for keys, value in _walk(content, visits):
+        if not isinstance(value, (torch.Tensor, UnreadTensor)):
+            continue
+        letters += sum(map(len, keys)) + len(keys)
+        if letters > MOST_NAMES:
+            raise DamageError(f"the names of its tensors have more than {MOST_NAMES} characters")
+        name = ".".join(keys)
+        if isinstance(value, UnreadTensor):
+            raise DamageError(
+                f"its tensor {printable(name)!r} {value.reason}",
+                "fetch it again and compare its size; if that is right, save tensor.clone() of each tensor",
+            )
+        if name in tensors:
+            raise DamageError(f"two of its tensors come to the name {printable(name)!r}", "rename one where it is made")
+        tensors[name] = value
     return tensors
 
 
-def _format_of(path: Path) -> Format:
-    try:
-        with path.open("rb") as file:
-            start = file.read(_HEADER_BYTES)
-        if zipfile.is_zipfile(path):
-            return _zip_format(path)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise _unreadable(path, str(error)) from error
-    if start[8:9] == b"{":
-        return "safetensors"
-    if not start:
-        raise _unreadable(path, "it is empty")
-    if start.startswith(b"PK"):
-        raise _unreadable(path, "it is a zip archive whose end is missing")
-    if start[0] not in _PICKLE_STARTS:
-        raise _unreadable(path, f"it begins with {start!r}, as no checkpoint does")
-    # A file of the older torch.save begins with a pickled number, any other pickle with what it holds.
-    return "torch (before 1.6)" if start[:3] == b"\x80\x02\x8a" else "pickle"
+@dataclass(slots=True)
+class _Level:
+    """A container on the way from the root to where a walk is."""
+
+    path: tuple[str, ...]
+    container: object
+    left: Iterator[tuple[str, object]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.left = _children(self.container)
 
 
-def _zip_format(path: Path) -> Format:
-    with zipfile.ZipFile(path) as archive:
-        names = [name.rpartition("/")[2] for name in archive.namelist()]
-    if "constants.pkl" in names:
-        raise CheckpointError(
-            found=f"{path} is a TorchScript archive: a program, not a checkpoint",
-            expected="a file of torch.save, or safetensors",
-            fix="save the state dict: torch.save(module.state_dict(), ...)",
-        )
-    if "data.pkl" not in names:
-        raise _unreadable(path, "it is a zip archive without a checkpoint in it")
-    return "torch"
+def _walk(content: object, visits: int | None = None) -> Iterator[tuple[tuple[str, ...], object]]:
+    """The content and everything in it with its path, each container before its content; cycles are cut.
+
+    A part that is shared comes as often as it is found: with `visits`, no more parts than that are looked at. Nesting
+    costs no stack. Raises DamageError beyond these limits.
+    """
+    yield (), content
+    levels = [_Level((), content)]
+    above = {id(content)}
+    left = math.inf if visits is None else visits
+    left -= _size(content)
+    while levels:
+        if left < 0 or len(levels) > MOST_NESTING:
+            raise DamageError(
+                "its parts are nested in each other without end", "save the state dict alone: plain names and tensors"
+            )
+        level = levels[-1]
+        step = next(level.left, None)
+        if step is None:
+            above.discard(id(level.container))
+            levels.pop()
+            continue
+        key, value = step
+        if id(value) in above:
+            continue
+        path = (*level.path, key)
+        yield path, value
+        if isinstance(value, (dict, list, tuple, InertRecord)):
+            container: object = value
+            left -= _size(container)
+            above.add(id(container))
+            levels.append(_Level(path, container))
 
 
-def _read_torch(path: Path, form: Format) -> object:
-    """torch's own restricted reader first, which knows every tensor type; ours for files with whole objects."""
-    with warnings.catch_warnings():
-        # torch warns about classes whose source it cannot compare; they are records here.
-        warnings.simplefilter("ignore")
-        if form != "pickle":
-            try:
-                return torch.load(path, map_location="cpu", weights_only=True, mmap=form == "torch")  # noqa: TID251
-            except _DAMAGE:
-                pass  # the second reader says what is wrong with the file
-        try:
-            if form == "pickle":
-                with path.open("rb") as file:
-                    return inert.load(file)
-            # From memory, so that torch does not try its tar format, which unpacks files as it reads.
-            return inert.load_torch(io.BytesIO(path.read_bytes()))
-        except CheckpointError as error:
-            raise CheckpointError(f"{path}: {error.found}", error.expected, error.fix) from error
-        except _DAMAGE as error:
-            raise _unreadable(path, str(error) or type(error).__name__) from error
+def _size(container: object) -> int:
+    """How many parts are looked at when a walk comes to a container."""
+    if not isinstance(container, InertRecord):
+        return 1 + _length(container)
+    state = cast("dict[object, object]", container.state) if isinstance(container.state, dict) else {}
+    parts = (container.state, container.items, container.args, container.values, *(state.get(p) for p in _MODULE_PARTS))
+    return 1 + sum(map(_length, parts))
 
 
-def _walk(
-    value: object, path: tuple[str, ...] = (), above: frozenset[int] = frozenset()
-) -> Iterator[tuple[tuple[str, ...], object]]:
-    """The value and everything in it with its path, each container before its content; cycles are cut."""
-    if id(value) in above:
-        return
-    yield path, value
-    above |= {id(value)}
-    for key, child in _children(value):
-        yield from _walk(child, (*path, key), above)
+def _length(value: object) -> int:
+    return len(cast("Sequence[object]", value)) if isinstance(value, (dict, list, tuple)) else 0
 
 
 def _children(value: object) -> Iterator[tuple[str, object]]:
     match value:
         case dict():
-            yield from _items(value)
+            yield from _items(cast("Mapping[object, object]", value))
         case list() | tuple():
-            yield from ((str(index), child) for index, child in enumerate(value))
+            yield from ((str(index), child) for index, child in enumerate(cast("Sequence[object]", value)))
         case InertRecord():
             yield from _record_children(value)
         case _:
@@ -189,34 +225,39 @@ def _children(value: object) -> Iterator[tuple[str, object]]:
 
 def _items(mapping: Mapping[object, object]) -> Iterator[tuple[str, object]]:
     # DataParallel puts "module." before every key; a network may have a part of that name among others.
-    keys = [str(key) for key in mapping]
+    keys = [_key_in_words(key) for key in mapping]
     wrapped = bool(keys) and all(key.startswith("module.") for key in keys)
     for key, child in zip(keys, mapping.values(), strict=True):
         yield key.removeprefix("module.") if wrapped else key, child
 
 
+def _key_in_words(key: object) -> str:
+    plain = isinstance(key, (str, bytes, int, float, tuple, type(None)))
+    return str(key) if plain else describe(key)  # pyright: ignore[reportUnknownArgumentType]
+
+
 def _record_children(record: InertRecord) -> Iterator[tuple[str, object]]:
     """The parts of an object; of a torch module, those that its state dict would name."""
-    state = record.state
-    if isinstance(state, dict) and "_parameters" in state and "_modules" in state:
-        transient = state.get("_non_persistent_buffers_set", ())
-        left_out = transient if isinstance(transient, (set, frozenset, list, tuple)) else ()
-        for part in ("_parameters", "_buffers", "_modules"):
-            content = state.get(part)
-            if isinstance(content, dict):
-                named = {str(key): child for key, child in content.items() if child is not None}
-                yield from ((key, child) for key, child in named.items() if key not in left_out)
-        return
-    yield from _children(state)
+    if isinstance(record.state, dict):
+        state = cast("Mapping[object, object]", record.state)
+        if "_parameters" in state and "_modules" in state:
+            yield from _module_children(state)
+            return
+    if isinstance(record.state, InertRecord):
+        yield "state", record.state
+    else:
+        yield from _children(record.state)
     yield from _items(record.items)
-    yield from _children(list(record.args))
+    yield from _children(record.args)
     yield from _children(record.values)
 
 
-def _unreadable(path: Path, reason: str) -> CheckpointError:
-    lines = reason.strip().splitlines()
-    return CheckpointError(
-        found=f"{path} cannot be read: {lines[0] if lines else 'it is damaged'}",
-        expected="safetensors, a file of torch.save, or a pickle of tensors",
-        fix="the download may be incomplete: fetch it again and compare its size",
-    )
+def _module_children(state: Mapping[object, object]) -> Iterator[tuple[str, object]]:
+    transient = state.get("_non_persistent_buffers_set")
+    left_out = transient if isinstance(transient, (set, frozenset)) else frozenset[object]()
+    for part in _MODULE_PARTS:
+        content = state.get(part)
+        if isinstance(content, dict):
+            for key, child in cast("Mapping[object, object]", content).items():
+                if child is not None and key not in left_out:
+                    yield _key_in_words(key), child

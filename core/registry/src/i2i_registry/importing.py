@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from i2i_registry.atomic import sha256_of
 from i2i_registry.cards import Imported, ImportedFile, Settled, WeightsCard, WeightsDraft, WeightsName
 from i2i_registry.catalogue import Catalogue
 from i2i_registry.checkpoint_files import CheckpointSet, read_files
@@ -24,6 +23,7 @@ from i2i_registry.tensorfile import check_shapes, some
 from i2i_registry.weights import shapes_of
 from i2i_runtime.errors import UsageError
 from i2i_runtime.operations import Record
+from i2i_runtime.untrusted_text import printable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,7 +100,7 @@ def import_checkpoint(
         licence=official.licence,
         provenance=Imported(
             source=official.source,
-            files=_hashed(files),
+            files=_hashed(checkpoint),
             beside=beside,
             dropped=dict(keys.dropped),
             settled=inferred.settled,
@@ -117,8 +117,10 @@ def _misfit(checkpoint: CheckpointSet) -> str:
     return "import the files of one training; a file is of another size, incomplete, or of another release of the paper"
 
 
-def _hashed(files: Mapping[str, Path]) -> tuple[ImportedFile, ...]:
-    return tuple(ImportedFile(name=path.name, prefix=prefix, sha256=sha256_of(path)) for prefix, path in files.items())
+def _hashed(checkpoint: CheckpointSet) -> tuple[ImportedFile, ...]:
+    """The files, by the hashes of the bytes that the tensors were read from."""
+    files = checkpoint.files.items()
+    return tuple(ImportedFile(name=file.path.name, prefix=prefix, sha256=file.sha256) for prefix, file in files)
 
 
 def map_keys(rules: KeyMap, tensors: Mapping[str, Tensor]) -> KeyReport:
@@ -238,7 +240,7 @@ def _look(checkpoint: CheckpointSet) -> str:
 def _keys_in_words(shapes: Shapes) -> str:
     if not shapes:
         return "with no tensor at all"
-    return "with " + ", ".join(sorted(shapes)[:_SHOWN_KEYS])
+    return "with " + ", ".join(map(printable, sorted(shapes)[:_SHOWN_KEYS]))
 
 
 def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
