@@ -150,6 +150,10 @@ class Findings:
         self._settled[name] = Settled(field=name, value=first.value, by=first.by)
         return first.value
 
+    def remark(self, sentence: str) -> None:
+        """Keep something else that a person should know."""
+        self._remarks.append(sentence)
+
     def inferred(self, config: Record) -> Inferred:
         """The Config that was made of the fields, with all that was kept."""
         return Inferred(config, tuple(self._settled.values()), tuple(self._remarks))

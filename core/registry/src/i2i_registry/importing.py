@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,8 @@ class KeyReport:
     """official key -> ours"""
     dropped: Mapping[str, str]
     """official key -> why"""
+    filled: tuple[str, ...] = ()
+    """official keys of ours that no file has, and that the plugin filled in: what old releases left out"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ def import_checkpoint(
     config = inferred.config
     tensors = official.repair(dict(checkpoint.tensors))
     keys = map_keys(official.keys, tensors)
+    keys = replace(keys, filled=tuple(key for key in keys.used if key not in checkpoint.tensors))
     ours = {target: tensors[key].contiguous() for key, target in keys.used.items()}
     shapes = {key: tuple(tensor.shape) for key, tensor in ours.items()}
     try:

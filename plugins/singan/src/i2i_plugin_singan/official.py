@@ -3,17 +3,27 @@
 Gs.pth holds whole generators and Zs.pth, reals.pth and NoiseAmp.pth lists of tensors; beside them is a folder for each
 scale with netG.pth, a state dict of the same generator. Together the files are one checkpoint, in which a tensor's name
 begins with its file's ("Gs.0.head.conv.weight", "0.netG.head.conv.weight", "NoiseAmp.1").
+
+A training that was stopped leaves pictures of all scales and generators of those that it had finished: the other scales
+become ones that were never trained, which only enlarge. A training of grey pictures has one channel: its generators get
+three that are equal, which changes nothing of what they make.
+
+What it was trained for, no tensor shows; the folder's name does ("scale_factor=0.750000_noise_padding").
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import ClassVar
 
+import torch
 from pydantic import ValidationError
 from torch import Tensor
 
 from i2i_plugin_singan.config import COARSEST, COLOURS, Config, Mode, Size
+from i2i_plugin_singan.networks import UNTRAINED
+from i2i_registry.clues import Clues, Findings, Inferred, Said
 from i2i_registry.errors import CheckpointError
 from i2i_registry.model import Drop, KeyMap, OfficialFormat, Shapes
 from i2i_runtime.manifest import Licence
@@ -27,6 +37,13 @@ _SCALE = r"\1\2"
 _LEVEL = rf"pyramid.levels.{_SCALE}"
 _HEAD = re.compile(rf"{_NETWORK}\.head\.conv\.weight")
 _BLOCK = re.compile(r"body\.block(\d+)\.conv\.weight")
+_UNFINISHED = " (of a scale that was not finished)"
+"""Put behind the keys of a scale, or behind one, whose training was stopped."""
+_GREY = 1
+_FOLDER = re.compile(r"scale_factor=(?P<factor>[\d.]+)(?:,alpha=(?P<alpha>\d+)|(?P<animation>_noise_padding))")
+_PAINT_FOLDER = re.compile(r"start_scale=(\d+)")
+_ENLARGING_ALPHA = 100
+"""weight of the reconstruction in a training for super-resolution; 10 in all others"""
 
 
 class AuthorsRelease(OfficialFormat):
@@ -40,6 +57,7 @@ class AuthorsRelease(OfficialFormat):
     )
     keys: ClassVar[KeyMap] = (
         (r".+" + re.escape(_TWICE), Drop("the same generator is there in a file of its own")),
+        (r".+" + re.escape(_UNFINISHED), Drop("the training was stopped in this scale, or before it")),
         (rf"{_NETWORK}\.head\.(.+)", rf"{_LEVEL}.blocks.0.\3"),
         (rf"{_NETWORK}\.body\.block(\d+)\.(.+)", rf"{_LEVEL}.blocks.\3.\4"),
         (rf"{_NETWORK}\.tail\.0\.(weight|bias)", rf"{_LEVEL}.to_image.\3"),
@@ -57,39 +75,19 @@ class AuthorsRelease(OfficialFormat):
         return generators and "reals.0" in shapes and "reals.1" in shapes and "Zs.0" in shapes
 
     def infer_config(self, shapes: Shapes) -> Config:
-        """Sizes from the pictures; the mode, which no tensor shows, from the size of the coarsest one.
+        """By shapes alone: sizes from the pictures; the mode from the size of the coarsest one.
 
         Raises CheckpointError when no pyramid has such sizes.
         """
-        sizes = [(shape[-2], shape[-1]) for shape in _numbered(shapes, "reals")]
-        head = shapes.get("Gs.0.head.conv.weight", shapes.get("0.netG.head.conv.weight"))
-        if head is None:
-            raise CheckpointError(
-                found="pictures of a pyramid, and no generator of its coarsest scale",
-                expected="a generator for every picture of reals.pth",
-                fix="import the whole folder that the training wrote",
-            )
-        inner = {int(match[1]) for key in shapes if (match := _BLOCK.search(key))}
-        for mode, coarsest in _guesses(min(sizes[0])):
-            try:
-                config = Config(
-                    mode=mode,
-                    height=sizes[-1][0],
-                    width=sizes[-1][1],
-                    scales=len(sizes),
-                    coarsest=coarsest,
-                    channels=head[0],
-                    layers=len(inner) + 2,
-                )
-            except ValidationError:
-                continue
-            if config.sizes == tuple(sizes):
-                return config
-        raise CheckpointError(
-            found=f"pictures of {_in_words(sizes)} pixels",
-            expected="a pyramid whose sides shrink by one factor from scale to scale",
-            fix="import the files of one training",
-        )
+        return _config_of(shapes, Clues())[0]
+
+    def infer(self, shapes: Shapes, clues: Clues) -> Inferred:
+        """The mode by the folder's name.
+
+        Raises CheckpointError when no pyramid has such sizes.
+        """
+        config, findings = _config_of(shapes, clues)
+        return findings.inferred(config)
 
     def example(self, config: Record) -> Shapes:
         """All files of a training but those of single scales."""
@@ -107,13 +105,147 @@ class AuthorsRelease(OfficialFormat):
         return shapes
 
     def repair(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Generators that are there twice are marked once; counters are made the whole numbers that they are."""
-        tensors = {key: tensor.long() if key.endswith(COUNTER) else tensor for key, tensor in tensors.items()}
+        """Marks what is there twice or unfinished, fills scales that were not trained, and makes grey ones coloured.
+
+        Counters are made the whole numbers that they are.
+        """
+        shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+        trained = _trained(shapes)
         single = {match[1] for key in tensors if (match := re.match(r"(\d+)\.netG\.", key))}
-        return {
-            key + _TWICE if (match := re.match(r"Gs\.(\d+)\.", key)) and match[1] in single else key: tensor
-            for key, tensor in tensors.items()
-        }
+        repaired: dict[str, Tensor] = {}
+        for key, tensor in tensors.items():
+            scale = _scale_of(key)
+            twice = key.startswith("Gs.") and str(scale) in single
+            unfinished = scale is not None and scale >= trained and not key.startswith("reals.")
+            repaired[key + (_UNFINISHED if unfinished else _TWICE if twice else "")] = _coloured(key, tensor)
+        return repaired | dict(_never_trained(self.infer_config(shapes), trained))
+
+
+def _scale_of(key: str) -> int | None:
+    """The scale that a tensor of a generator, or of a list, belongs to."""
+    match = re.match(r"(?:(?:Gs|NoiseAmp|Zs|reals)\.(\d+)|(\d+)\.(?:netG|netD|z_opt))(?:\.|$)", key)
+    return int(match[1] or match[2]) if match else None
+
+
+def _trained(shapes: Shapes) -> int:
+    """How many scales, from the coarsest on, have all that a finished one has."""
+    generators = {int(match[1] or match[2]) for key in shapes if (match := _HEAD.fullmatch(key))}
+    scale = 0
+    while scale in generators and (scale == 0 or f"NoiseAmp.{scale}" in shapes):
+        scale += 1
+    return scale
+
+
+def _never_trained(config: Config, trained: int) -> Iterator[tuple[str, Tensor]]:
+    """Generators of the scales that a training did not come to; their amplitude says that they only enlarge."""
+    for scale in range(trained, config.scales):
+        for key, shape in _generator(config, scale).items():
+            ones = key.endswith(("norm.weight", "running_var"))
+            dtype = torch.int64 if key.endswith(COUNTER) else torch.float32
+            yield f"Gs.{scale}.{key}", (torch.ones if ones else torch.zeros)(shape, dtype=dtype)
+        yield f"NoiseAmp.{scale}", torch.tensor(UNTRAINED)
+
+
+def _coloured(key: str, tensor: Tensor) -> Tensor:
+    """A tensor of a training of grey pictures, for pictures of three equal channels; any other as it is."""
+    if key.endswith(COUNTER):
+        return tensor.long()
+    if re.search(r"(?:^|\.)tail\.0\.(?:weight|bias)$", key) and tensor.shape[0] == _GREY:
+        return tensor.repeat(COLOURS, *[1] * (tensor.dim() - 1))
+    if _HEAD.fullmatch(key) and tensor.shape[1] == _GREY:
+        # All channels are equal but those of noise; of which one must do, or it would be weaker.
+        return torch.cat([tensor, *[torch.zeros_like(tensor)] * (COLOURS - 1)], dim=1)
+    if re.fullmatch(r"(?:reals|Zs)\.\d+", key) and tensor.shape[1] == _GREY:
+        return tensor.repeat(1, COLOURS, 1, 1)
+    return tensor
+
+
+# --- What tensors show, and what they do not --------------------------------------------------------------------------
+
+
+def _config_of(shapes: Shapes, clues: Clues) -> tuple[Config, Findings]:
+    sizes = [(shape[-2], shape[-1]) for shape in _numbered(shapes, "reals")]
+    head = shapes.get("Gs.0.head.conv.weight", shapes.get("0.netG.head.conv.weight"))
+    if head is None:
+        raise CheckpointError(
+            found="pictures of a pyramid, and no generator of its coarsest scale",
+            expected="a generator for every picture of reals.pth",
+            fix="import the whole folder that the training wrote",
+        )
+    findings = Findings(clues)
+    pyramids = list(_pyramids(shapes, sizes, head[0]))
+    mode = findings.settle("mode", _mode_of(clues), pyramids[0].mode if pyramids else "generation")
+    possible = [config for config in pyramids if config.mode == mode]
+    if not possible:
+        raise CheckpointError(
+            found=f"pictures of {_in_words(sizes)} pixels",
+            expected="a pyramid whose sides shrink by one factor from scale to scale",
+            fix="import the files of one training",
+        )
+    config = possible[0]
+    if len(possible) > 1:
+        config = config.model_copy(update={"coarsest": findings.settle("coarsest", (), config.coarsest)})
+    painted = _PAINT_FOLDER.fullmatch(clues.folder)
+    said = list[Said[int | None]]()
+    if painted:
+        said.append(Said(int(painted[1]), f"the folder's name: {clues.folder}"))
+    update = {
+        "paint_scale": findings.settle("paint_scale", said, None),
+        "enlargement": findings.settle("enlargement", (), config.enlargement),
+    }
+    _remark_on(shapes, config, findings)
+    return config.model_copy(update=update), findings
+
+
+def _mode_of(clues: Clues) -> list[Said[Mode]]:
+    """What the folder is called; a training for super-resolution has another weight and a factor of its own."""
+    match = _FOLDER.fullmatch(clues.folder)
+    if match is None:
+        return []
+    mode: Mode = "generation"
+    if match["animation"]:
+        mode = "animation"
+    elif int(match["alpha"]) == _ENLARGING_ALPHA:
+        mode = "super_resolution"
+    return [Said(mode, f"the folder's name: {clues.folder}")]
+
+
+def _remark_on(shapes: Shapes, config: Config, findings: Findings) -> None:
+    trained = _trained(shapes)
+    if trained < config.scales:
+        missing = f"scale {trained}" if trained == config.finest else f"scales {trained} to {config.finest}"
+        findings.remark(f"the training was stopped before {missing} had a generator: only enlarged there")
+    if shapes["reals.0"][1] == _GREY:
+        findings.remark("trained on grey pictures: three equal channels; give it grey pictures")
+
+
+def _pyramids(shapes: Shapes, sizes: list[Size], channels: int) -> Iterator[Config]:
+    """Configs with these sizes, the likeliest mode first. The coarsest side may have been rounded up by one."""
+    channel_count = shapes["reals.0"][1]
+    if channel_count not in (_GREY, COLOURS):
+        raise CheckpointError(
+            found=f"reals.0 is a picture of {channel_count} channels",
+            expected="1 (grey) or 3 (colour), which the authors' scripts train on",
+        )
+    inner = {int(match[1]) for key in shapes if (match := _BLOCK.search(key))}
+    side = min(sizes[0])
+    usual: list[tuple[Mode, int]] = [item for item in COARSEST.items() if item[1] in (side, side - 1)]
+    others: list[tuple[Mode, int]] = [(mode, each) for mode in COARSEST for each in (side, side - 1)]
+    for mode, coarsest in dict.fromkeys([*usual, *others]):
+        try:
+            config = Config(
+                mode=mode,
+                height=sizes[-1][0],
+                width=sizes[-1][1],
+                scales=len(sizes),
+                coarsest=coarsest,
+                channels=channels,
+                layers=len(inner) + 2,
+            )
+        except ValidationError:
+            continue
+        if config.sizes == tuple(sizes):
+            yield config
 
 
 def _as_config(config: Record) -> Config:
@@ -126,14 +258,6 @@ def _numbered(shapes: Shapes, name: str) -> list[tuple[int, ...]]:
     """The shapes of a list of tensors, in order."""
     numbers = sorted(int(match[1]) for key in shapes if (match := re.fullmatch(rf"{name}\.(\d+)", key)))
     return [shapes[f"{name}.{number}"] for number in numbers]
-
-
-def _guesses(side: int) -> list[tuple[Mode, int]]:
-    """Modes, and sides of the coarsest scale that may have become `side` when it was rounded up."""
-    usual: list[tuple[Mode, int]] = [
-        (mode, coarsest) for mode, coarsest in COARSEST.items() if coarsest in (side, side - 1)
-    ]
-    return [*usual, ("generation", side), ("generation", side - 1)]
 
 
 def _generator(config: Config, scale: int) -> Shapes:

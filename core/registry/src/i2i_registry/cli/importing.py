@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -80,7 +81,10 @@ def _model_and_places(registry: Registry, arguments: tuple[str, ...]) -> tuple[s
 def _tell_report(report: ImportReport) -> None:
     config = ", ".join(f"{key}={value}" for key, value in report.config.model_dump().items())
     tell(f"{report.card.model} with {config}")
-    tell(f"{len(report.keys.used)} tensors taken, {len(report.keys.dropped)} left out")
+    taken = len(report.keys.used) - len(report.keys.filled)
+    tell(f"{taken} tensors taken, {len(report.keys.dropped)} left out")
+    if report.keys.filled:
+        tell(f"  filled in {len(report.keys.filled)} that no file has: {_first(report.keys.filled)}")
     for reason in sorted(set(report.keys.dropped.values())):
         count = sum(given == reason for given in report.keys.dropped.values())
         tell(f"  left out {count}: {reason}")
@@ -94,11 +98,16 @@ def _tell_report(report: ImportReport) -> None:
         tell(f"licence {report.card.licence.spdx}: NOT for commercial use")
 
 
+def _first(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} ... {names[-1]}"
+
+
 def _as_data(report: ImportReport) -> dict[str, object]:
     return {
         "card": report.card.model_dump(mode="json"),
         "used": dict(report.keys.used),
         "dropped": dict(report.keys.dropped),
+        "filled": list(report.keys.filled),
         "settled": [settled.model_dump(mode="json") for settled in report.settled],
         "remarks": list(report.remarks),
         "not_loaded": list(report.records),
