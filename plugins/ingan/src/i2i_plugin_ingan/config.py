@@ -75,6 +75,8 @@ class Options(Record):
     balanced_at: PositiveInt = 25_000
     """the critic weighs all its scales alike; before, the coarse ones count more, and the fine ones afterwards"""
     critic_channels: PositiveInt = 64
+    critic_step: Annotated[float, Field(gt=1.0)] = 1.4
+    """how many times smaller each scale of the critic is than the one before it; a smaller number: more scales"""
     crop_px: PositiveInt = 256
     """largest side of what is cut from the picture in a step"""
     max_size: PositiveInt = 512

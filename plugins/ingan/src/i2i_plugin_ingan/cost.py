@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from i2i_plugin_ingan.config import NARROWING, Config, Options
-from i2i_plugin_ingan.critic import STEP
 from i2i_registry.trainer import Cost
 from i2i_toolkit.training_speed import training_speed
 
@@ -47,4 +46,4 @@ def of_critic(options: Options) -> float:
     """Multiplications of a forward pass for every pixel of a picture, with all scales."""
     channels = options.critic_channels
     finest = 9 * (3 * channels + (2 + 4) * channels**2 / 4)
-    return finest / (1 - STEP**-2)
+    return finest / (1 - options.critic_step**-2)

@@ -16,7 +16,10 @@ from torch.nn import functional as F
 from i2i_plugin_ingan.layers import LEAK, PictureNorm, SpectralConv
 
 STEP = 1.4
-"""From one scale to the next."""
+"""From one scale to the next, in the paper."""
+
+BALANCING = 1.4
+"""What a scale counts over the next finer one, at first."""
 
 SMALLEST_SEEN = 13
 """Pixels a side that the last scale with a weight has more than."""
@@ -27,24 +30,26 @@ SMALLEST_TRAINED = 16
 MOST_NETS = 99
 
 
-def scale_count(side: int, smallest: int) -> int:
+def scale_count(side: int, smallest: int, step: float) -> int:
     """How many scales of a picture with that shorter side (pixels) are larger than `smallest`."""
-    return min(math.ceil(math.log(side / smallest) / math.log(STEP)), MOST_NETS)
+    return min(math.ceil(math.log(side / smallest) / math.log(step)), MOST_NETS)
 
 
-def net_count(height: int, width: int) -> int:
+def net_count(height: int, width: int, step: float = STEP) -> int:
     """Nets of a critic that learns from crops of that size."""
-    return scale_count(min(height, width), SMALLEST_TRAINED)
+    return scale_count(min(height, width), SMALLEST_TRAINED, step)
 
 
-def scale_weights(height: int, width: int, iteration: int, balanced_at: int) -> tuple[float, ...]:
+def scale_weights(
+    height: int, width: int, iteration: int, balanced_at: int, step: float = STEP
+) -> tuple[float, ...]:
     """What each scale counts for a picture of that size; they sum to 1.
 
     At first the coarse scales decide, all count alike when `balanced_at` iterations are done, and the fine ones
     decide afterwards.
     """
-    ratio = STEP ** ((balanced_at - iteration) / balanced_at)
-    weights = [ratio**scale for scale in range(scale_count(min(height, width), SMALLEST_SEEN))]
+    ratio = BALANCING ** ((balanced_at - iteration) / balanced_at)
+    weights = [ratio**scale for scale in range(scale_count(min(height, width), SMALLEST_SEEN, step))]
     total = sum(weights)
     return tuple(weight / total for weight in weights)
 
@@ -73,8 +78,9 @@ class PatchCritic(nn.Module):
 class MultiScaleCritic(nn.Module):
     """The weighted sum of what its nets say, as one map of the finest net's size."""
 
-    def __init__(self, channels: int, nets: int) -> None:
+    def __init__(self, channels: int, nets: int, step: float = STEP) -> None:
         super().__init__()
+        self.step = step
         self.nets = nn.ModuleList(PatchCritic(channels) for _ in range(nets))
 
     def forward(self, image: Float[Tensor, "b 3 h w"], weights: Sequence[float]) -> Float[Tensor, "b 1 y x"]:
@@ -94,5 +100,5 @@ class MultiScaleCritic(nn.Module):
         """The picture as net number `scale` sees it: bilinear, without antialiasing."""
         if scale == 0:
             return image
-        height, width = (int(side * STEP**-scale) for side in image.shape[2:])
+        height, width = (int(side * self.step**-scale) for side in image.shape[2:])
         return F.interpolate(image, (height, width), mode="bilinear", align_corners=False)

@@ -53,7 +53,9 @@ class InGANTrainer(Trainer[Options]):
         self.config = _as_ingan(model).config
         self.crop = crop_size(self.config, options)
         _check(self.config, self.crop)
-        self.critic = MultiScaleCritic(options.critic_channels, net_count(*self.crop))
+        self.critic = MultiScaleCritic(
+            options.critic_channels, net_count(*self.crop, options.critic_step), options.critic_step
+        )
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
@@ -134,7 +136,8 @@ class InGANTrainer(Trainer[Options]):
     def scale_weights(self, start: int, step: Step) -> tuple[float, ...]:
         """How much each scale of the critic counts: by the result's size, for results and crops alike."""
         height, width = step.shared["fake"].shape[2:]
-        return scale_weights(height, width, start + step.number - 1, self.options.balanced_at)
+        iteration = start + step.number - 1
+        return scale_weights(height, width, iteration, self.options.balanced_at, self.options.critic_step)
 
     @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
