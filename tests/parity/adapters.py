@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol, cast
 
-import pytest
+from safetensors import SafetensorError
 
 from .judging import Row
+from .mutating import Mutation
 from .recording import Recording, read_metadata
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEFAULT_FOLDER = REPOSITORY.parent / "shared" / "parity"
+
+MESSAGE = 200
+"""letters of an exception that the table shows"""
 
 
 class Adapter(Protocol):
@@ -25,6 +31,10 @@ class Adapter(Protocol):
     PAPER: str
     SOURCE: str
 
+    def kind_of(self, recording: Recording) -> str:
+        """Which of the adapter's kinds of recordings it is, told from its keys and metadata."""
+        ...
+
     def check(self, recording: Recording) -> Iterator[Row]:
         """Compute what was recorded and compare."""
         ...
@@ -33,7 +43,7 @@ class Adapter(Protocol):
 class Mutations(Protocol):
     """The module plugins/<name>/tests/mutations.py."""
 
-    MUTATIONS: Mapping[str, Callable[[pytest.MonkeyPatch], None]]
+    MUTATIONS: Mapping[str, Mutation]
 
 
 def find_adapters() -> list[Adapter]:
@@ -41,7 +51,7 @@ def find_adapters() -> list[Adapter]:
     return [cast("Adapter", _load(path)) for path in sorted(REPOSITORY.glob("plugins/*/tests/recorded.py"))]
 
 
-def mutations_of(adapter: Adapter) -> Mapping[str, Callable[[pytest.MonkeyPatch], None]]:
+def mutations_of(adapter: Adapter) -> Mapping[str, Mutation]:
     """The mutations beside an adapter; none where there is no such file."""
     path = Path(str(adapter.__file__)).with_name("mutations.py")
     return cast("Mutations", _load(path)).MUTATIONS if path.is_file() else {}
@@ -52,10 +62,14 @@ def adapter_for(path: Path, adapters: Sequence[Adapter]) -> Adapter | None:
 
     The folder comes first, because one repository may hold the code of several papers.
     """
-    source = read_metadata(path).get("source", "").split("@")[0]
-    by_folder = (a for a in adapters if path.parent.name == a.PAPER)
-    by_source = (a for a in adapters if source == a.SOURCE)
-    return next(by_folder, next(by_source, None))
+    by_folder = next((a for a in adapters if path.parent.name == a.PAPER), None)
+    if by_folder is not None:
+        return by_folder
+    try:
+        source = read_metadata(path).get("source", "").split("@")[0]
+    except (OSError, SafetensorError):
+        return None
+    return next((a for a in adapters if source == a.SOURCE), None)
 
 
 def find_files(folder: Path) -> list[Path]:
@@ -63,9 +77,34 @@ def find_files(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.safetensors"))
 
 
-def check_all(adapter: Adapter, recording: Recording) -> list[Row]:
-    """All comparisons of one file, and a failing row for each tensor that none of them covers."""
-    return [*adapter.check(recording), *recording.left_over()]
+def check_file(path: Path, adapters: Sequence[Adapter]) -> list[Row] | None:
+    """All rows of one file, or None where no plugin has an adapter for it.
+
+    A file that cannot be read or computed is one failing row more, which says why in the first line of the exception.
+    """
+    adapter = adapter_for(path, adapters)
+    if adapter is None:
+        return None
+    label = f"{path.parent.name}/{path.stem}"
+    rows: list[Row] = []
+    try:
+        recording = Recording.read(path)
+        rows.extend(check_all(adapter, recording))
+    except Exception as error:
+        rows.append(failure(error))
+    return [replace(row, file=label) for row in rows]
+
+
+def check_all(adapter: Adapter, recording: Recording) -> Iterator[Row]:
+    """All comparisons of one file, and a failing row for each tensor and each option that none of them covers."""
+    yield from adapter.check(recording)
+    yield from recording.left_over()
+
+
+def failure(error: Exception) -> Row:
+    """The row of a file that ended in an exception."""
+    said = str(error).strip().partition("\n")[0]
+    return Row(f"{type(error).__name__}: {said}"[:MESSAGE], math.inf, 0.0)
 
 
 def _load(path: Path) -> ModuleType:

@@ -17,17 +17,18 @@ WEAK_GRADIENT = 0.02
 almost nothing, and rounding may turn it round."""
 
 TURNED_SHARE = 1e-3
-"""Share of a tensor's entries that rounding may turn round."""
+"""Share of a tensor's entries that rounding may turn round; one of a tensor that has less than a thousand."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One line of the table."""
 
-    file: str
     quantity: str
     error: float
     tolerance: float
+    file: str = ""
+    """which recording it is about"""
 
     @property
     def ok(self) -> bool:
@@ -47,6 +48,11 @@ def largest(values: Tensor) -> float:
     return float(values.max()) if values.numel() else 0.0
 
 
+def scale_of(values: Tensor) -> float:
+    """The largest magnitude; 0 of no entries."""
+    return largest(values.double().abs())
+
+
 def absolute_error(found: Tensor, recorded: Tensor) -> float:
     """Largest difference: outputs."""
     return largest(difference(found, recorded))
@@ -60,7 +66,12 @@ def relative_error(found: float, recorded: float) -> float:
 
 def gradient_error(found: Tensor, recorded: Tensor) -> float:
     """Largest difference over the tensor's largest entry: gradients sit on kinks, where single entries move."""
-    return largest(difference(found, recorded)) / (largest(recorded.double().abs()) or 1.0)
+    return largest(difference(found, recorded)) / (scale_of(recorded) or 1.0)
+
+
+def allowed_turns(values: Tensor) -> float:
+    """The share of a tensor's entries that may have turned round."""
+    return max(TURNED_SHARE, 1 / max(values.numel(), 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""One recorded file, and the account of which of its tensors have been compared."""
+"""One recorded file, and the account of what of it has been compared and used.
+
+An adapter sees tensors and metadata and never the file's name, so that nothing can be told from the name.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,22 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar, cast
 
+from pydantic import ValidationError
 from safetensors import safe_open
 from torch import Tensor
 
-from .judging import TURNED_SHARE, Movement, Row, absolute_error, gradient_error, relative_error
+from .judging import Movement, Row, absolute_error, allowed_turns, gradient_error, relative_error, scale_of
+from .options import Options
 
-JUDGED = ("output/", "loss/", "grad/", "after/")
+O = TypeVar("O", bound=Options)  # noqa: E741 - the letter of options elsewhere
+
+JUDGED = ("output/", "loss/", "grad/", "after")
 """What the official code computed: all of it has to be compared with something."""
+
+ABOUT = ("config", "source", "notes")
+"""Entries of the metadata that are no options by themselves; any other entry counts as one."""
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -27,14 +38,16 @@ def read_metadata(path: Path) -> dict[str, str]:
 class Recording:
     """Tensors and metadata of one file; every `Row` comes from here, which is how the account is kept."""
 
-    paper: str
-    """name of the folder"""
-    case: str
     tensors: Mapping[str, Tensor]
     config: Mapping[str, object]
-    mode: str = ""
-    source: str = ""
-    compared: set[str] = field(default_factory=set)
+    """the options; "mode" and what else the metadata has beside them included"""
+    compared: set[str] = field(default_factory=set[str])
+    ignored: dict[str, str] = field(default_factory=dict[str, str])
+    """options that are declared irrelevant -> why"""
+    up_to: float = 1.0
+    """The size of the numbers that the tolerances of outputs are stated for. Rounding is relative: where recorded
+    numbers are larger, so much more is allowed."""
+    _options: list[Options] = field(default_factory=list[Options])
 
     @classmethod
     def read(cls, path: Path) -> Recording:
@@ -42,30 +55,58 @@ class Recording:
         metadata = read_metadata(path)
         with safe_open(path, "pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-        return cls(
-            paper=path.parent.name,
-            case=path.stem,
-            tensors=tensors,
-            config=json.loads(metadata.get("config", "{}")),
-            mode=metadata.get("mode", ""),
-            source=metadata.get("source", ""),
-        )
+        config = cast("object", json.loads(metadata.get("config", "{}")))
+        if not isinstance(config, dict):
+            raise TypeError(f"config is {type(config).__name__}, and should be a mapping of options")
+        beside = {key: value for key, value in metadata.items() if key not in ABOUT}
+        return cls(tensors=tensors, config={**beside, **cast("dict[str, object]", config)})
 
-    def __str__(self) -> str:
-        return f"{self.paper}/{self.case}"
+    def options(self, kind: type[O]) -> O:
+        """The metadata's options; those that nothing reads are misses (`left_over`)."""
+        try:
+            options = kind.model_validate(self.config)
+        except ValidationError as error:
+            wrong = ("{}: {}".format(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors())
+            raise ValueError("options: " + "; ".join(wrong)) from error
+        self._options.append(options)
+        return options
+
+    def ignore(self, reason: str, *options: str) -> None:
+        """Declare that options (those of parts with a point between) decide nothing of what the file holds."""
+        self.ignored |= dict.fromkeys(options, reason)
+
+    def is_ignored(self, option: str) -> bool:
+        """Whether an option is declared irrelevant."""
+        return option in self.ignored
+
+    def agrees(self, option: str, stated: object, found: object) -> Row:
+        """Compare what an option states with what tensors show, or with what our code makes of the other options."""
+        if stated == found:
+            return self.row(f"config/{option}", 0.0, 0.0)
+        return self.row(f"config/{option}: {stated} is stated, {found} found", math.inf, 0.0)
 
     def under(self, prefix: str) -> dict[str, Tensor]:
         """The tensors whose key begins with `prefix`, under the rest of their key."""
         return {key.removeprefix(prefix): t for key, t in self.tensors.items() if key.startswith(prefix)}
+
+    def series(self, prefix: str) -> list[Tensor]:
+        """The tensors whose key is `prefix` and a number, in the order of the numbers."""
+        numbered = {int(rest): tensor for rest, tensor in self.under(prefix).items() if rest.isdecimal()}
+        return [numbered[number] for number in sorted(numbered)]
+
+    def holds(self, prefix: str) -> bool:
+        """Whether there is a tensor whose key begins with `prefix`."""
+        return any(key.startswith(prefix) for key in self.tensors)
 
     def networks(self) -> list[str]:
         """Official names of the networks whose state is recorded."""
         return sorted({key.split("/")[0] for key in self.under("state/")})
 
     def output(self, key: str, found: Tensor, tolerance: float, *, by: str = "") -> Row:
-        """Compare with output/`key`, absolutely; `by` says what computed it when several things do."""
+        """Compare with output/`key`; `by` says what computed it when several things do."""
         self.compared.add(f"output/{key}")
-        error = absolute_error(found, self.tensors[f"output/{key}"])
+        recorded = self.tensors[f"output/{key}"]
+        error = absolute_error(found, recorded) / max(1.0, scale_of(recorded) / self.up_to)
         return self.row(f"output/{key}" + (f" by {by}" if by else ""), error, tolerance)
 
     def loss(self, key: str, found: float, tolerance: float) -> Row:
@@ -94,14 +135,18 @@ class Recording:
         movement = self.movement(key, learning_rate)
         yield self.row(f"after/{key}", movement.error(found), tolerance)
         if movement.weak.any():
-            yield self.row(f"after/{key} turned", movement.turned(found, tolerance), TURNED_SHARE)
+            yield self.row(f"after/{key} turned", movement.turned(found, tolerance), allowed_turns(found))
 
     def row(self, quantity: str, error: float, tolerance: float) -> Row:
         """A row about anything else."""
-        return Row(str(self), quantity, error, tolerance)
+        return Row(quantity, error, tolerance)
 
     def left_over(self) -> Iterator[Row]:
-        """A failing row for every recorded result that was compared with nothing."""
+        """A failing row for every recorded result that was compared with nothing, and every option nothing read."""
         for key in sorted(self.tensors):
             if key.startswith(JUDGED) and key not in self.compared:
                 yield self.row(f"{key} (never compared)", math.inf, 0.0)
+        for options in self._options:
+            for name in options.unread():
+                if not self.is_ignored(name):
+                    yield self.row(f"config/{name} (never used)", math.inf, 0.0)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
+import torch
 from torch import Tensor, nn
 
 from i2i_registry.trainer import Trainer
 from i2i_runtime.operations import Record
 from i2i_toolkit.devices import open_accelerator
 from i2i_toolkit.engine import Engine
+from i2i_toolkit.state import Cursor
 
 from .judging import Row
 from .recording import Recording
@@ -24,21 +27,31 @@ OPTIMIZER_ALONE = 1e-3
 """tolerance, as a share of the movement: nothing but the optimizer's own rounding is in it"""
 
 
-def load(network: nn.Module, official: str, recording: Recording, our_key: OurKey) -> None:
-    """Fill a network; every official tensor has its place, and every place its tensor."""
-    state = recording.under(f"state/{official}/")
+def load(network: nn.Module, official: str, recording: Recording, our_key: OurKey, *, derived: str = "//") -> None:
+    """Fill a network; every official tensor has its place, and every place its tensor.
+
+    Tensors whose name has `derived` in it follow from others, and our networks do not have them.
+    """
+    state = {key: tensor for key, tensor in recording.under(f"state/{official}/").items() if derived not in key}
     network.load_state_dict({our_key(official, key): tensor for key, tensor in state.items()})
 
 
+def engine_of(trainer: Trainer[O], batch: Mapping[str, Tensor], start: Cursor | None = None) -> Engine:
+    """The real engine, on the recorded pictures, before the step to be made."""
+    engine = Engine(cast("Trainer[Record]", trainer), RecordedBatch(batch), accelerator=open_accelerator("cpu"))
+    engine.cursor = start or engine.cursor
+    return engine
+
+
 class RecordedBatch:
-    """The recorded pictures, as the engine's source of samples."""
+    """The recorded pictures over and over, as the engine's source of samples."""
 
     def __init__(self, batch: Mapping[str, Tensor]) -> None:
         self.batch = batch
 
     def draw(self, position: int) -> Mapping[str, Tensor]:
         """One of the pictures."""
-        return {name: pictures[position] for name, pictures in self.batch.items()}
+        return {name: pictures[position % len(pictures)] for name, pictures in self.batch.items()}
 
     def preview(self, count: int) -> Mapping[str, Tensor]:
         """The first pictures."""
@@ -72,6 +85,8 @@ class RecordedStep:
     """tolerances, as in `Recording`"""
     gradient: float
     after: float
+    unlearned: frozenset[str] = frozenset()
+    """parameters, under the recorded keys, that cancel out of every loss: the release computes a gradient of 0"""
 
     def load(self, trainer: Trainer[O]) -> None:
         """Fill all networks of a trainer that the file holds."""
@@ -79,13 +94,19 @@ class RecordedStep:
             load(trainer.networks[self.names[official]], official, self.recording, self.our_key)
 
     def run(
-        self, trainer: Trainer[O], batch: Mapping[str, Tensor], watch: Callable[[str], None] = lambda _phase: None
+        self,
+        trainer: Trainer[O],
+        batch: Mapping[str, Tensor],
+        watch: Callable[[str], None] = lambda _phase: None,
+        start: Cursor | None = None,
     ) -> Found:
-        """One step of the engine on `batch`; `watch` is called with the name of every phase that has ended."""
+        """One step of the engine on `batch`; `watch` is called with the name of every phase that has ended.
+
+        Of several updates of one network the gradients of the first are kept: they are the recorded ones.
+        """
         gradients: dict[str, Tensor] = {}
-        engine = Engine(cast("Trainer[Record]", trainer), RecordedBatch(batch), accelerator=open_accelerator("cpu"))
-        for report in engine.phases():
-            gradients |= self._gradients(trainer)
+        for report in engine_of(trainer, batch, start).phases():
+            gradients = self._gradients(trainer) | gradients
             watch(report.phase)
             if report.step_complete:
                 return Found(terms=report.values, gradients=gradients)
@@ -100,14 +121,22 @@ class RecordedStep:
         for key in self.recording.under("after/"):
             yield from self.recording.after(key, self._tensor(trainer, key), self.after, self.learning_rate)
 
-    def check_optimizers(self, fresh: Trainer[O]) -> Iterator[Row]:
-        """One step of a fresh trainer from the recorded gradients: a wrong optimizer apart from a wrong gradient."""
-        (stage,) = fresh.stages()
-        gradients = self.recording.under("grad/")
+    def check_optimizers(self, fresh: Trainer[O], stage: int = 0) -> Iterator[Row]:
+        """One step of a fresh trainer from the recorded gradients: a wrong optimizer apart from a wrong gradient.
+
+        Of a network that several phases of the step update, the recorded gradient is that of the first alone, and
+        nothing can be said.
+        """
+        phases = fresh.stages()[stage].phases
+        updates = Counter(id(p) for phase in phases for group in phase.optimizer.param_groups for p in group["params"])
+        gradients = {
+            k: g for k, g in self.recording.under("grad/").items() if updates[id(self._parameter(fresh, k))] == 1
+        }
         for key, gradient in gradients.items():
             self._parameter(fresh, key).grad = gradient.clone()
-        for phase in stage.phases:
-            phase.optimizer.step()
+        for phase in phases:
+            for _ in range(phase.repeat):
+                phase.optimizer.step()
             phase.after()
         for key in gradients:
             if f"after/{key}" in self.recording.tensors:
@@ -118,7 +147,8 @@ class RecordedStep:
     def _gradients(self, trainer: Trainer[O]) -> dict[str, Tensor]:
         """What the phase that has just ended has left: the engine clears the gradients before each."""
         parameters = {key: self._parameter(trainer, key) for key in self.recording.under("grad/")}
-        return {key: p.grad.clone() for key, p in parameters.items() if p.grad is not None}
+        still = {key: torch.zeros_like(p) for key, p in parameters.items() if key in self.unlearned}
+        return still | {key: p.grad.clone() for key, p in parameters.items() if p.grad is not None}
 
     def _parameter(self, trainer: Trainer[O], key: str) -> nn.Parameter:
         official, inner = key.split("/")

@@ -6,9 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .adapters import DEFAULT_FOLDER, adapter_for, check_all, find_adapters, find_files
+from .adapters import DEFAULT_FOLDER, check_file, find_adapters, find_files
 from .judging import Row
-from .recording import Recording
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -28,11 +27,11 @@ def compare(folder: Path) -> tuple[list[Row], dict[str, int]]:
     rows: list[Row] = []
     unknown: dict[str, int] = {}
     for path in find_files(folder):
-        adapter = adapter_for(path, adapters)
-        if adapter is None:
+        found = check_file(path, adapters)
+        if found is None:
             unknown[path.parent.name] = unknown.get(path.parent.name, 0) + 1
         else:
-            rows += check_all(adapter, Recording.read(path))
+            rows += found
     return rows, unknown
 
 

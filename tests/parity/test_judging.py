@@ -69,12 +69,12 @@ def test_a_tensor_held_in_place_by_a_clamp_is_judged_by_the_learning_rate() -> N
 
 
 def test_an_error_that_is_no_number_is_a_miss() -> None:
-    assert not Row("file", "quantity", math.nan, 1.0).ok
+    assert not Row("quantity", math.nan, 1.0).ok
 
 
 def test_what_nothing_was_compared_with_is_a_miss() -> None:
     tensors = {"input/x": torch.zeros(1), "output/y": torch.zeros(1), "loss/z": torch.zeros(())}
-    recording = Recording("paper", "case", tensors, config={})
+    recording = Recording(tensors, config={})
     recording.output("y", torch.zeros(1), 0.0)
     assert [(row.quantity, row.ok) for row in recording.left_over()] == [("loss/z (never compared)", False)]
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
+from tests.parity.mutating import Mutation, above, starts
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -91,14 +92,16 @@ def smaller_copies_with_counted_padding(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(F, "avg_pool2d", wrong)
 
 
-MUTATIONS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "the latent loss teaches the encoder": latent_loss_teaches_the_encoder,
-    "the generator's losses teach the discriminators": generator_teaches_the_discriminators,
-    "swapped halves": swapped_halves,
-    "one real half for both discriminators": one_real_half_for_both_discriminators,
-    "averaged divergence": averaged_divergence,
-    "variance for a deviation": variance_for_a_deviation,
-    "latent before the features": latent_before_the_features,
-    "no instance norm": no_instance_norm,
-    "smaller copies with counted padding": smaller_copies_with_counted_padding,
+MUTATIONS: Mapping[str, Mutation] = {
+    "the latent loss teaches the encoder": Mutation(latent_loss_teaches_the_encoder, ("train",)),
+    "the generator's losses teach the discriminators": Mutation(generator_teaches_the_discriminators, ("train",)),
+    "swapped halves": Mutation(swapped_halves, ("train",)),
+    "one real half for both discriminators": Mutation(one_real_half_for_both_discriminators, ("train",)),
+    "averaged divergence": Mutation(averaged_divergence, ("train",)),
+    "variance for a deviation": Mutation(variance_for_a_deviation, ("train",)),
+    "latent before the features": Mutation(latent_before_the_features, ("nets", "train")),
+    "no instance norm": Mutation(no_instance_norm, ("nets", "train"), starts("norm", "instance")),
+    "smaller copies with counted padding": Mutation(
+        smaller_copies_with_counted_padding, ("nets", "train"), above("num_Ds", 1, 2)
+    ),
 }

@@ -67,16 +67,16 @@ class Resolved(BaseModel):
     norm: Literal["instance", "batch", "none"]
     nl: str
     ndf: int
-    netD: str  # noqa: N815 - the release's name
-    num_Ds: int  # noqa: N815 - the release's name
-    conditional_D: bool  # noqa: N815 - the release's name
-    use_same_D: bool  # noqa: N815 - the release's name
+    netD: str
+    num_Ds: int
+    conditional_D: bool
+    use_same_D: bool
     gan_mode: str
     lr: float
     beta1: float
-    lambda_L1: float  # noqa: N815 - the release's name
-    lambda_GAN: float  # noqa: N815 - the release's name
-    lambda_GAN2: float  # noqa: N815 - the release's name
+    lambda_L1: float
+    lambda_GAN: float
+    lambda_GAN2: float
     lambda_z: float
     lambda_kl: float
 
@@ -90,6 +90,11 @@ class Case(BaseModel):
     variants: list[Variant] = []
     num_frames: int = 0
     resolved: Resolved
+
+
+def kind_of(recording: Recording) -> str:
+    """What a file holds."""
+    return str(recording.config["kind"])
 
 
 def check(recording: Recording) -> Iterator[Row]:

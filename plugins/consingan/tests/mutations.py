@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
+from tests.parity.mutating import Mutation, above
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -144,17 +145,21 @@ def background_always_the_given_picture(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(model.Injection, "composed", wrong)
 
 
-MUTATIONS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "generator first": generator_first,
-    "one generator step": one_generator_step,
-    "slope over the whole picture": slope_over_the_whole_picture,
-    "slopes that forget the activation": slopes_that_forget_the_activation,
-    "shares the other way round": shares_the_other_way_round,
-    "one rate for all stages": one_rate_for_all_stages,
-    "amplitude without root": amplitude_without_root,
-    "feature maps by half pixels": feature_maps_by_half_pixels,
-    "no skip around a stage": no_skip_around_a_stage,
-    "unbiased variance": unbiased_variance,
-    "one rule for all pyramids": one_rule_for_all_pyramids,
-    "background always the given picture": background_always_the_given_picture,
+MUTATIONS: Mapping[str, Mutation] = {
+    "generator first": Mutation(generator_first, ("train",)),
+    "one generator step": Mutation(one_generator_step, ("train",), shows=above("Gsteps", 1, 3)),
+    "slope over the whole picture": Mutation(slope_over_the_whole_picture, ("train",)),
+    "slopes that forget the activation": Mutation(slopes_that_forget_the_activation, ("train",)),
+    "shares the other way round": Mutation(shares_the_other_way_round, ("train",)),
+    "one rate for all stages": Mutation(one_rate_for_all_stages, ("train",), shows=above("depth", 0, 0)),
+    "amplitude without root": Mutation(amplitude_without_root, ("train",), shows=above("depth", 0, 0)),
+    "feature maps by half pixels": Mutation(feature_maps_by_half_pixels, ("train", "generators", "injection")),
+    "no skip around a stage": Mutation(
+        no_skip_around_a_stage,
+        ("train", "generators", "injection"),
+        shows=above("depth", 0, 1),
+    ),
+    "unbiased variance": Mutation(unbiased_variance, ("injection",)),
+    "one rule for all pyramids": Mutation(one_rule_for_all_pyramids, ("resize",), shows=above("train_stages", 3, 0)),
+    "background always the given picture": Mutation(background_always_the_given_picture, ("injection",)),
 }

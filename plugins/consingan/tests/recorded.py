@@ -1,37 +1,37 @@
 """How the recordings of the authors' release are computed with our code.
 
-Four files: passes of two generators without norm, a harmonisation with batch norm, one training step, and the resize
-with both rules for the pyramid. It is one long file because an adapter is found and loaded by its path, alone.
+Four kinds of file, told from their keys: one training step ("train": there are losses), a composite at stage 0
+("injection"), passes of generators ("generators"), and the resize with the rules for pyramids ("resize").
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, cast, get_args
 
 import torch
-from pydantic import BaseModel
-from tests.parity.stepping import RecordedBatch
+from tests.parity.judging import absolute_error
+from tests.parity.options import Options as RecordedOptions
+from tests.parity.single_picture import losses, picture_of
+from tests.parity.stepping import RecordedStep, engine_of
 from torch import Tensor, nn
 
-from i2i_plugin_consingan.config import Config, Mode
+from i2i_plugin_consingan.config import EDITING_NOISE, Activation, Config, Mode
 from i2i_plugin_consingan.data import pyramid, scale_of
 from i2i_plugin_consingan.model import GENERATOR, ConSinGAN, Injection, Pyramid
-from i2i_plugin_consingan.networks import Critic, Generator, Norm
+from i2i_plugin_consingan.networks import Generator, Norm
 from i2i_plugin_consingan.official import CONSINGAN_FORMAT
 from i2i_plugin_consingan.options import Options
-from i2i_plugin_consingan.stage_training import StageTraining
-from i2i_plugin_consingan.trainer import ConSinGANTrainer
+from i2i_plugin_consingan.stage_training import NOISE_SCALE, StageTraining
+from i2i_plugin_consingan.trainer import CRITIC, ConSinGANTrainer
 from i2i_plugin_consingan.upsampling import enlarged
 from i2i_plugin_consingan.wiring import BACKGROUNDS, MASK_BLUR, MASK_DILATION
 from i2i_registry.importing import map_keys, rename
 from i2i_runtime.masks import soften
 from i2i_runtime.operations import NoiseInput
 from i2i_runtime.sizing import Wanted, noise_shape
-from i2i_toolkit.cubic import levels_of, resample_by, resample_to
-from i2i_toolkit.devices import open_accelerator
-from i2i_toolkit.engine import Engine
+from i2i_toolkit.cubic import levels_of, resample_by, resample_to, scaled_side
 from i2i_toolkit.state import Cursor
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from tests.parity.recording import Recording
 
     from i2i_registry.model import KeyMap, Model
-    from i2i_registry.trainer import Phase, Tensors, Trainer
+    from i2i_registry.trainer import Phase, Tensors
     from i2i_runtime.operations import Record
 
 PAPER = "consingan"
@@ -47,83 +47,158 @@ SOURCE = "tohinz/ConSinGAN"
 
 # Tolerances of the recordings' README; that of `after` (absolute 2e-5 with steps of up to 1.5e-3) as a share of the
 # movement.
+UP_TO = 2.5  # the largest numbers that those of outputs were stated for
 FORWARD = 1e-5
 NORMALISED = 5e-5
 RESIZE = 1e-5
 STEP_LOSS = 1e-5
 STEP_GRADIENT = 1e-4
 STEP_AFTER = 1e-3
-OPTIMIZER_ALONE = 1e-3
-EXACT = 0.0
+RATES = 1e-9
 
 CRITIC_KEYS: KeyMap = (
     (r"head\.conv\.(.+)", r"layers.0.conv.\1"),
-    *((rf"body\.block{number}\.conv\.(.+)", rf"layers.{number + 1}.conv.\1") for number in range(3)),
+    (r"head\.prelu\.(.+)", r"layers.0.act.\1"),
+    *((rf"body\.block{n}\.conv\.(.+)", rf"layers.{n + 1}.conv.\1") for n in range(16)),
+    *((rf"body\.block{n}\.prelu\.(.+)", rf"layers.{n + 1}.act.\1") for n in range(16)),
     (r"tail\.(.+)", r"tail.\1"),
 )
+NETWORKS = {"netG": GENERATOR, "netD": CRITIC}
+"""official name of a network of a training -> ours"""
 
 Maps = list[Tensor]
 
 
-class Case(BaseModel):
-    """The metadata's `config`."""
+class Computed(RecordedOptions):
+    """What the official functions made of a picture's size."""
 
+    stop_scale: int
+    scale1: float
+    scale_factor: float
+    sizes: list[tuple[int, int, int, int]]
+
+
+class Case(RecordedOptions):
+    """The metadata, with the release's defaults."""
+
+    mode: str
     nfc: int
+    num_layer: int = 3
+    ker_size: int = 3
     train_stages: int
     min_size: int
     max_size: int
     H: int
     W: int
     train_mode: Mode = "generation"
+    activation: Activation = "lrelu"
     batch_norm: bool = False
     lrelu_alpha: float = 0.05
     scale_h: float = 1.0
     scale_w: float = 1.0
+    ref_H: int = 0
+    ref_W: int = 0
+    mask_H: int = 0
+    mask_W: int = 0
     depth: int = 0
-    train_depth: int = 0
+    train_depth: int = 3
     frozen_body_stages: int = 0
-    learning_rates: list[float] = []
-    raw_shapes: list[tuple[int, int]] = []
-    bicubic: list[tuple[int, int]] = []
+    learning_rates: tuple[float, ...] = ()
+    lr_scale: float = 0.1
+    lr_g: float = 5e-4
+    lr_d: float = 5e-4
+    beta1: float = 0.5
+    Dsteps: int = 3
+    Gsteps: int = 3
+    alpha: float = 10.0
+    lambda_grad: float = 0.1
+    noise_amp: float = NOISE_SCALE
+    raw_shapes: tuple[tuple[int, int], ...] = ()
+    bicubic: tuple[tuple[int, int], ...] = ()
+    computed: Computed | None = None
+    computed_generation: Computed | None = None
+    computed_harmonization: Computed | None = None
 
     def config(self, mode: Mode) -> Config:
         """Ours, at the size that the recorded picture is scaled to."""
         factor = scale_of(self.H, self.W, self.max_size)
         return Config(
             mode=mode,
-            height=int(self.H * factor),
-            width=int(self.W * factor),
+            height=scaled_side(self.H, factor),
+            width=scaled_side(self.W, factor),
             stages=self.train_stages,
             coarsest=self.min_size,
             channels=self.nfc,
+            layers=self.num_layer,
+            activation=self.activation,
             slope=self.lrelu_alpha,
             batch_norm=self.batch_norm,
         )
 
 
+def kind_of(recording: Recording) -> str:
+    """What a file holds."""
+    if recording.holds("loss/"):
+        return "train"
+    if recording.holds("input/naive_u8"):
+        return "injection"
+    return "generators" if recording.holds("state/") else "resize"
+
+
 def check(recording: Recording) -> Iterator[Row]:
     """Compute what was recorded and compare."""
-    case = Case.model_validate(recording.config)
-    kinds: Mapping[str, Callable[[Recording, Case], Iterator[Row]]] = {
-        "generation_3stages": check_generators,
-        "harmonization_3stages": check_harmonization,
-        "train_stage2": check_step,
-        "imresize_pyramid": check_resizing,
+    case = recording.options(Case)
+    recording.up_to = UP_TO
+    recording.ignore("the picture is recorded", "picture")
+    recording.ignore("the weights that it scaled are recorded", "gain")
+    kinds = {
+        "train": check_step,
+        "injection": check_injection,
+        "generators": check_generators,
+        "resize": check_resizing,
     }
-    yield from kinds[recording.case](recording, case)
+    kind, (height, width, _) = kind_of(recording), recording.tensors["input/image_u8"].shape
+    # The release never calls eval(): with a norm or without, everything is in training mode.
+    yield recording.agrees("mode", case.mode.partition(" ")[0], "n/a" if kind == "resize" else "train")
+    yield recording.agrees("H, W", (case.H, case.W), (height, width))
+    for network in recording.networks():
+        yield check_sizes(recording, case, network)
+    for mode, computed in (("generation", case.computed_generation), ("harmonization", case.computed_harmonization)):
+        yield from check_computed(recording, case, cast("Mode", mode), computed)
+    yield from check_computed(recording, case, case.train_mode, case.computed)
+    yield from kinds[kind](recording, case)
+
+
+def check_sizes(recording: Recording, case: Case, network: str) -> Row:
+    """The recorded network has the sizes that the options state."""
+    state = recording.under(f"state/{network}/")
+    first = "body.block" if network == "netD" else "body.0.block"
+    layers = sum(key.startswith(first) and key.endswith("conv.weight") for key in state)
+    width, _, kernel, _ = state["head.conv.weight"].shape
+    return recording.agrees(f"sizes of {network}", (case.nfc, case.num_layer, case.ker_size), (width, layers, kernel))
+
+
+def check_computed(recording: Recording, case: Case, mode: Mode, computed: Computed | None) -> Iterator[Row]:
+    """What the official functions made of the picture's size."""
+    if computed is None:
+        return
+    config = case.config(mode)
+    found = tuple((1, 3, *size) for size in config.sizes)
+    step = (config.coarsest / min(config.height, config.width)) ** (1 / (config.stages - 1))
+    yield recording.agrees(f"computed {mode}: sizes", tuple(computed.sizes), found)
+    yield recording.agrees(f"computed {mode}: stop_scale", computed.stop_scale, config.stages - 1)
+    yield recording.row(
+        f"computed {mode}: scale1", abs(computed.scale1 - scale_of(case.H, case.W, case.max_size)), RATES
+    )
+    yield recording.row(f"computed {mode}: scale_factor", abs(computed.scale_factor - step), RATES)
 
 
 # --- Pictures ---------------------------------------------------------------------------------------------------------
 
 
-def picture(levels: Tensor) -> Tensor:
-    """A recorded picture [h, w, 3] as a training reads it."""
-    return (levels.permute(2, 0, 1)[None].float() / 255 - 0.5) / 0.5
-
-
 def at_last_size(recording: Recording, case: Case) -> Tensor:
     """The training picture, scaled down as the data set does."""
-    return resample_by(picture(recording.tensors["input/image_u8"]), scale_of(case.H, case.W, case.max_size))
+    return resample_by(picture_of(recording.tensors["input/image_u8"]), scale_of(case.H, case.W, case.max_size))
 
 
 def check_pyramid(recording: Recording, case: Case, mode: Mode, prefix: str = "") -> Iterator[Row]:
@@ -134,8 +209,10 @@ def check_pyramid(recording: Recording, case: Case, mode: Mode, prefix: str = ""
 
 def check_resizing(recording: Recording, case: Case) -> Iterator[Row]:
     """Both rules, the resize to a shape, and the enlargement of feature maps."""
-    for mode in ("generation", "harmonization"):
-        yield from check_pyramid(recording, case, mode, f"{mode}/")
+    recording.ignore("there is no network", "nfc", "num_layer", "ker_size", "activation", "batch_norm", "lrelu_alpha")
+    for mode in get_args(Mode):
+        if recording.holds(f"output/{mode}/reals_"):
+            yield from check_pyramid(recording, case, mode, f"{mode}/")
     for height, width in case.raw_shapes:
         found = resample_to(at_last_size(recording, case), (height, width))
         yield recording.output(f"to_shape_{height}x{width}", found, RESIZE)
@@ -147,20 +224,15 @@ def check_resizing(recording: Recording, case: Case) -> Iterator[Row]:
 # --- Generators -------------------------------------------------------------------------------------------------------
 
 
-def noise(recording: Recording, name: str) -> Maps:
-    """The recorded maps of that name, coarse to fine."""
-    numbered = recording.under(f"input/{name}_")
-    return [numbered[key] for key in sorted(numbered) if key.isdigit()]
-
-
 def official_tensors(recording: Recording, official: str, inputs: str = "") -> dict[str, Tensor]:
     """A recorded generator as the files of a checkpoint: what is recorded beside it fills the lists."""
     tensors = {f"G.{key}": tensor for key, tensor in recording.under(f"state/{official}/").items()}
     pictures = recording.under("output/reals_")
     tensors |= {f"reals.{number}": tensor for number, tensor in pictures.items()}
-    tensors |= {f"fixed_noise.{n}": tensor for n, tensor in enumerate(noise(recording, f"{inputs}fixed_noise"))}
-    # The release puts the coarsest picture in place of the noise that the recording drew.
-    tensors["fixed_noise.0"] = pictures["0"]
+    tensors |= {f"fixed_noise.{n}": tensor for n, tensor in enumerate(recording.series(f"input/{inputs}fixed_noise_"))}
+    # The release puts the coarsest picture in place of the noise that the recording drew, but for films.
+    if not inputs.startswith("animation"):
+        tensors["fixed_noise.0"] = pictures["0"]
     amplitudes = recording.under(f"input/{inputs}noise_amp_")
     return tensors | {f"noise_amp.{number}": tensor for number, tensor in amplitudes.items()}
 
@@ -181,34 +253,35 @@ def built(recording: Recording, case: Case, official: str, mode: Mode, inputs: s
 
 
 def check_config(recording: Recording, case: Case, official: str, mode: Mode, inputs: str = "") -> Row:
-    """What an import would make of the checkpoint; the mode is told by what the tensors show of it."""
+    """What an import would make of the checkpoint, but for what no tensor shows: the exact mode and the activation."""
     tensors = official_tensors(recording, official, inputs)
     found = CONSINGAN_FORMAT.infer_config({key: tuple(tensor.shape) for key, tensor in tensors.items()})
-    expected = case.config(mode)
-    same = found.model_copy(update={"mode": mode}) == expected and found.border == expected.border
-    return recording.row(f"config of {official}", float(not same), EXACT)
+    stated = case.config(mode)
+    hidden = {"mode": mode, "slope": stated.slope, "activation": stated.activation}
+    same = found.model_copy(update=hidden) == stated and found.border == stated.border
+    return recording.agrees(f"as imported, of {official}", stated, stated if same else found)
 
 
 @torch.no_grad()
 def check_generators(recording: Recording, case: Case) -> Iterator[Row]:
-    """Both padding rules: samples of two sizes, the reconstruction, and fewer stages."""
-    yield from check_pyramid(recording, case, "generation")
-    modes: tuple[Mode, ...] = ("generation", "retarget")
-    for mode in modes:
-        official, inputs = f"netG_{mode}", f"{mode}/"
+    """Each padding rule: samples of two sizes, the reconstruction, and fewer stages."""
+    yield from check_pyramid(recording, case, case.train_mode)
+    for official in recording.networks():
+        mode = cast("Mode", official.removeprefix("netG_"))
+        inputs = f"{mode}/"
         yield check_config(recording, case, official, mode, inputs)
         generator = built(recording, case, official, mode, inputs)
         graph = Pyramid(generator)
         for name, given in (("sample", "noise"), ("sample_scaled", "noise_scaled")):
-            maps = noise(recording, f"{inputs}{given}")
+            maps = recording.series(f"input/{inputs}{given}_")
             yield recording.output(f"{inputs}{name}", generator(maps), FORWARD)
             yield recording.output(f"{inputs}{name}", graph(zero(), zero(), *maps), FORWARD, by="the exported graph")
-        scaled = [tuple(each.shape[1:]) for each in noise(recording, f"{inputs}noise_scaled")]
-        yield recording.row(f"{inputs}sizes of the scaled noise", float(scaled != sizes(case, mode)), EXACT)
+        scaled = [tuple(each.shape[1:]) for each in recording.series(f"input/{inputs}noise_scaled_")]
+        yield recording.agrees(f"scale_h, scale_w of {mode}", sizes(case, mode), scaled)
         nothing = [torch.zeros_like(stored) for stored in generator.stored(case.train_stages)]
         found = graph(zero(), torch.ones(1), *nothing)
         yield recording.output(f"{inputs}reconstruction", found, FORWARD)
-        found = generator(noise(recording, f"{inputs}noise_prefix"))
+        found = generator(recording.series(f"input/{inputs}noise_prefix_"))
         yield recording.output(f"{inputs}sample_first_stages", found, FORWARD)
 
 
@@ -226,20 +299,24 @@ def sizes(case: Case, mode: Mode) -> list[tuple[int, int, int]]:
     return [noise_shape(value, operation.size, wanted) for value in maps]
 
 
-# --- Harmonisation ----------------------------------------------------------------------------------------------------
+# --- Composites -------------------------------------------------------------------------------------------------------
 
 
-def check_harmonization(recording: Recording, case: Case) -> Iterator[Row]:
+def check_injection(recording: Recording, case: Case) -> Iterator[Row]:
     """A composite at stage 0, statistics of the picture itself, and both backgrounds."""
-    mode = case.train_mode
+    mode, tensors = case.train_mode, recording.tensors
+    naive = picture_of(tensors["input/naive_u8"])
+    yield recording.agrees("ref_H, ref_W", (case.ref_H, case.ref_W), tuple(naive.shape[2:]))
+    yield recording.agrees("mask_H, mask_W", (case.mask_H, case.mask_W), tuple(tensors["input/mask_u8"].shape[:2]))
     yield from check_pyramid(recording, case, mode)
     yield check_config(recording, case, "netG", mode)
     generator = built(recording, case, "netG", mode)
     config = generator.config
-    naive = picture(recording.tensors["input/naive_u8"])
     fed, behind = resample_to(naive, config.sizes[0]), resample_to(naive, config.sizes[-1])
     yield recording.output("naive_at_stage0", fed, RESIZE)
     yield recording.output("naive_at_full_size", behind, RESIZE)
+    if mode == "editing":
+        fed = fed + EDITING_NOISE * tensors["input/editing_input_noise_00"]
     maps = [fed, *generator.stored(config.stages)[1:]]
     made = generator(maps)
     yield recording.output("harmonized", made, NORMALISED)
@@ -261,14 +338,13 @@ def check_statistics(recording: Recording, generator: Generator) -> Iterator[Row
     tensors = generator.state_dict()
     for key, expected in recording.under("after/netG/").items():
         recording.compared.add(f"after/netG/{key}")
-        error = float((tensors[our_key("netG", key)] - expected).abs().max())
-        yield recording.row(f"after/netG/{key}", error, FORWARD)
+        yield recording.row(f"after/netG/{key}", absolute_error(tensors[our_key("netG", key)], expected), FORWARD)
 
 
 def softened(recording: Recording, case: Case) -> Tensor:
     """The recorded mask, resized like a picture and widened by the runtime."""
     config = case.config(case.train_mode)
-    levels = levels_of(resample_to(picture(recording.tensors["input/mask_u8"]), config.sizes[-1]))
+    levels = levels_of(resample_to(picture_of(recording.tensors["input/mask_u8"]), config.sizes[-1]))
     return torch.from_numpy(soften((levels[0, 0] > 0).numpy(), MASK_DILATION[case.train_mode], MASK_BLUR))[None, None]
 
 
@@ -293,13 +369,6 @@ def our_key(official: str, key: str) -> str:
     return str(rename(CONSINGAN_FORMAT.keys, f"G.{key}")).removeprefix(f"{GENERATOR}.")
 
 
-class OnePicture(RecordedBatch):
-    """The recorded picture at every position, as a training on one picture has it."""
-
-    def draw(self, position: int) -> Tensors:  # noqa: ARG002 - all positions are alike
-        return super().draw(0)
-
-
 @dataclass
 class Drawn:
     """What the recorded step drew."""
@@ -319,7 +388,7 @@ def replayed(trainer: ConSinGANTrainer, drawn: Drawn) -> Callable[[int], StageTr
             """The recorded weights are those after it."""
 
         def new_stored_noise(self) -> Tensor:
-            return noise(drawn.recording, "fixed_noise")[self.number]
+            return drawn.recording.series("input/fixed_noise_")[self.number]
 
         def set_amplitude(self) -> None:
             super().set_amplitude()
@@ -331,7 +400,7 @@ def replayed(trainer: ConSinGANTrainer, drawn: Drawn) -> Callable[[int], StageTr
             return shared
 
         def draw_noise(self, batch: Tensors) -> Maps:  # noqa: ARG002 - recorded
-            return noise(drawn.recording, "noise")
+            return drawn.recording.series("input/noise_")
 
         def draw_share(self, like: Tensor) -> Tensor:  # noqa: ARG002 - recorded
             drawn.shares += 1
@@ -347,8 +416,17 @@ def replayed(trainer: ConSinGANTrainer, drawn: Drawn) -> Callable[[int], StageTr
 
 def build_trainer(recording: Recording, case: Case, drawn: Drawn) -> ConSinGANTrainer:
     """The recorded networks and options."""
-    options = Options(concurrent_stages=case.train_depth, learning_rate=case.learning_rates[-1])
-    trainer = ConSinGANTrainer(cast("Model[Record]", ConSinGAN(case.config("generation"))), options)
+    options = Options(
+        concurrent_stages=case.train_depth,
+        learning_rate=case.lr_g,
+        rate_scale=case.lr_scale,
+        betas=(case.beta1, 0.999),
+        critic_steps=case.Dsteps,
+        generator_repeats=case.Gsteps,
+        reconstruction_weight=case.alpha,
+        penalty_weight=case.lambda_grad,
+    )
+    trainer = ConSinGANTrainer(cast("Model[Record]", ConSinGAN(case.config(case.train_mode))), options)
     load(trainer.consingan.generator, official_tensors(recording, "netG"))
     state = recording.under("state/netD/")
     trainer.critic.load_state_dict({our_key("netD", key): tensor for key, tensor in state.items()})
@@ -359,63 +437,54 @@ def build_trainer(recording: Recording, case: Case, drawn: Drawn) -> ConSinGANTr
 
 def check_step(recording: Recording, case: Case) -> Iterator[Row]:
     """One step of the real engine, at the recorded stage."""
-    yield from check_pyramid(recording, case, "generation")
+    yield recording.agrees("Dsteps", case.Dsteps, len(recording.series("input/gp_alpha_")))
+    yield recording.agrees("depth", case.depth, len(recording.series("input/noise_")) - 1)
+    yield recording.agrees("noise_amp", case.noise_amp, NOISE_SCALE)
+    yield recording.agrees("lr_d", case.lr_d, case.lr_g)
+    yield from check_pyramid(recording, case, case.train_mode)
     drawn = Drawn(recording)
     trainer = build_trainer(recording, case, drawn)
     yield from check_rates(recording, case, trainer)
-    head = gradient_of_head(recording, case)
-    batch = {"image": recording.tensors[f"output/reals_{case.depth}"]}
-    engine = Engine(cast("Trainer[Record]", trainer), OnePicture(batch), accelerator=open_accelerator("cpu"))
-    engine.cursor = Cursor(stage=case.depth, step=0, phase=0)
-    gradients: dict[str, Tensor] = {}
-    values: Mapping[str, float] = {}
-    for report in engine.phases():
-        # Of the critic's gradients those of its first update are recorded.
-        gradients = found_gradients(recording, trainer) | gradients
-        if report.step_complete:
-            values = report.values
-            break
-    for key, expected in losses(values, trainer.options).items():
-        yield recording.loss(key, expected, STEP_LOSS)
-    yield recording.output("noise_amp_new", drawn.amplitude, FORWARD)
+    frozen = gradients_of_frozen(recording, case)
+    step = RecordedStep(
+        recording=recording,
+        names=NETWORKS,
+        our_key=our_key,
+        learning_rate=case.lr_g,
+        loss=STEP_LOSS,
+        gradient=STEP_GRADIENT,
+        after=STEP_AFTER,
+        unlearned=frozenset({"netD/tail.bias"}),
+    )
+    found = step.run(trainer, batch_of(recording, case), start=Cursor(stage=case.depth, step=0, phase=0))
+    named = losses(
+        found.terms,
+        GENERATOR,
+        critic_steps=case.Dsteps,
+        penalty_weight=case.lambda_grad,
+        reconstruction_weight=case.alpha,
+    )
+    yield from step.check(trainer, replace(found, gradients={**found.gradients, **frozen}), named)
+    if case.depth:
+        yield recording.output("noise_amp_new", drawn.amplitude, FORWARD)
     yield recording.output("fake", drawn.fake, FORWARD)
     yield recording.output("rec", drawn.rec, FORWARD)
-    for key in recording.under("grad/"):
-        found = head if key == "netG/head.conv.weight" else gradients.get(key)
-        yield recording.gradient(key, found, STEP_GRADIENT)
-    for key in recording.under("after/"):
-        yield from recording.after(key, tensor(trainer, key).detach(), STEP_AFTER, case.learning_rates[-1])
-    yield from check_optimizer(recording, case)
+    yield from step.check_optimizers(build_trainer(recording, case, Drawn(recording)), case.depth)
 
 
-def losses(values: Mapping[str, float], options: Options) -> dict[str, float]:
-    """The release's names."""
-    named: dict[str, float] = {}
-    for number in range(options.critic_steps):
-        real, fake, penalty = (values[f"critic_{number + 1}/{term}"] for term in ("real", "fake", "penalty"))
-        named |= {
-            f"D{number}_real": real,
-            f"D{number}_fake": fake,
-            f"D{number}_gp_weighted": penalty,
-            f"D{number}_gp_unweighted": penalty / options.penalty_weight,
-            f"D{number}_total": real + fake + penalty,
-        }
-    adversarial, reconstruction = values["generator/adversarial"], values["generator/reconstruction"]
-    return named | {
-        "G_adv": adversarial,
-        "G_rec_weighted": reconstruction,
-        "G_rec_unweighted": reconstruction / options.reconstruction_weight,
-        "G_total": adversarial + reconstruction,
-    }
+def batch_of(recording: Recording, case: Case) -> dict[str, Tensor]:
+    """The recorded picture."""
+    return {"image": recording.tensors[f"output/reals_{case.depth}"]}
 
 
 def check_rates(recording: Recording, case: Case, trainer: ConSinGANTrainer) -> Iterator[Row]:
     """How fast what learns."""
     groups = generator_phase(trainer, case).optimizer.param_groups
-    error = max(abs(group["lr"] - rate) / rate for group, rate in zip(groups, case.learning_rates, strict=True))
-    yield recording.row("learning rates", error, 1e-9)
-    training = trainer.stage_training(case.depth)
-    yield recording.row("frozen stages", float(training.learning_from != case.frozen_body_stages), EXACT)
+    yield recording.agrees("learning rates", len(case.learning_rates), len(groups))
+    error = max(abs(group["lr"] - rate) / rate for group, rate in zip(groups, case.learning_rates, strict=False))
+    yield recording.row("config/learning_rates", error, RATES)
+    frozen = trainer.stage_training(case.depth).learning_from
+    yield recording.agrees("frozen_body_stages", case.frozen_body_stages, frozen)
 
 
 def generator_phase(trainer: ConSinGANTrainer, case: Case) -> Phase:
@@ -423,53 +492,26 @@ def generator_phase(trainer: ConSinGANTrainer, case: Case) -> Phase:
     return next(phase for phase in trainer.stages()[case.depth].phases if phase.name == GENERATOR)
 
 
-def gradient_of_head(recording: Recording, case: Case) -> Tensor | None:
-    """What the release computes for the frozen head and throws away: from a pass that builds the whole graph.
+def gradients_of_frozen(recording: Recording, case: Case) -> dict[str, Tensor]:
+    """What the release computes for frozen parameters and throws away: from a pass that builds the whole graph.
 
-    Its critic is that after the three updates, which are made here by a trainer of their own.
+    Its critic is that after its updates, which are made here by a trainer of their own.
     """
     drawn = Drawn(recording)
     trainer = build_trainer(recording, case, drawn)
-    batch = {"image": recording.tensors[f"output/reals_{case.depth}"]}
-    engine = Engine(cast("Trainer[Record]", trainer), OnePicture(batch), accelerator=open_accelerator("cpu"))
-    engine.cursor = Cursor(stage=case.depth, step=0, phase=0)
-    for report in engine.phases():
-        if report.phase == f"critic_{trainer.options.critic_steps}":
-            break
     generator, options, depth = trainer.consingan.generator, trainer.options, case.depth
-    generator.head.requires_grad_(requires_grad=True)
-    adversarial = -trainer.critic(generator(noise(recording, "noise"))).mean()
+    learned = {id(p) for group in generator_phase(trainer, case).optimizer.param_groups for p in group["params"]}
+    keys = [key.removeprefix("netG/") for key in recording.under("grad/") if key.startswith("netG/")]
+    frozen = {f"netG/{key}": generator.get_parameter(our_key("netG", key)) for key in keys}
+    frozen = {key: parameter for key, parameter in frozen.items() if id(parameter) not in learned}
+    if not frozen:
+        return {}
+    for report in engine_of(trainer, batch_of(recording, case), Cursor(stage=depth, step=0, phase=0)).phases():
+        if report.phase == f"critic_{options.critic_steps}":
+            break
+    for parameter in frozen.values():
+        parameter.requires_grad = True
+    adversarial = -trainer.critic(generator(recording.series("input/noise_"))).mean()
     difference = generator(generator.stored(depth + 1)) - generator.stages[depth].picture
     loss = adversarial + options.reconstruction_weight * difference.square().mean()
-    (found,) = torch.autograd.grad(loss, generator.head.conv.weight)
-    return found
-
-
-def check_optimizer(recording: Recording, case: Case) -> Iterator[Row]:
-    """The generator's optimizer by itself, where gradient and result are both recorded: as many steps along it."""
-    trainer = build_trainer(recording, case, Drawn(recording))
-    phase = generator_phase(trainer, case)
-    owned = {id(p) for group in phase.optimizer.param_groups for p in group["params"]}
-    gradients = {key: gradient for key, gradient in recording.under("grad/").items() if key.startswith("netG/")}
-    keys = [key for key in gradients if f"after/{key}" in recording.tensors and id(tensor(trainer, key)) in owned]
-    for key in keys:
-        tensor(trainer, key).grad = gradients[key].clone()
-    for _ in range(phase.repeat):
-        phase.optimizer.step()
-    for key in keys:
-        movement = recording.movement(key, case.learning_rates[-1])
-        error = float((tensor(trainer, key).detach() - movement.after).abs().max()) / movement.scale
-        yield recording.row(f"optimizer alone: {key}", error, OPTIMIZER_ALONE)
-
-
-def tensor(trainer: ConSinGANTrainer, key: str) -> nn.Parameter:
-    """The parameter "<official network>/<official key>"."""
-    official, inner = key.split("/")
-    network: Generator | Critic = trainer.critic if official == "netD" else trainer.consingan.generator
-    return network.get_parameter(our_key(official, inner))
-
-
-def found_gradients(recording: Recording, trainer: ConSinGANTrainer) -> dict[str, Tensor]:
-    """What the phase that has just ended has left."""
-    parameters = {key: tensor(trainer, key) for key in recording.under("grad/")}
-    return {key: p.grad.clone() for key, p in parameters.items() if p.grad is not None}
+    return dict(zip(frozen, torch.autograd.grad(loss, [*frozen.values()]), strict=True))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tests.parity.mutating import Mutation, starts
 from torch import Tensor, nn
 
 from i2i_plugin_cyclegan import networks, trainer
@@ -81,12 +82,12 @@ def a_pool_that_forgets(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ImagePool, "exchange", wrong)
 
 
-MUTATIONS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "discriminators first": discriminators_first,
-    "swapped cycle weights": swapped_cycle_weights,
-    "unhalved discriminator loss": unhalved_discriminator_loss,
-    "twice the learning rate": twice_the_learning_rate,
-    "no instance norm": no_instance_norm,
-    "no residual": no_residual,
-    "a pool that forgets": a_pool_that_forgets,
+MUTATIONS: Mapping[str, Mutation] = {
+    "discriminators first": Mutation(discriminators_first, ("train",)),
+    "swapped cycle weights": Mutation(swapped_cycle_weights, ("train",)),
+    "unhalved discriminator loss": Mutation(unhalved_discriminator_loss, ("train",)),
+    "twice the learning rate": Mutation(twice_the_learning_rate, ("train",)),
+    "no instance norm": Mutation(no_instance_norm, ("nets", "train"), starts("norm", "instance")),
+    "no residual": Mutation(no_residual, ("nets", "train"), starts("netG", "resnet")),
+    "a pool that forgets": Mutation(a_pool_that_forgets, ("pool",)),
 }

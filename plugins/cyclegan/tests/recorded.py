@@ -55,15 +55,15 @@ class Resolved(BaseModel):
     """The options of the release that change the numbers."""
 
     ngf: int
-    netG: str  # noqa: N815 - the release's name
+    netG: str
     no_dropout: bool
     input_nc: int
     output_nc: int
     lr: float
     beta1: float
     pool_size: int
-    lambda_A: float  # noqa: N815
-    lambda_B: float  # noqa: N815
+    lambda_A: float
+    lambda_B: float
     lambda_identity: float
 
 
@@ -77,6 +77,11 @@ class Case(BaseModel):
     draws: list[Draw] = []
     variants: list[Variant] = []
     resolved: Resolved
+
+
+def kind_of(recording: Recording) -> str:
+    """What a file holds."""
+    return str(recording.config["kind"])
 
 
 def check(recording: Recording) -> Iterator[Row]:

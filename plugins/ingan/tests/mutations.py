@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
+from tests.parity.mutating import Mutation, above
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -78,7 +79,7 @@ def way_back_alone_first(patch: pytest.MonkeyPatch) -> None:
 
 def weights_by_the_scales_of_each_picture(patch: pytest.MonkeyPatch) -> None:
     def wrong(self: MultiScaleCritic, image: Tensor, weights: Sequence[float]) -> Tensor:
-        count = critic.scale_count(min(image.shape[2:]), critic.SMALLEST_TRAINED)
+        count = critic.scale_count(min(image.shape[2:]), critic.SMALLEST_TRAINED, self.step)
         return right(self, image, weights[:count])
 
     right = MultiScaleCritic.forward
@@ -88,15 +89,15 @@ def weights_by_the_scales_of_each_picture(patch: pytest.MonkeyPatch) -> None:
 def scales_that_never_change(patch: pytest.MonkeyPatch) -> None:
     right = critic.scale_weights
 
-    def wrong(height: int, width: int, iteration: int, balanced_at: int) -> tuple[float, ...]:
-        return right(height, width, balanced_at, balanced_at)
+    def wrong(height: int, width: int, iteration: int, balanced_at: int, step: float) -> tuple[float, ...]:
+        return right(height, width, balanced_at, balanced_at, step)
 
     patch.setattr(trainer, "scale_weights", wrong)
 
 
 def antialiased_scales(patch: pytest.MonkeyPatch) -> None:
-    def wrong(_self: MultiScaleCritic, image: Tensor, scale: int) -> Tensor:
-        height, width = (int(side * critic.STEP**-scale) for side in image.shape[2:])
+    def wrong(self: MultiScaleCritic, image: Tensor, scale: int) -> Tensor:
+        height, width = (int(side * self.step**-scale) for side in image.shape[2:])
         return F.interpolate(image, (height, width), mode="bilinear", antialias=True)
 
     patch.setattr(MultiScaleCritic, "reduced", wrong)
@@ -206,28 +207,30 @@ def unhalved_critic_loss(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(InGANTrainer, "critic_terms", wrong)
 
 
-MUTATIONS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
-    function.__name__.replace("_", " "): function
-    for function in (
-        critic_before_generator,
-        fake_before_real,
-        no_dithering,
-        way_back_with_the_same_shifts,
-        no_way_back_alone,
-        way_back_alone_first,
-        weights_by_the_scales_of_each_picture,
-        scales_that_never_change,
-        antialiased_scales,
-        running_statistics,
-        unbiased_variance,
-        no_power_iteration,
-        two_power_iterations,
-        zeros_around_the_enlarged_map,
-        activation_after_the_sum_of_a_block,
-        skips_of_the_wrong_kind,
-        sampling_without_end_points,
-        mirrored_by_the_same_side,
-        twice_the_learning_rate,
-        unhalved_critic_loss,
-    )
+def with_shifts(config: Mapping[str, object]) -> bool:
+    """Whether borders are shifted: always somewhere in a file of the generator, which has homographies."""
+    return "homographies" in config or config.get("shifts") not in (None, [0, 0])
+
+
+MUTATIONS: Mapping[str, Mutation] = {
+    "critic before generator": Mutation(critic_before_generator, ("train",)),
+    "fake before real": Mutation(fake_before_real, ("train",)),
+    "no dithering": Mutation(no_dithering, ("train",)),
+    "way back with the same shifts": Mutation(way_back_with_the_same_shifts, ("train",), shows=with_shifts),
+    "no way back alone": Mutation(no_way_back_alone, ("train",), shows=above("iter", 10_000, 0)),
+    "way back alone first": Mutation(way_back_alone_first, ("train",), shows=above("iter", 10_000, 0)),
+    "weights by the scales of each picture": Mutation(weights_by_the_scales_of_each_picture, ("train",)),
+    "scales that never change": Mutation(scales_that_never_change, ("train",)),
+    "antialiased scales": Mutation(antialiased_scales, ("critic", "train")),
+    "running statistics": Mutation(running_statistics, ("critic", "generator", "train")),
+    "unbiased variance": Mutation(unbiased_variance, ("critic", "generator", "train")),
+    "no power iteration": Mutation(no_power_iteration, ("generator", "train")),
+    "two power iterations": Mutation(two_power_iterations, ("generator", "train")),
+    "zeros around the enlarged map": Mutation(zeros_around_the_enlarged_map, ("generator", "train")),
+    "activation after the sum of a block": Mutation(activation_after_the_sum_of_a_block, ("generator", "train")),
+    "skips of the wrong kind": Mutation(skips_of_the_wrong_kind, ("generator", "train")),
+    "sampling without end points": Mutation(sampling_without_end_points, ("generator", "train")),
+    "mirrored by the same side": Mutation(mirrored_by_the_same_side, ("generator", "train"), shows=with_shifts),
+    "twice the learning rate": Mutation(twice_the_learning_rate, ("train",)),
+    "unhalved critic loss": Mutation(unhalved_critic_loss, ("train",)),
 }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
+from tests.parity.mutating import Mutation, starts
 from torch import Tensor, nn
 
 from i2i_plugin_pix2pix import networks, trainer
@@ -97,12 +98,12 @@ def unbiased_batch_variance(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(networks.BatchNorm, "forward", wrong)
 
 
-MUTATIONS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "generator first": generator_first,
-    "real before fake": real_before_fake,
-    "real and fake in one batch": real_and_fake_in_one_batch,
-    "unhalved discriminator loss": unhalved_discriminator_loss,
-    "twice the learning rate": twice_the_learning_rate,
-    "skip behind what comes up": skip_behind_what_comes_up,
-    "unbiased batch variance": unbiased_batch_variance,
+MUTATIONS: Mapping[str, Mutation] = {
+    "generator first": Mutation(generator_first, ("train",)),
+    "real before fake": Mutation(real_before_fake, ("train",), starts("norm", "batch")),
+    "real and fake in one batch": Mutation(real_and_fake_in_one_batch, ("train",), starts("norm", "batch")),
+    "unhalved discriminator loss": Mutation(unhalved_discriminator_loss, ("train",)),
+    "twice the learning rate": Mutation(twice_the_learning_rate, ("train",)),
+    "skip behind what comes up": Mutation(skip_behind_what_comes_up, ("nets", "train"), starts("netG", "unet")),
+    "unbiased batch variance": Mutation(unbiased_batch_variance, ("nets", "train"), starts("norm", "batch")),
 }

@@ -61,9 +61,9 @@ class Resolved(BaseModel):
 
     ngf: int
     ndf: int
-    netG: str  # noqa: N815 - the release's name
-    netD: str  # noqa: N815
-    n_layers_D: int  # noqa: N815
+    netG: str
+    netD: str
+    n_layers_D: int
     norm: Norm
     no_dropout: bool
     input_nc: int
@@ -71,7 +71,7 @@ class Resolved(BaseModel):
     lr: float
     beta1: float
     gan_mode: Objective
-    lambda_L1: float  # noqa: N815
+    lambda_L1: float
 
 
 class Case(BaseModel):
@@ -82,6 +82,11 @@ class Case(BaseModel):
     batch: int = 1
     variants: list[Variant] = []
     resolved: Resolved
+
+
+def kind_of(recording: Recording) -> str:
+    """What a file holds."""
+    return str(recording.config["kind"])
 
 
 def check(recording: Recording) -> Iterator[Row]:

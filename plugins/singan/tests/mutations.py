@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
+from tests.parity.mutating import Mutation, above
 from torch import Tensor, nn
 
 from i2i_plugin_singan import networks, sampling, trainer
@@ -170,21 +171,25 @@ def steep_leak(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(networks, "SLOPE", 0.01)
 
 
-MUTATIONS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "rounded levels": rounded_levels,
-    "left border mirrored": left_border_mirrored,
-    "noise at full strength": noise_at_full_strength,
-    "details alone": details_alone,
-    "start scale counts itself": start_scale_counts_itself,
-    "small pictures not stretched": small_pictures_not_stretched,
-    "picture clamped": picture_clamped,
-    "penalty of whole pictures": penalty_of_whole_pictures,
-    "penalty of the mean score": penalty_of_the_mean_score,
-    "fake before real": fake_before_real,
-    "scales below in training mode": scales_below_in_training_mode,
-    "generator learns from the first picture": generator_learns_from_the_first_picture,
-    "amplitude of squares": amplitude_of_squares,
-    "reconstruction of absolute differences": reconstruction_of_absolute_differences,
-    "twice the learning rate": twice_the_learning_rate,
-    "steep leak": steep_leak,
+MUTATIONS: Mapping[str, Mutation] = {
+    "rounded levels": Mutation(rounded_levels, ("resize", "pyramid", "train")),
+    "left border mirrored": Mutation(left_border_mirrored, ("resize", "pyramid", "train")),
+    "noise at full strength": Mutation(noise_at_full_strength, ("pyramid", "train"), shows=above("train_scale", 0, 1)),
+    "details alone": Mutation(details_alone, ("pyramid", "train"), shows=above("train_scale", 0, 1)),
+    "start scale counts itself": Mutation(start_scale_counts_itself, ("pyramid",)),
+    "small pictures not stretched": Mutation(small_pictures_not_stretched, ("pyramid",)),
+    "picture clamped": Mutation(picture_clamped, ("pyramid",)),
+    "penalty of whole pictures": Mutation(penalty_of_whole_pictures, ("train",)),
+    "penalty of the mean score": Mutation(penalty_of_the_mean_score, ("train",)),
+    "fake before real": Mutation(fake_before_real, ("train",)),
+    "scales below in training mode": Mutation(
+        scales_below_in_training_mode, ("train",), shows=above("train_scale", 0, 1)
+    ),
+    "generator learns from the first picture": Mutation(
+        generator_learns_from_the_first_picture, ("train",), shows=above("Dsteps", 1, 3)
+    ),
+    "amplitude of squares": Mutation(amplitude_of_squares, ("train",), shows=above("train_scale", 0, 1)),
+    "reconstruction of absolute differences": Mutation(reconstruction_of_absolute_differences, ("train",)),
+    "twice the learning rate": Mutation(twice_the_learning_rate, ("train",)),
+    "steep leak": Mutation(steep_leak, ("pyramid", "train")),
 }

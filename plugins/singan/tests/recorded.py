@@ -1,31 +1,35 @@
 """How the recordings of the authors' scripts are computed with our code.
 
-Three kinds of file: the resize and the sizes of pyramids, every way to use a trained pyramid, one epoch of one scale.
+Three kinds of file, told from their keys: one epoch of one scale ("train": there are losses), ways to use a trained
+pyramid ("pyramid": there are generators), the resize and the sizes of pyramids ("resize").
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
-from pydantic import BaseModel
-from tests.parity.stepping import Found, RecordedBatch, RecordedStep
+from tests.parity.judging import difference
+from tests.parity.options import Options
+from tests.parity.single_picture import losses, picture_of
+from tests.parity.stepping import RecordedStep
 from torch import Tensor
 
+from i2i_plugin_singan import trainer as training
 from i2i_plugin_singan.applications import Blending, Injection, SuperResolution
 from i2i_plugin_singan.config import COARSEST, Config, Mode, enlarging_passes, enlarging_scales_for, scales_for
 from i2i_plugin_singan.model import BLUR, FIRST_STEP, PYRAMID, SOFTENING, SinGAN
 from i2i_plugin_singan.networks import Pyramid
 from i2i_plugin_singan.official import OFFICIAL_FORMAT
 from i2i_plugin_singan.sampling import padded
-from i2i_plugin_singan.trainer import CRITICS, RECONSTRUCTION_WEIGHT, Options, SinGANTrainer
+from i2i_plugin_singan.trainer import CRITICS, SinGANTrainer
 from i2i_registry.importing import rename
 from i2i_runtime.masks import soften
 from i2i_toolkit.cubic import levels_of, resample_by, resample_levels, resample_to, scaled_side
-from i2i_toolkit.devices import open_accelerator
-from i2i_toolkit.engine import Engine
 from i2i_toolkit.state import Cursor
 
 if TYPE_CHECKING:
@@ -33,66 +37,110 @@ if TYPE_CHECKING:
     from tests.parity.recording import Recording
 
     from i2i_registry.model import Model
-    from i2i_registry.trainer import Trainer
     from i2i_runtime.operations import Record
 
 PAPER = "singan"
 SOURCE = "tamarott/SinGAN"
 
 # Tolerances of the recordings' README; those of `after` (absolute 2e-5 of a step of 5e-4) as a share of the movement.
+UP_TO = 1.5  # the largest numbers that those of outputs were stated for
 EXACT = 0.0
 RAW = 1e-9
+RAW_LEVELS = RAW * UP_TO / 255
 FORWARD = 1e-5
+CHAINED, CHAINED_SHARE = 1 / 100, 0.01
+"""Between scales a picture is cut off to 8 bits, where rounding may move a pixel by a level: so much, of so many."""
 LOSS = 1e-5
 GRADIENT = 1e-4
 AFTER = 2e-2
 RELATIVE = 1e-6
 
-RATE = 5e-4
-BORDER = 5
 
-
-class Computed(BaseModel):
+class Computed(Options):
     """What the official functions made of a picture's size."""
 
+    num_scales: int
     stop_scale: int
+    scale1: float
     scale_factor: float
     sizes: list[tuple[int, int, int, int]]
-    in_scale: float = 0.0
+    in_scale: float = 1.0
     iter_num: int = 0
 
 
-class Case(BaseModel):
-    """The metadata's `config`."""
+class Passes(Options):
+    """The passes of super-resolution."""
 
+    in_scale: float
+    iter_num: int
+
+
+class OfPyramid(Computed):
+    """The same, with those of super-resolution."""
+
+    sr: Passes | None = None
+
+
+class Case(Options):
+    """The metadata, with the scripts' defaults."""
+
+    mode: str = "n/a"
     nfc: int
+    min_nfc: int
+    num_layer: int = 5
+    ker_size: int = 3
     min_size: int
     max_size: int
     scale_factor: float
     H: int
     W: int
-    raw_scales: list[float] = []
-    raw_shapes: list[tuple[int, int]] = []
+    raw_scales: tuple[float, ...] = ()
+    raw_shapes: tuple[tuple[int, int], ...] = ()
     gen_start_scale: int = 0
-    inject_scale: int = 0
+    scale_v: float = 1.0
+    scale_h: float = 1.0
+    inject_scale: int = 1
+    ref_H: int = 0
+    ref_W: int = 0
     sr_factor: float = 4.0
+    gif_frames: int = 0
+    gif_alpha: float = 0.1
+    gif_beta: float = 0.9
+    gif_start_scale: int = 1
     train_scale: int = 0
-    Dsteps: int = 0
-    computed: Computed
-    computed_SR: Computed | None = None  # noqa: N815 - the scripts' name
+    Dsteps: int = 3
+    Gsteps: int = 1
+    niter: int = 1
+    alpha: float = 10.0
+    lambda_grad: float = 0.1
+    noise_amp: float = 0.1
+    lr_g: float = 5e-4
+    lr_d: float = 5e-4
+    beta1: float = 0.5
+    computed: OfPyramid
+    computed_SR: Computed | None = None
+
+
+def kind_of(recording: Recording) -> str:
+    """What a file holds."""
+    if recording.holds("loss/"):
+        return "train"
+    return "pyramid" if recording.holds("state/Gs.") else "resize"
 
 
 def check(recording: Recording) -> Iterator[Row]:
     """Compute what was recorded and compare."""
-    case = Case.model_validate(recording.config)
-    kinds = {"imresize": check_resize, "pyramid": check_pyramid, "train": check_step}
-    yield from _check_computed(recording, case.computed, config_of(case))
-    yield from kinds[recording.case.partition("_")[0]](recording, case)
-
-
-def picture_of(levels: Tensor) -> Tensor:
-    """A picture in [-1, 1] from its 8-bit levels [h, w, 3]."""
-    return ((levels.permute(2, 0, 1)[None].double() / 255).float() - 0.5) * 2
+    case = recording.options(Case)
+    recording.up_to = UP_TO
+    recording.ignore("the picture is recorded", "picture")
+    recording.ignore("the weights that it scaled are recorded", "gain")
+    kinds = {"resize": check_resize, "pyramid": check_pyramid, "train": check_step}
+    modes = {"resize": "n/a", "pyramid": "eval", "train": "train"}
+    kind, (height, width, _) = kind_of(recording), recording.tensors["input/image_u8"].shape
+    yield recording.agrees("mode", case.mode, modes[kind])
+    yield recording.agrees("H, W", (case.H, case.W), (height, width))
+    yield from check_computed(recording, case.computed, case, config_of(case))
+    yield from kinds[kind](recording, case)
 
 
 def config_of(case: Case, mode: Mode = "generation") -> Config:
@@ -108,15 +156,29 @@ def config_of(case: Case, mode: Mode = "generation") -> Config:
         scales=scales,
         coarsest=case.min_size,
         channels=case.nfc,
+        layers=case.num_layer,
         enlargement=case.sr_factor,
     )
 
 
-def _check_computed(recording: Recording, computed: Computed, config: Config) -> Iterator[Row]:
-    sizes = tuple(size[2:] for size in computed.sizes)
-    yield recording.row(f"sizes of {config.mode}", float(config.sizes != sizes), EXACT)
-    yield recording.row(f"scales of {config.mode}", abs(config.finest - computed.stop_scale), EXACT)
-    yield recording.row(f"factor of {config.mode}", abs(config.factor - computed.scale_factor), RAW)
+def check_computed(recording: Recording, computed: Computed, case: Case, config: Config) -> Iterator[Row]:
+    """Numbers of scales and their sizes."""
+    place, found = f"computed {config.mode}", tuple((1, 3, *size) for size in config.sizes)
+    yield recording.agrees(f"{place}: sizes", tuple(computed.sizes), found)
+    yield recording.agrees(f"{place}: stop_scale", computed.stop_scale, config.finest)
+    side, count = min(case.H, case.W), enlarging_scales_for if config.mode == "super_resolution" else scales_for
+    # Of a square, from which nothing is left out, there is one scale more than the official functions count.
+    step = case.scale_factor if count is scales_for else 1 / config.pass_factor
+    whole = count((side, side), coarsest=config.coarsest, scale_factor=step, max_size=side)
+    yield recording.agrees(f"{place}: num_scales", computed.num_scales, whole - 1)
+    yield recording.row(f"{place}: scale1", abs(min(case.max_size / max(case.H, case.W), 1) - computed.scale1), RAW)
+    yield recording.row(f"{place}: scale_factor", abs(config.factor - computed.scale_factor), RAW)
+
+
+def real_of(recording: Recording, case: Case) -> Tensor:
+    """The training picture at its largest."""
+    picture = picture_of(recording.tensors["input/image_u8"])
+    return resample_by(picture, min(case.max_size / max(case.H, case.W), 1))
 
 
 # --- The resize -------------------------------------------------------------------------------------------------------
@@ -124,11 +186,10 @@ def _check_computed(recording: Recording, computed: Computed, config: Config) ->
 
 def check_resize(recording: Recording, case: Case) -> Iterator[Row]:
     """Raw results, pictures, and pyramids for generation and for super-resolution."""
+    recording.ignore("there is no network", "nfc", "min_nfc", "num_layer", "ker_size")
     yield from _check_raw(recording, case)
-    config = config_of(case)
-    picture = picture_of(recording.tensors["input/image_u8"])
-    yield recording.output("np2torch", picture, EXACT)
-    real = resample_by(picture, case.max_size / max(case.H, case.W))
+    config, real = config_of(case), real_of(recording, case)
+    yield recording.output("np2torch", picture_of(recording.tensors["input/image_u8"]), EXACT)
     yield recording.output("real_scale1", real, FORWARD)
     for scale in range(config.scales):
         yield recording.output(f"reals_{scale}", resample_by(real, config.shrinking(scale)), FORWARD)
@@ -136,11 +197,14 @@ def check_resize(recording: Recording, case: Case) -> Iterator[Row]:
     yield recording.output("upscaled_by_inverse_factor", resample_by(coarse, 1 / config.factor), FORWARD)
     floats = recording.tensors["input/float_image"] * 1.2
     yield recording.output("float_same_scale", resample_by(floats, 1.0), FORWARD)
-    yield recording.output("float_upscaled_1.3333", resample_by(floats, 4 / 3), FORWARD)
+    for named in recording.under("output/float_upscaled_"):
+        factor = float(Fraction(named).limit_denominator(100))  # 1.3333 stands for 4/3
+        yield recording.output(f"float_upscaled_{named}", resample_by(floats, factor), FORWARD)
     every = torch.arange(256, dtype=torch.uint8)
     there = levels_of(picture_of(every.reshape(16, 16, 1).expand(-1, -1, 3)))[0, 0].flatten().byte()
     yield recording.output("uint8_round_trip_of_0_255", there, EXACT)
-    yield from _check_enlarging(recording, case, real)
+    if case.computed_SR is not None:
+        yield from _check_enlarging(recording, case, case.computed_SR, real)
 
 
 def _check_raw(recording: Recording, case: Case) -> Iterator[Row]:
@@ -149,37 +213,35 @@ def _check_raw(recording: Recording, case: Case) -> Iterator[Row]:
     for factor in case.raw_scales:
         size = scaled_side(height, factor), scaled_side(width, factor)
         found = resample_levels(levels, size, (factor, factor))[0].permute(1, 2, 0)
-        yield recording.output(f"raw_imresize_in_scale_{factor:g}", found, RAW)
+        yield recording.output(f"raw_imresize_in_scale_{factor:g}", found, RAW_LEVELS)
     for size in case.raw_shapes:
         found = resample_levels(levels, size, (size[0] / height, size[1] / width))[0].permute(1, 2, 0)
-        yield recording.output(f"raw_imresize_in_shape_{size[0]}x{size[1]}", found, RAW)
+        yield recording.output(f"raw_imresize_in_shape_{size[0]}x{size[1]}", found, RAW_LEVELS)
 
 
-def _check_enlarging(recording: Recording, case: Case, real: Tensor) -> Iterator[Row]:
+def _check_enlarging(recording: Recording, case: Case, computed: Computed, real: Tensor) -> Iterator[Row]:
     """The pyramid of a training for super-resolution."""
-    computed = case.computed_SR
-    assert computed is not None
     passes = enlarging_passes(case.sr_factor)
     step = case.sr_factor ** (1 / passes)
-    yield recording.row("passes of super-resolution", abs(passes - computed.iter_num), EXACT)
-    yield recording.row("factor of a pass", abs(step - computed.in_scale), RAW)
+    yield recording.agrees("computed_SR.iter_num", computed.iter_num, passes)
+    yield recording.row("config/computed_SR.in_scale", abs(step - computed.in_scale), RAW)
     coarsest = COARSEST["super_resolution"]
     scales = enlarging_scales_for((case.H, case.W), coarsest=coarsest, scale_factor=1 / step, max_size=case.max_size)
     config = config_of(case).model_copy(update={"mode": "super_resolution", "scales": scales, "coarsest": coarsest})
-    yield from _check_computed(recording, computed, config)
-    for scale in (0, 1):
-        yield recording.output(f"sr_reals_{scale}", resample_by(real, config.shrinking(scale)), FORWARD)
+    yield from check_computed(recording, computed, case, config)
+    for key in recording.under("output/sr_reals_"):
+        yield recording.output(f"sr_reals_{key}", resample_by(real, config.shrinking(int(key))), FORWARD)
 
 
 # --- A trained pyramid ------------------------------------------------------------------------------------------------
 
 
-def our_state(recording: Recording, official: str, prefix: str) -> dict[str, Tensor]:
+def our_state(recording: Recording, official: str) -> dict[str, Tensor]:
     """The tensors of one recorded network, under our names inside the network."""
-    return {our_key(official, key, prefix): tensor for key, tensor in recording.under(f"state/{official}/").items()}
+    return {our_key(official, key): tensor for key, tensor in recording.under(f"state/{official}/").items()}
 
 
-def our_key(official: str, key: str, prefix: str) -> str:
+def our_key(official: str, key: str, prefix: str = "") -> str:
     """Our name, behind `prefix`, of an official tensor; critics are named like generators."""
     if official == "netD":
         key = key.replace("tail.", "tail.0.")
@@ -193,7 +255,7 @@ def filled(pyramid: Pyramid, recording: Recording) -> Pyramid:
     for official in recording.networks():
         if official.startswith("Gs."):
             level = pyramid.level(int(official.removeprefix("Gs.")))
-            level.load_state_dict(our_state(recording, official, ""), strict=False)
+            level.load_state_dict(our_state(recording, official), strict=False)
     for key, amplitude in recording.under("input/noise_amp_").items():
         pyramid.level(int(key)).amplitude.copy_(amplitude)
     if "input/z_rec_0" in recording.tensors:
@@ -201,76 +263,128 @@ def filled(pyramid: Pyramid, recording: Recording) -> Pyramid:
     return pyramid
 
 
+def check_widths(recording: Recording, case: Case, network: str, scale: int) -> Iterator[Row]:
+    """The networks have the channels, layers and kernels that the options state."""
+    state = recording.under(f"state/{network}/")
+    width, _, kernel, _ = state["head.conv.weight"].shape
+    body = [tensor.shape[0] for key, tensor in state.items() if key.startswith("body.") and key.endswith("conv.weight")]
+    config = config_of(case)
+    least = config.model_copy(update={"channels": case.min_nfc})
+    stated = config.width_at(scale), least.width_at(scale), config.layers, case.ker_size
+    yield recording.agrees(f"sizes of {network}", stated, (width, min(body), len(body) + 2, kernel))
+
+
 def noises(recording: Recording, run: str) -> list[Tensor]:
     """The noise maps of a run, in the order in which they were drawn."""
-    prefix = f"input/{run}/noise_" if run else "input/noise_"
-    return [tensor for key, tensor in sorted(recording.under(prefix).items()) if key.isdigit()]
+    return recording.series(f"input/{run}/noise_" if run else "input/noise_")
+
+
+def check_chained(recording: Recording, key: str, found: Tensor) -> Iterator[Row]:
+    """A picture that was cut off to 8 bits on its way."""
+    off = difference(found, recording.tensors[f"output/{key}"])
+    yield recording.output(key, found, CHAINED, by="all scales")
+    yield recording.row(f"output/{key} by all scales, share off", float((off > FORWARD).double().mean()), CHAINED_SHARE)
 
 
 @torch.no_grad()
 def check_pyramid(recording: Recording, case: Case) -> Iterator[Row]:
     """Every way to use it."""
     config = config_of(case)
-    pyramid = filled(Pyramid(config).eval(), recording)
-    real = resample_by(picture_of(recording.tensors["input/image_u8"]), case.max_size / max(case.H, case.W))
+    pyramid, real = filled(Pyramid(config).eval(), recording), real_of(recording, case)
     for scale in range(config.scales):
+        yield from check_widths(recording, case, f"Gs.{scale}", scale)
         pyramid.level(scale).real.copy_(resample_by(real, config.shrinking(scale)))
         yield recording.output(f"reals_{scale}", pyramid.level(scale).real, FORWARD)
-    for run, start in (("random", 0), ("start_scale", case.gen_start_scale), ("arbitrary", 0)):
-        images = pyramid(noises(recording, run), torch.tensor([float(start)]), torch.zeros(1))
-        for scale, image in enumerate(images):
-            yield recording.output(f"{run}/scale_{scale}", image, FORWARD)
-        below = pyramid.below(images[0], (images[1].shape[-2], images[1].shape[-1]), 1 / config.factor)
-        yield recording.output(f"{run}/prev_1", below, FORWARD)
-    yield from check_enlarged(recording, pyramid)
+    for run, start, factors in (
+        ("random", 0, (1.0, 1.0)),
+        ("start_scale", case.gen_start_scale, (1.0, 1.0)),
+        ("arbitrary", 0, (case.scale_v, case.scale_h)),
+    ):
+        yield from check_run(recording, pyramid, run, start, factors)
+    yield from check_enlarged(recording, case, pyramid)
     # The authors blend with the picture as it was before it became the finest scale, which cuts it off to 8 bits.
     pyramid.real.copy_(real)
     yield from check_injection(recording, case, pyramid)
     yield from check_frames(recording, case)
 
 
+def check_run(
+    recording: Recording, pyramid: Pyramid, run: str, start: int, factors: tuple[float, float]
+) -> Iterator[Row]:
+    """A sample: every scale above the recorded picture of the one below, and all in a row."""
+    config, maps = pyramid.config, noises(recording, run)
+    wanted = [tuple(round(side * f) for side, f in zip(size, factors, strict=True)) for size in config.sizes]
+    yield recording.agrees(f"size of {run}", wanted, [tuple(each.shape[2:]) for each in maps])
+    images = pyramid(maps, torch.tensor([float(start)]), torch.zeros(1))
+    for scale, (noise, image) in enumerate(zip(maps, images, strict=True)):
+        yield from check_chained(recording, f"{run}/scale_{scale}", image)
+        if scale == 0:
+            yield recording.output(f"{run}/scale_0", image, FORWARD)
+            continue
+        size = noise.shape[-2], noise.shape[-1]
+        below = pyramid.below(recording.tensors[f"output/{run}/scale_{scale - 1}"], size, 1 / config.factor)
+        if f"output/{run}/prev_{scale}" in recording.tensors:
+            yield recording.output(f"{run}/prev_{scale}", below, FORWARD)
+        z = torch.zeros_like(below) if scale < start else pyramid.bordered(noise)
+        yield recording.output(f"{run}/scale_{scale}", pyramid.level(scale)(z, below), FORWARD)
+
+
 def check_injection(recording: Recording, case: Case, pyramid: Pyramid) -> Iterator[Row]:
     """A picture that enters half-way, its mask, and the blend with the training picture."""
-    config, scale = pyramid.config, case.inject_scale
-    reference = resample_to(picture_of(recording.tensors["input/inject/ref_u8"]), (config.height, config.width))
+    config, start, tensors = pyramid.config, case.inject_scale, recording.tensors
+    given = picture_of(tensors["input/inject/ref_u8"])
+    yield recording.agrees("ref_H, ref_W", (case.ref_H, case.ref_W), tuple(given.shape[2:]))
+    reference = resample_to(given, (config.height, config.width))
     yield recording.output("inject/ref_resized", reference, FORWARD)
-    injection = Injection(pyramid)
-    entering = injection.at_scale(reference, scale)
+    injection, maps = Injection(pyramid), noises(recording, "inject")
+    yield recording.agrees("inject_scale", start, config.scales - len(maps))
+    entering = injection.at_scale(reference, start)
     yield recording.output("inject/in_s", entering, FORWARD)
-    yield recording.output("inject/prev_2", padded(entering, BORDER), FORWARD)
-    maps = noises(recording, "inject")
-    yield recording.output(
-        "inject/scale_2", pyramid.level(scale)(padded(maps[0], BORDER), padded(entering, BORDER)), FORWARD
-    )
-    unused = torch.zeros(1, *pyramid.noise_shape(1))
-    made = injection(reference, torch.tensor([float(scale)]), unused, *maps)
-    yield recording.output("inject/scale_3", made, FORWARD)
-    marked = recording.tensors["input/inject/mask_u8"][..., 0].numpy() > 0
+    for scale, noise in enumerate(maps, start):
+        if scale == start:
+            below = padded(entering, config.border)
+        else:
+            image = tensors[f"output/inject/scale_{scale - 1}"]
+            below = pyramid.below(image, config.size_at(scale), 1 / config.factor)
+        if f"output/inject/prev_{scale}" in tensors:
+            yield recording.output(f"inject/prev_{scale}", below, FORWARD)
+        made = pyramid.level(scale)(pyramid.bordered(noise), below)
+        yield recording.output(f"inject/scale_{scale}", made, FORWARD)
+    unused = [torch.zeros(1, *pyramid.noise_shape(scale)) for scale in range(1, start)]
+    made = injection(reference, torch.tensor([float(start)]), *unused, *maps)
+    yield from check_chained(recording, f"inject/scale_{config.finest}", made)
+    marked = tensors["input/inject/mask_u8"][..., 0].numpy() > 0
     for official, ours in (("harmonization", "harmonize"), ("editing", "edit")):
         mask = torch.from_numpy(soften(np.asarray(marked), SOFTENING[ours], BLUR))[None, None]
         yield recording.output(f"inject/mask_dilated_{official}", mask, FORWARD)
-        yield recording.output(f"inject/composed_{official}", Blending(pyramid)(made, mask), FORWARD)
+        finest = tensors[f"output/inject/scale_{config.finest}"]
+        yield recording.output(f"inject/composed_{official}", Blending(pyramid)(finest, mask), FORWARD)
 
 
-def check_enlarged(recording: Recording, pyramid: Pyramid) -> Iterator[Row]:
+def check_enlarged(recording: Recording, case: Case, pyramid: Pyramid) -> Iterator[Row]:
     """Super-resolution: every pass, and what is cut from the last."""
     config, maps = pyramid.config, noises(recording, "sr")
     finest, step = pyramid.level(config.finest), config.pass_factor
-    below = padded(resample_by(pyramid.real, step), BORDER)
+    if case.computed.sr is not None:
+        yield recording.agrees("computed.sr.iter_num", case.computed.sr.iter_num, config.passes)
+        yield recording.row("config/computed.sr.in_scale", abs(case.computed.sr.in_scale - step), RAW)
+    yield recording.agrees("sr_factor", [tuple(each.shape[2:]) for each in maps], list(config.enlarged_sizes))
+    image = pyramid.real
     for number, noise in enumerate(maps):
-        if number < 2:
+        below = padded(resample_by(image, step), config.border)
+        if f"output/sr/prev_{number}" in recording.tensors:
             yield recording.output(f"sr/prev_{number}", below, FORWARD)
-        image = finest(pyramid.bordered(noise), below)
-        yield recording.output(f"sr/scale_{number}", image, FORWARD)
-        below = padded(resample_by(image, step), BORDER)
-    yield recording.output("sr/final", SuperResolution(pyramid)(*maps), FORWARD)
+        yield recording.output(f"sr/scale_{number}", finest(pyramid.bordered(noise), below), FORWARD)
+        image = recording.tensors[f"output/sr/scale_{number}"]
+    yield from check_chained(recording, "sr/final", SuperResolution(pyramid)(*maps))
 
 
 def check_frames(recording: Recording, case: Case) -> Iterator[Row]:
     """An animation, whose walk the runtime takes: as c * stored + m, map by map in the recorded order of draws."""
     config = config_of(case, "animation")
     pyramid, maps = filled(Pyramid(config).eval(), recording), noises(recording, "gif")
-    alpha, beta, start, frames = 0.1, 0.9, 1, 3
+    alpha, beta, frames = case.gif_alpha, case.gif_beta, case.gif_frames
+    start = torch.tensor([float(case.gif_start_scale)])
     drawn = [maps[scale * (frames + 1) : (scale + 1) * (frames + 1)] for scale in range(config.scales)]
     anchors, walks = [1.0, 1 - FIRST_STEP], [[torch.zeros_like(d[0]), FIRST_STEP * d[0]] for d in drawn]
     for frame in range(frames):
@@ -279,8 +393,8 @@ def check_frames(recording: Recording, case: Case) -> Iterator[Row]:
         for walk, fresh in zip(walks, drawn, strict=True):
             moved = beta * (walk[-1] - walk[-2]) + (1 - beta) * fresh[frame + 1]
             walk.append((1 - alpha) * (walk[-1] + moved))
-        image = pyramid([walk[-1] for walk in walks], torch.tensor([float(start)]), torch.tensor([anchors[-1]]))[-1]
-        yield recording.output(f"gif/frame_{frame}", image, FORWARD)
+        image = pyramid([walk[-1] for walk in walks], start, torch.tensor([anchors[-1]]))[-1]
+        yield from check_chained(recording, f"gif/frame_{frame}", image)
 
 
 # --- One epoch of one scale -------------------------------------------------------------------------------------------
@@ -290,6 +404,7 @@ class RecordedDraws(SinGANTrainer):
     """The trainer with the recorded random numbers in the place of its own."""
 
     recording: Recording
+    trained: int
     drawn: int = 1  # the map with number 0 was drawn for its shape alone
     shares: int = 0
 
@@ -299,8 +414,7 @@ class RecordedDraws(SinGANTrainer):
             self.drawn += 1
             return maps[self.drawn - 1]
         # For every critic step the maps of all scales below: those of one scale together.
-        below = Case.model_validate(self.recording.config).train_scale
-        return torch.cat([maps[self.drawn + number * below + scale] for number in range(count)])
+        return torch.cat([maps[self.drawn + number * self.trained + scale] for number in range(count)])
 
     def share(self) -> Tensor:
         self.shares += 1
@@ -309,62 +423,62 @@ class RecordedDraws(SinGANTrainer):
 
 def build_trainer(recording: Recording, case: Case, critic_steps: int) -> RecordedDraws:
     """The recorded networks and options, the scale begun."""
-    options = Options(
-        critic_steps=critic_steps, generator_steps=1, max_size=case.max_size, steps_per_scale=1, full_rate_share=1
+    options = training.Options(
+        critic_steps=critic_steps,
+        generator_steps=case.Gsteps,
+        max_size=case.max_size,
+        steps_per_scale=case.niter,
+        full_rate_share=1,
+        learning_rate=case.lr_g,
+        betas=(case.beta1, 0.999),
+        reconstruction_weight=case.alpha,
+        penalty_weight=case.lambda_grad,
+        noise_amplitude=case.noise_amp,
     )
     trainer = RecordedDraws(cast("Model[Record]", SinGAN(config_of(case))), options)
-    trainer.recording = recording
+    trainer.recording, trainer.trained = recording, case.train_scale
     filled(trainer.pyramid, recording)
     picture, scale = picture_of(recording.tensors["input/image_u8"]), case.train_scale
     if scale > 0:
         trainer.begin(0, {"image": picture})
         filled(trainer.pyramid, recording)
     trainer.begin(scale, {"image": picture})
-    trainer.pyramid.level(scale).load_state_dict(our_state(recording, "netG", ""), strict=False)
-    trainer.critic(scale).load_state_dict(our_state(recording, "netD", ""))
+    trainer.pyramid.level(scale).load_state_dict(our_state(recording, "netG"), strict=False)
+    trainer.critic(scale).load_state_dict(our_state(recording, "netD"))
     return trainer
-
-
-def recorded_step(recording: Recording, case: Case) -> RecordedStep:
-    """Where the networks of the scale are, and what may differ."""
-    return RecordedStep(
-        recording=recording,
-        names={"netG": PYRAMID, "netD": CRITICS},
-        our_key=lambda official, key: our_key(
-            official, key, f"levels.{case.train_scale}." if official == "netG" else f"{case.train_scale}."
-        ),
-        learning_rate=RATE,
-        loss=LOSS,
-        gradient=GRADIENT,
-        after=AFTER,
-    )
 
 
 def check_step(recording: Recording, case: Case) -> Iterator[Row]:
     """What the scale starts from, and one step of the real engine."""
     scale = case.train_scale
+    for network in ("netG", "netD"):
+        yield from check_widths(recording, case, network, scale)
+    yield recording.agrees("lr_g, lr_d", case.lr_g, case.lr_d)
+    yield recording.agrees("Dsteps", case.Dsteps, len(recording.series("input/gp_alpha_")))
     trainer = build_trainer(recording, case, case.Dsteps)
     level = trainer.pyramid.level(scale)
     yield recording.output("real", level.real, FORWARD)
     yield recording.output("noise_amp", level.amplitude, RELATIVE)
     yield recording.output("z_prev", trainer.memory.below(scale), FORWARD)
     yield from check_made(recording, case)
-    picture = picture_of(recording.tensors["input/image_u8"])
-    batch = RecordedBatch({"image": picture.expand(scale + 1, -1, -1, -1)})
-    engine = Engine(cast("Trainer[Record]", trainer), batch, accelerator=open_accelerator("cpu"))
-    engine.cursor = Cursor(stage=scale, step=1, phase=0)
-    step, gradients = recorded_step(recording, case), dict[str, Tensor]()
-    for report in engine.phases():
-        official = {"critic_1": "netD", "generator_1": "netG"}.get(report.phase, "")
-        for key in recording.under(f"grad/{official}/"):
-            found = trainer.networks[step.names[official]].get_parameter(step.our_key(official, key))
-            # One that cancels out of the loss is not learned at all.
-            gradients[f"{official}/{key}"] = torch.zeros_like(found) if found.grad is None else found.grad.clone()
-        if report.step_complete:
-            yield from step.check(trainer, Found(report.values, gradients), losses(report.values, case))
-            break
-    if scale == 0:
-        yield recording.output("z_opt", trainer.pyramid.noise, EXACT)
+    batch = {"image": picture_of(recording.tensors["input/image_u8"])}
+    prefixes = {"netG": f"levels.{scale}.", "netD": f"{scale}."}
+    step = RecordedStep(
+        recording=recording,
+        names={"netG": PYRAMID, "netD": CRITICS},
+        our_key=lambda official, key: our_key(official, key, prefixes[official]),
+        learning_rate=case.lr_g,
+        loss=LOSS,
+        gradient=GRADIENT,
+        after=AFTER,
+        unlearned=frozenset({"netD/tail.bias"}),
+    )
+    found = step.run(trainer, batch, start=Cursor(stage=scale, step=1, phase=0))
+    named = partial(losses, generator="generator_1", critic_steps=case.Dsteps, penalty_weight=case.lambda_grad)
+    yield from step.check(trainer, found, named(found.terms, reconstruction_weight=case.alpha))
+    if "output/z_opt" in recording.tensors:
+        stored = trainer.pyramid.noise if scale == 0 else torch.zeros_like(recording.tensors["output/z_opt"])
+        yield recording.output("z_opt", stored, EXACT)
 
 
 def check_made(recording: Recording, case: Case) -> Iterator[Row]:
@@ -372,28 +486,6 @@ def check_made(recording: Recording, case: Case) -> Iterator[Row]:
     for number in range(case.Dsteps):
         trainer = build_trainer(recording, case, critic_steps=number + 1)
         with torch.no_grad():
-            made = trainer.make(case.train_scale, {})
+            made: Mapping[str, Tensor] = trainer.make(case.train_scale, {})
         yield recording.output(f"D{number}_fake_image", made[f"fake_{number + 1}"], FORWARD)
         yield recording.output(f"D{number}_prev", made["below"], FORWARD)
-
-
-def losses(terms: Mapping[str, float], case: Case) -> dict[str, float]:
-    """The official names: the terms of every critic step and of the generator's, with weights and without."""
-    named: dict[str, float] = {}
-    for number in range(case.Dsteps):
-        real, fake, penalty = (terms[f"critic_{number + 1}/{name}"] for name in ("real", "fake", "penalty"))
-        named |= {
-            f"D{number}_real": real,
-            f"D{number}_fake": fake,
-            f"D{number}_gp_weighted": penalty,
-            f"D{number}_gp_unweighted": penalty / Options().penalty_weight,
-            f"D{number}_total": real + fake + penalty,
-        }
-    adversarial, error = terms["generator_1/adversarial"], terms["generator_1/reconstruction"]
-    return {
-        **named,
-        "G_adv": adversarial,
-        "G_rec_weighted": error,
-        "G_rec_unweighted": error / RECONSTRUCTION_WEIGHT,
-        "G_total": adversarial + error,
-    }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
+from tests.parity.mutating import Mutation
 from torch import Tensor, nn
 from torch.optim import Adam
 
@@ -190,25 +191,25 @@ def diversity_fades_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(trainer, "diversity_factor", wrong)
 
 
-MUTATIONS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "unbiased variance": unbiased_variance,
-    "style scale around zero": style_scale_around_zero,
-    "doubling one pixel late": doubling_one_pixel_late,
-    "halving one pixel late": halving_one_pixel_late,
-    "no variance kept": no_variance_kept,
-    "high-pass doubled": high_pass_multiplied,
-    "masks exchanged": masks_exchanged,
-    "rolled the other way": rolled_the_other_way,
-    "faint heat kept": faint_heat_kept,
-    "first domain always": first_domain_always,
-    "half the penalty": half_the_penalty,
-    "fakes judged in their old domain": fakes_judged_in_their_old_domain,
-    "discriminator phases exchanged": discriminator_phases_exchanged,
-    "style encoder learns in the last phase": style_encoder_learns_in_the_last_phase,
-    "cycle that teaches no style": cycle_that_teaches_no_style,
-    "different from the picture": different_from_the_picture,
-    "one rate for all": one_rate_for_all,
-    "no weight decay": no_weight_decay,
-    "average that forgets": forgetful_average,
-    "diversity fades at once": diversity_fades_at_once,
+MUTATIONS: Mapping[str, Mutation] = {
+    "unbiased variance": Mutation(unbiased_variance, ("details", "nets", "train")),
+    "style scale around zero": Mutation(style_scale_around_zero, ("details", "nets", "train")),
+    "doubling one pixel late": Mutation(doubling_one_pixel_late, ("details", "nets", "train")),
+    "halving one pixel late": Mutation(halving_one_pixel_late, ("details", "nets", "train")),
+    "no variance kept": Mutation(no_variance_kept, ("details", "nets", "train")),
+    "high-pass doubled": Mutation(high_pass_multiplied, ("details",)),
+    "masks exchanged": Mutation(masks_exchanged, ("details",)),
+    "rolled the other way": Mutation(rolled_the_other_way, ("fan",)),
+    "faint heat kept": Mutation(faint_heat_kept, ("fan",)),
+    "first domain always": Mutation(first_domain_always, ("nets", "train")),
+    "half the penalty": Mutation(half_the_penalty, ("train",)),
+    "fakes judged in their old domain": Mutation(fakes_judged_in_their_old_domain, ("train",)),
+    "discriminator phases exchanged": Mutation(discriminator_phases_exchanged, ("train",)),
+    "style encoder learns in the last phase": Mutation(style_encoder_learns_in_the_last_phase, ("train",)),
+    "cycle that teaches no style": Mutation(cycle_that_teaches_no_style, ("train",)),
+    "different from the picture": Mutation(different_from_the_picture, ("train",)),
+    "one rate for all": Mutation(one_rate_for_all, ("train",)),
+    "no weight decay": Mutation(no_weight_decay, ("train",)),
+    "average that forgets": Mutation(forgetful_average, ("train",)),
+    "diversity fades at once": Mutation(diversity_fades_at_once, ("train",)),
 }

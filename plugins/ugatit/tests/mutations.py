@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
+from tests.parity.mutating import Mutation
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Adam
@@ -101,14 +102,19 @@ def no_instance_norm(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(networks.InstanceNorm, "forward", wrong)
 
 
-MUTATIONS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "biased variance": biased_variance,
-    "normalised attention weight": normalised_attention_weight,
-    "u before v": u_before_v,
-    "one more power iteration": one_more_power_iteration,
-    "generators first": generators_first,
-    "no clamp of rho": no_clamp_of_rho,
-    "no weight decay": no_weight_decay,
-    "attention heads with one target": attention_heads_with_one_target,
-    "no instance norm": no_instance_norm,
+def judges(config: Mapping[str, object]) -> bool:
+    """Whether there is a discriminator."""
+    return any(str(name).startswith("dis") for name in cast("list[object]", config.get("nets", [])))
+
+
+MUTATIONS: Mapping[str, Mutation] = {
+    "biased variance": Mutation(biased_variance, ("nets", "train")),
+    "normalised attention weight": Mutation(normalised_attention_weight, ("nets", "train"), shows=judges),
+    "u before v": Mutation(u_before_v, ("train",)),
+    "one more power iteration": Mutation(one_more_power_iteration, ("train",)),
+    "generators first": Mutation(generators_first, ("train",)),
+    "no clamp of rho": Mutation(no_clamp_of_rho, ("train",)),
+    "no weight decay": Mutation(no_weight_decay, ("train",)),
+    "attention heads with one target": Mutation(attention_heads_with_one_target, ("train",)),
+    "no instance norm": Mutation(no_instance_norm, ("nets", "train")),
 }

@@ -1,7 +1,7 @@
 """How the recordings of the authors' PyTorch release are computed with our code.
 
-Three kinds of file, told from the metadata's `config.kind`: forward passes of some networks ("nets"), one training
-step ("train"), and pictures in and out ("prepost").
+Three kinds of file, told from their keys: one training step ("train": there are losses), forward passes of some
+networks ("nets"), and pictures in and out ("prepost").
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from PIL import Image
-from pydantic import BaseModel
+from tests.parity.options import Options as RecordedOptions
 from tests.parity.stepping import RecordedStep, load
 from torch import Tensor, nn
 
@@ -28,6 +28,7 @@ from i2i_registry.model import KeyMap
 from i2i_runtime.fitting import fit, to_picture, to_tensor
 from i2i_runtime.heatmaps import render
 from i2i_runtime.operations import SizeRule
+from i2i_runtime.pixels import of_picture
 from i2i_toolkit.data.preparation import Draws
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ PAPER = "ugatit"
 SOURCE = "znxlwm/UGATIT-pytorch"
 
 # Tolerances of the recordings' README; those of `after` (absolute 2e-6) as a share of the movement (1e-4).
+UP_TO = 5.0  # the largest numbers that those of outputs were stated for
 FORWARD = 3e-5
 STEP_OUTPUT = 1e-4
 STEP_LOSS = 1e-5
@@ -47,6 +49,16 @@ STEP_AFTER = 2e-2
 TRANSFORM = 1e-6
 EXACT = 0.0
 OVERLAY = 5 / 255 + 1e-6  # five levels for our own resize and colour map, and rounding of the recorded fractions
+
+BESIDE = tuple(
+    f"resolved.{option}"
+    for option in ("result_dir", "dataset", "print_freq", "save_freq", "device", "benchmark_flag", "resume")
+)
+STEPPING = tuple(
+    f"resolved.{option}"
+    for option in ("lr", "weight_decay", "adv_weight", "cycle_weight", "identity_weight", "cam_weight", "decay_flag")
+)
+"""options that decide how it is trained"""
 
 DISCRIMINATORS = {f"dis{scale[0].upper()}{domain}": (scale, domain) for scale in SCALES for domain in "AB"}
 NAMES = GENERATORS | {
@@ -67,35 +79,84 @@ DISCRIMINATOR_KEYS: KeyMap = (
 )
 
 
-class Resolved(BaseModel):
-    """The options of the release that change the numbers."""
+class Resolved(RecordedOptions):
+    """All options of the release, of which these change the numbers."""
 
+    light: bool
+    ch: int
+    n_res: int
+    n_dis: int
+    img_size: int
+    img_ch: int
     lr: float
     weight_decay: float
     adv_weight: float
     cycle_weight: float
     identity_weight: float
     cam_weight: float
+    decay_flag: bool
 
 
-class Case(BaseModel):
-    """The metadata's `config`."""
+class Draw(RecordedOptions):
+    """What was drawn for one picture of the training."""
 
+    flip: bool
+    top: int
+    left: int
+
+
+class Case(RecordedOptions):
+    """The metadata."""
+
+    mode: str
     kind: str
+    nets: list[str]
     light: bool
     ch: int
     n_res: int
     img_size: int
+    hw: tuple[int, int] | None = None
+    dis_hw: tuple[int, int] | None = None
     batch: int = 1
-    draws: list[dict[str, int]] = []
+    image_hw: tuple[int, int] | None = None
+    heat_hw: tuple[int, int] | None = None
+    cam_size: int = 0
+    draws: tuple[Draw, ...] = ()
     resolved: Resolved
+
+    def config(self) -> Config:
+        """Ours. The light variant takes pictures of any size, and keeps none."""
+        size = {} if self.light else {"image_size": self.img_size}
+        return Config.model_validate(
+            {**size, "channels": self.ch, "res_blocks": self.n_res, "pooled_style": self.light}
+        )
+
+
+def kind_of(recording: Recording) -> str:
+    """What a file holds."""
+    if recording.holds("loss/"):
+        return "train"
+    return "nets" if recording.holds("state/") else "prepost"
 
 
 def check(recording: Recording) -> Iterator[Row]:
     """Compute what was recorded and compare."""
-    case = Case.model_validate(recording.config)
+    case, kind = recording.options(Case), kind_of(recording)
+    resolved = case.resolved
+    recording.up_to = UP_TO
+    recording.ignore("what it drew is recorded", "seed")
+    recording.ignore("the batch is recorded", "resolved.batch_size")
+    recording.ignore("where, how often and on what the release computes and writes", *BESIDE)
+    recording.ignore("how long it would go on, which without decay changes no step", "resolved.iteration")
+    yield recording.agrees("kind", case.kind, kind)
+    yield recording.agrees("nets", sorted(case.nets), recording.networks())
+    stated = (case.light, case.ch, case.n_res, case.img_size)
+    yield recording.agrees("resolved", (resolved.light, resolved.ch, resolved.n_res, resolved.img_size), stated)
+    yield recording.agrees("resolved.img_ch", resolved.img_ch, 3)
+    for network in recording.networks():
+        yield from check_sizes(recording, case, network)
     kinds = {"nets": check_networks, "train": check_step, "prepost": check_pictures}
-    yield from kinds[case.kind](recording, case)
+    yield from kinds[kind](recording, case)
 
 
 # --- Names and networks -----------------------------------------------------------------------------------------------
@@ -109,12 +170,21 @@ def our_key(network: str, key: str) -> str:
     return str(rename(DISCRIMINATOR_KEYS, key))
 
 
-def infer_config(recording: Recording, case: Case) -> Config:
-    """The Config, told from the tensors of a generator as for a checkpoint."""
-    network = next(name for name in recording.networks() if name in GENERATORS)
+def check_sizes(recording: Recording, case: Case, network: str) -> Iterator[Row]:
+    """What an import tells from the tensors, or how many layers there are, against the options."""
     state = recording.under(f"state/{network}/")
+    if network not in GENERATORS:
+        deeper = {"global": 1, "local": -1}[DISCRIMINATORS[network][0]]
+        found = layer_count(state), width_of(state)
+        yield recording.agrees(f"n_dis, ch of {network}", (case.resolved.n_dis + deeper, case.ch), found)
+        return
     inferred = ZNXLWM_FORMAT.infer_config({f"genA2B.{key}": tuple(t.shape) for key, t in state.items()})
-    return inferred.model_copy(update={"image_size": case.img_size}) if inferred.pooled_style else inferred
+    yield recording.agrees(f"config of {network}", case.config(), inferred)
+
+
+def width_of(state: Mapping[str, Tensor]) -> int:
+    """Channels of a discriminator's first layer."""
+    return state["model.1.weight_orig"].shape[0]
 
 
 def layer_count(state: Mapping[str, Tensor]) -> int:
@@ -133,21 +203,25 @@ def named(outputs: Sequence[Tensor], first: str) -> dict[str, Tensor]:
 
 def check_networks(recording: Recording, case: Case) -> Iterator[Row]:
     """Every recorded network on its input."""
+    recording.ignore("there is no step", *STEPPING)
+    if all(network in GENERATORS for network in recording.networks()):
+        recording.ignore("there is no discriminator", "resolved.n_dis")
+    yield recording.agrees("mode", case.mode, "train" if case.mode == "train" else "eval")
+    image = recording.tensors["input/image"]
+    judged = recording.tensors.get("input/dis_image", image)
+    yield recording.agrees("batch", case.batch, len(image))
+    for option, stated, picture in (("hw", case.hw, image), ("dis_hw", case.dis_hw, judged)):
+        yield recording.agrees(option, stated, None if stated is None else tuple(picture.shape[2:]))
     for official in recording.networks():
         if official in GENERATORS:
-            config = infer_config(recording, case)
-            expected = Config(
-                image_size=case.img_size, channels=case.ch, res_blocks=case.n_res, pooled_style=case.light
-            )
-            yield recording.row(f"config of {official}", float(config != expected), EXACT)
-            network: nn.Module = Generator(config)
-            picture, first = recording.tensors["input/image"], "image"
+            network: nn.Module = Generator(case.config())
+            picture, first = image, "image"
         else:
             state = recording.under(f"state/{official}/")
-            network = Discriminator(state["model.1.weight_orig"].shape[0], layer_count(state))
-            picture, first = recording.tensors.get("input/dis_image", recording.tensors["input/image"]), "logit"
+            network = Discriminator(width_of(state), layer_count(state))
+            picture, first = judged, "logit"
         load(network, official, recording, our_key)
-        yield from compare_outputs(recording, f"{official}/", network.train(recording.mode == "train"), picture, first)
+        yield from compare_outputs(recording, f"{official}/", network.train(case.mode == "train"), picture, first)
 
 
 @torch.no_grad()
@@ -165,7 +239,6 @@ def compare_outputs(
 
 def build_trainer(recording: Recording, case: Case) -> UGATITTrainer:
     """The recorded networks and options."""
-    config = infer_config(recording, case)
     state = {scale: recording.under(f"state/dis{scale[0].upper()}A/") for scale in SCALES}
     options = Options(
         batch_size=case.batch,
@@ -177,9 +250,9 @@ def build_trainer(recording: Recording, case: Case) -> UGATITTrainer:
         cam_weight=case.resolved.cam_weight,
         global_layers=layer_count(state["global"]),
         local_layers=layer_count(state["local"]),
-        discriminator_channels=state["global"]["model.1.weight_orig"].shape[0],
+        discriminator_channels=width_of(state["global"]),
     )
-    built = UGATITTrainer(UGATIT(config), options)
+    built = UGATITTrainer(UGATIT(case.config()), options)
     recorded_step(recording, case).load(built)
     return built
 
@@ -199,10 +272,14 @@ def recorded_step(recording: Recording, case: Case) -> RecordedStep:
 
 def check_step(recording: Recording, case: Case) -> Iterator[Row]:
     """One step of the real engine, and the optimizers by themselves."""
+    yield recording.agrees("mode", case.mode, "train")
+    yield recording.agrees("resolved.decay_flag", case.resolved.decay_flag, found=False)
     built = build_trainer(recording, case)
     yield from check_evaluation(recording, built)
     step = recorded_step(recording, case)
     batch = {domain: recording.tensors[f"input/real_{domain}"] for domain in "AB"}
+    yield recording.agrees("batch", case.batch, len(batch["A"]))
+    yield recording.agrees("img_size", case.img_size, batch["A"].shape[-1])
     outputs = generator_side(built, batch)
 
     def judge(phase: str) -> None:
@@ -285,18 +362,26 @@ def losses(terms: Mapping[str, float], options: Options) -> dict[str, float]:
 
 def check_pictures(recording: Recording, case: Case) -> Iterator[Row]:
     """The transforms of training and test, the saved picture and the coloured attention."""
-    picture = Image.fromarray(recording.tensors["input/image"].numpy())
+    recording.ignore("there is no network", "light", "ch", "n_res", "resolved.n_dis", *STEPPING)
+    pixels, heatmap = recording.tensors["input/image"], recording.tensors["input/heatmap"][0].numpy()
+    height, width, _ = recording.tensors["output/cam_bgr"].shape
+    yield recording.agrees("mode", case.mode, "none")
+    for option, stated, found in (
+        ("image_hw", case.image_hw, tuple(pixels.shape[:2])),
+        ("heat_hw", case.heat_hw, heatmap.shape),
+        ("cam_size", case.cam_size, height),
+    ):
+        yield recording.agrees(option, stated, found)
+    picture = Image.fromarray(pixels.numpy())
     size = case.img_size
-    fed = to_tensor(fit(picture, SizeRule(height=size, width=size), "resize").pixels)
+    fed = to_tensor(fit(of_picture(picture, 3), SizeRule(height=size, width=size), "resize").pixels)
     yield recording.output("test", torch.from_numpy(fed), TRANSFORM, by="i2i_runtime")
     way = preparation(size, Options())
     yield recording.output("test", way.fitted(picture), TRANSFORM, by="i2i_toolkit")
     for number, drawn in enumerate(case.draws):
-        draws = Draws(flip=bool(drawn["flip"]), top=drawn["top"], left=drawn["left"])
+        draws = Draws(flip=drawn.flip, top=drawn.top, left=drawn.left)
         yield recording.output(f"train_{number}", way.cut(way.scaled(picture), draws), TRANSFORM)
     saved = to_picture(recording.tensors["input/generated"].numpy())
     yield recording.output("saved_png_rgb", torch.from_numpy(saved), EXACT)
-    height, width, _ = recording.tensors["output/cam_bgr"].shape
-    heatmap = recording.tensors["input/heatmap"][0].numpy()
     overlay = render(heatmap, height, width)[..., ::-1].astype(np.float64) / 255
     yield recording.output("cam_bgr", torch.from_numpy(overlay), OVERLAY)

@@ -40,9 +40,7 @@ def net_count(height: int, width: int, step: float = STEP) -> int:
     return scale_count(min(height, width), SMALLEST_TRAINED, step)
 
 
-def scale_weights(
-    height: int, width: int, iteration: int, balanced_at: int, step: float = STEP
-) -> tuple[float, ...]:
+def scale_weights(height: int, width: int, iteration: int, balanced_at: int, step: float = STEP) -> tuple[float, ...]:
     """What each scale counts for a picture of that size; they sum to 1.
 
     At first the coarse scales decide, all count alike when `balanced_at` iterations are done, and the fine ones
