@@ -14,13 +14,11 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from onnx.external_data_helper import set_external_data
 
 from i2i_runtime.manifest import (
     GRAPH_KEY,
     MANIFEST_FILE,
     MANIFEST_KEY,
-    DataFile,
     GraphFile,
     Licence,
     Manifest,
@@ -349,28 +347,6 @@ def logarithm(tmp_path: Path) -> Path:
         steps=(Step(graph="log", inputs={"image": "image"}, outputs={"result": "image"}),),
     )
     return write_bundle(tmp_path / "logarithm", (operation,), {"log": graph})
-
-
-@pytest.fixture
-def with_data(tmp_path: Path) -> Path:
-    """A bundle whose one graph keeps its weights beside itself, in keep.bin, which the manifest lists."""
-    graph = translator(1)
-    operation = translate().model_copy(
-        update={"inputs": (image_input(),), "steps": (translate().steps[1].model_copy(update={"when": {}}),)}
-    )
-    folder = write_bundle(tmp_path / "with_data", (operation,), {"keep": graph})
-    path = folder / "keep.onnx"
-    model = onnx.load(str(path))
-    for tensor in model.graph.initializer:
-        if tensor.name == "sign":
-            set_external_data(tensor, "keep.bin")
-    onnx.save(model, str(path))
-    record = graph.record("keep.onnx", path.read_bytes())
-    weights = (folder / "keep.bin").read_bytes()
-    data = DataFile(file="keep.bin", sha256=hashlib.sha256(weights).hexdigest(), size=len(weights))
-    listed = manifest((operation,), {"keep": record.model_copy(update={"data": (data,)})})
-    (folder / MANIFEST_FILE).write_text(listed.model_dump_json())
-    return folder
 
 
 @pytest.fixture

@@ -403,10 +403,10 @@ def test_verify_tells_what_does_not_fit(
         EXPORTER.verify(copy, model, _silent)
 
 
-def test_weights_beyond_one_file_lie_beside_it(tmp_path: Path) -> None:
+def test_weights_beyond_one_file_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
     graph = Toy(Sizes()).graphs()["paint"]
 
-    file = write_graph(to_onnx("paint", graph), tmp_path, "paint", largest=100)
+    with pytest.raises(ExportError, match="GB of weights"):
+        write_graph(to_onnx("paint", graph), tmp_path, "paint", largest=100)
 
-    assert [data.file for data in file.data] == ["paint.onnx.data"]
-    assert run(tmp_path, 1, 8, 8).shape == (1, 3, 8, 8)
+    assert list(tmp_path.iterdir()) == []

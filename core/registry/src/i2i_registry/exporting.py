@@ -126,15 +126,11 @@ def verify(registry: Registry, store: Store, bundle: Path, against: str | None, 
     ExportError when the bundle misses its tolerance or was made from other weights.
     """
     opened = open_bundle(bundle)
-    try:
-        tell(f"{bundle}: {len(opened.graphs)} graphs, all hashes as in the manifest")
-        if against is None:
-            return opened.manifest, opened.manifest.parity
-        model = _reference_model(registry, store, opened.manifest, against)
-        return opened.manifest, registry.exporter(BUNDLES).verify(bundle, model, tell)
-    finally:
-        if opened.unpacked is not None:
-            shutil.rmtree(opened.unpacked, ignore_errors=True)
+    tell(f"{bundle}: {len(opened.graphs)} graphs, all hashes as in the manifest")
+    if against is None:
+        return opened.manifest, opened.manifest.parity
+    model = _reference_model(registry, store, opened.manifest, against)
+    return opened.manifest, registry.exporter(BUNDLES).verify(bundle, model, tell)
 
 
 def _reference_model(registry: Registry, store: Store, manifest: Manifest, against: str) -> Model[Record]:

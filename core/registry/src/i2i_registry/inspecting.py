@@ -10,8 +10,7 @@ from pathlib import Path
 from i2i_registry.tensorfile import read_header
 from i2i_runtime.errors import UsageError
 from i2i_runtime.manifest import MANIFEST_FILE, MANIFEST_KEY, Manifest
-from i2i_runtime.onnx_files import summarise
-from i2i_runtime.reading import read_manifest
+from i2i_runtime.reading import read_manifest, read_onnx
 from i2i_runtime.regular_files import open_regular
 from i2i_runtime.untrusted_text import printable
 
@@ -49,10 +48,10 @@ def _is_zipped_bundle(path: Path) -> bool:
 
 def _inspect_bundle(path: Path) -> Inspection:
     if path.suffix == ".onnx":
-        summary = summarise(path)
+        _, summary = read_onnx(path)
         if MANIFEST_KEY not in summary.metadata:
-            lines = [f"{key}: {value}" for key, value in sorted(summary.metadata.items())]
-            data: dict[str, object] = {"metadata": dict(summary.metadata), "external": sorted(summary.external)}
+            lines = [f"{printable(key)}: {printable(value)}" for key, value in sorted(summary.metadata.items())]
+            data: dict[str, object] = {"metadata": dict(summary.metadata)}
             return Inspection("onnx without a manifest", tuple(lines or ["no metadata"]), data)
     manifest = read_manifest(path)
     kind = "onnx file of a bundle" if path.suffix == ".onnx" else "bundle"

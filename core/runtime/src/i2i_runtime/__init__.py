@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     )
     from i2i_runtime.interpolation import lerp, slerp
     from i2i_runtime.manifest import (
-        DataFile,
         GraphFile,
         Licence,
         Manifest,
@@ -60,7 +59,6 @@ __all__ = [
     "Blend",
     "Bundle",
     "BundleError",
-    "DataFile",
     "DeviceError",
     "Diagnosis",
     "GraphFile",
@@ -114,7 +112,6 @@ _HOMES = {
         "UsageError",
     ),
     "manifest": (
-        "DataFile",
         "GraphFile",
         "Licence",
         "Manifest",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shutil
-import weakref
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +26,7 @@ from i2i_runtime.results import Kind, Value
 from i2i_runtime.sessions import Sessions
 from i2i_runtime.sizing import SCALE, SIZE
 from i2i_runtime.spatial_inputs import SizeInput
+from i2i_runtime.untrusted_text import printable
 from i2i_runtime.wiring import needed_steps
 
 GPU_BATCH = 8
@@ -70,7 +69,6 @@ class Bundle:
         self._device = device
         self._request = request
         self._sessions = Sessions(opened.manifest, opened.graphs, device, threads)
-        self._cleanup = weakref.finalize(self, _remove, opened.unpacked)
 
     @property
     def device(self) -> str:
@@ -80,7 +78,9 @@ class Bundle:
     @property
     def report(self) -> str:
         """One line for logs: what runs where, and why there."""
-        return f"{self.manifest.name} on {self.device}, {self.threads} threads a session; {self._device.reason}"
+        return (
+            f"{printable(self.manifest.name)} on {self.device}, {self.threads} threads a session; {self._device.reason}"
+        )
 
     @property
     def operations(self) -> Mapping[str, Operation]:
@@ -107,9 +107,8 @@ class Bundle:
         self.close()
 
     def close(self) -> None:
-        """Free the sessions and what was unpacked. Calls after it are errors; closing twice is fine."""
+        """Free the sessions. Calls after it are errors; closing twice is fine."""
         self._sessions.close()
-        self._cleanup()
 
     def run(
         self,
@@ -294,7 +293,8 @@ class Bundle:
         operation = self.manifest.operation(name)
         if operation is None:
             raise UnknownOperationError(
-                found=f"{self.manifest.name} has no operation {name!r}", expected=nearest(name, self.operations)
+                found=f"{printable(self.manifest.name)} has no operation {name!r}",
+                expected=nearest(name, self.operations),
             )
         return operation
 
@@ -312,11 +312,6 @@ class Bundle:
         if requested is not None and requested < 1:
             raise OptionError(found=f"batch_size={requested}", expected="at least 1")
         return requested or (1 if self._device.kind == "cpu" else GPU_BATCH)
-
-
-def _remove(folder: Path | None) -> None:
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _wanted(operation: Operation, names: str | Sequence[str]) -> list[Output]:

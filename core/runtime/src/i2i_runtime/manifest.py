@@ -5,7 +5,7 @@ A bundle is a folder, or the same folder zipped: `manifest.json` and one .onnx f
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, cast
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
@@ -21,6 +21,9 @@ MANIFEST_KEY = "i2i_manifest"
 
 GRAPH_KEY = "i2i_graph"
 """Metadata key under which every .onnx carries its own name among the manifest's graphs."""
+
+MAX_GRAPH_BYTES = 2**31 - 1
+"""One protobuf file ends there, and a graph is one file."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Precision = Literal["fp32", "fp16"]
@@ -53,28 +56,27 @@ class TensorSpec(Record):
     shape: tuple[PositiveInt | str, ...]
 
 
-class DataFile(Record):
-    """Weights that a graph keeps beside its .onnx file, because one protobuf file ends at 2 GB."""
-
-    file: str
-    """Path inside the bundle, in the graph's own folder; the rules of `GraphFile.file` hold."""
-    sha256: Sha256
-    size: PositiveInt
-    """bytes"""
-
-
 class GraphFile(Record):
     """One .onnx file of the bundle."""
 
     file: str
     """Path inside the bundle, with forward slashes; never absolute, never through '..' or a link."""
     sha256: Sha256
-    size: PositiveInt
+    size: Annotated[PositiveInt, Field(le=MAX_GRAPH_BYTES)]
     """bytes"""
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    data: tuple[DataFile, ...] = ()
-    """the graph's external data files; a graph that reads any other is refused"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_data(cls, value: object) -> object:
+        """Bundles of 0.1 and before list the files beside the graph, of which there are none."""
+        if isinstance(value, dict) and "data" in value:
+            fields = dict(cast("dict[str, object]", value))
+            if fields.pop("data"):
+                raise ValueError("the graph keeps weights outside its .onnx file, which no bundle may")
+            return fields
+        return value
 
 
 class ParityCase(Record):

@@ -1,113 +1,168 @@
-"""What an .onnx file says about itself, read without onnx, without onnxruntime, and without its weights.
+"""What an .onnx file says about itself, read without onnx and without onnxruntime, before a session exists.
 
-Needed before a session exists: a lone file's manifest is in its metadata, and a hostile file may name external data
-anywhere on the disk. A protobuf message is a list of (field number, length, bytes), so both are found by skipping.
-Field numbers are those of onnx.proto.
+This is the one reader that decides what a graph refers to: other files, operators, functions of its own. It takes the
+bytes that a session is made from, refuses every encoding that another reader could understand in another way
+(`onnx_wire`), and walks all that onnx.proto can nest.
 """
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 
 from i2i_runtime.errors import BundleError
+from i2i_runtime.onnx_schema import ROOT, SCHEMA
+from i2i_runtime.onnx_tensors import EXTERNAL_DATA, check_size, is_external
+from i2i_runtime.onnx_wire import Found, MalformedError, Reader
+from i2i_runtime.untrusted_text import printable
 
-_LENGTH_DELIMITED = 2
-_SKIPPED_BYTES = {1: 8, 5: 4}
-"""wire types of fixed size"""
+MAX_DEPTH = 100
+"""Messages inside messages, as in protobuf itself. A subgraph takes three."""
 
-# message -> {field number: message found there}; everything else is skipped.
-_CHILDREN: Mapping[str, Mapping[int, str]] = {
-    "model": {7: "graph", 14: "metadata", 20: "training", 25: "function"},
-    "training": {1: "graph", 2: "graph"},
-    "function": {7: "node"},
-    "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
-    "sparse": {1: "tensor", 2: "tensor"},
-    "tensor": {13: "external"},
-}
+MAX_NODES = 200_000
+"""Nodes of a graph once the calls of its own functions are written out. A large network has some thousands."""
+
+Operator = tuple[str, str]
+"""domain, "" for ONNX's own, and name"""
+
+_MAIN = -1
+"""who owns a node that belongs to no function"""
+_ALIASES = {"ai.onnx": ""}
+_OTHER_FORMAT = b"ORTM"
+"""at byte 4: onnxruntime would read the same bytes as a flatbuffer"""
+_MODEL_METADATA = 14
+_NODE_DOMAIN, _NODE_OPERATOR = 7, 4
+_FUNCTION_DOMAIN, _FUNCTION_NAME = 10, 1
 
 
 @dataclass(frozen=True, slots=True)
 class OnnxSummary:
-    """The metadata of a model, and the files its tensors lie in besides the .onnx itself."""
+    """What a model says about itself and what it refers to."""
 
     metadata: Mapping[str, str]
     external: frozenset[str]
-    """locations as the file states them, unchecked"""
+    """where values of its tensors are said to lie, outside the .onnx itself; as the file states it, unchecked"""
+    operators: frozenset[Operator]
+    """what its nodes call, without its own functions"""
 
 
-def summarise(path: Path) -> OnnxSummary:
-    """Read the metadata and the external data locations of an .onnx file.
+def summarise(data: bytes, where: str) -> OnnxSummary:
+    """Read the whole structure of an .onnx file; `where` names it in errors.
 
-    Raises BundleError when the file is not a well-formed protobuf message.
+    Raises BundleError when it is no model in strict protobuf encoding, when a tensor has more or fewer values than
+    its dimensions say, and when it holds more than MAX_FIELDS fields or MAX_NODES nodes.
     """
-    metadata: dict[str, str] = {}
-    external: set[str] = set()
     try:
-        with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            for message, start, end in _messages(data):
-                key, value = _entry(data, start, end)
-                if message == "metadata":
-                    metadata[key] = value
-                elif key == "location":
-                    external.add(value)
-    except (ValueError, IndexError) as error:
-        raise BundleError(found=f"{path} is not an .onnx file: {error}", expected="an ONNX model") from error
-    except OSError as error:
-        raise BundleError(found=f"{path} cannot be read: {error}") from error
-    return OnnxSummary(metadata, frozenset(external))
+        walk = _Walk(Reader(data))
+        walk.run(len(data))
+        return walk.summary()
+    except (MalformedError, UnicodeDecodeError) as error:
+        raise BundleError(
+            found=f"{where} is not an .onnx file that can be trusted: {printable(str(error))}",
+            expected="an ONNX model, as onnx and torch write it",
+        ) from error
 
 
-def _messages(data: mmap.mmap) -> Iterator[tuple[str, int, int]]:
-    """Every metadata and external data entry, as (kind, start, end)."""
-    waiting = [("model", 0, len(data))]
-    while waiting:
-        message, start, end = waiting.pop()
-        children = _CHILDREN.get(message)
-        if children is None:
-            yield message, start, end
-            continue
-        for number, first, last in _fields(data, start, end):
-            if number in children:
-                waiting.append((children[number], first, last))
+@dataclass(slots=True)
+class _Walk:
+    """One pass over all messages, the outer ones first."""
+
+    reader: Reader
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
+    external: set[str] = field(default_factory=set[str])
+    functions: list[Operator] = field(default_factory=list[Operator])
+    """by what name each is called"""
+    calls: dict[int, Counter[Operator]] = field(default_factory=dict[int, Counter[Operator]])
+    """function, or _MAIN -> what its nodes call, and how often"""
+
+    def run(self, size: int) -> None:
+        """Raises MalformedError."""
+        if self.reader.data[4:8] == _OTHER_FORMAT:
+            raise MalformedError("it is marked as a file of onnxruntime's own format")
+        waiting = [(ROOT, 0, size, 0, _MAIN)]
+        while waiting:
+            message, start, end, depth, owner = waiting.pop()
+            if depth > MAX_DEPTH:
+                raise MalformedError(f"it nests more than {MAX_DEPTH} messages")
+            known = SCHEMA[message]
+            fields = self.reader.fields(message, known, start, end)
+            if message == "FunctionProto":
+                owner = len(self.functions)
+            self.visit(message, fields, owner)
+            for found in fields:
+                child = known[found.number].message
+                if child:
+                    waiting.append((child, found.start, found.end, depth + 1, owner))
+
+    def visit(self, message: str, fields: list[Found], owner: int) -> None:
+        """Keep what counts of one message. Raises MalformedError."""
+        if message == "NodeProto":
+            self.calls.setdefault(owner, Counter())[self._operator(fields, _NODE_DOMAIN, _NODE_OPERATOR)] += 1
+        elif message == "TensorProto":
+            self.tensor(fields)
+        elif message == "FunctionProto":
+            self.functions.append(self._operator(fields, _FUNCTION_DOMAIN, _FUNCTION_NAME))
+        elif message == ROOT:
+            self.model(fields)
+        elif message == "SparseTensorProto":
+            # A few values may stand for a matrix of any size, which onnxruntime makes before it computes anything.
+            raise MalformedError("it holds a sparse tensor")
+
+    def model(self, fields: list[Found]) -> None:
+        """Its metadata; a key that occurs twice has two meanings."""
+        for found in fields:
+            if found.number == _MODEL_METADATA:
+                key, value = self._entry(found)
+                if key in self.metadata:
+                    raise MalformedError(f"the metadata key {key!r} is there twice")
+                self.metadata[key] = value
+
+    def tensor(self, fields: list[Found]) -> None:
+        """Where its values lie, and whether they are as many as it says."""
+        if not is_external(fields):
+            check_size(self.reader, fields)
+            return
+        entries = [self._entry(found) for found in fields if found.number == EXTERNAL_DATA]
+        self.external.update([value for key, value in entries if key == "location"] or [""])
+
+    def summary(self) -> OnnxSummary:
+        """What was found. Raises MalformedError when functions call each other in a circle, or grow too large."""
+        bodies: dict[Operator | None, Counter[Operator]] = {None: self.calls.get(_MAIN, Counter())}
+        for index, operator in enumerate(self.functions):  # those of one name (overloads) count together
+            bodies.setdefault(operator, Counter()).update(self.calls.get(index, Counter()))
+        _check_growth(bodies)
+        called = {operator for calls in bodies.values() for operator in calls}
+        return OnnxSummary(self.metadata, frozenset(self.external), frozenset(called - bodies.keys()))
+
+    def _operator(self, fields: list[Found], domain: int, name: int) -> Operator:
+        texts = {found.number: found for found in fields}
+        space = self._text(texts.get(domain))
+        return _ALIASES.get(space, space), self._text(texts.get(name))
+
+    def _text(self, found: Found | None) -> str:
+        return self.reader.data[found.start : found.end].decode() if found else ""
+
+    def _entry(self, found: Found) -> tuple[str, str]:
+        fields = self.reader.fields("StringStringEntryProto", SCHEMA["StringStringEntryProto"], found.start, found.end)
+        texts = {each.number: each for each in fields}
+        return self._text(texts.get(1)), self._text(texts.get(2))
 
 
-def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """The length-delimited fields of a message, as (field number, start, end)."""
-    position = start
-    while position < end:
-        tag, position = _varint(data, position)
-        wire = tag & 7
-        if wire == 0:
-            _, position = _varint(data, position)
-        elif wire in _SKIPPED_BYTES:
-            position += _SKIPPED_BYTES[wire]
-        elif wire == _LENGTH_DELIMITED:
-            length, position = _varint(data, position)
-            if position + length > end:
-                raise ValueError(f"a field at byte {position} ends behind its message")
-            yield tag >> 3, position, position + length
-            position += length
-        else:
-            raise ValueError(f"unknown wire type {wire} at byte {position}")
+def _check_growth(bodies: Mapping[Operator | None, Counter[Operator]]) -> None:
+    """How many nodes there are when every call of a function is replaced by its body, as onnxruntime does.
 
-
-def _varint(data: mmap.mmap, position: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:  # noqa: PLR2004 - the top bit says that another byte follows
-            return value, position
-    raise ValueError(f"a number at byte {position} has no end")
-
-
-def _entry(data: mmap.mmap, start: int, end: int) -> tuple[str, str]:
-    """A StringStringEntryProto: key in field 1, value in field 2."""
-    texts = {number: data[first:last].decode() for number, first, last in _fields(data, start, end)}
-    return texts.get(1, ""), texts.get(2, "")
+    `bodies` says what the nodes of each function call, and how often; None is the graph itself. Raises MalformedError.
+    """
+    sizes: dict[Operator | None, int] = {}
+    try:
+        order = list(
+            TopologicalSorter({name: calls.keys() & bodies.keys() for name, calls in bodies.items()}).static_order()
+        )
+    except CycleError as error:
+        raise MalformedError("its functions call each other in a circle") from error
+    for name in order:
+        sizes[name] = sum(count * (1 + sizes.get(callee, 0)) for callee, count in bodies[name].items())
+        if sizes[name] > MAX_NODES:
+            raise MalformedError(f"it has more than {MAX_NODES:,} nodes once its functions are written out")

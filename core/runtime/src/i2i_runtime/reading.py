@@ -1,51 +1,69 @@
 """Open a bundle without trusting it: a folder, the same folder zipped, or a lone .onnx that carries its manifest.
 
 Everything is checked before a session exists: the manifest's size and schema, that every path stays inside the bundle
-and is no link, every file's size and hash, and that no graph reads data from a file that the manifest does not list.
+and is no link, every file's size and hash, and that no graph refers to anything outside itself. A session is made from
+bytes that are read once more and have the hash of those that were checked, so a file that was exchanged is not used.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import stat
-import tempfile
-import zipfile
-import zlib
-from collections.abc import Generator, Iterable, Mapping
-from contextlib import ExitStack, contextmanager
+import os
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import cast
 
 from pydantic import ValidationError
 
+from i2i_runtime import zips
 from i2i_runtime.errors import BundleError, UsageError
-from i2i_runtime.manifest import GRAPH_KEY, MANIFEST_FILE, MANIFEST_KEY, SCHEMA_VERSION, DataFile, GraphFile, Manifest
-from i2i_runtime.onnx_files import summarise
+from i2i_runtime.manifest import GRAPH_KEY, MANIFEST_FILE, MANIFEST_KEY, MAX_GRAPH_BYTES, SCHEMA_VERSION, Manifest
+from i2i_runtime.onnx_files import OnnxSummary, summarise
+from i2i_runtime.regular_files import open_regular
+from i2i_runtime.untrusted_text import printable
 
-MAX_MANIFEST_BYTES = 16 * 2**20
-"""A manifest is some kilobytes; what is larger is not one."""
+MAX_MANIFEST_BYTES = 2 * 2**20
+"""A manifest is some ten kilobytes; what is larger is not one."""
 
-MAX_UNPACKED_BYTES = 32 * 2**30
-"""Largest sum of the sizes of a zipped bundle's members."""
+MAX_MANIFEST_DEPTH = 32
+"""Lists and objects inside each other."""
 
-MAX_ZIP_RATIO = 200
-"""Largest ratio of unpacked to packed size. Weights hardly shrink; only bombs shrink by hundreds."""
+_COPY_AGAIN = "export or copy the bundle again"
 
-_CHUNK = 2**20
+
+@dataclass(frozen=True, slots=True)
+class GraphSource:
+    """Where the bytes of one .onnx lie, and the hash of those that were checked."""
+
+    where: str
+    sha256: str
+    fetch: Callable[[], bytes]
+    """reads them again, within the same bounds"""
+
+    def read(self) -> bytes:
+        """The bytes that were checked. Raises BundleError when they are no longer there."""
+        try:
+            data = self.fetch()
+        except OSError as error:
+            raise BundleError(found=f"{self.where} cannot be read: {_reason(error)}") from error
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            raise BundleError(
+                found=f"{self.where} has changed since the bundle was loaded", fix="load the bundle again"
+            )
+        return data
 
 
 @dataclass(frozen=True, slots=True)
 class OpenBundle:
-    """A bundle whose files have been checked and lie on the disk."""
+    """A bundle whose files have been checked."""
 
     manifest: Manifest
-    graphs: Mapping[str, Path]
-    """graph name -> .onnx file; of a lone .onnx only its own"""
-    unpacked: Path | None = None
-    """the private folder a zip was unpacked to; whoever opened the bundle removes it"""
+    graphs: Mapping[str, GraphSource]
+    """graph name -> its .onnx; of a lone .onnx only its own"""
 
 
 def read_manifest(path: str | Path) -> Manifest:
@@ -58,15 +76,15 @@ def read_manifest(path: str | Path) -> Manifest:
     place = _existing(path)
     with _system_errors(place):
         if place.is_dir():
-            return parse_manifest(_read_small(_inside(place, MANIFEST_FILE)), str(place))
+            return _folder_manifest(place)
         if place.suffix.lower() == ".onnx":
             return _lone(place).manifest
-        with _opened_zip(place) as archive:
-            return _zipped_manifest(archive, place)[0]
+        with zips.opened(place) as archive:
+            return _zipped_manifest(archive)[0]
 
 
 def open_bundle(path: str | Path) -> OpenBundle:
-    """Check a bundle completely. A zip is unpacked to a private temporary folder.
+    """Check a bundle completely. Nothing is unpacked, and of the graphs only one at a time lies in memory.
 
     A lone .onnx cannot hold its own hash, so its bytes are taken as they are.
 
@@ -75,26 +93,53 @@ def open_bundle(path: str | Path) -> OpenBundle:
         BundleError: it is damaged, hostile, or of a newer schema.
     """
     place = _existing(path)
-    with _system_errors(place), ExitStack() as undo:
+    with _system_errors(place):
         if place.is_dir():
-            return _opened_folder(place)
-        if place.suffix.lower() == ".onnx":
+            manifest = _folder_manifest(place)
+            files = {name: partial(_read_inside, place, graph.file) for name, graph in manifest.graphs.items()}
+        elif place.suffix.lower() == ".onnx":
             return _lone(place)
-        folder = Path(tempfile.mkdtemp(prefix="i2i-"))
-        undo.callback(shutil.rmtree, folder, ignore_errors=True)
-        _unpack(place, folder)
-        opened = _opened_folder(folder)
-        undo.pop_all()
-        return OpenBundle(opened.manifest, opened.graphs, unpacked=folder)
+        else:
+            with zips.opened(place) as archive:
+                manifest, prefix = _zipped_manifest(archive)
+            files = {name: partial(_read_zipped, place, prefix + g.file) for name, g in manifest.graphs.items()}
+        return OpenBundle(manifest, {name: _checked(place, manifest, name, fetch) for name, fetch in files.items()})
+
+
+def read_onnx(path: Path) -> tuple[bytes, OnnxSummary]:
+    """The bytes of an .onnx file, read once, and what they refer to; nothing outside the file.
+
+    Raises BundleError for what is no ONNX model, keeps weights elsewhere, or cannot be read.
+    """
+    with _system_errors(path):
+        data = _read(path, MAX_GRAPH_BYTES)
+    summary = summarise(data, str(path))
+    require_whole(summary, str(path))
+    return data, summary
+
+
+def require_whole(summary: OnnxSummary, where: str) -> None:
+    """Raises BundleError for a model whose weights lie outside its .onnx file."""
+    if summary.external:
+        raise BundleError(
+            found=f"{where} keeps weights in {printable(min(summary.external))!r}",
+            expected="all weights in the .onnx itself: nothing else that a graph names is ever opened",
+            fix="export it again as one file",
+        )
 
 
 @contextmanager
 def _system_errors(place: Path) -> Generator[None]:
-    """No permission, a full disk, a file that vanished: what the system says, as a BundleError."""
+    """No permission, a file that vanished, one that is no file: what the system says, as a BundleError."""
     try:
         yield
     except OSError as error:
-        raise BundleError(found=f"{place} cannot be read: {error}") from error
+        where = printable(str(error.filename or place), 1000)
+        raise BundleError(found=f"{where} cannot be read: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
 
 
 def parse_manifest(text: bytes, where: str) -> Manifest:
@@ -104,16 +149,17 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
     """
     if len(text) > MAX_MANIFEST_BYTES:
         raise BundleError(
-            found=f"the manifest of {where} has {len(text)} bytes", expected=f"at most {MAX_MANIFEST_BYTES}"
+            found=f"the manifest of {where} has more than {MAX_MANIFEST_BYTES} bytes", expected="some ten kilobytes"
         )
     try:
-        value: object = json.loads(text)
+        value: object = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+        _check_depth(value)
     except (ValueError, RecursionError) as error:
-        raise BundleError(found=f"the manifest of {where} is not JSON: {error}") from error
+        raise BundleError(found=f"the manifest of {where} is not JSON: {printable(str(error))}") from error
     version = cast("dict[str, object]", value).get("schema_version") if isinstance(value, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise BundleError(
-            found=f"{where} has manifest schema version {version}",
+            found=f"{where} has manifest schema version {printable(str(version), 20)}",
             expected=f"at most {SCHEMA_VERSION}, which is what this i2i-runtime reads",
             fix="pip install --upgrade i2i-runtime",
         )
@@ -127,46 +173,76 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
         ) from error
 
 
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number")
+
+
+def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """An object; a key that is there twice means one thing to one reader and another to the next."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise ValueError(f"{twice!r} is there twice")
+    return made
+
+
+def _check_depth(value: object) -> None:
+    layer = [value]
+    for _ in range(MAX_MANIFEST_DEPTH):
+        lists = [cast("list[object]", each) for each in layer if isinstance(each, list)]
+        objects = [cast("dict[str, object]", each) for each in layer if isinstance(each, dict)]
+        layer = [inner for each in lists for inner in each] + [inner for each in objects for inner in each.values()]
+        if not layer:
+            return
+    raise ValueError(f"it nests more than {MAX_MANIFEST_DEPTH} lists and objects")
+
+
 def _sentences(error: ValidationError) -> str:
     shown = 3
-    all_of_them = [f"{'.'.join(map(str, e['loc'])) or 'manifest'}: {e['msg']}" for e in error.errors()]
-    more = f"; and {len(all_of_them) - shown} more" if len(all_of_them) > shown else ""
-    return "; ".join(all_of_them[:shown]) + more
+    first = [f"{'.'.join(map(str, e['loc'])) or 'manifest'}: {e['msg']}" for e in error.errors(include_input=False)]
+    more = f"; and {len(first) - shown} more" if len(first) > shown else ""
+    return "; ".join(printable(sentence, 400) for sentence in first[:shown]) + more
 
 
 def _existing(path: str | Path) -> Path:
     place = Path(path).absolute()
-    if not place.exists():
-        raise UsageError(found=f"there is no bundle at {place}", fix="i2i-registry export NAME --onnx makes one")
+    try:
+        there = place.exists()
+    except OSError as error:  # a name that is too long, or a folder nobody may look into
+        raise UsageError(found=f"{printable(str(place))} cannot be looked at: {_reason(error)}") from error
+    except ValueError as error:
+        raise UsageError(found=f"{printable(str(place))} is no path: {error}") from error
+    if not there:
+        shown = printable(str(place), 1000)
+        raise UsageError(found=f"there is no bundle at {shown}", fix="i2i-registry export NAME --onnx makes one")
     if place.is_dir() or place.suffix.lower() in {".zip", ".onnx"}:
         return place
-    raise UsageError(found=f"{place} is no bundle", expected="a bundle's folder, a .zip of it, or an .onnx file of it")
+    raise UsageError(
+        found=f"{printable(str(place), 1000)} is no bundle",
+        expected="a bundle's folder, a .zip of it, or an .onnx file of it",
+    )
 
 
-def _opened_folder(folder: Path) -> OpenBundle:
-    manifest = parse_manifest(_read_small(_inside(folder, MANIFEST_FILE)), str(folder))
-    graphs: dict[str, Path] = {}
-    for name, graph in manifest.graphs.items():
-        graphs[name] = _checked(folder, graph)
-        for data in graph.data:
-            _checked(folder, data)
-        _check_external_data(graphs[name], graph)
-    return OpenBundle(manifest, graphs)
+def _folder_manifest(folder: Path) -> Manifest:
+    return parse_manifest(_read(_inside(folder, MANIFEST_FILE), MAX_MANIFEST_BYTES), str(folder))
 
 
-def _check_external_data(path: Path, graph: GraphFile) -> None:
-    beside = PurePosixPath(graph.file).parent
-    listed = {PurePosixPath(data.file) for data in graph.data}
-    unlisted = sorted(name for name in summarise(path).external if beside / name not in listed)
-    if unlisted:
+def _zipped_manifest(archive: zips.Archive) -> tuple[Manifest, str]:
+    """The manifest, and the folder inside the archive it lies in: "" or "name/", as zip tools like to add."""
+    names = [name for name in archive.names if PurePosixPath(name).name == MANIFEST_FILE]
+    shallow = [name for name in names if name.count("/") <= 1]
+    if len(shallow) != 1:
         raise BundleError(
-            found=f"{path} reads weights from {unlisted[0]!r}, which the manifest does not list",
-            expected="one .onnx file a graph, or data files with a size and a hash in the manifest",
+            found=f"{archive.path} holds {len(shallow)} files {MANIFEST_FILE} at its top",
+            expected="one: a zipped bundle",
         )
+    text = archive.read(shallow[0], MAX_MANIFEST_BYTES)
+    return parse_manifest(text, str(archive.path)), shallow[0].removesuffix(MANIFEST_FILE)
 
 
 def _lone(path: Path) -> OpenBundle:
-    summary = summarise(path)
+    data, summary = read_onnx(path)
     text = summary.metadata.get(MANIFEST_KEY)
     if text is None:
         raise BundleError(
@@ -176,127 +252,76 @@ def _lone(path: Path) -> OpenBundle:
     manifest = parse_manifest(text.encode(), str(path))
     name = summary.metadata.get(GRAPH_KEY, "")
     if name not in manifest.graphs:
-        raise BundleError(found=f"{path} says it is graph {name!r}", expected=f"one of {sorted(manifest.graphs)}")
-    if summary.external:
         raise BundleError(
-            found=f"{path} keeps weights in {min(summary.external)!r}", expected="the folder of the whole bundle"
+            found=f"{path} says it is graph {printable(name)!r}", expected=f"one of {sorted(manifest.graphs)}"
         )
-    return OpenBundle(manifest, {name: path})
+    _require_standard(summary, str(path))
+    digest = hashlib.sha256(data).hexdigest()
+    return OpenBundle(manifest, {name: GraphSource(str(path), digest, partial(_read, path, MAX_GRAPH_BYTES))})
 
 
-def _safe_parts(name: str) -> tuple[str, ...]:
-    """The parts of a path inside a bundle. Raises BundleError for whatever could lead out of it, on any system."""
-    parts = PurePosixPath(name).parts
-    windows = PureWindowsPath(name)
-    escapes = not parts or ".." in parts or name.startswith("/") or "\\" in name or "\0" in name
-    if escapes or windows.drive or windows.root:
+def _checked(place: Path, manifest: Manifest, name: str, fetch: Callable[[int], bytes]) -> GraphSource:
+    """A graph of a folder or a zip, once its bytes were read and are what the manifest says."""
+    record = manifest.graphs[name]
+    where = f"{place}{os.sep}{printable(record.file)}"
+    data = fetch(record.size)
+    if len(data) != record.size:
+        raise BundleError(found=f"{where} has {len(data)} bytes", expected=f"{record.size} bytes", fix=_COPY_AGAIN)
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != record.sha256:
+        raise BundleError(found=f"{where} has sha256 {digest}", expected=record.sha256, fix=_COPY_AGAIN)
+    summary = summarise(data, where)
+    require_whole(summary, where)
+    _require_standard(summary, where)
+    return GraphSource(where, digest, partial(fetch, record.size))
+
+
+def _require_standard(summary: OnnxSummary, where: str) -> None:
+    """Operators of others may read files (com.microsoft's EPContext does), so a bundle has none.
+
+    Raises BundleError.
+    """
+    foreign = sorted(operator for operator in summary.operators if operator[0])
+    if foreign:
+        domain, name = foreign[0]
         raise BundleError(
-            found=f"the path {name!r} leads out of the bundle", expected="a relative path with forward slashes"
+            found=f"{where} uses the operator {printable(name)!r} of {printable(domain)!r}",
+            expected="the operators of ONNX itself",
         )
-    return parts
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """The regular file `name` of the folder, reached without any link."""
+    """The file `name` of the folder, reached without any link."""
     path = folder
-    for part in _safe_parts(name):
+    for part in zips.safe_parts(name):
         path /= part
         if path.is_symlink():
-            raise BundleError(found=f"{path} is a link", expected="files and folders only: a bundle has no links")
-    if not path.is_file():
-        raise BundleError(found=f"{path} is missing", fix="export or copy the bundle again")
-    return path
-
-
-def _checked(folder: Path, file: GraphFile | DataFile) -> Path:
-    path = _inside(folder, file.file)
-    size = path.stat().st_size
-    if size != file.size:
-        raise BundleError(
-            found=f"{path} has {size} bytes", expected=f"{file.size} bytes", fix="export or copy the bundle again"
-        )
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if digest != file.sha256:
-        raise BundleError(
-            found=f"{path} has sha256 {digest}", expected=file.sha256, fix="export or copy the bundle again"
-        )
-    return path
-
-
-def _read_small(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(MAX_MANIFEST_BYTES + 1)
-
-
-@contextmanager
-def _opened_zip(path: Path) -> Generator[zipfile.ZipFile]:
-    """An archive whose member list has been checked. Damage met while it is read becomes a BundleError."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _check_members(archive.infolist(), path)
-            yield archive
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
-        raise BundleError(found=f"{path} is a damaged zip: {error}") from error
-
-
-def _check_members(members: Iterable[zipfile.ZipInfo], path: Path) -> None:
-    seen: set[str] = set()
-    unpacked = packed = 0
-    for member in members:
-        _safe_parts(member.filename)
-        mode = member.external_attr >> 16
-        if stat.S_IFMT(mode) not in {0, stat.S_IFREG, stat.S_IFDIR}:
-            raise BundleError(found=f"{path}: {member.filename!r} is a link or a device", expected="files and folders")
-        if member.flag_bits & 1 or member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
             raise BundleError(
-                found=f"{path}: {member.filename!r} is encrypted or packed in a rare way",
-                expected="a plain zip, stored or deflated",
+                found=f"{printable(str(path), 1000)} is a link",
+                expected="files and folders only: a bundle has no links",
             )
-        if member.filename in seen:
-            raise BundleError(found=f"{path}: {member.filename!r} occurs twice", expected="one member of each name")
-        seen.add(member.filename)
-        unpacked += member.file_size
-        packed += member.compress_size
-    if unpacked > MAX_UNPACKED_BYTES or unpacked > MAX_ZIP_RATIO * packed + MAX_MANIFEST_BYTES:
+    if not path.exists():
+        raise BundleError(found=f"{printable(str(path), 1000)} is missing", fix=_COPY_AGAIN)
+    return path
+
+
+def _read_inside(folder: Path, name: str, most_bytes: int) -> bytes:
+    return _read(_inside(folder, name), most_bytes)
+
+
+def _read_zipped(path: Path, name: str, most_bytes: int) -> bytes:
+    zips.safe_parts(name)
+    with zips.opened(path) as archive:
+        return archive.read(name, most_bytes)
+
+
+def _read(path: Path, most_bytes: int) -> bytes:
+    """All bytes of a regular file, read once. Raises OSError, and BundleError when there are more than `most_bytes`."""
+    with open_regular(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        data = stream.read(min(size, most_bytes) + 1)
+    if len(data) > most_bytes or size > most_bytes:
         raise BundleError(
-            found=f"{path} unpacks from {packed} to {unpacked} bytes",
-            expected=f"at most {MAX_ZIP_RATIO} times its size, and {MAX_UNPACKED_BYTES} bytes",
+            found=f"{printable(str(path), 1000)} has {size} bytes", expected=f"at most {most_bytes} bytes"
         )
-
-
-def _zipped_manifest(archive: zipfile.ZipFile, path: Path) -> tuple[Manifest, str]:
-    """The manifest, and the folder inside the archive it lies in: "" or "name/", as zip tools like to add."""
-    names = [name for name in archive.namelist() if PurePosixPath(name).name == MANIFEST_FILE]
-    shallow = [name for name in names if name.count("/") <= 1]
-    if len(shallow) != 1:
-        raise BundleError(
-            found=f"{path} holds {len(shallow)} files {MANIFEST_FILE} at its top", expected="one: a zipped bundle"
-        )
-    with archive.open(shallow[0]) as stream:
-        manifest = parse_manifest(stream.read(MAX_MANIFEST_BYTES + 1), str(path))
-    return manifest, shallow[0].removesuffix(MANIFEST_FILE)
-
-
-def _unpack(path: Path, folder: Path) -> None:
-    """Write the manifest and the files it lists, nothing else, and none beyond its listed size."""
-    with _opened_zip(path) as archive:
-        manifest, prefix = _zipped_manifest(archive, path)
-        (folder / MANIFEST_FILE).write_bytes(archive.read(prefix + MANIFEST_FILE))
-        for graph in manifest.graphs.values():
-            for file in (graph, *graph.data):
-                _extract(archive, prefix, file, folder)
-
-
-def _extract(archive: zipfile.ZipFile, prefix: str, file: GraphFile | DataFile, folder: Path) -> None:
-    target = folder.joinpath(*_safe_parts(file.file))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        source = archive.open(prefix + file.file)
-    except KeyError as error:
-        raise BundleError(found=f"{archive.filename} lacks {file.file}", fix="export the bundle again") from error
-    left = file.size + 1  # one byte more than promised is enough to tell that the size is wrong
-    with source, target.open("wb") as sink:
-        while left and (chunk := source.read(min(_CHUNK, left))):
-            sink.write(chunk)
-            left -= len(chunk)
+    return data

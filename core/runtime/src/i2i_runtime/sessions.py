@@ -14,6 +14,8 @@ from i2i_runtime import devices
 from i2i_runtime.devices import Device
 from i2i_runtime.errors import BundleError, RunError, UsageError
 from i2i_runtime.manifest import GraphFile, Manifest
+from i2i_runtime.reading import GraphSource
+from i2i_runtime.untrusted_text import printable
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -27,9 +29,9 @@ class Sessions:
     `run` may be called from several threads at once: onnxruntime's sessions allow it, and only their making is locked.
     """
 
-    def __init__(self, manifest: Manifest, files: Mapping[str, Path], device: Device, threads: int) -> None:
+    def __init__(self, manifest: Manifest, graphs: Mapping[str, GraphSource], device: Device, threads: int) -> None:
         self._manifest = manifest
-        self._files = files
+        self._graphs = graphs
         self._device = device
         self._threads = threads
         self._made: dict[str, InferenceSession] = {}
@@ -49,7 +51,8 @@ class Sessions:
             results = session.run(list(outputs), dict(feeds))
         except devices.failures() as error:
             shapes = ", ".join(f"{name} {value.dtype}{list(value.shape)}" for name, value in feeds.items())
-            raise RunError(found=f"graph {graph!r} failed on {shapes}: {error}") from error
+            reason = printable(str(error), 1000)
+            raise RunError(found=f"graph {graph!r} failed on {shapes}: {reason}") from error
         values = dict(zip(outputs, (np.asarray(result) for result in results), strict=True))
         for name, value in values.items():
             _check_finite(graph, name, value)
@@ -71,22 +74,26 @@ class Sessions:
             return self._made[graph]
 
     def _make(self, graph: str) -> InferenceSession:
-        if graph not in self._files:
-            here = ", ".join(map(str, self._files.values()))
+        if graph not in self._graphs:
+            here = ", ".join(source.where for source in self._graphs.values())
             raise BundleError(
                 found=f"graph {graph!r} is needed and not here: {here} is one file of a bundle",
                 fix="load the bundle's folder or zip",
             )
-        record, path = self._manifest.graphs[graph], self._files[graph]
+        record, source = self._manifest.graphs[graph], self._graphs[graph]
         ort = devices.onnxruntime()
-        cache = self._engine_cache(record, ort.__version__)
+        cache = self._engine_cache(source, ort.__version__)
         chain = devices.providers(self._device, fixed_size=_has_fixed_size(record), cache=cache)
         try:
-            session: InferenceSession = ort.InferenceSession(str(path), self._options(), providers=chain)
+            session: InferenceSession = ort.InferenceSession(source.read(), self._options(), providers=chain)
         except devices.failures() as error:
-            raise BundleError(found=f"onnxruntime cannot load {path}: {error}") from error
+            reason = printable(str(error), 1000)
+            raise BundleError(found=f"onnxruntime cannot load {source.where}: {reason}") from error
         devices.check_took(self._device, session.get_providers())
-        _check_names(path, record, session)
+        # It keeps the bytes to begin again on the CPU when a device fails, in silence; neither is wanted.
+        session.disable_fallback()
+        vars(session)["_model_bytes"] = None
+        _check_names(source.where, record, session)
         return session
 
     def _options(self) -> object:
@@ -94,15 +101,17 @@ class Sessions:
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        if len(self._files) > 1:
+        # Bytes that look like its own other format would be read as that one, past what was checked.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
+        if len(self._graphs) > 1:
             # Waiting threads that spin take the CPU from the session that works: 38 % slower in turns (measured).
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         return options
 
-    def _engine_cache(self, record: GraphFile, version: str) -> Path | None:
+    def _engine_cache(self, source: GraphSource, version: str) -> Path | None:
         if self._device.kind != "tensorrt":
             return None
-        folder = devices.cache_folder() / f"{record.sha256[:16]}-onnxruntime-{version}"
+        folder = devices.cache_folder() / f"{source.sha256[:16]}-onnxruntime-{version}"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -112,7 +121,7 @@ def _has_fixed_size(record: GraphFile) -> bool:
     return all(isinstance(side, int) for tensor in record.inputs for side in tensor.shape[1:])
 
 
-def _check_names(path: Path, record: GraphFile, session: InferenceSession) -> None:
+def _check_names(where: str, record: GraphFile, session: InferenceSession) -> None:
     for what, listed, actual in (
         ("inputs", record.inputs, session.get_inputs()),
         ("outputs", record.outputs, session.get_outputs()),
@@ -120,7 +129,8 @@ def _check_names(path: Path, record: GraphFile, session: InferenceSession) -> No
         names, real = {tensor.name for tensor in listed}, {node.name for node in actual}
         if names != real:
             raise BundleError(
-                found=f"{path} has the {what} {sorted(real)}", expected=f"{sorted(names)}, as its manifest says"
+                found=f"{where} has the {what} {printable(str(sorted(real)))}",
+                expected=f"{sorted(names)}, as its manifest says",
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from i2i_registry.atomic import sha256_of
 from i2i_runtime import devices
 from i2i_runtime.cpus import thread_count
-from i2i_runtime.errors import RunError, UsageError
+from i2i_runtime.errors import BundleError, RunError, UsageError
+from i2i_runtime.reading import read_onnx
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -43,18 +44,22 @@ class FeatureNetwork:
         if not path.is_file():
             found = f"{path} is a folder" if path.is_dir() else f"{path} does not exist"
             raise UsageError(found, expected=_EXPECTED)
+        try:
+            data, _ = read_onnx(path)
+        except BundleError as error:
+            raise UsageError(error.found, error.expected, error.fix) from error
         ort = devices.onnxruntime()  # brought by the extra i2i-runtime[cpu] or [gpu], which its error names
         options = ort.SessionOptions()
         options.intra_op_num_threads = thread_count(threads)
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what it would log is in the error
         try:
-            session = ort.InferenceSession(str(path), options, providers=[devices.PROVIDERS["cpu"]])
+            session = ort.InferenceSession(data, options, providers=[devices.PROVIDERS["cpu"]])
         except devices.failures() as error:
             reason = str(error).splitlines()[0]
             raise UsageError(f"onnxruntime cannot load {path}: {reason}", expected=_EXPECTED) from error
         _check(path, session)
-        return cls(path, sha256_of(path), session)
+        return cls(path, sha256(data).hexdigest(), session)
 
     def __call__(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c y x"]:
         """Features of `pictures`.

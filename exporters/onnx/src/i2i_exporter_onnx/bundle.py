@@ -18,7 +18,6 @@ from i2i_runtime.manifest import (
     GRAPH_KEY,
     MANIFEST_FILE,
     MANIFEST_KEY,
-    DataFile,
     GraphFile,
     Manifest,
     TensorSpec,
@@ -28,7 +27,7 @@ NO_HASH = "0" * 64
 """Stands for every sha256 in the copy of the manifest that a graph carries, as 1 does for every size: a file cannot
 hold its own hash."""
 LARGEST_FILE = 1_800_000_000
-"""bytes; protobuf ends at 2 GiB, and the manifest still has to fit in. Larger weights go into one file beside it."""
+"""bytes; protobuf ends at 2 GiB, and the manifest still has to fit in. A graph is one file: nothing lies beside it."""
 
 _DTYPES = {ir.DataType.FLOAT: "float32", ir.DataType.FLOAT16: "float16", ir.DataType.INT64: "int64"}
 
@@ -64,21 +63,26 @@ def appearing(destination: Path) -> Generator[Path]:
 
 
 def write_graph(model: ir.Model, folder: Path, name: str, largest: int = LARGEST_FILE) -> GraphFile:
-    """Write one graph as "<name>.onnx", with its weights beside it when they have more than `largest` bytes.
+    """Write one graph as "<name>.onnx".
 
-    The record has placeholders for hashes and sizes, which `finish` fills in.
+    The record has placeholders for hashes and sizes, which `finish` fills in. Raises ExportError for one whose weights
+    have more than `largest` bytes.
     """
     file = f"{name}.onnx"
     size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
-    data = f"{file}.data" if size > largest else None
-    ir.save(model, folder / file, external_data=data)
+    if size > largest:
+        raise ExportError(
+            found=f"graph {name!r} has {size / 1e9:.2f} GB of weights",
+            expected=f"at most {largest / 1e9:.2f} GB, what one .onnx file holds",
+            fix="--precision fp16 halves them; or a smaller configuration of the model",
+        )
+    ir.save(model, folder / file)
     return GraphFile(
         file=file,
         sha256=NO_HASH,
         size=1,
         inputs=tuple(_spec(value) for value in model.graph.inputs),
         outputs=tuple(_spec(value) for value in model.graph.outputs),
-        data=() if data is None else (DataFile(file=data, sha256=NO_HASH, size=1),),
     )
 
 
@@ -87,7 +91,9 @@ def finish(folder: Path, manifest: Manifest) -> Manifest:
     text = manifest.model_dump_json()
     for name, graph in manifest.graphs.items():
         _append_metadata(folder / graph.file, {MANIFEST_KEY: text, GRAPH_KEY: name})
-    graphs = {name: _hashed(folder, graph) for name, graph in manifest.graphs.items()}
+    graphs = {
+        name: graph.model_copy(update=_fingerprint(folder / graph.file)) for name, graph in manifest.graphs.items()
+    }
     final = manifest.model_copy(update={"graphs": graphs})
     (folder / MANIFEST_FILE).write_text(final.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return final
@@ -101,11 +107,6 @@ def _append_metadata(path: Path, metadata: Mapping[str, str]) -> None:
     entries = [onnx.StringStringEntryProto(key=key, value=value) for key, value in metadata.items()]
     with path.open("ab") as stream:
         stream.write(onnx.ModelProto(metadata_props=entries).SerializeToString())
-
-
-def _hashed(folder: Path, graph: GraphFile) -> GraphFile:
-    data = tuple(item.model_copy(update=_fingerprint(folder / item.file)) for item in graph.data)
-    return graph.model_copy(update={"data": data, **_fingerprint(folder / graph.file)})
 
 
 def _fingerprint(path: Path) -> dict[str, str | int]:
