@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from i2i_registry.cli.program import run
+from i2i_registry.cli.session import Session
+from i2i_registry.store import Store
+
 Program = Callable[..., "subprocess.CompletedProcess[str]"]
 
 HEAVY = "{'torch', 'numpy', 'PIL', 'onnxruntime'} & set(sys.modules)"
@@ -66,6 +70,7 @@ def test_an_unexpected_error_is_told_without_a_traceback(program: Program, tmp_p
     result = program(["polish", "crash"], PYTHONPATH=str(tmp_path))
     assert result.returncode == 1
     assert "ZeroDivisionError: at the bottom" in result.stderr
+    assert "this is a fault of i2i-registry or of a plugin" in result.stderr
     assert "Traceback" not in result.stderr
     with_debug = program(["polish", "crash", "--debug"], PYTHONPATH=str(tmp_path))
     assert with_debug.returncode == 1
@@ -136,3 +141,113 @@ def test_usage_and_failure_have_their_exit_codes(program: Program, tmp_path: Pat
     assert program(["info"]).returncode == 2
     assert program(["inspect", tmp_path / "x.pth"]).returncode == 1
     assert program(["--version"]).returncode == 0
+
+
+STRIKE = """
+import os, signal, sys
+
+class Striker:
+    def find_spec(self, name, path=None, target=None):
+        if name == os.environ.get("STRIKE"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Striker())
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for other processes")
+@pytest.mark.parametrize(
+    "module",
+    ["click", "pydantic", "i2i_registry.discovery", "i2i_plugin_ugatit", "i2i_registry.foreign", "torch", "numpy"],
+)
+def test_ctrl_c_in_any_import_is_130_without_a_traceback(program: Program, tmp_path: Path, module: str) -> None:
+    (tmp_path / "sitecustomize.py").write_text(STRIKE)
+    (tmp_path / "x.pth").write_bytes(b"no checkpoint")
+    loads_torch = module in {"torch", "numpy", "i2i_registry.foreign"}
+    arguments = ["inspect", tmp_path / "x.pth"] if loads_torch else ["list"]
+    result = program(arguments, PYTHONPATH=str(tmp_path), STRIKE=module)
+    assert (result.returncode, result.stderr) == (130, "interrupted\n")
+
+
+def _redirected(how: str, *arguments: str, home: Path, before: str = "") -> subprocess.CompletedProcess[str]:
+    code = "from i2i_registry.cli import main; main()"
+    return subprocess.run(
+        ["/bin/sh", "-c", f'{before} exec "$@" {how}', "sh", sys.executable, "-c", code, *arguments],
+        env={**os.environ, "I2I_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full")
+@pytest.mark.parametrize("command", [["list"], ["list", "--json"], ["--help"], ["plugins"]])
+@pytest.mark.parametrize(("how", "reason"), [(">&-", "Bad file descriptor"), (">/dev/full", "No space left")])
+def test_results_that_nobody_can_take_are_a_failure(tmp_path: Path, how: str, reason: str, command: list[str]) -> None:
+    result = _redirected(how, *command, home=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: the results cannot be written to stdout: {reason}")
+    assert result.stderr.count("\n") == 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX shell")
+@pytest.mark.parametrize("how", ["2>&-", "2>/dev/full", "<&- 2>&-"])
+def test_messages_that_nobody_can_take_change_nothing(tmp_path: Path, how: str) -> None:
+    if "full" in how and sys.platform != "linux":
+        pytest.skip("/dev/full")
+    result = _redirected(how, "list", home=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "ugatit" in result.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX shell")
+def test_a_current_folder_that_is_gone_is_no_traceback(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    before = f"mkdir {gone} && cd {gone} && rmdir {gone} &&"
+    for arguments, code in ((["list"], 0), (["run", "ugatit", "me.jpg", "-o", "x.png"], 2), (["inspect", "x"], 2)):
+        result = _redirected("", *arguments, home=tmp_path / "home", before=before)
+        assert (result.returncode, "Traceback" in result.stderr) == (code, False), result.stderr
+
+
+LONG = "x" * 5000
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["info", LONG],
+        ["inspect", LONG],
+        ["inspect", f"./{LONG}"],
+        ["verify", LONG],
+        ["run", LONG, "a.png", "-o", "b.png"],
+        ["run", f"./{LONG}", "a.png", "-o", "b.png"],
+        ["export", LONG, "--onnx"],
+        ["export", "ugatit", "--onnx", "-o", LONG],
+        ["import", LONG, "--as", "x"],
+        ["import", "a.pth", "--as", LONG],
+        ["rename", LONG, "x"],
+        ["train", "ugatit", "--data", LONG],
+        ["train", "ugatit", "--data", ".", "--as", LONG],
+        ["train", "--resume", LONG],
+        ["keep", LONG],
+        [LONG],
+        ["list", f"--{LONG}"],
+        ["inspect", os.fsdecode(b"no-utf8-\xff.pth")],
+        ["run", "ugatit", os.fsdecode(b"no-utf8-\xff.png"), "-o", "x.png"],
+        ["info", "evil\x1b[2Jname"],
+        ["inspect", "evil\x1b[2J\nname"],
+    ],
+)
+def test_strange_names_are_errors_of_ours_and_shown_without_effect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = run(arguments, Session(store=Store(tmp_path / "home")))
+    out, err = capsys.readouterr()
+    assert code in {1, 2}
+    assert err.startswith(("error: ", "Usage: "))
+    assert "this is a fault of" not in err
+    assert len(err) < 15_000
+    assert not {letter for letter in out + err if not letter.isprintable()} - {"\n"}
+    assert not list(tmp_path.rglob("*.json"))

@@ -91,7 +91,7 @@ def test_a_run_killed_in_any_phase_resumes_to_the_same_bits(
     assert_same_run(tmp_path / "run", whole_run)
 
 
-@pytest.mark.parametrize(("place", "code"), [("4/critic/SIGTERM", 143), ("4/tint/SIGINT", 130)])
+@pytest.mark.parametrize(("place", "code"), [("4/critic/SIGTERM", 143), ("4/tint/SIGINT", 130), ("4/tint/SIGHUP", 129)])
 def test_a_signal_saves_inside_the_step(place: str, code: int, data: Path, whole_run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     assert train_apart(tmp_path, new_run(data, folder), kill=place) == code

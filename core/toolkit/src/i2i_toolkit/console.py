@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import TextIO
 
 from i2i_registry.catalogue import Catalogue
+from i2i_runtime.untrusted_text import printable
 from i2i_toolkit.engine import StopRequest
 from i2i_toolkit.progress import Progress
 from i2i_toolkit.run_folder import RunFolder
 from i2i_toolkit.session import Outcome, Show, Sitting, Start
+
+_LINE = 4096
+"""characters of a line, which names a path"""
 
 
 def sit(folder: RunFolder, catalogue: Catalogue, *, stop: StopRequest, stream: TextIO) -> Outcome:
@@ -16,7 +20,7 @@ def sit(folder: RunFolder, catalogue: Catalogue, *, stop: StopRequest, stream: T
     shown: list[Progress] = []
 
     def say(line: str) -> None:
-        stream.write(line + "\n")
+        stream.write(printable(line, _LINE) + "\n")
         stream.flush()
 
     def show(start: Start) -> Show:

@@ -22,6 +22,7 @@ from i2i_registry.errors import TrainingError
 from i2i_registry.store import Store
 from i2i_runtime.errors import I2IError, UsageError
 from i2i_toolkit.run_folder import RunFolder
+from i2i_toolkit.signals import heeded
 
 
 def launch(folder: RunFolder, store: Store) -> int | None:
@@ -43,6 +44,7 @@ def launch(folder: RunFolder, store: Store) -> int | None:
         rdzv_endpoint="localhost:0",
         max_restarts=0,
         monitor_interval=0.2,
+        signals_to_handle=",".join(number.name for number in heeded()),
     )
     try:
         elastic_launch(config, sys.executable)("-m", "i2i_toolkit.worker", str(folder.path), str(store.root))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from i2i_registry.catalogue import Catalogue
+from i2i_registry.cli.start import open_streams
 from i2i_registry.discovery import discover
 from i2i_registry.store import Store
 from i2i_runtime.errors import I2IError
@@ -22,6 +23,7 @@ from i2i_toolkit.signals import stopping_on_signals
 
 def main(run: str, store: str) -> int:
     """Train this process's share. Returns the exit code."""
+    open_streams()
     folder, catalogue = RunFolder(Path(run)), Catalogue.gather(discover(), Store(Path(store)))
     try:
         with stopping_on_signals(repeatable=True) as stop, _stream() as stream:

@@ -28,6 +28,7 @@ from i2i_runtime.operations import (
     SizeInput,
 )
 from i2i_runtime.sizing import SCALE, SIZE, read_scale, read_size
+from i2i_runtime.untrusted_text import printable
 
 SEED = "seed"
 _INPUT = "input_"
@@ -61,6 +62,10 @@ class OperationCommand(click.Command, ABC):
             )
             ctx.meta[Operation.__name__] = chosen
         return super().parse_args(ctx, args)
+
+    def get_help(self, ctx: click.Context) -> str:
+        """As click does; names and summaries are the bundle's, and have no effect on the terminal."""
+        return "\n".join(printable(line, len(line)) for line in super().get_help(ctx).split("\n"))
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The fixed options, and the operation's once it is known."""

@@ -1,22 +1,33 @@
-"""How results look: tables and JSON on stdout, everything that is said to people on stderr."""
+"""How results look: tables and JSON on stdout, everything that is said to people on stderr.
+
+Names come from files of other people: whatever they hold is shown without effect on the terminal, and cut.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
 from i2i_runtime.errors import I2IError
+from i2i_runtime.untrusted_text import printable
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 _SIZES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
+_LINE = 4096
+"""characters of a line: the longest path is shown whole"""
+_CELL = 100
+
+
 def tell(line: str) -> None:
-    """One line of progress or explanation, to stderr."""
-    click.echo(line, err=True)
+    """One line of progress or explanation, to stderr; lost where nobody can take it."""
+    with suppress(OSError):
+        click.echo(printable(line, _LINE), err=True)
 
 
 def tell_error(error: I2IError) -> None:
@@ -29,8 +40,8 @@ def tell_error(error: I2IError) -> None:
 
 
 def show(line: str = "") -> None:
-    """One line of a result, to stdout."""
-    click.echo(line)
+    """One line of a result, to stdout. Raises OSError where it cannot be written."""
+    click.echo(printable(line, _LINE))
 
 
 def show_json(value: object) -> None:
@@ -39,7 +50,8 @@ def show_json(value: object) -> None:
 
 
 def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Left-aligned columns under titles; the last column is as wide as it likes."""
+    """Left-aligned columns under titles."""
+    rows = [[printable(cell, _CELL) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in (titles, *rows)) for column in range(len(titles))]
     for row in (titles, *rows):
         show("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
