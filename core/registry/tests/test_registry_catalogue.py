@@ -15,6 +15,7 @@ from i2i_registry.discovery import Registry
 from i2i_registry.errors import StoreError, UnknownName
 from i2i_registry.store import Store
 from i2i_registry.tensorfile import write_tensors
+from i2i_runtime.errors import UsageError
 
 TENSORS = {"net.conv.weight": torch.ones(3, 3, 1, 1), "net.conv.bias": torch.ones(3)}
 ENTRY = """
@@ -137,3 +138,69 @@ def test_places_that_are_not_on_this_machine_are_no_path() -> None:
 
 def test_the_catalogue_that_ships_is_valid() -> None:
     assert "ugatit" in {paper.model for paper in read_curated(curated_file()).papers}
+
+
+OTHER = {"net.conv.weight": torch.zeros(3, 3, 1, 1), "net.conv.bias": torch.zeros(3)}
+
+
+def test_own_weights_stand_before_what_ships(catalogue: Catalogue, store: Store, draft: WeightsDraft) -> None:
+    """Somebody had weights of that name before the plugin brought some, newer ones even."""
+    mine = store.add(OTHER, draft.model_copy(update={"name": "shipped"}), alias="best")
+    fresh = Catalogue(catalogue.registry, store, catalogue.curated)
+    for reference in ("shipped", "shipped@1", "shipped@best"):
+        assert fresh.find(reference) == mine
+    assert [entry.place for entry in fresh.entries] == ["store"]
+    assert fresh.hidden() == ("shipped",)
+    # The model's default is still what ships, found by its hash and not by the name.
+    assert fresh.find("toy").sha256 != mine.sha256
+    store.rename("shipped", "mine-now")
+    after = Catalogue(catalogue.registry, store, catalogue.curated)
+    assert (after.hidden(), after.find("mine-now@best").sha256) == ((), mine.sha256)
+    assert after.find("shipped").sha256 != mine.sha256
+
+
+def test_own_weights_stand_before_a_model_of_their_name(
+    catalogue: Catalogue, store: Store, draft: WeightsDraft
+) -> None:
+    mine = store.add(OTHER, draft.model_copy(update={"name": "toy"}))
+    fresh = Catalogue(catalogue.registry, store, catalogue.curated)
+    assert (fresh.find("toy"), fresh.hidden()) == (mine, ("toy",))
+
+
+def test_damaged_own_weights_are_told_and_not_replaced(catalogue: Catalogue, store: Store, draft: WeightsDraft) -> None:
+    store.add(OTHER, draft.model_copy(update={"name": "shipped"}))
+    (store.root / "cards/shipped/1.json").write_text('{"version": "x"}')
+    with pytest.raises(StoreError, match=r"1\.json cannot be read: name: Field required"):
+        Catalogue(catalogue.registry, store, catalogue.curated).find("shipped")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("toy", "it names a model"),
+        ("funit", "it names a model"),  # one that is not installed yet
+        ("shipped", "it names weights that ship"),
+        ("mine", "it names your weights of toy"),
+        ("Mine", "cannot be the name"),
+        ("../x", "cannot be the name"),
+        ("mine@2", "cannot be the name"),
+        ("x" * 65, "cannot be the name"),
+        ("", "cannot be the name"),
+        ("caf\u00e9\x1b[31m", "cannot be the name"),
+    ],
+)
+def test_a_new_name_is_refused_before_the_work_and_the_fix_works(
+    catalogue: Catalogue, store: Store, draft: WeightsDraft, name: str, words: str
+) -> None:
+    store.add(TENSORS, draft)
+    fresh = Catalogue(catalogue.registry, store, catalogue.curated)
+    with pytest.raises(UsageError, match=words) as caught:
+        fresh.check_name(name, "another")
+    fresh.check_name(caught.value.fix.removeprefix("choose another: --as "), "another")
+
+
+def test_a_next_version_has_the_name_of_the_first(catalogue: Catalogue, store: Store, draft: WeightsDraft) -> None:
+    store.add(TENSORS, draft)
+    Catalogue(catalogue.registry, store, catalogue.curated).check_name("mine", "toy")
+    with pytest.raises(StoreError, match="it names your weights of toy"):
+        store.add(OTHER, draft.model_copy(update={"model": "another"}))

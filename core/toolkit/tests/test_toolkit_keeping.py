@@ -87,3 +87,26 @@ def test_a_run_without_a_complete_step_has_nothing_to_keep(home: Path, capsys: p
 def test_what_is_no_run_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert program(home, "keep", str(home / "data")) == 2
     assert "holds no run.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("toy", "it names a model"), ("No Name", "cannot be the name"), ("x@2", "x@2")]
+)
+def test_every_command_that_stores_refuses_a_name_in_the_same_words_before_the_work(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, words: str
+) -> None:
+    stop(home, "1/critic", monkeypatch)
+    (home / "garbage.pth").write_bytes(b"no checkpoint")
+    Store(home / "store").root.mkdir(exist_ok=True)
+    (home / "run" / "checkpoints").rename(home / "run" / "gone")  # nothing of it is read
+    told: set[str] = set()
+    for command in (
+        ["train", "toy", "--data", str(home / "none"), "--as", name],
+        ["import", "toy", str(home / "garbage.pth"), "--as", name],
+        ["keep", str(home / "run"), "--as", name],
+    ):
+        capsys.readouterr()
+        assert program(home, *command) == 2
+        told.add(capsys.readouterr().err)
+    (only,) = told
+    assert words in only

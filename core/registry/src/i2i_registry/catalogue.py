@@ -2,10 +2,21 @@
 
 `registry.toml` is curated by hand: `[[papers]]` says which plugin a paper needs, `[[weights]]` are cards. It is packed
 into the wheel; in a checkout it lies at the top.
+
+What a name means, for every command, in this order:
+
+1. a bundle on the disk, where a command takes bundles (`i2i_registry.exporting.is_bundle`): a folder with a manifest,
+   or what can only be a path;
+2. weights of the local store: `NAME` is the newest version, `NAME@2` a version, `NAME@best` an alias;
+3. weights that ship, in the curated catalogue or with a plugin;
+4. a model, which means its default weights.
+
+So nothing that ships ever stands before what is the user's own, and `check_name` keeps new names apart from all others.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,16 +27,21 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from i2i_registry.cards import WeightsCard
+from i2i_registry.cards import WeightsCard, is_weights_name
 from i2i_registry.discovery import Registry
 from i2i_registry.errors import CheckpointError, StoreError, UnknownName
+from i2i_registry.record_files import MOST_BYTES, in_words
 from i2i_registry.store import Store
 from i2i_registry.tensorfile import check_hash
+from i2i_runtime.errors import UsageError
 from i2i_runtime.operations import Name, Record
+from i2i_runtime.regular_files import read_regular
+from i2i_runtime.untrusted_text import printable
 
 _FILE = "registry.toml"
 _PACKAGE = "package:"
 _LEVELS_TO_CHECKOUT = 4
+_LONGEST_STEM, _MOST_TRIED = 50, 10_000
 
 Place = Literal["catalogue", "plugin", "store"]
 
@@ -69,9 +85,11 @@ class Catalogue:
 
     @cached_property
     def entries(self) -> tuple[Entry, ...]:
-        """All weights, by name and version; what ships comes first. The same thing is never listed twice."""
+        """All weights that can be named, by name and version. The same thing is never listed twice."""
         seen: dict[tuple[str, int], Entry] = {}
         for entry in self._everything():
+            if entry.place != "store" and entry.card.name in self._own:
+                continue
             key = (entry.card.name, entry.card.version)
             first = seen.setdefault(key, entry)
             if first is not entry and first.card.sha256 == entry.card.sha256:
@@ -80,25 +98,60 @@ class Catalogue:
         return tuple(sorted(seen.values(), key=lambda entry: (entry.card.name, entry.card.version)))
 
     def conflicts(self) -> tuple[str, ...]:
-        """Names that mean different bytes in different places, in words, for `doctor`; the first place listed wins."""
+        """Shipped weights of one name and different bytes, in words, for `doctor`; the first place listed wins."""
         first: dict[tuple[str, int], Entry] = {}
         lines: list[str] = []
-        for entry in self._everything():
+        for entry in self._shipped():
             other = first.setdefault((entry.card.name, entry.card.version), entry)
             if other.card.sha256 != entry.card.sha256:
                 lines.append(f"{entry.card.reference} is one thing in the {other.place}, another in the {entry.place}")
         return tuple(lines)
+
+    def hidden(self) -> tuple[str, ...]:
+        """Names of the user's own weights behind which others of that name stand: weights that ship, or a model."""
+        return tuple(sorted(self._own & {*(entry.card.name for entry in self._shipped()), *self.registry.models}))
+
+    def check_name(self, name: str, model: str | None = None) -> None:
+        """Whether new weights (of `model`, where that is known) may be called `name`; asked before any work.
+
+        Raises UsageError when the name is malformed, or names a model, weights that ship, or own weights of another
+        model; `fix` is a name that is free.
+        """
+        words = None if is_weights_name(name) else f"{name!r} cannot be the name of weights"
+        words = words or self._taken(name, model)
+        if words:
+            raise UsageError(
+                found=words,
+                expected="lower-case letters, digits, '.', '_' and '-', at most 64, that name nothing else",
+                fix=f"choose another: --as {self.free_name(name)}",
+            )
+
+    def free_name(self, name: str) -> str:
+        """A name like this one that means nothing yet."""
+        plain = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("._-")[:_LONGEST_STEM].rstrip("._-")
+        stem = plain if plain.startswith("my-") else f"my-{plain or 'weights'}"
+        used = {*self._own, *(entry.card.name for entry in self._shipped()), *self.registry.models}
+        used |= {paper.model for paper in self.curated.papers}
+        candidates = (plain, stem, *(f"{stem}-{number}" for number in range(2, _MOST_TRIED)))
+        return next(each for each in candidates if is_weights_name(each) and each not in used)
+
+    def names_weights(self, name: str) -> bool:
+        """Whether weights have this name; then it does not mean a model."""
+        return any(entry.card.name == name for entry in self.entries)
 
     def available(self) -> tuple[PaperEntry, ...]:
         """Papers that there is a plugin for, but not here."""
         return tuple(paper for paper in self.curated.papers if paper.model not in self.registry.models)
 
     def find(self, reference: str) -> WeightsCard:
-        """The card that a reference means: weights by name (newest version unless `@...` says which), or a model.
+        """The card that a reference means, in the order that stands above.
 
-        A model's name means its default weights. Raises UnknownName, with the nearest name and what to install.
+        Raises UnknownName, with the nearest name and what to install, and StoreError when own weights of that name are
+        damaged: others never step in their place.
         """
         name, _, which = reference.partition("@")
+        if name in self._own:
+            return self.store.find(reference)
         versions = [entry.card for entry in self.entries if entry.card.name == name]
         if versions:
             return self._choose(name, which, versions)
@@ -137,25 +190,41 @@ class Catalogue:
         return self.registry.hint(name)
 
     def _everything(self) -> Iterator[Entry]:
+        yield from self._shipped()
+        yield from (Entry(card, "store") for card in self.store.cards())
+
+    def _shipped(self) -> Iterator[Entry]:
         yield from (Entry(card, "catalogue") for card in self.curated.weights)
         yield from (Entry(card, "plugin") for card in self.registry.weights.values())
-        yield from (Entry(card, "store") for card in self.store.cards())
+
+    @cached_property
+    def _own(self) -> frozenset[str]:
+        return frozenset(self.store.names())
+
+    def _taken(self, name: str, model: str | None) -> str:
+        """What the name means already, in words; empty where weights of `model` may have it."""
+        if name in self._own:
+            return self.store.taken(name, model)
+        if name in self.registry.models or any(name == paper.model for paper in self.curated.papers):
+            return f"{name!r} is taken: it names a model"
+        if any(entry.card.name == name for entry in self._shipped()):
+            return f"{name!r} is taken: it names weights that ship"
+        return ""
 
     def _choose(self, name: str, which: str, versions: list[WeightsCard]) -> WeightsCard:
         if not which:
             return versions[-1]
-        aliases = self.store.aliases(name)
-        wanted = int(which) if which.isdecimal() else aliases.get(which, 0)
-        chosen = next((card for card in versions if card.version == wanted), None)
+        chosen = next((card for card in versions if str(card.version) == which), None)
         if chosen is None:
-            choices = [str(card.version) for card in versions] + list(aliases)
-            raise UnknownName.among(f"version of {name!r}", which, choices)
+            raise UnknownName.among(f"version of {name!r}", which, [str(card.version) for card in versions])
         return chosen
 
     def _default_of(self, model: str) -> WeightsCard:
-        own = [entry.card for entry in self.entries if entry.card.model == model]
-        default = next((card for card in own if card.default), None)
+        default = next(
+            (entry.card for entry in self._shipped() if entry.card.model == model and entry.card.default), None
+        )
         if default is None:
+            own = [entry.card for entry in self.entries if entry.card.model == model]
             raise UnknownName(
                 found=f"{model!r} is a model without default weights",
                 expected="weights: " + (", ".join(card.name for card in own) or "there are none yet"),
@@ -176,13 +245,12 @@ def curated_file() -> Path:
 def read_curated(file: Path) -> Curated:
     """Parse a registry.toml. Raises StoreError that names the entry and field at fault."""
     try:
-        content = Curated.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise StoreError(f"{file}: {error}", expected="the curated catalogue", fix="reinstall i2i-registry") from error
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"]))
-        raise StoreError(f"{file}: {where}: {problem['msg']}", expected="[[papers]] and [[weights]]") from error
+        content = Curated.model_validate(tomllib.loads(read_regular(file, MOST_BYTES).decode()))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = in_words(error) if isinstance(error, ValidationError) else printable(str(error))
+        raise StoreError(
+            f"{file}: {reason}", expected="[[papers]] and [[weights]]", fix="reinstall i2i-registry"
+        ) from error
     twice = _repeated((card.name, card.version) for card in content.weights)
     if twice:
         raise StoreError(f"{file}: {twice[0][0]}@{twice[0][1]} is there twice", expected="one entry for each version")

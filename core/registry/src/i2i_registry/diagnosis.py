@@ -95,8 +95,21 @@ def _free_bytes(store: Store) -> int:
 
 def _weights_problems(registry: Registry, store: Store) -> list[Problem]:
     try:
-        conflicts = Catalogue.gather(registry, store).conflicts()
+        catalogue = Catalogue.gather(registry, store)
+        conflicts, hidden, damaged = catalogue.conflicts(), catalogue.hidden(), store.damage()
     except StoreError as error:
         return [Problem(what=error.found, fix=error.fix or "reinstall i2i-registry")]
-    damaged = [Problem(what=error.found, fix=error.fix) for error in store.damage()]
-    return damaged + [Problem(what=line, fix="rename yours: export it, or train it again") for line in conflicts]
+    return [
+        *(Problem(what=error.found, fix=error.fix) for error in damaged),
+        *(
+            Problem(what=line, fix="upgrade both: pip install --upgrade i2i-registry and the plugin")
+            for line in conflicts
+        ),
+        *(
+            Problem(
+                what=f"{name!r} means your own weights; what ships under that name cannot be named",
+                fix=f"i2i-registry rename {name} {catalogue.free_name(name)}",
+            )
+            for name in hidden
+        ),
+    ]

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter, ValidationError
-
-from i2i_registry.cards import Imported, ImportedFile, Settled, WeightsCard, WeightsDraft, WeightsName
+from i2i_registry.cards import Imported, ImportedFile, Settled, WeightsCard, WeightsDraft
 from i2i_registry.catalogue import Catalogue
 from i2i_registry.checkpoint_files import CheckpointSet, read_files
 from i2i_registry.clues import gather
@@ -21,7 +19,6 @@ from i2i_registry.model import Drop, KeyMap, OfficialFormat, Shapes
 from i2i_registry.store import Store
 from i2i_registry.tensorfile import check_shapes, some
 from i2i_registry.weights import shapes_of
-from i2i_runtime.errors import UsageError
 from i2i_runtime.operations import Record
 from i2i_runtime.untrusted_text import printable
 
@@ -77,12 +74,14 @@ def import_checkpoint(
     Raises UsageError for a bad name, domains or fields, CheckpointError for a file that is hostile, damaged, of
     another model, or for files that do not map key for key or do not fit together; nothing is stored then.
     """
-    _check_name(registry, store, name)
+    catalogue = Catalogue.gather(registry, store)
+    catalogue.check_name(name, model)
     if isinstance(files, Path):
         files = {"": files}
     asked = Asked(values, domains)
     checkpoint = read_files(files)
     model_name, official = _recognise(registry, checkpoint, model)
+    catalogue.check_name(name, model_name)
     model_class = registry.model_class(model_name)
     inferred, beside = infer(official, model_class.Config, checkpoint, asked)
     config = inferred.config
@@ -162,22 +161,6 @@ def rename(rules: KeyMap, key: str) -> str | Drop | None:
         if match:
             return target if isinstance(target, Drop) else match.expand(target)
     return None
-
-
-def _check_name(registry: Registry, store: Store, name: str) -> None:
-    try:
-        TypeAdapter(WeightsName).validate_python(name)
-    except ValidationError as error:
-        raise UsageError(
-            found=f"{name!r} cannot be the name of weights",
-            expected="lower-case letters, digits, '.', '_' and '-', starting with a letter or digit",
-            fix="choose another: --as my-weights",
-        ) from error
-    shipped = {entry.card.name for entry in Catalogue.gather(registry, store).entries if entry.place != "store"}
-    if name in shipped | set(registry.models):
-        raise UsageError(
-            f"{name!r} is taken: it names what ships", expected="a name of your own", fix=f"--as my-{name}"
-        )
 
 
 def _recognise(registry: Registry, checkpoint: CheckpointSet, wanted: str | None) -> tuple[str, OfficialFormat]:

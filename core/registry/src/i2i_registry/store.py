@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platformdirs import user_data_path
-from pydantic import TypeAdapter, ValidationError
 
 from i2i_registry.atomic import atomic_write, remove_leftovers, sha256_of, write_text
 from i2i_registry.cards import WeightsCard, WeightsDraft, is_weights_name
 from i2i_registry.errors import CheckpointError, StoreError, UnknownName
+from i2i_registry.record_files import RecordError, read_record
 from i2i_registry.tensorfile import check_hash, write_tensors
 
 if TYPE_CHECKING:
@@ -61,11 +61,14 @@ class Store:
         Hash, size and version are filled in here. The same bytes for the same name, model and config are stored once:
         the card that is there already is returned.
 
-        Raises StoreError when the store cannot be written (full disk); nothing is then changed.
+        Raises StoreError when the name belongs to weights of another model, or when the store cannot be written (full
+        disk); nothing is then changed.
         """
         if alias is not None:
             _check_alias(alias)
         with self._writing():
+            if words := self.taken(card.name, card.model):
+                raise StoreError(words, expected="weights of one model under one name", fix="choose another: --as NAME")
             blob, sha256, size = self._add_blob(source)
             final = self._existing(card, sha256) or self._write_card(card, sha256, size)
             if alias is not None:
@@ -127,15 +130,31 @@ class Store:
         cards = (_CARD.fullmatch(file) for file in _names_in(self.root / "cards" / name))
         return tuple(sorted(int(match[1]) for match in cards if match))
 
+    def taken(self, name: str, model: str | None) -> str:
+        """What stands against new weights of `model` under this name, in words; empty for a next version or a new name.
+
+        A `model` that is not known yet is any.
+        """
+        for version in reversed(self.versions(name)):
+            try:
+                other = self._read_card(self._card_path(name, version)).model
+            except StoreError:
+                continue  # a damaged card keeps nobody from the next version
+            if model not in {None, other}:
+                return f"{name!r} is taken: it names your weights of {other}"
+        return ""
+
     def aliases(self, name: str) -> dict[str, int]:
         """The aliases of a name: alias -> version."""
         path = self.root / "cards" / name / "aliases.json"
         try:
-            return TypeAdapter(dict[str, int]).validate_json(path.read_bytes())
+            return read_record(path, dict[str, int])
         except FileNotFoundError:
             return {}
-        except ValidationError as error:
-            raise StoreError(f"{path} is damaged", expected="alias -> version", fix=f"delete {path}") from error
+        except RecordError as error:
+            raise StoreError(
+                f"{path} cannot be read: {error}", expected="alias -> version", fix=f"delete {path}"
+            ) from error
 
     def remove(self, reference: str) -> WeightsCard:
         """Remove one version, and its weights when no other card names them. Raises UnknownName."""
@@ -149,6 +168,16 @@ class Store:
             if all(other.sha256 != card.sha256 for other in self.cards()):
                 self._blob_path(card.sha256).unlink(missing_ok=True)
         return card
+
+    def rename(self, name: str, new: str) -> None:
+        """Give all versions of a name another one. Raises UnknownName, and StoreError where the new one is taken."""
+        with self._writing():
+            if not self.versions(name):
+                raise UnknownName.among("stored weights", name, self.names())
+            if self.versions(new) or not is_weights_name(new):
+                raise StoreError(f"{new!r} cannot be the new name", expected="a name of weights that is not taken")
+            # In one step: a card's name is that of its folder.
+            (self.root / "cards" / name).rename(self.root / "cards" / new)
 
     def export_path(self, key: str) -> Path:
         """Where the bundle that belongs to `key` (a hash) is kept. It appears there whole."""
@@ -226,7 +255,7 @@ class Store:
         write_text(self.root / "cards" / name / "aliases.json", json.dumps(dict(aliases), indent=2) + "\n")
 
     def _version(self, name: str, which: str, versions: tuple[int, ...]) -> int:
-        version = int(which) if which.isdecimal() else self.aliases(name).get(which, 0)
+        version = next((each for each in versions if str(each) == which), None) or self.aliases(name).get(which, 0)
         if version not in versions:
             choices = [*map(str, versions), *self.aliases(name)]
             raise UnknownName.among(f"version of {name!r}", which, choices)
@@ -242,13 +271,15 @@ class Store:
 
     def _read_card(self, path: Path) -> WeightsCard:
         try:
-            return WeightsCard.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
+            card = read_record(path, WeightsCard)
+        except (FileNotFoundError, RecordError) as error:
             raise StoreError(
-                found=f"the card {path} cannot be read: {str(error).splitlines()[0]}",
+                found=f"the card {path} cannot be read: {error}",
                 expected="a weights card of this version of i2i-registry",
                 fix=f"upgrade i2i-registry if a newer one wrote it, or delete {path}",
             ) from error
+        # Where it lies decides what it is called, so that a folder of cards is renamed in one step.
+        return card.model_copy(update={"name": path.parent.name, "version": int(path.stem)})
 
     def _card_path(self, name: str, version: int) -> Path:
         return self.root / "cards" / name / f"{version}.json"

@@ -14,6 +14,7 @@ from i2i_registry.cards import WeightsCard
 from i2i_registry.catalogue import Catalogue
 from i2i_registry.discovery import Registry
 from i2i_registry.errors import CheckpointError
+from i2i_registry.record_files import in_words
 from i2i_registry.store import Store
 from i2i_registry.tensorfile import check_shapes, read_tensors, write_tensors
 from i2i_runtime.operations import Record
@@ -100,7 +101,7 @@ def build_model(registry: Registry, card: WeightsCard) -> Model[Record]:
         config = model_class.Config.model_validate(card.config)
     except ValidationError as error:
         raise CheckpointError(
-            found=f"the config of {card.reference} does not fit {card.model}: {error.errors()[0]['msg']}",
+            found=f"the config of {card.reference} does not fit {card.model}: {in_words(error)}",
             expected=f"the fields of its Config, as {card.plugin} wrote them",
             fix=f"install the version that made it: {card.plugin}",
         ) from error

@@ -11,6 +11,7 @@ import click
 
 import i2i_toolkit as toolkit  # its names are imported when they are used: `train --help` needs no torch
 from i2i_registry.catalogue import Catalogue
+from i2i_registry.cli.render import show, tell
 from i2i_registry.cli.session import Session
 from i2i_runtime.cpus import thread_count
 from i2i_runtime.errors import I2IError, UsageError
@@ -24,7 +25,7 @@ Train MODEL on a folder of pictures, or go on with a run.
   i2i-registry train singan --data birds.jpg --as birds --quick        # papers that learn from one picture
   i2i-registry train --resume runs/anime
 
-Ctrl-C and SIGTERM save and say how to go on; so does a run that was killed, from its last checkpoint.
+Ctrl-C, SIGTERM and a closed terminal save and say how to go on; a killed run goes on from its last checkpoint.
 """
 
 
@@ -91,10 +92,12 @@ def train(
     shortcuts = {"steps": steps, "batch_size": batch_size, "max_size": max_size}
     values = (*values, *(f"{key}={value}" for key, value in shortcuts.items() if value is not None))
     settings["threads"] = settings["threads"] or max(thread_count() // int(str(settings["processes"])), 1)
+    name = name or _default_name(model, data)
+    session.catalogue.check_name(name, model)
     record = toolkit.new_record(
         session.registry,
         model=model,
-        name=name or _default_name(model, data),
+        name=name,
         preset="quick" if quick else preset,
         values=values,
         settings=toolkit.Settings.model_validate(settings),
@@ -104,7 +107,7 @@ def train(
     )
     folder = toolkit.RunFolder(out or _free_folder(record.name))
     folder.create(record)
-    click.echo(f"run: {folder.path}", err=True)
+    tell(f"run: {folder.path}")
     try:
         context.exit(_go_on(folder, session.catalogue))
     except I2IError:
@@ -127,9 +130,9 @@ def keep(context: click.Context, /, *, run: Path, name: str) -> None:
     """  # noqa: D301 - click reads the mark
     session = context.find_object(Session) or Session()
     card, progress = toolkit.keep(toolkit.RunFolder(run), session.catalogue, name)
-    click.echo(f"weights {'' if progress.complete else 'of an unfinished training, '}{progress.sentence()}", err=True)
-    click.echo(f"next: i2i-registry export {card.name} --onnx", err=True)
-    click.echo(card.reference)
+    tell(f"weights {'' if progress.complete else 'of an unfinished training, '}{progress.sentence()}")
+    tell(f"next: i2i-registry export {card.name} --onnx")
+    show(card.reference)
 
 
 def _go_on(folder: toolkit.RunFolder, catalogue: Catalogue) -> int:
@@ -144,7 +147,7 @@ def _go_on(folder: toolkit.RunFolder, catalogue: Catalogue) -> int:
             outcome = toolkit.sit(folder, catalogue, stop=stop, stream=sys.stderr)
         if not outcome.complete:
             return stop.exit_code
-    click.echo(catalogue.store.find(record.name).reference)
+    show(catalogue.store.find(record.name).reference)
     return 0
 
 
@@ -166,7 +169,7 @@ def _default_name(model: str, data: Path) -> str:
     place = data.resolve()
     name = place.stem if place.is_file() else place.name
     folder = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-.")
-    return f"{model}-{folder}"[:64] if folder else model
+    return f"{model}-{folder}"[:64] if folder else f"my-{model}"
 
 
 def _free_folder(name: str) -> Path:

@@ -87,10 +87,12 @@ def draft(
 def keep(folder: RunFolder, catalogue: Catalogue, name: str = "") -> tuple[WeightsCard, Progress]:
     """Store the weights of a run's newest checkpoint, finished or not; the run itself stays as it is.
 
-    Raises UsageError when no step is complete, TrainingError when no checkpoint is whole, CheckpointError when the
-    model is not the one that was trained.
+    Raises UsageError when the name cannot be had or no step is complete, TrainingError when no checkpoint is whole,
+    CheckpointError when the model is not the one that was trained.
     """
     record = folder.record()
+    if name:
+        catalogue.check_name(name, record.model)
     found = folder.checkpoints().newest()
     if found is None or found[0].total_step == 0:
         raise UsageError(

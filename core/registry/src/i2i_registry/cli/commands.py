@@ -38,6 +38,7 @@ _OWN: Mapping[str, Entry] = {
     "info": Entry("What is known about weights or a model", "i2i_registry.cli.listing:info"),
     "plugins": Entry("Plugins that loaded, and those that did not", "i2i_registry.cli.listing:plugins"),
     "doctor": Entry("What works on this machine, and what to do about the rest", "i2i_registry.cli.doctor:doctor"),
+    "rename": Entry("Give weights of the store another name", "i2i_registry.cli.listing:rename"),
     "import": Entry(
         "Turn an official checkpoint into weights, executing nothing", "i2i_registry.cli.importing:import_"
     ),

@@ -30,6 +30,9 @@ def list_all(session: Session, *, as_json: bool) -> None:
         return
     _show_weights(catalogue.entries)
     _show_models(catalogue)
+    for name in catalogue.hidden():
+        fix = f"i2i-registry rename {name} {catalogue.free_name(name)}"
+        tell(f"{name!r} means your own weights; to reach what ships under that name: {fix}")
     for paper in catalogue.available():
         tell(f"{paper.model}: {paper.title}; not installed: pip install {paper.plugin}")
     _warn_of_broken(session.registry)
@@ -47,7 +50,7 @@ def info(session: Session, name: str, *, as_json: bool) -> None:
       i2i-registry info anime@2
     """  # noqa: D301 - click reads the mark
     catalogue = session.catalogue
-    if name in session.registry.models:
+    if name in session.registry.models and not catalogue.names_weights(name):
         model = session.registry.models[name]
         if as_json:
             show_json({"kind": "model", **model.model_dump(mode="json"), "weights": _weights_of(catalogue, name)})
@@ -59,6 +62,21 @@ def info(session: Session, name: str, *, as_json: bool) -> None:
         show_json({"kind": "weights", **card.model_dump(mode="json"), "provenance_text": card.provenance.sentence()})
     else:
         _show_card(card, catalogue.store.aliases(card.name))
+
+
+@click.command()
+@click.argument("name")
+@click.argument("new")
+@pass_session
+def rename(session: Session, name: str, new: str) -> None:
+    """Give weights of the store another name, all their versions and aliases.
+
+    \b
+      i2i-registry rename anime anime-2023
+    """  # noqa: D301 - click reads the mark
+    session.catalogue.check_name(new)
+    session.store.rename(name, new)
+    show(new)
 
 
 @click.command()
