@@ -10,6 +10,7 @@ from PIL import Image
 from pydantic import BaseModel
 
 from i2i_runtime.fitting import to_picture
+from i2i_runtime.operations import BICUBIC
 from i2i_toolkit.data.preparation import Channels, Draws, Mode, Preparation
 
 from .judging import Row
@@ -39,7 +40,9 @@ def check_pictures(recording: Recording, variants: Sequence[Variant]) -> Iterato
     half = joined.width // 2
     pictures = {"A": joined.crop((0, 0, half, joined.height)), "B": joined.crop((half, 0, joined.width, joined.height))}
     for number, variant in enumerate(variants):
-        preparation = Preparation(variant.preprocess, variant.load_size, variant.crop_size, flip=not variant.no_flip)
+        preparation = Preparation(
+            variant.preprocess, variant.load_size, variant.crop_size, BICUBIC, flip=not variant.no_flip
+        )
         left, top = variant.crop_pos
         for name, picture in pictures.items():
             channels: Channels = 1 if variant.gray_A and name == "A" else 3

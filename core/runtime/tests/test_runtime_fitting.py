@@ -10,12 +10,12 @@ from PIL import Image
 
 from i2i_runtime import fitting, pictures
 from i2i_runtime.errors import PictureError
-from i2i_runtime.operations import Fit, SizeRule
+from i2i_runtime.operations import Fit, ImageInput, Kernel, Resize, SizeRule
 from i2i_runtime.pixels import Pixels, of_picture
 
 BAD = Path(__file__).parent / "data" / "bad"
-FIXED = SizeRule(height=32, width=48)
-FREE = SizeRule(height=32, width=32, dynamic=True, multiple=4, minimum=8, maximum=64)
+FIXED = ImageInput(name="image", size=SizeRule(height=32, width=48))
+FREE = ImageInput(name="image", size=SizeRule(height=32, width=32, dynamic=True, multiple=4, minimum=8, maximum=64))
 
 
 def ramp(height: int, width: int, channels: int = 3) -> Pixels:
@@ -25,7 +25,9 @@ def ramp(height: int, width: int, channels: int = 3) -> Pixels:
 
 def test_resize_averages_when_it_shrinks() -> None:
     columns = np.tile(np.array([0, 255], dtype=np.uint8), (64, 32))
-    fitted = fitting.fit(columns[:, :, None].repeat(3, axis=2), SizeRule(height=16, width=16), "resize")
+    fitted = fitting.fit(
+        columns[:, :, None].repeat(3, axis=2), ImageInput(name="image", size=SizeRule(height=16, width=16)), "resize"
+    )
     assert fitted.pixels.shape == (16, 16, 3)
     assert np.abs(fitted.pixels[:, 1:-1].astype(float) - 127.5).max() < 2  # without antialiasing: stripes of 0 and 255
 
@@ -47,6 +49,40 @@ def test_native_pads_to_the_next_multiple_by_mirroring_and_leaves_the_picture_in
     np.testing.assert_array_equal(fitted.crop(fitted.pixels), picture)
     np.testing.assert_array_equal(fitted.pixels[9], fitted.pixels[7])  # mirrored at the last row, 8
     np.testing.assert_array_equal(fitted.pixels[:, 15], fitted.pixels[:, 11])
+
+
+def test_what_is_over_is_cut_at_the_end_where_nothing_may_be_made_up() -> None:
+    picture = ramp(30, 47)
+    fitted = fitting.fit(picture, FREE.model_copy(update={"to_multiple": "cut"}), "native")
+    np.testing.assert_array_equal(fitted.pixels, picture[:28, :44])
+    np.testing.assert_array_equal(fitted.crop(fitted.pixels), picture[:28, :44])
+    with pytest.raises(PictureError, match="at least 8"):
+        fitting.fit(ramp(7, 20), FREE.model_copy(update={"to_multiple": "cut"}), "native")
+
+
+def test_what_is_spare_may_be_shared_by_both_sides() -> None:
+    picture = ramp(30, 46)
+    both = FREE.model_copy(update={"spare": "both"})
+    padded = fitting.fit(picture, both, "native")
+    assert (padded.pixels.shape, padded.top, padded.left) == ((32, 48, 3), 1, 1)
+    np.testing.assert_array_equal(padded.crop(padded.pixels), picture)
+    cut = fitting.fit(picture, both.model_copy(update={"to_multiple": "cut"}), "native")
+    np.testing.assert_array_equal(cut.pixels, picture[1:29, 1:45])
+
+
+@pytest.mark.parametrize(("size", "fed"), [((64, 128), (16, 32)), ((100, 60), (32, 20)), ((1, 900), (8, 32))])
+def test_where_sizes_are_free_the_aspect_is_kept_without_a_frame(size: tuple[int, int], fed: tuple[int, int]) -> None:
+    assert fitting.fit(ramp(*size), FREE, "keep_aspect").pixels.shape[:2] == fed
+
+
+@pytest.mark.parametrize("policy", ["resize", "keep_aspect"])
+def test_a_picture_is_resampled_as_its_input_says(policy: Fit) -> None:
+    picture = ramp(64, 96)
+    ways: dict[Kernel, Image.Resampling] = {"bicubic": Image.Resampling.BICUBIC, "box": Image.Resampling.BOX}
+    for kernel, filters in ways.items():
+        value = FIXED.model_copy(update={"resize": Resize(kernel=kernel)})
+        expected = np.asarray(Image.fromarray(picture).resize((48, 32), filters))
+        np.testing.assert_array_equal(fitting.fit(picture, value, policy).pixels, expected)
 
 
 def test_native_leaves_a_fitting_picture_alone() -> None:

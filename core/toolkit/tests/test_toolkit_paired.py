@@ -10,12 +10,13 @@ import torch
 from PIL import Image
 
 from i2i_registry.errors import LayoutError
+from i2i_runtime.operations import BICUBIC
 from i2i_toolkit.data.paired import PairedFolders, write_paired_example
 from i2i_toolkit.data.paired_layout import Pair, find_pairs
 from i2i_toolkit.data.preparation import Preparation
 from i2i_toolkit.data.unpaired import UnpairedFolders, write_unpaired_example
 
-SQUARE = Preparation("resize_and_crop", load_px=10, crop_px=8)
+SQUARE = Preparation("resize_and_crop", load_px=10, crop_px=8, resize=BICUBIC)
 
 
 def paint(path: Path, size: tuple[int, int] = (16, 8), colour: str = "red") -> None:
@@ -81,7 +82,7 @@ def test_other_splits_are_found_and_shown_but_not_drawn(tmp_path: Path) -> None:
 
 def test_both_pictures_of_a_pair_share_crop_and_flip(tmp_path: Path) -> None:
     gradient(tmp_path / "train" / "0.png")
-    pairs = PairedFolders(tmp_path, Preparation("resize_and_crop", load_px=20, crop_px=8))
+    pairs = PairedFolders(tmp_path, Preparation("resize_and_crop", load_px=20, crop_px=8, resize=BICUBIC))
     drawn = [pairs.draw(position) for position in range(6)]
 
     assert all(torch.equal(sample["input"], sample["target"]) for sample in drawn)
@@ -169,7 +170,7 @@ def test_a_picture_smaller_than_the_crop_is_refused(tmp_path: Path) -> None:
     join(tmp_path / "train" / "0.png", left="black", right="white", size=8)
 
     with pytest.raises(LayoutError, match="8x8 pixels in the mode 'crop'"):
-        PairedFolders(tmp_path, Preparation("crop", load_px=0, crop_px=12))
+        PairedFolders(tmp_path, Preparation("crop", load_px=0, crop_px=12, resize=BICUBIC))
 
 
 @pytest.mark.parametrize("folder", ["elsewhere", "train"])
@@ -187,7 +188,7 @@ def test_the_folder_above_is_told_where_the_set_is(root: Path) -> None:
 
 def test_scaled_sizes_are_those_of_the_releases() -> None:
     def size(mode: str, load_px: int, crop_px: int) -> tuple[int, int]:
-        return Preparation(mode, load_px, crop_px).scaled_size(30, 45)  # pyright: ignore[reportArgumentType]
+        return Preparation(mode, load_px, crop_px, BICUBIC).scaled_size(30, 45)  # pyright: ignore[reportArgumentType]
 
     assert size("resize_and_crop", 40, 32) == (40, 40)
     assert size("crop", 40, 32) == (30, 45)

@@ -16,13 +16,13 @@ from safetensors import safe_open
 
 from i2i_registry.errors import LayoutError
 from i2i_runtime.errors import PictureError
+from i2i_runtime.operations import BICUBIC, BILINEAR, Resize
 from i2i_toolkit import Draws, Preparation, UnpairedFolders, write_unpaired_example
 from i2i_toolkit.data.cache import Images, PictureCache
 from i2i_toolkit.data.order import shuffled
-from i2i_toolkit.data.preparation import Resampling
 
-SQUARE = Preparation("resize_and_crop", load_px=38, crop_px=8)
-PLAIN = Preparation("resize_and_crop", load_px=8, crop_px=8, flip=False)
+SQUARE = Preparation("resize_and_crop", load_px=38, crop_px=8, resize=BICUBIC)
+PLAIN = Preparation("resize_and_crop", load_px=8, crop_px=8, resize=BICUBIC, flip=False)
 
 RECORDED = Path(os.environ.get("I2I_PARITY", "../shared/parity")) / "ugatit" / "prepost.safetensors"
 
@@ -99,7 +99,7 @@ def test_the_mirror_comes_before_the_crop_or_after_it(*, flip_first: bool, level
     stripes = Image.new("RGB", (4, 4))
     stripes.putdata([(60 * x, 0, 255) for _ in range(4) for x in range(4)])
 
-    way = Preparation("resize_and_crop", load_px=4, crop_px=2, flip_first=flip_first)
+    way = Preparation("resize_and_crop", load_px=4, crop_px=2, resize=BICUBIC, flip_first=flip_first)
 
     tensor = way.cut(way.scaled(stripes), Draws(flip=True, top=1, left=0))
 
@@ -109,10 +109,10 @@ def test_the_mirror_comes_before_the_crop_or_after_it(*, flip_first: bool, level
     assert torch.equal(tensor[2], torch.full((2, 2), 1.0))
 
 
-@pytest.mark.parametrize("resampling", ["bilinear", "bicubic"])
-def test_a_mirror_before_the_resize_is_the_mirror_after_it(resampling: Resampling) -> None:
+@pytest.mark.parametrize("resize", [BILINEAR, BICUBIC])
+def test_a_mirror_before_the_resize_is_the_mirror_after_it(resize: Resize) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (31, 57, 3), dtype=np.uint8))
-    way = Preparation("resize_and_crop", load_px=40, crop_px=40, resampling=resampling, flip_first=True)
+    way = Preparation("resize_and_crop", load_px=40, crop_px=40, resize=resize, flip_first=True)
 
     after = way.cut(way.scaled(noise), Draws(flip=True, top=0, left=0))
     before = way.cut(way.scaled(noise.transpose(Image.Transpose.FLIP_LEFT_RIGHT)), Draws(flip=False, top=0, left=0))
@@ -125,7 +125,7 @@ def test_the_augmentation_is_the_official_one() -> None:
         config = json.loads(file.metadata()["config"])
         picture = Image.fromarray(file.get_tensor("input/image").numpy())
         side = config["img_size"]
-        way = Preparation("resize_and_crop", side + 30, side, resampling="bilinear", flip_first=True)
+        way = Preparation("resize_and_crop", side + 30, side, resize=BILINEAR, flip_first=True)
         for index, draws in enumerate(config["draws"]):
             found = way.cut(way.scaled(picture), Draws(**draws))
             torch.testing.assert_close(found, file.get_tensor(f"output/train_{index}"), rtol=0, atol=1e-6)

@@ -28,7 +28,7 @@ from i2i_registry.model import Axis, Graph, GraphInput, Model
 from i2i_registry.store import Store
 from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
 from i2i_runtime.manifest import Licence, Paper
-from i2i_runtime.operations import ImageInput, ImageOutput, Operation, Record, SizeRule
+from i2i_runtime.operations import BILINEAR, ImageInput, ImageOutput, Operation, Record, SizeRule
 from i2i_runtime.operations import Step as GraphCall
 from i2i_toolkit import Preparation, UnpairedFolders, l1, least_squares, logistic, plugin, write_unpaired_example
 
@@ -123,7 +123,7 @@ class ToyTrainer(Trainer[Options]):
         return {"painter": 0.9}
 
     def dataset(self, root: Path, seed: int) -> DataSource:
-        return UnpairedFolders(root, Preparation("resize_and_crop", SIZE + 2, SIZE), seed=seed)
+        return UnpairedFolders(root, Preparation("resize_and_crop", SIZE + 2, SIZE, BILINEAR), seed=seed)
 
     def stages(self) -> Sequence[Stage]:
         draft = Phase(name="draft", optimizer=SGD(self.painter.parameters(), lr=0.05, momentum=0.9), loss=self.draft)

@@ -118,9 +118,8 @@ def _cell(bundle: Bundle, source: Image.Image, pair: tuple[float, float], settin
 def _fitted(source: Image.Image, settings: Settings) -> Image.Image:
     """The picture as the model sees it, without what it was padded with."""
     main = cast("ImageInput", main_image(settings.operation))
-    placed = fitting.fit(np.asarray(source), main.size, settings.fit or main.fit)
-    top, left = placed.top, placed.left
-    return Image.fromarray(placed.pixels[top : top + placed.height, left : left + placed.width])
+    placed = fitting.fit(np.asarray(source), main, settings.fit or main.fit)
+    return Image.fromarray(np.rint(placed.crop(placed.pixels)).astype(np.uint8))
 
 
 def _height_width(picture: Image.Image) -> Size:

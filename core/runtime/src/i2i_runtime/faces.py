@@ -107,7 +107,7 @@ def cut_face(pixels: Pixels, value: ImageInput, which: Landmarks, locate: Locate
     Raises PictureError when there is none.
     """
     own_height, own_width, channels = pixels.shape
-    fed = fitting.fit(pixels, value.size, "keep_aspect")
+    fed = fitting.centred(pixels, value)
     heat = locate(which, fitting.to_tensor(fed.pixels, value.value_range)[None])[0]
     needed = heat[[*which.left_eye, *which.right_eye, *which.mouth]]
     shape = np.array(fed.pixels.shape[1::-1]) / np.array(heat.shape[:0:-1])

@@ -1,7 +1,7 @@
 """Bring a picture to a size that a graph takes, turn it into a tensor, and undo both on the result.
 
-Resizing is Pillow's bilinear filter, which averages when it shrinks: it is what the papers' own test transforms use
-(torchvision on PIL pictures), and it differs visibly from a bilinear filter without antialiasing.
+How a picture is resampled, and how it comes to a multiple, an input says (`ImageInput.resize`, `to_multiple`): as the
+paper's own code does it.
 """
 
 from __future__ import annotations
@@ -11,24 +11,28 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from i2i_runtime.errors import PictureError
-from i2i_runtime.operations import Fit, SizeRule
-from i2i_runtime.pixels import Pixels, resized
+from i2i_runtime.operations import Fit, ImageInput, SizeRule
+from i2i_runtime.pixels import Pixels
+from i2i_runtime.resampling import Levels, resampled
 
 Range = tuple[float, float]
+_ALL = (0.0, 0.0, 1.0, 1.0)
+"""the whole of a picture"""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """A picture at the size of the graph, and where in it the picture itself lies (pixels); the rest is padding."""
 
-    pixels: Pixels
+    pixels: Levels
     top: int
     left: int
     height: int
     width: int
+    seen: tuple[float, float, float, float]
+    """the part of the given picture that it is: top, left, bottom and right of a box, as shares of the sides"""
 
     def crop(self, result: NDArray[np.generic]) -> NDArray[np.generic]:
         """The part of a result [h, w, ...] that belongs to the picture, at the result's own scale."""
@@ -39,53 +43,82 @@ class Fitted:
         return result[top : top + height, left : left + width]
 
 
-def fit(pixels: Pixels, rule: SizeRule, policy: Fit) -> Fitted:
-    """Bring a picture to a size that `rule` accepts.
+def fit(pixels: Pixels, value: ImageInput, policy: Fit) -> Fitted:
+    """Bring a picture to a size that the input accepts.
 
-    Padding mirrors the picture where it is large enough for that, and repeats its border where it is not.
-    `keep_aspect` pads on both sides; `native` pads at the bottom and on the right only, so that the picture keeps its
-    place on the grid of a network that works at a fraction of the resolution.
+    Padding mirrors the picture where it is large enough for that, and repeats its border where it is not. It lies at
+    the bottom and on the right unless the input says otherwise, so that the picture keeps its place on the grid of a
+    network that works at a fraction of the resolution; around pictures for a graph of one size it lies on both sides.
 
-    Raises PictureError when `native` meets a size that the rule cannot take.
+    Raises PictureError when `native`, or a cut, meets a size that the rule cannot take.
     """
     if policy == "native":
-        return _native(pixels, rule)
-    if policy == "keep_aspect":
-        return _keep_aspect(pixels, rule)
-    return Fitted(_resize(pixels, rule.width, rule.height), 0, 0, rule.height, rule.width)
+        return _in_multiples(pixels, value)
+    if policy != "keep_aspect":
+        height, width = value.size.height, value.size.width
+        return Fitted(resampled(pixels, width, height, value.resize), 0, 0, height, width, _ALL)
+    return (
+        _in_multiples(_inside(pixels, value), value, value.size.minimum)
+        if value.size.dynamic
+        else centred(pixels, value)
+    )
 
 
-def _resize(pixels: Pixels, width: int, height: int) -> Pixels:
-    return resized(pixels, width, height, Image.Resampling.BILINEAR)
+def centred(pixels: Pixels, value: ImageInput) -> Fitted:
+    """Scaled to fit inside the model's own size, and padded to that on both sides."""
+    scaled = _inside(pixels, value)
+    height, width = scaled.shape[:2]
+    rows, columns = _halves(value.size.height - height), _halves(value.size.width - width)
+    return Fitted(pad(scaled, rows, columns), rows[0], columns[0], height, width, _ALL)
 
 
-def _keep_aspect(pixels: Pixels, rule: SizeRule) -> Fitted:
+def _inside(pixels: Pixels, value: ImageInput) -> Levels:
+    """The picture as large as fits inside the model's own size, in its own form."""
     own_height, own_width = pixels.shape[:2]
+    rule = value.size
     scale = min(rule.width / own_width, rule.height / own_height)
     # A strip of 1 x 4000 pixels would otherwise be scaled to width 0.
     width = min(rule.width, max(1, round(own_width * scale)))
     height = min(rule.height, max(1, round(own_height * scale)))
-    top, left = (rule.height - height) // 2, (rule.width - width) // 2
-    pixels = _resize(pixels, width, height)
-    bottom, right = rule.height - height - top, rule.width - width - left
-    return Fitted(pad(pixels, (top, bottom), (left, right)), top, left, height, width)
+    return resampled(pixels, width, height, value.resize)
 
 
-def _native(pixels: Pixels, rule: SizeRule) -> Fitted:
+def _in_multiples(pixels: Levels, value: ImageInput, minimum: int = 1) -> Fitted:
+    """Padded or cut to multiples; smaller pictures than `minimum` are padded up to it."""
     height, width = pixels.shape[:2]
-    padded_width = math.ceil(width / rule.multiple) * rule.multiple if rule.dynamic else width
-    padded_height = math.ceil(height / rule.multiple) * rule.multiple if rule.dynamic else height
-    if not rule.accepts(padded_height, padded_width):
+    rule, cut = value.size, value.to_multiple == "cut"
+    wanted = [_multiple(side, rule, minimum, cut=cut) for side in (height, width)]
+    if not rule.accepts(*wanted):
         raise PictureError(
             found=f"a picture of {height}x{width} pixels (height x width)",
             expected=rule.describe(),
             fix="fit='resize' or fit='keep_aspect' bring it to the model's own size",
         )
-    pixels = pad(pixels, (0, padded_height - height), (0, padded_width - width))
-    return Fitted(pixels, 0, 0, height, width)
+    rows, columns = (
+        _halves(abs(side - own)) if value.spare == "both" else (0, abs(side - own))
+        for side, own in zip(wanted, (height, width), strict=True)
+    )
+    if not cut:
+        return Fitted(pad(pixels, rows, columns), rows[0], columns[0], height, width, _ALL)
+    top, left, bottom, right = rows[0], columns[0], height - rows[1], width - columns[1]
+    kept = np.ascontiguousarray(pixels[top:bottom, left:right])
+    return Fitted(kept, 0, 0, wanted[0], wanted[1], (top / height, left / width, bottom / height, right / width))
 
 
-def pad(pixels: Pixels, rows: tuple[int, int], columns: tuple[int, int]) -> Pixels:
+def _multiple(side: int, rule: SizeRule, minimum: int, *, cut: bool) -> int:
+    """The multiple below or above a side; only of rules that leave a choice."""
+    if not rule.dynamic:
+        return side
+    if cut:
+        return side // rule.multiple * rule.multiple
+    return math.ceil(max(side, minimum) / rule.multiple) * rule.multiple
+
+
+def _halves(length: int) -> tuple[int, int]:
+    return length // 2, length - length // 2
+
+
+def pad(pixels: Levels, rows: tuple[int, int], columns: tuple[int, int]) -> Levels:
     """Rows and columns added before and behind: mirrored where there are enough, else the border's repeated."""
     for axis, amounts in enumerate((rows, columns)):
         widths = [(0, 0)] * pixels.ndim
@@ -103,7 +136,7 @@ def _centre_and_scale(value_range: Range) -> tuple[np.float32, np.float32]:
     return np.float32(-low / (high - low)), np.float32(1 / (high - low))
 
 
-def to_tensor(pixels: Pixels, value_range: Range = (-1.0, 1.0)) -> NDArray[np.float32]:
+def to_tensor(pixels: Levels, value_range: Range = (-1.0, 1.0)) -> NDArray[np.float32]:
     """[h, w, channels] in 0..255 to float32 [channels, h, w] in `value_range`: (x / 255 - 0.5) / 0.5 for (-1, 1)."""
     centre, scale = _centre_and_scale(value_range)
     unit = pixels.astype(np.float32) / np.float32(255)

@@ -230,7 +230,7 @@ def _fit_all(
             height, width = pixels.shape[:2]
             if policy == "face" and value.face and locate:
                 pixels = faces.cut_face(pixels, value, value.face, locate)
-            placed[id(source)] = Placed(fitting.fit(pixels, value.size, policy), (width, height))
+            placed[id(source)] = Placed(fitting.fit(pixels, value, policy), (width, height))
     return [placed[id(source)] for source in sources]
 
 

@@ -30,7 +30,10 @@ def mask_of(value: MaskInput, picture: Image.Image, fitted: Fitted, size: tuple[
             expected=f"{size[0]}x{size[1]}, the size of the picture {value.image!r}",
             fix="paint the mask over a copy of the picture, and save it at the same size",
         )
-    marked = (np.asarray(picture.convert("RGB")) > 0).any(axis=-1).astype(np.float32)
+    marked = np.asarray((np.asarray(picture.convert("RGB")) > 0).any(axis=-1), dtype=np.float32)
+    width, height = size
+    top, left, bottom, right = fitted.seen
+    marked = marked[round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
     placed = np.zeros(fitted.pixels.shape[:2], dtype=bool)
     # The mean of what a pixel covers is 0 only if nothing in it is marked: a thin line is not lost.
     inside = np.asarray(Image.fromarray(marked).resize((fitted.width, fitted.height), Image.Resampling.BOX)) > 0

@@ -40,10 +40,46 @@ Fit = Literal["resize", "keep_aspect", "native", "face"]
 """How a picture is brought to a size the graph takes.
 
 resize       to the model's own size; the aspect ratio is not kept (what most papers do at test time)
-keep_aspect  scaled to fit inside the model's own size, the rest padded; the padding is cut from the result
-native       left at its size, padded up to the next multiple; the padding is cut from the result
+keep_aspect  scaled to fit inside the model's own size; where sizes are free it is padded (or cut) to a multiple, else
+             to that size; the padding is cut from the result
+native       left at its size, padded (or cut) to a multiple; the padding is cut from the result
 face         the face in it, cut out upright at the model's own size; for inputs that say where faces are (`face`)
 """
+
+
+Kernel = Literal["bilinear", "bicubic", "box", "nearest", "singan"]
+"""
+bilinear, bicubic (Keys, a = -0.5), box (the mean of what a pixel covers), nearest    as Pillow's filters
+singan    the bicubic resize that SinGAN and ConSinGAN have their pictures from (`resampling.cubic_matrix`)
+"""
+
+Rounding = Literal["nearest", "down", "none"]
+"""To whole levels of 8 bits: halves up, cut off, or not at all."""
+
+
+class Resize(Record):
+    """One way of resampling; the default is what most papers' test transforms do (torchvision on PIL pictures)."""
+
+    kernel: Kernel = "bilinear"
+    antialias: bool = True
+    """whether all pixels count that one of a smaller picture covers; False: only those next to its centre"""
+    rounding: Rounding = "nearest"
+
+    @model_validator(mode="after")
+    def _is_one_way(self) -> Self:
+        if self.kernel == "singan" and not self.antialias:
+            raise ValueError("the kernel 'singan' says itself when it averages: antialias stays true")
+        return self
+
+
+BILINEAR = Resize()
+"""U-GAT-IT, StarGAN v2"""
+
+BICUBIC = Resize(kernel="bicubic")
+"""pix2pix, CycleGAN, BicycleGAN"""
+
+SINGAN = Resize(kernel="singan", rounding="none")
+"""SinGAN, ConSinGAN"""
 
 
 class SizeRule(Record):
@@ -105,6 +141,12 @@ class ImageInput(Record):
     value_range: tuple[float, float] = (-1.0, 1.0)
     size: SizeRule
     fit: Fit = "resize"
+    resize: Resize = Resize()
+    to_multiple: Literal["pad", "cut"] = "pad"
+    """how free sizes become multiples: "pad" mirrors the border outward; "cut" leaves out what is over, for networks
+    whose statistics no made-up pixels may enter"""
+    spare: Literal["end", "both"] = "end"
+    """where: at the bottom and on the right, or half on each side"""
     framing: str = ""
     """What the picture has to show for good results, for people: "a face, centred"."""
     face: Landmarks | None = None

@@ -170,15 +170,3 @@ def read_npy(stream: IO[bytes], size: int, name: str) -> Pixels:
         raise PictureError(found=f"{name} has {left} bytes of numbers", expected=f"{needed}, as its header says")
     values = np.frombuffer(stream.read(needed), dtype=dtype)
     return of_array(values.reshape(shape, order="F" if is_fortran else "C"), name)
-
-
-def resized(pixels: Pixels, width: int, height: int, resampling: Image.Resampling) -> Pixels:
-    """Each channel by itself, as Pillow resizes (it averages when it shrinks); rounded to 8 bits."""
-    if pixels.shape[2] == RGB:
-        return np.asarray(Image.fromarray(pixels).resize((width, height), resampling))
-    bands = [np.asarray(Image.fromarray(band).resize((width, height), resampling)) for band in _bands(pixels)]
-    return np.stack(bands, axis=2)
-
-
-def _bands(pixels: Pixels) -> list[Pixels]:
-    return [np.ascontiguousarray(pixels[:, :, index]) for index in range(pixels.shape[2])]

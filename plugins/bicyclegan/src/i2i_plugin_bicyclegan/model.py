@@ -10,7 +10,17 @@ from i2i_plugin_bicyclegan.config import PRESETS, Config
 from i2i_plugin_bicyclegan.networks import Encoder, Generator
 from i2i_plugin_bicyclegan.official import RELEASE_FORMAT
 from i2i_registry.model import Axis, Graph, GraphInput, Model
-from i2i_runtime.operations import Blend, ImageInput, ImageOutput, LatentInput, Operation, SizeRule, Step, VectorOutput
+from i2i_runtime.operations import (
+    BICUBIC,
+    Blend,
+    ImageInput,
+    ImageOutput,
+    LatentInput,
+    Operation,
+    SizeRule,
+    Step,
+    VectorOutput,
+)
 
 GENERATOR = "generator"
 ENCODER = "encoder"
@@ -138,12 +148,17 @@ class BicycleGAN(Model[Config]):
                 multiple=config.size_multiple,
                 minimum=config.size_multiple,
             ),
+            resize=BICUBIC,
         )
 
     def _target(self, name: str, summary: str) -> ImageInput:
         side = self.config.image_size
         return ImageInput(
-            name=name, summary=summary, channels=self.config.target_channels, size=SizeRule(height=side, width=side)
+            name=name,
+            summary=summary,
+            channels=self.config.target_channels,
+            size=SizeRule(height=side, width=side),
+            resize=BICUBIC,
         )
 
 

@@ -17,7 +17,7 @@ from i2i_plugin_bicyclegan.networks import Discriminator, Encoder, Encoding, Gen
 from i2i_registry.errors import TrainingError
 from i2i_registry.model import Model
 from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
-from i2i_runtime.operations import Record
+from i2i_runtime.operations import BICUBIC, Record
 from i2i_toolkit.data.paired import Direction, PairedFolders, write_paired_example
 from i2i_toolkit.data.preparation import Preparation
 from i2i_toolkit.losses import l1, least_squares, logistic
@@ -165,6 +165,7 @@ class BicycleGANTrainer(Trainer[Options]):
                 load_px=config.image_size + options.enlarge_px,
                 crop_px=config.image_size,
                 flip=options.flip,
+                resize=BICUBIC,
             ),
             direction=options.direction,
             input_channels=config.source_channels,

@@ -6,6 +6,7 @@ import math
 
 from i2i_plugin_consingan.config import Config
 from i2i_runtime.operations import (
+    SINGAN,
     ImageInput,
     ImageOutput,
     Input,
@@ -106,6 +107,7 @@ def _injecting(config: Config, name: OperationName, summary: str) -> Operation:
             name="image",
             summary="the training picture with something pasted into it or moved in it",
             size=SizeRule(height=config.height, width=config.width),
+            resize=SINGAN,
         ),
         MaskInput(
             name="mask",

@@ -17,7 +17,7 @@ from i2i_plugin_cyclegan.networks import ResNet, UNet
 from i2i_registry.errors import TrainingError
 from i2i_registry.model import Model
 from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
-from i2i_runtime.operations import Record
+from i2i_runtime.operations import BICUBIC, Record
 from i2i_toolkit.data.preparation import Preparation
 from i2i_toolkit.data.unpaired import DOMAINS, UnpairedFolders, write_unpaired_example
 from i2i_toolkit.image_pool import ImagePool
@@ -128,7 +128,9 @@ class CycleGANTrainer(Trainer[Options]):
         side = config.image_size
         return UnpairedFolders(
             root,
-            Preparation(self.options.preprocess, side + self.options.enlarge_px, side, flip=self.options.flip),
+            Preparation(
+                self.options.preprocess, side + self.options.enlarge_px, side, flip=self.options.flip, resize=BICUBIC
+            ),
             channels=(config.channels_a, config.channels_b),
             seed=seed,
         )

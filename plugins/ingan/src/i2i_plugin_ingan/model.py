@@ -9,6 +9,7 @@ from i2i_plugin_ingan.networks import Generator, Retargeting
 from i2i_plugin_ingan.official import INGAN_FORMAT
 from i2i_registry.model import Axis, Graph, GraphInput, Model
 from i2i_runtime.operations import (
+    BICUBIC,
     Blend,
     GridInput,
     ImageInput,
@@ -64,7 +65,14 @@ class InGAN(Model[Config]):
                 name="retarget",
                 summary="the picture at another size: things in it keep theirs, there are more of them or fewer",
                 inputs=(
-                    ImageInput(name="image", summary="the picture that it was trained on", size=size, fit="native"),
+                    ImageInput(
+                        name="image",
+                        summary="the picture that it was trained on",
+                        size=size,
+                        fit="native",
+                        resize=BICUBIC,
+                        to_multiple="cut",  # every layer is normalised by the picture's own statistics
+                    ),
                     SizeInput(
                         summary="of the result; sides in multiples of "
                         f"{config.multiple}, and a scale is rounded down to them",

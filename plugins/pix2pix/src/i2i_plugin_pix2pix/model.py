@@ -9,7 +9,17 @@ from i2i_plugin_pix2pix.config import PRESETS, Config
 from i2i_plugin_pix2pix.networks import ResNet, UNet, make_generator
 from i2i_plugin_pix2pix.official import JUNYANZ_FORMAT
 from i2i_registry.model import Axis, Graph, GraphInput, Model
-from i2i_runtime.operations import ImageInput, ImageOutput, Input, LabelInput, LatentInput, Operation, SizeRule, Step
+from i2i_runtime.operations import (
+    BICUBIC,
+    ImageInput,
+    ImageOutput,
+    Input,
+    LabelInput,
+    LatentInput,
+    Operation,
+    SizeRule,
+    Step,
+)
 from i2i_toolkit.translators.architecture import FIRST_DROPOUT_LEVEL
 from i2i_toolkit.translators.networks import BEHAVIOURS, Translation
 
@@ -41,6 +51,7 @@ class Pix2Pix(Model[Config]):
                 summary="a picture like the first of each training pair",
                 channels=self.config.input_channels,
                 size=self._size_rule(),
+                resize=BICUBIC,
             )
         ]
         if self.config.behaviours_differ:

@@ -18,7 +18,7 @@ from i2i_plugin_pix2pix.networks import PatchDiscriminator, PixelDiscriminator
 from i2i_registry.errors import TrainingError
 from i2i_registry.model import Model
 from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
-from i2i_runtime.operations import Record
+from i2i_runtime.operations import BICUBIC, Record
 from i2i_toolkit.data.paired import Direction, PairedFolders, write_paired_example
 from i2i_toolkit.data.preparation import Preparation
 from i2i_toolkit.losses import l1
@@ -112,7 +112,9 @@ class Pix2PixTrainer(Trainer[Options]):
         side = config.image_size
         return PairedFolders(
             root,
-            Preparation(self.options.preprocess, side + self.options.enlarge_px, side, flip=self.options.flip),
+            Preparation(
+                self.options.preprocess, side + self.options.enlarge_px, side, flip=self.options.flip, resize=BICUBIC
+            ),
             direction=self.options.direction,
             input_channels=config.input_channels,
             target_channels=config.output_channels,

@@ -11,6 +11,7 @@ from i2i_plugin_singan.networks import Pyramid
 from i2i_plugin_singan.official import OFFICIAL_FORMAT
 from i2i_registry.model import Axis, Graph, GraphInput, Model, Stray
 from i2i_runtime.operations import (
+    SINGAN,
     ImageInput,
     ImageOutput,
     Operation,
@@ -270,7 +271,7 @@ class SinGAN(Model[Config]):
 
     def _reference(self, summary: str) -> ImageInput:
         size = SizeRule(height=self.config.height, width=self.config.width)
-        return ImageInput(name="image", summary=summary, size=size)
+        return ImageInput(name="image", summary=summary, size=size, resize=SINGAN)
 
     def _noises(self, default: Literal["normal", "zeros"] = "normal", first: int = 0) -> tuple[NoiseInput, ...]:
         shapes = [self.pyramid.noise_shape(scale) for scale in range(self.config.scales)]

@@ -11,7 +11,16 @@ from i2i_plugin_ugatit.config import DOWNSAMPLING, PRESETS, SMALLEST_SIDE, Confi
 from i2i_plugin_ugatit.networks import Generator
 from i2i_plugin_ugatit.official import ZNXLWM_FORMAT
 from i2i_registry.model import Axis, Graph, GraphInput, Model
-from i2i_runtime.operations import HeatmapOutput, ImageInput, ImageOutput, LabelInput, Operation, SizeRule, Step
+from i2i_runtime.operations import (
+    BILINEAR,
+    HeatmapOutput,
+    ImageInput,
+    ImageOutput,
+    LabelInput,
+    Operation,
+    SizeRule,
+    Step,
+)
 
 A_TO_B = "a_to_b"
 B_TO_A = "b_to_a"
@@ -55,7 +64,12 @@ class UGATIT(Model[Config]):
                 name="translate",
                 summary=f"{domain_a} to {domain_b}, and back",
                 inputs=(
-                    ImageInput(name="image", summary="a picture of the other domain", size=self._size_rule()),
+                    ImageInput(
+                        name="image",
+                        summary="a picture of the other domain",
+                        size=self._size_rule(),
+                        resize=BILINEAR,
+                    ),
                     LabelInput(
                         name="domain",
                         summary="what the picture becomes",

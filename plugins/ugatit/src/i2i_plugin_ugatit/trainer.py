@@ -19,7 +19,7 @@ from i2i_plugin_ugatit.networks import ILN, AdaLIN, Discriminator, Generator, sm
 from i2i_registry.errors import TrainingError
 from i2i_registry.model import Model
 from i2i_registry.trainer import Phase, Stage, Step, Tensors, Trainer
-from i2i_runtime.operations import Record
+from i2i_runtime.operations import BILINEAR, Record
 from i2i_toolkit.data.preparation import Preparation
 from i2i_toolkit.data.unpaired import DOMAINS, UnpairedFolders, write_unpaired_example
 from i2i_toolkit.losses import l1, least_squares, logistic
@@ -74,7 +74,7 @@ def preparation(image_size: int, options: Options) -> Preparation:
         load_px=image_size + options.enlarge_px,
         crop_px=image_size,
         flip=options.flip,
-        resampling="bilinear",
+        resize=BILINEAR,
         flip_first=True,
     )
 

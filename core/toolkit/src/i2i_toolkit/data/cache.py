@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
-from i2i_runtime.pixels import Pixels
+from i2i_runtime.resampling import Levels
 
-Images = tuple[Pixels, ...]
+Images = tuple[Levels, ...]
 
 
 class PictureCache:

@@ -24,6 +24,7 @@ from i2i_registry.errors import LayoutError
 from i2i_runtime.errors import PictureError
 from i2i_runtime.pictures import read_pixels
 from i2i_runtime.pixels import GREY, RGB, Pixels
+from i2i_runtime.resampling import Levels
 from i2i_toolkit.data.cache import Images, PictureCache
 from i2i_toolkit.data.folders import DECODED_AT_START, warn_left_out
 from i2i_toolkit.data.order import shuffled
@@ -122,7 +123,7 @@ class PairedFolders:
     def _ordered(self, a: Pixels, b: Pixels) -> tuple[Pixels, Pixels]:
         return (b, a) if self._swapped else (a, b)
 
-    def _scaled(self, pair: Pair) -> tuple[Pixels, Pixels]:
+    def _scaled(self, pair: Pair) -> tuple[Levels, Levels]:
         """Input and target of a pair, before they are cropped."""
 
         def decode() -> Images:

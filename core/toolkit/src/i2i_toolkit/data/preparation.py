@@ -6,7 +6,6 @@ random part is drawn apart from what it does, so that two pictures of a pair can
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,7 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
-from i2i_runtime.pixels import RGB, Pixels, of_count, of_picture, resized
+from i2i_runtime.operations import Resize
+from i2i_runtime.pixels import RGB, Pixels, of_count, of_picture
+from i2i_runtime.resampling import Levels, resampled
 
 Mode = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"]
 """
@@ -34,13 +35,6 @@ Channels = int
 
 ROUNDING = 4
 """Sides become multiples of this in mode "none": what the generators with two halvings return unchanged."""
-
-Resampling = Literal["bicubic", "bilinear"]
-
-_FILTERS: Mapping[Resampling, Image.Resampling] = {
-    "bicubic": Image.Resampling.BICUBIC,
-    "bilinear": Image.Resampling.BILINEAR,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +53,10 @@ class Preparation:
     mode: Mode
     load_px: int
     crop_px: int
+    resize: Resize
+    """how: as `ImageInput.resize` of the operation says, so that running sees what training saw"""
     flip: bool = True
     """whether pictures may be mirrored"""
-    resampling: Resampling = "bicubic"
     flip_first: bool = False
     """whether pictures are mirrored before they are cropped (U-GAT-IT), or only what was cut out"""
 
@@ -101,13 +96,13 @@ class Preparation:
         drawn = {name: int(generator.integers(free[name] + 1)) for name in order}
         return Draws(flip=bool(drawn["flip"]) and self.flip, top=drawn["top"], left=drawn["left"])
 
-    def scaled(self, picture: Image.Image | Pixels, channels: Channels = RGB) -> Pixels:
+    def scaled(self, picture: Image.Image | Pixels, channels: Channels = RGB) -> Levels:
         """The part that draws nothing, and may be kept: grey when there is one channel, then resized."""
         coloured = _with_channels(picture, channels)
         size = self.scaled_size(*size_of(coloured))
-        return coloured if size == size_of(coloured) else resized(coloured, *size, _FILTERS[self.resampling])
+        return coloured if size == size_of(coloured) else resampled(coloured, *size, self.resize)
 
-    def cut(self, scaled: Pixels, draws: Draws) -> Float[Tensor, "c h w"]:
+    def cut(self, scaled: Levels, draws: Draws) -> Float[Tensor, "c h w"]:
         """The drawn part of a scaled picture, mirrored if so drawn; values in [-1, 1].
 
         Where one side is shorter than the crop, the missing part is black (-1), as in the releases.
@@ -125,7 +120,7 @@ class Preparation:
     def fitted(self, picture: Image.Image | Pixels, channels: Channels = RGB) -> Float[Tensor, "c h w"]:
         """`picture` resized to crop_px x crop_px without any draw, as at test time; values in [-1, 1]."""
         side = self.crop_px
-        return tensor_of(resized(_with_channels(picture, channels), side, side, _FILTERS[self.resampling]))
+        return tensor_of(resampled(_with_channels(picture, channels), side, side, self.resize))
 
 
 def _with_channels(picture: Image.Image | Pixels, channels: Channels) -> Pixels:
@@ -134,20 +129,20 @@ def _with_channels(picture: Image.Image | Pixels, channels: Channels) -> Pixels:
     return of_count(picture, channels, "the picture")
 
 
-def _window(pixels: Pixels, top: int, left: int, side: int) -> Pixels:
+def _window(pixels: Levels, top: int, left: int, side: int) -> Levels:
     """A square cut out of a picture; what lies beyond its border is black."""
     part = pixels[top : top + side, left : left + side]
     missing = (side - part.shape[0], side - part.shape[1])
     return np.pad(part, ((0, missing[0]), (0, missing[1]), (0, 0))) if any(missing) else part
 
 
-def size_of(pixels: Pixels) -> tuple[int, int]:
+def size_of(pixels: Levels) -> tuple[int, int]:
     """Width and height, as Pillow orders them."""
     height, width = pixels.shape[:2]
     return width, height
 
 
-def tensor_of(picture: Image.Image | Pixels) -> Float[Tensor, "c h w"]:
+def tensor_of(picture: Image.Image | Levels) -> Float[Tensor, "c h w"]:
     """A grey or RGB picture, or levels [h, w, c], as a tensor in [-1, 1]."""
     levels = np.array(picture, dtype=np.float32)
     pixels = torch.from_numpy(levels.reshape(*levels.shape[:2], -1)).permute(2, 0, 1)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from i2i_registry.errors import LayoutError
 from i2i_runtime.pictures import read_pixels
-from i2i_runtime.pixels import Pixels
+from i2i_runtime.resampling import Levels
 from i2i_toolkit.data.cache import Images, PictureCache
 from i2i_toolkit.data.folders import Pictures, check_pictures, list_pictures, read_again, warn_left_out
 from i2i_toolkit.data.order import shuffled
@@ -95,7 +95,7 @@ class UnpairedFolders:
         # Scaled sizes are what they are scaled to, so drawing for them is drawing for the picture itself.
         return self.preparation.cut(scaled, self.preparation.draw(generator, *size_of(scaled)))
 
-    def _scaled(self, domain: str, path: Path) -> Pixels:
+    def _scaled(self, domain: str, path: Path) -> Levels:
         """A picture before it is cropped."""
         channels = self._channels[domain]
 

@@ -1,0 +1,54 @@
+"""Running feeds what training has learned from: the same picture comes to the same tensor on both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from i2i_registry.discovery import discover
+from i2i_runtime.fitting import fit, to_tensor
+from i2i_runtime.inputs import main_image
+from i2i_runtime.operations import ImageInput
+from i2i_runtime.pictures import read_pixels
+
+PLACES: Mapping[str, Mapping[str, str]] = {
+    "pix2pix": {"input": "A/train/0.png", "target": "B/train/0.png"},
+    "bicyclegan": {"input": "A/train/0.png", "target": "B/train/0.png"},
+    "cyclegan": {"A": "trainA/0.png", "B": "trainB/0.png"},
+    "ugatit": {"A": "trainA/0.png", "B": "trainB/0.png"},
+    "stargan2": {
+        "image": "train/cat/0.png",
+        "": "train/cat/1.png",
+        "reference": "train/dog/1.png",
+        "_": "train/dog/0.png",
+    },
+}
+"""model -> what a sample calls a picture, and where that lies on disk"""
+
+CHANGED: Mapping[str, Mapping[str, object]] = {"stargan2": {"domains": ("cat", "dog")}, "ugatit": {"image_size": 96}}
+
+
+@pytest.mark.parametrize("model", PLACES)
+def test_a_picture_is_the_same_tensor_in_training_and_running(tmp_path: Path, model: str) -> None:
+    generator = np.random.default_rng(0)
+    for place in PLACES[model].values():
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(generator.integers(0, 256, (90, 71, 3), dtype=np.uint8)).save(tmp_path / place)
+    registry = discover(strict=False)
+    model_class, trainer_class = registry.model_class(model), registry.trainer_class(model)
+    config = model_class.shrunk(next(iter(model_class.presets.values())))
+    config = config.model_copy(update=CHANGED.get(model, {}))
+    built = model_class(config)
+    shown = trainer_class(built, trainer_class.Options()).dataset(tmp_path, 0).preview(1)
+
+    main = main_image(built.operations()[0])
+    assert isinstance(main, ImageInput)
+    for name in (key for key in PLACES[model] if key in shown):
+        pixels = read_pixels(tmp_path / PLACES[model][name], shown[name].shape[1])
+        expected = torch.from_numpy(to_tensor(fit(pixels, main, "resize").pixels, main.value_range))
+        torch.testing.assert_close(shown[name][0], expected, rtol=0, atol=1e-6)
