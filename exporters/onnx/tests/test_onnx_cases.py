@@ -75,8 +75,9 @@ def test_a_graph_without_pictures_meets_extremes_of_its_own() -> None:
 
     plan = cases(graph)
 
-    assert [case.kind for case in plan] == ["drawn", "drawn", "drawn", "extremes"]
-    assert np.unique(np.abs(values(graph, plan[-1])["z"])).tolist() == [4.0]
+    assert [case.kind for case in plan] == ["drawn", "drawn", "drawn", "extremes", "zeros"]
+    assert np.unique(np.abs(values(graph, plan[-2])["z"])).tolist() == [4.0]
+    assert not values(graph, plan[-1])["z"].any()
 
 
 def test_the_same_case_gives_the_same_values() -> None:
@@ -93,7 +94,24 @@ def test_the_extremes_are_what_they_are_called() -> None:
     assert set(np.unique(fed["black"])) == {-1}
     assert set(np.unique(fed["white"])) == {1}
     assert fed["checkerboard"][0, 0, :2, :2].tolist() == [[-1, 1], [1, -1]]
+    levels = {kind: (fed[kind][0] + 1) * 127.5 for kind in ("colour", "pixel")}
+    np.testing.assert_allclose(levels["colour"], np.broadcast_to(levels["colour"][:, :1, :1], (3, 8, 8)))
+    changed = levels["pixel"] - levels["colour"]
+    assert np.argwhere(np.abs(changed) > 0.5).tolist() == [[channel, 4, 4] for channel in range(3)]
+    np.testing.assert_allclose(changed[:, 4, 4], 1, atol=1e-4)
     assert fed["noise"].std() == pytest.approx(3**-0.5, abs=0.1)
+
+
+def test_beside_a_picture_of_one_colour_a_latent_is_zero() -> None:
+    inputs = (*pictured(8).inputs, GraphInput("z", (BATCH, 5), "normal"), GraphInput("u", (BATCH, 5), "uniform"))
+    graph = Graph(nn.Identity(), inputs, ("y",))
+
+    drawn = {case.kind: values(graph, case) for case in cases(graph)}
+
+    zero = {kind for kind, fed in drawn.items() if not fed["z"].any() and not fed["u"].any()}
+    assert zero == {"colour", "pixel"}
+    first, second, *_ = drawn["colour"]["x"]
+    assert not np.allclose(first, second)
 
 
 def test_shipped_photographs_are_real_pictures() -> None:

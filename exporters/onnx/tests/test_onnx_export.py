@@ -20,6 +20,7 @@ from torch.nn.utils import parametrizations
 
 from i2i_exporter_onnx import OnnxExporter
 from i2i_exporter_onnx.bundle import NO_HASH, write_graph
+from i2i_exporter_onnx.cases import EXTREMES
 from i2i_exporter_onnx.parity import measure
 from i2i_exporter_onnx.tracing import to_onnx
 from i2i_registry.cards import ModelCard, Trained, WeightsCard
@@ -197,7 +198,7 @@ def test_parity_is_recorded_for_every_batch_size_and_kind(bundle: Path) -> None:
 
     assert {case.batch for case in parity.cases} == {1, 2, 3}
     assert {(case.height, case.width) for case in parity.cases} == {(16, 16), (8, 8), (8, 18)}
-    assert {case.inputs for case in parity.cases} == {"pictures", "black", "white", "checkerboard", "noise"}
+    assert {case.inputs for case in parity.cases} == {"pictures", *EXTREMES}
     assert parity.relative == max(case.relative for case in parity.cases) <= parity.tolerance == 1e-4
     assert parity.levels is not None
     assert parity.levels < 127.5 * 1e-4

@@ -21,8 +21,12 @@ from i2i_registry.model import Axis, Graph, GraphInput
 Array = NDArray[np.float32] | NDArray[np.int64]
 
 BATCHES = (1, 2, 3)
-EXTREMES = ("black", "white", "checkerboard", "noise")
-"""the pictures that find overflow and division by a vanishing variance"""
+EXTREMES = ("black", "white", "checkerboard", "noise", "colour", "pixel")
+"""The pictures that find overflow and division by a vanishing variance. colour: one colour for each picture of a batch;
+pixel: the same but for one pixel, by one step of 8 bits. Latents beside these two are 0."""
+DRAWN_EXTREMES = ("extremes", "zeros")
+"""of graphs that take no picture"""
+ZERO_LATENTS = frozenset({"colour", "pixel", "zeros"})
 ALL_COMBINATIONS_UP_TO = 128 * 128
 """pixels: larger pictures meet every batch and every size, but not every batch at every size"""
 _MAP_RANK = 4
@@ -55,7 +59,7 @@ def cases(graph: Graph) -> list[Case]:
     """
     diagonal, everything = _combinations(graph)
     pictured = any(tensor.values == "picture" for tensor in graph.inputs)
-    ordinary, extremes = ("pictures", EXTREMES) if pictured else ("drawn", ("extremes",))
+    ordinary, extremes = ("pictures", EXTREMES) if pictured else ("drawn", DRAWN_EXTREMES)
     plans = [(ordinary, lengths) for lengths in everything]
     plans += [(kind, diagonal[index % len(diagonal)]) for index, kind in enumerate(extremes)]
     return [Case(kind, lengths, _batch(graph, lengths), seed) for seed, (kind, lengths) in enumerate(plans)]
@@ -131,12 +135,14 @@ def _shape(tensor: GraphInput, case: Case) -> tuple[int, ...]:
 
 def _values(tensor: GraphInput, case: Case, random: np.random.Generator) -> Array:
     shape = _shape(tensor, case)
-    extreme = case.kind == "extremes"
     if tensor.values in {"index", "whole"}:
         numbers = (np.arange(int(np.prod(shape)), dtype=np.int64).reshape(shape) + case.seed) % tensor.count
         return numbers if tensor.values == "index" else numbers.astype(np.float32)
     if tensor.values == "picture":
         return _picture(shape, case.kind, random)
+    if case.kind in ZERO_LATENTS:
+        return np.zeros(shape, np.float32)
+    extreme = case.kind == "extremes"
     if tensor.values == "normal":
         drawn = random.standard_normal(shape, dtype=np.float32)
         return np.float32(EXTREME_NORMAL) * np.sign(drawn) if extreme else drawn
@@ -155,6 +161,11 @@ def _picture(shape: tuple[int, ...], kind: str, random: np.random.Generator) -> 
     if kind == "noise":
         return random.uniform(-1, 1, shape).astype(np.float32)
     batch, channels, height, width = shape
+    if kind in {"colour", "pixel"}:
+        colours = random.integers(1, 255, (batch, channels, 1, 1)).astype(np.float32)
+        pictures = np.tile(colours, (1, 1, height, width))
+        pictures[:, :, height // 2, width // 2] += kind == "pixel"
+        return pictures / np.float32(127.5) - 1
     return np.stack([_photograph(index, channels, height, width) for index in range(batch)])
 
 

@@ -3,7 +3,8 @@
 The rules are those of automatic mixed precision, applied to the graph and thereby to any model, however it is written:
 
 1. Convolutions and matrix products take and give fp16; their weights are stored so.
-2. Operators that round at most once more (activations, sums, moved values) give fp16 when all they take is fp16.
+2. Operators that round at most once more (activations, sums, moved values) give fp16 when all they take is fp16, and
+   no constant among it vanishes in fp16.
 3. All others, above all means, norms, softmax, division, powers, take and give fp32.
 4. An operator that only moves values and whose result is only used as fp16 works on fp16: the rounding commutes.
 
@@ -141,7 +142,17 @@ def _stays_half(node: ir.Node, chosen: set[ir.Node]) -> bool:
     computed = [value for position, value in _floats(node) if _is_data(node, position) and not _is_constant(value)]
     if node.op_type == "Mul" and len(computed) > 1:
         return False  # a product of two activations is how squares overflow
+    if any(_vanishes(value) for _, value in _floats(node)):
+        return False
     return bool(computed) and all(value.producer() in chosen for value in computed)
+
+
+def _vanishes(value: ir.Value) -> bool:
+    """Whether this is a constant, such as the eps of a norm, of which fp16 leaves nothing."""
+    if value.const_value is None:
+        return False
+    numbers = value.const_value.numpy()
+    return bool(numbers.all()) and not numbers.astype(np.float16).any()
 
 
 def _only_half_uses(node: ir.Node, chosen: set[ir.Node]) -> bool:

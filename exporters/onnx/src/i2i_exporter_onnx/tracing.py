@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from i2i_exporter_onnx.cases import example_case, values
+from i2i_exporter_onnx.optimizing import optimize
 from i2i_exporter_onnx.refusals import DATA_DEPENDENT, FreeLengths, refuse
 from i2i_exporter_onnx.rewrites import folded
 from i2i_registry.errors import ExportError
@@ -79,7 +80,7 @@ def _translate(name: str, graph: Graph, program: ExportedProgram) -> ir.Model:
             program,
             dynamo=True,
             opset_version=OPSET,
-            optimize=True,
+            optimize=False,
             verbose=False,
             input_names=[tensor.name for tensor in graph.inputs],
             output_names=list(graph.outputs),
@@ -98,7 +99,7 @@ def _translate(name: str, graph: Graph, program: ExportedProgram) -> ir.Model:
             expected=f"one for each of {list(graph.outputs)}",
             fix="name every output of the module in Graph.outputs, in order",
         )
-    return result.model
+    return optimize(result, name)
 
 
 Shapes = tuple[object, ...]
