@@ -61,6 +61,7 @@ def _inspect_bundle(path: Path) -> Inspection:
 def manifest_lines(manifest: Manifest) -> list[str]:
     """A manifest in a few lines."""
     levels = f", {manifest.parity.levels:.3g} 8-bit steps" if manifest.parity.levels is not None else ""
+    error, allowed = manifest.parity.closest()
     lines = [
         f"name        {manifest.name}",
         f"model       {manifest.model}: {manifest.paper.title} ({manifest.paper.authors}, {manifest.paper.year})",
@@ -68,7 +69,7 @@ def manifest_lines(manifest: Manifest) -> list[str]:
         f"licence     {manifest.weights.licence.spdx}"
         + (" (non-commercial)" if manifest.weights.licence.non_commercial else ""),
         f"precision   {manifest.precision}, opset {manifest.opset}",
-        f"parity      relative error {manifest.parity.relative:.2g} of {manifest.parity.tolerance:.2g} allowed{levels}",
+        f"parity      relative error {error:.2g} of {allowed:.2g} allowed{levels}",
     ]
     for operation in manifest.operations:
         ins = ", ".join(value.name for value in operation.inputs)

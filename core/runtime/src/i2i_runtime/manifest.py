@@ -110,7 +110,9 @@ class Parity(Record):
     """The record of the parity gate: a bundle exists only because every case passed."""
 
     tolerance: NonNegativeFloat
-    """largest `relative` error allowed"""
+    """largest `relative` error allowed of any graph"""
+    tolerances: Annotated[dict[Name, NonNegativeFloat], Field(default_factory=dict)]
+    """graph -> its own, where it is not `tolerance`; bundles of before have none"""
     relative: NonNegativeFloat
     """largest relative error measured, over the cases without `sensitivity`"""
     levels: NonNegativeFloat | None = None
@@ -119,6 +121,19 @@ class Parity(Record):
     """what onnxruntime was compared with: "torch eager, fp32, CPU" """
     cases: Annotated[tuple[ParityCase, ...], Field(min_length=1)]
     versions: dict[str, str]
+
+    def tolerance_of(self, graph: str) -> float:
+        """The largest `relative` error allowed of this graph."""
+        return self.tolerances.get(graph, self.tolerance)
+
+    def closest(self) -> tuple[float, float]:
+        """Of the graph that is closest to its limit: the largest `relative` error, and what is allowed."""
+        errors = {case.graph: 0.0 for case in self.cases}
+        for case in self.cases:
+            if case.sensitivity is None:
+                errors[case.graph] = max(errors[case.graph], case.relative)
+        pairs = [(error, self.tolerance_of(graph)) for graph, error in errors.items()]
+        return max(pairs, key=lambda pair: pair[0] / pair[1] if pair[1] else pair[0])
 
 
 class WeightsSource(Record):

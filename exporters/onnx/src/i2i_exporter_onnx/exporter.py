@@ -54,13 +54,15 @@ class OnnxExporter(Exporter):
                 files[name] = _write(name, graph, folder, options.precision, tell)
                 tolerance = tolerance_of(graph, options.precision)
                 measured[name] = _measure(name, graph, folder / files[name].file, tolerance, tell)
-            parity = summary(measured, _loosest(plan.graphs, options.precision), options.precision)
+            parity = summary(measured, _tolerances(plan.graphs, options.precision), options.precision)
             manifest = self._manifest(model, weights, options, operations=plan.operations, files=files, parity=parity)
             bundle.finish(folder, manifest)
         return ExportReport(destination, parity)
 
     def verify(self, artefact: Path, model: Model[Record], tell: Tell) -> Parity:
-        """Measure a bundle (a folder or a zip) against `model` again, at the sizes and the tolerance it records.
+        """Measure a bundle (a folder or a zip) against `model` again, at the sizes it records.
+
+        Every graph has its own tolerance: what the bundle records of it, or the model's where that is less.
 
         Raises BundleError when a hash differs, and ExportError when the bundle is of another model, another
         configuration or other weights, or when it misses its tolerance.
@@ -73,17 +75,18 @@ class OnnxExporter(Exporter):
             missing = sorted(graphs.keys() - opened.graphs.keys())
             if missing:
                 raise UsageError(f"{artefact} is a lone graph", expected=f"the whole bundle, with {missing}")
-            tolerance = manifest.parity.tolerance
+            own = _tolerances(graphs, manifest.precision)
+            tolerances = {name: min(manifest.parity.tolerance_of(name), own[name]) for name in graphs}
             measured: dict[str, Measured] = {}
             with TemporaryDirectory() as folder:  # the bytes that were checked, where nobody exchanges them
                 for name, graph in graphs.items():
                     file = Path(folder) / f"{name}.onnx"
                     file.write_bytes(opened.graphs[name].read())
-                    measured[name] = _measure(name, graph, file, tolerance, tell)
+                    measured[name] = _measure(name, graph, file, tolerances[name], tell)
                     file.unlink()
         except ExportError as error:
             raise _explained(error, opened.manifest, model) from error
-        return summary(measured, tolerance, manifest.precision)
+        return summary(measured, tolerances, manifest.precision)
 
     def _manifest(
         self,
@@ -183,5 +186,5 @@ def _measure(name: str, graph: Graph, file: Path, tolerance: float, tell: Tell) 
     return measured
 
 
-def _loosest(graphs: Mapping[str, Graph], precision: Precision) -> float:
-    return max(tolerance_of(graph, precision) for graph in graphs.values())
+def _tolerances(graphs: Mapping[str, Graph], precision: Precision) -> dict[str, float]:
+    return {name: tolerance_of(graph, precision) for name, graph in graphs.items()}

@@ -96,11 +96,13 @@ def measure(name: str, graph: Graph, file: Path, tolerance: float, threads: int)
     return Measured(tuple(figures), max(levels, default=None))
 
 
-def summary(measured: Mapping[str, Measured], tolerance: float, precision: Precision) -> Parity:
-    """The record for the manifest."""
+def summary(measured: Mapping[str, Measured], tolerances: Mapping[str, float], precision: Precision) -> Parity:
+    """The record for the manifest; `tolerances` has one for each graph."""
+    loosest = max(tolerances.values())
     levels = [graph.levels for graph in measured.values() if graph.levels is not None]
     return Parity(
-        tolerance=tolerance,
+        tolerance=loosest,
+        tolerances={name: tolerance for name, tolerance in tolerances.items() if tolerance != loosest},
         relative=max(graph.relative for graph in measured.values()),
         levels=max(levels, default=None),
         reference=REFERENCES[precision],
