@@ -3,11 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from i2i_plugin_bicyclegan.config import Config
 from i2i_plugin_bicyclegan.model import BicycleGAN
-from i2i_plugin_bicyclegan.networks import Discriminator, Encoder, Generator, InstanceNorm, smallest_side
+from i2i_plugin_bicyclegan.networks import Discriminator, Encoder, Generator, smallest_side
 
 TINY = Config(image_size=32, levels=5, channels=2, encoder_channels=2, latent_length=3)
 
@@ -98,14 +97,6 @@ def test_the_latent_enters_once_beside_the_picture() -> None:
 def test_the_generator_takes_multiples_of_its_innermost_pixel() -> None:
     generator = Generator(TINY).eval()
     assert generator(torch.rand(1, 3, 32, 96), torch.randn(1, 3)).shape == (1, 3, 32, 96)
-
-
-def test_a_norm_in_a_graph_is_the_one_in_torch() -> None:
-    torch.manual_seed(0)
-    x = torch.randn(2, 3, 8, 6, dtype=torch.float64) * 5 + 2
-    exported = torch.export.export(InstanceNorm(), (x,)).module()
-    assert not any(node.target is torch.ops.aten.instance_norm.default for node in exported.graph.nodes)
-    torch.testing.assert_close(exported(x), F.instance_norm(x), rtol=1e-12, atol=1e-12)
 
 
 def test_dropout_is_off_unless_a_trainer_switches_it_on() -> None:

@@ -17,42 +17,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from i2i_plugin_bicyclegan.config import ENCODED_SIDE, Config, Norm
+from i2i_toolkit.norms import InstanceNorm
 
 LEAK = 0.2
 """Negative slope of every leaky ReLU (release)."""
 
-EPSILON = 1e-5
-"""Added to every variance (release)."""
-
 INITIAL_GAIN = 0.02
 """Of the Xavier initialisation (release); unusually small."""
-
-
-class InstanceNorm(nn.Module):
-    """Zero mean and unit (biased) variance per sample and channel; nothing is learned."""
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """Normalise in fp32 at least: sums over a whole feature map do not fit half precision."""
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        normalised = (
-            _instance_norm_in_graphs(wide) if torch.compiler.is_exporting() else F.instance_norm(wide, eps=EPSILON)
-        )
-        return normalised.to(x.dtype)
-
-
-def _instance_norm_in_graphs(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    """Instance norm from sums of rows, and sums of these.
-
-    A map that is constant but for its border, as a blank picture gives, has a deviation near the rounding error of a
-    sum over all its pixels: the operator for instance norms in onnxruntime, which sums so, is off by 3e-4 there, and
-    this by 1e-5, in the same time.
-    """
-    centred = x - _mean_over_rows(x)
-    return centred * torch.rsqrt(_mean_over_rows(centred.square()) + EPSILON)
-
-
-def _mean_over_rows(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 1 1"]:
-    return x.mean(3, keepdim=True).mean(2, keepdim=True)
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module:

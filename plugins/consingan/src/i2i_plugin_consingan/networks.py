@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from i2i_plugin_consingan.config import PICTURE_CHANNELS, Config
 from i2i_plugin_consingan.config import Activation as Kind
 from i2i_plugin_consingan.upsampling import enlarged
+from i2i_toolkit.norms import instance_norm, widened
 
 KERNEL = 3
 
@@ -88,10 +89,9 @@ class Norm(nn.BatchNorm2d):
 
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:  # noqa: A002 - nn.BatchNorm2d's name
         """Zero mean and unit (biased) variance per picture and channel, then scale and offset; in float32 at least."""
-        x = input.to(torch.promote_types(input.dtype, torch.float32))
-        if self.training and torch.is_grad_enabled() and len(x) == 1:
-            return super().forward(x).to(input.dtype)
-        return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps).to(input.dtype)
+        if self.training and torch.is_grad_enabled() and len(input) == 1:
+            return super().forward(widened(input)).to(input.dtype)
+        return instance_norm(input, self.weight, self.bias, self.eps)
 
 
 class Layer(nn.Module):

@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from i2i_toolkit.norms import instance_norm
+
 LEAK = 0.2
 """Negative slope of every activation."""
 
@@ -19,11 +21,6 @@ INITIAL_GAIN = 0.01
 """Of the initial weights (Xavier normal) of every convolution."""
 
 SMALLEST_NORM = 1e-12
-
-
-def widened(x: Tensor) -> Tensor:
-    """`x` in float32 at least: sums over a whole feature map, and coordinates, do not fit half precision."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class SpectralConv(nn.Module):
@@ -105,4 +102,4 @@ class PictureNorm(nn.BatchNorm2d):
         """Normalise; statistics in float32 at least."""
         if self.training:
             return super().forward(input)
-        return F.instance_norm(widened(input), weight=self.weight, bias=self.bias, eps=self.eps).to(input.dtype)
+        return instance_norm(input, self.weight, self.bias, self.eps)

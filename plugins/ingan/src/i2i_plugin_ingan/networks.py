@@ -22,8 +22,8 @@ from i2i_plugin_ingan.layers import (
     PictureNorm,
     SpectralConv,
     conv_after_doubling,
-    widened,
 )
+from i2i_toolkit.norms import widened
 
 BORDER_KERNEL = 7
 """Of the first and of the last convolution."""

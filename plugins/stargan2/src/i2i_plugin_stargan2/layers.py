@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from i2i_toolkit.norms import instance_norm, learning, widened
+
 LEAK = 0.2
 """Negative slope of every leaky ReLU (release)."""
 
@@ -32,30 +34,14 @@ def leaky(x: Tensor) -> Tensor:
 
 def normalised(x: Float[Tensor, "b c h w"], scale: Float[Tensor, "#b c"], shift: Float[Tensor, "#b c"]) -> Tensor:
     """Zero mean and unit (biased) variance per sample and channel, then scaled and shifted; statistics in fp32."""
-    if torch.compiler.is_exporting():
-        return _normalised_in_graphs(x, scale, shift)
+    if not learning():
+        return (instance_norm(widened(x)) * scale[:, :, None, None] + shift[:, :, None, None]).to(x.dtype)
     batch, channels, *sides = x.shape
     # Every channel of every sample is a channel of its own to this one pass over the map.
     flat = x.reshape(1, batch * channels, *sides)
     wide = torch.promote_types(scale.dtype, torch.float32)
     factors, offsets = (values.expand(batch, channels).reshape(-1).to(wide) for values in (scale, shift))
     return F.batch_norm(flat, None, None, factors, offsets, training=True, eps=EPSILON).view_as(x)
-
-
-def _normalised_in_graphs(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """The same from sums of rows, and sums of these.
-
-    A map that is constant but for its border, as a blank picture gives, has a deviation near the rounding error of a
-    sum over all its pixels, as the operator for instance norms in onnxruntime takes it.
-    """
-    wide = x.to(torch.promote_types(x.dtype, torch.float32))
-    centred = wide - _mean_over_rows(wide)
-    unit = centred * torch.rsqrt(_mean_over_rows(centred.square()) + EPSILON)
-    return (unit * scale[:, :, None, None] + shift[:, :, None, None]).to(x.dtype)
-
-
-def _mean_over_rows(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 1 1"]:
-    return x.mean(3, keepdim=True).mean(2, keepdim=True)
 
 
 class InstanceNorm(nn.Module):

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from i2i_plugin_ugatit.config import Config
+from i2i_toolkit.norms import InstanceNorm, map_mean, widened
 
 # The release's constants.
 EPSILON = 1e-5  # added to every variance
@@ -31,20 +32,7 @@ def reflecting_conv(channels_in: int, channels_out: int, kernel: int, stride: in
     return nn.Conv2d(channels_in, channels_out, kernel, stride, padding, bias=False, padding_mode="reflect")
 
 
-def widened(x: Tensor) -> Tensor:
-    """`x` in float32 at least: sums over a whole feature map do not fit half precision."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
 # --- Normalisation ----------------------------------------------------------------------------------------------------
-
-
-class InstanceNorm(nn.Module):
-    """Zero mean and unit (biased) variance per sample and channel; nothing is learned."""
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """Normalise; statistics in float32 at least."""
-        return F.instance_norm(widened(x), eps=EPSILON).to(x.dtype)
 
 
 class Statistics(NamedTuple):
@@ -66,7 +54,7 @@ def layer_and_instance_statistics(x: Float[Tensor, "b c h w"]) -> Statistics:
     The layer's variance is that inside the channels plus that between their means; both are unbiased (release).
     """
     channels, pixels = x.shape[1], x.shape[2] * x.shape[3]
-    mean = x.mean((2, 3), keepdim=True)
+    mean = map_mean(x)
     centred = x - mean
     squares = centred.square().sum((2, 3), keepdim=True)
     offset = mean - mean.mean(1, keepdim=True)

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from i2i_toolkit.norms import instance_norm, map_mean, widened
 from i2i_toolkit.translators.architecture import FIRST_DROPOUT_LEVEL, Architecture, Norm
 from i2i_toolkit.winograd import Conv3x3
 
@@ -68,8 +69,8 @@ class BatchNorm(nn.BatchNorm2d):
         """Normalise; statistics in float32 at least."""
         if test is None:
             return super().forward(input)
-        x = input.to(torch.promote_types(input.dtype, torch.float32))
-        own_mean = x.mean((2, 3), keepdim=True)
+        x = widened(input)
+        own_mean = map_mean(x)
         own_variance = (x - own_mean).square().mean((2, 3), keepdim=True)
         mean = torch.where(test.own_statistics, own_mean, self._running(self.running_mean))
         variance = torch.where(test.own_statistics, own_variance, self._running(self.running_var))
@@ -87,8 +88,8 @@ class InstanceNorm(nn.Module):
     """Zero mean and unit (biased) variance per sample and channel; nothing is learned, and every mode is the same."""
 
     def forward(self, x: Float[Tensor, "b c h w"], test: TestTime | None = None) -> Float[Tensor, "b c h w"]:  # noqa: ARG002 - called like BatchNorm
-        """Normalise; statistics in float32 at least."""
-        return F.instance_norm(x.to(torch.promote_types(x.dtype, torch.float32))).to(x.dtype)
+        """Normalise; see `i2i_toolkit.norms`."""
+        return instance_norm(x)
 
 
 class NoNorm(nn.Module):
