@@ -60,14 +60,15 @@ def _inspect_bundle(path: Path) -> Inspection:
 
 def manifest_lines(manifest: Manifest) -> list[str]:
     """A manifest in a few lines."""
+    paper, weights = manifest.paper, manifest.weights
     levels = f", {manifest.parity.levels:.3g} 8-bit steps" if manifest.parity.levels is not None else ""
     error, allowed = manifest.parity.closest()
     lines = [
-        f"name        {manifest.name}",
-        f"model       {manifest.model}: {manifest.paper.title} ({manifest.paper.authors}, {manifest.paper.year})",
-        f"weights     {manifest.weights.name}, {manifest.weights.provenance}",
-        f"licence     {manifest.weights.licence.spdx}"
-        + (" (non-commercial)" if manifest.weights.licence.non_commercial else ""),
+        f"name        {printable(manifest.name)}",
+        f"model       {manifest.model}: {printable(paper.title)} ({printable(paper.authors)}, {paper.year})",
+        f"weights     {printable(weights.name)}, {printable(weights.provenance, 1000)}",
+        f"licence     {printable(weights.licence.spdx)}"
+        + (" (non-commercial)" if weights.licence.non_commercial else ""),
         f"precision   {manifest.precision}, opset {manifest.opset}",
         f"parity      relative error {error:.2g} of {allowed:.2g} allowed{levels}",
     ]
@@ -75,7 +76,9 @@ def manifest_lines(manifest: Manifest) -> list[str]:
         ins = ", ".join(value.name for value in operation.inputs)
         outs = ", ".join(value.name for value in operation.outputs)
         lines.append(f"operation   {operation.name}({ins}) -> {outs}")
-    lines += [f"graph       {name}: {graph.file}, {graph.size} bytes" for name, graph in manifest.graphs.items()]
+    lines += [
+        f"graph       {name}: {printable(graph.file)}, {graph.size} bytes" for name, graph in manifest.graphs.items()
+    ]
     return lines
 
 

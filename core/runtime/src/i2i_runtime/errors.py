@@ -7,7 +7,7 @@ I2IError                what was found, what was expected, what to do
 │   └── DeviceError     a device or provider was asked for and is not usable here
 ├── PictureError        a picture cannot be read, or has a size the model cannot take
 ├── BundleError         a bundle is damaged, hostile, or newer than this runtime
-└── RunError            onnxruntime failed, or a graph returned values that are not finite
+└── RunError            onnxruntime failed, or a graph returned a wrong shape, or values that are not finite
 
 All of them are raised on purpose; anything else that escapes is a defect.
 """
@@ -70,7 +70,7 @@ class BundleError(I2IError):
 
 
 class RunError(I2IError):
-    """A graph failed while it ran, or returned values that are not finite."""
+    """A graph failed while it ran, or returned a wrong shape, or values that are not finite."""
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

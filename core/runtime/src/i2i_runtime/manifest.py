@@ -5,11 +5,16 @@ A bundle is a folder, or the same folder zipped: `manifest.json` and one .onnx f
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, cast
+from collections import Counter
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
-from i2i_runtime.operations import ImageInput, Landmarks, Name, Operation, Record
+from i2i_runtime.graph_files import MAX_GRAPH_BYTES as MAX_GRAPH_BYTES  # noqa: PLC0414
+from i2i_runtime.graph_files import GraphFile as GraphFile  # noqa: PLC0414
+from i2i_runtime.graph_files import Sha256, check_tensors
+from i2i_runtime.graph_files import TensorSpec as TensorSpec  # noqa: PLC0414
+from i2i_runtime.operations import MAX_PARTS, ImageInput, Landmarks, Name, Operation, Record
 
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or a new one must not be ignored; readers refuse a higher number."""
@@ -22,10 +27,6 @@ MANIFEST_KEY = "i2i_manifest"
 GRAPH_KEY = "i2i_graph"
 """Metadata key under which every .onnx carries its own name among the manifest's graphs."""
 
-MAX_GRAPH_BYTES = 2**31 - 1
-"""One protobuf file ends there, and a graph is one file."""
-
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Precision = Literal["fp32", "fp16"]
 
 
@@ -46,37 +47,6 @@ class Paper(Record):
     arxiv: str = ""
     code: str = ""
     """Where the official implementation lives."""
-
-
-class TensorSpec(Record):
-    """One input or output of a graph. An axis is a number when fixed, a name when free."""
-
-    name: Name
-    dtype: Literal["float32", "float16", "int64"]
-    shape: tuple[PositiveInt | str, ...]
-
-
-class GraphFile(Record):
-    """One .onnx file of the bundle."""
-
-    file: str
-    """Path inside the bundle, with forward slashes; never absolute, never through '..' or a link."""
-    sha256: Sha256
-    size: Annotated[PositiveInt, Field(le=MAX_GRAPH_BYTES)]
-    """bytes"""
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_data(cls, value: object) -> object:
-        """Bundles of 0.1 and before list the files beside the graph, of which there are none."""
-        if isinstance(value, dict) and "data" in value:
-            fields = dict(cast("dict[str, object]", value))
-            if fields.pop("data"):
-                raise ValueError("the graph keeps weights outside its .onnx file, which no bundle may")
-            return fields
-        return value
 
 
 class ParityCase(Record):
@@ -119,7 +89,7 @@ class Parity(Record):
     """largest error of a picture in 8-bit steps, over the same cases; None when no output is a picture"""
     reference: str
     """what onnxruntime was compared with: "torch eager, fp32, CPU" """
-    cases: Annotated[tuple[ParityCase, ...], Field(min_length=1)]
+    cases: Annotated[tuple[ParityCase, ...], Field(min_length=1, max_length=10_000)]
     versions: dict[str, str]
 
     def tolerance_of(self, graph: str) -> float:
@@ -160,14 +130,17 @@ class Manifest(Record):
     """the model's Config at export, for `verify` and for the record; the runtime does not read it"""
     precision: Precision
     opset: PositiveInt
-    operations: Annotated[tuple[Operation, ...], Field(min_length=1)]
-    graphs: Annotated[dict[Name, GraphFile], Field(min_length=1)]
+    operations: Annotated[tuple[Operation, ...], Field(min_length=1, max_length=MAX_PARTS)]
+    graphs: Annotated[dict[Name, GraphFile], Field(min_length=1, max_length=MAX_PARTS)]
     parity: Parity
     made_by: dict[str, str]
     """distribution -> version of everything that took part in the export"""
 
     @model_validator(mode="after")
     def _wired(self) -> Self:
+        repeated = [name for name, count in Counter(each.name for each in self.operations).items() if count > 1]
+        if repeated:
+            raise ValueError(f"the operations {repeated} are there twice")
         for operation in self.operations:
             for value in operation.inputs:
                 if isinstance(value, ImageInput) and value.face:
@@ -182,6 +155,7 @@ class Manifest(Record):
                     raise ValueError(f"graph {step.graph!r} takes {sorted(ins)}, the step feeds {sorted(given)}")
                 if not set(step.outputs) <= outs:
                     raise ValueError(f"graph {step.graph!r} gives {sorted(outs)}, not {sorted(step.outputs)}")
+            check_tensors(operation, self.graphs)
         return self
 
     def _check_landmarks(self, which: Landmarks) -> None:

@@ -6,18 +6,30 @@ from these records, so this module imports nothing but pydantic.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from math import prod
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 # Under these names they are part of this module's face.
+from i2i_runtime.records import MAX_PIXELS, Range, Side
 from i2i_runtime.records import Name as Name  # noqa: PLC0414
 from i2i_runtime.records import Record as Record  # noqa: PLC0414
 from i2i_runtime.spatial_inputs import GridInput as GridInput  # noqa: PLC0414
 from i2i_runtime.spatial_inputs import MaskInput as MaskInput  # noqa: PLC0414
 from i2i_runtime.spatial_inputs import NoiseInput as NoiseInput  # noqa: PLC0414
 from i2i_runtime.spatial_inputs import SizeInput as SizeInput  # noqa: PLC0414
+
+MAX_BRANCHES = 256
+"""Combinations of labels that choose between steps: the product of their numbers of classes."""
+
+MAX_PARTS = 256
+"""Inputs, outputs or steps of one operation."""
+
+MAX_RANK = 8
+"""Axes of a vector."""
 
 OperationName = Literal[
     "translate",
@@ -85,16 +97,18 @@ SINGAN = Resize(kernel="singan", rounding="none")
 class SizeRule(Record):
     """The picture sizes (pixels) a graph accepts, and the one it was trained at."""
 
-    height: PositiveInt
-    width: PositiveInt
+    height: Side
+    width: Side
     dynamic: bool = False
     """False: exactly height x width. True: any size that keeps the three rules below."""
-    multiple: PositiveInt = 1
-    minimum: PositiveInt = 1
+    multiple: Side = 1
+    minimum: Side = 1
     maximum: PositiveInt | None = None
 
     @model_validator(mode="after")
     def _own_size_obeys_the_rule(self) -> Self:
+        if self.height * self.width > MAX_PIXELS:
+            raise ValueError(f"the model's own size {self.height}x{self.width} is beyond {MAX_PIXELS:,} pixels")
         for side in (self.height, self.width):
             if self.dynamic and not self.accepts(side, side):
                 raise ValueError(f"the model's own size {side} breaks its own rule: {self.describe()}")
@@ -138,7 +152,7 @@ class ImageInput(Record):
     name: Name
     summary: str = ""
     channels: Channels = 3
-    value_range: tuple[float, float] = (-1.0, 1.0)
+    value_range: Range = (-1.0, 1.0)
     size: SizeRule
     fit: Fit = "resize"
     resize: Resize = Resize()
@@ -165,9 +179,15 @@ class LatentInput(Record):
     kind: Literal["latent"] = "latent"
     name: Name
     summary: str = ""
-    shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=MAX_RANK)]
     distribution: Literal["normal", "uniform"] = "normal"
     """normal: N(0, 1); uniform: U(-1, 1)."""
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if prod(self.shape) > MAX_PIXELS:
+            raise ValueError(f"{self.name}: a vector of more than {MAX_PIXELS:,} numbers")
+        return self
 
 
 class LabelInput(Record):
@@ -176,7 +196,7 @@ class LabelInput(Record):
     kind: Literal["label"] = "label"
     name: Name
     summary: str = ""
-    names: Annotated[tuple[str, ...], Field(min_length=1)]
+    names: Annotated[tuple[Annotated[str, Field(max_length=200)], ...], Field(min_length=1, max_length=1000)]
     default: str | None = None
     """The class taken when the caller names none; None makes the input required."""
 
@@ -224,7 +244,7 @@ class ImageOutput(Record):
     summary: str = ""
     channels: Channels | None = None
     """None: 1, 3 or 4, which picture files hold; other numbers are saved as .tif or .npy, and have to be said"""
-    value_range: tuple[float, float] = (-1.0, 1.0)
+    value_range: Range = (-1.0, 1.0)
 
 
 class HeatmapOutput(Record):
@@ -250,7 +270,7 @@ class Step(Record):
     """One call of one graph. Values are passed by name: the operation's inputs, then the outputs of earlier steps."""
 
     graph: Name
-    inputs: Annotated[dict[Name, Name], Field(min_length=1)]
+    inputs: Annotated[dict[Name, Name], Field(min_length=1, max_length=MAX_PARTS)]
     """graph input -> value that is fed to it"""
     constants: dict[Name, float] = Field(default_factory=dict)
     """graph input -> number that is fed to it, float32 [n]: what this operation does not leave open"""
@@ -296,9 +316,9 @@ class Operation(Record):
 
     name: OperationName
     summary: str = ""
-    inputs: Annotated[tuple[Input, ...], Field(min_length=1)]
-    outputs: Annotated[tuple[Output, ...], Field(min_length=1)]
-    steps: Annotated[tuple[Step, ...], Field(min_length=1)]
+    inputs: Annotated[tuple[Input, ...], Field(min_length=1, max_length=MAX_PARTS)]
+    outputs: Annotated[tuple[Output, ...], Field(min_length=1, max_length=MAX_PARTS)]
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MAX_PARTS)]
     blend: Blend | None = None
     """what `frames` interpolates; None: the paper has no such thing"""
     walk: Walk | None = None
@@ -308,8 +328,7 @@ class Operation(Record):
     def _wired(self) -> Self:
         # An output may carry the name of an input (image -> image), but not of another output.
         for values in (self.inputs, self.outputs):
-            names = [value.name for value in values]
-            repeated = sorted({name for name in names if names.count(name) > 1})
+            repeated = sorted(name for name, count in Counter(value.name for value in values).items() if count > 1)
             if repeated:
                 raise ValueError(f"{self.name}: names repeat: {repeated}")
         taken = sorted(RESERVED_NAMES & {value.name for value in self.inputs})
@@ -340,12 +359,15 @@ class Operation(Record):
         return frozenset(taken & vectors - {value.name for value in self.inputs})
 
     def branches(self) -> Iterator[dict[str, str]]:
-        """Every combination of the labels that steps depend on, as {label input: class}."""
+        """Every combination of the labels that steps depend on, as {label input: class}; at most MAX_BRANCHES."""
         labels = {value.name: value for value in self.inputs if isinstance(value, LabelInput)}
         used = sorted({name for step in self.steps for name in step.when})
         for name in used:
             if name not in labels:
                 raise ValueError(f"{self.name}: a step depends on {name!r}, which is no label input")
+        count = prod(len(labels[name].names) for name in used)
+        if count > MAX_BRANCHES:
+            raise ValueError(f"{self.name}: steps depend on {count:.3g} combinations of labels, at most {MAX_BRANCHES}")
         choices: list[dict[str, str]] = [{}]
         for name in used:
             choices = [{**choice, name: label} for choice in choices for label in labels[name].names]

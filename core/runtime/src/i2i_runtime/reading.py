@@ -200,7 +200,11 @@ def _check_depth(value: object) -> None:
 
 def _sentences(error: ValidationError) -> str:
     shown = 3
-    first = [f"{'.'.join(map(str, e['loc'])) or 'manifest'}: {e['msg']}" for e in error.errors(include_input=False)]
+    errors = error.errors(include_input=False, include_url=False)
+    inner = {each["loc"][:end] for each in errors for end in range(len(each["loc"]))}
+    # A list whose entry is wrong counts as too short besides.
+    kept = [each for each in errors if each["type"] != "too_short" or each["loc"] not in inner]
+    first = [f"{'.'.join(map(str, each['loc'])) or 'manifest'}: {each['msg']}" for each in kept]
     more = f"; and {len(first) - shown} more" if len(first) > shown else ""
     return "; ".join(printable(sentence, 400) for sentence in first[:shown]) + more
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from i2i_runtime import devices
 from i2i_runtime.devices import Device
 from i2i_runtime.errors import BundleError, RunError, UsageError
-from i2i_runtime.manifest import GraphFile, Manifest
+from i2i_runtime.manifest import GraphFile, Manifest, TensorSpec
 from i2i_runtime.reading import GraphSource
 from i2i_runtime.untrusted_text import printable
 
@@ -44,7 +44,8 @@ class Sessions:
         Raises:
             UsageError: the sessions were closed.
             BundleError: the file of the graph is not here (a lone .onnx), or is not what the manifest says.
-            RunError: onnxruntime failed, or an output holds values that are not finite.
+            RunError: onnxruntime failed, or an output has another shape than the manifest says, or holds values that
+                are not finite.
         """
         session = self.session(graph)
         try:
@@ -54,8 +55,11 @@ class Sessions:
             reason = printable(str(error), 1000)
             raise RunError(found=f"graph {graph!r} failed on {shapes}: {reason}") from error
         values = dict(zip(outputs, (np.asarray(result) for result in results), strict=True))
-        for name, value in values.items():
-            _check_finite(graph, name, value)
+        sides = _sides(self._manifest.graphs[graph], feeds)
+        for spec in self._manifest.graphs[graph].outputs:
+            if spec.name in values:
+                _check_shape(graph, spec, values[spec.name], sides, {value.shape[:1] for value in feeds.values()})
+                _check_finite(graph, spec.name, values[spec.name])
         return values
 
     def close(self) -> None:
@@ -132,6 +136,34 @@ def _check_names(where: str, record: GraphFile, session: InferenceSession) -> No
                 found=f"{where} has the {what} {printable(str(sorted(real)))}",
                 expected=f"{sorted(names)}, as its manifest says",
             )
+
+
+def _sides(record: GraphFile, feeds: Mapping[str, Tensor]) -> dict[str, int]:
+    """The lengths of the free axes, by name, as they were fed; one that inputs disagree about says nothing."""
+    found: dict[str, set[int]] = {}
+    for spec in record.inputs:
+        if spec.name in feeds:
+            for side, length in zip(spec.shape, feeds[spec.name].shape, strict=False):
+                if isinstance(side, str):
+                    found.setdefault(side, set()).add(length)
+    return {name: lengths.pop() for name, lengths in found.items() if len(lengths) == 1}
+
+
+def _check_shape(
+    graph: str, spec: TensorSpec, value: Tensor, sides: Mapping[str, int], batches: Collection[tuple[int, ...]]
+) -> None:
+    """Type, axes and fixed lengths as the manifest says; what is free and named as in an input has its length.
+
+    The first axis is the batch of the inputs, whatever it is called. Raises RunError.
+    """
+    expected = [sides.get(side, side) if isinstance(side, str) else side for side in spec.shape]
+    same = all(side == have or isinstance(side, str) for side, have in zip(expected, value.shape, strict=False))
+    if value.dtype != spec.dtype or value.ndim != len(expected) or not same or value.shape[:1] not in batches:
+        raise RunError(
+            found=f"output {spec.name!r} of graph {graph!r} is {value.dtype}{list(value.shape)}",
+            expected=f"{spec.dtype}[{', '.join(printable(str(side), 40) for side in expected)}], as the manifest says",
+            fix="export the bundle again",
+        )
 
 
 def _check_finite(graph: str, name: str, value: Tensor) -> None:

@@ -5,11 +5,14 @@ How the values are made is in `sizing`, `masks` and `sampling_grids`.
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
-from i2i_runtime.records import Name, Record
+from i2i_runtime.records import MAX_PIXELS, MAX_SIDE, Name, Record, Side
+
+MAX_SPREAD = 4096
+"""pixels by which a mask may be widened, and over which it may be blurred"""
 
 
 class SizeInput(Record):
@@ -21,17 +24,17 @@ class SizeInput(Record):
     kind: Literal["size"] = "size"
     name: Literal["size"] = "size"
     summary: str = ""
-    height: PositiveInt
+    height: Side
     """pixels; the own size, which a caller gets who asks for none"""
-    width: PositiveInt
+    width: Side
     image: Name | None = None
     """the picture of the call whose size is meant by "own", in place of height x width"""
     rounding: Literal["nearest", "down"] = "nearest"
     """of lengths that a factor gives; halves go to the even neighbour"""
-    multiple: PositiveInt = 1
+    multiple: Side = 1
     """what the result's sides are multiples of; with `scale` they are rounded down to one"""
-    minimum_height: PositiveInt = 1
-    minimum_width: PositiveInt = 1
+    minimum_height: Side = 1
+    minimum_width: Side = 1
     maximum: PositiveInt | None = None
     """of either side"""
 
@@ -63,13 +66,19 @@ class NoiseInput(Record):
     kind: Literal["noise"] = "noise"
     name: Name
     summary: str = ""
-    channels: PositiveInt
-    height: PositiveInt
+    channels: Annotated[PositiveInt, Field(le=MAX_SIDE)]
+    height: Side
     """rows at the operation's own size, without `border`"""
-    width: PositiveInt
-    border: NonNegativeInt = 0
+    width: Side
+    border: Annotated[NonNegativeInt, Field(le=MAX_SIDE)] = 0
     """rows and columns that are added at every size, both sides together"""
     default: Literal["normal", "zeros"] = "normal"
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.channels * (self.height + self.border) * (self.width + self.border) > MAX_PIXELS:
+            raise ValueError(f"{self.name}: a noise map of more than {MAX_PIXELS:,} numbers")
+        return self
 
 
 class MaskInput(Record):
@@ -80,9 +89,9 @@ class MaskInput(Record):
     summary: str = ""
     image: Name
     """the picture of the call that it belongs to, and whose size it has"""
-    dilate_px: NonNegativeInt = 0
+    dilate_px: Annotated[NonNegativeInt, Field(le=MAX_SPREAD)] = 0
     """radius of the disc that it is widened by, pixels of the fitted picture"""
-    blur: NonNegativeFloat = 0.0
+    blur: Annotated[NonNegativeFloat, Field(le=MAX_SPREAD)] = 0.0
     """standard deviation of the Gaussian that softens it then, pixels of the fitted picture"""
 
 
