@@ -6,7 +6,8 @@ from torch import Tensor
 
 from i2i_plugin_bicyclegan.config import Config
 from i2i_plugin_bicyclegan.model import BicycleGAN
-from i2i_plugin_bicyclegan.official import RELEASE_FORMAT, UNUSED
+from i2i_plugin_bicyclegan.official import RELEASE_FORMAT, UNUSED, WITHOUT_NORMS
+from i2i_registry.clues import Clues, Inferred, Options
 from i2i_registry.errors import CheckpointError
 from i2i_registry.importing import map_keys
 
@@ -26,6 +27,11 @@ VARIANTS = [
     {"levels": 5, "latent_at": "input", "norm": "batch"},
     {"encoder": None},
     {"encoder": None, "latent_at": "input"},
+    {"norm": "none"},
+    {"norm": "none", "encoder": "cnn"},
+    {"norm": "none", "upsampling": "bilinear", "encoder": "cnn", "latent_at": "input"},
+    {"norm": "none", "latent_at": "input"},
+    {"source_channels": 6, "target_channels": 4},
 ]
 
 Shapes = dict[str, tuple[int, ...]]
@@ -59,17 +65,14 @@ def test_every_tensor_arrives_where_the_inferred_model_has_it(variant: dict[str,
     with torch.device("meta"):
         networks = BicycleGAN(inferred).networks
     ours = {f"{name}.{key}": tuple(t.shape) for name, n in networks.items() for key, t in n.state_dict().items()}
-    assert {target: shapes[key] for key, target in used.items()} == ours
+    assert {target: shapes[key.removesuffix(WITHOUT_NORMS)] for key, target in used.items()} == ours
 
 
-def test_a_residual_encoder_tells_that_there_are_no_norms() -> None:
-    shapes = saved_by_release(make_config({}))
-    old, new = ("conv.2.", "conv.5.0."), ("conv.1.", "conv.3.0.")
-    without = {
-        key.replace(old[0], new[0]).replace(old[1], new[1]) if key.startswith("E.conv.1.") else key: s
-        for key, s in shapes.items()
-    }
-    assert RELEASE_FORMAT.infer_config(without).norm == "none"
+def test_norms_that_differ_between_the_networks_are_refused() -> None:
+    batch, without = (saved_by_release(make_config({"norm": norm})) for norm in ("batch", "none"))
+    mixed = {k: s for k, s in batch.items() if k[:2] == "G."} | {k: s for k, s in without.items() if k[:2] == "E."}
+    with pytest.raises(CheckpointError, match="different norms: batch and none"):
+        RELEASE_FORMAT.infer_config(mixed)
 
 
 def test_statistics_of_old_instance_norms_are_dropped_with_a_reason() -> None:
@@ -114,3 +117,65 @@ def test_networks_of_two_picture_sizes_are_refused() -> None:
     mixed = {k: s for k, s in shapes.items() if k[:2] == "G."} | {k: s for k, s in other.items() if k[:2] == "E."}
     with pytest.raises(CheckpointError, match="image_size"):
         RELEASE_FORMAT.infer_config(mixed)
+
+
+# --- What tensors do not show -----------------------------------------------------------------------------------------
+
+
+def told(**options: object) -> Clues:
+    """The clues of an option file."""
+    return Clues(options=(Options("opt.txt", {name: str(value) for name, value in options.items()}),))
+
+
+def settled(inferred: Inferred) -> dict[str, tuple[object, str]]:
+    return {each.field: (each.value, each.by) for each in inferred.settled}
+
+
+def test_what_nobody_says_is_taken_for_granted_and_told() -> None:
+    whole = RELEASE_FORMAT.infer(saved_by_release(make_config({})), Clues())
+    assert settled(whole) == {"method": ("bicyclegan", ""), "activation": ("relu", "")}
+    alone = RELEASE_FORMAT.infer(saved_by_release(make_config({"encoder": None, "latent_at": "input"})), Clues())
+    assert set(settled(alone)) == {"method", "activation", "image_size", "latent_length"}
+    alone = RELEASE_FORMAT.infer(saved_by_release(make_config({"encoder": None})), Clues())
+    assert set(settled(alone)) == {"method", "activation", "image_size", "norm"}
+
+
+@pytest.mark.parametrize(("option", "value"), [("relu", "relu"), ("lrelu", "leaky_relu"), ("elu", "elu")])
+def test_the_activation_is_the_option_files(option: str, value: str) -> None:
+    inferred = RELEASE_FORMAT.infer(saved_by_release(make_config({})), told(nl=option, model="bicycle_gan"))
+    assert inferred.config == make_config({"activation": value})
+    assert settled(inferred)["activation"] == (value, f"opt.txt: nl = {option}")
+
+
+def test_a_generator_alone_is_completed_by_the_option_file() -> None:
+    config = make_config({"encoder": None, "latent_at": "input", "source_channels": 6, "latent_length": 7})
+    inferred = RELEASE_FORMAT.infer(saved_by_release(config), told(nz=7, crop_size=128, norm="instance"))
+    assert inferred.config == config.model_copy(update={"image_size": 128, "encoder_channels": 64})
+    without = make_config({"encoder": None, "norm": "none"})
+    assert RELEASE_FORMAT.infer(saved_by_release(without), told(norm="none")).config.model_dump()["norm"] == "none"
+
+
+@pytest.mark.parametrize(
+    "options", [{"ngf": 64}, {"where_add": "input"}, {"nz": 8}, {"norm": "batch"}, {"upsample": "bilinear"}], ids=str
+)
+def test_the_option_file_of_another_training_is_not_used_and_that_is_told(options: dict[str, object]) -> None:
+    shapes = saved_by_release(make_config({"encoder": "cnn"}))
+    inferred = RELEASE_FORMAT.infer(shapes, told(nl="elu", **options))
+    assert settled(inferred)["activation"] == ("relu", "")
+    assert any("opt.txt not used" in remark for remark in inferred.remarks)
+
+
+def test_the_u_net_with_more_channels_than_colours_is_either_releases_until_something_tells() -> None:
+    shapes = saved_by_release(make_config({"latent_at": "input", "encoder": None}), prefix=False)
+    assert RELEASE_FORMAT.detect(shapes)
+    assert RELEASE_FORMAT.fits(Clues())
+    assert RELEASE_FORMAT.fits(told(model="bicycle_gan"))
+    assert not RELEASE_FORMAT.fits(told(model="pix2pix"))
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (0, 8, 4, 4), (2, 0, 4, 4)])
+@pytest.mark.parametrize("key", ["G.model.down.0.weight", "G.model.submodule.down.1.weight", "E.conv.0.weight"])
+def test_kernels_that_are_none_are_refused_by_name(key: str, shape: tuple[int, ...]) -> None:
+    shapes = saved_by_release(make_config({}))
+    with pytest.raises(CheckpointError, match=key[2:].replace(".", r"\.")):
+        RELEASE_FORMAT.infer_config({**shapes, key: shape})

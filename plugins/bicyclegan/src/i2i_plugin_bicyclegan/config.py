@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from i2i_runtime.operations import Record
+from i2i_runtime.operations import Channels, Record
 
 ENCODED_SIDE = 8
 """Side of the encoder's last feature map, which is averaged to one value per channel."""
@@ -18,7 +18,7 @@ MOST_LEVELS = 10
 
 Norm = Literal["instance", "batch", "none"]
 Method = Literal["bicyclegan", "cvae_gan", "clr_gan"]
-Channels = Literal[1, 3]
+Activation = Literal["relu", "leaky_relu", "elu"]
 
 
 class Config(Record):
@@ -32,7 +32,7 @@ class Config(Record):
     levels: Annotated[int, Field(ge=2, le=MOST_LEVELS)] = 8
     """halvings inside the generator; it takes sides that are multiples of 2 ** levels"""
     source_channels: Channels = 3
-    """of the pictures that are translated: 1 for grey ones, as edge maps are"""
+    """of the pictures that are translated: 1 for grey ones, as edge maps are, 6 for two pictures in colour, ..."""
     target_channels: Channels = 3
     """of the pictures they become"""
     latent_length: PositiveInt = 8
@@ -40,7 +40,7 @@ class Config(Record):
     latent_at: Literal["all", "input"] = "all"
     """where the latent enters the generator: at every level on the way down, or beside the picture"""
     upsampling: Literal["transposed", "bilinear"] = "transposed"
-    activation: Literal["relu", "leaky_relu", "elu"] = "relu"
+    activation: Activation = "relu"
     """on the generator's way up; everywhere else it is a leaky ReLU"""
     norm: Norm = "instance"
     channels: PositiveInt = 64

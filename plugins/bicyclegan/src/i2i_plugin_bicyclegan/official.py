@@ -1,23 +1,25 @@
 """Checkpoints of junyanz/BicycleGAN, the authors' release.
 
 Each network is a file of its own, a plain state dict (`latest_net_G.pth`, `latest_net_E.pth`), and no file says which
-network it is or how it was made. Keys are taken bare, as in a single file, or behind the name of the file's network
-("G.", "E.", "D.", "D2."), as when the files are read together.
+network it is. Keys are taken bare, as in a single file, or behind the name of the file's network ("G.", "E.", "D.",
+"D2."), as when the files are read together. What tensors do not show stands in opt.txt beside them, else it is taken
+for granted.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import ValidationError
+from pydantic import PositiveInt, TypeAdapter, ValidationError
 from torch import Tensor
 
-from i2i_plugin_bicyclegan.config import ENCODED_SIDE, MOST_LEVELS, Config, Norm
+from i2i_plugin_bicyclegan.config import ENCODED_SIDE, MOST_LEVELS, Activation, Config, Method, Norm
+from i2i_plugin_bicyclegan.official_example import saved_by_release
+from i2i_registry.clues import Clues, Findings, Inferred, Said
 from i2i_registry.errors import CheckpointError
 from i2i_registry.model import Drop, KeyMap, OfficialFormat, Shapes
 from i2i_runtime.manifest import Licence
@@ -25,6 +27,9 @@ from i2i_runtime.operations import Record
 
 UNUSED = " (InstanceNorm)"
 """Put behind the keys of statistics that instance norms of old releases wrote, to tell them from a batch norm's."""
+
+WITHOUT_NORMS = " (without norms)"
+"""Put behind the keys of networks without norms where modules are counted differently than with norms."""
 
 _STEM_ALL = "model.down.0.weight"
 _STEM_INPUT = "model.model.0.weight"
@@ -37,6 +42,8 @@ _STATISTIC = re.compile(r"(.+)\.(running_mean|running_var|num_batches_tracked)")
 
 _PARAMETER = r"(weight|bias)"
 _NORM = r"(weight|bias|running_mean|running_var|num_batches_tracked)"
+
+_BARE = re.escape(WITHOUT_NORMS)
 
 Rules = Iterator[tuple[str, str]]
 
@@ -68,6 +75,16 @@ def _generator_with_latent_at_input() -> Rules:
         yield rf"{inside}[468]\.{_NORM}", rf"generator.up.{level}.norm.\1"
 
 
+def _without_norms() -> Rules:
+    """The way down keeps no place for a norm then, and so the levels inside and the way up come one module earlier."""
+    for level in range(1, MOST_LEVELS):
+        inside = r"(?:G\.)?model\.model\.1\.model\." + r"2\.model\." * (level - 1)
+        yield rf"{inside}1\.{_PARAMETER}{_BARE}", rf"generator.down.{level}.conv.\1"
+        yield rf"{inside}[3456]\.{_PARAMETER}{_BARE}", rf"generator.up.{level}.conv.\1"
+    for block in range(MOST_LEVELS):
+        yield rf"(?:E\.)?conv\.{2 * block + 2}\.{_PARAMETER}{_BARE}", rf"encoder.blocks.{block}.conv.\1"
+
+
 def _encoder() -> Rules:
     """Both kinds share the first convolution and the heads; their blocks cannot be mistaken for one another."""
     prefix = r"(?:E\.)?"
@@ -95,11 +112,13 @@ class AuthorsRelease(OfficialFormat):
         notes="The terms of the release's code; its weights carry none of their own, and the pictures that they were "
         "trained on have theirs.",
     )
+    option_files: ClassVar[tuple[str, ...]] = ("opt.txt",)
     keys: ClassVar[KeyMap] = (
         (r".+" + re.escape(UNUSED), _OLD_STATISTICS),
         *_generator_with_latent_at_all_levels(),
         *_generator_with_latent_at_input(),
         *_encoder(),
+        *_without_norms(),
         (r"(?:D2?\.)?model_\d+\..+", _DISCRIMINATOR),
         (r"D2?\.model\..+", _DISCRIMINATOR),
     )
@@ -107,92 +126,211 @@ class AuthorsRelease(OfficialFormat):
     def detect(self, shapes: Shapes) -> bool:
         """The containers of the generator, or the two heads of the encoder.
 
-        The U-Net of pix2pix has the keys of the generator that takes its latent at the input; that one takes more
-        channels than a picture has.
+        pix2pix's release has a U-Net with the keys of the generator that takes its latent at the input. It interpolates
+        nowhere, and has biases with instance norm only: such a one is of either release when it takes more channels
+        than colours.
         """
         bare = _bare(shapes)
         if _STEM_ALL in bare or _has_encoder(bare):
             return True
-        stem = bare.get(_STEM_INPUT, ())
-        return "model.model.1.model.1.bias" in bare and stem[2:] == (4, 4) and stem[1] > _COLOURS
+        if not {"model.model.0.bias", f"{_OUTER}1.bias"} <= bare.keys():
+            return False
+        with_norm = {f"{_OUTER}{place}.weight" for place in (2, 4, 6)}
+        is_biased_otherwise = not with_norm.isdisjoint(bare) or _is_without_norms(bare)
+        return is_biased_otherwise or "model.model.5.weight" in bare or bare.get(_STEM_INPUT, (0, 0))[1:2] > (_COLOURS,)
 
     def infer_config(self, shapes: Shapes) -> Config:
-        """Sizes from shapes, the kinds of networks from the presence of keys.
+        """The Config that the tensors show; what they do not is the release's default.
 
-        Two things leave no trace: the activation on the way up (taken for ReLU, the release's default), and whether a
-        generator alone has instance norms or none (taken for instance norms).
+        Raises CheckpointError for an encoder alone, and for networks that do not fit together.
         """
-        bare = _bare(shapes)
-        if _STEM_ALL not in bare and _STEM_INPUT not in bare:
-            raise CheckpointError(
-                found="an encoder of BicycleGAN without its generator",
-                expected="the generator (latest_net_G.pth), and with it the encoder (latest_net_E.pth)",
-                fix="i2i-registry import bicyclegan latest_net_G.pth latest_net_E.pth --as ...",
-            )
-        encoder = _read_encoder(bare) if _has_encoder(bare) else None
-        sizes = _read_at_all_levels(bare) if _STEM_ALL in bare else _read_at_input(bare, encoder)
-        fields = asdict(sizes)
-        if encoder is None:
-            return _checked(fields | {"encoder": None, "image_size": max(2**sizes.levels, 2 * ENCODED_SIDE)})
-        fields |= {
-            "image_size": ENCODED_SIDE * 2**encoder.halvings,
-            "encoder": encoder.kind,
-            "encoder_channels": encoder.channels,
-        }
-        return _checked(fields if encoder.is_normed else fields | {"norm": "none"})
+        return _config_of(shapes, Clues())[0]
+
+    def infer(self, shapes: Shapes, clues: Clues) -> Inferred:
+        """Activation, and what a generator alone does not show, by the options of the training.
+
+        Raises CheckpointError as `infer_config` does.
+        """
+        config, findings = _config_of(shapes, clues)
+        return findings.inferred(config)
+
+    def fits(self, clues: Clues) -> bool:
+        """By the option that names the method."""
+        said = clues.option("model", _TEXT)
+        return not said or said[0].value == _METHOD
 
     def example(self, config: Record) -> Shapes:
         """What the release saves: a generator, an encoder where there is one, and two discriminators of two scales."""
         if not isinstance(config, Config):
             raise TypeError(f"expected a Config of BicycleGAN, not {type(config).__name__}")
-        in_file = {"G": _generator_shapes(config), "D": _discriminator_shapes(config)}
-        in_file["D2"] = in_file["D"]
-        if config.encoder:
-            in_file["E"] = _encoder_shapes(config)
-        return {f"{name}.{key}": shape for name, shapes in in_file.items() for key, shape in shapes.items()}
+        return saved_by_release(config)
 
     def repair(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Mark the statistics of instance norms; add the counters that batch norms had not before torch 0.4.1."""
+        """Mark what is named by other rules; add the counters that batch norms had not before torch 0.4.1."""
+        recounted = _recounted(tensors)
         repaired: dict[str, Tensor] = {}
         for key, tensor in tensors.items():
             match = _STATISTIC.fullmatch(key)
             is_unused = match is not None and f"{match[1]}.weight" not in tensors
-            repaired[f"{key}{UNUSED}" if is_unused else key] = tensor
+            mark = WITHOUT_NORMS if recounted and recounted.fullmatch(key) else UNUSED if is_unused else ""
+            repaired[f"{key}{mark}"] = tensor
             if match and not is_unused:
                 repaired.setdefault(f"{match[1]}.num_batches_tracked", torch.tensor(0))
         return repaired
 
 
-RELEASE_FORMAT = AuthorsRelease()
+Upsampling = Literal["transposed", "bilinear"]
 
 _COLOURS = 3
+_KERNEL_AXES = 4
+_OUTER = "model.model.1.model."
+_NESTING = re.compile(r"(?:[23]\.model\.)+")
 
-Upsampling = Literal["transposed", "bilinear"]
+_METHOD = "bicycle_gan"
+"""The release's name of the method: its repository has a pix2pix, too."""
+
+_TEXT = TypeAdapter[str](str)
+_COUNT = TypeAdapter[PositiveInt](PositiveInt)
+_NORM_OPTION = TypeAdapter[Norm](Norm)
+_ACTIVATIONS: Mapping[str, Activation] = {"relu": "relu", "lrelu": "leaky_relu", "elu": "elu"}
+_UPSAMPLINGS: Mapping[Upsampling, str] = {"transposed": "basic", "bilinear": "bilinear"}
+_SIZES = ("crop_size", "fineSize")
+"""What the release calls the side of its pictures, and what it was called before."""
 
 
 @dataclass(frozen=True, slots=True)
-class _GeneratorSizes:
-    """What a generator's tensors tell; the names are those of Config."""
+class _Generator:
+    """What a generator's tensors show."""
 
     latent_at: Literal["all", "input"]
     levels: int
-    latent_length: int
-    source_channels: int
+    channels_in: int
+    latent_length: int | None
+    """None: it cannot be told from the picture's channels"""
     target_channels: int
     channels: int
     upsampling: Upsampling
-    norm: Norm
+    norm: Norm | None
+    """None: instance norms look like none"""
 
 
 @dataclass(frozen=True, slots=True)
-class _EncoderSizes:
-    """What an encoder's tensors tell."""
+class _Encoder:
+    """What an encoder's tensors show."""
 
     kind: Literal["resnet", "cnn"]
     halvings: int
     latent_length: int
     channels: int
-    is_normed: bool
+    norm: Norm | None
+    """None: instance norms look like none"""
+
+
+# --- From tensors and clues to a Config -------------------------------------------------------------------------------
+
+
+def _config_of(shapes: Shapes, clues: Clues) -> tuple[Config, Findings]:
+    bare = _bare(shapes)
+    if _STEM_ALL not in bare and _STEM_INPUT not in bare:
+        raise CheckpointError(
+            found="an encoder of BicycleGAN without its generator",
+            expected="the generator (latest_net_G.pth), and with it the encoder (latest_net_E.pth)",
+            fix="i2i-registry import bicyclegan latest_net_G.pth latest_net_E.pth --as ...",
+        )
+    encoder = _read_encoder(bare) if _has_encoder(bare) else None
+    generator = _read_at_all_levels(bare) if _STEM_ALL in bare else _read_at_input(bare)
+    norm = _common_norm(generator, encoder)
+    clues = clues.believed(_options(generator, encoder, norm))
+    findings = Findings(clues)
+    latent_length = _latent_length(generator, encoder, findings, clues)
+    activations = [
+        Said(_ACTIVATIONS[said.value], said.by) for said in clues.option("nl", _TEXT) if said.value in _ACTIVATIONS
+    ]
+    methods: list[Said[Method]] = [
+        Said("bicyclegan", said.by) for said in clues.option("model", _TEXT) if said.value == _METHOD
+    ]
+    fields: dict[str, object] = {
+        "method": findings.settle("method", methods, "bicyclegan"),
+        "levels": generator.levels,
+        "source_channels": generator.channels_in - latent_length,
+        "target_channels": generator.target_channels,
+        "latent_length": latent_length,
+        "latent_at": generator.latent_at,
+        "upsampling": generator.upsampling,
+        "activation": findings.settle("activation", activations, "relu"),
+        "norm": norm or findings.settle("norm", clues.option("norm", _NORM_OPTION), "instance"),
+        "channels": generator.channels,
+        "encoder": encoder.kind if encoder else None,
+    }
+    if encoder:
+        fields |= {"encoder_channels": encoder.channels, "image_size": ENCODED_SIDE * 2**encoder.halvings}
+    else:
+        fields["image_size"] = _image_size(generator, findings, clues)
+    return _checked(fields), findings
+
+
+def _options(generator: _Generator, encoder: _Encoder | None, norm: Norm | None) -> dict[str, tuple[object, ...]]:
+    """What the options of the training can be, by the tensors."""
+    options: dict[str, tuple[object, ...]] = {
+        "where_add": (generator.latent_at,),
+        "upsample": (_UPSAMPLINGS[generator.upsampling],),
+        "ngf": (generator.channels,),
+    }
+    if norm:
+        options["norm"] = (norm,)
+    if encoder:
+        options |= {"nef": (encoder.channels,), "nz": (encoder.latent_length,)}
+    if generator.latent_length is not None:
+        options["nz"] = (generator.latent_length,)
+    return options
+
+
+def _common_norm(generator: _Generator, encoder: _Encoder | None) -> Norm | None:
+    """The norm of both, which is one option of the release."""
+    norms = {network.norm for network in (generator, encoder) if network and network.norm}
+    if len(norms) > 1:
+        raise CheckpointError(
+            found=f"a generator and an encoder with different norms: {' and '.join(sorted(norms))}",
+            expected="one norm for both, as each training of the release has it",
+            fix="import the two files of one training",
+        )
+    return norms.pop() if norms else None
+
+
+def _latent_length(generator: _Generator, encoder: _Encoder | None, findings: Findings, clues: Clues) -> int:
+    """Numbers in a latent; beside a picture at the input alone, what goes beyond three channels is taken for it."""
+    shown = encoder.latent_length if encoder and generator.latent_length is None else generator.latent_length
+    if shown is not None:
+        return shown
+    beyond = generator.channels_in - _COLOURS if generator.channels_in > _COLOURS else generator.channels_in - 1
+    return findings.settle("latent_length", clues.option("nz", _COUNT), beyond)
+
+
+def _image_size(generator: _Generator, findings: Findings, clues: Clues) -> int:
+    """Side of the pictures that a generator without its encoder was trained at."""
+    smallest = max(2**generator.levels, 2 * ENCODED_SIDE)
+    said = [
+        said
+        for name in _SIZES
+        for said in clues.option(name, _COUNT)
+        if said.value >= smallest and said.value.bit_count() == 1
+    ]
+    return findings.settle("image_size", said, smallest)
+
+
+def _checked(fields: Mapping[str, object]) -> Config:
+    try:
+        return Config.model_validate(fields)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise CheckpointError(
+            found=f"shapes that no BicycleGAN has: {'.'.join(map(str, problem['loc']))} {problem['msg']}",
+            expected="a generator with its latent, and an encoder of the same picture size",
+            fix="import the two files of one training",
+        ) from error
+
+
+# --- From tensors to what they show -----------------------------------------------------------------------------------
 
 
 def _bare(shapes: Shapes) -> Shapes:
@@ -204,56 +342,76 @@ def _has_encoder(bare: Shapes) -> bool:
     return len({_ENCODER_HEAD, _ENCODER_SECOND_HEAD, _ENCODER_STEM} & bare.keys()) > 1
 
 
-def _read_at_all_levels(bare: Shapes) -> _GeneratorSizes:
-    channels, channels_in = bare[_STEM_ALL][:2]
-    latent_length = bare["model.submodule.down.1.weight"][1] - channels
+def _is_without_norms(bare: Iterable[str]) -> bool:
+    """Whether a generator with its latent at the input has levels that keep no place for a norm."""
+    return f"{_OUTER}2.model.1.weight" in bare
+
+
+def _recounted(tensors: Iterable[str]) -> re.Pattern[str] | None:
+    """The keys that are counted differently in this checkpoint because it has no norms."""
+    bare = {re.sub(r"^[GE]\.", "", key) for key in tensors}
+    places = [r"(?:G\.)?model\.model\.1\..+"] if _is_without_norms(bare) else []
+    if "conv.4.weight" in bare and "conv.3.weight" not in bare:
+        places.append(rf"(?:E\.)?conv\.[1-9]\d*\.{_PARAMETER}")
+    return re.compile("|".join(places)) if places else None
+
+
+def _axes(bare: Shapes, key: str) -> tuple[int, int]:
+    """The first two lengths of a kernel: out of and into a convolution, the other way round in a transposed one."""
+    shape = bare.get(key)
+    if shape is None or len(shape) != _KERNEL_AXES or 0 in shape:
+        raise CheckpointError(
+            found=f"{key} is missing" if shape is None else f"{key} is of shape {shape}",
+            expected="the kernel of a convolution, four axes",
+            fix="the file is incomplete or damaged: download it again",
+        )
+    return shape[0], shape[1]
+
+
+def _read_at_all_levels(bare: Shapes) -> _Generator:
+    channels, channels_in = _axes(bare, _STEM_ALL)
     target_channels, upsampling = _last_layer(bare, "model.up.1.weight", "model.up.3.weight")
-    return _GeneratorSizes(
+    with_norm = {f"model.submodule.{place}.weight" for place in ("down.2", "up.2", "up.4")}
+    return _Generator(
         latent_at="all",
         levels=1 + max(key.count("submodule.") for key in bare),
-        latent_length=latent_length,
-        source_channels=channels_in - latent_length,
+        channels_in=channels_in,
+        latent_length=_axes(bare, "model.submodule.down.1.weight")[1] - channels,
         target_channels=target_channels,
         channels=channels,
         upsampling=upsampling,
-        norm="batch" if "model.submodule.down.2.weight" in bare else "instance",
+        norm=None if with_norm.isdisjoint(bare) else "batch",
     )
 
 
-def _read_at_input(bare: Shapes, encoder: _EncoderSizes | None) -> _GeneratorSizes:
-    """Without an encoder, what goes beyond three channels at the input is taken for the latent."""
-    if "model.model.1.model.2.model.1.weight" in bare:
-        raise CheckpointError(
-            found="a generator with its latent at the input and no norms",
-            expected="instance or batch norm, as in all published weights",
-            fix="train it again with norms",
-        )
-    channels, channels_in = bare[_STEM_INPUT][:2]
+def _read_at_input(bare: Shapes) -> _Generator:
+    channels, channels_in = _axes(bare, _STEM_INPUT)
     depths = [len(match[0]) // len("3.model.") for key in bare if (match := _NESTING.match(key, len(_OUTER)))]
-    latent_length = encoder.latent_length if encoder else channels_in - _COLOURS
     target_channels, upsampling = _last_layer(bare, "model.model.3.weight", "model.model.5.weight")
-    return _GeneratorSizes(
+    levels = 2 + max(depths, default=0)
+    norm: Norm | None = "instance" if depths else None
+    if _is_without_norms(bare):
+        norm = "none"
+    elif not {f"{_OUTER}{place}.weight" for place in (2, 4, 6)}.isdisjoint(bare):
+        norm = "batch"
+    return _Generator(
         latent_at="input",
-        levels=2 + max(depths, default=0),
-        latent_length=latent_length,
-        source_channels=channels_in - latent_length,
+        levels=levels,
+        channels_in=channels_in,
+        latent_length=None,
         target_channels=target_channels,
         channels=channels,
         upsampling=upsampling,
-        norm="batch" if "model.model.1.model.2.weight" in bare else "instance",
+        norm=norm,
     )
-
-
-_OUTER = "model.model.1.model."
-_NESTING = re.compile(r"(?:3\.model\.)+")
 
 
 def _last_layer(bare: Shapes, transposed: str, bilinear: str) -> tuple[int, Upsampling]:
     """Channels of the picture that is made, and how maps are doubled. Transposed kernels keep their outputs second."""
     if transposed in bare:
-        return bare[transposed][1], "transposed"
+        return _axes(bare, transposed)[1], "transposed"
     if bilinear in bare:
-        return bare[bilinear][0], "bilinear"
+        return _axes(bare, bilinear)[0], "bilinear"
     raise CheckpointError(
         found=f"a generator with neither {transposed} nor {bilinear}",
         expected="the whole U-Net",
@@ -261,122 +419,34 @@ def _last_layer(bare: Shapes, transposed: str, bilinear: str) -> tuple[int, Upsa
     )
 
 
-def _read_encoder(bare: Shapes) -> _EncoderSizes:
+def _read_encoder(bare: Shapes) -> _Encoder:
     kernels = [key for key in bare if re.fullmatch(r"conv\.\d+\.weight", key) and len(bare[key]) == _KERNEL_AXES]
     blocks = [key for key in bare if re.fullmatch(r"conv\.\d+\.shortcut\.1\.weight", key)]
-    is_normed = "conv.1.conv.1.weight" not in bare if blocks else "conv.4.weight" not in bare
-    if not blocks and not is_normed:
-        raise CheckpointError(
-            found="a plain encoder without norms",
-            expected="instance or batch norm, as in all published weights",
-            fix="train it again with norms",
-        )
-    missing = next((key for key in (_ENCODER_STEM, _ENCODER_HEAD) if key not in bare), None)
+    missing = next((key for key in (_ENCODER_STEM, _ENCODER_HEAD) if not bare.get(key)), None)
     if missing:
         raise CheckpointError(
             found=f"an encoder in which {missing} is missing",
             expected="the whole encoder",
             fix="the file is incomplete: download it again",
         )
-    return _EncoderSizes(
+    return _Encoder(
         kind="resnet" if blocks else "cnn",
         halvings=len(blocks) + 1 if blocks else len(kernels),
         latent_length=bare[_ENCODER_HEAD][0],
-        channels=bare[_ENCODER_STEM][0],
-        is_normed=is_normed,
+        channels=_axes(bare, _ENCODER_STEM)[0],
+        norm=_norm_by(bare, "conv.1.conv.0", "conv.1.conv.1", "conv.1.conv.2")
+        if blocks
+        else _norm_by(bare, "conv.3", "conv.4", "conv.5"),
     )
 
 
-_KERNEL_AXES = 4
+def _norm_by(bare: Shapes, batch: str, without: str, instance: str) -> Norm | None:
+    """The norm by the module that is there: a batch norm, or a convolution in the place that it has with the norm."""
+    places: dict[str, Norm] = {batch: "batch", without: "none", instance: "instance"}
+    for place, norm in places.items():
+        if f"{place}.weight" in bare:
+            return norm
+    return None
 
 
-def _checked(fields: Mapping[str, object]) -> Config:
-    try:
-        return Config.model_validate(fields)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise CheckpointError(
-            found=f"shapes that no BicycleGAN has: {'.'.join(map(str, problem['loc']))} {problem['msg']}",
-            expected="a generator, and an encoder of the same picture size",
-            fix="import the two files of one training",
-        ) from error
-
-
-# --- What the release would save --------------------------------------------------------------------------------------
-
-
-def _generator_shapes(config: Config) -> Shapes:
-    """State dict of the release's U-Net at this Config, with norms."""
-    at_all, last = config.latent_at == "all", config.levels - 1
-    sources = (config.source_channels + (0 if at_all else config.latent_length), *config.widths[:-1])
-    results = (config.target_channels, *config.widths[:-1])
-    shapes: dict[str, tuple[int, ...]] = {}
-    for level, width in enumerate(config.widths):
-        down, down_norm, up, up_norm = _generator_keys(config, level)
-        joined = width if level == last else 2 * width
-        shapes |= _layer(down, (width, sources[level] + (config.latent_length if at_all else 0), 4, 4))
-        if config.upsampling == "transposed":
-            shapes |= {f"{up}.weight": (joined, results[level], 4, 4), f"{up}.bias": (results[level],)}
-        else:
-            shapes |= _layer(up, (results[level], joined, 3, 3))
-        if config.norm == "batch":
-            shapes |= _batch_norm(down_norm, width) if 0 < level < last else {}
-            shapes |= _batch_norm(up_norm, results[level]) if level else {}
-    return shapes
-
-
-def _generator_keys(config: Config, level: int) -> tuple[str, str, str, str]:
-    """The release's names of a level's convolution and norm on the way down, and of those on the way up."""
-    shift = 0 if config.upsampling == "transposed" else 2
-    if config.latent_at == "all":
-        inside = "model." + "submodule." * level
-        return f"{inside}down.{min(level, 1)}", f"{inside}down.2", f"{inside}up.{1 + shift}", f"{inside}up.{2 + shift}"
-    if level == 0:
-        return "model.model.0", "", f"model.model.{3 + shift}", ""
-    inside = _OUTER + "3.model." * (level - 1)
-    up = (3 if level == config.levels - 1 else 5) + shift
-    return f"{inside}1", f"{inside}2", f"{inside}{up}", f"{inside}{up + 1}"
-
-
-def _encoder_shapes(config: Config) -> Shapes:
-    """State dict of the release's encoder at this Config, with norms."""
-    e, residual = config.encoder_channels, config.encoder == "resnet"
-    factors = [min(i + 1 if residual else 2**i, 4) for i in range(config.encoder_halvings)]
-    widths = [e * factor for factor in factors]
-    shapes = _layer("conv.0", (e, config.target_channels, 4, 4))
-    for number, (width, wider) in enumerate(pairwise(widths)):
-        if residual:
-            block = f"conv.{number + 1}"
-            shapes |= _layer(f"{block}.conv.2", (width, width, 3, 3)) | _layer(
-                f"{block}.conv.5.0", (wider, width, 3, 3)
-            )
-            shapes |= _layer(f"{block}.shortcut.1", (wider, width, 1, 1))
-            norms = {f"{block}.conv.0": width, f"{block}.conv.3": width}
-        else:
-            shapes |= _layer(f"conv.{3 * number + 2}", (wider, width, 4, 4))
-            norms = {f"conv.{3 * number + 3}": wider}
-        if config.norm == "batch":
-            for key, channels in norms.items():
-                shapes |= _batch_norm(key, channels)
-    heads = ("fc.0", "fcVar.0")
-    return shapes | {k: s for head in heads for k, s in _layer(head, (config.latent_length, widths[-1])).items()}
-
-
-def _discriminator_shapes(config: Config) -> Shapes:
-    """State dict of a release's discriminator of two scales and three halvings, as wide as the generator."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for scale in range(2):
-        d = max(config.channels // 2**scale, 1)
-        widths = (config.target_channels, d, 2 * d, 4 * d, 8 * d, 1)
-        for position, (width, wider) in zip((0, 2, 5, 8, 11), pairwise(widths), strict=True):
-            shapes |= _layer(f"model_{scale}.{position}", (wider, width, 4, 4))
-    return shapes
-
-
-def _layer(key: str, kernel: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-    return {f"{key}.weight": kernel, f"{key}.bias": kernel[:1]}
-
-
-def _batch_norm(key: str, channels: int) -> dict[str, tuple[int, ...]]:
-    vectors = {f"{key}.{name}": (channels,) for name in ("weight", "bias", "running_mean", "running_var")}
-    return vectors | {f"{key}.num_batches_tracked": ()}
+RELEASE_FORMAT = AuthorsRelease()
