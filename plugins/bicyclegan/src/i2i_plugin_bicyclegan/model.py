@@ -91,7 +91,7 @@ class BicycleGAN(Model[Config]):
                 self._source(),
                 LatentInput(name="latent", summary="which translation", shape=(self.config.latent_length,)),
             ),
-            outputs=(ImageOutput(name="image", summary="the translated picture"),),
+            outputs=(self._translated(),),
             steps=(_generate("latent"),),
             blend=BLEND,
         )
@@ -102,7 +102,7 @@ class BicycleGAN(Model[Config]):
             summary="the translation in the style of another picture" + self._caution(),
             inputs=(self._source(), self._target("reference", "a picture that shows the style")),
             outputs=(
-                ImageOutput(name="image", summary="the translated picture"),
+                self._translated(),
                 VectorOutput(name="latent", summary="the style, as `translate` takes it"),
             ),
             steps=(
@@ -150,6 +150,9 @@ class BicycleGAN(Model[Config]):
             ),
             resize=BICUBIC,
         )
+
+    def _translated(self) -> ImageOutput:
+        return ImageOutput(name="image", summary="the translated picture", channels=self.config.target_channels)
 
     def _target(self, name: str, summary: str) -> ImageInput:
         side = self.config.image_size

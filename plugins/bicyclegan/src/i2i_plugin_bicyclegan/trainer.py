@@ -20,7 +20,7 @@ from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Traine
 from i2i_runtime.operations import BICUBIC, Record
 from i2i_toolkit.data.paired import Direction, PairedFolders, write_paired_example
 from i2i_toolkit.data.preparation import Preparation
-from i2i_toolkit.losses import l1, least_squares, logistic
+from i2i_toolkit.losses import l1, least_squares, logistic, wasserstein
 from i2i_toolkit.previews import in_colour
 from i2i_toolkit.schedules import LinearDecay
 
@@ -335,12 +335,6 @@ class BicycleGANTrainer(Trainer[Options]):
             return discriminator(fake), discriminator(real)
         scales = [logits.split([len(fake), len(real)]) for logits in discriminator(torch.cat([fake, real]))]
         return [scale[0] for scale in scales], [scale[1] for scale in scales]
-
-
-def wasserstein(logits: Tensor, target: float) -> Tensor:
-    """The mean of the logits, to be lowered for 0 and raised for 1 (release: without a penalty)."""
-    mean = logits.float().mean()
-    return -mean if target else mean
 
 
 ADVERSARIAL: Mapping[str, Callable[[Tensor, float], Tensor]] = {

@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from pydantic import PositiveInt, model_validator
 
-from i2i_runtime.operations import Record
+from i2i_runtime.operations import Channels, Record
 from i2i_toolkit.translators.architecture import Architecture, Kind, Norm
 
 GREY, COLOUR = 1, 3
@@ -28,9 +28,9 @@ class Config(Record):
     """of a resnet: 9 for 256 pixels and more, 6 for 128 (paper, appendix)"""
     levels: PositiveInt = 8
     """of a unet: how often the side is halved (8 for unet_256, 7 for unet_128)"""
-    channels_a: PositiveInt = 3
+    channels_a: Channels = 3
     """of the first domain's pictures: 3 for colour, 1 for grey, 6 for two pictures in colour, ..."""
-    channels_b: PositiveInt = 3
+    channels_b: Channels = 3
     """of the second domain's"""
     norm: Norm = "instance"
     """batch and none are options of the release"""
@@ -67,6 +67,12 @@ class Config(Record):
     def picture_channels(self) -> int:
         """Of the pictures that are translated, in either direction: colour where one domain is grey."""
         return self.channels_a if self.directions == "a_to_b" else max(self.channels_a, self.channels_b)
+
+    @property
+    def translated_channels(self) -> int | None:
+        """Of the pictures they become; None: the directions differ."""
+        differ = self.directions == "both" and self.channels_a != self.channels_b
+        return None if differ else self.channels_b
 
     @property
     def architecture(self) -> Architecture:

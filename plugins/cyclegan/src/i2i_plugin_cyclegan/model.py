@@ -95,7 +95,11 @@ class CycleGAN(Model[Config]):
                 name="translate",
                 summary=f"{domain_a} to {domain_b}" + (", and back" if B_TO_A in self.generators else ""),
                 inputs=tuple(inputs),
-                outputs=(ImageOutput(name="image", summary="the translated picture"),),
+                outputs=(
+                    ImageOutput(
+                        name="image", summary="the translated picture", channels=self.config.translated_channels
+                    ),
+                ),
                 steps=tuple(
                     Step(graph=graph, inputs=fed, outputs={"translation": "image"}, when=when)
                     for graph, when in directions.items()

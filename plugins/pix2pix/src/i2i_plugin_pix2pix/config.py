@@ -8,7 +8,7 @@ from typing import Self
 
 from pydantic import PositiveInt, model_validator
 
-from i2i_runtime.operations import Record
+from i2i_runtime.operations import Channels, Record
 from i2i_toolkit.translators.architecture import Architecture, Kind, Norm
 
 
@@ -22,9 +22,9 @@ class Config(Record):
     """unet: how often the side is halved (8 for unet_256, 7 for unet_128); resnet: residual blocks (6 or 9)"""
     channels: PositiveInt = 64
     """after the first convolution"""
-    input_channels: PositiveInt = 3
+    input_channels: Channels = 3
     """of the pictures that are translated: 3 for colour, 1 for grey, 6 for two pictures in colour, ..."""
-    output_channels: PositiveInt = 3
+    output_channels: Channels = 3
     """of the pictures they become"""
     norm: Norm = "batch"
     """instance: without learned scale and offset, and a bias in every convolution, as in the release"""

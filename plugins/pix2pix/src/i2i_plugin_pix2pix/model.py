@@ -76,7 +76,9 @@ class Pix2Pix(Model[Config]):
                 name="translate",
                 summary="the first picture of a pair to the second",
                 inputs=tuple(inputs),
-                outputs=(ImageOutput(name="image", summary="the translated picture"),),
+                outputs=(
+                    ImageOutput(name="image", summary="the translated picture", channels=self.config.output_channels),
+                ),
                 steps=(
                     Step(
                         graph=GENERATOR,
