@@ -11,12 +11,14 @@ from i2i_registry.atomic import sha256_of
 from i2i_registry.cards import Imported, ImportedFile
 from i2i_registry.discovery import Registry
 from i2i_registry.errors import CheckpointError, UnknownName
-from i2i_registry.importing import import_checkpoint, map_keys
+from i2i_registry.importing import import_checkpoint, kept_tensors, map_keys
 from i2i_registry.model import Drop
 from i2i_registry.store import Store
 from i2i_registry.tensorfile import read_tensors
 from i2i_registry.weights import open_model
 from i2i_runtime.errors import UsageError
+
+from .toy_paper import ToyConfig
 
 
 @pytest.fixture
@@ -87,6 +89,58 @@ def test_a_checkpoint_that_does_not_fit_stores_nothing(
     with pytest.raises(CheckpointError, match=words):
         import_checkpoint(registry, store, tmp_path / "x.pth", "x")
     assert store.cards() == ()
+
+
+# --- Tensors that are no weights --------------------------------------------------------------------------------------
+
+
+def with_bias(bias: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {"G.conv.weight": torch.ones(len(bias), 3, 1, 1), "G.conv.bias": bias}
+
+
+@pytest.mark.parametrize(
+    ("bias", "words"),
+    [
+        (torch.tensor([1.0, float("nan")]), r"values that are not finite: G\.conv\.bias"),
+        (torch.tensor([1.0, float("inf")]), r"values that are not finite: G\.conv\.bias"),
+        (torch.tensor([1.0, 1e300], dtype=torch.float64), r"values beyond the range of float32: G\.conv\.bias"),
+        (torch.ones(2, dtype=torch.complex64), r"no weight: G\.conv\.bias \(complex64\)"),
+        (torch.ones(2, dtype=torch.bool), r"no weight: G\.conv\.bias \(bool\)"),
+        (torch.ones(2, dtype=torch.int64), r"no weight: G\.conv\.bias \(int64\)"),
+        (torch.ones(2, dtype=torch.int8), r"no weight: G\.conv\.bias \(int8\)"),
+        (torch.ones(0), r"tensors without values: G\.conv\.bias \[0\], G\.conv\.weight"),
+    ],
+)
+def test_what_is_no_weight_is_refused_by_name(
+    registry: Registry, store: Store, tmp_path: Path, bias: torch.Tensor, words: str
+) -> None:
+    torch.save(with_bias(bias), tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match=words):
+        import_checkpoint(registry, store, tmp_path / "x.pth", "x")
+    assert store.cards() == ()
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_every_conversion_is_reported(registry: Registry, store: Store, tmp_path: Path, kind: torch.dtype) -> None:
+    torch.save(with_bias(torch.tensor([0.5, 2.0], dtype=kind)), tmp_path / "x.pth")
+    report = import_checkpoint(registry, store, tmp_path / "x.pth", "x")
+    assert report.converted == {"G.conv.bias": f"{str(kind).removeprefix('torch.')} to float32"}
+    assert read_tensors(store.get("x")[1])["net.conv.bias"].tolist() == [0.5, 2.0]
+
+
+def test_ranks_that_nobody_expects_are_an_error_of_ours(registry: Registry, store: Store, tmp_path: Path) -> None:
+    torch.save({"G.conv.weight": torch.ones(()), "G.conv.bias": torch.ones(5)}, tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match="shapes that it never has"):
+        import_checkpoint(registry, store, tmp_path / "x.pth", "x")
+    torch.save({"unknown.weight": torch.ones(()), "b": torch.ones(0, 3)}, tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match=r"can be no weights: b \[0, 3\], unknown\.weight \[\]"):
+        import_checkpoint(registry, store, tmp_path / "x.pth", "x")
+
+
+def test_claimed_sizes_take_no_memory(registry: Registry) -> None:
+    """The network that a file asks for is compared with it before it is made."""
+    kept = kept_tensors(registry.model_class("toy"), ToyConfig(width=10**12))
+    assert kept["net.conv.weight"][0] == (10**12, 3, 1, 1)
 
 
 @pytest.mark.parametrize("name", ["Über", "a b", "../x", "toy", "x@1"])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,8 @@ from pydantic import TypeAdapter
 
 from i2i_registry.cards import ImportedFile, Settled
 from i2i_runtime.operations import Record
+from i2i_runtime.regular_files import read_regular
+from i2i_runtime.untrusted_text import printable
 
 if TYPE_CHECKING:
     from i2i_registry.checkpoint_files import CheckpointSet
@@ -36,6 +37,7 @@ _LINE = re.compile(r"[ \t]*(\w{1,80})(?:\t-\t|:(?:[ \t]|$))(.*)")
 """"name: value" of junyanz's releases, "name<tab>-<tab>value" of ConSinGAN."""
 _DEFAULT = "\t[default:"
 _PLAIN = (str, int, float, bool)
+_MOST_BITS = 63
 _NAMESPACES = frozenset({"argparse.Namespace", "types.SimpleNamespace"})
 
 
@@ -167,16 +169,16 @@ def gather(checkpoint: CheckpointSet, option_files: Sequence[str], settings: Map
         for place, found in find_objects(file.content):
             name = ".".join(filter(None, (prefix, place)))
             if isinstance(found, Part):
-                parts[name] = replace(found, where=file.path.name)
+                parts[name] = replace(found, where=printable(file.path.name))
             else:
-                options.append(Options(f"{file.path.name}'s options", found))
+                options.append(Options(f"{printable(file.path.name)}'s options", found))
     folder, read = _folder(checkpoint), list[ImportedFile]()
     for path in _beside(checkpoint, folder, option_files):
         content = _small_file(path)
         if content is not None:
             options.append(Options(path.name, parse_options(content.decode("utf-8", errors="replace"))))
             read.append(ImportedFile(name=path.name, sha256=sha256(content).hexdigest()))
-    return Clues(settings, tuple(options), parts, folder.name, tuple(read))
+    return Clues(settings, tuple(options), parts, printable(folder.name), tuple(read))
 
 
 def parse_options(text: str) -> dict[str, str]:
@@ -185,7 +187,7 @@ def parse_options(text: str) -> dict[str, str]:
     for line in text.splitlines():
         match = _LINE.fullmatch(line)
         if match:
-            found[match[1]] = match[2].partition(_DEFAULT)[0].strip()
+            found[match[1]] = printable(match[2].partition(_DEFAULT)[0].strip())
     return found
 
 
@@ -214,15 +216,13 @@ def _beside(checkpoint: CheckpointSet, folder: Path, names: Sequence[str]) -> It
 
 
 def _small_file(path: Path) -> bytes | None:
-    """The content of a plain file of the size of an option file; None where there is none."""
+    """The content of a file of the size of an option file; None where there is none, or a link, which may lead away."""
+    if path.is_symlink():
+        return None
     try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            return None
-        with path.open("rb") as file:
-            content = file.read(MOST_OPTION_BYTES + 1)
+        return bytes(read_regular(path, MOST_OPTION_BYTES))
     except OSError:
         return None
-    return content if len(content) <= MOST_OPTION_BYTES else None
 
 
 def find_objects(content: object) -> Iterator[tuple[str, Part | dict[str, str]]]:
@@ -254,8 +254,13 @@ def find_objects(content: object) -> Iterator[tuple[str, Part | dict[str, str]]]
 
 
 def _plain_values(state: Mapping[object, object]) -> dict[str, object]:
-    return {key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, _PLAIN)}
+    return {key: value for key, value in state.items() if isinstance(key, str) and _is_plain(value)}
+
+
+def _is_plain(value: object) -> bool:
+    # Python refuses to write out whole numbers of thousands of digits, and no option has one.
+    return isinstance(value, _PLAIN) and not (isinstance(value, int) and abs(value) >> _MOST_BITS)
 
 
 def _plain_text(state: Mapping[object, object]) -> dict[str, str]:
-    return {key: str(value) for key, value in _plain_values(state).items()}
+    return {key: printable(str(value)) for key, value in _plain_values(state).items()}

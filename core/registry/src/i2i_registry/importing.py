@@ -14,16 +14,16 @@ from i2i_registry.checkpoint_files import CheckpointSet, read_files
 from i2i_registry.clues import gather
 from i2i_registry.discovery import Registry
 from i2i_registry.errors import CheckpointError, PluginError
-from i2i_registry.inferring import Asked, contradiction, infer
-from i2i_registry.model import Drop, KeyMap, OfficialFormat, Shapes
+from i2i_registry.inferring import Asked, contradiction, infer, knows, understood
+from i2i_registry.model import Drop, KeyMap, Model, OfficialFormat, Shapes
 from i2i_registry.store import Store
 from i2i_registry.tensorfile import check_shapes, some
-from i2i_registry.weights import shapes_of
+from i2i_registry.vetting import as_weights, odd_shapes, refuse_empty
 from i2i_runtime.operations import Record
 from i2i_runtime.untrusted_text import printable
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, dtype
 
 _SHOWN_KEYS = 8
 
@@ -47,6 +47,8 @@ class ImportReport:
     card: WeightsCard
     config: Record
     keys: KeyReport
+    converted: Mapping[str, str] = field(default_factory=dict[str, str])
+    """official key -> "float16 to float32" """
     settled: tuple[Settled, ...] = ()
     """the fields of the Config that tensors do not show, and how each was come to"""
     remarks: tuple[str, ...] = ()
@@ -83,17 +85,25 @@ def import_checkpoint(
     model_name, official = _recognise(registry, checkpoint, model)
     catalogue.check_name(name, model_name)
     model_class = registry.model_class(model_name)
-    inferred, beside = infer(official, model_class.Config, checkpoint, asked)
+    refuse_empty(
+        {key: shape for key, shape in checkpoint.shapes.items() if isinstance(rename(official.keys, key), str)}
+    )
+    with understood(checkpoint.title):
+        inferred, beside = infer(official, model_class.Config, checkpoint, asked)
+        tensors = official.repair(dict(checkpoint.tensors))
     config = inferred.config
-    tensors = official.repair(dict(checkpoint.tensors))
     keys = map_keys(official.keys, tensors)
     keys = replace(keys, filled=tuple(key for key in keys.used if key not in checkpoint.tensors))
-    ours = {target: tensors[key].contiguous() for key, target in keys.used.items()}
-    shapes = {key: tuple(tensor.shape) for key, tensor in ours.items()}
+    wanted = kept_tensors(model_class, config)
+    shapes = {target: tuple(tensors[key].shape) for key, target in keys.used.items()}
     try:
-        check_shapes(shapes, shapes_of(model_class(config)), checkpoint.title, fix=_misfit(checkpoint))
+        check_shapes(
+            shapes, {key: shape for key, (shape, _) in wanted.items()}, checkpoint.title, fix=_misfit(checkpoint)
+        )
     except CheckpointError as error:
         raise contradiction(asked.values, error) from error
+    types = {key: (target, wanted[target][1]) for key, target in keys.used.items()}
+    ours, converted = as_weights(tensors, checkpoint.tensors, types)
     draft = WeightsDraft(
         name=name,
         model=model_name,
@@ -110,7 +120,21 @@ def import_checkpoint(
         plugin=registry.sources[model_name].label,
     )
     card = store.add(_separate(ours), draft)
-    return ImportReport(card, config, keys, inferred.settled, inferred.remarks, checkpoint.records())
+    return ImportReport(card, config, keys, converted, inferred.settled, inferred.remarks, checkpoint.records())
+
+
+def kept_tensors(model_class: type[Model[Record]], config: Record) -> dict[str, tuple[tuple[int, ...], dtype]]:
+    """Shape and type of every tensor that the model keeps; no memory is taken for it, whatever sizes a file claims."""
+    import torch  # noqa: PLC0415 - heavy
+
+    with torch.device("meta"):
+        model = model_class(config)
+    states = {name: network.state_dict() for name, network in model.networks.items()}
+    return {
+        f"{name}.{key}": (tuple(tensor.shape), tensor.dtype)
+        for name, state in states.items()
+        for key, tensor in state.items()
+    }
 
 
 def _misfit(checkpoint: CheckpointSet) -> str:
@@ -169,9 +193,9 @@ def _recognise(registry: Registry, checkpoint: CheckpointSet, wanted: str | None
         official = registry.model_class(wanted).official
         if official is None:
             raise CheckpointError(f"{wanted} imports no official checkpoints", expected="a model that does")
-        if official.detect(checkpoint.shapes):
+        if knows(official, checkpoint.shapes):
             return wanted, official
-    knowing = [(name, official) for name, official in _formats(registry) if official.detect(checkpoint.shapes)]
+    knowing = [(name, official) for name, official in _formats(registry) if knows(official, checkpoint.shapes)]
     if len(knowing) > 1:
         knowing = [each for each in knowing if each[1].fits(gather(checkpoint, each[1].option_files, {}))] or knowing
     if wanted is not None:
@@ -187,8 +211,10 @@ def _recognise(registry: Registry, checkpoint: CheckpointSet, wanted: str | None
         names = ", ".join(name for name, _ in knowing)
         fix = f"say which: {_command(knowing[0][0], checkpoint)}"
         raise CheckpointError(f"{checkpoint.title} fits several models: {names}", expected="one", fix=fix)
+    odd = odd_shapes(checkpoint.shapes)
     raise CheckpointError(
-        found=f"{checkpoint.title} fits no installed model; it begins {_keys_in_words(checkpoint.shapes)}",
+        found=f"{checkpoint.title} fits no installed model; it begins {_keys_in_words(checkpoint.shapes)}"
+        + (f"; {odd}" if odd else ""),
         expected="an official checkpoint of " + (", ".join(sorted(registry.models)) or "an installed plugin"),
         fix=f"pip install the paper's plugin; {_look(checkpoint)}",
     )

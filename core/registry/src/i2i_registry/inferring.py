@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
@@ -11,7 +12,7 @@ from i2i_registry.cards import ImportedFile, Settled
 from i2i_registry.checkpoint_files import CheckpointSet
 from i2i_registry.clues import Clues, Inferred, gather
 from i2i_registry.errors import CheckpointError
-from i2i_registry.model import OfficialFormat
+from i2i_registry.model import OfficialFormat, Shapes
 from i2i_registry.values import field_values
 from i2i_runtime.errors import OptionError, UsageError
 from i2i_runtime.operations import Record
@@ -50,6 +51,31 @@ def infer(
     config = _with_settings(inferred.config, settings)
     named = _named(replace(inferred, config=config), domains) if DOMAINS in kind.model_fields else inferred
     return named, clues.read
+
+
+_NOT_UNDERSTOOD = (ArithmeticError, LookupError, TypeError, ValueError)
+"""What a plugin's code raises for shapes that no release has: ranks and sizes that it counts on are not there."""
+
+
+def knows(official: OfficialFormat, shapes: Shapes) -> bool:
+    """Whether a format recognises tensors of these shapes, which may be any."""
+    try:
+        return official.detect(shapes)
+    except _NOT_UNDERSTOOD:
+        return False
+
+
+@contextmanager
+def understood(title: str) -> Generator[None]:
+    """Raises CheckpointError in place of whatever a plugin raises for shapes that no release has."""
+    try:
+        yield
+    except _NOT_UNDERSTOOD as error:
+        raise CheckpointError(
+            found=f"{title} has the names of a release, and shapes that it never has ({type(error).__name__}: {error})",
+            expected="the tensors as the release saves them",
+            fix="the file is damaged, or was changed: fetch it again, and look at it with i2i-registry inspect",
+        ) from error
 
 
 def contradiction(values: Sequence[str], error: CheckpointError) -> CheckpointError | OptionError:

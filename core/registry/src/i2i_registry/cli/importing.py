@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -88,6 +89,8 @@ def _tell_report(report: ImportReport) -> None:
     for reason in sorted(set(report.keys.dropped.values())):
         count = sum(given == reason for given in report.keys.dropped.values())
         tell(f"  left out {count}: {reason}")
+    for kinds, count in sorted(Counter(report.converted.values()).items()):
+        tell(f"  converted {count}: {kinds}")
     for settled in report.settled:
         tell(settled.sentence())
     for remark in report.remarks:
@@ -107,6 +110,7 @@ def _as_data(report: ImportReport) -> dict[str, object]:
         "card": report.card.model_dump(mode="json"),
         "used": dict(report.keys.used),
         "dropped": dict(report.keys.dropped),
+        "converted": dict(report.converted),
         "filled": list(report.keys.filled),
         "settled": [settled.model_dump(mode="json") for settled in report.settled],
         "remarks": list(report.remarks),
