@@ -42,7 +42,7 @@ class Sizes(Record):
     channels: int = 4
     side: int = 16
     dynamic: bool = True
-    fault: Literal["", "not finite", "batch norm", "loose", "promises"] = ""
+    fault: Literal["", "not finite", "batch norm", "loose", "promises", "grey"] = ""
 
 
 class Painter(nn.Module):
@@ -93,7 +93,7 @@ class Toy(Model[Record]):
             Operation(
                 name="translate",
                 inputs=(ImageInput(name="image", size=rule), LatentInput(name="style", shape=(2,))),
-                outputs=(ImageOutput(name="image"),),
+                outputs=(ImageOutput(name="image", channels=1 if self.sizes.fault == "grey" else None),),
                 steps=(Step(graph="paint", inputs={"x": "image", "z": "style"}, outputs={"y": "image"}),),
             ),
         )
@@ -268,6 +268,7 @@ FAULTS: list[tuple[Sizes, str]] = [
     (Sizes(fault="loose"), r"batch 1, 16x16, pictures: onnxruntime differs from torch by"),
     (Sizes(fault="not finite"), r"batch \d, \d+x\d+, black: torch itself gives values that are not finite"),
     (Sizes(fault="promises"), "promises sides that are multiples of 2"),
+    (Sizes(fault="grey"), "translate does not run in the finished bundle: image has 3 channels, not 1"),
     (Sizes(fault="batch norm"), "batch norm with the statistics of the batch"),
 ]
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from i2i_exporter_onnx import bundle, sizes
 from i2i_exporter_onnx.half import to_half
 from i2i_exporter_onnx.parity import Measured, measure, summary, tolerance_of
+from i2i_exporter_onnx.rehearsal import rehearse
 from i2i_exporter_onnx.tracing import OPSET, to_onnx
 from i2i_registry.atomic import scratch_folder, sha256_of
 from i2i_registry.cards import WeightsCard
@@ -33,7 +34,7 @@ DISTRIBUTIONS = ("i2i-exporter-onnx", "i2i-registry", "i2i-runtime")
 
 
 class OnnxExporter(Exporter):
-    """Bundles: one .onnx file per graph and a manifest, written only when every graph keeps its tolerance."""
+    """Bundles: one .onnx file per graph and a manifest, written only when graphs are exact and operations run."""
 
     name: ClassVar[str] = "onnx"
 
@@ -57,6 +58,7 @@ class OnnxExporter(Exporter):
             parity = summary(measured, _tolerances(plan.graphs, options.precision), options.precision)
             manifest = self._manifest(model, weights, options, operations=plan.operations, files=files, parity=parity)
             bundle.finish(folder, manifest)
+            rehearse(folder, thread_count(), tell)
         return ExportReport(destination, parity)
 
     def verify(self, artefact: Path, model: Model[Record], tell: Tell) -> Parity:

@@ -1,0 +1,118 @@
+"""The gate's last question: does every operation of the written bundle run, from a picture to a picture?
+
+Graphs that are right by themselves may still be fed what they do not take: the wrong number of channels in one of two
+directions, a class that a table has no row for, a size that the operation promises and no graph accepts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from PIL import Image
+
+from i2i_exporter_onnx.cases import photographs
+from i2i_registry.errors import ExportError
+from i2i_runtime.bundle import Bundle, load
+from i2i_runtime.errors import I2IError
+from i2i_runtime.inputs import Option, main_image
+from i2i_runtime.operations import ImageInput, ImageOutput, LabelInput, MaskInput, Operation
+
+Labels = Mapping[str, str]
+
+PICTURE_CHANNELS = frozenset({1, 3})
+"""A photograph becomes either; pictures of other numbers of channels come as arrays."""
+
+
+def rehearse(folder: Path, threads: int, tell: Callable[[str], None]) -> None:
+    """Load the bundle and run each of its operations, with every class of every label.
+
+    Raises ExportError at the first call that fails or whose result is not what the operation promises.
+    """
+    with load(folder, device="cpu", threads=threads) as bundle:
+        for operation in bundle.operations.values():
+            choices = list(_choices(operation))
+            for labels in choices:
+                _run(bundle, operation, labels)
+            ways = f" with {len(choices)} choices of classes" if len(choices) > 1 else ""
+            tell(f"{operation.name}: runs from end to end{ways}")
+
+
+def _choices(operation: Operation) -> Iterator[Labels]:
+    """Every combination of classes that steps depend on, and every other class beside the first of these."""
+    labels = [value for value in operation.inputs if isinstance(value, LabelInput)]
+    first = {value.name: value.default or value.names[0] for value in labels}
+    branches = [{**first, **branch} for branch in operation.branches()]
+    yield from branches
+    depended_on = {name for step in operation.steps for name in step.when}
+    for value in labels:
+        if value.name not in depended_on:
+            yield from ({**branches[0], value.name: name} for name in value.names if name != first[value.name])
+
+
+def _run(bundle: Bundle, operation: Operation, labels: Labels) -> None:
+    main = main_image(operation)
+    names = [output.name for output in operation.outputs]
+    options: dict[str, Option] = {**labels, **_others(operation, main)}
+    try:
+        made = cast(
+            "Mapping[str, object]",
+            bundle.run(
+                operation.name,
+                None if main is None else _picture(main, 0),
+                outputs=names,
+                seed=0,
+                fit="resize" if main is not None and main.fit == "face" else None,
+                **options,  # pyright: ignore[reportArgumentType] - no input has the name of a general option
+            ),
+        )
+    except I2IError as error:
+        raise _failed(operation, labels, error.found) from error
+    for output in operation.outputs:
+        if isinstance(output, ImageOutput) and output.channels is not None:
+            channels = _channels(made[output.name])
+            if channels != output.channels:
+                raise _failed(operation, labels, f"{output.name} has {channels} channels, not {output.channels}")
+
+
+def _others(operation: Operation, main: ImageInput | None) -> dict[str, Option]:
+    """The pictures and masks beside the main picture; numbers, sizes and random values have defaults."""
+    images = {value.name: value for value in operation.inputs if isinstance(value, ImageInput)}
+    others: dict[str, Option] = {}
+    for number, value in enumerate(operation.inputs):
+        if isinstance(value, ImageInput) and value is not main:
+            others[value.name] = _picture(value, number)
+        elif isinstance(value, MaskInput):
+            others[value.name] = Image.new("L", _size(images[value.image]), 255)
+    return others
+
+
+def _picture(value: ImageInput, number: int) -> Image.Image | np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """A photograph, at a size that has to be brought to one that the input takes, where it takes several."""
+    shown = photographs()
+    picture = shown[number % len(shown)].resize(_size(value), Image.Resampling.BICUBIC)
+    if value.channels in PICTURE_CHANNELS:
+        return picture
+    return np.asarray(picture)[:, :, np.arange(value.channels) % 3]
+
+
+def _size(value: ImageInput) -> tuple[int, int]:
+    """Width and height, as Pillow orders them."""
+    rule = value.size
+    larger = rule.dynamic and rule.maximum is None
+    return (rule.width + 2, rule.height + 1) if larger else (rule.width, rule.height)
+
+
+def _channels(picture: object) -> int:
+    return len(picture.getbands()) if isinstance(picture, Image.Image) else np.asarray(picture).shape[-1]
+
+
+def _failed(operation: Operation, labels: Labels, what: str) -> ExportError:
+    chosen = f" with {', '.join(f'{name}={label}' for name, label in labels.items())}" if labels else ""
+    return ExportError(
+        found=f"{operation.name}{chosen} does not run in the finished bundle: {what}",
+        expected="every operation to run from its inputs to its outputs, with every class",
+        fix="this is a fault of the plugin: operations() promises what graphs() do not take or give",
+    )
