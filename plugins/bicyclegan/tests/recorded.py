@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from pydantic import BaseModel
-from tests.parity.preparing import Variant, check_pictures
+from tests.parity.junyanz import Variant, check_pictures
 from tests.parity.stepping import RecordedStep
 from torch import Tensor
 
@@ -274,7 +274,7 @@ def losses(terms: Mapping[str, float], options: Options) -> dict[str, float]:
 
 def check_prepost(recording: Recording, case: Case) -> Iterator[Row]:
     """Pairs brought to size, the saved picture, and latents between two."""
-    yield from check_pictures(recording, case.variants)
+    yield from check_pictures(recording, case.variants, None)
     start, end = recording.tensors["input/z01"].numpy()
     for name, between in (("slerp", slerp), ("lerp", lerp)):
         yield recording.output(name, torch.from_numpy(between(start, end, case.num_frames)), INTERPOLATED)

@@ -1,25 +1,24 @@
 """How the recordings of the authors' PyTorch release are computed with our code.
 
-Four kinds of file, told from the metadata's `config.kind`: forward passes of some networks ("nets"), one training
-step ("train"), the store of generated pictures ("pool"), and pictures in and out ("prepost").
+Four kinds of file, told from their keys: one training step ("train": there are losses), forward passes of some
+networks ("nets"), the store of generated pictures ("pool"), and pictures in and out ("prepost").
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
 import torch
-from pydantic import BaseModel
-from tests.parity.preparing import Variant, check_pictures
-from tests.parity.stepping import RecordedStep, load
-from torch import Tensor, nn
+from tests.parity import junyanz
+from tests.parity.junyanz import check_options, check_pictures, kind_of
+from tests.parity.stepping import RecordedStep
+from torch import Tensor
 
 from i2i_plugin_cyclegan.config import Config
 from i2i_plugin_cyclegan.model import CycleGAN
-from i2i_plugin_cyclegan.networks import PatchDiscriminator, make_generator
+from i2i_plugin_cyclegan.networks import make_generator
 from i2i_plugin_cyclegan.official import GENERATORS, JUNYANZ_FORMAT
 from i2i_plugin_cyclegan.trainer import CycleGANTrainer, Options
 from i2i_registry.importing import rename
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 
     from i2i_registry.model import Model
     from i2i_runtime.operations import Record
+
+__all__ = ["PAPER", "SOURCE", "check", "kind_of"]
 
 PAPER = "cyclegan"
 SOURCE = "junyanz/pytorch-CycleGAN-and-pix2pix"
@@ -51,112 +52,85 @@ NAMES = GENERATORS | {official: f"discriminator_{domain.lower()}" for official, 
 Draw = tuple[Literal["p", "i"], float]
 
 
-class Resolved(BaseModel):
-    """The options of the release that change the numbers."""
+class Resolved(junyanz.Resolved):
+    """With the options of CycleGAN alone."""
 
-    ngf: int
-    netG: str
-    no_dropout: bool
-    input_nc: int
-    output_nc: int
-    lr: float
-    beta1: float
-    pool_size: int
     lambda_A: float
     lambda_B: float
     lambda_identity: float
 
 
-class Case(BaseModel):
-    """The metadata's `config`."""
+class Case(junyanz.Case):
+    """The metadata."""
 
-    kind: Literal["nets", "train", "pool", "prepost"]
-    hw: tuple[int, int] = (0, 0)
-    batch: int = 1
+    n: int = 0
     pool_size: int = 0
-    draws: list[Draw] = []
-    variants: list[Variant] = []
+    draws: tuple[Draw, ...] = ()
     resolved: Resolved
-
-
-def kind_of(recording: Recording) -> str:
-    """What a file holds."""
-    return str(recording.config["kind"])
 
 
 def check(recording: Recording) -> Iterator[Row]:
     """Compute what was recorded and compare."""
-    case = Case.model_validate(recording.config)
+    case = recording.options(Case)
+    yield from check_options(recording, case, case.resolved.direction)
+    junyanz.ignore(recording, "CycleGAN has no such loss", "lambda_L1")
     kinds = {"nets": check_networks, "train": check_step, "pool": check_pool, "prepost": check_prepost}
-    yield from kinds[case.kind](recording, case)
+    yield from kinds[kind_of(recording)](recording, case)
 
 
 def check_prepost(recording: Recording, case: Case) -> Iterator[Row]:
     """Pictures in and out."""
-    yield from check_pictures(recording, case.variants)
+    yield from check_pictures(recording, case.variants, case.image_hw)
 
 
-# --- Names and networks -----------------------------------------------------------------------------------------------
-
-
-def layer_count(state: Mapping[str, Tensor]) -> int:
-    """Layers of a discriminator, in the release's way of counting."""
-    return (max(int(match[1]) for key in state if (match := re.match(r"model\.(\d+)\.", key))) - 2) // 3
-
-
-def our_key(recording: Recording, official: str, key: str) -> str:
+def our_key_of(recording: Recording, official: str, key: str) -> str:
     """Our name, inside the network, of an official tensor."""
     if official in GENERATORS:
         return str(rename(JUNYANZ_FORMAT.keys, f"{official}.{key}")).removeprefix(f"{GENERATORS[official]}.")
-    layers = layer_count(recording.under(f"state/{official}/"))
-    places = {0: "first", 2 + 3 * layers: "to_logits"} | {2 + 3 * n: f"convs.{n}" for n in range(layers)}
-    _, place, kind = key.split(".")
-    return f"{places[int(place)]}.{kind}"
+    return junyanz.discriminator_key(recording, official, key)
 
 
-def infer_config(recording: Recording, official: str, case: Case) -> Config:
-    """The Config, told from a generator's tensors as for a checkpoint, at the recorded size."""
-    state = recording.under(f"state/{official}/")
-    inferred = JUNYANZ_FORMAT.infer_config({key: tuple(tensor.shape) for key, tensor in state.items()})
-    return inferred.model_copy(update={"image_size": case.hw[0]})
-
-
-def expected_config(case: Case) -> Config:
-    """The Config that the recorded options ask for, of one direction."""
-    return Config(
-        image_size=case.hw[0],
-        channels=case.resolved.ngf,
-        res_blocks={"resnet_6blocks": 6, "resnet_9blocks": 9}[case.resolved.netG],
-        channels_a=case.resolved.input_nc,
-        channels_b=case.resolved.output_nc,
-        dropout=not case.resolved.no_dropout,
-        directions="a_to_b",
+def stated_config(case: Case, directions: Literal["both", "a_to_b"], *, way_back: bool = False) -> Config:
+    """The Config that the recorded options ask for; as that of one direction, either way."""
+    options = case.resolved
+    kind, depth = junyanz.generator_of(options.netG)
+    channels = (options.input_nc, options.output_nc)[:: -1 if way_back else 1]
+    return Config.model_validate(
+        {
+            "generator": kind,
+            "image_size": case.hw[0] if case.hw else 256,
+            "channels": options.ngf,
+            "levels" if kind == "unet" else "res_blocks": depth,
+            "channels_a": channels[0],
+            "channels_b": channels[1],
+            "norm": options.norm,
+            "dropout": not options.no_dropout,
+            "directions": directions,
+        }
     )
 
 
-# --- Forward passes ---------------------------------------------------------------------------------------------------
+def check_config(recording: Recording, case: Case, official: str) -> Iterator[Row]:
+    """What an import tells from a generator's tensors, but for the size and a U-Net's dropout, which none shows."""
+    state, stated = recording.under(f"state/{official}/"), stated_config(case, "a_to_b", way_back=official == "G_B")
+    inferred = JUNYANZ_FORMAT.infer_config({key: tuple(tensor.shape) for key, tensor in state.items()})
+    hidden: dict[str, object] = {"image_size": stated.image_size}
+    if stated.generator == "unet":
+        hidden["dropout"] = stated.dropout
+    yield recording.agrees(f"config of {official}", stated, inferred.model_copy(update=hidden))
 
 
-@torch.no_grad()
 def check_networks(recording: Recording, case: Case) -> Iterator[Row]:
-    """Every recorded network on its input; with instance norm the mode makes no difference."""
-    for official in recording.networks():
-        picture = recording.tensors.get(f"input/dis_{official}", recording.tensors["input/image"])
-        if official in GENERATORS:
-            config = infer_config(recording, official, case)
-            yield recording.row(f"config of {official}", float(config != expected_config(case)), EXACT)
-            network: nn.Module = make_generator(config, config.channels_a, config.channels_b)
-        else:
-            state = recording.under(f"state/{official}/")
-            width, channels_in = state["model.0.weight"].shape[:2]
-            network = PatchDiscriminator(channels_in, width, layer_count(state), "instance")
-        load(network, official, recording, partial(our_key, recording))
-        for mode, training in (("eval", False), ("train_nodrop", True)):
-            if f"output/{mode}/{official}" in recording.tensors:
-                for module in network.train(training).modules():
-                    if isinstance(module, nn.Dropout):
-                        module.eval()
-                yield recording.output(f"{mode}/{official}", network(picture), FORWARD)
+    """Every recorded network on its input."""
+    generators = [official for official in recording.networks() if official in GENERATORS]
+    if case.gname is not None:
+        yield recording.agrees("gname", [case.gname], generators)
+    empty = {}
+    for official in generators:
+        yield from check_config(recording, case, official)
+        config = stated_config(case, "a_to_b", way_back=official == "G_B")
+        empty[official] = (make_generator(config, config.channels_a, config.channels_b), partial(our_key_of, recording))
+    yield from junyanz.check_networks(recording, case, case.resolved, empty, FORWARD)
 
 
 # --- One training step ------------------------------------------------------------------------------------------------
@@ -165,7 +139,6 @@ def check_networks(recording: Recording, case: Case) -> Iterator[Row]:
 def build_trainer(recording: Recording, case: Case) -> CycleGANTrainer:
     """The recorded networks and options."""
     state, resolved = recording.under("state/D_A/"), case.resolved
-    config = infer_config(recording, "G_A", case).model_copy(update={"directions": "both"})
     options = Options(
         batch_size=case.batch,
         learning_rate=resolved.lr,
@@ -174,10 +147,16 @@ def build_trainer(recording: Recording, case: Case) -> CycleGANTrainer:
         cycle_weight_b=resolved.lambda_B,
         identity_weight=resolved.lambda_identity,
         pool_size=resolved.pool_size,
-        discriminator_layers=layer_count(state),
-        discriminator_channels=state["model.0.weight"].shape[0],
+        objective=resolved.gan_mode,
+        discriminator=junyanz.discriminator_kind(state),
+        discriminator_layers=junyanz.layer_count(state),
+        discriminator_channels=resolved.ndf,
     )
-    built = CycleGANTrainer(cast("Model[Record]", CycleGAN(config)), options)
+    built = CycleGANTrainer(cast("Model[Record]", CycleGAN(stated_config(case, "both"))), options)
+    # We train on squares; the recorded pictures need not be any.
+    for domain in built.pools:
+        shape = recording.tensors[f"input/{domain}"].shape
+        built.pools[domain] = ImagePool(resolved.pool_size, case.batch, (shape[1], shape[2], shape[3]))
     recorded_step(recording, case).load(built)
     return built
 
@@ -187,7 +166,7 @@ def recorded_step(recording: Recording, case: Case) -> RecordedStep:
     return RecordedStep(
         recording=recording,
         names=NAMES,
-        our_key=partial(our_key, recording),
+        our_key=partial(our_key_of, recording),
         learning_rate=case.resolved.lr,
         loss=STEP_LOSS,
         gradient=STEP_GRADIENT,
@@ -197,9 +176,17 @@ def recorded_step(recording: Recording, case: Case) -> RecordedStep:
 
 def check_step(recording: Recording, case: Case) -> Iterator[Row]:
     """One step of the real engine, and the optimizers by themselves."""
+    junyanz.ignore(recording, "in the first step a pool of any size returns what it is given", "pool_size")
     batch = {domain: recording.tensors[f"input/{domain}"] for domain in "AB"}
+    yield recording.agrees("batch, hw", (case.batch, case.hw), (len(batch["A"]), tuple(batch["A"].shape[2:])))
+    yield recording.agrees("resolved.no_dropout", case.resolved.no_dropout, found=True)
+    for network in recording.networks():
+        if network in GENERATORS:
+            yield from check_config(recording, case, network)
+        else:
+            yield from junyanz.check_discriminator(recording, case, network, case.resolved)
     step, built = recorded_step(recording, case), build_trainer(recording, case)
-    for name, picture in pictures_of(built, batch).items():
+    for name, picture in pictures_of(build_trainer(recording, case), batch).items():
         if f"output/{name}" in recording.tensors:
             yield recording.output(name, picture, STEP_OUTPUT)
     found = step.run(built, batch)
@@ -226,7 +213,7 @@ def losses(terms: Mapping[str, float], built: CycleGANTrainer) -> dict[str, floa
         found[name] = terms[f"discriminators/{target}"]
         found[f"G_{own}"] = terms[f"generators/adversarial_{target}"]
         found[f"cycle_{own}"] = terms[f"generators/cycle_{own}"]
-        found[f"raw/cycle_{own}"] = found[f"cycle_{own}"] / built.cycle_weights[own]
+        found[f"raw/cycle_{own}"] = found[f"cycle_{own}"] / (built.cycle_weights[own] or 1.0)
         found[f"idt_{own}"] = terms.get(f"generators/identity_{target}", 0.0)
         found[f"raw/idt_{own}"] = found[f"idt_{own}"] / (weight or 1.0)
     found["G"] = sum(found[f"{kind}_{own}"] for kind in ("G", "cycle", "idt") for own in "AB")
@@ -239,13 +226,15 @@ def losses(terms: Mapping[str, float], built: CycleGANTrainer) -> dict[str, floa
 def check_pool(recording: Recording, case: Case) -> Iterator[Row]:
     """Batch after batch through the pool, with the recorded draws."""
     batches = recording.tensors["input/batches"]
+    recording.ignore("the draws that it gave are recorded", "py_seed")
     slots = decisions(case.draws)
-    channels, height, width = batches.shape[2:]
+    count, batch, channels, height, width = batches.shape
+    yield recording.agrees("n, batch", (case.n, case.batch), (count, batch))
     pool = ImagePool(case.pool_size, case.batch, (channels, height, width))
     returned = torch.stack([pool.exchange(batch, slots) for batch in batches])
     yield recording.output("returned", returned, EXACT)
     yield recording.output("pool_final", pool.pictures, EXACT)
-    yield recording.row("draws left over", float(len(list(slots))), EXACT)
+    yield recording.agrees("draws that are left over", 0, len(list(slots)))
 
 
 def decisions(draws: Sequence[Draw]) -> Iterator[int | None]:

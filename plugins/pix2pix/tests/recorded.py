@@ -1,31 +1,26 @@
 """How the recordings of the authors' PyTorch release are computed with our code.
 
-Three kinds of file, told from the metadata's `config.kind`: forward passes of some networks ("nets"), one training
-step ("train"), and pictures in and out ("prepost").
+Three kinds of file, told from their keys: one training step ("train": there are losses), forward passes of some
+networks ("nets"), and pictures in and out ("prepost").
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
-from pydantic import BaseModel
-from tests.parity.preparing import Variant, check_pictures
-from tests.parity.stepping import RecordedStep, load
-from torch import Tensor, nn
+from tests.parity import junyanz
+from tests.parity.junyanz import check_options, check_pictures, kind_of
+from tests.parity.stepping import RecordedStep
 
 from i2i_plugin_pix2pix.config import Config
 from i2i_plugin_pix2pix.model import GENERATOR, Pix2Pix
-from i2i_plugin_pix2pix.networks import Dropout, PatchDiscriminator, PixelDiscriminator, make_generator
+from i2i_plugin_pix2pix.networks import make_generator
 from i2i_plugin_pix2pix.official import JUNYANZ_FORMAT
 from i2i_plugin_pix2pix.trainer import DISCRIMINATOR, Options, Pix2PixTrainer
 from i2i_registry.importing import rename
-from i2i_registry.model import KeyMap
-from i2i_toolkit.translators.architecture import Norm
-from i2i_toolkit.translators.discriminators import Objective
 
 if TYPE_CHECKING:
     from tests.parity.judging import Row
@@ -33,6 +28,8 @@ if TYPE_CHECKING:
 
     from i2i_registry.model import Model
     from i2i_runtime.operations import Record
+
+__all__ = ["PAPER", "SOURCE", "check", "kind_of"]
 
 PAPER = "pix2pix"
 SOURCE = "junyanz/pytorch-CycleGAN-and-pix2pix"
@@ -42,134 +39,43 @@ FORWARD = 2e-5
 STEP_LOSS = 1e-5
 STEP_GRADIENT = 1e-2
 STEP_AFTER = 1e-2
-EXACT = 0.0
 
 NETWORKS = {"G": GENERATOR, "D": DISCRIMINATOR}
 """official name of a network -> ours"""
 
-_NORM = "(weight|bias|running_mean|running_var|num_batches_tracked)"
-PIXEL_KEYS: KeyMap = (
-    (r"net\.0\.(.+)", r"first.\1"),
-    (r"net\.2\.(.+)", r"conv.\1"),
-    (rf"net\.3\.{_NORM}", r"norm.\1"),
-    (r"net\.5\.(.+)", r"to_logits.\1"),
-)
 
+class Resolved(junyanz.Resolved):
+    """With the options of pix2pix alone."""
 
-class Resolved(BaseModel):
-    """The options of the release that change the numbers."""
-
-    ngf: int
-    ndf: int
-    netG: str
-    netD: str
-    n_layers_D: int
-    norm: Norm
-    no_dropout: bool
-    input_nc: int
-    output_nc: int
-    lr: float
-    beta1: float
-    gan_mode: Objective
     lambda_L1: float
 
 
-class Case(BaseModel):
-    """The metadata's `config`."""
+class Case(junyanz.Case):
+    """The metadata."""
 
-    kind: Literal["nets", "train", "prepost"]
-    hw: tuple[int, int] = (0, 0)
-    batch: int = 1
-    variants: list[Variant] = []
     resolved: Resolved
-
-
-def kind_of(recording: Recording) -> str:
-    """What a file holds."""
-    return str(recording.config["kind"])
 
 
 def check(recording: Recording) -> Iterator[Row]:
     """Compute what was recorded and compare."""
-    case = Case.model_validate(recording.config)
+    case = recording.options(Case)
+    yield from check_options(recording, case, case.resolved.direction)
     kinds = {"nets": check_networks, "train": check_step, "prepost": check_prepost}
-    yield from kinds[case.kind](recording, case)
+    yield from kinds[kind_of(recording)](recording, case)
 
 
 def check_prepost(recording: Recording, case: Case) -> Iterator[Row]:
     """Pictures in and out."""
-    yield from check_pictures(recording, case.variants)
+    yield from check_pictures(recording, case.variants, case.image_hw)
 
 
-# --- Names and networks -----------------------------------------------------------------------------------------------
-
-
-def patch_keys(layers: int) -> KeyMap:
-    """The names inside a patch discriminator of that many layers."""
-    inner = [
-        line
-        for number in range(layers)
-        for line in (
-            (rf"model\.{2 + 3 * number}\.(.+)", rf"convs.{number}.\1"),
-            (rf"model\.{3 + 3 * number}\.{_NORM}", rf"norms.{number}.\1"),
-        )
-    ]
-    return (
-        (r"model\.0\.(.+)", r"first.\1"),
-        *inner,
-        (rf"model\.{2 + 3 * layers}\.(.+)", r"to_logits.\1"),
-    )
-
-
-def discriminator_keys(state: Mapping[str, Tensor]) -> KeyMap:
-    """The names inside the recorded discriminator, whichever it is."""
-    return PIXEL_KEYS if "net.0.weight" in state else patch_keys(layer_count(state))
-
-
-def layer_count(state: Mapping[str, Tensor]) -> int:
-    """Layers of a patch discriminator, in the release's way of counting."""
-    return (max(int(match[1]) for key in state if (match := re.match(r"model\.(\d+)\.", key))) - 2) // 3
-
-
-def norm_of(state: Mapping[str, Tensor]) -> Norm:
-    """The norm of a recorded discriminator."""
-    return "batch" if any(key.endswith("running_mean") for key in state) else "instance"
-
-
-def make_discriminator(state: Mapping[str, Tensor]) -> PatchDiscriminator | PixelDiscriminator:
-    """The recorded discriminator, empty."""
-    if "net.0.weight" in state:
-        width, channels_in = state["net.0.weight"].shape[:2]
-        return PixelDiscriminator(channels_in, width, norm_of(state))
-    width, channels_in = state["model.0.weight"].shape[:2]
-    return PatchDiscriminator(channels_in, width, layer_count(state), norm_of(state))
-
-
-def our_key(recording: Recording, official: str, key: str) -> str:
-    """Our name, inside the network, of an official tensor."""
-    if official.startswith("G"):
-        return str(rename(JUNYANZ_FORMAT.keys, key)).removeprefix(f"{GENERATOR}.")
-    return str(rename(discriminator_keys(recording.under(f"state/{official}/")), key))
-
-
-def infer_config(recording: Recording, case: Case) -> Config:
-    """The Config, told from the generator's tensors as for a checkpoint, at the recorded size."""
-    state = recording.under("state/G/")
-    inferred = JUNYANZ_FORMAT.infer_config({key: tuple(tensor.shape) for key, tensor in state.items()})
-    update: dict[str, object] = {"image_size": case.hw[0]}
-    if inferred.generator == "unet":
-        update["dropout"] = not case.resolved.no_dropout
-    return inferred.model_copy(update=update)
-
-
-def expected_config(case: Case) -> Config:
+def stated_config(case: Case) -> Config:
     """The Config that the recorded options ask for."""
     options = case.resolved
-    unet = options.netG.startswith("unet")
-    depth = {"unet_128": 7, "unet_256": 8, "resnet_6blocks": 6, "resnet_9blocks": 9}[options.netG]
+    kind, depth = junyanz.generator_of(options.netG)
     return Config(
-        generator="unet" if unet else "resnet",
-        image_size=case.hw[0],
+        generator=kind,
+        image_size=case.hw[0] if case.hw else 256,
         depth=depth,
         channels=options.ngf,
         input_channels=options.input_nc,
@@ -179,34 +85,28 @@ def expected_config(case: Case) -> Config:
     )
 
 
-# --- Forward passes ---------------------------------------------------------------------------------------------------
+def check_config(recording: Recording, case: Case) -> Iterator[Row]:
+    """What an import tells from the generator's tensors, but for the size and a U-Net's dropout, which none shows."""
+    state, stated = recording.under("state/G/"), stated_config(case)
+    inferred = JUNYANZ_FORMAT.infer_config({key: tuple(tensor.shape) for key, tensor in state.items()})
+    hidden = {"image_size": stated.image_size}
+    if stated.generator == "unet":
+        hidden["dropout"] = stated.dropout
+    yield recording.agrees("config of G", stated, inferred.model_copy(update=hidden))
+
+
+def our_key_of(recording: Recording, official: str, key: str) -> str:
+    """Our name, inside the network, of an official tensor."""
+    if official == "G":
+        return str(rename(JUNYANZ_FORMAT.keys, key)).removeprefix(f"{GENERATOR}.")
+    return junyanz.discriminator_key(recording, official, key)
 
 
 def check_networks(recording: Recording, case: Case) -> Iterator[Row]:
     """Every recorded network on its input, in each recorded mode."""
-    for official in recording.networks():
-        picture = recording.tensors.get(f"input/dis_{official}", recording.tensors["input/image"])
-        if official.startswith("G"):
-            config = infer_config(recording, case)
-            yield recording.row(f"config of {official}", float(config != expected_config(case)), EXACT)
-            network: nn.Module = make_generator(config)
-        else:
-            network = make_discriminator(recording.under(f"state/{official}/"))
-        load(network, official, recording, partial(our_key, recording))
-        for mode in ("eval", "train_nodrop"):
-            if f"output/{mode}/{official}" in recording.tensors:
-                found = forward(network, picture, mode)
-                yield recording.output(f"{mode}/{official}", found, FORWARD)
-
-
-@torch.no_grad()
-def forward(network: nn.Module, picture: Tensor, mode: str) -> Tensor:
-    """The output in evaluation mode, or with the batch's statistics and without dropout."""
-    network.train(mode == "train_nodrop")
-    for module in network.modules():
-        if isinstance(module, Dropout):
-            module.eval()
-    return network(picture)
+    yield from check_config(recording, case)
+    generators = {"G": (make_generator(stated_config(case)), partial(our_key_of, recording))}
+    yield from junyanz.check_networks(recording, case, case.resolved, generators, FORWARD)
 
 
 # --- One training step ------------------------------------------------------------------------------------------------
@@ -215,18 +115,17 @@ def forward(network: nn.Module, picture: Tensor, mode: str) -> Tensor:
 def build_trainer(recording: Recording, case: Case) -> Pix2PixTrainer:
     """The recorded networks and options."""
     state, resolved = recording.under("state/D/"), case.resolved
-    pixel = "net.0.weight" in state
     options = Options(
         batch_size=case.batch,
         learning_rate=resolved.lr,
         betas=(resolved.beta1, 0.999),
         objective=resolved.gan_mode,
         l1_weight=resolved.lambda_L1,
-        discriminator="pixel" if pixel else "patch",
-        discriminator_layers=3 if pixel else layer_count(state),
-        discriminator_channels=next(iter(make_discriminator(state).parameters())).shape[0],
+        discriminator=junyanz.discriminator_kind(state),
+        discriminator_layers=junyanz.layer_count(state),
+        discriminator_channels=resolved.ndf,
     )
-    built = Pix2PixTrainer(cast("Model[Record]", Pix2Pix(infer_config(recording, case))), options)
+    built = Pix2PixTrainer(cast("Model[Record]", Pix2Pix(stated_config(case))), options)
     recorded_step(recording, case).load(built)
     return built
 
@@ -236,7 +135,7 @@ def recorded_step(recording: Recording, case: Case) -> RecordedStep:
     return RecordedStep(
         recording=recording,
         names=NETWORKS,
-        our_key=partial(our_key, recording),
+        our_key=partial(our_key_of, recording),
         learning_rate=case.resolved.lr,
         loss=STEP_LOSS,
         gradient=STEP_GRADIENT,
@@ -246,7 +145,12 @@ def recorded_step(recording: Recording, case: Case) -> RecordedStep:
 
 def check_step(recording: Recording, case: Case) -> Iterator[Row]:
     """One step of the real engine, and the optimizers by themselves."""
+    junyanz.ignore(recording, "pix2pix has no pool", "pool_size")
     batch = {"input": recording.tensors["input/A"], "target": recording.tensors["input/B"]}
+    yield recording.agrees("batch, hw", (case.batch, case.hw), (len(batch["input"]), tuple(batch["input"].shape[2:])))
+    yield recording.agrees("resolved.no_dropout", case.resolved.no_dropout, found=True)
+    yield from check_config(recording, case)
+    yield from junyanz.check_discriminator(recording, case, "D", case.resolved)
     with torch.no_grad():
         made = build_trainer(recording, case).translate(batch)["fake"]
     yield recording.output("fake_B", made, FORWARD)
@@ -260,12 +164,6 @@ def losses(terms: Mapping[str, float], options: Options) -> dict[str, float]:
     """The release's names: the discriminator's losses unhalved, their half sum, the generator's with weights."""
     fake, real = (2 * terms[f"discriminator/{name}"] for name in ("fake", "real"))
     adversarial, distance = terms["generator/adversarial"], terms["generator/l1"]
-    return {
-        "D_fake": fake,
-        "D_real": real,
-        "D": 0.5 * (fake + real),
-        "G_GAN": adversarial,
-        "G_L1": distance,
-        "raw/G_L1": distance / options.l1_weight,
-        "G": adversarial + distance,
-    }
+    named = {"D_fake": fake, "D_real": real, "D": 0.5 * (fake + real)}
+    named |= {"G_GAN": adversarial, "G_L1": distance, "G": adversarial + distance}
+    return named | ({"raw/G_L1": distance / options.l1_weight} if options.l1_weight else {})

@@ -27,8 +27,7 @@ from i2i_registry.importing import rename
 from i2i_registry.model import KeyMap
 from i2i_runtime.fitting import fit, to_picture, to_tensor
 from i2i_runtime.heatmaps import render
-from i2i_runtime.operations import SizeRule
-from i2i_runtime.pixels import of_picture
+from i2i_runtime.operations import BILINEAR, ImageInput, SizeRule
 from i2i_toolkit.data.preparation import Draws
 
 if TYPE_CHECKING:
@@ -374,7 +373,8 @@ def check_pictures(recording: Recording, case: Case) -> Iterator[Row]:
         yield recording.agrees(option, stated, found)
     picture = Image.fromarray(pixels.numpy())
     size = case.img_size
-    fed = to_tensor(fit(of_picture(picture, 3), SizeRule(height=size, width=size), "resize").pixels)
+    value = ImageInput(name="image", size=SizeRule(height=size, width=size), resize=BILINEAR)
+    fed = to_tensor(fit(pixels.numpy(), value, "resize").pixels)
     yield recording.output("test", torch.from_numpy(fed), TRANSFORM, by="i2i_runtime")
     way = preparation(size, Options())
     yield recording.output("test", way.fitted(picture), TRANSFORM, by="i2i_toolkit")
