@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import torch
 from i2i_registry import checkpoint_files
 from i2i_registry.atomic import sha256_of
 from i2i_registry.cards import Imported, ImportedFile
-from i2i_registry.checkpoint_files import find_files, read_files
+from i2i_registry.checkpoint_files import find, find_files, read_files
 from i2i_registry.discovery import Registry
 from i2i_registry.errors import CheckpointError
 from i2i_registry.importing import import_checkpoint
@@ -74,8 +76,9 @@ def test_files_keep_the_order_they_are_named_in_and_one_alone_has_no_prefix(tmp_
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (("1_net_G.pth", "latest_net_G.pth"), r"1_net_G\.pth and .*latest_net_G\.pth both hold the network G\n"),
-        (("1_nets_ema.ckpt", "2_nets_ema.ckpt"), "several networks that they name themselves"),
+        (("a/x_net_G.pth", "b/x_net_G.pth"), "2 trainings: a, b"),
+        (("a/x_net_G.pth", "b/y_net_G.pth"), "2 trainings: a, b"),
+        (("bags_net_G.pth", "bags_net_E.pth", "shoes_net_G.pth"), "networks of 2 releases: bags, shoes"),
         (("x.txt", "1/2/3/4/too_deep.pth"), "no checkpoint in the folder"),
     ],
 )
@@ -125,6 +128,97 @@ def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "a.pth"):
         with pytest.raises(UsageError, match="is no file"):
             find_files([str(place)])
+
+
+@pytest.mark.parametrize(
+    ("names", "taken", "words"),
+    [
+        # junyanz: every few epochs, and the last as "latest"
+        (
+            ("5_net_G.pth", "10_net_G.pth", "latest_net_G.pth", "5_net_D.pth", "10_net_D.pth", "latest_net_D.pth"),
+            {"G": "latest_net_G.pth", "D": "latest_net_D.pth"},
+            "taken: latest, of latest, 10, 5",
+        ),
+        (("5_net_G.pth", "10_net_G.pth", "10_net_E.pth"), {"G": "10_net_G.pth", "E": "10_net_E.pth"}, "taken: 10"),
+        # a training that was stopped while it wrote "latest"
+        (
+            ("latest_net_G.pth", "5_net_G.pth", "5_net_E.pth"),
+            {"G": "5_net_G.pth", "E": "5_net_E.pth"},
+            "taken: 5, of latest, 5",
+        ),
+        # StarGAN v2
+        (
+            tuple(f"{step:06}_{kind}.ckpt" for step in (10000, 20000) for kind in ("nets", "nets_ema", "optims")),
+            {"": "020000_nets_ema.ckpt"},
+            "taken: 020000, of 020000, 010000",
+        ),
+        (
+            ("100000_nets_ema.ckpt", "100000_nets.ckpt", "wing.ckpt"),
+            {"": "100000_nets_ema.ckpt", "wing": "wing.ckpt"},
+            "ema",
+        ),
+        # U-GAT-IT: numbered ones in a folder of their own
+        (
+            ("model/cat_params_0000100.pt", "model/cat_params_0000200.pt", "cat_params_latest.pt"),
+            {"": "cat_params_latest.pt"},
+            "taken: latest",
+        ),
+        # InGAN
+        (
+            ("checkpoint_0000100.pth.tar", "checkpoint_0075000.pth.tar"),
+            {"": "checkpoint_0075000.pth.tar"},
+            "taken: 0075000",
+        ),
+    ],
+)
+def test_of_several_moments_and_averages_one_is_taken_and_told(
+    tmp_path: Path, names: tuple[str, ...], taken: dict[str, str], words: str
+) -> None:
+    found = find([str(touch(tmp_path, *names))])
+    assert {prefix: str(path.relative_to(tmp_path)) for prefix, path in found.files.items()} == taken
+    assert words in " ".join(found.remarks)
+    for remark in found.remarks:
+        for command in re.findall(r"i2i-registry import (.+) --as NAME", remark):
+            other = find(shlex.split(command))
+            assert other.files.keys() == found.files.keys()
+            assert other.files != found.files
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("ffhq/1_nets_ema.ckpt", "afhq/1_nets_ema.ckpt", "wing.ckpt"),
+        ("2020_a/G.pth", "2020_a/reals.pth", "2021_b/G.pth", "2021_b/reals.pth"),
+        ("bags_net_G.pth", "bags_net_E.pth", "shoes_net_G.pth", "shoes_net_E.pth"),
+    ],
+)
+def test_for_each_of_several_trainings_there_is_a_command_that_works(tmp_path: Path, names: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError) as caught:
+        find([str(touch(tmp_path, *names))])
+    commands = re.findall(r"i2i-registry import (.+?) --as NAME", caught.value.fix)
+    assert len(commands) == 2
+    first, second = (find(shlex.split(command)).files for command in commands)
+    assert first.keys() == second.keys()
+    assert not set(first.values()) & set(second.values()) - {tmp_path / "wing.ckpt"}
+
+
+def test_a_training_inside_a_parent_folder_is_found(tmp_path: Path) -> None:
+    touch(tmp_path, "picture/run/G.pth", "picture/run/0/netG.pth")
+    assert sorted(find_files([str(tmp_path)])) == ["0.netG", "G"]
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("checkpoint", "x.model-1.index", "x.model-1.meta", "x.model-1.data-00000-of-00001"), "of TensorFlow"),
+        (("generator.h5",), "of Keras"),
+    ],
+)
+def test_files_of_another_framework_are_named(tmp_path: Path, names: tuple[str, ...], words: str) -> None:
+    touch(tmp_path, *names)
+    for place in (tmp_path, tmp_path / names[-1]):
+        with pytest.raises(UsageError, match=words):
+            find([str(place)])
 
 
 # --- Read as one ------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from i2i_registry.checkpoints.limits import MOST_BYTES
+from i2i_registry.choosing import choose, refuse_other_frameworks
 from i2i_registry.errors import CheckpointError
 from i2i_runtime.errors import UsageError
 from i2i_runtime.untrusted_text import printable
@@ -74,29 +75,46 @@ class CheckpointSet:
         return tuple(sorted({name for part in self.files.values() for name in part.records()}))
 
 
-def find_files(places: Sequence[str]) -> dict[str, Path]:
-    """The files of one checkpoint: prefix -> path.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The files of one checkpoint."""
+
+    files: Mapping[str, Path]
+    """prefix -> path"""
+    remarks: tuple[str, ...] = ()
+    """what was taken of several, and how to import another; what was left out"""
+
+
+def find(places: Sequence[str]) -> Found:
+    """The files of one checkpoint.
 
     A place is a file, "PREFIX=file", or a folder, whose checkpoints are found by their suffix, `MOST_DEPTH` levels deep
-    and without following links out of it; names that begin with a dot are passed over.
+    and without following links out of it; names that begin with a dot are passed over. Of what a training left there
+    at several moments the newest is taken, of weights and their averages the averages.
 
-    Raises UsageError for a place that is not there, a folder without checkpoints or with a link out of it, two files of
-    one prefix, or more than can be one checkpoint.
+    Raises UsageError for a place that is not there, a folder without checkpoints, with several trainings or with a link
+    out of it, files of another framework, two files of one prefix, or more than can be one checkpoint.
     """
     files: dict[str, Path] = {}
+    remarks: list[str] = []
     said = False
     for place in places:
         prefix, path = _split_label(place)
         said = said or prefix is not None
-        for name, file in _found_at(path) if prefix is None else [(prefix, _existing_file(path))]:
+        for name, file in _found_at(path, remarks) if prefix is None else [(prefix, _existing_file(path))]:
             if name in files:
                 raise _twice(name, files[name], file)
             files[name] = file
     _check_amount(files)
     if said or len(files) > 1:
-        return files
+        return Found(files, tuple(remarks))
     (alone,) = files.values()
-    return {"": alone}
+    return Found({"": alone}, tuple(remarks))
+
+
+def find_files(places: Sequence[str]) -> dict[str, Path]:
+    """The files that `find` finds: prefix -> path. Raises as that does."""
+    return dict(find(places).files)
 
 
 def read_files(files: Mapping[str, Path]) -> CheckpointSet:
@@ -130,20 +148,25 @@ def _split_label(place: str) -> tuple[str | None, Path]:
     return match[1], Path(match[2])
 
 
-def _found_at(place: Path) -> Iterator[tuple[str, Path]]:
+def _found_at(place: Path, remarks: list[str]) -> Iterator[tuple[str, Path]]:
     if not place.is_dir():
-        yield _prefix_of(Path(place.name)), _existing_file(place)
+        file = _existing_file(place)
+        refuse_other_frameworks(place, [place.name])
+        yield _prefix_of(Path(place.name)), file
         return
     found = sorted(_scan(place))
     if not found:
+        refuse_other_frameworks(place, [entry.name for entry in _entries(place)])
         raise UsageError(
-            found=f"there is no checkpoint in the folder {place}",
+            found=f"there is no checkpoint in the folder {printable(str(place), MOST_PATH)}",
             expected="files that end in " + ", ".join(sorted(SUFFIXES)),
             fix="name the files themselves, if they end in something else",
         )
     # A training inside the folder that was given has the folder that all its files lie in.
     inside = Path(os.path.commonpath([file.parent for file in found]))
-    for file in found:
+    choice = choose(inside, found)
+    remarks += choice.remarks
+    for file in choice.files:
         yield _prefix_of(file.relative_to(inside)), file
 
 
@@ -152,7 +175,7 @@ def _prefix_of(path: Path) -> str:
     if _NETWORKS.fullmatch(path.stem):
         return ""
     match = _NETWORK.fullmatch(path.stem)
-    return match[1] if match else ".".join((*path.parent.parts, path.stem))
+    return match[1].removesuffix("_ema") if match else ".".join((*path.parent.parts, path.stem))
 
 
 def _scan(folder: Path) -> Iterator[Path]:
@@ -216,7 +239,7 @@ def _check_amount(files: Mapping[str, Path]) -> None:
 def _twice(prefix: str, first: Path, second: Path) -> UsageError:
     what = f"the network {prefix}" if prefix else "several networks that they name themselves"
     return UsageError(
-        found=f"{first} and {second} both hold {what}",
+        found=f"{printable(str(first), MOST_PATH)} and {printable(str(second), MOST_PATH)} both hold {what}",
         expected="the files of one checkpoint, each network once",
         fix=f"name the files of one epoch; if they are different networks, say so: {prefix or 'G'}=FILE OTHER=FILE",
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from i2i_registry.cards import Imported, ImportedFile, Settled, WeightsCard, WeightsDraft
 from i2i_registry.catalogue import Catalogue
-from i2i_registry.checkpoint_files import CheckpointSet, read_files
+from i2i_registry.checkpoint_files import CheckpointSet, Found, read_files
 from i2i_registry.clues import gather
 from i2i_registry.discovery import Registry
 from i2i_registry.errors import CheckpointError, PluginError
@@ -52,7 +52,7 @@ class ImportReport:
     settled: tuple[Settled, ...] = ()
     """the fields of the Config that tensors do not show, and how each was come to"""
     remarks: tuple[str, ...] = ()
-    """what a person should know beside: clues that were not used, and why"""
+    """what a person should know beside: which files were taken of several, which clues were not used, and why"""
     records: tuple[str, ...] = field(default=())
     """classes that the files name and that were not loaded"""
 
@@ -60,7 +60,7 @@ class ImportReport:
 def import_checkpoint(
     registry: Registry,
     store: Store,
-    files: Path | Mapping[str, Path],
+    files: Path | Mapping[str, Path] | Found,
     name: str,
     *,
     model: str | None = None,
@@ -69,7 +69,7 @@ def import_checkpoint(
 ) -> ImportReport:
     """Read an official checkpoint, executing nothing, and store its weights as `name`.
 
-    `files` is one file, or prefix -> file as `find_files` gives them. `model` says which paper it should be; without
+    `files` is one file, prefix -> file, or what `find` finds in places. `model` says which paper it should be; without
     it, all installed ones are asked. `domains` names the domains, for papers whose Config has them; `values` sets
     fields of the Config that tensors do not show, each "key=value".
 
@@ -80,8 +80,9 @@ def import_checkpoint(
     catalogue.check_name(name, model)
     if isinstance(files, Path):
         files = {"": files}
+    found = files if isinstance(files, Found) else Found(files)
     asked = Asked(values, domains)
-    checkpoint = read_files(files)
+    checkpoint = read_files(found.files)
     model_name, official = _recognise(registry, checkpoint, model)
     catalogue.check_name(name, model_name)
     model_class = registry.model_class(model_name)
@@ -120,7 +121,9 @@ def import_checkpoint(
         plugin=registry.sources[model_name].label,
     )
     card = store.add(_separate(ours), draft)
-    return ImportReport(card, config, keys, converted, inferred.settled, inferred.remarks, checkpoint.records())
+    return ImportReport(
+        card, config, keys, converted, inferred.settled, (*found.remarks, *inferred.remarks), checkpoint.records()
+    )
 
 
 def kept_tensors(model_class: type[Model[Record]], config: Record) -> dict[str, tuple[tuple[int, ...], dtype]]:

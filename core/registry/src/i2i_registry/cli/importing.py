@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from i2i_registry.checkpoint_files import find_files
+from i2i_registry.checkpoint_files import find
 from i2i_registry.cli.render import json_option, show, show_json, tell
 from i2i_registry.cli.session import Session, pass_session
 from i2i_registry.discovery import Registry
@@ -54,7 +54,7 @@ def import_(
     report = import_checkpoint(
         session.registry,
         session.store,
-        find_files(places),
+        find(places),
         name,
         model=model,
         domains=[part.strip() for part in domains.split(",")] if domains else (),
