@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i_registry.running import Job, Settings, execute, plan, plan_from_nothing
+from i2i_registry.running import Job, Settings, execute, plan, plan_from_nothing, suffix_of
+from i2i_registry.sheets import check_shown
 from i2i_runtime.bundle import load
 from i2i_runtime.errors import OptionError, UsageError
+from i2i_runtime.operations import ImageInput, ImageOutput, Operation, SizeRule, Step
+from i2i_runtime.scanning import Listing
 
 Write = Callable[..., Path]
 
@@ -141,3 +144,48 @@ def test_wrong_settings_end_the_run_at_once(bundle: Path, picture: Write, tmp_pa
     with load(bundle, device="cpu") as loaded, pytest.raises(OptionError, match="did you mean 'same'"):
         list(execute(loaded, jobs, Settings("translate", {"style": "sane"})))
     assert not (tmp_path / "out").exists()
+
+
+def test_several_pictures_of_one_place_are_one_input_and_none_of_them_is_overwritten(
+    picture: Write, tmp_path: Path
+) -> None:
+    photo, depth = picture("in/photo.png"), picture("in/depth.png")
+    joined = Path(f"{photo}+{depth}")
+    assert plan([joined], tmp_path / "out") == [Job(joined, tmp_path / "out" / "photo+depth.png")]
+    with pytest.raises(UsageError, match="is an input"):
+        plan([joined], depth)
+    with pytest.raises(UsageError, match="do not exist"):
+        plan([Path(f"{photo}+{tmp_path / 'gone.png'}")], tmp_path / "out")
+
+
+def operation_of(channels: int | None) -> Operation:
+    return Operation(
+        name="translate",
+        inputs=(ImageInput(name="image", channels=channels or 3, size=SizeRule(height=8, width=8)),),
+        outputs=(ImageOutput(name="image", channels=channels),),
+        steps=(Step(graph="g", inputs={"x": "image"}, outputs={"y": "image"}),),
+    )
+
+
+@pytest.mark.parametrize(("channels", "suffix"), [(None, ".png"), (1, ".png"), (4, ".png"), (2, ".tif"), (6, ".tif")])
+def test_pictures_that_no_png_holds_become_pages_of_a_tiff(channels: int | None, suffix: str) -> None:
+    assert suffix_of(operation_of(channels)) == suffix
+
+
+def test_a_png_of_six_channels_is_refused_before_the_work(picture: Write, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"out\.png ends in '\.png'.*\n.*\.tif"):
+        plan([picture("me.png")], tmp_path / "out.png", suffix=suffix_of(operation_of(6)))
+
+
+def test_sheets_refuse_pictures_that_nobody_can_look_at() -> None:
+    check_shown(operation_of(None))
+    with pytest.raises(UsageError, match="6 channels"):
+        check_shown(operation_of(6))
+
+
+def test_what_a_folder_holds_beside_pictures_is_handed_on(picture: Write, tmp_path: Path) -> None:
+    picture("in/a.png")
+    (tmp_path / "in" / "notes.txt").touch()
+    listings: list[Listing] = []
+    plan([tmp_path / "in"], tmp_path / "out", scanned=listings.append)
+    assert [listing.left_out_count for listing in listings] == [1]

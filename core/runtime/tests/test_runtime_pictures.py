@@ -259,24 +259,3 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> Non
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "out.bmp")], check=False)
     assert done.returncode == 7
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"out.bmp": b"old"}
-
-
-def test_listing_a_folder_takes_pictures_by_extension_and_counts_the_rest() -> None:
-    listing = pictures.scan_folder(BAD)
-    names = [path.relative_to(BAD).as_posix() for path in listing.pictures]
-    assert names == sorted(names, key=lambda name: BAD / name)
-    assert {"UPPER.JPG", "-leading-dash.png", "folder_named.png/inside.png", "two_pages.tiff"} <= set(names)
-    assert not {"no_extension", "Thumbs.db", ".hidden.png", "expected.csv", "README.md"} & set(names)
-    # Hidden: .hidden.png and .gitkeep. Others: Thumbs.db, no_extension, and two texts.
-    assert (listing.hidden, listing.other) == (
-        2,
-        4,
-    )
-
-
-def test_an_empty_folder_gives_an_empty_list_and_a_missing_one_an_error(tmp_path: Path) -> None:
-    assert pictures.scan_folder(tmp_path).pictures == ()
-    with pytest.raises(UsageError, match="does not exist"):
-        pictures.scan_folder(tmp_path / "no")
-    with pytest.raises(UsageError, match="is not a folder"):
-        pictures.scan_folder(BAD / "gray8.png")

@@ -234,3 +234,48 @@ def test_the_cache_keeps_to_its_bound() -> None:
         for key in range(4):
             cache.get(key, lambda key=key: decode(key))
     assert decoded == [0, 1, 2, 3, 2, 3, 2, 3]  # two fit, and stay
+
+
+def test_what_is_no_picture_and_why_pictures_cannot_be_read_is_told(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (root / "trainA" / "notes.txt").touch()
+    with caplog.at_level(logging.WARNING):
+        UnpairedFolders(root, SQUARE)
+    assert "notes.txt" in caplog.text
+
+    for path in (root / "trainA").iterdir():
+        path.unlink()
+    Image.fromarray(np.linspace(-1000, 1000, 64, dtype=np.float32).reshape(8, 8)).save(root / "trainA" / "ct.tif")
+    with pytest.raises(LayoutError, match=r"1 unreadable pictures: .*ct\.tif holds values from -1000 to 1000"):
+        UnpairedFolders(root, SQUARE)
+
+
+def test_pictures_that_look_wrong_are_told_once_and_not_in_every_epoch(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for index in range(7):
+        picture = Image.new("RGB", (16, 16))
+        picture.save(root / "trainA" / f"p{index}.png", icc_profile=b"broken" * 40)
+    with caplog.at_level(logging.WARNING):
+        source = UnpairedFolders(root, SQUARE, cache_bytes=0)
+        assert caplog.text.count("colour profile") == 5
+        assert "2 more pictures" in caplog.text
+        caplog.clear()
+        for position in range(20):
+            source.draw(position)
+        source.preview(4)
+    assert caplog.text == ""
+
+
+def test_six_channels_are_learned_from_as_they_are(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for domain in ("A", "B"):
+        (tmp_path / f"train{domain}").mkdir()
+        for index in range(2):
+            array = generator.integers(0, 256, (8, 8, 6), dtype=np.uint8)
+            np.save(tmp_path / f"train{domain}" / f"{index}.npy", array)
+    source = UnpairedFolders(tmp_path, PLAIN, channels=(6, 6))
+    assert source.draw(0)["A"].shape == (6, 8, 8)
+    expected = torch.from_numpy(np.load(tmp_path / "trainA" / "0.npy")).permute(2, 0, 1) / 127.5 - 1
+    torch.testing.assert_close(source.preview(1)["A"][0], expected, rtol=0, atol=1e-6)

@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 from PIL import Image
 
-from i2i_registry.sheets import MAX_SIDE
+from i2i_registry.sheets import MAX_SIDE, check_shown
 from i2i_runtime import fitting
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import UsageError
@@ -74,6 +74,7 @@ def plan(picture: Path, scales: Sequence[float], settings: Settings) -> list[lis
             expected="an operation that takes a picture, and a size or a scale",
             fix="i2i-registry inspect BUNDLE shows what its operations take",
         )
+    check_shown(operation)
     source = read(picture)
     sizes = {
         pair: _height_width(_fitted(source, settings))

@@ -11,7 +11,7 @@ from typing import cast
 
 from PIL import Image
 
-from i2i_registry.sheets import fitted
+from i2i_registry.sheets import check_shown, fitted
 from i2i_runtime.bundle import Bundle, load
 from i2i_runtime.errors import I2IError, OptionError, UsageError, nearest
 from i2i_runtime.inputs import Option, gather, main_image, option_from_text
@@ -178,6 +178,7 @@ def _operation(title: str, operations: Sequence[Operation], name: str | None) ->
         raise UsageError(f"{chosen.name} of {title} takes no picture", expected="an operation on pictures")
     if all(isinstance(output, VectorOutput) for output in chosen.outputs):
         raise UsageError(f"{chosen.name} of {title} makes no picture", expected="an operation that makes pictures")
+    check_shown(chosen)
     return chosen
 
 

@@ -17,11 +17,16 @@ from i2i_registry.atomic import atomic_write
 from i2i_registry.places import check_file, check_writable
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import I2IError, RunError, UsageError, nearest
-from i2i_runtime.inputs import Option
+from i2i_runtime.inputs import Option, main_image
 from i2i_runtime.operations import Fit, ImageOutput, Operation, VectorOutput
-from i2i_runtime.pictures import SAVE_FORMATS, save, scan_folder
+from i2i_runtime.pictures import SAVE_FORMATS, file_parts, save
+from i2i_runtime.pixels import GREY, PICTURE_MODES, RGB
+from i2i_runtime.scanning import Listing, scan_folder
 
 DEFAULT_SUFFIX = ".png"
+PAGES_SUFFIX = ".tif"
+"""of pictures with a number of channels that picture files do not have: a page for each"""
+
 VECTOR_SUFFIX = ".npy"
 """of results that are numbers: the code that `encode` reads from a picture"""
 
@@ -72,12 +77,26 @@ class Outcome:
     error: I2IError | None = None
 
 
-def plan(sources: Sequence[Path], out: Path, count: int | None = None, suffix: str = DEFAULT_SUFFIX) -> list[Job]:
+def _ignore(_listing: Listing) -> None:
+    pass
+
+
+def plan(
+    sources: Sequence[Path],
+    out: Path,
+    count: int | None = None,
+    suffix: str = DEFAULT_SUFFIX,
+    *,
+    arrays: bool = False,
+    scanned: Callable[[Listing], None] = _ignore,
+) -> list[Job]:
     """Which file becomes which. A folder stands for the pictures below it; their places in it are kept.
 
     For one file, `out` is a file, or a folder when it is one or has no picture's extension. For more, and for several
     results of each (`count`), it is a folder, and `suffix` is how results are saved there (`suffix_of`).
     Outputs keep the whole stem of the input; where two inputs differ in their extension only, they keep that as well.
+
+    `arrays` and `scanned` are as in `collect`.
 
     Raises UsageError when an input does not exist, there is nothing to do, an output would replace an input, two
     inputs would become one file, or `out` does not fit.
@@ -88,7 +107,8 @@ def plan(sources: Sequence[Path], out: Path, count: int | None = None, suffix: s
         jobs = [Job(sources[0], out)]
     else:
         _check_folder(out, suffix, "inputs" if count is None else "results")
-        jobs = [replace(job, count=count) for job in _place(collect(sources, out), out, suffix)]
+        found = collect(sources, out, arrays=arrays, scanned=scanned)
+        jobs = [replace(job, count=count) for job in _place(found, out, suffix)]
     _check_inputs_survive(jobs)
     return jobs
 
@@ -102,8 +122,13 @@ def plan_from_nothing(name: str, out: Path, count: int | None, suffix: str) -> l
     return [Job(None, out / f"{name}{suffix}", count)]
 
 
-def collect(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
+def collect(
+    sources: Sequence[Path], out: Path, *, arrays: bool = False, scanned: Callable[[Listing], None] = _ignore
+) -> list[tuple[Path, Path]]:
     """(input, its place below the folder it was found in). What lies in `out` is no input of the same run.
+
+    `arrays`: whether .npy files in folders are pictures. `scanned` gets what was found in each folder, and what was
+    left out.
 
     Raises UsageError when an input does not exist, or a folder holds no pictures.
     """
@@ -112,13 +137,15 @@ def collect(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
     results = out.resolve()
     for source in sources:
         if not source.is_dir():
-            found.append((source, Path(source.name)))
+            found.append((source, _name_of(source)))
             continue
-        listing = scan_folder(source)
+        listing = scan_folder(source, arrays=arrays)
+        scanned(listing)
         inside = [path for path in listing.pictures if not path.resolve().is_relative_to(results)]
         if not inside:
             raise UsageError(
-                f"{source} holds no pictures ({listing.other} other files)", expected="PNG, JPEG, WebP ..."
+                f"{source} holds no pictures; {listing.sentence() or 'nothing else either'}",
+                expected="PNG, JPEG, WebP ...",
             )
         found += [(path, path.relative_to(source)) for path in inside]
     return found
@@ -146,7 +173,16 @@ def execute(bundle: Bundle, jobs: Sequence[Job], settings: Settings) -> Iterator
 
 def suffix_of(operation: Operation) -> str:
     """How the first result of an operation is saved."""
-    return DEFAULT_SUFFIX if any(isinstance(each, ImageOutput) for each in operation.outputs) else VECTOR_SUFFIX
+    picture = next((each for each in operation.outputs if isinstance(each, ImageOutput)), None)
+    if picture is None:
+        return VECTOR_SUFFIX
+    return DEFAULT_SUFFIX if picture.channels is None or picture.channels in PICTURE_MODES else PAGES_SUFFIX
+
+
+def reads_arrays(operation: Operation) -> bool:
+    """Whether .npy files in folders can be its pictures: those of 1 and 3 channels come in picture files."""
+    main = main_image(operation)
+    return main is not None and main.channels not in {GREY, RGB}
 
 
 def choose_operation(
@@ -214,7 +250,7 @@ def _is_folder(out: Path) -> bool:
 
 
 def _check_inputs_exist(sources: Sequence[Path]) -> None:
-    missing = [source for source in sources if not source.exists()]
+    missing = [source for source in sources if not all(part.exists() for part in file_parts(source))]
     if missing:
         more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise UsageError(f"these inputs do not exist: {missing[0]}{more}", expected="pictures, or folders of pictures")
@@ -227,7 +263,14 @@ def _check_folder(out: Path, suffix: str, what: str) -> None:
 
 
 def _suffixes(suffix: str) -> Collection[str]:
-    return (VECTOR_SUFFIX,) if suffix == VECTOR_SUFFIX else SAVE_FORMATS
+    named = {VECTOR_SUFFIX: (VECTOR_SUFFIX,), PAGES_SUFFIX: (PAGES_SUFFIX, ".tiff", VECTOR_SUFFIX)}
+    return named.get(suffix, (*SAVE_FORMATS, VECTOR_SUFFIX))
+
+
+def _name_of(source: Path) -> Path:
+    """The name that results of an input have: of several files `a.png+b.png` it is "a+b"."""
+    parts = file_parts(source)
+    return Path(source.name) if len(parts) == 1 else Path("+".join(part.stem for part in parts) + parts[0].suffix)
 
 
 def _place(found: Sequence[tuple[Path, Path]], out: Path, suffix: str) -> list[Job]:
@@ -257,7 +300,7 @@ def _folded(path: Path) -> str:
 
 
 def _check_inputs_survive(jobs: Sequence[Job]) -> None:
-    inputs = {job.source.resolve() for job in jobs if job.source is not None}
+    inputs = {part.resolve() for job in jobs if job.source is not None for part in file_parts(job.source)}
     for target in (target for job in jobs for target in job.targets):
         replaced = target.resolve() in inputs or any(
             target.exists() and source.exists() and target.samefile(source) for source in inputs

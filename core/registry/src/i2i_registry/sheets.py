@@ -14,6 +14,8 @@ from typing import TypeAlias
 from PIL import Image, ImageDraw, ImageFont
 
 from i2i_runtime.errors import UsageError
+from i2i_runtime.operations import ImageInput, ImageOutput, Operation
+from i2i_runtime.pixels import PICTURE_MODES, RGB
 
 Cell: TypeAlias = Image.Image | str | None
 """A picture, a sentence in its place, or nothing."""
@@ -50,6 +52,19 @@ class Grid:
         for row in self.rows:
             if len(row.cells) != len(self.columns):
                 raise ValueError(f"row {row.title!r} has {len(row.cells)} cells for {len(self.columns)} columns")
+
+
+def check_shown(operation: Operation) -> None:
+    """Raises UsageError for an operation on pictures that nobody can look at, for they have other channels."""
+    counts = [value.channels for value in operation.inputs if isinstance(value, ImageInput)]
+    counts += [value.channels or RGB for value in operation.outputs if isinstance(value, ImageOutput)]
+    strange = [count for count in counts if count not in PICTURE_MODES]
+    if strange:
+        raise UsageError(
+            found=f"{operation.name} works on pictures of {strange[0]} channels",
+            expected="pictures of 1, 3 or 4 channels, which a sheet or a film can show",
+            fix="i2i-registry run saves them as .tif or .npy",
+        )
 
 
 def check_size(columns: int, rows: int, cell_px: int) -> None:

@@ -38,21 +38,13 @@ from i2i_runtime.pixels import GREY, NPY_MAGIC, RGB, RGBA, Pixels
 # Under this name it is part of this module's face.
 from i2i_runtime.pixels import MAX_PIXELS as MAX_PIXELS  # noqa: PLC0414
 from i2i_runtime.regular_files import open_regular
+from i2i_runtime.scanning import ARRAY_SUFFIX, INSTALL, formats
 
 PictureSource: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.generic]
 """A path, an encoded picture, a PIL picture, or an array: uint8 or float in [0, 1], [h, w, channels] or [h, w]."""
 
 BACKGROUND = (255, 255, 255, 255)
 """Transparent pictures are flattened on white, as a page or a browser would show them."""
-
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-"""What is decoded. Formats that start other programs (EPS) or are rarely exercised are left out on purpose."""
-
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
-"""What counts as a picture when a folder is listed; case is ignored."""
-
-ARRAY_SUFFIX = ".npy"
-"""Of files that hold an array: pictures of any number of channels, and numbers."""
 
 SAVE_FORMATS: Mapping[str, str] = {
     ".png": "PNG",
@@ -204,17 +196,18 @@ class _Reader:
 
     def _decode(self, stream: IO[bytes], size: int, name: str, channels: int | None) -> Pixels:
         with _decoding(name):
-            is_array = stream.read(len(NPY_MAGIC)) == NPY_MAGIC
+            beginning = stream.read(_BEGINNING)
             stream.seek(0)
-            if is_array:
+            _check_is_built_in(beginning, name)
+            if beginning.startswith(NPY_MAGIC):
                 return _counted(pixels.read_npy(stream, size, name), channels, name)
-            with Image.open(stream, formats=FORMATS) as image:
+            with Image.open(stream, formats=formats()) as image:
                 _check_size(image, name)
                 if image.format != "PNG":
                     return self._levels(image, name, channels)
                 image.verify()  # reads every checksum, and leaves the picture unusable
             stream.seek(0)
-            with Image.open(stream, formats=FORMATS) as image:
+            with Image.open(stream, formats=formats()) as image:
                 return self._levels(image, name, channels)
 
     def _levels(self, image: Image.Image, name: str, channels: int | None) -> Pixels:
@@ -256,6 +249,11 @@ class _Reader:
             )
 
 
+_BEGINNING = 16
+"""Bytes that tell the format."""
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_HEIF_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
+
 _SLIVER = 64
 """The level (of 255) that 16-bit pictures of 14 bits and less do not exceed."""
 
@@ -268,6 +266,21 @@ def _depth(brightest: int) -> int:
 def _extrema(picture: Image.Image) -> list[tuple[int, int]]:
     found = picture.convert("RGB").getextrema()
     return cast("list[tuple[int, int]]", list(found))
+
+
+def _check_is_built_in(beginning: bytes, name: str) -> None:
+    """Raises PictureError for pictures of a format that is not here, and says what brings it."""
+    if beginning[4:8] != b"ftyp":
+        return
+    brand = beginning[8:12]
+    file_format = "AVIF" if brand in _AVIF_BRANDS else "HEIF" if brand in _HEIF_BRANDS else ""
+    if file_format and file_format not in formats():
+        shown = "HEIC" if file_format == "HEIF" else file_format
+        raise PictureError(
+            found=f"{name} is a picture in {shown}, which is not read here",
+            expected=", ".join(formats()),
+            fix=INSTALL[file_format],
+        )
 
 
 def _counted(levels: Pixels, channels: int | None, name: str) -> Pixels:
@@ -295,7 +308,7 @@ def _decoding(name: str) -> Generator[None]:
         except Image.UnidentifiedImageError as error:
             raise PictureError(
                 found=f"{name} is not a picture, or its header is damaged",
-                expected=", ".join(FORMATS),
+                expected=", ".join(formats()),
             ) from error
         except Image.DecompressionBombError as error:
             raise PictureError(
@@ -395,35 +408,3 @@ def save(picture: Image.Image | Pixels, path: str | os.PathLike[str]) -> Path:
     except (OSError, ValueError) as error:  # ValueError: a side that the format cannot have
         raise PictureError(found=f"{target} cannot be written: {error}") from error
     return target
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The picture files below a folder, in a fixed order, and how many others were passed over."""
-
-    pictures: tuple[Path, ...]
-    hidden: int
-    """files and folders whose name starts with a dot"""
-    other: int
-    """files without the extension of a picture"""
-
-
-def scan_folder(root: str | os.PathLike[str]) -> Listing:
-    """List the pictures below `root` by extension, sorted by path; links to folders are not followed.
-
-    Raises UsageError when `root` is not a folder. Nothing is opened: damaged files are found when they are read.
-    """
-    folder = Path(root)
-    if not folder.is_dir():
-        raise UsageError(found=f"{folder} is not a folder" if folder.exists() else f"{folder} does not exist")
-    pictures: list[Path] = []
-    hidden = other = 0
-    for where, folders, files in os.walk(folder):
-        hidden += sum(name.startswith(".") for name in (*folders, *files))
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for path in (Path(where, name) for name in files if not name.startswith(".")):
-            if path.suffix.lower() in EXTENSIONS and path.is_file():
-                pictures.append(path)
-            else:
-                other += 1
-    return Listing(tuple(sorted(pictures)), hidden, other)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from i2i_runtime.errors import UsageError
 from i2i_runtime.pictures import read
-from i2i_toolkit.data.folders import list_pictures
+from i2i_runtime.scanning import scan_folder
 from i2i_toolkit.data.preparation import tensor_of
 from i2i_toolkit.data.single import find_picture
 from i2i_toolkit.feature_network import FeatureNetwork
@@ -100,7 +100,7 @@ def _collect(real: Path, fakes: Sequence[Path]) -> tuple[Path, ...]:
     """The samples in `fakes`, files as they are and folders by their pictures, each once. Raises UsageError."""
     found: dict[Path, None] = {}
     for fake in fakes:
-        pictures = list_pictures(fake) if fake.is_dir() else (fake,)
+        pictures = scan_folder(fake).pictures if fake.is_dir() else (fake,)
         if not pictures:
             raise UsageError(f"{fake} holds no pictures", expected="samples of the model", fix="give their folder")
         found |= dict.fromkeys(pictures)

@@ -11,7 +11,7 @@ import click
 
 from i2i_registry import comparing
 from i2i_registry.cli.options import cell_option, device_option, fit_option, sheet_option, threads_option
-from i2i_registry.cli.render import bytes_in_words, json_option, show, show_json, tell, tell_error
+from i2i_registry.cli.render import bytes_in_words, json_option, show, show_json, tell, tell_error, tell_left_out
 from i2i_registry.cli.session import Session
 from i2i_registry.cli.sheet import check_out, write_grid
 from i2i_registry.comparing import Column, Entrant, Made, Settings
@@ -77,7 +77,7 @@ def compare(
     session = context.ensure_object(Session)
     shared = Settings(seed=seed, fit=fit, device=device, threads=threads, cell_px=cell_px)
     models = _models(texts)
-    sources = collect(pictures, out)
+    sources = collect(pictures, out, scanned=tell_left_out)
     check_out(out, len(models) + 1, len(sources), cell_px)
     candidates = {title: operations_of(session.registry, session.store, text) for title, text in models.items()}
     entrants = comparing.enter(candidates, operation, _given(settings), shared)

@@ -14,6 +14,7 @@ from i2i_registry.cli.operating import SEED
 from i2i_registry.films import SUFFIXES, check_film, save_film
 from i2i_registry.places import check_inputs_survive
 from i2i_registry.running import Settings
+from i2i_registry.sheets import check_shown
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import UsageError, nearest
 from i2i_runtime.inputs import Option, main_image, option_from_text
@@ -81,6 +82,7 @@ def check(operation: Operation, inputs: Sequence[Path], out: Path, count: int | 
         raise UsageError(f"a film of {len(inputs)} inputs", expected="one picture" if most else "no INPUT")
     if count is not None:
         raise UsageError("--count beside --to", expected="several results, or a film of one turning into another")
+    check_shown(operation)
     check_film(out)
     check_inputs_survive(out, inputs)
 

@@ -11,7 +11,7 @@ import click
 from i2i_registry import grids
 from i2i_registry.cli.operating import SEED, OperationCommand, given_inputs, options_for
 from i2i_registry.cli.options import cell_option, device_option, fit_option, sheet_option, threads_option
-from i2i_registry.cli.render import json_option, show, show_json, tell, tell_error
+from i2i_registry.cli.render import json_option, show, show_json, tell, tell_error, tell_left_out
 from i2i_registry.cli.session import Session
 from i2i_registry.cli.sheet import check_out, write_grid
 from i2i_registry.exporting import bundle_of
@@ -28,6 +28,7 @@ from i2i_registry.grids import (
 )
 from i2i_registry.places import check_inputs_survive
 from i2i_registry.running import collect
+from i2i_registry.sheets import check_shown
 from i2i_runtime.bundle import load
 from i2i_runtime.errors import UsageError
 from i2i_runtime.inputs import Option, main_image
@@ -108,7 +109,7 @@ def grid(
     """  # noqa: D301 - click reads the mark
     session = context.ensure_object(Session)
     settings, looks = _read_options(cast("Operation", context.meta[Operation.__name__]), options, out, fit, cell_px)
-    sources = collect(pictures, out)
+    sources = collect(pictures, out, scanned=tell_left_out)
     headed = any(look.picture for look in looks)
     check_out(out, len(looks) + 1, len(sources) + headed, cell_px)
     paths = [path for path, _ in sources]
@@ -143,6 +144,7 @@ def _read_options(
             expected="an operation with a second picture, or with a seed: they are the columns",
             fix="i2i-registry run",
         )
+    check_shown(operation)
     given, reference = given_inputs(options), reference_of(operation)
     labels = {value.name: _classes(value, given) for value in operation.inputs if isinstance(value, LabelInput)}
     seed = cast("int", options.get(SEED, 0))
@@ -151,7 +153,7 @@ def _read_options(
         looks = looks_of_seeds(operation, seeds, labels)
     else:
         places = [Path(text) for text in cast("Sequence[str]", given[reference.name])]
-        looks = looks_like(operation, [path for path, _ in collect(places, out)], labels, seed)
+        looks = looks_like(operation, [path for path, _ in collect(places, out, scanned=tell_left_out)], labels, seed)
     varied = {*labels, *([reference.name] if reference else [])}
     same = {name: value for name, value in given.items() if name not in varied}
     return Settings(operation, same, fit, cell_px), looks

@@ -12,6 +12,7 @@ from contextlib import suppress
 import click
 
 from i2i_runtime.errors import I2IError
+from i2i_runtime.scanning import Listing
 from i2i_runtime.untrusted_text import printable
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
@@ -37,6 +38,22 @@ def tell_error(error: I2IError) -> None:
         tell(f"  expected: {error.expected}")
     if error.fix:
         tell(f"  fix: {error.fix}")
+
+
+def tell_left_out(listing: Listing) -> None:
+    """What a folder holds beside pictures, to stderr; nothing where it holds nothing else."""
+    if listing.left_out:
+        tell(listing.sentence())
+
+
+def left_out_as_data(listings: Sequence[Listing]) -> list[dict[str, str]]:
+    """The same for programs."""
+    return [
+        {"path": str(path), "reason": reason}
+        for listing in listings
+        for reason, paths in listing.left_out.items()
+        for path in paths
+    ]
 
 
 def show(line: str = "") -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -11,7 +11,15 @@ import click
 from i2i_registry.cli import film
 from i2i_registry.cli.operating import SEED, OperationCommand, given_inputs, options_for
 from i2i_registry.cli.options import device_option, fit_option, threads_option
-from i2i_registry.cli.render import json_option, show, show_json, tell, tell_error
+from i2i_registry.cli.render import (
+    json_option,
+    left_out_as_data,
+    show,
+    show_json,
+    tell,
+    tell_error,
+    tell_left_out,
+)
 from i2i_registry.cli.session import Session
 from i2i_registry.exporting import bundle_of
 from i2i_registry.running import (
@@ -21,12 +29,14 @@ from i2i_registry.running import (
     execute,
     plan,
     plan_from_nothing,
+    reads_arrays,
     suffix_of,
 )
 from i2i_runtime.bundle import Bundle, load
 from i2i_runtime.errors import UsageError, nearest
 from i2i_runtime.inputs import main_image
 from i2i_runtime.operations import ImageInput, Operation
+from i2i_runtime.scanning import Listing
 
 
 class RunCommand(OperationCommand):
@@ -86,19 +96,23 @@ def run(
       i2i-registry run anime me.jpg -o out.png            # weights: a bundle is made once, and kept
       i2i-registry run anime-onnx --help                  # with the options of its operation
 
-    In a folder, a file that fails is told and counted, the others are done, and the exit code is 1. Outputs are named
-    after the whole stem of their input; an input is never overwritten.
+    In a folder, a file that fails is told and counted, the others are done, and the exit code is 1; what is no picture
+    is told and counted. Outputs are named after the whole stem of their input; an input is never overwritten. For
+    models of other channels than 1 and 3, an INPUT may be several pictures of one size: photo.png+depth.png.
     """  # noqa: D301 - click reads the mark
     session = context.ensure_object(Session)
     operation = cast("Operation", context.meta[Operation.__name__])
     settings = _settings(operation, options)
     count = cast("int | None", options.get("count"))
+    scanned: list[Listing] = []
     wanted_film = film.read_film(operation, options)
     if wanted_film is not None:
         film.check(operation, inputs, out, count)
         jobs = list[Job]()
     else:
-        jobs = _jobs(operation, inputs, out, count)
+        jobs = _jobs(operation, inputs, out, count, scanned.append)
+    for listing in scanned:
+        tell_left_out(listing)
     path = context.with_resource(bundle_of(session.registry, session.store, target, tell))
     with load(path, device=device, threads=threads) as bundle:
         tell(bundle.report)
@@ -108,10 +122,13 @@ def run(
             return
         outcomes = [_told(outcome, as_json=as_json) for outcome in execute(bundle, jobs, settings)]
         if as_json:
-            show_json(_as_data(bundle, operation, outcomes))
+            show_json(_as_data(bundle, operation, outcomes, scanned))
     failed = sum(outcome.error is not None for outcome in outcomes)
+    left_out = sum(listing.left_out_count for listing in scanned)
+    if failed or left_out:
+        parts = [f"{failed} of {len(outcomes)} failed" if failed else f"{len(outcomes)} done"]
+        tell(", ".join([*parts, f"{left_out} left out"] if left_out else parts))
     if failed:
-        tell(f"{failed} of {len(outcomes)} failed")
         context.exit(1)
 
 
@@ -137,14 +154,17 @@ def _show_film(path: Path, made: film.Film, *, as_json: bool) -> None:
         show(str(path))
 
 
-def _jobs(operation: Operation, inputs: Sequence[Path], out: Path, count: int | None) -> list[Job]:
+def _jobs(
+    operation: Operation, inputs: Sequence[Path], out: Path, count: int | None, scanned: Callable[[Listing], None]
+) -> list[Job]:
     if not any(isinstance(value, ImageInput) for value in operation.inputs):
         if inputs:
             raise UsageError(f"{operation.name} takes no picture", expected="no INPUT: it starts from nothing")
         return plan_from_nothing(operation.name, out, count, suffix_of(operation))
     if not inputs:
         raise UsageError("no picture was given", expected="INPUT...", fix="i2i-registry run BUNDLE me.jpg -o out.png")
-    return plan(inputs, out, count, suffix_of(operation))
+    arrays = reads_arrays(operation)
+    return plan(inputs, out, count, suffix_of(operation), arrays=arrays, scanned=scanned)
 
 
 def _told(outcome: Outcome, *, as_json: bool) -> Outcome:
@@ -157,7 +177,9 @@ def _told(outcome: Outcome, *, as_json: bool) -> Outcome:
     return outcome
 
 
-def _as_data(bundle: Bundle, operation: Operation, outcomes: Sequence[Outcome]) -> dict[str, object]:
+def _as_data(
+    bundle: Bundle, operation: Operation, outcomes: Sequence[Outcome], scanned: Sequence[Listing]
+) -> dict[str, object]:
     done = [
         {
             "input": str(outcome.job.source) if outcome.job.source else None,
@@ -178,4 +200,5 @@ def _as_data(bundle: Bundle, operation: Operation, outcomes: Sequence[Outcome]) 
         "device": bundle.device,
         "done": done,
         "failed": failed,
+        "left_out": left_out_as_data(scanned),
     }

@@ -19,9 +19,17 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
-from i2i_runtime.pixels import Pixels
+from i2i_runtime.resampling import Levels
 from i2i_toolkit.data.cache import PictureCache
-from i2i_toolkit.data.folders import Pictures, check_pictures, list_pictures, read_again, warn_left_out
+from i2i_toolkit.data.folders import (
+    Pictures,
+    check_pictures,
+    list_pictures,
+    read_again,
+    unreadable_in_words,
+    warn_left_out,
+    warn_passed_over,
+)
 from i2i_toolkit.data.order import shuffled
 from i2i_toolkit.data.preparation import size_of, tensor_of
 from i2i_toolkit.seeds import derive
@@ -91,6 +99,7 @@ class DomainFolders:
         _check_names(base, self.domains)
         self._train = [_usable(base / domain) for domain in self.domains]
         self._shown = _shown_beside(root, base, self._train)
+        warn_passed_over(root)
         warn_left_out("pictures", [sentence for pictures in self._all() for sentence in pictures.unreadable])
         self._cache = PictureCache(cache_bytes)
 
@@ -151,7 +160,7 @@ class DomainFolders:
         picture = self._picture(paths[index % len(paths)])
         return cropped(picture, Crop((0, 0, *size_of(picture)), flip=False), self.image_size)
 
-    def _picture(self, path: Path) -> Pixels:
+    def _picture(self, path: Path) -> Levels:
         return self._cache.get(path, lambda: (read_again(path),))[0]
 
     def _all(self) -> tuple[Pictures, ...]:
@@ -188,7 +197,7 @@ def draw_crop(generator: np.random.Generator, width: int, height: int, *, probab
     return Crop((0, 0, width, height), mirrored)
 
 
-def cropped(picture: Pixels, crop: Crop, size: int) -> Tensor:
+def cropped(picture: Levels, crop: Crop, size: int) -> Tensor:
     """The crop of an RGB picture at size x size (bilinear), mirrored if so drawn, as a tensor in [-1, 1]."""
     resized = np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BILINEAR, box=crop.box))
     return tensor_of(resized[:, ::-1] if crop.flip else resized)
@@ -251,7 +260,8 @@ def _usable(folder: Path) -> Pictures:
     pictures = check_pictures(folder)
     if len(pictures.readable) < LEAST:
         number = {0: "no picture", 1: "one picture"}[len(pictures.readable)]
-        damaged = f" that can be read, and {len(pictures.unreadable)} that cannot" if pictures.unreadable else ""
+        reasons = unreadable_in_words(pictures.unreadable)
+        damaged = f" that can be read, and {len(pictures.unreadable)} that cannot: {reasons}" if reasons else ""
         raise LayoutError(
             found=f"{folder} holds {number}{damaged}",
             expected="at least two (jpg, png, webp, ppm, bmp, tif): references are pairs of different pictures",

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from i2i_runtime.colours import Tell
 from i2i_runtime.errors import PictureError
-from i2i_runtime.pictures import read_pixels, scan_folder
+from i2i_runtime.pictures import read_pixels
 from i2i_runtime.pixels import RGB, Pixels
+from i2i_runtime.scanning import scan_folder
 
 DECODED_AT_START = 5000
 """How many pictures of a folder are decoded before training, to find damaged ones; decoding takes milliseconds each.
@@ -18,6 +20,8 @@ Of larger sets the rest is only looked at for empty files, and a damaged one sto
 
 _NAMED = 5
 """how many unreadable files a warning names"""
+_REASONS = 3
+"""how many an error names"""
 
 _log = logging.getLogger(__name__)
 
@@ -33,8 +37,14 @@ class Pictures:
 
 
 def list_pictures(folder: Path) -> tuple[Path, ...]:
-    """The pictures below `folder` by their extension; none where there is no such folder."""
-    return scan_folder(folder).pictures if folder.is_dir() else ()
+    """The pictures below `folder` by their extension, .npy among them; none where there is no such folder."""
+    return scan_folder(folder, arrays=True).pictures if folder.is_dir() else ()
+
+
+def warn_passed_over(root: Path) -> None:
+    """Log which files and folders below `root` are no pictures, or cannot be: once, when a data set is opened."""
+    if root.is_dir() and (sentence := scan_folder(root, arrays=True).sentence()):
+        _log.warning("%s", sentence)
 
 
 def check_pictures(folder: Path, channels: int = RGB) -> Pictures:
@@ -44,19 +54,21 @@ def check_pictures(folder: Path, channels: int = RGB) -> Pictures:
     """
     readable: list[Path] = []
     unreadable: list[str] = []
+    told: list[str] = []
     for index, path in enumerate(list_pictures(folder)):
-        problem = _problem(path, channels, decode=index < DECODED_AT_START)
+        problem = _problem(path, channels, told.append, decode=index < DECODED_AT_START)
         if problem:
             unreadable.append(problem)
         else:
             readable.append(path)
+    warn_told(told)
     return Pictures(folder=folder, readable=tuple(readable), unreadable=tuple(unreadable))
 
 
 def read_again(path: Path, channels: int = RGB) -> Pixels:
     """Decode a picture that could be read when training started. Raises PictureError when it no longer can."""
     try:
-        return read_pixels(path, channels)
+        return read_pixels(path, channels, silent)
     except PictureError as error:
         raise PictureError(
             found=f"{path} could be read when training started and cannot now: {error.found}",
@@ -72,11 +84,29 @@ def warn_left_out(what: str, sentences: Sequence[str]) -> None:
         _log.warning("left out %d unreadable %s: %s%s", len(sentences), what, "; ".join(sentences[:_NAMED]), more)
 
 
-def _problem(path: Path, channels: int, *, decode: bool) -> str:
+def warn_told(sentences: Sequence[str]) -> None:
+    """Log what looks wrong in pictures that are learned from all the same: the first sentences, and how many more."""
+    for sentence in sentences[:_NAMED]:
+        _log.warning("%s", sentence)
+    if len(sentences) > _NAMED:
+        _log.warning("and the same kind of thing in %d more pictures", len(sentences) - _NAMED)
+
+
+def silent(sentence: str) -> None:
+    """For pictures that are read again: what there is to tell of them was told when training started."""
+
+
+def unreadable_in_words(sentences: Sequence[str]) -> str:
+    """The first reasons why files were left out, for an error that stands on them."""
+    more = f"; and {len(sentences) - _REASONS} more" if len(sentences) > _REASONS else ""
+    return "; ".join(sentences[:_REASONS]) + more
+
+
+def _problem(path: Path, channels: int, tell: Tell, *, decode: bool) -> str:
     if not decode:
         return "" if path.stat().st_size else f"{path} is empty (0 bytes)"
     try:
-        read_pixels(path, channels)
+        read_pixels(path, channels, tell)
     except PictureError as error:
         return error.found
     return ""

@@ -21,12 +21,20 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
+from i2i_runtime.colours import Tell
 from i2i_runtime.errors import PictureError
 from i2i_runtime.pictures import read_pixels
 from i2i_runtime.pixels import GREY, RGB, Pixels
 from i2i_runtime.resampling import Levels
 from i2i_toolkit.data.cache import Images, PictureCache
-from i2i_toolkit.data.folders import DECODED_AT_START, warn_left_out
+from i2i_toolkit.data.folders import (
+    DECODED_AT_START,
+    silent,
+    unreadable_in_words,
+    warn_left_out,
+    warn_passed_over,
+    warn_told,
+)
 from i2i_toolkit.data.order import shuffled
 from i2i_toolkit.data.paired_layout import Pair, find_pairs
 from i2i_toolkit.data.preparation import Channels, Preparation, size_of
@@ -80,6 +88,7 @@ class PairedFolders:
         splits = find_pairs(root)
         self._splits = {split: _check(pairs, preparation, self._of_files) for split, pairs in splits.items()}
         _need_one(root, self._train, self._splits["train"].unreadable)
+        warn_passed_over(root)
         warn_left_out("pairs", [sentence for split in self._splits.values() for sentence in split.unreadable])
         self._cache = PictureCache(cache_bytes)
 
@@ -135,16 +144,20 @@ class PairedFolders:
         return source, target
 
 
-def read_pair(pair: Pair, channels: tuple[Channels, Channels] = (RGB, RGB)) -> tuple[Pixels, Pixels]:
+def read_pair(
+    pair: Pair, channels: tuple[Channels, Channels] = (RGB, RGB), tell: Tell = silent
+) -> tuple[Pixels, Pixels]:
     """The two pictures of a pair, [h, w, c], of one size; `channels` are those of A and B.
+
+    `tell` gets a sentence about what looks wrong and was taken all the same.
 
     Raises PictureError for a file that cannot be read, LayoutError for one that is no pair, or a pair of two sizes.
     """
     if not pair.is_joined:
-        a, b = read_pixels(pair.a, channels[0]), read_pixels(pair.b, channels[1])
+        a, b = read_pixels(pair.a, channels[0], tell), read_pixels(pair.b, channels[1], tell)
         _check_sizes(pair, a, b)
         return a, b
-    both = read_pixels(pair.a, _channels_of_both(pair.a, channels))
+    both = read_pixels(pair.a, _channels_of_both(pair.a, channels), tell)
     height, width = both.shape[:2]
     _check_joined(pair.a, width, height)
     half = width // 2
@@ -182,21 +195,24 @@ def _check(pairs: Sequence[Pair], preparation: Preparation, channels: tuple[Chan
     readable: list[Pair] = list(pairs[DECODED_AT_START:])
     unreadable: list[str] = []
     checked: list[Pair] = []
+    told: list[str] = []
     for pair in pairs[:DECODED_AT_START]:
         try:
-            a, _ = read_pair(pair, channels)
+            a, _ = read_pair(pair, channels, told.append)
         except PictureError as error:
             unreadable.append(error.found)
             continue
         preparation.check(pair.a, a)
         checked.append(pair)
+    warn_told(told)
     return _Checked(readable=(*checked, *readable), unreadable=tuple(unreadable))
 
 
 def _need_one(root: Path, pairs: Sequence[Pair], unreadable: Sequence[str]) -> None:
     if not pairs:
         raise LayoutError(
-            found=f"training set {root} holds {f'{len(unreadable)} unreadable' if unreadable else 'no'} pairs",
+            found=f"training set {root} holds {f'{len(unreadable)} unreadable' if unreadable else 'no'} pairs"
+            + (f": {unreadable_in_words(unreadable)}" if unreadable else ""),
             expected="at least one pair of pictures (jpg, png, webp, ppm, bmp, tif)",
             fix="put A and B side by side into one picture in train/, or into A/train/ and B/train/ under one name",
         )

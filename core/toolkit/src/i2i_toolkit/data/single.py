@@ -17,7 +17,8 @@ from torch import Tensor
 
 from i2i_registry.errors import LayoutError
 from i2i_runtime.errors import PictureError
-from i2i_runtime.pictures import FORMATS, read
+from i2i_runtime.pictures import read
+from i2i_runtime.scanning import formats, scan_folder
 from i2i_toolkit.data.folders import list_pictures
 from i2i_toolkit.data.preparation import tensor_of
 from i2i_toolkit.seeds import derive
@@ -66,8 +67,10 @@ def find_picture(root: Path) -> Path:
         raise LayoutError(found=found, expected=_EXPECTED, fix="give it with --data PICTURE")
     pictures = list_pictures(root)
     if not pictures:
+        passed_over = scan_folder(root, arrays=True).sentence()
         raise LayoutError(
-            found=f"{root} holds no picture (png, jpg, webp, gif, bmp, tif, ppm)",
+            found=f"{root} holds no picture (png, jpg, webp, gif, bmp, tif, ppm)"
+            + f"; {passed_over}" * bool(passed_over),
             expected=_EXPECTED,
             fix="put the picture there; a file of another name is taken when it is given itself: --data FILE",
         )
@@ -112,7 +115,7 @@ def _read(path: Path) -> Image.Image:
     except PictureError as error:
         raise LayoutError(
             found=error.found,
-            expected=error.expected or f"a whole picture ({', '.join(FORMATS)})",
+            expected=error.expected or f"a whole picture ({', '.join(formats())})",
             fix="open it in an image program and save it again as png, or take another picture",
         ) from error
 

@@ -15,10 +15,17 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
-from i2i_runtime.pictures import read_pixels
 from i2i_runtime.resampling import Levels
 from i2i_toolkit.data.cache import Images, PictureCache
-from i2i_toolkit.data.folders import Pictures, check_pictures, list_pictures, read_again, warn_left_out
+from i2i_toolkit.data.folders import (
+    Pictures,
+    check_pictures,
+    list_pictures,
+    read_again,
+    unreadable_in_words,
+    warn_left_out,
+    warn_passed_over,
+)
 from i2i_toolkit.data.order import shuffled
 from i2i_toolkit.data.preparation import Channels, Preparation, size_of
 from i2i_toolkit.seeds import derive
@@ -59,6 +66,7 @@ class UnpairedFolders:
         _check_layout(root)
         self._train = {domain: _usable(root / f"train{domain}", self._channels[domain]) for domain in DOMAINS}
         self._test = {domain: check_pictures(root / f"test{domain}", self._channels[domain]) for domain in DOMAINS}
+        warn_passed_over(root)
         warn_left_out("pictures", [sentence for pictures in self._all() for sentence in pictures.unreadable])
         self._cache = PictureCache(cache_bytes)
 
@@ -85,7 +93,7 @@ class UnpairedFolders:
 
     def _fitted(self, domain: str, path: Path) -> Tensor:
         channels = self._channels[domain]
-        return self.preparation.fitted(read_pixels(path, channels), channels)
+        return self.preparation.fitted(read_again(path, channels), channels)
 
     def _draw(self, domain: str, position: int) -> Tensor:
         paths = self._train[domain].readable
@@ -173,7 +181,8 @@ def _advice(root: Path) -> str:
 def _usable(folder: Path, channels: Channels) -> Pictures:
     pictures = check_pictures(folder, channels)
     if not pictures.readable:
-        damaged = f"{len(pictures.unreadable)} unreadable pictures" if pictures.unreadable else "no pictures"
+        reasons = unreadable_in_words(pictures.unreadable)
+        damaged = f"{len(pictures.unreadable)} unreadable pictures: {reasons}" if reasons else "no pictures"
         raise LayoutError(
             found=f"{folder} holds {damaged}",
             expected="at least one picture (jpg, png, webp, ppm, bmp, tif)",
