@@ -8,6 +8,8 @@ MOST_BYTES = 16 << 30
 """Size of a checkpoint, all its files together."""
 MOST_STEPS = 1_000_000
 """Opcodes of the pickles of one file. A network of some hundred layers has some ten thousand."""
+STEPS_PER_OBJECT = 4
+"""Steps that an object counts for beside its opcode: it takes some hundred bytes."""
 MOST_TUPLE_KEYS = 10_000
 """Tuples as keys of dictionaries, in one file: their hashes can be made to collide."""
 MOST_DEPTH_OF_FILES = 4

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from i2i_registry.checkpoints.limits import Allowance, DamageError
+from i2i_registry.checkpoints.limits import STEPS_PER_OBJECT, Allowance, DamageError
 from i2i_registry.checkpoints.pickles import check_key
 from i2i_registry.checkpoints.storages import Storage, UnreadTensor, rebuilt
 from i2i_registry.inert import InertName, InertRecord, refuse_code
@@ -61,6 +61,8 @@ class TensorMeanings:
             ("collections", "OrderedDict"): self._ordered_dict,
             ("builtins", "set"): self._set,
             ("__builtin__", "set"): self._set,
+            ("builtins", "bytes"): _bytes,
+            ("__builtin__", "bytes"): _bytes,
             ("builtins", "getattr"): self._attribute,
             ("__builtin__", "getattr"): self._attribute,
             ("copyreg", "_reconstructor"): _object_of_class,
@@ -81,6 +83,7 @@ class TensorMeanings:
         """What a call makes: a tensor, a plain container, or a record of the call."""
         if not isinstance(function, InertName):
             raise DamageError(f"its pickle calls a {type(function).__name__}")
+        self._allowance.take_steps(STEPS_PER_OBJECT)
         handler = self._calls.get((function.module, function.name))
         return InertRecord(function.type_name, args) if handler is None else handler(args)
 
@@ -186,6 +189,11 @@ def _first(args: Arguments) -> object:
 
 def _unread(what: str) -> Callable[[Arguments], UnreadTensor]:
     return lambda _args: UnreadTensor(f"{what}, and cannot be read")
+
+
+def _bytes(args: Arguments) -> object:
+    """How protocols 0 to 2 write no bytes at all."""
+    return InertRecord("builtins.bytes", args) if args else b""
 
 
 def _is_latin(encoding: object) -> bool:

@@ -21,7 +21,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from i2i_registry.checkpoints.limits import Allowance, DamageError
+from i2i_registry.checkpoints.limits import STEPS_PER_OBJECT, Allowance, DamageError
 from i2i_registry.inert import InertName, InertRecord
 
 MOST_NUMBER_BYTES = 256
@@ -186,8 +186,10 @@ class _Machine:
 
     def float_line(self) -> None:
         line = self.line()
+        if len(line) > MOST_NUMBER_DIGITS:
+            raise DamageError(f"it holds a number of {len(line)} digits, and at most {MOST_NUMBER_DIGITS} are read")
         try:
-            self.push(float(line[:MOST_NUMBER_DIGITS]))
+            self.push(float(line))
         except ValueError as error:
             raise DamageError(f"its pickle has the number {line[:40]!r}") from error
 
@@ -227,6 +229,10 @@ class _Machine:
     def mark(self) -> None:
         self._below.append(self._stack)
         self._stack = []
+
+    def empty_set(self) -> None:
+        self._allowance.take_steps(STEPS_PER_OBJECT)  # four times as large as other containers
+        self.push(set[object]())
 
     def drop(self) -> None:
         if self._stack:
@@ -398,11 +404,7 @@ def check_key(key: object) -> None:
 def _handlers() -> dict[int, Callable[[_Machine], None]]:
     """Opcode -> what it does."""
     constants = {pickle.NONE: None, pickle.NEWTRUE: True, pickle.NEWFALSE: False, pickle.EMPTY_TUPLE: ()}
-    empty: dict[bytes, Callable[[], object]] = {
-        pickle.EMPTY_LIST: list,
-        pickle.EMPTY_DICT: dict,
-        pickle.EMPTY_SET: set,
-    }
+    empty: dict[bytes, Callable[[], object]] = {pickle.EMPTY_LIST: list, pickle.EMPTY_DICT: dict}
     table: dict[bytes, Callable[[_Machine], None]] = {
         pickle.PROTO: _Machine.protocol,
         pickle.FRAME: _Machine.frame,
@@ -436,6 +438,7 @@ def _handlers() -> dict[int, Callable[[_Machine], None]]:
         pickle.TUPLE3: lambda machine: machine.small_tuple(3),
         pickle.LIST: lambda machine: machine.push(machine.pop_to_mark()),
         pickle.DICT: _Machine.group_as_dict,
+        pickle.EMPTY_SET: _Machine.empty_set,
         pickle.FROZENSET: _Machine.group_as_frozen_set,
         pickle.APPEND: _Machine.append,
         pickle.APPENDS: _Machine.appends,
