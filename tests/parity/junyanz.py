@@ -114,22 +114,38 @@ def ignore(recording: Recording, reason: str, *options: str) -> None:
     recording.ignore(reason, *(f"resolved.{option}" for option in options))
 
 
-def check_options(recording: Recording, case: Case, direction: str) -> Iterator[Row]:
-    """What every kind of file states."""
-    kind = kind_of(recording)
+def check_shared_options(
+    recording: Recording,
+    *,
+    kind: str,
+    mode: str,
+    modes: Sequence[str],
+    direction: str,
+    opt: Mapping[str, object] | None,
+) -> Iterator[Row]:
+    """What files of all three papers state."""
+    found = kind_of(recording)
     recording.ignore("what it drew is recorded", "seed", "variants.seed")
     ignore(recording, "weights and pictures are recorded", *BESIDE)
-    modes = dict.fromkeys(mode.partition("_")[0] for mode in case.modes)
-    yield recording.agrees("kind", case.kind, kind)
-    yield recording.agrees("mode", case.mode, {"nets": "+".join(modes), "train": "train"}.get(kind, "none"))
+    ways = dict.fromkeys(each.partition("_")[0] for each in modes)
+    yield recording.agrees("kind", kind, found)
+    yield recording.agrees("mode", mode, {"nets": "+".join(ways), "train": "train"}.get(found, "none"))
     yield recording.agrees("resolved.direction", direction, "AtoB")
     resolved = recording.config["resolved"]
     assert isinstance(resolved, Mapping)
-    for option, value in (case.opt or {}).items():
+    for option, value in (opt or {}).items():
         yield recording.agrees(f"opt.{option}", value, resolved.get(option))
-    if kind == "nets":
+    if found == "nets":
         recorded = {key.partition("/")[0] for key in recording.under("output/")}
-        yield recording.agrees("modes", set(case.modes), recorded)
+        yield recording.agrees("modes", set(modes), recorded)
+
+
+def check_options(recording: Recording, case: Case, direction: str) -> Iterator[Row]:
+    """What every kind of file of pix2pix and CycleGAN states."""
+    yield from check_shared_options(
+        recording, kind=case.kind, mode=case.mode, modes=case.modes, direction=direction, opt=case.opt
+    )
+    kind = kind_of(recording)
     if kind in ("prepost", "pool"):
         ignore(recording, "there is no network", *NETWORKS)
     if kind != "train":
