@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -160,3 +161,25 @@ def test_discovery_loads_nothing_heavy() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == ""
+
+
+BAD_CARD = """
+from i2i_registry.cards import ModelCard
+from i2i_registry.hooks import hookimpl
+
+@hookimpl
+def i2i_models():
+    return [ModelCard(name="No Name", summary="x", surprise=1)]
+"""
+
+
+def test_a_bad_card_names_file_field_and_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bad_card_plugin.py").write_text(BAD_CARD)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plugin = importlib.import_module("bad_card_plugin")
+    (broken,) = build_registry([("dist", plugin)], strict=False).broken
+    assert broken.reason.startswith("a ModelCard is not valid: name: String should match pattern")
+    assert f"({tmp_path / 'bad_card_plugin.py'}, line 7)" in broken.reason
+    with pytest.raises(PluginError) as caught:
+        build_registry([("dist", plugin)], strict=True)
+    assert caught.value.found == f"dist 0: {broken.reason}"

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from i2i_runtime.atomic import atomic_folder, atomic_write, remove_leftovers, scratch_folder
+from i2i_runtime.regular_files import open_regular
 
 __all__ = ["atomic_folder", "atomic_write", "remove_leftovers", "scratch_folder", "sha256_of", "write_text"]
 
@@ -19,9 +20,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    """The SHA-256 of a regular file's bytes, as 64 hexadecimal digits. Raises OSError for pipes and devices too."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()

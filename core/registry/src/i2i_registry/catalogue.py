@@ -30,7 +30,7 @@ from pydantic import ValidationError
 from i2i_registry.cards import WeightsCard, is_weights_name
 from i2i_registry.discovery import Registry
 from i2i_registry.errors import CheckpointError, StoreError, UnknownName
-from i2i_registry.record_files import MOST_BYTES, in_words
+from i2i_registry.record_files import in_words
 from i2i_registry.store import Store
 from i2i_registry.tensorfile import check_hash
 from i2i_runtime.errors import UsageError
@@ -41,6 +41,8 @@ from i2i_runtime.untrusted_text import printable
 _FILE = "registry.toml"
 _PACKAGE = "package:"
 _LEVELS_TO_CHECKOUT = 4
+_MOST_BYTES, _MOST_DOTS = 256 << 10, 100
+"""of a registry.toml, and of one of its lines"""
 _LONGEST_STEM, _MOST_TRIED = 50, 10_000
 
 Place = Literal["catalogue", "plugin", "store"]
@@ -245,7 +247,7 @@ def curated_file() -> Path:
 def read_curated(file: Path) -> Curated:
     """Parse a registry.toml. Raises StoreError that names the entry and field at fault."""
     try:
-        content = Curated.model_validate(tomllib.loads(read_regular(file, MOST_BYTES).decode()))
+        content = Curated.model_validate(_parse(read_regular(file, _MOST_BYTES).decode()))
     except (OSError, ValueError, RecursionError) as error:
         reason = in_words(error) if isinstance(error, ValidationError) else printable(str(error))
         raise StoreError(
@@ -255,6 +257,13 @@ def read_curated(file: Path) -> Curated:
     if twice:
         raise StoreError(f"{file}: {twice[0][0]}@{twice[0][1]} is there twice", expected="one entry for each version")
     return content
+
+
+def _parse(text: str) -> dict[str, object]:
+    # The parser takes quadratic time for a key of many parts.
+    if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):
+        raise ValueError(f"a line has more than {_MOST_DOTS} dots")
+    return tomllib.loads(text)
 
 
 def local_path(location: str) -> Path | None:

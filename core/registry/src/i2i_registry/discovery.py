@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import importlib
 import os
+import traceback
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, cast
 
 import pluggy
+from pydantic import ValidationError
 
 from i2i_registry import hooks
 from i2i_registry.cards import INTERFACE_VERSION, CommandCard, ExporterCard, ModelCard, WeightsCard
 from i2i_registry.errors import PluginError, UnknownName
+from i2i_registry.record_files import in_words
 from i2i_runtime.operations import Record
 
 if TYPE_CHECKING:
@@ -29,6 +33,15 @@ if TYPE_CHECKING:
 
 STRICT = "I2I_STRICT"
 """Environment variable: when it is "1", a broken plugin raises instead of being reported, for plugin authors."""
+
+_NOT_THEIRS = {
+    "i2i_registry",
+    "pluggy",
+    "pydantic",
+    "importlib",
+    "<frozen importlib._bootstrap>",
+    "<frozen importlib._bootstrap_external>",
+}
 
 Card = ModelCard | ExporterCard | CommandCard | WeightsCard
 
@@ -161,9 +174,23 @@ def resolve(attribute: str) -> object:
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception says in one line: its type, and the first line of its message."""
+    """What an exception says in one line: its type and the first line of its message; of a card, the wrong fields."""
+    if isinstance(error, ValidationError):
+        return f"a {error.title} is not valid: {in_words(error)}"
     text = str(error).strip()
     return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
+
+
+def _reason(error: BaseException) -> str:
+    """Why a plugin is broken; of a card that is not valid, with the line of the plugin's code that makes it."""
+    if isinstance(error, PluginError):
+        return error.found
+    if not isinstance(error, ValidationError):
+        return first_line(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not any(part in _NOT_THEIRS for part in Path(frame.filename).parts)]
+    place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+    return first_line(error) + place
 
 
 def _plugin_of(point: EntryPoint) -> Plugin:
@@ -182,8 +209,8 @@ def _collect(found: Sequence[tuple[Plugin, object]], *, strict: bool) -> Registr
             good.append((plugin, _cards_of(plugin, source)))
         except (Exception, SystemExit) as error:
             if strict:
-                raise PluginError(f"{plugin.label}: {first_line(error)}", fix=_fix_for(plugin, error)) from error
-            reason = error.found if isinstance(error, PluginError) else first_line(error)
+                raise PluginError(f"{plugin.label}: {_reason(error)}", fix=_fix_for(plugin, error)) from error
+            reason = _reason(error)
             broken.append(_broken(plugin, reason, _fix_for(plugin, error)))
     conflicts = _conflicts(good)
     if conflicts and strict:

@@ -16,6 +16,7 @@ from i2i_registry.discovery import Registry
 from i2i_registry.errors import CheckpointError, PluginError
 from i2i_registry.inferring import Asked, contradiction, infer, knows, understood
 from i2i_registry.model import Drop, KeyMap, Model, OfficialFormat, Shapes
+from i2i_registry.places import check_recordable
 from i2i_registry.store import Store
 from i2i_registry.tensorfile import check_shapes, some
 from i2i_registry.vetting import as_weights, odd_shapes, refuse_empty
@@ -81,6 +82,8 @@ def import_checkpoint(
     if isinstance(files, Path):
         files = {"": files}
     found = files if isinstance(files, Found) else Found(files)
+    for path in found.files.values():
+        check_recordable(path)
     asked = Asked(values, domains)
     checkpoint = read_files(found.files)
     model_name, official = _recognise(registry, checkpoint, model)

@@ -19,9 +19,10 @@ import shutil
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from platformdirs import user_data_path
+from pydantic import Field, PositiveInt
 
 from i2i_registry.atomic import atomic_write, remove_leftovers, sha256_of, write_text
 from i2i_registry.cards import WeightsCard, WeightsDraft, is_weights_name
@@ -38,7 +39,8 @@ HOME = "I2I_HOME"
 _LOCK_SECONDS = 600.0
 """Longer than any write; a lock dies with its process, so nobody waits for a crashed one."""
 _CARD = re.compile(r"([1-9][0-9]{0,8})\.json")
-_ALIAS = re.compile(r"[a-z][a-z0-9._-]{0,63}")
+_ALIAS = r"[a-z][a-z0-9._-]{0,63}"
+_Aliases = dict[Annotated[str, Field(pattern=rf"^{_ALIAS}$")], PositiveInt]
 
 
 class Store:
@@ -148,7 +150,7 @@ class Store:
         """The aliases of a name: alias -> version."""
         path = self.root / "cards" / name / "aliases.json"
         try:
-            return read_record(path, dict[str, int])
+            return read_record(path, _Aliases)
         except FileNotFoundError:
             return {}
         except RecordError as error:
@@ -323,5 +325,5 @@ def _names_in(folder: Path) -> tuple[str, ...]:
 
 
 def _check_alias(alias: str) -> None:
-    if not _ALIAS.fullmatch(alias):
+    if not re.fullmatch(_ALIAS, alias):
         raise UnknownName(f"{alias!r} cannot be an alias", expected="a lower-case name that starts with a letter")

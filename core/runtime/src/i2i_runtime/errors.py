@@ -18,6 +18,8 @@ import difflib
 from collections.abc import Iterable
 from typing import ClassVar
 
+from i2i_runtime.untrusted_text import printable
+
 
 class I2IError(Exception):
     """Base of all our errors: three sentences a person can act on.
@@ -73,12 +75,21 @@ class RunError(I2IError):
     """A graph failed while it ran, or returned a wrong shape, or values that are not finite."""
 
 
+_MOST_CHOICES, _COMPARED = 50, 1000
+
+
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """The choices as one line, the ones closest to `name` first: "did you mean 'ugatit'? (also: ...)"."""
+    """The choices as one line, the ones closest to `name` first: "did you mean 'ugatit'? (also: ...)".
+
+    They may come from a file of somebody else: each is shown without effect on a terminal, and not all of very many.
+    """
     known = sorted(choices)
+    if len(known) > _MOST_CHOICES:
+        known = [*difflib.get_close_matches(name[:_COMPARED], known[:_COMPARED], n=_MOST_CHOICES, cutoff=0), "..."]
+    known = [printable(choice) for choice in known]
     if not known:
         return "there are none"
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name[:_COMPARED], known, n=1, cutoff=0.5)
     if not close:
         return "one of: " + ", ".join(known)
     others = [choice for choice in known if choice != close[0]]

@@ -9,7 +9,6 @@ state.json            the rest, the sha256 of the tensors, and a sha256 of the r
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,12 +21,16 @@ from torch import Tensor
 
 from i2i_registry.atomic import atomic_folder, remove_leftovers, sha256_of
 from i2i_registry.errors import TrainingError
+from i2i_registry.record_files import RecordError, in_words, read_record
 from i2i_runtime.operations import Record
+from i2i_runtime.untrusted_text import printable
 from i2i_toolkit.state import Cursor, OptimizerValues, Snapshot
 
 TENSORS = "state.safetensors"
 VALUES = "state.json"
 KEPT = 2
+_MOST_VALUES = 256 << 20
+"""bytes of a state.json: the states of optimizers and random generators are in it"""
 
 
 class CheckpointValues(Record):
@@ -44,6 +47,13 @@ class CheckpointValues(Record):
     optimizers: dict[str, OptimizerValues]
     scaler: dict[str, JsonValue]
     values: dict[str, float]
+
+
+class _Envelope(Record):
+    """state.json: the values as text, and the hash of that text."""
+
+    sha256: str
+    state: str
 
 
 class _DamageError(Exception):
@@ -124,13 +134,13 @@ class Checkpoints:
             values=snapshot.values,
         )
         body = values.model_dump_json()
-        digest = hashlib.sha256(body.encode()).hexdigest()
-        (folder / VALUES).write_text(json.dumps({"sha256": digest, "state": body}), encoding="utf-8")
+        envelope = _Envelope(sha256=hashlib.sha256(body.encode()).hexdigest(), state=body)
+        (folder / VALUES).write_text(envelope.model_dump_json(), encoding="utf-8")
 
     def _check_identity(self, path: Path, values: CheckpointValues) -> None:
         names = sorted(values.identity.keys() | self.identity.keys())
         changed = [
-            f"{name} was {values.identity.get(name)!r}, is {self.identity.get(name)!r}"
+            f"{printable(name)} was {printable(repr(values.identity.get(name)))}, is {self.identity.get(name)!r}"
             for name in names
             if values.identity.get(name) != self.identity.get(name)
         ]
@@ -149,16 +159,17 @@ class Checkpoints:
 
 def _read(path: Path) -> tuple[CheckpointValues, dict[str, Tensor]]:
     try:
-        envelope = json.loads((path / VALUES).read_text(encoding="utf-8"))
-        body = str(envelope["state"])
-        if envelope["sha256"] != hashlib.sha256(body.encode()).hexdigest():
+        envelope = read_record(path / VALUES, _Envelope, _MOST_VALUES)
+        if envelope.sha256 != hashlib.sha256(envelope.state.encode()).hexdigest():
             raise _DamageError(f"{VALUES} was changed")
-        values = CheckpointValues.model_validate_json(body)
+        values = CheckpointValues.model_validate_json(envelope.state)
         if sha256_of(path / TENSORS) != values.tensors_sha256:
             raise _DamageError(f"{TENSORS} was changed")
         return values, load_file(path / TENSORS)
-    except (OSError, ValueError, KeyError, TypeError, ValidationError, SafetensorError) as error:
-        raise _DamageError(str(error).partition("\n")[0]) from error
+    except ValidationError as error:
+        raise _DamageError(f"{VALUES}: {in_words(error)}") from error
+    except (OSError, RecordError, SafetensorError) as error:
+        raise _DamageError(printable(str(error))) from error
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -13,8 +14,12 @@ import i2i_toolkit as toolkit  # its names are imported when they are used: `tra
 from i2i_registry.catalogue import Catalogue
 from i2i_registry.cli.render import show, tell
 from i2i_registry.cli.session import Session
+from i2i_registry.places import check_recordable
 from i2i_runtime.cpus import thread_count
 from i2i_runtime.errors import I2IError, UsageError
+from i2i_runtime.untrusted_text import printable
+
+_LONGEST_COMMAND = 10_000
 
 EXAMPLES = """
 Train MODEL on a folder of pictures, or go on with a run.
@@ -77,6 +82,8 @@ def train(
 ) -> None:
     """Train a model: parse, build or find the run, sit."""
     session = context.find_object(Session) or Session()
+    # Whoever draws the curves writes a cache: into our own folder, not all over the user's.
+    os.environ.setdefault("MPLCONFIGDIR", str(session.store.root / "cache" / "matplotlib"))
     if resume is not None:
         _refuse_others(context, but="resume")
         context.exit(_go_on(toolkit.RunFolder(resume), session.catalogue))
@@ -92,6 +99,7 @@ def train(
     shortcuts = {"steps": steps, "batch_size": batch_size, "max_size": max_size}
     values = (*values, *(f"{key}={value}" for key, value in shortcuts.items() if value is not None))
     settings["threads"] = settings["threads"] or max(thread_count() // int(str(settings["processes"])), 1)
+    check_recordable(data)
     name = name or _default_name(model, data)
     session.catalogue.check_name(name, model)
     record = toolkit.new_record(
@@ -103,7 +111,7 @@ def train(
         settings=toolkit.Settings.model_validate(settings),
         data=data,
         init=None if init is None else session.catalogue.find(init),
-        command=shlex.join(["i2i-registry", *sys.argv[1:]]),
+        command=printable(shlex.join(["i2i-registry", *sys.argv[1:]]), _LONGEST_COMMAND),
     )
     folder = toolkit.RunFolder(out or _free_folder(record.name))
     folder.create(record)

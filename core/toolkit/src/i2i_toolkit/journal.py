@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 from torch.utils.tensorboard.writer import SummaryWriter
 
 from i2i_registry.atomic import atomic_write
+from i2i_registry.errors import TrainingError
+from i2i_runtime.regular_files import open_regular
+from i2i_runtime.untrusted_text import printable
 from i2i_toolkit.curves import save_curves
 from i2i_toolkit.engine import PhaseReport
 from i2i_toolkit.grids import save_grid
@@ -18,6 +22,9 @@ from i2i_toolkit.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_MOST_LINE = 1 << 20
+"""bytes of a row; a step has some hundred"""
 
 _DRAWING_SHARE = 50.0
 """curves are drawn again when so many times the drawing's own time has passed"""
@@ -71,13 +78,32 @@ class Journal:
 
 
 def rows(folder: RunFolder) -> Iterator[dict[str, object]]:
-    """The rows of metrics.jsonl, oldest first; a last line that a kill cut short is left out."""
-    if not folder.metrics.is_file():
+    """The rows of metrics.jsonl, oldest first; a last line that a kill cut short is left out.
+
+    Raises TrainingError that names the line when the file is no such table.
+    """
+    if not os.path.lexists(folder.metrics):
         return
-    with folder.metrics.open(encoding="utf-8") as file:
-        for line in file:
-            if line.endswith("\n"):
-                yield json.loads(line)
+    number = 0
+    try:
+        with open_regular(folder.metrics) as file:
+            while line := file.readline(_MOST_LINE):
+                number += 1
+                if line.endswith(b"\n") or len(line) == _MOST_LINE:
+                    yield _row(line)
+    except (OSError, ValueError, RecursionError) as error:
+        raise TrainingError(
+            found=f"{folder.metrics} cannot be read, line {number}: {printable(str(error))}",
+            expected="one JSON object with a total_step on each line",
+            fix="remove that line, or the file: it holds nothing that training needs",
+        ) from error
+
+
+def _row(line: bytes) -> dict[str, object]:
+    row = cast("object", json.loads(line))
+    if not isinstance(row, dict) or type(cast("dict[str, object]", row).get("total_step")) is not int:
+        raise ValueError("it has no total_step")
+    return cast("dict[str, object]", row)
 
 
 def _truncate(folder: RunFolder, first_step: int) -> None:

@@ -6,11 +6,11 @@ went wrong in the run folder, from where the parent raises it again.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from uuid import uuid4
 
 from torch.distributed.elastic.multiprocessing import SignalException
@@ -19,10 +19,20 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from i2i_registry.atomic import write_text
 from i2i_registry.errors import TrainingError
+from i2i_registry.record_files import RecordError, read_record
 from i2i_registry.store import Store
 from i2i_runtime.errors import I2IError, UsageError
+from i2i_runtime.operations import Record
 from i2i_toolkit.run_folder import RunFolder
 from i2i_toolkit.signals import heeded
+
+
+class _Failure(Record):
+    """failure.json: a worker's error."""
+
+    usage: bool
+    parts: tuple[str, str, str]
+    """found, expected, fix"""
 
 
 def launch(folder: RunFolder, store: Store) -> int | None:
@@ -51,22 +61,23 @@ def launch(folder: RunFolder, store: Store) -> int | None:
     except SignalException as interruption:
         return int(interruption.sigval)
     except ChildFailedError as error:
-        raise _failure(folder) from error
+        raise take_failure(folder) from error
     # Workers that were stopped from elsewhere have saved and ended well, but not finished.
     return None if folder.weights.is_file() else int(signal.SIGTERM)
 
 
 def note_failure(folder: RunFolder, error: I2IError) -> None:
     """Leave a worker's error where `launch` finds it."""
-    content = {"usage": isinstance(error, UsageError), "parts": [error.found, error.expected, error.fix]}
-    write_text(folder.failure, json.dumps(content))
+    failure = _Failure(usage=isinstance(error, UsageError), parts=(error.found, error.expected, error.fix))
+    write_text(folder.failure, failure.model_dump_json())
 
 
-def _failure(folder: RunFolder) -> I2IError:
-    if folder.failure.is_file():
-        content = json.loads(folder.failure.read_text(encoding="utf-8"))
+def take_failure(folder: RunFolder) -> I2IError:
+    """What a worker left with `note_failure`, or that it left nothing."""
+    with suppress(OSError, RecordError):
+        failure = read_record(folder.failure, _Failure)
         folder.failure.unlink()
-        return (UsageError if content["usage"] else TrainingError)(*content["parts"])
+        return (UsageError if failure.usage else TrainingError)(*failure.parts)
     return TrainingError(
         found="a training process ended without saying why",
         expected="all processes to reach the end",

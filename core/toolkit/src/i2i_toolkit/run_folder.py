@@ -12,15 +12,17 @@ weights.safetensors       when the run is complete
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from i2i_registry.atomic import write_text
 from i2i_registry.cards import WeightsName
 from i2i_registry.errors import TrainingError
+from i2i_registry.record_files import RecordError, read_record
 from i2i_runtime.errors import UsageError
 from i2i_runtime.operations import Name, Record
 from i2i_toolkit.checkpoint import Checkpoints
@@ -130,17 +132,17 @@ class RunFolder:
     def record(self) -> RunRecord:
         """What run.json says. Raises UsageError when this is no run, TrainingError when the file is damaged."""
         file = self.path / "run.json"
-        if not file.is_file():
+        if not os.path.lexists(file):
             raise UsageError(
                 found=f"{self.path} holds no run.json",
                 expected="the folder of a run, as `i2i-registry train` names it when it starts",
                 fix="start one: i2i-registry train MODEL --data DIR",
             )
         try:
-            return RunRecord.model_validate_json(file.read_bytes())
-        except (OSError, ValidationError) as error:
+            return read_record(file, RunRecord)
+        except (OSError, RecordError) as error:
             raise TrainingError(
-                found=f"{file} cannot be read: {' '.join(str(error).split())}",
+                found=f"{file} cannot be read: {error}",
                 expected="run.json as it was written",
                 fix="undo the change, or start a new run",
             ) from error
