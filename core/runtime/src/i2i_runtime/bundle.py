@@ -18,8 +18,10 @@ from i2i_runtime.cpus import thread_count
 from i2i_runtime.errors import OptionError, UnknownOperationError, nearest
 from i2i_runtime.execution import Call, Tensors, run_step
 from i2i_runtime.filming import is_size_film, on_one_canvas, size_options, walk_options, wandering
+from i2i_runtime.footprint import bytes_per_pixel
 from i2i_runtime.inputs import Option
-from i2i_runtime.operations import Fit, ImageOutput, Landmarks, Operation, Output
+from i2i_runtime.limits import Extent, Limits
+from i2i_runtime.operations import Fit, ImageInput, ImageOutput, Landmarks, Operation, Output
 from i2i_runtime.pictures import PictureSource
 from i2i_runtime.reading import OpenBundle, open_bundle
 from i2i_runtime.results import Kind, Value
@@ -33,7 +35,19 @@ GPU_BATCH = 8
 """Pictures in one run on a GPU when the caller does not say. On a CPU it is 1: larger batches only cost memory."""
 
 
-def load(path: str | Path, device: str = "auto", threads: int | None = None) -> Bundle:
+_SMALLER_PICTURE = "a smaller picture, or fit='resize', the model's own size"
+_SMALLER_SIZE = "a smaller size= or scale="
+_MORE_MEMORY = "this is the model's own size: another bundle, or a machine with more memory"
+
+
+def load(
+    path: str | Path,
+    device: str = "auto",
+    threads: int | None = None,
+    *,
+    max_pixels: int | None = None,
+    memory: int | str | None = None,
+) -> Bundle:
     """Open a bundle: its folder, a .zip of it, or one .onnx file of it.
 
     All files are checked against the manifest, and the device is tried out, before this returns.
@@ -42,15 +56,25 @@ def load(path: str | Path, device: str = "auto", threads: int | None = None) -> 
         path: where the bundle lies.
         device: "auto", "cpu", "cuda", "cuda:N", "tensorrt" or "tensorrt:N".
         threads: for each session; None: what I2I_THREADS says, else the CPUs this process may use.
+        max_pixels: largest picture, at the size that the graphs see, and largest result. None: any.
+        memory: most that one call may take, in bytes or as in "4GB"; a call that would take more is refused before it
+            starts. None: on the CPU, 80 % of what is free when the call comes (of the machine, and of the control
+            group).
 
     Raises:
-        UsageError: there is no bundle at `path`, or `threads` is not a positive number.
+        UsageError: there is no bundle at `path`, `threads` is not a positive number, or a limit is none.
         BundleError: the bundle is damaged, hostile, or newer than this runtime.
         DeviceError: the device asked for is not usable here; the message says what is missing.
     """
     count = thread_count(threads)
     taken = devices.resolve(device)
-    return Bundle(Path(path).absolute(), open_bundle(path), taken, count, (device, threads))
+    limits = Limits.of(max_pixels, memory)
+    return Bundle(Path(path).absolute(), open_bundle(path), taken, count, (device, threads, limits))
+
+
+def _loaded(path: Path, device: str, threads: int | None, limits: Limits) -> Bundle:
+    """What a pickled bundle becomes again."""
+    return load(path, device, threads, max_pixels=limits.max_pixels, memory=limits.memory)
 
 
 class Bundle:
@@ -61,13 +85,21 @@ class Bundle:
     """
 
     def __init__(
-        self, path: Path, opened: OpenBundle, device: devices.Device, threads: int, request: tuple[str, int | None]
+        self,
+        path: Path,
+        opened: OpenBundle,
+        device: devices.Device,
+        threads: int,
+        request: tuple[str, int | None, Limits],
     ) -> None:
         self.path = path
         self.manifest = opened.manifest
         self.threads = threads
         self._device = device
         self._request = request
+        self._limits = request[2]
+        self._graphs = opened.graphs
+        self._rates: dict[str, float] = {}
         self._sessions = Sessions(opened.manifest, opened.graphs, device, threads)
 
     @property
@@ -95,8 +127,8 @@ class Bundle:
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self.operations})
 
-    def __reduce__(self) -> tuple[object, tuple[Path, str, int | None]]:
-        return load, (self.path, *self._request)
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return _loaded, (self.path, *self._request)
 
     def __enter__(self) -> Self:
         return self
@@ -145,8 +177,8 @@ class Bundle:
 
         Raises:
             OptionError: unknown operation, output or option (the nearest name is offered), or a value out of range.
-            PictureError: a picture cannot be read, or has a size the model cannot take.
-            RunError: the model failed, or gave values that are not finite.
+            PictureError: a picture cannot be read, has a size the model cannot take, or is larger than `load` allows.
+            RunError: the model failed, or gave a wrong shape, or values that are not finite.
         """
         chosen = self._operation(operation)
         return self._run(chosen, x, outputs, options, seed=seed, fit=fit, batch_size=batch_size, count=count)
@@ -167,9 +199,13 @@ class Bundle:
         sources = _sources(chosen, x, count)
         kinds = [results.kind_of(source) for source in sources] if sources is not None else [Kind.PIL] * (count or 1)
         shapes = self._vector_shapes(chosen)
+        together = min(len(kinds), self._batch_size(batch_size))
+        self._check_planned(chosen, options, fit=fit, together=together)
         items = inputs.gather(
             chosen, sources, len(kinds), options, fit=fit, seed=seed, shapes=shapes, locate=self._locate
         )
+        for extents in {tuple(item.extents) for item in items}:
+            self._check_size(chosen, extents, together, _SMALLER_SIZE if chosen.size else _SMALLER_PICTURE)
         call = Call(chosen, self._sessions, wanted, shapes.keys() & options.keys(), self._batch_size(batch_size))
         main = inputs.main_image(chosen)
         values: dict[int, dict[str, Value]] = {}
@@ -297,6 +333,36 @@ class Bundle:
                 expected=nearest(name, self.operations),
             )
         return operation
+
+    def _check_planned(
+        self, operation: Operation, options: Mapping[str, Option], *, fit: Fit | None, together: int
+    ) -> None:
+        """The sizes that are known before pictures are brought to them, or noise of that size is drawn."""
+        own = [
+            (value.size.height, value.size.width)
+            for value in operation.inputs
+            if isinstance(value, ImageInput) and (fit or value.fit) != "native"
+        ]
+        self._check_size(operation, own, together, _MORE_MEMORY)
+        if operation.size and operation.size.image is None:
+            size = inputs.result_size(operation, None, options, fit=fit)
+            self._check_size(operation, [size], together, _SMALLER_SIZE)
+
+    def _check_size(
+        self, operation: Operation, sizes: Collection[tuple[int, int]], together: int, way_out: str
+    ) -> None:
+        """Raises PictureError for a size beyond what `load` allows."""
+        for height, width in sizes:
+            extent = Extent(height, width, together)
+            on_cpu = self._device.kind == "cpu"
+            self._limits.check(extent, lambda: self._rate(operation), on_cpu=on_cpu, way_out=way_out)
+
+    def _rate(self, operation: Operation) -> float:
+        """Bytes a pixel, measured when it is first asked for."""
+        if operation.name not in self._rates:
+            shapes = self._vector_shapes(operation)
+            self._rates[operation.name] = bytes_per_pixel(operation, self.manifest, self._graphs, shapes)
+        return self._rates[operation.name]
 
     def _vector_shapes(self, operation: Operation) -> dict[str, tuple[int, ...]]:
         """The shape, without the batch axis, of each vector that one step makes for another."""

@@ -81,17 +81,14 @@ def check_tensors(operation: Operation, graphs: Mapping[str, GraphFile]) -> None
     Raises ValueError that names the operation, the graph and the tensor.
     """
     fed = {value.name: shape for value in operation.inputs if (shape := _fed(value)) is not None}
-    fed |= {v.coverage: ("float32", (None, 1, None, None)) for v in operation.inputs if _has_coverage(v)}
+    coverages = [value.coverage for value in operation.inputs if isinstance(value, GridInput) and value.coverage]
+    fed |= dict.fromkeys(coverages, ("float32", (None, 1, None, None)))
     for choice in operation.branches():
         known = dict(fed)
         for step in operation.steps_for(choice):
             _check_step(operation, step, graphs[step.graph], known)
         for output in operation.outputs:
             _check_output(operation, output, known[output.name][1])
-
-
-def _has_coverage(value: Input) -> bool:
-    return isinstance(value, GridInput) and value.coverage is not None
 
 
 def _fed(value: Input) -> tuple[str, Shape] | None:

@@ -65,6 +65,14 @@ class Item:
     maps: Mapping[str, NDArray[np.float32]]
     """masks, sampling grids, and what the grids cover"""
 
+    @property
+    def extents(self) -> list[tuple[int, int]]:
+        """Height and width of all that has two sides."""
+        sizes = [fitted.pixels.shape[:2] for fitted in self.pictures.values()]
+        sizes += [value.shape[-2:] for value in self.vectors.values() if value.ndim > 2]  # noqa: PLR2004 - c, h, w
+        sizes += [grid.shape[:2] if grid.shape[-1] == 2 else grid.shape[-2:] for grid in self.maps.values()]  # noqa: PLR2004 - x, y
+        return [(height, width) for height, width in sizes]
+
     def tensor(self, value: Input) -> NDArray[np.generic]:
         """This item's tensor for an input, without a batch axis."""
         match value:

@@ -8,12 +8,12 @@ bytes that a session is made from, refuses every encoding that another reader co
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
 from i2i_runtime.errors import BundleError
-from i2i_runtime.onnx_schema import ROOT, SCHEMA
+from i2i_runtime.onnx_schema import LENGTH, ROOT, SCHEMA
 from i2i_runtime.onnx_tensors import EXTERNAL_DATA, check_size, is_external
 from i2i_runtime.onnx_wire import Found, MalformedError, Reader
 from i2i_runtime.untrusted_text import printable
@@ -33,6 +33,9 @@ _ALIASES = {"ai.onnx": ""}
 _OTHER_FORMAT = b"ORTM"
 """at byte 4: onnxruntime would read the same bytes as a flatbuffer"""
 _MODEL_METADATA = 14
+_GRAPH, _NODE, _OUTPUT = 7, 1, 12
+_TAKEN, _MADE = 1, 2
+"""fields of a node: the names of what goes in, and of what comes out"""
 _NODE_DOMAIN, _NODE_OPERATOR = 7, 4
 _FUNCTION_DOMAIN, _FUNCTION_NAME = 10, 1
 
@@ -166,3 +169,46 @@ def _check_growth(bodies: Mapping[Operator | None, Counter[Operator]]) -> None:
         sizes[name] = sum(count * (1 + sizes.get(callee, 0)) for callee, count in bodies[name].items())
         if sizes[name] > MAX_NODES:
             raise MalformedError(f"it has more than {MAX_NODES:,} nodes once its functions are written out")
+
+
+def nodes_of(data: bytes) -> list[tuple[list[str], list[str]]]:
+    """The values that each node of a model's graph takes and makes, in the order of the file.
+
+    `data` has to have gone through `summarise`.
+    """
+    reader = Reader(data)
+
+    def inner(message: str, start: int, end: int, number: int) -> list[Found]:
+        return [found for found in reader.fields(message, SCHEMA[message], start, end) if found.number == number]
+
+    nodes: list[tuple[list[str], list[str]]] = []
+    for graph in inner(ROOT, 0, len(data), _GRAPH):
+        for node in inner("GraphProto", graph.start, graph.end, _NODE):
+            fields = reader.fields("NodeProto", SCHEMA["NodeProto"], node.start, node.end)
+            names: dict[int, list[str]] = {_TAKEN: [], _MADE: []}
+            for found in fields:
+                if found.number in names and found.end > found.start:  # an input that is left out has no name
+                    names[found.number].append(data[found.start : found.end].decode())
+            nodes.append((names[_TAKEN], names[_MADE]))
+    return nodes
+
+
+def giving(data: bytes, names: Collection[str]) -> bytes:
+    """The model, which gives these values besides its outputs.
+
+    Protobuf messages that follow each other are one message, so that a graph of nothing but outputs is added to it.
+    """
+    outputs = b"".join(_wrapped(_OUTPUT, _wrapped(1, name.encode())) for name in names)
+    return data + _wrapped(_GRAPH, outputs)
+
+
+def _wrapped(number: int, content: bytes) -> bytes:
+    return bytes([number << 3 | LENGTH]) + _as_varint(len(content)) + content
+
+
+def _as_varint(value: int) -> bytes:
+    parts = bytearray()
+    while value >= 0x80:  # noqa: PLR2004 - the top bit says that another byte follows
+        parts.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*parts, value])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 Tensor = NDArray[np.generic]
+
+_LACKS_MEMORY = re.compile(
+    r"bad[_ ]alloc|failed to allocate|available memory|out of memory|cudaErrorMemoryAllocation|ALLOC_FAILED",
+    re.IGNORECASE,
+)
+"""How onnxruntime and the libraries below it say so, on the CPU and on NVIDIA GPUs."""
 
 
 class Sessions:
@@ -50,9 +57,15 @@ class Sessions:
         session = self.session(graph)
         try:
             results = session.run(list(outputs), dict(feeds))
-        except devices.failures() as error:
+        except (MemoryError, *devices.failures()) as error:
             shapes = ", ".join(f"{name} {value.dtype}{list(value.shape)}" for name, value in feeds.items())
             reason = printable(str(error), 1000)
+            if isinstance(error, MemoryError) or _LACKS_MEMORY.search(reason):
+                raise RunError(
+                    found=f"there was not enough memory for graph {graph!r} on {shapes}: {reason}",
+                    expected="a size that fits into what is free",
+                    fix="a smaller picture or size; fit='resize', the model's own size; batch_size=1",
+                ) from error
             raise RunError(found=f"graph {graph!r} failed on {shapes}: {reason}") from error
         values = dict(zip(outputs, (np.asarray(result) for result in results), strict=True))
         sides = _sides(self._manifest.graphs[graph], feeds)
@@ -77,14 +90,18 @@ class Sessions:
                 self._made[graph] = self._make(graph)
             return self._made[graph]
 
-    def _make(self, graph: str) -> InferenceSession:
+    def _source(self, graph: str) -> GraphSource:
+        """Raises BundleError for a graph that is not in the file that was loaded."""
         if graph not in self._graphs:
             here = ", ".join(source.where for source in self._graphs.values())
             raise BundleError(
                 found=f"graph {graph!r} is needed and not here: {here} is one file of a bundle",
                 fix="load the bundle's folder or zip",
             )
-        record, source = self._manifest.graphs[graph], self._graphs[graph]
+        return self._graphs[graph]
+
+    def _make(self, graph: str) -> InferenceSession:
+        record, source = self._manifest.graphs[graph], self._source(graph)
         ort = devices.onnxruntime()
         cache = self._engine_cache(source, ort.__version__)
         chain = devices.providers(self._device, fixed_size=_has_fixed_size(record), cache=cache)
@@ -100,7 +117,7 @@ class Sessions:
         _check_names(source.where, record, session)
         return session
 
-    def _options(self) -> object:
+    def _options(self) -> Any:  # noqa: ANN401 - onnxruntime has no type for its options
         options = devices.onnxruntime().SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1

@@ -70,6 +70,10 @@ class RunCommand(OperationCommand):
 @fit_option
 @device_option
 @threads_option
+@click.option("--max-pixels", type=click.IntRange(min=1), metavar="N", help="Refuse larger pictures and results.")
+@click.option(
+    "--memory", metavar="SIZE", help="Most that one picture may take: 4GB. Default, on a CPU: 80 % of what is free."
+)
 @json_option
 @click.pass_context
 def run(
@@ -82,6 +86,8 @@ def run(
     operation_name: str | None,  # noqa: ARG001 - taken in the first pass
     device: str,
     threads: int | None,
+    max_pixels: int | None,
+    memory: str | None,
     as_json: bool,
     **options: object,
 ) -> None:
@@ -114,7 +120,7 @@ def run(
     for listing in scanned:
         tell_left_out(listing)
     path = context.with_resource(bundle_of(session.registry, session.store, target, tell))
-    with load(path, device=device, threads=threads) as bundle:
+    with load(path, device=device, threads=threads, max_pixels=max_pixels, memory=memory) as bundle:
         tell(bundle.report)
         if wanted_film is not None:
             path = film.make(wanted_film, bundle, inputs[0] if inputs else None, out, settings)
