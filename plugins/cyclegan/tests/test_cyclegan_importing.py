@@ -10,7 +10,7 @@ import torch
 from i2i_plugin_cyclegan.config import Config
 from i2i_plugin_cyclegan.official import JUNYANZ_FORMAT
 from i2i_registry.checkpoint_files import find_files
-from i2i_registry.discovery import discover
+from i2i_registry.discovery import Registry, discover
 from i2i_registry.errors import CheckpointError
 from i2i_registry.importing import ImportReport, import_checkpoint
 from i2i_registry.store import Store
@@ -87,3 +87,48 @@ def test_generators_of_two_trainings_are_refused_by_what_does_not_fit(
     with pytest.raises(CheckpointError, match=words):
         imported(store, one / "latest_net_G_A.pth", two / "latest_net_G_B.pth")
     assert store.cards() == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"generator": "unet", "levels": 5, "image_size": 32},
+        {"generator": "unet", "levels": 6, "image_size": 64, "norm": "batch"},
+        {"norm": "batch"},
+        {"norm": "none"},
+        {"norm": "batch", "dropout": True},
+        {"channels_a": 4, "channels_b": 4},
+        {"channels_b": 1},
+    ],
+    ids=str,
+)
+def test_any_generators_of_the_release_are_a_model_of_both_directions(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    config = Config.model_validate({"channels": 2, **change})
+    shapes = JUNYANZ_FORMAT.example(config)
+    for name in ("G_A", "G_B"):
+        own = {k.removeprefix(f"{name}."): torch.rand(s) for k, s in shapes.items() if k.startswith(f"{name}.")}
+        torch.save(own, tmp_path / f"latest_net_{name}.pth")
+    report = imported(Store(tmp_path / "home"), tmp_path)
+    assert report.config == config
+    picture = torch.rand(1, config.picture_channels, 64, 64)
+    with torch.no_grad():
+        made = [graph.module.eval()(picture) for graph in open_model(*_named(tmp_path))[0].graphs().values()]
+    assert [result.shape[1] for result in made] == [config.channels_b, config.channels_a]
+
+
+def _named(home: Path) -> tuple[Registry, str, Store]:
+    return discover(), "horses", Store(home / "home")
+
+
+def test_generators_that_no_picture_serves_are_imported_one_by_one(tmp_path: Path) -> None:
+    config = Config(channels=2, channels_a=6, directions="a_to_b")
+    torch.save({k: torch.rand(s) for k, s in JUNYANZ_FORMAT.example(config).items()}, tmp_path / "latest_net_G_A.pth")
+    back = Config(channels=2, channels_b=6, directions="a_to_b")
+    torch.save({k: torch.rand(s) for k, s in JUNYANZ_FORMAT.example(back).items()}, tmp_path / "latest_net_G_B.pth")
+    store = Store(tmp_path / "home")
+    with pytest.raises(CheckpointError, match="6 and of 3 channels") as caught:
+        imported(store, tmp_path)
+    assert "each generator by itself" in caught.value.fix
+    assert imported(store, tmp_path / "latest_net_G_A.pth").config == config

@@ -14,7 +14,7 @@ from i2i_registry.checkpoint_files import CheckpointSet, Found, read_files
 from i2i_registry.clues import gather
 from i2i_registry.discovery import Registry
 from i2i_registry.errors import CheckpointError, PluginError
-from i2i_registry.inferring import Asked, contradiction, infer, knows, understood
+from i2i_registry.inferring import Asked, contradiction, infer, knows, may_know, understood
 from i2i_registry.model import Drop, KeyMap, Model, OfficialFormat, Shapes
 from i2i_registry.places import check_recordable
 from i2i_registry.store import Store
@@ -199,11 +199,9 @@ def _recognise(registry: Registry, checkpoint: CheckpointSet, wanted: str | None
         official = registry.model_class(wanted).official
         if official is None:
             raise CheckpointError(f"{wanted} imports no official checkpoints", expected="a model that does")
-        if knows(official, checkpoint.shapes):
+        if may_know(official, checkpoint.shapes):
             return wanted, official
-    knowing = [(name, official) for name, official in _formats(registry) if knows(official, checkpoint.shapes)]
-    if len(knowing) > 1:
-        knowing = [each for each in knowing if each[1].fits(gather(checkpoint, each[1].option_files, {}))] or knowing
+    knowing = _knowing(registry, checkpoint)
     if wanted is not None:
         what = " and ".join(name for name, _ in knowing) or "no installed model"
         raise CheckpointError(
@@ -224,6 +222,17 @@ def _recognise(registry: Registry, checkpoint: CheckpointSet, wanted: str | None
         expected="an official checkpoint of " + (", ".join(sorted(registry.models)) or "an installed plugin"),
         fix=f"pip install the paper's plugin; {_look(checkpoint)}",
     )
+
+
+def _knowing(registry: Registry, checkpoint: CheckpointSet) -> list[tuple[str, OfficialFormat]]:
+    """The models that the clues allow, and of these the ones that know the tensors for their own, if there are any."""
+    shapes = checkpoint.shapes
+    possible = [each for each in _formats(registry) if may_know(each[1], shapes)]
+    if len(possible) > 1:
+        names = tuple(dict.fromkeys(name for _, official in possible for name in official.option_files))
+        clues = gather(checkpoint, names, {})
+        possible = [each for each in possible if each[1].fits(clues)] or possible
+    return [each for each in possible if knows(each[1], shapes)] or possible
 
 
 def _formats(registry: Registry) -> list[tuple[str, OfficialFormat]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -59,8 +59,17 @@ _NOT_UNDERSTOOD = (ArithmeticError, LookupError, TypeError, ValueError)
 
 def knows(official: OfficialFormat, shapes: Shapes) -> bool:
     """Whether a format recognises tensors of these shapes, which may be any."""
+    return _answer(official.detect, shapes)
+
+
+def may_know(official: OfficialFormat, shapes: Shapes) -> bool:
+    """Whether tensors of these shapes, which may be any, can be of a format if something else says so."""
+    return _answer(official.may_be, shapes)
+
+
+def _answer(question: Callable[[Shapes], bool], shapes: Shapes) -> bool:
     try:
-        return official.detect(shapes)
+        return question(shapes)
     except _NOT_UNDERSTOOD:
         return False
 

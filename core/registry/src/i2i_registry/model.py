@@ -112,6 +112,13 @@ class OfficialFormat(ABC):
     def detect(self, shapes: Shapes) -> bool:
         """Whether a checkpoint with these tensors is of this format. Must be False for every other paper's."""
 
+    def may_be(self, shapes: Shapes) -> bool:
+        """Whether a checkpoint with these tensors is of this format if the user, or options beside it, say so.
+
+        For releases in which two papers save the same networks. The default: what `detect` knows, and no other.
+        """
+        return self.detect(shapes)
+
     @abstractmethod
     def infer_config(self, shapes: Shapes) -> Record:
         """The Config the checkpoint was trained with, from shapes alone; what they do not show is taken for granted.
@@ -139,7 +146,7 @@ class OfficialFormat(ABC):
         return ()
 
     def fits(self, clues: Clues) -> bool:
-        """Whether the clues allow this release; asked only where several formats know the tensors."""
+        """Whether the clues allow this release; asked only where the tensors may be of several formats."""
         del clues
         return True
 

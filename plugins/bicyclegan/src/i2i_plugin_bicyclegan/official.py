@@ -287,7 +287,7 @@ def _options(generator: _Generator, encoder: _Encoder | None, norm: Norm | None)
 
 def _common_norm(generator: _Generator, encoder: _Encoder | None) -> Norm | None:
     """The norm of both, which is one option of the release."""
-    norms = {network.norm for network in (generator, encoder) if network and network.norm}
+    norms: set[Norm] = {network.norm for network in (generator, encoder) if network and network.norm}
     if len(norms) > 1:
         raise CheckpointError(
             found=f"a generator and an encoder with different norms: {' and '.join(sorted(norms))}",

@@ -15,6 +15,11 @@ GREY, COLOUR = 1, 3
 """channels"""
 
 
+def serves_both(channels_a: int, channels_b: int) -> bool:
+    """Whether one operation can take the pictures of both domains: a grey one is made of one in colour."""
+    return channels_a == channels_b or {channels_a, channels_b} == {GREY, COLOUR}
+
+
 class Config(Record):
     """CycleGAN at one size. The defaults are the paper's, for 256 pixels."""
 
@@ -50,8 +55,7 @@ class Config(Record):
 
     @model_validator(mode="after")
     def _one_picture_serves_both_directions(self) -> Self:
-        channels = {self.channels_a, self.channels_b}
-        if self.directions == "both" and len(channels) > 1 and channels != {GREY, COLOUR}:
+        if self.directions == "both" and not serves_both(self.channels_a, self.channels_b):
             raise ValueError(
                 f"domains of {self.channels_a} and {self.channels_b} channels cannot be one model of both directions: "
                 f"use one number for both, or {GREY} and {COLOUR}, or a model of one direction (directions=a_to_b)"

@@ -1,8 +1,8 @@
 """Checkpoints of junyanz/pytorch-CycleGAN-and-pix2pix: `<epoch>_net_G.pth`, one generator in a plain state dict.
 
 The release saves the generators of pix2pix and of CycleGAN in one form. A U-Net, and a ResNet with batch norm, are
-taken for pix2pix's, as by the release's defaults; any other is when the user says so, or when the discriminator lies
-beside it (`<epoch>_net_D.pth`), as in the folder of a training.
+taken for pix2pix's, as by the release's defaults; any other is when the user or the release's option file says so, or
+when the discriminator lies beside it (`<epoch>_net_D.pth`), as in the folder of a training.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from i2i_plugin_pix2pix.config import Config
+from i2i_registry.clues import Clues, Findings, Inferred
 from i2i_registry.model import KeyMap, OfficialFormat, Shapes
 from i2i_runtime.manifest import Licence
 from i2i_toolkit.translators import checkpoints
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from i2i_runtime.operations import Record
-
-RESNET_SIZE = 256
-"""pixels; taken for granted for ResNets, of whose pictures no tensor tells the size"""
 
 _OF_BICYCLEGAN = ("E.", "D2.", "D.model_")
 
@@ -35,6 +33,7 @@ class PyTorchRelease(OfficialFormat):
         notes="The release's code is under the two-clause BSD licence. Its weights come without terms of their own, "
         "and the pictures that they were trained on have theirs: check them before you publish.",
     )
+    option_files: ClassVar[tuple[str, ...]] = checkpoints.OPTION_FILES
     keys: ClassVar[KeyMap] = (
         checkpoints.UNUSED_STATISTICS,
         *checkpoints.generator_keys(r"(?:G\.)?", "generator"),
@@ -48,23 +47,25 @@ class PyTorchRelease(OfficialFormat):
         with_discriminator = any(key.startswith("D.") for key in shapes)
         return kind == "unet" or (kind == "resnet" and (with_discriminator or checkpoints.norm_of(own) != "instance"))
 
+    def may_be(self, shapes: Shapes) -> bool:
+        """Any generator of the release."""
+        return checkpoints.kind_of(_generator(shapes)) is not None
+
+    def fits(self, clues: Clues) -> bool:
+        """By the option that names the method."""
+        return checkpoints.fits(clues, ("pix2pix",))
+
     def infer_config(self, shapes: Shapes) -> Config:
         """Everything from shapes. What no tensor shows is the release's default for pix2pix.
 
         A U-Net does not tell whether it had dropout (by default it has), nor a ResNet its picture size (256).
         """
-        found = checkpoints.read_generator(_generator(shapes))
-        net = found.architecture
-        return Config(
-            generator=net.kind,
-            image_size=net.multiple if net.kind == "unet" else RESNET_SIZE,
-            depth=net.depth,
-            channels=net.channels,
-            input_channels=found.channels_in,
-            output_channels=found.channels_out,
-            norm=net.norm,
-            dropout=net.dropout or net.kind == "unet",
-        )
+        return _config_of(shapes, Clues())[0]
+
+    def infer(self, shapes: Shapes, clues: Clues) -> Inferred:
+        """Picture size, and a U-Net's dropout, by the options of the training."""
+        config, findings = _config_of(shapes, clues)
+        return findings.inferred(config)
 
     def example(self, config: Record) -> Shapes:
         """The generator's state dict, built from the release's rules."""
@@ -75,6 +76,23 @@ class PyTorchRelease(OfficialFormat):
     def repair(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """Batch norms get the counter that old files lack; statistics of instance norms are marked as unused."""
         return checkpoints.repaired(tensors)
+
+
+def _config_of(shapes: Shapes, clues: Clues) -> tuple[Config, Findings]:
+    found = checkpoints.read_generator(_generator(shapes))
+    unseen, findings = checkpoints.settle(found, clues, dropout=True)
+    net = found.architecture
+    fields = {
+        "generator": net.kind,
+        "image_size": unseen.image_size,
+        "depth": net.depth,
+        "channels": net.channels,
+        "input_channels": found.channels_in,
+        "output_channels": found.channels_out,
+        "norm": net.norm,
+        "dropout": unseen.dropout,
+    }
+    return checkpoints.checked(Config, fields), findings
 
 
 def _generator(shapes: Shapes) -> Shapes:

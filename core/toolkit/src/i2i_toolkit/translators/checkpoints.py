@@ -7,17 +7,25 @@ not show is told from there, and else taken for granted by the paper's plugin.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from pydantic import PositiveInt, TypeAdapter, ValidationError
+
+from i2i_registry.clues import Clues, Findings, Said
 from i2i_registry.errors import CheckpointError
 from i2i_registry.model import Drop, KeyMap, Shapes
+from i2i_runtime.operations import Record
 from i2i_toolkit.translators.architecture import FIRST_DROPOUT_LEVEL, Architecture, Kind, Norm
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+R = TypeVar("R", bound=Record)
+
 SOURCE = "junyanz/pytorch-CycleGAN-and-pix2pix"
+OPTION_FILES = ("train_opt.txt", "opt.txt", "test_opt.txt")
+"""Where the release keeps its options, and kept them before it had one for each phase."""
 
 MOST_LEVELS = 12
 """U-Net levels that the key map counts to: pictures of 4096 pixels a side."""
@@ -36,6 +44,14 @@ UNUSED = " (InstanceNorm)"
 COLOUR = 3
 """channels that are taken for granted where the layer that would show them is missing, which the import then says"""
 
+RESNET_SIZE = 256
+"""pixels; taken for granted for ResNets, of whose pictures no tensor tells the size"""
+
+_SIZES = ("crop_size", "fineSize")
+"""What the release calls the side of its pictures, and what it was called before."""
+_SIDE = TypeAdapter[PositiveInt](PositiveInt)
+_YES = TypeAdapter[bool](bool)
+_TEXT = TypeAdapter[str](str)
 _CONV = "(weight|bias)"
 _NORM = f"(weight|bias|{'|'.join(STATISTICS)})"
 _BLOCK_CONV = re.compile(r"model\.(\d+)\.conv_block\.(\d+)\.weight")
@@ -189,6 +205,64 @@ def _channels_out(shapes: Shapes, last_bias: str) -> int:
     """Told by the bias of the last layer."""
     shape = shapes.get(last_bias, (COLOUR,))
     return shape[0] if len(shape) == 1 and shape[0] else COLOUR
+
+
+def checked(kind: type[R], fields: Mapping[str, object]) -> R:
+    """The Config of these fields. Raises CheckpointError for those that no generator of ours has."""
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        said = (".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, "))
+        raise CheckpointError(
+            found=f"a generator that cannot be: {' '.join(filter(None, said))}",
+            expected="sizes and channels that fit each other",
+            fix="the file is of another network, or was changed",
+        ) from error
+
+
+# --- What options tell ------------------------------------------------------------------------------------------------
+
+
+class Unseen(NamedTuple):
+    """What tensors do not show."""
+
+    image_size: int
+    dropout: bool
+
+
+def settle(generator: Generator, clues: Clues, *, dropout: bool) -> tuple[Unseen, Findings]:
+    """Side of the pictures, and whether a U-Net has dropout, by the options of the training.
+
+    `dropout` is the paper's default, which is taken for granted. Options that contradict the tensors are not used.
+    """
+    net = generator.architecture
+    clues = clues.believed(_shown(net))
+    findings = Findings(clues)
+    sizes = [
+        said
+        for name in _SIZES
+        for said in clues.option(name, _SIDE)
+        if said.value >= net.smallest_side and said.value % net.multiple == 0
+    ]
+    size = findings.settle("image_size", sizes, net.multiple if net.kind == "unet" else RESNET_SIZE)
+    if net.kind == "resnet":
+        return Unseen(size, net.dropout), findings
+    drops = [Said(not said.value, said.by) for said in clues.option("no_dropout", _YES)]
+    return Unseen(size, findings.settle("dropout", drops, dropout)), findings
+
+
+def fits(clues: Clues, methods: Collection[str]) -> bool:
+    """Whether the options name one of these methods, or none."""
+    said = clues.option("model", _TEXT)
+    return not said or said[0].value in methods
+
+
+def _shown(net: Architecture) -> dict[str, tuple[object, ...]]:
+    """What the options of the training can be, by the tensors."""
+    name = f"unet_{2**net.depth}" if net.kind == "unet" else f"resnet_{net.depth}blocks"
+    options: dict[str, tuple[object, ...]] = {"netG": (name,), "ngf": (net.channels,), "norm": (net.norm,)}
+    return options if net.kind == "unet" else options | {"no_dropout": (not net.dropout,)}
 
 
 # --- What the release would save --------------------------------------------------------------------------------------
