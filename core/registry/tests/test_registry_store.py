@@ -145,6 +145,26 @@ def test_a_killed_writer_leaves_a_whole_store(store: Store, draft: WeightsDraft,
     assert not list(store.root.rglob("*.partial"))
 
 
+KILLED_BEFORE_THE_CARD = """
+import os, signal, sys, torch
+from pathlib import Path
+from i2i_registry import store
+from i2i_registry.cards import WeightsDraft
+store.Store._write_card = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+store.Store(Path(sys.argv[1])).add({"net.w": torch.ones(5)}, WeightsDraft.model_validate_json(sys.argv[2]))
+"""
+
+
+def test_weights_that_a_killed_writer_did_not_name_are_removed(store: Store, draft: WeightsDraft) -> None:
+    store.add(TENSORS, draft)
+    arguments = [str(store.root), draft.model_dump_json()]
+    killed = subprocess.run([sys.executable, "-c", KILLED_BEFORE_THE_CARD, *arguments], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(store.root.glob("blobs/*/*.safetensors"))) == 2
+    store.add(OTHERS, draft)
+    assert sorted(path.stem for path in store.root.glob("blobs/*/*")) == sorted(card.sha256 for card in store.cards())
+
+
 FULL_DISK = """
 import resource, sys, torch
 from pathlib import Path

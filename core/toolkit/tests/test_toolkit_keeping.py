@@ -13,6 +13,7 @@ from i2i_registry.cli.program import run
 from i2i_registry.cli.session import Session
 from i2i_registry.store import Store
 from i2i_registry.weights import open_model
+from i2i_toolkit.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -82,6 +83,25 @@ def test_a_run_without_a_complete_step_has_nothing_to_keep(home: Path, capsys: p
 
     assert program(home, "keep", str(home / "run")) == 2
     assert "no checkpoint with a complete step" in capsys.readouterr().err
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop(home, "1/critic", monkeypatch)
+    with RunFolder(home / "run").alone():
+        assert program(home, "train", "--resume", str(home / "run")) == 1
+    assert "another process works in it" in capsys.readouterr().err
+    assert program(home, "train", "--resume", str(home / "run")) == 0
+
+
+def test_a_folder_that_a_killed_command_left_empty_is_taken(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    (home / "runs" / "painted").mkdir(parents=True)
+    (home / "runs" / "painted" / ".run.json.i2i-0123456789ab.partial").write_text("{")
+    arguments = ["--data", "data", "--as", "painted", "--threads", "1", "--sample-every", "0", "--steps", "1"]
+    assert program(home, "train", "toy", *arguments) == 0
+    assert [path.name for path in (home / "runs").iterdir()] == ["painted"]
 
 
 def test_what_is_no_run_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,10 +5,18 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from i2i_runtime.atomic import atomic_folder, atomic_write, remove_leftovers, scratch_folder
+from i2i_runtime.atomic import alone_with, atomic_folder, atomic_write, remove_leftovers, scratch_folder
 from i2i_runtime.regular_files import open_regular
 
-__all__ = ["atomic_folder", "atomic_write", "remove_leftovers", "scratch_folder", "sha256_of", "write_text"]
+__all__ = [
+    "alone_with",
+    "atomic_folder",
+    "atomic_write",
+    "remove_leftovers",
+    "scratch_folder",
+    "sha256_of",
+    "write_text",
+]
 
 _CHUNK = 1 << 20
 

@@ -39,6 +39,8 @@ HOME = "I2I_HOME"
 _LOCK_SECONDS = 600.0
 """Longer than any write; a lock dies with its process, so nobody waits for a crashed one."""
 _CARD = re.compile(r"([1-9][0-9]{0,8})\.json")
+_UNNAMED = ".unnamed"
+"""End of the name of the mark that stands beside weights until their card is written."""
 _ALIAS = r"[a-z][a-z0-9._-]{0,63}"
 _Aliases = dict[Annotated[str, Field(pattern=rf"^{_ALIAS}$")], PositiveInt]
 
@@ -73,6 +75,7 @@ class Store:
                 raise StoreError(words, expected="weights of one model under one name", fix="choose another: --as NAME")
             blob, sha256, size = self._add_blob(source)
             final = self._existing(card, sha256) or self._write_card(card, sha256, size)
+            blob.with_suffix(_UNNAMED).unlink(missing_ok=True)
             if alias is not None:
                 self._write_aliases(final.name, {**self.aliases(final.name), alias: final.version})
             if not blob.exists():
@@ -208,9 +211,17 @@ class Store:
             with _locked(self.root / "lock"):
                 for folder in (*self.root.glob("blobs/*"), *self.root.glob("cards/*")):
                     remove_leftovers(folder)
+                self._remove_unnamed()
                 yield
         except OSError as error:
             raise self._unwritable(error) from error
+
+    def _remove_unnamed(self) -> None:
+        """Remove weights that a killed writer stored and did not come to name."""
+        for mark in self.root.glob(f"blobs/*/*{_UNNAMED}"):
+            if not self.damage() and all(card.sha256 != mark.stem for card in self.cards()):
+                self._blob_path(mark.stem).unlink(missing_ok=True)
+            mark.unlink()
 
     def _unwritable(self, error: OSError) -> StoreError:
         return StoreError(
@@ -230,6 +241,8 @@ class Store:
             sha256, size = sha256_of(incoming), incoming.stat().st_size
             blob = self._blob_path(sha256)
             blob.parent.mkdir(parents=True, exist_ok=True)
+            if not blob.exists():
+                blob.with_suffix(_UNNAMED).touch()
             # A blob of that name is replaced rather than trusted: this is how a damaged one is repaired.
             incoming.replace(blob)
         finally:

@@ -103,6 +103,19 @@ def scratch_folder() -> Generator[Path]:
         _release(handle)
 
 
+@contextmanager
+def alone_with(folder: Path) -> Generator[None]:
+    """Keeps other processes that ask for the same out of a folder during the block. Raises OSError (EBUSY)."""
+    try:
+        handle = _hold(_open_folder(folder), folder)
+    except _TakenError as error:
+        raise OSError(errno.EBUSY, "another process works in it", str(folder)) from error
+    try:
+        yield
+    finally:
+        _release(handle)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what killed processes of this user left half-written in `folder`; what is still being written stays."""
     if sys.platform == "win32":

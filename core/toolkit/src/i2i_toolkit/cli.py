@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -184,4 +185,4 @@ def _free_folder(name: str) -> Path:
     """runs/NAME, or runs/NAME-2, -3, ... where that is taken."""
     first = Path("runs") / name
     numbered = (first.with_name(f"{first.name}-{number}") for number in range(2, sys.maxsize))
-    return first if not first.exists() else next(path for path in numbered if not path.exists())
+    return next(path for path in chain((first,), numbered) if toolkit.RunFolder(path).is_free())

@@ -13,13 +13,14 @@ weights.safetensors       when the run is complete
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from i2i_registry.atomic import write_text
+from i2i_registry.atomic import alone_with, remove_leftovers, write_text
 from i2i_registry.cards import WeightsName
 from i2i_registry.errors import TrainingError
 from i2i_registry.record_files import RecordError, read_record
@@ -100,7 +101,7 @@ class RunFolder:
 
     def create(self, record: RunRecord) -> None:
         """Make the folder with its run.json. Raises UsageError when something lies there already."""
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if not self.is_free():
             raise UsageError(
                 found=f"{self.path} exists already",
                 expected="a new folder for --out",
@@ -116,6 +117,11 @@ class RunFolder:
                 expected="room and permission to write",
                 fix="choose another folder with --out",
             ) from error
+
+    def is_free(self) -> bool:
+        """Whether a run can be made here: there is nothing, or an empty folder, as a killed command leaves it."""
+        remove_leftovers(self.path)
+        return not os.path.lexists(self.path) or (self.path.is_dir() and not any(self.path.iterdir()))
 
     def remove_if_unused(self) -> None:
         """Remove a folder that holds nothing but its run.json: the training never came to its first step.
@@ -146,6 +152,20 @@ class RunFolder:
                 expected="run.json as it was written",
                 fix="undo the change, or start a new run",
             ) from error
+
+    @contextmanager
+    def alone(self) -> Generator[None]:
+        """For a sitting: two at once would write over each other. Raises TrainingError when there is another one."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(alone_with(self.path))
+            except OSError as error:
+                raise TrainingError(
+                    found=f"{self.path}: {error.strerror}",
+                    expected="one training of a run at a time",
+                    fix="wait for the other one, or stop it; Ctrl-C saves",
+                ) from error
+            yield
 
     def checkpoints(self) -> Checkpoints:
         """The run's checkpoints."""

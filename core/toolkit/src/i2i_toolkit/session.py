@@ -103,8 +103,9 @@ class Sitting:
             self._say(f"device: {accelerator.device}, {settings.precision}, {settings.threads} threads a process")
             if estimate:
                 self._say(f"the whole training: {estimate}")
-            complete = self._train_and_record(engine, source, checkpoints)
-            card = self._keep_weights(engine, described) if complete else None
+            with self._folder.alone():
+                complete = self._train_and_record(engine, source, checkpoints)
+                card = self._keep_weights(engine, described) if complete else None
         else:
             complete, card = self._train(engine), None
         return Outcome(complete=complete, total_step=engine.total_step, card=card)
