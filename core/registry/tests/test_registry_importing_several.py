@@ -296,3 +296,84 @@ def test_a_long_list_of_files_is_shortened() -> None:
     files = tuple(ImportedFile(name=f"{number}.pth", prefix=str(number), sha256="0" * 64) for number in range(34))
     sentence = Imported(source="a/b", files=files).sentence()
     assert sentence == "imported from 0.pth (in the layout of a/b, sha256 000000000000) and 33 more files"
+
+
+# --- Wrappers ---------------------------------------------------------------------------------------------------------
+
+
+def toy_state(scale: float = 1.0) -> dict[str, torch.Tensor]:
+    return {"G.conv.weight": torch.full((5, 3, 1, 1), scale), "G.conv.bias": torch.full((5,), scale)}
+
+
+def compiled(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {f"_orig_mod.{key}": tensor for key, tensor in state.items()}
+
+
+def in_module(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {f"generator.{key}": tensor for key, tensor in state.items()} | {"critic.w": torch.ones(1)}
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "left"),
+    [
+        (compiled(toy_state()), "_orig_mod", 0),
+        (
+            {"G": {"_orig_mod.conv.weight": torch.ones(5, 3, 1, 1), "_orig_mod.conv.bias": torch.ones(5)}},
+            "_orig_mod",
+            0,
+        ),
+        ({"state_dict": toy_state(), "epoch": 7, "optimizer": {"lr": torch.tensor(0.1)}}, "state_dict", 1),
+        ({"model": compiled(toy_state()), "step": torch.tensor(7)}, "model", 1),
+        ({"ema": toy_state(), "model": toy_state(2.0)}, "ema (averages)", 2),
+        ({"module": {"state_dict": toy_state()}}, "taken: the network module.state_dict", 0),
+        ({"state_dict": in_module(toy_state())}, "taken: the network state_dict.generator", 1),
+        ({"first": toy_state(), "other": {"w": torch.ones(1)}}, "taken: the network first", 1),
+    ],
+)
+def test_usual_wrappers_are_taken_off_and_told(
+    registry: Registry, store: Store, tmp_path: Path, content: dict[str, object], *, words: str, left: int
+) -> None:
+    torch.save(content, tmp_path / "x.pth")
+    report = import_checkpoint(registry, store, tmp_path / "x.pth", "x")
+    assert words in " ".join(report.remarks)
+    assert len(report.keys.used) == 2
+    assert len(report.keys.dropped) == left
+    assert read_tensors(store.get("x")[1])["net.conv.bias"].tolist() == [1.0] * 5
+
+
+def test_several_networks_in_one_file_are_listed_with_a_command_for_each(
+    registry: Registry, store: Store, tmp_path: Path
+) -> None:
+    torch.save({"there": toy_state(), "back": toy_state(2.0)}, tmp_path / "x.pth")
+    for model in (None, "toy"):
+        with pytest.raises(UsageError, match="holds 2 networks: there, back") as caught:
+            import_checkpoint(registry, store, tmp_path / "x.pth", "x", model=model)
+        networks = re.findall(r"--network (\S+)", caught.value.fix)
+        assert networks == ["there", "back"]
+    for value, network in enumerate(networks, start=1):
+        report = import_checkpoint(registry, store, tmp_path / "x.pth", network, network=network)
+        assert f"taken: the network {network}" in report.remarks[0]
+        assert read_tensors(store.get(network)[1])["net.conv.bias"].tolist() == [float(value)] * 5
+    with pytest.raises(UsageError, match=r"no tensor of .* lies at netG"):
+        import_checkpoint(registry, store, tmp_path / "x.pth", "x", network="netG")
+
+
+def test_whole_checkpoints_in_one_folder_are_listed_with_a_command_for_each(
+    registry: Registry, store: Store, tmp_path: Path
+) -> None:
+    for name in ("cats", "dogs"):
+        torch.save(toy_state(), tmp_path / f"{name}.pth")
+    with pytest.raises(UsageError, match="holds 2 networks: cats, dogs") as caught:
+        import_checkpoint(registry, store, find([str(tmp_path)]), "x")
+    commands = re.findall(r"i2i-registry import (.+?) --as NAME", caught.value.fix)
+    for name, place in zip(("cats", "dogs"), commands, strict=True):
+        assert import_checkpoint(registry, store, find(shlex.split(place)), name).card.version == 1
+
+
+def test_a_network_that_the_user_names_is_found_bare(registry: Registry, store: Store, tmp_path: Path) -> None:
+    """ "G=FILE" says which network a file is, whether the release keeps it behind that name or not."""
+    torch.save({"conv.weight": torch.ones(5, 3, 1, 1), "conv.bias": torch.ones(5)}, tmp_path / "bare.pth")
+    torch.save(toy_state(), tmp_path / "named.pth")
+    for name in ("bare", "named"):
+        report = import_checkpoint(registry, store, find([f"G={tmp_path / name}.pth"]), name)
+        assert len(report.keys.used) == 2

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from i2i_registry.cards import Imported, ImportedFile, Settled, WeightsCard, WeightsDraft
 from i2i_registry.catalogue import Catalogue
 from i2i_registry.checkpoint_files import CheckpointSet, Found, read_files
-from i2i_registry.clues import gather
 from i2i_registry.discovery import Registry
-from i2i_registry.errors import CheckpointError, PluginError
-from i2i_registry.inferring import Asked, contradiction, infer, knows, may_know, understood
-from i2i_registry.model import Drop, KeyMap, Model, OfficialFormat, Shapes
+from i2i_registry.errors import CheckpointError
+from i2i_registry.inferring import Asked, contradiction, infer, understood
+from i2i_registry.model import Drop, KeyMap, Model
 from i2i_registry.places import check_recordable
+from i2i_registry.recognising import Recognised, recognise
 from i2i_registry.store import Store
 from i2i_registry.tensorfile import check_shapes, some
-from i2i_registry.vetting import as_weights, odd_shapes, refuse_empty
+from i2i_registry.vetting import as_weights, refuse_empty
 from i2i_runtime.operations import Record
-from i2i_runtime.untrusted_text import printable
 
 if TYPE_CHECKING:
     from torch import Tensor, dtype
-
-_SHOWN_KEYS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +64,14 @@ def import_checkpoint(
     model: str | None = None,
     domains: Sequence[str] = (),
     values: Sequence[str] = (),
+    network: str | None = None,
 ) -> ImportReport:
     """Read an official checkpoint, executing nothing, and store its weights as `name`.
 
     `files` is one file, prefix -> file, or what `find` finds in places. `model` says which paper it should be; without
     it, all installed ones are asked. `domains` names the domains, for papers whose Config has them; `values` sets
-    fields of the Config that tensors do not show, each "key=value".
+    fields of the Config that tensors do not show, each "key=value". `network` says where in the files it lies, if they
+    hold several.
 
     Raises UsageError for a bad name, domains or fields, CheckpointError for a file that is hostile, damaged, of
     another model, or for files that do not map key for key or do not fit together; nothing is stored then.
@@ -85,48 +84,60 @@ def import_checkpoint(
     for path in found.files.values():
         check_recordable(path)
     asked = Asked(values, domains)
-    checkpoint = read_files(found.files)
-    model_name, official = _recognise(registry, checkpoint, model)
-    catalogue.check_name(name, model_name)
-    model_class = registry.model_class(model_name)
-    refuse_empty(
-        {key: shape for key, shape in checkpoint.shapes.items() if isinstance(rename(official.keys, key), str)}
-    )
-    with understood(checkpoint.title):
-        inferred, beside = infer(official, model_class.Config, checkpoint, asked)
-        tensors = official.repair(dict(checkpoint.tensors))
-    config = inferred.config
-    keys = map_keys(official.keys, tensors)
-    keys = replace(keys, filled=tuple(key for key in keys.used if key not in checkpoint.tensors))
-    wanted = kept_tensors(model_class, config)
-    shapes = {target: tuple(tensors[key].shape) for key, target in keys.used.items()}
+    known = recognise(registry, read_files(found.files), model, network)
+    catalogue.check_name(name, known.model)
+    model_class = registry.model_class(known.model)
+    refuse_empty(_mapped(known))
+    with understood(known.checkpoint.title):
+        inferred, beside = infer(known.official, model_class.Config, known.checkpoint, asked)
+        tensors = known.official.repair(dict(known.checkpoint.tensors))
+    keys = _account(known, tensors)
+    wanted = kept_tensors(model_class, inferred.config)
     try:
-        check_shapes(
-            shapes, {key: shape for key, (shape, _) in wanted.items()}, checkpoint.title, fix=_misfit(checkpoint)
-        )
+        _check_fits(known.checkpoint, {target: tensors[key] for key, target in keys.used.items()}, wanted)
     except CheckpointError as error:
         raise contradiction(asked.values, error) from error
     types = {key: (target, wanted[target][1]) for key, target in keys.used.items()}
-    ours, converted = as_weights(tensors, checkpoint.tensors, types)
+    ours, converted = as_weights(tensors, known.checkpoint.tensors, types)
     draft = WeightsDraft(
         name=name,
-        model=model_name,
-        summary=f"a checkpoint in the layout of {official.source}",
-        config=config.model_dump(mode="json"),
-        licence=official.licence,
+        model=known.model,
+        summary=f"a checkpoint in the layout of {known.official.source}",
+        config=inferred.config.model_dump(mode="json"),
+        licence=known.official.licence,
         provenance=Imported(
-            source=official.source,
-            files=_hashed(checkpoint),
+            source=known.official.source,
+            files=_hashed(known.checkpoint),
             beside=beside,
             dropped=dict(keys.dropped),
             settled=inferred.settled,
         ),
-        plugin=registry.sources[model_name].label,
+        plugin=registry.sources[known.model].label,
     )
+    remarks = (*found.remarks, *known.remarks, *inferred.remarks)
     card = store.add(_separate(ours), draft)
-    return ImportReport(
-        card, config, keys, converted, inferred.settled, (*found.remarks, *inferred.remarks), checkpoint.records()
-    )
+    records = known.checkpoint.records()
+    return ImportReport(card, inferred.config, keys, converted, inferred.settled, remarks, records)
+
+
+def _mapped(known: Recognised) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors that become ours."""
+    shapes = known.checkpoint.shapes
+    return {key: shape for key, shape in shapes.items() if isinstance(rename(known.official.keys, key), str)}
+
+
+def _account(known: Recognised, tensors: Mapping[str, Tensor]) -> KeyReport:
+    """What becomes of every tensor, those that a wrapper left out and those that the plugin filled in among them."""
+    keys = map_keys(known.official.keys, tensors)
+    filled = tuple(key for key in keys.used if key not in known.checkpoint.tensors)
+    return KeyReport(keys.used, {**keys.dropped, **known.left_out}, filled)
+
+
+def _check_fits(
+    checkpoint: CheckpointSet, ours: Mapping[str, Tensor], wanted: Mapping[str, tuple[tuple[int, ...], dtype]]
+) -> None:
+    shapes = {target: tuple(tensor.shape) for target, tensor in ours.items()}
+    check_shapes(shapes, {key: shape for key, (shape, _) in wanted.items()}, checkpoint.title, fix=_misfit(checkpoint))
 
 
 def kept_tensors(model_class: type[Model[Record]], config: Record) -> dict[str, tuple[tuple[int, ...], dtype]]:
@@ -191,83 +202,6 @@ def rename(rules: KeyMap, key: str) -> str | Drop | None:
         if match:
             return target if isinstance(target, Drop) else match.expand(target)
     return None
-
-
-def _recognise(registry: Registry, checkpoint: CheckpointSet, wanted: str | None) -> tuple[str, OfficialFormat]:
-    """The one model that knows the checkpoint. The named one is asked first; the others say what it is instead."""
-    if wanted is not None:
-        official = registry.model_class(wanted).official
-        if official is None:
-            raise CheckpointError(f"{wanted} imports no official checkpoints", expected="a model that does")
-        if may_know(official, checkpoint.shapes):
-            return wanted, official
-    knowing = _knowing(registry, checkpoint)
-    if wanted is not None:
-        what = " and ".join(name for name, _ in knowing) or "no installed model"
-        raise CheckpointError(
-            found=f"{checkpoint.title} is no checkpoint of {wanted}; it is one of {what}",
-            expected=_expectation(registry.model_class(wanted).official),
-            fix=_command(knowing[0][0], checkpoint) if knowing else _look(checkpoint),
-        )
-    if len(knowing) == 1:
-        return knowing[0]
-    if knowing:
-        names = ", ".join(name for name, _ in knowing)
-        fix = f"say which: {_command(knowing[0][0], checkpoint)}"
-        raise CheckpointError(f"{checkpoint.title} fits several models: {names}", expected="one", fix=fix)
-    odd = odd_shapes(checkpoint.shapes)
-    raise CheckpointError(
-        found=f"{checkpoint.title} fits no installed model; it begins {_keys_in_words(checkpoint.shapes)}"
-        + (f"; {odd}" if odd else ""),
-        expected="an official checkpoint of " + (", ".join(sorted(registry.models)) or "an installed plugin"),
-        fix=f"pip install the paper's plugin; {_look(checkpoint)}",
-    )
-
-
-def _knowing(registry: Registry, checkpoint: CheckpointSet) -> list[tuple[str, OfficialFormat]]:
-    """The models that the clues allow, and of these the ones that know the tensors for their own, if there are any."""
-    shapes = checkpoint.shapes
-    possible = [each for each in _formats(registry) if may_know(each[1], shapes)]
-    if len(possible) > 1:
-        names = tuple(dict.fromkeys(name for _, official in possible for name in official.option_files))
-        clues = gather(checkpoint, names, {})
-        possible = [each for each in possible if each[1].fits(clues)] or possible
-    return [each for each in possible if knows(each[1], shapes)] or possible
-
-
-def _formats(registry: Registry) -> list[tuple[str, OfficialFormat]]:
-    """The formats of all models that load; one that does not must not stand in the way of the others."""
-    found: list[tuple[str, OfficialFormat]] = []
-    for name in registry.models:
-        try:
-            official = registry.model_class(name).official
-        except PluginError:
-            continue
-        if official is not None:
-            found.append((name, official))
-    return found
-
-
-def _expectation(official: OfficialFormat | None) -> str:
-    return f"a checkpoint of {official.source}" if official else ""
-
-
-def _command(model: str, checkpoint: CheckpointSet) -> str:
-    files = checkpoint.title if len(checkpoint.files) == 1 else "..."
-    return f"i2i-registry import {model} {files} --as ..."
-
-
-def _look(checkpoint: CheckpointSet) -> str:
-    first, *others = checkpoint.files.values()
-    if not others:
-        return f"see what it holds: i2i-registry inspect {first.path}"
-    return f"see what each file holds (i2i-registry inspect {first.path}), and say it: G=FILE E=FILE"
-
-
-def _keys_in_words(shapes: Shapes) -> str:
-    if not shapes:
-        return "with no tensor at all"
-    return "with " + ", ".join(map(printable, sorted(shapes)[:_SHOWN_KEYS]))
 
 
 def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -25,15 +25,17 @@ from i2i_runtime.errors import UsageError
 @click.option(
     "--set", "values", multiple=True, metavar="KEY=VALUE", help="A field of the config that the tensors do not show."
 )
+@click.option("--network", metavar="PLACE", help='Where it lies in a file of several networks: "netG".')
 @json_option
 @pass_session
 def import_(
     session: Session,
     model_and_places: tuple[str, ...],
     name: str,
+    *,
     domains: str | None,
     values: tuple[str, ...],
-    *,
+    network: str | None,
     as_json: bool,
 ) -> None:
     """Turn a checkpoint of an official implementation into weights. Nothing that its files hold is executed.
@@ -59,6 +61,7 @@ def import_(
         model=model,
         domains=[part.strip() for part in domains.split(",")] if domains else (),
         values=values,
+        network=network,
     )
     if as_json:
         show_json(_as_data(report))
