@@ -11,6 +11,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -203,6 +204,38 @@ def test_what_the_program_zip_writes_is_read(tmp_path: Path) -> None:
     program = str(shutil.which("zip"))
     subprocess.run([program, "-qr", tmp_path / "a.pt", "archive"], cwd=tmp_path / "unpacked", check=True)
     _assert_same(dict(read_checkpoint(tmp_path / "a.pt").tensors), dict(_content()))
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_archives_that_were_written_to_a_pipe_or_with_sizes_of_64_bits_are_read(
+    tmp_path: Path, method: int, *, wide: bool
+) -> None:
+    written = (tmp_path / "a.pt").open("wb")
+    with (
+        zipfile.ZipFile(io.BytesIO(saved(_content()))) as source,
+        written,
+        zipfile.ZipFile(Pipe(written), "w") as target,
+    ):
+        for name in source.namelist():
+            member = zipfile.ZipInfo(name)
+            member.compress_type = method
+            with target.open(member, "w", force_zip64=wide) as file:
+                file.write(source.read(name))
+    _assert_same(dict(read_checkpoint(tmp_path / "a.pt").tensors), dict(_content()))
+
+
+class Pipe(io.RawIOBase):
+    """A file in which one cannot go back."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any, /) -> int:
+        return self.file.write(content)
 
 
 class Outer:

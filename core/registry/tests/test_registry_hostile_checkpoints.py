@@ -21,7 +21,7 @@ from torch import nn
 
 from i2i_registry.errors import CheckpointError
 from i2i_registry.foreign import read_checkpoint
-from i2i_registry.inspecting import inspect
+from i2i_registry.inspecting import MOST_LINES, inspect
 
 from .checkpoint_bytes import (
     LOAD_FROM_BYTES,
@@ -481,7 +481,7 @@ import json, resource, sys
 from pathlib import Path
 from i2i_registry.errors import CheckpointError
 from i2i_registry.foreign import read_checkpoint
-from i2i_registry.inspecting import inspect
+from i2i_registry.inspecting import MOST_LINES, inspect
 
 used = int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1]) << 10
 resource.setrlimit(resource.RLIMIT_AS, (used + (300 << 20), used + (300 << 20)))
@@ -584,6 +584,13 @@ def test_names_in_a_file_are_shown_without_their_effect(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="would run") as caught:
         read_checkpoint(tmp_path / "b.pkl")
     assert caught.value.found.isprintable()
+
+
+def test_the_outline_of_a_file_with_a_million_parts_is_cut(tmp_path: Path) -> None:
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"w": torch.ones(1), "losses": [0.5] * (MOST_LINES + 10)}, 4))
+    lines = inspect(tmp_path / "a.pkl").lines
+    assert len(lines) == MOST_LINES + 1
+    assert lines[-1].startswith("... and 12 more")
 
 
 def test_attributes_that_hide_methods_do_no_harm(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from pydantic import TypeAdapter
 
 from i2i_registry.cards import ImportedFile, Settled
+from i2i_registry.inert import InertRecord
 from i2i_runtime.operations import Record
 from i2i_runtime.regular_files import read_regular
 from i2i_runtime.untrusted_text import printable
@@ -227,8 +228,6 @@ def _small_file(path: Path) -> bytes | None:
 
 def find_objects(content: object) -> Iterator[tuple[str, Part | dict[str, str]]]:
     """The modules and the options in what a file holds, each once, with their places; `MOST_OBJECTS` are looked at."""
-    from i2i_registry.inert import InertRecord  # noqa: PLC0415 - brings torch
-
     waiting, seen = deque([("", content)]), set[int]()
     while waiting and len(seen) < MOST_OBJECTS:
         place, value = waiting.popleft()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from i2i_registry.tensorfile import read_header
@@ -13,6 +14,9 @@ from i2i_runtime.manifest import MANIFEST_FILE, MANIFEST_KEY, Manifest
 from i2i_runtime.reading import read_manifest, read_onnx
 from i2i_runtime.regular_files import open_regular
 from i2i_runtime.untrusted_text import printable
+
+MOST_LINES = 10_000
+"""Of the outline of a checkpoint. A list of a million losses is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,4 +105,11 @@ def _inspect_checkpoint(path: Path) -> Inspection:
         },
         "not_loaded": list(checkpoint.records()),
     }
-    return Inspection(f"checkpoint, {checkpoint.format}", tuple(checkpoint.outline()), data)
+    return Inspection(f"checkpoint, {checkpoint.format}", _first_lines(checkpoint.outline()), data)
+
+
+def _first_lines(lines: Iterator[str]) -> tuple[str, ...]:
+    """As many lines as a person may look through, and how many follow."""
+    shown = tuple(islice(lines, MOST_LINES))
+    more = sum(1 for _ in lines)
+    return (*shown, f"... and {more} more; --json lists all tensors") if more else shown
