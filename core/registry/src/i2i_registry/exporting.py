@@ -141,8 +141,8 @@ def _reference_model(registry: Registry, store: Store, manifest: Manifest, again
     else:
         model_class = registry.model_class(manifest.model)
         model = model_class(model_class.Config.model_validate(manifest.config))
-        load_into(model, Path(against))
         given = sha256_of(Path(against))
+        load_into(model, Path(against), given)
         for network in model.networks.values():
             network.eval()
     if given != manifest.weights.sha256:

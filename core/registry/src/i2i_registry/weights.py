@@ -85,7 +85,7 @@ def open_model(registry: Registry, reference: str, store: Store | None = None) -
 def open_card(catalogue: Catalogue, card: WeightsCard) -> Model[Record]:
     """The model of a card, with its weights in it, in eval mode on the CPU. Raises as `open_model`."""
     model = build_model(catalogue.registry, card)
-    load_into(model, catalogue.path_of(card))
+    load_into(model, catalogue.path_of(card), card.sha256)
     for network in model.networks.values():
         network.eval()
     return model

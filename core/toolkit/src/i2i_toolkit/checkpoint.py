@@ -16,12 +16,13 @@ from typing import Literal
 
 from pydantic import JsonValue, NonNegativeInt, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from i2i_registry.atomic import atomic_folder, remove_leftovers, sha256_of
-from i2i_registry.errors import TrainingError
+from i2i_registry.errors import CheckpointError, TrainingError
 from i2i_registry.record_files import RecordError, in_words, read_record
+from i2i_registry.tensorfile import read_tensors
 from i2i_runtime.operations import Record
 from i2i_runtime.untrusted_text import printable
 from i2i_toolkit.state import Cursor, OptimizerValues, Snapshot
@@ -163,12 +164,12 @@ def _read(path: Path) -> tuple[CheckpointValues, dict[str, Tensor]]:
         if envelope.sha256 != hashlib.sha256(envelope.state.encode()).hexdigest():
             raise _DamageError(f"{VALUES} was changed")
         values = CheckpointValues.model_validate_json(envelope.state)
-        if sha256_of(path / TENSORS) != values.tensors_sha256:
-            raise _DamageError(f"{TENSORS} was changed")
-        return values, load_file(path / TENSORS)
+        return values, read_tensors(path / TENSORS, values.tensors_sha256)
     except ValidationError as error:
         raise _DamageError(f"{VALUES}: {in_words(error)}") from error
-    except (OSError, RecordError, SafetensorError) as error:
+    except CheckpointError as error:
+        raise _DamageError(f"{TENSORS} was changed") from error
+    except (OSError, RecordError) as error:
         raise _DamageError(printable(str(error))) from error
 
 
