@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from tests.parity.junyanz import Variant, check_pictures, check_shared_options, ignore, kind_of
 from tests.parity.options import Options as RecordedOptions
-from tests.parity.stepping import RecordedStep, load
+from tests.parity.stepping import OurKey, RecordedStep, load
 from torch import Tensor
 
 from i2i_plugin_bicyclegan.config import Config
@@ -23,7 +22,6 @@ from i2i_plugin_bicyclegan.networks import Discriminator
 from i2i_plugin_bicyclegan.official import RELEASE_FORMAT
 from i2i_plugin_bicyclegan.trainer import ENCODED, RANDOM, SHARED, BicycleGANTrainer, Options
 from i2i_registry.importing import rename
-from i2i_registry.model import KeyMap
 from i2i_runtime.interpolation import lerp, slerp
 
 if TYPE_CHECKING:
@@ -53,6 +51,8 @@ OBJECTIVES: Mapping[str, Literal["least_squares", "logistic", "wasserstein"]] = 
 }
 UPSAMPLINGS = {"basic": "transposed", "bilinear": "bilinear"}
 ENCODERS = {"resnet": "resnet", "conv": "cnn"}
+KERNEL = 4
+"""axes of a convolution's weights"""
 DISCRIMINATOR_LAYERS = {"basic_128_multi": 2, "basic_256_multi": 3}
 
 NETWORKS = (
@@ -155,26 +155,30 @@ def names_of(case: Case) -> Mapping[str, str]:
     return {"G": "generator", "E": "encoder", **discriminators}
 
 
-def discriminator_keys(case: Case) -> KeyMap:
-    """Inside a discriminator: sequences of convolution, norm and activation, the first without a norm."""
-    layers, stride = DISCRIMINATOR_LAYERS[case.resolved.netD], 2 if case.resolved.norm == "none" else 3
-    positions = [0, *(2 + stride * number for number in range(layers + 1))]
-    rules: list[tuple[str, str]] = []
-    for number, position in enumerate(positions):
-        is_last = number == len(positions) - 1
-        ours = "to_logits" if is_last else f"layers.{number}.conv"
-        for theirs, scale in ((r"model", "0"), (r"model_(\d+)", r"\1")):
-            leaf = r"\2" if scale == r"\1" else r"\1"
-            rules.append((rf"{theirs}\.{position}\.(weight|bias)", rf"scales.{scale}.{ours}.{leaf}"))
-            rules.append((rf"{theirs}\.{position + 1}\.(\w+)", rf"scales.{scale}.layers.{number}.norm.{leaf}"))
-    return tuple(rules)
+def discriminator_key(state: Mapping[str, Tensor], key: str) -> str:
+    """Inside a discriminator: convolutions in a row, each but the first and the last with a norm behind it or not."""
+    place, number, leaf = key.split(".")
+    convolutions = [int(k.split(".")[1]) for k, t in state.items() if k.startswith(f"{place}.") and t.dim() == KERNEL]
+    convolutions.sort()
+    scale = place.removeprefix("model").removeprefix("_") or "0"
+    if int(number) == convolutions[-1]:
+        return f"scales.{scale}.to_logits.{leaf}"
+    part, before = ("conv", int(number)) if int(number) in convolutions else ("norm", int(number) - 1)
+    return f"scales.{scale}.layers.{convolutions.index(before)}.{part}.{leaf}"
 
 
-def our_key(case: Case, network: str, key: str) -> str:
-    """Our name, inside the network, of an official tensor."""
-    if network in ("G", "E"):
-        return str(rename(RELEASE_FORMAT.keys, f"{network}.{key}")).removeprefix(f"{names_of(case)[network]}.")
-    return str(rename(discriminator_keys(case), key))
+def our_key_of(recording: Recording, case: Case) -> OurKey:
+    """Our name, inside the network, of an official tensor; without norms the release counts in another way."""
+    tensors = {key.replace("/", ".", 1): tensor for key, tensor in recording.under("state/").items()}
+    repaired = {id(tensor): key for key, tensor in RELEASE_FORMAT.repair(dict(tensors)).items()}
+
+    def our_key(network: str, key: str) -> str:
+        if network in ("G", "E"):
+            name = repaired[id(tensors[f"{network}.{key}"])]
+            return str(rename(RELEASE_FORMAT.keys, name)).removeprefix(f"{names_of(case)[network]}.")
+        return discriminator_key(recording.under(f"state/{network}/"), key)
+
+    return our_key
 
 
 def stated_config(case: Case) -> Config:
@@ -225,7 +229,7 @@ def check_sizes(recording: Recording, case: Case) -> Iterator[Row]:
 @torch.no_grad()
 def check_networks(recording: Recording, case: Case) -> Iterator[Row]:
     """Every recorded network on its input, in every mode."""
-    tensors, key = recording.tensors, partial(our_key, case)
+    tensors, key = recording.tensors, our_key_of(recording, case)
     yield recording.agrees("dsize", case.dsize or case.size, tensors["input/dis"].shape[-1])
     for mode in case.modes:
         model = BicycleGAN(stated_config(case))
@@ -296,7 +300,7 @@ def recorded_step(recording: Recording, case: Case) -> RecordedStep:
     return RecordedStep(
         recording=recording,
         names=names_of(case),
-        our_key=partial(our_key, case),
+        our_key=our_key_of(recording, case),
         learning_rate=case.resolved.lr,
         loss=STEP_LOSS,
         gradient=STEP_GRADIENT,

@@ -16,6 +16,7 @@ from i2i_plugin_ugatit import networks, trainer
 from i2i_plugin_ugatit.trainer import Options, UGATITTrainer
 from i2i_registry.trainer import Stage, Step, Tensors
 from i2i_toolkit.losses import logistic
+from i2i_toolkit.norms import InstanceNorm
 
 if TYPE_CHECKING:
     import pytest
@@ -96,10 +97,10 @@ def attention_heads_with_one_target(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_instance_norm(patch: pytest.MonkeyPatch) -> None:
-    def wrong(_norm: networks.InstanceNorm, x: Tensor) -> Tensor:
+    def wrong(_norm: InstanceNorm, x: Tensor) -> Tensor:
         return x
 
-    patch.setattr(networks.InstanceNorm, "forward", wrong)
+    patch.setattr(InstanceNorm, "forward", wrong)
 
 
 def judges(config: Mapping[str, object]) -> bool:
