@@ -226,7 +226,7 @@ LONG = "x" * 5000
         ["export", "ugatit", "--onnx", "-o", LONG],
         ["import", LONG, "--as", "x"],
         ["import", "a.pth", "--as", LONG],
-        ["rename", LONG, "x"],
+        ["rename", LONG, "--as", "x"],
         ["train", "ugatit", "--data", LONG],
         ["train", "ugatit", "--data", ".", "--as", LONG],
         ["train", "--resume", LONG],

@@ -231,5 +231,5 @@ def test_a_folder_that_is_taken_is_refused(data: Path, tmp_path: Path, capsys: p
     (tmp_path / "run" / "mine.txt").write_text("keep", encoding="utf-8")
 
     assert train(tmp_path, *new_run(data, tmp_path / "run")) == 2
-    assert f"train --resume {tmp_path / 'run'}" in capsys.readouterr().err
+    assert f"--out {tmp_path / 'run'}-2" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["mine.txt"]

@@ -108,7 +108,7 @@ def _weights_problems(registry: Registry, store: Store) -> list[Problem]:
         *(
             Problem(
                 what=f"{name!r} means your own weights; what ships under that name cannot be named",
-                fix=f"i2i-registry rename {name} {catalogue.free_name(name)}",
+                fix=f"i2i-registry rename {name} --as {catalogue.free_name(name)}",
             )
             for name in hidden
         ),

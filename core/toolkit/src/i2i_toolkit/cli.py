@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import i2i_toolkit as toolkit  # its names are imported when they are used: `tra
 from i2i_registry.catalogue import Catalogue
 from i2i_registry.cli.render import show, tell
 from i2i_registry.cli.session import Session
+from i2i_registry.discovery import Registry
 from i2i_registry.places import check_recordable
 from i2i_runtime.cpus import thread_count
 from i2i_runtime.errors import I2IError, UsageError
@@ -35,7 +37,43 @@ Ctrl-C, SIGTERM and a closed terminal save and say how to go on; a killed run go
 """
 
 
-@click.command(help=EXAMPLES)
+class TrainCommand(click.Command):
+    """Answers `--direction b_to_a`, a field of a paper given as an option, with how fields are given."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does. Raises UsageError for an option that is a field of the model's config or options."""
+        words = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            field = error.option_name.lstrip("-").replace("-", "_")
+            registry = (ctx.find_object(Session) or Session()).registry
+            model = next((word for word in words if word in registry.models), None)
+            if model is None or field not in _fields(registry, model):
+                raise
+            raise UsageError(
+                found=f"{error.option_name} is no option of the command, it is a field of {model}",
+                expected="--set KEY=VALUE",
+                fix=f"--set {field}={_value_after(words, error.option_name)}",
+            ) from error
+
+
+def _fields(registry: Registry, model: str) -> set[str]:
+    card = registry.model_card(model)
+    options = registry.trainer_class(model).Options.model_fields if card.trainer else {}
+    return {*registry.model_class(model).Config.model_fields, *options}
+
+
+def _value_after(words: Sequence[str], option: str) -> str:
+    """What was given for an option, as "--option value" or "--option=value"."""
+    for index, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name == option:
+            return value if equals else next(iter(words[index + 1 : index + 2]), "VALUE")
+    return "VALUE"
+
+
+@click.command(cls=TrainCommand, help=EXAMPLES)
 @click.argument("model", required=False)
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with the training pictures, or the one picture.")
 @click.option("--as", "name", metavar="NAME", help="Name of the finished weights; default: model and data folder.")

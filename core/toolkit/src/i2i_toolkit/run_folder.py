@@ -105,7 +105,9 @@ class RunFolder:
             raise UsageError(
                 found=f"{self.path} exists already",
                 expected="a new folder for --out",
-                fix=f"go on with that run: i2i-registry train --resume {self.path}",
+                fix=f"go on with that run: i2i-registry train --resume {self.path}"
+                if (self.path / "run.json").is_file()
+                else f"choose another: --out {self.path}-2",
             )
         self._made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         try:

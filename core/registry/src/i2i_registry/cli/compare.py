@@ -108,7 +108,7 @@ def _models(texts: Sequence[str]) -> dict[str, str]:
     named = [text.strip() for each in texts for text in ([each] if Path(each).exists() else each.split(","))]
     models = list(dict.fromkeys(text for text in named if text))
     if not models:
-        raise UsageError("no models were named", expected="--models A,B", fix="i2i-registry list shows what there is")
+        raise UsageError("no models were named", expected="--models A,B", fix="`i2i-registry list` shows what there is")
     short = {text: Path(text).resolve().name if is_bundle(text) else text for text in models}
     count = Counter(short.values())
     return {title if count[title] == 1 else text: text for text, title in short.items()}

@@ -31,7 +31,7 @@ def list_all(session: Session, *, as_json: bool) -> None:
     _show_weights(catalogue.entries)
     _show_models(catalogue)
     for name in catalogue.hidden():
-        fix = f"i2i-registry rename {name} {catalogue.free_name(name)}"
+        fix = f"i2i-registry rename {name} --as {catalogue.free_name(name)}"
         tell(f"{name!r} means your own weights; to reach what ships under that name: {fix}")
     for paper in catalogue.available():
         tell(f"{paper.model}: {paper.title}; not installed: pip install {paper.plugin}")
@@ -66,13 +66,13 @@ def info(session: Session, name: str, *, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name")
-@click.argument("new")
+@click.option("--as", "new", required=True, metavar="NAME", help="What they are called from now on.")
 @pass_session
 def rename(session: Session, name: str, new: str) -> None:
     """Give weights of the store another name, all their versions and aliases.
 
     \b
-      i2i-registry rename anime anime-2023
+      i2i-registry rename anime --as anime-2023
     """  # noqa: D301 - click reads the mark
     session.catalogue.check_name(new)
     session.store.rename(name, new)

@@ -84,7 +84,7 @@ class OperationCommand(click.Command, ABC):
             raise UsageError(
                 found=f"{words[0]} stands before the bundle",
                 expected="the bundle first: it decides which options there are",
-                fix=f"i2i-registry {self.name} BUNDLE_OR_NAME INPUT... -o OUT {words[0]}",
+                fix=f"i2i-registry {self.name} BUNDLE_OR_NAME INPUT... -o OUT {words[0]} VALUE",
             )
         return words, cast("str | None", context.params.get("operation_name"))
 
