@@ -11,7 +11,7 @@ from i2i_plugin_stargan2.config import PRESETS, Config
 from i2i_plugin_stargan2.model import StarGAN2
 from i2i_plugin_stargan2.official import CLOVA_FORMAT
 from i2i_registry.cards import Imported
-from i2i_registry.checkpoint_files import find_files
+from i2i_registry.checkpoint_files import find, find_files
 from i2i_registry.cli.program import run as run_program
 from i2i_registry.cli.session import Session
 from i2i_registry.discovery import discover
@@ -161,11 +161,35 @@ def test_the_landmark_network_comes_with_the_file_that_the_release_keeps_it_in(t
     assert torch.equal(stored["fan.stem.conv.weight"], fan["conv1.conv.weight"])
 
 
-def test_without_the_landmark_network_nothing_is_imported_and_its_tensors_are_named(tmp_path: Path) -> None:
-    nets = {key: tensor for key, tensor in filled(saved_by_release(FACES)).items() if not key.startswith("fan.")}
+def test_a_missing_landmark_network_is_named_and_the_command_that_is_told_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors, store = filled(saved_by_release(FACES)), Store(tmp_path / "store")
+    nets = {key: tensor for key, tensor in tensors.items() if not key.startswith("fan.")}
     torch.save(nested(nets), tmp_path / "100000_nets_ema.ckpt")
-    with pytest.raises(CheckpointError, match=r"fan\."):
-        import_checkpoint(discover(strict=False), Store(tmp_path), tmp_path / "100000_nets_ema.ckpt", "faces")
+    with pytest.raises(CheckpointError, match="landmark network is missing") as caught:
+        import_checkpoint(discover(strict=False), store, tmp_path / "100000_nets_ema.ckpt", "faces")
+    assert store.cards() == ()
+    fan = {key.removeprefix("fan."): tensor for key, tensor in tensors.items() if key.startswith("fan.")}
+    torch.save({"state_dict": fan}, tmp_path / "wing.ckpt")
+    monkeypatch.chdir(tmp_path)
+    session = Session(discover(strict=False), store)
+    assert run_program([word.replace("NAME", "faces") for word in caught.value.fix.split()[1:]], session) == 0
+
+
+def test_of_a_whole_folder_of_the_trainer_the_last_averages_are_taken(tmp_path: Path) -> None:
+    """Networks, averages and optimizers of every so many steps, as the release's trainer writes them."""
+    for step in (5000, 10000):
+        raw = filled(saved_by_release(PLAIN, averaged=False))
+        torch.save(nested(raw), tmp_path / f"{step:06}_nets.ckpt")
+        torch.save(nested(filled(saved_by_release(PLAIN))), tmp_path / f"{step:06}_nets_ema.ckpt")
+        torch.save({"generator": {"state": {0: {"exp_avg": torch.ones(1)}}}}, tmp_path / f"{step:06}_optims.ckpt")
+    report = import_checkpoint(discover(strict=False), Store(tmp_path / "store"), find([str(tmp_path)]), "animals")
+    assert isinstance(report.card.provenance, Imported)
+    assert [file.name for file in report.card.provenance.files] == ["010000_nets_ema.ckpt"]
+    told = " ".join(report.remarks)
+    assert "optims.ckpt" in told
+    assert "taken: the averages (ema)" in told
 
 
 def test_from_a_file_of_the_release_to_a_bundle_that_says_what_may_be_done_with_it(

@@ -130,6 +130,11 @@ class InGANRelease(OfficialFormat):
         downscales, blocks = map(len, numbers)
         return Config(channels=shapes[ENTRY][0], downscales=downscales, blocks=blocks)
 
+    def unseen(self, config: Record) -> tuple[str, ...]:
+        """The size of the training picture."""
+        del config
+        return ("height", "width")
+
     def example(self, config: Record) -> Shapes:
         """Generator, one net of the critic, and what Adam keeps of the first tensor."""
         settings = cast("Config", config)

@@ -19,6 +19,7 @@ from torch import Tensor
 from i2i_plugin_stargan2.config import ENCODED_SIDE, INNER_SIDE, PRESETS, Config
 from i2i_plugin_stargan2.fan import DEPTH, LANDMARKS
 from i2i_plugin_stargan2.networks import LAPLACIAN
+from i2i_registry.clues import Clues, Inferred
 from i2i_registry.errors import CheckpointError
 from i2i_registry.model import Drop, KeyMap, OfficialFormat, Shapes
 from i2i_runtime.manifest import Licence
@@ -172,6 +173,22 @@ class ClovaRelease(OfficialFormat):
             high_pass=float(further),
             **({"fan_channels": fan[0]} if fan else {}),
         )
+
+    def infer(self, shapes: Shapes, clues: Clues) -> Inferred:
+        """By shapes alone. Raises CheckpointError too when a model of faces comes without its landmark network."""
+        inferred = super().infer(shapes, clues)
+        needed = isinstance(inferred.config, Config) and inferred.config.has_masks
+        if needed and not any(key.startswith(("fan.", "wing.")) for key in shapes):
+            raise CheckpointError(
+                found="a model that passes details of faces on, whose landmark network is missing",
+                expected="wing.ckpt, which the release's download puts beside the folders of checkpoints",
+                fix="i2i-registry import stargan2 100000_nets_ema.ckpt wing.ckpt --as NAME",
+            )
+        return inferred
+
+    def unseen(self, config: Record) -> tuple[str, ...]:
+        """The divisor of the high-pass filter, where there is one."""
+        return ("high_pass",) if isinstance(config, Config) and config.has_masks else ()
 
     def example(self, config: Record) -> Shapes:
         """What the release saves while it trains: the networks, and the discriminator."""

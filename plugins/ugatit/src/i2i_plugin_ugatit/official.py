@@ -124,6 +124,10 @@ class PyTorchRelease(OfficialFormat):
             )
         return Config(image_size=DOWNSAMPLING * side, channels=channels, res_blocks=len(blocks))
 
+    def unseen(self, config: Record) -> tuple[str, ...]:
+        """The picture size of a light model, whose style comes from averages."""
+        return ("image_size",) if isinstance(config, Config) and config.pooled_style else ()
+
     def example(self, config: Record) -> Shapes:
         """A checkpoint of the release: two generators, and four discriminators as wide as the generators."""
         if not isinstance(config, Config):
