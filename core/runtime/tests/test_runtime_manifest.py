@@ -68,6 +68,12 @@ BAD: dict[str, tuple[Edit, str]] = {
     "a range upside down": (number("value_range", [1, -1]), "a range from 1 to -1"),
     "a range without an end": (number("value_range", [-1, float("inf")]), "Infinity is no number"),
     "a range that is no number": (number("value_range", [float("nan"), 1]), "NaN is no number"),
+    "a range beyond float32": (number("value_range", [-1, 1e300]), "cannot be told apart in float32"),
+    "a range of no width": (number("value_range", [0, 1e-300]), "cannot be told apart in float32"),
+    "a constant beyond float32": (
+        lambda m: m["operations"][0]["steps"][0].update(constants={"x": 1e300}),
+        "constants.x: Input should be less than",
+    ),
     "a tolerance without an end": (lambda m: m["parity"].update(tolerance=float("inf")), "Infinity is no number"),
     "sides beyond bounds": (size("height", 100_000), "less than or equal to 65536"),
     "a picture beyond bounds": (lambda m: [size("height", 60_000)(m), size("width", 60_000)(m)], "pixels"),

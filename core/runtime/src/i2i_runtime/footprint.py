@@ -112,7 +112,9 @@ class _Counting(Sessions):
         options = self._options()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
-            session = ort.InferenceSession(giving(data, inner), options, providers=[devices.PROVIDERS["cpu"]])
+            session = ort.InferenceSession(
+                giving(data, inner), options, providers=[devices.PROVIDERS["cpu"]], enable_fallback=0
+            )
             names = [node.name for node in session.get_outputs()]
             values = dict(zip(names, map(np.asarray, session.run(names, dict(feeds))), strict=True))
         except devices.failures() as error:

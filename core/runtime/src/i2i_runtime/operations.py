@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 # Under these names they are part of this module's face.
-from i2i_runtime.records import MAX_PIXELS, Range, Side
+from i2i_runtime.records import MAX_PIXELS, Number, Range, Side
 from i2i_runtime.records import Name as Name  # noqa: PLC0414
 from i2i_runtime.records import Record as Record  # noqa: PLC0414
 from i2i_runtime.spatial_inputs import GridInput as GridInput  # noqa: PLC0414
@@ -215,9 +215,9 @@ class ScalarInput(Record):
     kind: Literal["scalar"] = "scalar"
     name: Name
     summary: str = ""
-    default: float
-    minimum: float
-    maximum: float
+    default: Number
+    minimum: Number
+    maximum: Number
     whole: bool = False
     """Whether only whole numbers are meant."""
 
@@ -272,7 +272,7 @@ class Step(Record):
     graph: Name
     inputs: Annotated[dict[Name, Name], Field(min_length=1, max_length=MAX_PARTS)]
     """graph input -> value that is fed to it"""
-    constants: dict[Name, float] = Field(default_factory=dict)
+    constants: Annotated[dict[Name, Number], Field(max_length=MAX_PARTS)] = Field(default_factory=dict)
     """graph input -> number that is fed to it, float32 [n]: what this operation does not leave open"""
     outputs: dict[Name, Name]
     """graph output -> name of the value it becomes; graph outputs that are not named here are not computed"""
@@ -303,7 +303,7 @@ class Walk(Record):
     """number input: alpha, 0 to 1"""
     inertia: Name
     """number input: beta, 0 to 1"""
-    first: NonNegativeFloat
+    first: Annotated[NonNegativeFloat, Field(le=1e6)]
     """share of fresh noise in the first map"""
 
 

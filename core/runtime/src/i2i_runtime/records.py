@@ -19,9 +19,19 @@ Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 """Height or width of a picture or a map, pixels."""
 
 
+Number = Annotated[float, Field(ge=-1e30, le=1e30)]
+"""A number that is fed as float32."""
+
+_NARROWEST, _WIDEST = 1e-6, 1e9
+"""of a range; float32 has seven digits"""
+
+
 def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
-    if not limits[0] < limits[1]:
-        raise ValueError(f"a range from {limits[0]:g} to {limits[1]:g}: the first number has to be the smaller one")
+    low, high = limits
+    if not low < high:
+        raise ValueError(f"a range from {low:g} to {high:g}: the first number has to be the smaller one")
+    if not _NARROWEST <= high - low <= _WIDEST or max(-low, high) > _WIDEST:
+        raise ValueError(f"a range from {low:g} to {high:g} cannot be told apart in float32")
     return limits
 
 

@@ -60,7 +60,7 @@ class Sessions:
         except (MemoryError, *devices.failures()) as error:
             shapes = ", ".join(f"{name} {value.dtype}{list(value.shape)}" for name, value in feeds.items())
             reason = printable(str(error), 1000)
-            if isinstance(error, MemoryError) or _LACKS_MEMORY.search(reason):
+            if _lacks_memory(error):
                 raise RunError(
                     found=f"there was not enough memory for graph {graph!r} on {shapes}: {reason}",
                     expected="a size that fits into what is free",
@@ -105,15 +105,20 @@ class Sessions:
         ort = devices.onnxruntime()
         cache = self._engine_cache(source, ort.__version__)
         chain = devices.providers(self._device, fixed_size=_has_fixed_size(record), cache=cache)
+        data = source.read()
         try:
-            session: InferenceSession = ort.InferenceSession(source.read(), self._options(), providers=chain)
-        except devices.failures() as error:
+            # When a device fails, its fallback prints so and goes on with the CPU, for which it keeps the bytes.
+            session: InferenceSession = ort.InferenceSession(data, self._options(), providers=chain, enable_fallback=0)
+        except (MemoryError, *devices.failures()) as error:
             reason = printable(str(error), 1000)
+            if _lacks_memory(error):
+                raise RunError(
+                    found=f"there was not enough memory to load {source.where} ({len(data)} bytes): {reason}",
+                    fix="a machine with more memory, or one bundle at a time",
+                ) from error
             raise BundleError(found=f"onnxruntime cannot load {source.where}: {reason}") from error
-        devices.check_took(self._device, session.get_providers())
-        # It keeps the bytes to begin again on the CPU when a device fails, in silence; neither is wanted.
-        session.disable_fallback()
         vars(session)["_model_bytes"] = None
+        devices.check_took(self._device, session.get_providers())
         _check_names(source.where, record, session)
         return session
 
@@ -135,6 +140,10 @@ class Sessions:
         folder = devices.cache_folder() / f"{source.sha256[:16]}-onnxruntime-{version}"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+def _lacks_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or _LACKS_MEMORY.search(str(error)) is not None
 
 
 def _has_fixed_size(record: GraphFile) -> bool:
