@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
+import shlex
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,6 +16,8 @@ import torch
 from PIL import Image
 
 from i2i_registry.errors import LayoutError
+from i2i_registry.values import field_values
+from i2i_runtime.operations import Record
 from i2i_toolkit.data.domains import Crop, DomainFolders, cropped, draw_crop, write_domains_example
 
 PETS = ("cat", "dog", "wild")
@@ -166,14 +171,48 @@ def test_a_domain_without_a_pair_of_pictures_is_refused(root: Path, count: int, 
     assert "two" in caught.value.expected
 
 
-@pytest.mark.parametrize("domains", [("cat", "dog"), ("cat", "dog", "wild", "bird"), ("cat", "dog", "lion")])
-def test_folders_that_are_not_the_models_domains_are_refused_with_the_option_to_give(
+def named(fix: str) -> list[str]:
+    """The domains that a fix asks for, read as `--set` reads them."""
+    (text,) = re.findall(r"--set (.+)", fix)
+    (word,) = shlex.split(text)
+    return list(cast("Named", field_values(Named, [word])["domains"]))
+
+
+class Named(Record):
+    domains: tuple[str, ...] = ("a",)
+
+
+@pytest.mark.parametrize("domains", [("cat", "dog", "wild", "bird"), ("cat", "dog", "lion")])
+def test_a_domain_without_a_folder_is_refused_and_the_option_that_is_named_works(
     root: Path, domains: tuple[str, ...]
 ) -> None:
     with pytest.raises(LayoutError, match="3 folders") as caught:
         DomainFolders(root, domains, 8)
-    assert caught.value.fix == "--set domains=cat,dog,wild"
     assert ", ".join(domains) in caught.value.expected
+    assert caught.value.fix == "--set domains=cat,dog,wild"
+    assert DomainFolders(root, named(caught.value.fix), 8).domains == PETS
+
+
+@pytest.mark.parametrize("left", [("cat", "wild"), ("wild",), ("wild card, 2",), ("2020",), ("true", "2")])
+def test_training_without_a_domain_of_too_few_pictures_works_as_its_fix_says(
+    tmp_path: Path, left: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    plain(tmp_path, **dict.fromkeys(left, 3), dog=1)
+    with pytest.raises(LayoutError, match="dog holds one picture") as caught:
+        DomainFolders(tmp_path, (*left, "dog"), 8)
+
+    with caplog.at_level(logging.WARNING):
+        source = DomainFolders(tmp_path, named(caught.value.fix), 8)
+
+    assert set(source.describe()) == {*left, "unreadable"}
+    assert "dog, no domains of the model" in caplog.text
+    assert all(int(source.draw(position)["domain"]) < len(left) for position in range(6))
+
+
+def test_where_no_other_domain_is_left_more_pictures_are_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(LayoutError) as caught:
+        DomainFolders(plain(tmp_path, dog=1), ("dog",), 8)
+    assert caught.value.fix == "put more pictures of this domain there"
 
 
 def test_pictures_that_are_in_no_folder_are_told(tmp_path: Path) -> None:

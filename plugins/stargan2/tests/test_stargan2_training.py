@@ -13,7 +13,7 @@ from i2i_plugin_stargan2.model import StarGAN2
 from i2i_plugin_stargan2.trainer import Options, StarGAN2Trainer, diversity_factor, r1_penalty
 from i2i_registry.errors import LayoutError
 from i2i_registry.trainer import Step, Trainer
-from i2i_runtime.operations import Record
+from i2i_runtime.operations import LabelInput, Record
 from i2i_toolkit.data.domains import write_domains_example
 from i2i_toolkit.devices import open_accelerator
 from i2i_toolkit.engine import Engine
@@ -56,6 +56,22 @@ def test_each_phase_moves_its_networks_and_no_other(root: Path) -> None:
             break
     expected = [{"discriminator"}, {"discriminator"}, {"generator", "mapping", "style_encoder"}, {"generator"}]
     assert found == dict(zip(PHASES, expected, strict=True))
+
+
+def test_one_domain_is_enough(tmp_path: Path) -> None:
+    config = TINY.model_copy(update={"domains": ("cat",)})
+    write_domains_example(tmp_path, config.domains, size=32)
+    trainer = make_trainer(config, steps=1)
+    source = trainer.dataset(tmp_path, 0)
+    engine = Engine(cast("Trainer[Record]", trainer), source, accelerator=open_accelerator("cpu"), seed=1)
+    before = parameters_of(trainer)
+    reports = list(engine.phases())
+
+    assert [report.phase for report in reports] == list(PHASES)
+    assert moved(before, trainer) == set(trainer.networks)
+    assert engine.preview(source.preview(2)).keys() >= {"cat 1", "like it"}
+    (label,) = (value for value in trainer.stargan.operations()[0].inputs if isinstance(value, LabelInput))
+    assert label.default == "cat"
 
 
 def test_the_diversity_loss_fades_on_a_line() -> None:

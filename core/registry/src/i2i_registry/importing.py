@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from i2i_registry.cards import Imported, ImportedFile, Settled, WeightsCard, WeightsDraft
 from i2i_registry.catalogue import Catalogue
 from i2i_registry.checkpoint_files import CheckpointSet, Found, read_files
+from i2i_registry.declarations import check_declarations
 from i2i_registry.discovery import Registry
 from i2i_registry.errors import CheckpointError
 from i2i_registry.inferring import Asked, contradiction, infer, understood
@@ -141,11 +142,15 @@ def _check_fits(
 
 
 def kept_tensors(model_class: type[Model[Record]], config: Record) -> dict[str, tuple[tuple[int, ...], dtype]]:
-    """Shape and type of every tensor that the model keeps; no memory is taken for it, whatever sizes a file claims."""
+    """Shape and type of every tensor that the model keeps; no memory is taken for it, whatever sizes a file claims.
+
+    Raises OptionError for a Config of which no export could be made.
+    """
     import torch  # noqa: PLC0415 - heavy
 
     with torch.device("meta"):
         model = model_class(config)
+        check_declarations(model)
     states = {name: network.state_dict() for name, network in model.networks.items()}
     return {
         f"{name}.{key}": (tuple(tensor.shape), tensor.dtype)

@@ -84,7 +84,7 @@ def _value(record: Record, key: str, text: str, values: Mapping[str, object]) ->
     raise OptionError(
         found=f"{key} = {text!r}: {'; '.join(problems)}",
         expected=_in_words(type(record), key),
-        fix=f"{_as_set(record, [key])} is the value without",
+        fix=f"{as_set(record, [key])} is the value without",
     )
 
 
@@ -107,7 +107,7 @@ def _conflict(record: Record, own: Mapping[str, str], error: ValidationError) ->
     return OptionError(
         found=": ".join(part for part in (", ".join(typed), problem) if part),
         expected=f"values of {' and '.join(named)} that go together" if several else f"another value of {named[0]}",
-        fix=f"{_as_set(record, named)} {'are the values' if several else 'is the value'} without",
+        fix=f"{as_set(record, named)} {'are the values' if several else 'is the value'} without",
     )
 
 
@@ -115,8 +115,8 @@ def _sentence(message: str) -> str:
     return message.removeprefix("Value error, ")
 
 
-def _as_set(record: Record, keys: Sequence[str]) -> str:
-    """Options for a shell that ask for what `record` holds."""
+def as_set(record: Record, keys: Sequence[str]) -> str:
+    """Options for a shell that ask for what `record` holds in these fields."""
     values = record.model_dump(mode="json")
     texts = {key: values[key] if isinstance(values[key], str) else json.dumps(values[key]) for key in keys}
     return " ".join(f"--set {shlex.quote(f'{key}={text}')}" for key, text in texts.items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from i2i_registry import weights
 from i2i_registry.catalogue import Catalogue
+from i2i_registry.declarations import check_declarations
 from i2i_registry.trainer import Trainer
 from i2i_runtime.operations import Record
 from i2i_toolkit.run_folder import RunRecord
@@ -11,11 +12,15 @@ from i2i_toolkit.seeds import derive, seed_everything
 
 
 def build_trainer(record: RunRecord, catalogue: Catalogue) -> Trainer[Record]:
-    """The trainer that run.json describes, with freshly drawn networks, or those of the weights it starts from."""
+    """The trainer that run.json describes, with freshly drawn networks, or those of the weights it starts from.
+
+    Raises OptionError for a Config of which no export could be made.
+    """
     registry = catalogue.registry
     model_class, trainer_class = registry.model_class(record.model), registry.trainer_class(record.model)
     seed_everything(derive(record.settings.seed, "networks"))
     model = model_class(model_class.Config.model_validate(record.config))
+    check_declarations(model)
     trainer = trainer_class(model, trainer_class.Options.model_validate(record.options))
     _ = trainer.networks  # built now, while the generators are seeded
     if record.init:

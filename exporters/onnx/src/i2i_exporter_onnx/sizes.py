@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from i2i_registry.declarations import contradiction
 from i2i_registry.errors import ExportError
-from i2i_registry.model import Axis, Graph, GraphInput
+from i2i_registry.model import Axis, Graph
 from i2i_runtime.errors import UsageError
 from i2i_runtime.manifest import GraphFile
-from i2i_runtime.operations import ImageInput, Operation, SizeRule
+from i2i_runtime.operations import ImageInput, Operation
 
 SIDES = ("height", "width")
 """the axis names that `--size` means"""
@@ -30,8 +31,12 @@ def plan(graphs: Mapping[str, Graph], operations: tuple[Operation, ...], size: i
     Raises UsageError when a network of one size is asked for another, or when "dynamic" is asked of it, and ExportError
     when an operation promises sizes that its graphs do not take.
     """
-    for operation in operations:
-        _require_agreement(operation, graphs)
+    if found := contradiction(operations, graphs):
+        raise ExportError(
+            found=found,
+            expected="operations whose every promise the graphs keep",
+            fix="this is a fault of the plugin: correct operations() or graphs()",
+        )
     if size is None:
         return Plan(graphs, operations)
     pictures = list(_pictures(operations))
@@ -107,34 +112,6 @@ def _require_accepted(picture: ImageInput, size: int) -> None:
             expected=picture.size.describe(),
             fix=f"--size {picture.size.height}" if picture.size.height == picture.size.width else "leave --size away",
         )
-
-
-def _require_agreement(operation: Operation, graphs: Mapping[str, Graph]) -> None:
-    """Every size that the operation accepts for a picture must be one that the graphs fed with it accept."""
-    pictures = {value.name: value for value in operation.inputs if isinstance(value, ImageInput)}
-    for step in operation.steps:
-        fed = {} if step.graph not in graphs else {tensor.name: tensor for tensor in graphs[step.graph].inputs}
-        for target, source in step.inputs.items():
-            if source in pictures and target in fed and not _allows(fed[target], pictures[source].size):
-                raise ExportError(
-                    found=f"graph {step.graph!r} takes {target!r} with the sides {fed[target].axes[2:]}, but "
-                    f"{operation.name} promises {pictures[source].size.describe()}",
-                    expected="a graph that takes every size its operation promises",
-                    fix="this is a fault of the plugin: correct the SizeRule or the axes in graphs()",
-                )
-
-
-def _allows(tensor: GraphInput, rule: SizeRule) -> bool:
-    for axis, own in zip(tensor.axes[2:], (rule.height, rule.width), strict=False):
-        if isinstance(axis, int):
-            if rule.dynamic or axis != own:
-                return False
-            continue
-        multiple = rule.multiple if rule.dynamic else own
-        minimum = rule.minimum if rule.dynamic else own
-        if multiple % axis.multiple or minimum < axis.minimum:
-            return False
-    return True
 
 
 def _with_size(operation: Operation, size: int) -> Operation:

@@ -28,8 +28,9 @@ class Config(Record):
 
     image_size: Annotated[int, Field(ge=SMALLEST_SIDE)] = 256
     """side in pixels that it is trained at, a power of two; the only one that the style encoder takes"""
-    domains: Annotated[tuple[str, ...], Field(min_length=2)] = ("cat", "dog", "wild")
-    """their names, in the order of the labels; those of the folders of training pictures"""
+    domains: Annotated[tuple[str, ...], Field(min_length=1)] = ("cat", "dog", "wild")
+    """Their names, in the order of the labels; those of the folders of training pictures. With one alone, pictures get
+    the looks of others of the same kind."""
     channel_base: PositiveInt = 2**14
     """the first convolution has channel_base / image_size channels: 64 at 256 pixels, 256 at 64"""
     max_channels: PositiveInt = 512

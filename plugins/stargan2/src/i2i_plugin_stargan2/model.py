@@ -236,7 +236,8 @@ class StarGAN2(Model[Config]):
         )
 
     def _label(self, summary: str) -> LabelInput:
-        return LabelInput(name="domain", summary=summary, names=self.config.domains)
+        names = self.config.domains
+        return LabelInput(name="domain", summary=summary, names=names, default=names[0] if len(names) == 1 else None)
 
     def _source(self) -> ImageInput:
         return ImageInput(name="image", summary="the picture to translate", size=self._size_rule(), **self._face())

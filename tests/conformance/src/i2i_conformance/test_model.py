@@ -34,6 +34,10 @@ def test_every_config_field_changes_something(model_case: ModelCase) -> None:
     structure.check_every_config_field_matters(model_case.presets)
 
 
+def test_every_config_that_is_accepted_can_be_exported(preset_case: PresetCase) -> None:
+    structure.check_every_config_can_be_exported(preset_case)
+
+
 def test_one_seed_gives_one_model(preset_case: PresetCase) -> None:
     weights.check_seed_decides(preset_case)
 

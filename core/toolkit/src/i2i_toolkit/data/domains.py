@@ -8,7 +8,11 @@ root/cat/         root/dog/         ...   the same without splits
 
 from __future__ import annotations
 
+import json
+import logging
 import math
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +38,10 @@ from i2i_toolkit.data.order import shuffled
 from i2i_toolkit.data.preparation import size_of, tensor_of
 from i2i_toolkit.seeds import derive
 
+_log = logging.getLogger(__name__)
+
 LEAST = 2
-"""pictures of a domain: a pair of references is two different ones; and domains: there is something to translate to"""
+"""pictures of a domain: a pair of references is two different ones"""
 
 AREA = (0.8, 1.0)
 """share of a picture that a random crop has"""
@@ -75,7 +81,9 @@ class DomainFolders:
         seed: of order and augmentation.
         cache_bytes: how much memory decoded pictures may take; sets that fit are decoded once.
 
-    Raises LayoutError when the folders are not those of the domains, or one holds fewer than two pictures.
+    Folders that are no domain of the model are left out, and told.
+
+    Raises LayoutError when a domain has no folder, or one that holds fewer than two pictures.
     """
 
     def __init__(
@@ -97,9 +105,12 @@ class DomainFolders:
         self._seed = seed
         base = _training_folder(root)
         _check_names(base, self.domains)
-        self._train = [_usable(base / domain) for domain in self.domains]
+        self._train = [_usable(base, domain) for domain in self.domains]
         self._shown = _shown_beside(root, base, self._train)
         warn_passed_over(root)
+        others = sorted(set(_folders(base)) - set(self.domains))
+        if others:
+            _log.warning("left out of %s: %s, no domains of the model", base, ", ".join(others))
         warn_left_out("pictures", [sentence for pictures in self._all() for sentence in pictures.unreadable])
         self._cache = PictureCache(cache_bytes)
 
@@ -177,7 +188,7 @@ def find_domains(root: Path) -> tuple[str, ...]:
     pictures = list_pictures(base)
     filled = {path.relative_to(base).parts[0] for path in pictures if path.parent != base}
     loose = any(path.parent == base for path in pictures)
-    return tuple(folders) if len(folders) >= LEAST and filled == set(folders) and not loose else ()
+    return tuple(folders) if len(folders) > 1 and filled == set(folders) and not loose else ()
 
 
 def draw_crop(generator: np.random.Generator, width: int, height: int, *, probability: float, flip: bool) -> Crop:
@@ -243,29 +254,42 @@ def _folders(base: Path) -> list[str]:
 
 def _check_names(base: Path, domains: Sequence[str]) -> None:
     folders = _folders(base)
-    if sorted(domains) == folders:
+    if set(domains) <= set(folders):
         return
     loose = sum(path.parent == base for path in list_pictures(base))
     pictures = f" and {loose} pictures beside them" if loose else ""
     raise LayoutError(
         found=f"{base} holds {len(folders)} folders ({', '.join(folders) or 'none'}){pictures}",
         expected=f"one for each of the model's {len(domains)} domains: {', '.join(domains)}",
-        fix=f"--set domains={','.join(folders)}"
-        if len(folders) > 1
-        else "put the pictures of each domain into a folder with its name, and name them: --set domains=first,second",
+        fix=_naming(_trainable(base))
+        or "put the pictures of each domain into a folder with its name, and name them: --set domains=first,second",
     )
 
 
-def _usable(folder: Path) -> Pictures:
+def _trainable(base: Path) -> list[str]:
+    """The folders that hold enough pictures for a domain."""
+    return [name for name in _folders(base) if len(list_pictures(base / name)) >= LEAST]
+
+
+def _naming(domains: Sequence[str]) -> str:
+    """The option that names these domains; empty for none."""
+    plain = len(domains) > 1 and all(re.fullmatch(r"[A-Za-z][\w-]*", name) for name in domains)
+    text = ",".join(domains) if plain else json.dumps(list(domains), ensure_ascii=False)
+    return f"--set {shlex.quote(f'domains={text}')}" if domains else ""
+
+
+def _usable(base: Path, domain: str) -> Pictures:
+    folder = base / domain
     pictures = check_pictures(folder)
     if len(pictures.readable) < LEAST:
         number = {0: "no picture", 1: "one picture"}[len(pictures.readable)]
         reasons = unreadable_in_words(pictures.unreadable)
         damaged = f" that can be read, and {len(pictures.unreadable)} that cannot: {reasons}" if reasons else ""
+        without = _naming([name for name in _trainable(base) if name != domain])
         raise LayoutError(
             found=f"{folder} holds {number}{damaged}",
             expected="at least two (jpg, png, webp, ppm, bmp, tif): references are pairs of different pictures",
-            fix="put more pictures of this domain there, or leave the domain out of --set domains=...",
+            fix="put more pictures of this domain there" + (f", or train without it: {without}" if without else ""),
         )
     return pictures
 

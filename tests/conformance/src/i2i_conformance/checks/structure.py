@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 import torch
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 from torch import Tensor
 
 from i2i_conformance.alternatives import variants
@@ -13,12 +14,16 @@ from i2i_conformance.building import build, state
 from i2i_conformance.cases import PresetCase
 from i2i_conformance.errors import ConformanceError
 from i2i_conformance.reference import example_inputs, run_graph
+from i2i_registry.declarations import check_declarations
 from i2i_registry.model import Axis, Graph, GraphInput, Model
-from i2i_runtime.errors import I2IError
+from i2i_runtime.errors import I2IError, OptionError
 from i2i_runtime.operations import ImageInput, ImageOutput, Operation, Record, Step
 
 PICTURE_RANGE = (-1.0, 1.0)
 """What the exporter feeds to a graph input of the kind "picture", and what it takes `Graph.pictures` to be."""
+
+ODD_NUMBERS = (30, 100)
+"""Neither is a power of two; 30 is no multiple of 4, and 100 is more channels than a picture has."""
 
 
 def check_builds_in_full(case: PresetCase) -> None:
@@ -133,6 +138,33 @@ def check_every_config_field_matters(cases: Sequence[PresetCase]) -> None:
             expected="every field to change tensors, operations, graphs or their outputs",
             fix="use it or delete it; what only training needs belongs into Options",
         )
+
+
+def check_every_config_can_be_exported(case: PresetCase) -> None:
+    """What the Config accepts has operations, and graphs that keep their promises: what is trained can be run."""
+    kind = type(case.config)
+    for field in kind.model_fields:
+        for config in (*variants(case.config, field), *_odd(case.config, field)):
+            with torch.device("meta"):
+                model = case.model.model_class(config)
+            try:
+                check_declarations(model)
+            except OptionError as error:
+                raise ConformanceError(
+                    found=f"{kind.__qualname__} accepts {field}={getattr(config, field)!r}: {error.found}",
+                    expected="a ValidationError from the Config, before anything is built",
+                    fix="give the field its bounds, or check it beside the others in a model_validator",
+                ) from error
+
+
+def _odd(config: Record, field: str) -> Iterator[Record]:
+    """The record with numbers in place of this one that are no size of a network, as far as it accepts them."""
+    value: object = getattr(config, field)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return
+    for number in ODD_NUMBERS:
+        with suppress(ValidationError):
+            yield type(config).model_validate({**dict(config), field: number})
 
 
 def description(model: Model[Record]) -> JsonValue:

@@ -1,0 +1,97 @@
+"""A Config that no operation allows is refused before anything is made with it, and the fix that is named works."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import ClassVar, Literal, cast
+
+import pytest
+from torch import nn
+
+from i2i_registry.declarations import check_declarations
+from i2i_registry.model import Axis, Graph, GraphInput, Model
+from i2i_registry.values import with_values
+from i2i_runtime.errors import OptionError
+from i2i_runtime.operations import ImageInput, ImageOutput, Operation, Record, SizeRule, Step
+
+Fault = Literal["", "channels", "sides", "graph", "feeds", "gives", "words"]
+
+
+class Sizes(Record):
+    image_size: int = 16
+    channels: int = 3
+    fault: Fault = ""
+
+
+class Halving(Model[Sizes]):
+    """Sides are multiples of 4, which its Config does not know."""
+
+    name: ClassVar[str] = "halving"
+    Config: ClassVar[type[Record]] = Sizes
+    presets: ClassVar[Mapping[str, Record]] = {"usual": Sizes()}
+
+    def __init__(self, config: Sizes) -> None:
+        super().__init__(config)
+        self.net = nn.Conv2d(config.channels, 3, 1)
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"net": self.net}
+
+    def operations(self) -> tuple[Operation, ...]:
+        side, fault = self.config.image_size, self.config.fault
+        if fault == "words":
+            raise ValueError("16 pixels and 3 channels go together")
+        rule = SizeRule(height=side, width=side, dynamic=True, multiple=2 if fault == "sides" else 4)
+        step = Step(
+            graph="other" if fault == "graph" else "net",
+            inputs={"z" if fault == "feeds" else "x": "image"},
+            outputs={"w" if fault == "gives" else "y": "image"},
+        )
+        picture = ImageInput(name="image", size=rule, channels=1 if fault == "channels" else 3)
+        return (Operation(name="translate", inputs=(picture,), outputs=(ImageOutput(name="image"),), steps=(step,)),)
+
+    def graphs(self) -> Mapping[str, Graph]:
+        sides = tuple(Axis(name, self.config.image_size, multiple=4) for name in ("height", "width"))
+        return {"net": Graph(self.net, (GraphInput("x", (Axis("batch", 2), 3, *sides), "picture"),), ("y",))}
+
+    @classmethod
+    def shrunk(cls, config: Record) -> Record:
+        return config
+
+
+def check(config: Sizes) -> None:
+    check_declarations(cast("Model[Record]", Halving(config)))
+
+
+def test_what_goes_together_is_accepted() -> None:
+    check(Sizes())
+    check(Sizes(image_size=20))
+
+
+FAULTS: dict[Fault, str] = {
+    "channels": "takes 'x' with 3 channels, and translate feeds it a picture of 1",
+    "sides": "promises sides that are multiples of 2",
+    "graph": "calls a graph 'other'; there are net",
+    "feeds": r"takes \['x'\], and translate feeds \['z'\]",
+    "gives": r"gives \['y'\], and translate uses \['w'\]",
+    "words": "16 pixels and 3 channels go together",
+}
+
+
+@pytest.mark.parametrize(("fault", "message"), FAULTS.items())
+def test_every_promise_that_no_graph_keeps_is_named(fault: Fault, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        check(Sizes(fault=fault))
+
+
+def test_the_value_that_no_operation_allows_is_named_and_its_fix_works() -> None:
+    with pytest.raises(OptionError, match="halving with image_size=30: the model's own size 30 breaks") as caught:
+        check(Sizes(image_size=30))
+
+    _, asked = caught.value.fix.split(": ")
+    values = [word for word in shlex.split(asked) if word != "--set"]
+    assert values == ["image_size=16"]
+    fixed, _ = with_values((Sizes(image_size=30), Sizes()), values)
+    check(cast("Sizes", fixed))
