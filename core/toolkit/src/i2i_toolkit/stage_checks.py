@@ -46,14 +46,14 @@ def _check_micro_batches(stage: Stage, accumulate: int) -> None:
         raise UsageError(
             found=f"batches of {stage.batch_size} in {accumulate} equal micro-batches",
             expected="--accumulate to divide the batch size",
-            fix=f"use --batch-size {accumulate} or a multiple of it",
+            fix=f"leave --accumulate away, or use --batch-size {accumulate} or a multiple of it where a model has one",
         )
     if stage.keep_shared and accumulate > 1:
         raise UsageError(
             found=f"batches in {accumulate} micro-batches, and a stage {stage.name!r} that computes what its phases "
             "share once for the whole batch",
             expected="--accumulate 1",
-            fix="use a smaller --batch-size",
+            fix="leave --accumulate away",
         )
 
 

@@ -351,5 +351,17 @@ def _check_size(image_size: int, options: Options) -> None:
             found=f"discriminators of {options.discriminator_layers} halvings at {options.discriminator_scales} scales "
             f"and pictures of {image_size} pixels",
             expected=f"at least {smallest} pixels",
-            fix="--set discriminator_layers=2, or fewer discriminator_scales",
+            fix=_smaller_discriminators(image_size, options),
         )
+
+
+def _smaller_discriminators(image_size: int, options: Options) -> str:
+    """As many halvings and scales as pictures of this size allow, the halvings first."""
+    scales = options.discriminator_scales
+    while scales > 1 and image_size < smallest_side(1, scales):
+        scales -= 1
+    layers = options.discriminator_layers
+    while layers > 1 and image_size < smallest_side(layers, scales):
+        layers -= 1
+    wanted = {"discriminator_layers": layers, "discriminator_scales": scales}
+    return " ".join(f"--set {key}={value}" for key, value in wanted.items() if value != getattr(options, key))

@@ -259,8 +259,10 @@ def _check(config: Config, options: Options) -> None:
         )
     smallest = smallest_side(options.discriminator_layers)
     if options.discriminator == "patch" and config.image_size < smallest:
+        multiple = config.architecture.multiple
+        enough = -(-smallest // multiple) * multiple
         raise TrainingError(
             found=f"discriminators of {options.discriminator_layers} layers and {config.image_size} pixels",
             expected=f"at least {smallest} pixels, so that their last norm has values to compare",
-            fix=f"--set image_size={smallest}, fewer discriminator_layers, or --set discriminator=pixel",
+            fix=f"--set image_size={enough}, fewer discriminator_layers, or --set discriminator=pixel",
         )

@@ -263,9 +263,9 @@ def as_picture(attention: Tensor, like: Tensor) -> Tensor:
 
 
 def _check_size(image_size: int, options: Options) -> None:
+    enough = math.ceil(smallest_side(max(options.global_layers, options.local_layers)) / DOWNSAMPLING) * DOWNSAMPLING
     for scale, layers in (("global", options.global_layers), ("local", options.local_layers)):
         if image_size < smallest_side(layers):
-            enough = math.ceil(smallest_side(layers) / DOWNSAMPLING) * DOWNSAMPLING
             raise TrainingError(
                 found=f"the {scale} discriminators have {layers} layers and the pictures {image_size} pixels",
                 expected=f"at least {smallest_side(layers)} pixels for {layers} layers",
