@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import tempfile
@@ -15,7 +16,7 @@ import onnx
 import pytest
 
 import i2i_runtime as i2i
-from i2i_runtime import reading
+from i2i_runtime import reading, zips
 
 PICTURE = np.full((16, 16, 3), 9, np.uint8)
 
@@ -247,3 +248,97 @@ def test_a_cut_onnx_file_is_refused(tiny: Path, tmp_path: Path, cut: int) -> Non
     path.write_bytes((tiny / "keep.onnx").read_bytes()[:-cut])
     with pytest.raises(i2i.BundleError, match=r"cut\.onnx"):
         i2i.load(path)
+
+
+# --- Files that are none, and zips that lie ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["manifest.json", "keep.onnx", "whole.zip", "lone.onnx"])
+def test_pipes_sockets_and_devices_are_no_files(tiny: Path, place: str) -> None:
+    """Opening a pipe would wait for ever."""
+    target = tiny / place
+    target.unlink(missing_ok=True)
+    os.mkfifo(target)
+    what = target if place.startswith(("whole", "lone")) else tiny
+    with pytest.raises(i2i.BundleError, match="a named pipe, not a file"):
+        i2i.load(what)
+    if place != "keep.onnx":
+        with pytest.raises(i2i.BundleError, match="a named pipe, not a file"):
+            i2i.read_manifest(what)
+    target.unlink()
+    if what == target:  # a link to a bundle is fine, and one to a device is none
+        target.symlink_to("/dev/zero")
+        with pytest.raises(i2i.BundleError, match="a device, not a file"):
+            i2i.load(what)
+
+
+def test_a_name_that_no_system_takes_is_an_error_of_ours(tmp_path: Path) -> None:
+    for name in ("x" * 5000, "a\0b", "\x1b[2J.onnx"):
+        with pytest.raises(i2i.UsageError) as caught:
+            i2i.load(tmp_path / name)
+        assert str(caught.value).replace("\n", "").isprintable()
+        assert len(str(caught.value)) < 2000
+
+
+def test_a_zip_whose_list_of_members_is_too_long_is_refused_before_it_is_read(tiny: Path, tmp_path: Path) -> None:
+    path = tmp_path / "long.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for index in range(30_000):
+            archive.writestr(f"{index:x}", b"")
+        archive.write(tiny / "manifest.json", "manifest.json")
+    assert path.stat().st_size > zips.MAX_LIST_BYTES
+    with pytest.raises(i2i.BundleError, match="list of members"):
+        i2i.load(path)
+
+
+def test_a_zip_whose_members_share_their_bytes_is_refused(tiny: Path, tmp_path: Path) -> None:
+    """A bomb without nesting: a thousand members that all unpack the same few bytes."""
+    path = tmp_path / "shared.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(tiny.iterdir()):
+            archive.write(file, file.name)
+        archive.writestr("a", np.random.default_rng(0).bytes(50_000))
+        first = archive.infolist()[-1]
+        for index in range(50):
+            copy = zipfile.ZipInfo(f"b{index}")
+            for name in ("header_offset", "compress_size", "file_size", "CRC", "compress_type", "flag_bits"):
+                setattr(copy, name, getattr(first, name))
+            archive.filelist.append(copy)
+    with pytest.raises(i2i.BundleError, match=r"members side by side|damaged zip"):
+        i2i.load(path)
+
+
+def test_a_member_that_is_larger_than_it_says_is_refused(tiny: Path, tmp_path: Path) -> None:
+    path = zipped(tiny, tmp_path / "lies.zip")
+    data = bytearray(path.read_bytes())
+    place = data.rfind(b"PK\x01\x02", 0, data.rfind(b"keep.onnx"))
+    size = int.from_bytes(data[place + 24 : place + 28], "little")
+    data[place + 24 : place + 28] = (size - 10).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(i2i.BundleError, match=r"lies\.zip"):
+        i2i.load(path)
+
+
+CASES = (
+    Path(os.environ.get("I2I_CASES", Path(__file__).resolve().parents[4] / "shared" / "cases")) / "hostile" / "bundles"
+)
+
+# What becomes of the cases that were tried by hand: refused by `load`, or at the call.
+REFUSED = {
+    "b29_range_equal": "value_range: .* a range from 0 to 0",
+    "b33b_outrange_nan": "NaN is no number",
+    "b36_dim_100000": "size.height: Input should be less than or equal to 65536",
+    "b40_branches_2_22": "combinations of labels, at most 256",
+    "b58_function_laughs_2_30": "nodes once its functions are written out",
+    "b_over_ext": "g.onnx is not an .onnx file that can be trusted",
+    "b_over_ext_up": "g.onnx is not an .onnx file that can be trusted",
+    "b66_output_wrong_shape": "output 'out' of graph 'g' is float32",
+    "b69_output_batch2": "output 'out' of graph 'g' is float32",
+}
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not here")
+@pytest.mark.parametrize("case", REFUSED)
+def test_cases_that_fell_short_are_refused(case: str) -> None:
+    with pytest.raises(i2i.I2IError, match=REFUSED[case]):
+        i2i.load(CASES / case).translate(PICTURE)
