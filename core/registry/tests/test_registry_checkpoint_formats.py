@@ -6,8 +6,10 @@ import hashlib
 import io
 import pickle
 import shutil
+import struct
 import subprocess
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -236,6 +238,26 @@ class Pipe(io.RawIOBase):
 
     def write(self, content: Any, /) -> int:
         return self.file.write(content)
+
+
+def test_headers_as_torch_writes_them_beyond_four_gigabytes_are_read(tmp_path: Path) -> None:
+    # There the header of a member repeats its sizes and its place in 64 bits, and the descriptor has 64 bits.
+    value = pickled({"w": TensorMention(StorageMention("0", 2), (2,), (1,))})
+    body, directory = b"", b""
+    for name, content in ((b"a/data.pkl", value), (b"a/data/0", np.ones(2, np.float32).tobytes())):
+        crc, size, at = zlib.crc32(content), len(content), len(body)
+        extra = struct.pack("<HH3Q", 1, 24, size, 0, at)
+        header = struct.pack("<4s5H3I2H", b"PK\x03\x04", 0, 0x808, 0, 0, 0, 0, 0, 0, len(name), len(extra))
+        body += header + name + extra + content + struct.pack("<4sI2Q", b"PK\x07\x08", crc, size, size)
+        full = 0xFFFFFFFF
+        wide = struct.pack("<HH3Q", 1, 24, size, size, at)
+        fields = (0, 0, 0x808, 0, 0, 0, crc, full, full, len(name), len(wide), 0, 0, 0, 0, full)
+        directory += struct.pack("<4s6H3I5H2I", b"PK\x01\x02", *fields) + name + wide
+    end = struct.pack("<4sQ2H2I4Q", b"PK\x06\x06", 44, 0, 0, 0, 0, 2, 2, len(directory), len(body))
+    end += struct.pack("<4sIQI", b"PK\x06\x07", 0, len(body) + len(directory), 1)
+    end += struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    (tmp_path / "a.pt").write_bytes(body + directory + end)
+    assert read_checkpoint(tmp_path / "a.pt").tensors["w"].tolist() == [1, 1]
 
 
 class Outer:

@@ -196,14 +196,16 @@ def _located(content: memoryview, entry: _Entry, end: int) -> Member:
     size, wide = _widened(size, wide)
     packed, wide = _widened(packed, wide)
     said, true = (crc, packed, size), (member.crc, member.packed, member.size)
+    # Beyond 4 GB torch repeats here what the directory says, though the header has room for zeros only.
+    repeated = all(number in {0, member.size, member.packed, member.header} for number in wide)
     later = flags & _FLAG_DESCRIPTOR and all(a in {0, b} for a, b in zip(said, true, strict=True))
     same = bytes(content[extra - name_length : extra]) == entry.raw_name and (flags, method) == (
         entry.flags,
         member.method,
     )
-    if mark != START or not same or wide or not (later or said == true):
+    if mark != START or not same or not repeated or not (later or said == true):
         raise DamageError(f"the header of the member {name} is not what the archive's directory says")
-    tail = bytes(content[stop:end])
+    tail = bytes(content[stop : min(end, stop + _LOCAL.size)])  # longer than any descriptor
     if tail not in (_descriptors(true) if flags & _FLAG_DESCRIPTOR else [b""]):
         raise DamageError(f"the archive has something behind its member {name}")
     return Member(member.name, member.method, member.crc, member.packed, member.size, member.header, start)
