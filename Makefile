@@ -45,7 +45,7 @@ quick: .venv/.developing  ## all tests but those that build environments
 demo: .venv/.installed  ## export the shipped weights, translate a picture, leave a sheet to look at
 	rm -rf demo-output && mkdir demo-output
 	$(BIN)/i2i-registry export ugatit --onnx -o demo-output/ugatit-onnx
-	$(BIN)/i2i-registry run demo-output/ugatit-onnx examples/pictures/chelsea.jpg --fit native --output attention -o demo-output/chelsea.png
+	$(BIN)/i2i-registry run demo-output/ugatit-onnx examples/pictures/chelsea.jpg --output attention -o demo-output/chelsea.png
 	$(BIN)/python examples/demo.py demo-output/ugatit-onnx examples/pictures/chelsea.jpg demo-output/sheet.png
 
 parity: .venv/.developing  ## compare with tensors recorded from the official implementations: make parity [DIR=...]

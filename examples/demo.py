@@ -21,7 +21,7 @@ def main() -> None:
     arguments = parser.parse_args()
     bundle = i2i.load(arguments.bundle)
     picture = Image.open(arguments.picture).convert("RGB")
-    outputs = cast("dict[str, Image.Image]", bundle.translate(picture, fit="native", outputs=["image", "attention"]))
+    outputs = cast("dict[str, Image.Image]", bundle.translate(picture, outputs=["image", "attention"]))
     row = Row("", (picture, outputs["image"], outputs["attention"]))
     draw_sheet(Grid(("input", "output", "attention"), (row,)), max(picture.size)).save(arguments.sheet)
     print(f"input | output | attention: {arguments.sheet.resolve()}")

@@ -32,8 +32,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BAD_PICTURES = ROOT / "core" / "runtime" / "tests" / "data" / "bad"
 PICTURE = ROOT / "examples" / "pictures" / "chelsea.jpg"
 TINY = Config(image_size=32, channels=2, res_blocks=1, pooled_style=True)
-REFUSED_BY_ITS_SIZE = {"one_by_one.png"}
-"""accepted as a file; expected.csv leaves it to the model, and `resize` brings every size to the model's"""
+REFUSED_BY_ITS_SIZE = {"one_by_one.png", "strip_1x4000.png", "strip_4000x1.png"}
+"""accepted as files, and smaller than what the network takes: the message names `resize`, which enlarges them"""
 
 
 def program(home: Path, *arguments: str | Path) -> int:

@@ -52,3 +52,13 @@ def test_a_picture_is_the_same_tensor_in_training_and_running(tmp_path: Path, mo
         pixels = read_pixels(tmp_path / PLACES[model][name], shown[name].shape[1])
         expected = torch.from_numpy(to_tensor(fit(pixels, main, "resize").pixels, main.value_range))
         torch.testing.assert_close(shown[name][0], expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", PLACES)
+def test_translations_keep_the_form_of_a_picture_unless_its_framing_is_fixed(model: str) -> None:
+    model_class = discover(strict=False).model_class(model)
+    for preset, config in model_class.presets.items():
+        with torch.device("meta"):
+            main = main_image(model_class(config).operations()[0])
+        assert isinstance(main, ImageInput)
+        assert main.fit != "resize" or main.framing, preset

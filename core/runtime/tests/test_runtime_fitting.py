@@ -10,7 +10,7 @@ from PIL import Image
 
 from i2i_runtime import fitting, pictures
 from i2i_runtime.errors import PictureError
-from i2i_runtime.operations import Fit, ImageInput, Kernel, Resize, SizeRule
+from i2i_runtime.operations import Fit, ImageInput, Kernel, Resize, SizeRule, best_fit
 from i2i_runtime.pixels import Pixels, of_picture
 
 BAD = Path(__file__).parent / "data" / "bad"
@@ -154,3 +154,18 @@ def test_every_level_survives_the_way_to_a_tensor_and_back(value_range: tuple[fl
     tensor = fitting.to_tensor(levels, value_range)
     np.testing.assert_allclose([tensor.min(), tensor.max()], value_range, rtol=1e-6)
     np.testing.assert_array_equal(fitting.to_picture(tensor, value_range), levels)
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (SizeRule(height=96, width=96, dynamic=True), "native"),
+        (SizeRule(height=256, width=256, dynamic=True), "keep_aspect"),
+        (SizeRule(height=96, width=96), "keep_aspect"),
+    ],
+)
+def test_translators_keep_the_form_of_what_goes_in(rule: SizeRule, expected: Fit) -> None:
+    assert best_fit(rule) == expected
+    fitted = fitting.fit(ramp(120, 200), ImageInput(name="image", size=rule), best_fit(rule))
+    result = fitted.crop(fitted.pixels)
+    assert result.shape[1] / result.shape[0] == pytest.approx(200 / 120, rel=0.03)

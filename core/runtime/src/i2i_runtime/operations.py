@@ -129,6 +129,19 @@ class SizeRule(Record):
         return text + (f", at most {self.maximum}" if self.maximum else "")
 
 
+LARGE_ENOUGH = 256
+"""pixels; a result whose sides are smaller is a thumbnail. The papers' networks learn from pictures of this size."""
+
+
+def best_fit(size: SizeRule) -> Fit:
+    """How a translator of whole pictures is best fed, so that its results keep the form of what goes in.
+
+    What learned from pictures too small to look at knows tones and textures, which any size has: `native` where sizes
+    are free. What learned from larger ones knows things of a certain scale, and gets them at that: `keep_aspect`.
+    """
+    return "native" if size.dynamic and max(size.height, size.width) < LARGE_ENOUGH else "keep_aspect"
+
+
 class Landmarks(Record):
     """A graph that finds the parts of a face: picture -> a heat map for each landmark, [n, k, y, x]."""
 

@@ -20,6 +20,7 @@ from i2i_runtime.operations import (
     SizeRule,
     Step,
     VectorOutput,
+    best_fit,
 )
 
 GENERATOR = "generator"
@@ -137,17 +138,19 @@ class BicycleGAN(Model[Config]):
 
     def _source(self) -> ImageInput:
         config = self.config
+        size = SizeRule(
+            height=config.image_size,
+            width=config.image_size,
+            dynamic=True,
+            multiple=config.size_multiple,
+            minimum=config.size_multiple,
+        )
         return ImageInput(
             name="image",
             summary="the picture to translate",
             channels=config.source_channels,
-            size=SizeRule(
-                height=config.image_size,
-                width=config.image_size,
-                dynamic=True,
-                multiple=config.size_multiple,
-                minimum=config.size_multiple,
-            ),
+            size=size,
+            fit=best_fit(size),
             resize=BICUBIC,
         )
 

@@ -12,7 +12,17 @@ from i2i_plugin_cyclegan.config import PRESETS, Config
 from i2i_plugin_cyclegan.networks import ResNet, UNet, make_generator
 from i2i_plugin_cyclegan.official import JUNYANZ_FORMAT
 from i2i_registry.model import Axis, Graph, GraphInput, Model
-from i2i_runtime.operations import BICUBIC, ImageInput, ImageOutput, Input, LabelInput, Operation, SizeRule, Step
+from i2i_runtime.operations import (
+    BICUBIC,
+    ImageInput,
+    ImageOutput,
+    Input,
+    LabelInput,
+    Operation,
+    SizeRule,
+    Step,
+    best_fit,
+)
 from i2i_toolkit.translators.architecture import FIRST_DROPOUT_LEVEL
 from i2i_toolkit.translators.networks import BEHAVIOURS, Translation
 
@@ -68,6 +78,7 @@ class CycleGAN(Model[Config]):
                 summary="a picture of the other domain",
                 channels=self.config.picture_channels,
                 size=self._size_rule(),
+                fit=best_fit(self._size_rule()),
                 resize=BICUBIC,
             )
         ]

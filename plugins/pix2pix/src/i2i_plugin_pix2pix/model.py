@@ -19,6 +19,7 @@ from i2i_runtime.operations import (
     Operation,
     SizeRule,
     Step,
+    best_fit,
 )
 from i2i_toolkit.translators.architecture import FIRST_DROPOUT_LEVEL
 from i2i_toolkit.translators.networks import BEHAVIOURS, Translation
@@ -51,6 +52,7 @@ class Pix2Pix(Model[Config]):
                 summary="a picture like the first of each training pair",
                 channels=self.config.input_channels,
                 size=self._size_rule(),
+                fit=best_fit(self._size_rule()),
                 resize=BICUBIC,
             )
         ]

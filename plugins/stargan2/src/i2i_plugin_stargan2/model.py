@@ -27,6 +27,7 @@ from i2i_runtime.operations import (
     SizeRule,
     Step,
     VectorOutput,
+    best_fit,
 )
 
 GENERATOR = "generator"
@@ -240,7 +241,10 @@ class StarGAN2(Model[Config]):
         return LabelInput(name="domain", summary=summary, names=names, default=names[0] if len(names) == 1 else None)
 
     def _source(self) -> ImageInput:
-        return ImageInput(name="image", summary="the picture to translate", size=self._size_rule(), **self._face())
+        size = self._size_rule()
+        # Faces are framed as in training, and nothing else is.
+        fit = "resize" if self.config.has_masks else best_fit(size)
+        return ImageInput(name="image", summary="the picture to translate", size=size, fit=fit, **self._face())
 
     def _fixed_input(self, name: str, summary: str) -> ImageInput:
         side = self.config.image_size

@@ -20,6 +20,7 @@ from i2i_runtime.operations import (
     Operation,
     SizeRule,
     Step,
+    best_fit,
 )
 
 A_TO_B = "a_to_b"
@@ -68,6 +69,7 @@ class UGATIT(Model[Config]):
                         name="image",
                         summary="a picture of the other domain",
                         size=self._size_rule(),
+                        fit=best_fit(self._size_rule()),
                         resize=BILINEAR,
                     ),
                     LabelInput(

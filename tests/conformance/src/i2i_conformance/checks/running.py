@@ -62,7 +62,7 @@ def check_refuses_smaller(bundle: Bundle, operation: Operation) -> None:
     side = smallest(main.size) - main.size.multiple if main.size.dynamic else main.size.height - 1
     if side < 1:
         return
-    picture = np.zeros((side, side, 3), np.uint8)
+    picture = np.zeros((side, side, main.channels), np.uint8)
     call = Call(operation, (side, side), 1, next(operation.branches()))
     try:
         _run(bundle, operation, [picture], outputs=[main.name], fit="native", **call.options())
