@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
+import os
 import subprocess
 import sys
 import threading
@@ -16,7 +18,7 @@ import pytest
 from PIL import Image
 
 from i2i_runtime import pictures
-from i2i_runtime.errors import PictureError, UsageError
+from i2i_runtime.errors import PictureError, StorageError, UsageError
 
 BAD = Path(__file__).parent / "data" / "bad"
 
@@ -228,16 +230,16 @@ def test_an_unknown_extension_is_refused_with_the_nearest_one(tmp_path: Path) ->
 
 
 def test_a_side_that_the_format_cannot_have_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PictureError, match="cannot be written"):
+    with pytest.raises(UsageError, match="cannot be written"):
         pictures.save(Image.new("L", (16384, 1)), tmp_path / "wide.webp")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_picture_that_cannot_be_written_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    with pytest.raises(PictureError, match="cannot be written"):
+    with pytest.raises(StorageError, match="cannot be written"):
         pictures.save(Image.new("RGB", (2, 2)), tmp_path / "missing" / "out.png")
     (tmp_path / "folder.png").mkdir()
-    with pytest.raises(PictureError, match="cannot be written"):
+    with pytest.raises(StorageError, match="cannot be written"):
         pictures.save(Image.new("RGB", (2, 2)), tmp_path / "folder.png")
     assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
 
@@ -249,13 +251,35 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> Non
         "import resource, signal, sys\n"
         "from PIL import Image\n"
         "from i2i_runtime import pictures\n"
-        "from i2i_runtime.errors import PictureError\n"
+        "from i2i_runtime.errors import StorageError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "try: pictures.save(Image.new('RGB', (99, 99)), sys.argv[1])\n"
-        "except PictureError: sys.exit(7)\n"
+        "except StorageError: sys.exit(7)\n"
     )
     assert resource is not None
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "out.bmp")], check=False)
     assert done.returncode == 7
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"out.bmp": b"old"}
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ENOSPC])
+def test_what_the_machine_cannot_do_is_no_fault_of_the_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    (tmp_path / "a.png").write_bytes((BAD / "gray8.png").read_bytes())
+
+    def broken(_path: Path) -> None:  # a real disk that fails cannot be had in a test
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(pictures, "open_regular", broken)
+    with pytest.raises(StorageError) as caught:
+        pictures.read(tmp_path / "a.png")
+    assert not isinstance(caught.value, UsageError)
+
+
+def test_a_broken_upload_is_the_caller_s_fault() -> None:
+    with pytest.raises(UsageError) as caught:
+        pictures.read(b"an upload that is no picture")
+    assert isinstance(caught.value, PictureError)
+    assert caught.value.exit_code == 2

@@ -11,6 +11,7 @@ from typing import cast
 
 from PIL import Image
 
+from i2i_registry.errors import concerns_all
 from i2i_registry.sheets import check_shown, fitted
 from i2i_runtime.bundle import Bundle, load
 from i2i_runtime.errors import I2IError, OptionError, UsageError, nearest
@@ -67,9 +68,8 @@ class Column:
 
     @property
     def size(self) -> int:
-        """Bytes of the bundle's graphs and their data."""
-        graphs = self.manifest.graphs.values()
-        return sum(graph.size + sum(data.size for data in graph.data) for graph in graphs)
+        """Bytes of the bundle's graphs."""
+        return sum(graph.size for graph in self.manifest.graphs.values())
 
 
 def enter(
@@ -119,9 +119,9 @@ def compare(entrant: Entrant, bundle: Path, manifest: Manifest, sources: Sequenc
     try:
         with load(bundle, device=settings.device, threads=settings.threads) as loaded:
             made = tuple(_run(loaded, entrant, sources, settings))
-    except UsageError:
-        raise
     except I2IError as error:
+        if concerns_all(error):
+            raise
         made = tuple(Made(error=error) for _ in sources)
     return Column(entrant, manifest, made)
 
@@ -138,9 +138,9 @@ def _run(bundle: Bundle, entrant: Entrant, sources: Sequence[Path], settings: Se
             started = time.perf_counter()
             result = _make(bundle, entrant, picture, settings, seed)
             seconds = time.perf_counter() - started
-        except UsageError:
-            raise
         except I2IError as error:
+            if concerns_all(error):
+                raise
             yield Made(error=error)
         else:
             yield Made(fitted(result, settings.cell_px), seconds)

@@ -17,7 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from i2i_runtime.errors import I2IError, UsageError, nearest
+from i2i_runtime.errors import I2IError, PictureError, UsageError, nearest
+
+
+def concerns_all(error: I2IError) -> bool:
+    """Whether an error met at one of many pictures would be met at every other: what was asked for is wrong."""
+    return isinstance(error, UsageError) and not isinstance(error, PictureError)
 
 
 class UnknownName(UsageError):  # noqa: N818 - reads as the sentence it raises

@@ -12,7 +12,7 @@ from PIL import Image
 
 from i2i_registry.atomic import atomic_folder, atomic_write
 from i2i_registry.places import check_file, check_new
-from i2i_runtime.errors import PictureError, UsageError
+from i2i_runtime.errors import StorageError, UsageError
 
 _PILLOW = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}
 _VIDEO = ".mp4"
@@ -36,7 +36,7 @@ def save_film(frames: Sequence[Image.Image], out: Path, fps: int) -> Path:
     GIF, WebP and PNG repeat for ever, and count a frame's time in hundredths or thousandths of a second. MP4 is H.264,
     whose sides are even: the last row or column is repeated where one is missing.
 
-    Raises UsageError for what `check_film` refuses, PictureError when the file cannot be written.
+    Raises UsageError for what `check_film` refuses, StorageError when the file cannot be written.
     """
     check_film(out)
     try:
@@ -51,7 +51,7 @@ def save_film(frames: Sequence[Image.Image], out: Path, fps: int) -> Path:
             else:
                 _write_animation(frames, partial, _PILLOW[out.suffix.lower()], fps)
     except OSError as error:
-        raise PictureError(f"{out} cannot be written: {error}") from error
+        raise StorageError(f"{out} cannot be written: {error}") from error
     return out
 
 

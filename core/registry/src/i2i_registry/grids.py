@@ -11,6 +11,7 @@ from typing import cast
 
 from PIL import Image
 
+from i2i_registry.errors import concerns_all
 from i2i_registry.sheets import Grid, Row, fitted
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import I2IError, PictureError, UsageError
@@ -154,9 +155,9 @@ def _alone(bundle: Bundle, picture: Image.Image, options: Mapping[str, Option], 
     try:
         (made,) = _run(bundle, [picture], options, settings)
         return Made(made)
-    except UsageError:
-        raise
     except I2IError as error:
+        if concerns_all(error):
+            raise
         return Made(error=error)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from i2i_registry.atomic import atomic_write
+from i2i_registry.errors import concerns_all
 from i2i_registry.places import check_file, check_writable
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import I2IError, RunError, UsageError, nearest
@@ -163,9 +164,9 @@ def execute(bundle: Bundle, jobs: Sequence[Job], settings: Settings) -> Iterator
         seed = None if settings.seed is None else settings.seed + index * len(job.targets)
         try:
             written = _make(bundle, job, settings, seed)
-        except UsageError:
-            raise
         except I2IError as error:
+            if concerns_all(error):
+                raise
             yield Outcome(job, error=error)
         else:
             yield Outcome(job, written, time.monotonic() - started)

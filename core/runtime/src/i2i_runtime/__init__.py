@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         OptionError,
         PictureError,
         RunError,
+        StorageError,
         UnknownOperationError,
         UsageError,
     )
@@ -84,6 +85,7 @@ __all__ = [
     "SizeInput",
     "SizeRule",
     "Step",
+    "StorageError",
     "TensorSpec",
     "UnknownOperationError",
     "UsageError",
@@ -108,6 +110,7 @@ _HOMES = {
         "OptionError",
         "PictureError",
         "RunError",
+        "StorageError",
         "UnknownOperationError",
         "UsageError",
     ),

@@ -4,8 +4,9 @@ I2IError                what was found, what was expected, what to do
 ├── UsageError          the caller asked for something that does not exist or does not fit
 │   ├── OptionError     a value of an operation's input is unknown or out of range
 │   │   └── UnknownOperationError   the bundle has no operation of that name
-│   └── DeviceError     a device or provider was asked for and is not usable here
-├── PictureError        a picture cannot be read, or has a size the model cannot take
+│   ├── DeviceError     a device or provider was asked for and is not usable here
+│   └── PictureError    a picture is missing, damaged, none at all, or of a size the model cannot take
+├── StorageError        a file cannot be written or read for reasons of the machine: disk full, no permission
 ├── BundleError         a bundle is damaged, hostile, or newer than this runtime
 └── RunError            onnxruntime failed, or a graph returned a wrong shape, or values that are not finite
 
@@ -63,8 +64,15 @@ class DeviceError(UsageError):
     """The device asked for cannot be used here; the message names what is missing."""
 
 
-class PictureError(I2IError):
-    """A picture cannot be read, or has a size that the model cannot take."""
+class PictureError(UsageError):
+    """A picture that was given is missing, damaged or none at all, or has a size that the model cannot take.
+
+    Of many pictures it concerns one: the others may be fine.
+    """
+
+
+class StorageError(I2IError):
+    """The machine failed, not the request: a disk is full or broken, a folder takes no files, too many are open."""
 
 
 class BundleError(I2IError):

@@ -11,6 +11,7 @@ a .npy file, the pages of a TIFF or several files `a.png+b.png` stacked, or the 
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import struct
@@ -32,7 +33,7 @@ from PIL import Image, ImageOps
 from i2i_runtime import pixels
 from i2i_runtime.atomic import atomic_write
 from i2i_runtime.colours import Tell, to_srgb
-from i2i_runtime.errors import PictureError, UsageError, nearest
+from i2i_runtime.errors import PictureError, StorageError, UsageError, nearest
 from i2i_runtime.pixels import GREY, NPY_MAGIC, RGB, RGBA, Pixels
 
 # Under this name it is part of this module's face.
@@ -75,6 +76,9 @@ _DAMAGE = (
 )
 """What Pillow's decoders raise for damaged files; a handler that knows only OSError misses most of it."""
 
+_MACHINE = frozenset({errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.ETIMEDOUT})
+"""Numbers of system errors that say nothing about a picture."""
+
 _log = logging.getLogger(__name__)
 
 # Pillow reports some damage as Python warnings, and the only way to keep those from the application changes
@@ -90,6 +94,7 @@ def read(source: PictureSource, tell: Tell | None = None) -> Image.Image:
     Raises:
         PictureError: it is missing, damaged, larger than `MAX_PIXELS`, no picture at all, or an array whose
             type, shape or values are not those of a picture.
+        StorageError: the machine cannot read it: the disk is broken, too many files are open.
     """
     return Image.fromarray(read_pixels(source, RGB, tell))
 
@@ -191,6 +196,7 @@ class _Reader:
         except IsADirectoryError as error:
             raise PictureError(found=f"{path} is a folder", expected="a picture file") from error
         except (OSError, ValueError) as error:  # no permission, a pipe; a name that the system cannot hold
+            _raise_if_of_the_machine(error, str(path))
             why = error.strerror or error if isinstance(error, OSError) else error
             raise PictureError(found=f"{path} cannot be read: {why}", expected="a picture file") from error
 
@@ -298,6 +304,12 @@ def _pages(image: Image.Image, most: int) -> int:
     return most + 1
 
 
+def _raise_if_of_the_machine(error: Exception, name: str) -> None:
+    """Raises StorageError for what is no fault of a picture."""
+    if isinstance(error, OSError) and error.errno in _MACHINE:
+        raise StorageError(found=f"{name} cannot be read: {error.strerror}") from error
+
+
 @contextmanager
 def _decoding(name: str) -> Generator[None]:
     """Turn whatever a decoder raises into a PictureError about `name`, and keep its warnings from the caller."""
@@ -315,6 +327,7 @@ def _decoding(name: str) -> Generator[None]:
                 found=f"{name} claims too many pixels: {error}", expected=f"at most {MAX_PIXELS:,} pixels"
             ) from error
         except _DAMAGE as error:
+            _raise_if_of_the_machine(error, name)
             raise PictureError(found=f"{name} is damaged: {error}", expected="a whole picture") from error
 
 
@@ -391,8 +404,8 @@ def save(picture: Image.Image | Pixels, path: str | os.PathLike[str]) -> Path:
     """Write the picture in the format of the extension; at every moment `path` holds a whole file or the old one.
 
     Raises:
-        UsageError: the extension is not one of `SAVE_FORMATS` or .npy, or its format cannot hold so many channels.
-        PictureError: the file cannot be written (folder missing, disk full ...); nothing is left behind.
+        UsageError: the extension is not one of `SAVE_FORMATS` or .npy, or its format cannot hold such a picture.
+        StorageError: the file cannot be written (folder missing, disk full ...); nothing is left behind.
     """
     target = Path(path)
     suffix = target.suffix.lower()
@@ -406,5 +419,7 @@ def save(picture: Image.Image | Pixels, path: str | os.PathLike[str]) -> Path:
         with atomic_write(target) as part:
             part.write_bytes(data)
     except (OSError, ValueError) as error:  # ValueError: a side that the format cannot have
-        raise PictureError(found=f"{target} cannot be written: {error}") from error
+        if isinstance(error, ValueError):
+            raise UsageError(found=f"{target} cannot be written: {error}", fix="-o out.png takes any size") from error
+        raise StorageError(found=f"{target} cannot be written: {error}") from error
     return target

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import IO
+from tokenize import TokenError
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,18 +149,24 @@ def check_levels(height: int, width: int, channels: int, name: str) -> None:
         )
 
 
+def _read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version == (1, 0):
+            return np.lib.format.read_array_header_1_0(stream, _NPY_HEADER)
+        if version == (2, 0):
+            return np.lib.format.read_array_header_2_0(stream, _NPY_HEADER)
+    except (ValueError, TypeError, SyntaxError, TokenError, RecursionError, MemoryError) as error:
+        raise PictureError(found=f"{name} has a damaged .npy header: {error}", expected=_ARRAYS) from error
+    raise PictureError(found=f"{name} is a .npy of version {version}", expected="version 1.0 or 2.0")
+
+
 def read_npy(stream: IO[bytes], size: int, name: str) -> Pixels:
     """The array of a .npy file of `size` bytes: its header is checked before memory is taken, nothing is unpickled.
 
-    Raises PictureError for whatever is no picture, and ValueError for a damaged header.
+    Raises PictureError for whatever is no picture.
     """
-    version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream, _NPY_HEADER)
-    elif version == (2, 0):
-        shape, is_fortran, dtype = np.lib.format.read_array_header_2_0(stream, _NPY_HEADER)
-    else:
-        raise PictureError(found=f"{name} is a .npy of version {version}", expected="version 1.0 or 2.0")
+    shape, is_fortran, dtype = _read_header(stream, name)
     if dtype.kind not in "biuf":
         raise PictureError(found=f"{name} is a .npy of {dtype}", expected=_ARRAYS)
     if len(shape) not in {2, 3} or min(shape) < 1:

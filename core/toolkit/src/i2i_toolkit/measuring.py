@@ -9,7 +9,7 @@ from typing import overload
 
 from torch import Tensor
 
-from i2i_runtime.errors import UsageError
+from i2i_runtime.errors import PictureError, UsageError
 from i2i_runtime.pictures import read
 from i2i_runtime.scanning import scan_folder
 from i2i_toolkit.data.preparation import tensor_of
@@ -54,6 +54,8 @@ def measure(real: Path, fakes: Sequence[Path], features: Path | None = None) -> 
     spread, reason = None, ""
     try:
         spread = diversity(samples, picture)
+    except PictureError:
+        raise
     except UsageError as error:
         if network is None:
             raise

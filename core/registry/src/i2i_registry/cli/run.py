@@ -135,7 +135,8 @@ def run(
         parts = [f"{failed} of {len(outcomes)} failed" if failed else f"{len(outcomes)} done"]
         tell(", ".join([*parts, f"{left_out} left out"] if left_out else parts))
     if failed:
-        context.exit(1)
+        alone = outcomes[0].error if len(outcomes) == 1 else None
+        context.exit(alone.exit_code if alone else 1)
 
 
 def _settings(operation: Operation, options: Mapping[str, object]) -> Settings:
