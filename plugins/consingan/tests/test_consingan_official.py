@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from i2i_plugin_consingan.config import Config, Mode
 from i2i_plugin_consingan.model import ConSinGAN
 from i2i_plugin_consingan.official import CONSINGAN_FORMAT
 from i2i_plugin_consingan.presets import PRESETS
+from i2i_plugin_consingan.upsampling import enlarged
 from i2i_registry.checkpoint_files import find_files, read_files
+from i2i_registry.clues import Clues
 from i2i_registry.errors import CheckpointError
 from i2i_registry.importing import map_keys
 from i2i_registry.model import Shapes
@@ -105,10 +108,31 @@ def test_a_generator_alone_is_recognised_and_told_what_else_is_needed() -> None:
         CONSINGAN_FORMAT.infer_config(alone)
 
 
-def test_an_unfinished_training_is_refused() -> None:
+def test_files_of_different_stages_are_refused() -> None:
     tensors = {key: t for key, t in checkpoint(small("generation")).items() if not key.startswith("G.body.5.")}
     with pytest.raises(CheckpointError, match="5 stages, 6 pictures"):
         CONSINGAN_FORMAT.infer_config(shapes_of(tensors))
+
+
+@pytest.mark.parametrize("mode", ["generation", "retarget"])
+def test_a_stopped_training_enlarges_what_it_had_learned(mode: Mode) -> None:
+    config = small(mode, stages=5, batch_norm=mode == "generation")
+    whole = {key: tensor / 5 for key, tensor in checkpoint(config).items()}
+    stopped = {key: t for key, t in whole.items() if not re.match(r"(?:G\.body|fixed_noise|noise_amp)\.[34]", key)}
+    inferred = CONSINGAN_FORMAT.infer(shapes_of(stopped), Clues())
+    assert inferred.config == config
+    assert inferred.remarks == ("the training was stopped after 3 of 5 stages: only enlarged behind",)
+    repaired = CONSINGAN_FORMAT.repair(stopped)
+    used = map_keys(CONSINGAN_FORMAT.keys, repaired).used
+    model = ConSinGAN(config)
+    model.generator.load_state_dict({t.removeprefix("generator."): repaired[key] for key, t in used.items()})
+    assert model.generator.begun_count == 3
+    noise = model.generator.stored(5)
+    with torch.no_grad():
+        features = model.generator.grow(None, noise[:3])
+        for height, width in config.sizes[3:]:
+            features = enlarged(features, height, width)
+        torch.testing.assert_close(model.generator.finished(noise), model.generator.picture(features))
 
 
 def test_pictures_of_no_pyramid_are_refused() -> None:

@@ -15,11 +15,13 @@ use is taken for granted.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
+import torch
 from pydantic import PositiveFloat, PositiveInt, TypeAdapter, ValidationError
+from torch import Tensor
 
 from i2i_plugin_consingan.config import PICTURE_CHANNELS, Activation, Config, Mode
 from i2i_plugin_consingan.presets import PRESETS
@@ -28,9 +30,6 @@ from i2i_registry.errors import CheckpointError
 from i2i_registry.model import Drop, KeyMap, OfficialFormat, Shapes
 from i2i_runtime.manifest import Licence
 from i2i_runtime.operations import Record
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 _REPEATED = " (again)"
 """Put behind the keys of a generator that another file holds too, and more of it."""
@@ -117,14 +116,43 @@ class AuthorsRelease(OfficialFormat):
         return shapes | {f"G.{key}": shape for key, shape in _generator(config)}
 
     def repair(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Mark the generators that are there beside the one that is taken; counters are whole numbers."""
+        """Mark the generators that are there beside the one that is taken, and fill the stages of a stopped training.
+
+        Counters are whole numbers.
+        """
         taken = _taken(tensors)
         repaired: dict[str, Tensor] = {}
         for key, tensor in tensors.items():
             match = _FILE.fullmatch(key)
             again = match is not None and match[1] != taken
             repaired[key + _REPEATED if again else key] = tensor.long() if key.endswith(_COUNTER) else tensor
+        if "reals.0" in tensors and taken is not None:
+            repaired |= _never_trained(_config_of(_shapes_of(tensors), Clues())[0], taken, _stages_of(tensors))
         return repaired
+
+
+def _never_trained(config: Config, taken: str, trained: int) -> dict[str, Tensor]:
+    """Stages that a training did not come to; their amplitude of 0 says that they only enlarge."""
+    filled: dict[str, Tensor] = {}
+    for number in range(trained, config.stages):
+        filled[f"fixed_noise.{number}"] = torch.zeros(1, *config.noise_shape(number))
+        filled[f"noise_amp.{number}"] = torch.zeros(())
+        for layer in range(config.layers):
+            for key, shape in _layer(f"body.{number}.block{layer}", config.channels, config):
+                whole = key.endswith(_COUNTER)
+                filled[f"{taken}.{key}"] = torch.zeros(shape, dtype=torch.int64 if whole else torch.float32)
+                if key.endswith(("norm.weight", "norm.running_var")):
+                    filled[f"{taken}.{key}"].fill_(1)
+    return filled
+
+
+def _shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+
+
+def _stages_of(keys: Iterable[str]) -> int:
+    """How many stages the noise maps are of."""
+    return sum(re.fullmatch(r"fixed_noise\.\d+", key) is not None for key in keys)
 
 
 def _taken(keys: Shapes | dict[str, Tensor]) -> str | None:
@@ -164,6 +192,8 @@ class _Seen:
 
     sizes: tuple[Size, ...]
     """of the pictures, coarse to fine"""
+    stages: int
+    """that were trained"""
     layers: int
     channels: int
     bordered: bool
@@ -198,7 +228,8 @@ def _seen(shapes: Shapes) -> _Seen:
     noise = [(shape[-2], shape[-1]) for shape in _listed(shapes, "fixed_noise")]
     places = [(int(match[1]), int(match[2])) for key in network if (match := _BLOCK.fullmatch(key))]
     stages, layers = 1 + max(stage for stage, _ in places), 1 + max(layer for _, layer in places)
-    if not len(sizes) == len(noise) == stages:
+    # A training that was stopped has pictures of all stages, and the rest of those that it had finished.
+    if not (len(noise) == stages and (stages == len(sizes) or 1 < stages < len(sizes))):
         raise CheckpointError(
             found=f"a generator of {stages} stages, {len(sizes)} pictures and {len(noise)} noise maps",
             expected="one picture and one noise map for every stage",
@@ -208,7 +239,8 @@ def _seen(shapes: Shapes) -> _Seen:
         sizes=sizes,
         layers=layers,
         channels=network["head.conv.weight"][0],
-        bordered=noise[-1] != sizes[-1],
+        stages=stages,
+        bordered=noise[-1] != sizes[stages - 1],
         normed="head.norm.weight" in network,
         learned_slope="head.prelu.weight" in network,
     )
@@ -232,6 +264,10 @@ def _config_of(shapes: Shapes, clues: Clues) -> tuple[Config, Findings]:
     fields: dict[str, object] = {"activation": "prelu"}
     if not seen.learned_slope:
         fields = _activation(clues, findings, mode)
+    if seen.stages < len(seen.sizes):
+        findings.remark(
+            f"the training was stopped after {seen.stages} of {len(seen.sizes)} stages: only enlarged behind"
+        )
     return geometry.model_copy(update=fields), findings
 
 
