@@ -25,7 +25,10 @@ MESSAGE = 200
 
 
 class Adapter(Protocol):
-    """The module plugins/<name>/tests/recorded.py."""
+    """The module plugins/<name>/tests/recorded.py.
+
+    Where one repository holds the code of several papers, it may have MARK: an option that only its recordings have.
+    """
 
     __file__: str
     PAPER: str
@@ -60,16 +63,20 @@ def mutations_of(adapter: Adapter) -> Mapping[str, Mutation]:
 def adapter_for(path: Path, adapters: Sequence[Adapter]) -> Adapter | None:
     """The adapter of a recorded file: by its folder, or by the repository it was recorded from. Reads no tensor.
 
-    The folder comes first, because one repository may hold the code of several papers.
+    The folder comes first, because one repository may hold the code of several papers; without it, MARK tells.
     """
     by_folder = next((a for a in adapters if path.parent.name == a.PAPER), None)
     if by_folder is not None:
         return by_folder
     try:
-        source = read_metadata(path).get("source", "").split("@")[0]
+        metadata = read_metadata(path)
     except (OSError, SafetensorError):
         return None
-    return next((a for a in adapters if source == a.SOURCE), None)
+    source = metadata.get("source", "").split("@")[0]
+    of_source = [a for a in adapters if source == a.SOURCE]
+    marked = (a for a in of_source if getattr(a, "MARK", None) and f'"{a.MARK}"' in metadata.get("config", ""))
+    plain = (a for a in of_source if not getattr(a, "MARK", None))
+    return next(marked, next(plain, None))
 
 
 def find_files(folder: Path) -> list[Path]:

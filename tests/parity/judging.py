@@ -83,6 +83,8 @@ class Movement:
     gradient: Tensor | None
     """recorded; None where there is none, as for a buffer"""
     learning_rate: float
+    steps: int = 1
+    """how often the optimizer stepped"""
 
     @property
     def scale(self) -> float:
@@ -104,9 +106,9 @@ class Movement:
     def turned(self, found: Tensor, tolerance: float) -> float:
         """Share of the entries that are weak and further off than `tolerance` times the movement.
 
-        Infinite when one of them is further off than a step in the other direction can be.
+        Infinite when one of them is further off than steps in the other direction can be.
         """
         off = difference(found, self.after)[self.weak]
-        if largest(off) > 2 * self.learning_rate + tolerance * self.scale:
+        if largest(off) > 2 * self.learning_rate * self.steps + tolerance * self.scale:
             return math.inf
         return float((off > tolerance * self.scale).sum()) / self.after.numel()

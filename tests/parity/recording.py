@@ -120,19 +120,20 @@ class Recording:
         error = math.inf if found is None else gradient_error(found, self.tensors[f"grad/{key}"])
         return self.row(f"grad/{key}", error, tolerance)
 
-    def movement(self, key: str, learning_rate: float) -> Movement:
-        """How the tensor `key`, "<network>/<official key>", moved in the recorded step."""
+    def movement(self, key: str, learning_rate: float, steps: int = 1) -> Movement:
+        """How the tensor `key`, "<network>/<official key>", moved in the recorded step of so many updates."""
         return Movement(
             before=self.tensors[f"state/{key}"],
             after=self.tensors[f"after/{key}"],
             gradient=self.tensors.get(f"grad/{key}"),
             learning_rate=learning_rate,
+            steps=steps,
         )
 
-    def after(self, key: str, found: Tensor, tolerance: float, learning_rate: float) -> Iterator[Row]:
+    def after(self, key: str, found: Tensor, tolerance: float, learning_rate: float, steps: int = 1) -> Iterator[Row]:
         """Compare with after/`key`: as a share of the movement, and how many weak entries turned round."""
         self.compared.add(f"after/{key}")
-        movement = self.movement(key, learning_rate)
+        movement = self.movement(key, learning_rate, steps)
         yield self.row(f"after/{key}", movement.error(found), tolerance)
         if movement.weak.any():
             yield self.row(f"after/{key} turned", movement.turned(found, tolerance), allowed_turns(found))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 import torch
@@ -85,6 +85,8 @@ class RecordedStep:
     """tolerances, as in `Recording`"""
     gradient: float
     after: float
+    updates: Mapping[str, int] = field(default_factory=dict[str, int])
+    """official name of a network -> how often the step updates it, where that is not once"""
     unlearned: frozenset[str] = frozenset()
     """parameters, under the recorded keys, that cancel out of every loss: the release computes a gradient of 0"""
 
@@ -119,7 +121,8 @@ class RecordedStep:
         for key in self.recording.under("grad/"):
             yield self.recording.gradient(key, found.gradients.get(key), self.gradient)
         for key in self.recording.under("after/"):
-            yield from self.recording.after(key, self._tensor(trainer, key), self.after, self.learning_rate)
+            steps = self.updates.get(key.partition("/")[0], 1)
+            yield from self.recording.after(key, self._tensor(trainer, key), self.after, self.learning_rate, steps)
 
     def check_optimizers(self, fresh: Trainer[O], stage: int = 0) -> Iterator[Row]:
         """One step of a fresh trainer from the recorded gradients: a wrong optimizer apart from a wrong gradient.

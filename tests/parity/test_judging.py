@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .judging import Movement, Row, absolute_error, gradient_error, relative_error
+from .judging import Movement, Row, absolute_error, allowed_turns, gradient_error, relative_error
+from .options import Options
 from .recording import Recording
 from .table import main
 
@@ -60,6 +62,45 @@ def test_a_weak_entry_may_not_run_away() -> None:
     movement, found = moved([1.0, 0.001])
     found[1] += 3 * RATE
     assert movement.turned(found, tolerance=0.02) == math.inf
+
+
+def test_a_weak_entry_may_turn_round_at_every_step_that_was_taken() -> None:
+    movement, found = moved([1.0, 0.001])
+    found[1] += 6 * RATE
+    assert movement.turned(found, tolerance=0.02) == math.inf
+    assert replace(movement, steps=3).turned(found, tolerance=0.02) == 0.5
+
+
+def test_one_entry_of_a_small_tensor_may_turn_round() -> None:
+    assert allowed_turns(torch.zeros(100)) == 0.01
+    assert allowed_turns(torch.zeros(10_000)) == 1e-3
+
+
+def test_rounding_of_large_numbers_is_relative() -> None:
+    recording = Recording({"output/y": torch.tensor([40.0])}, config={}, up_to=4.0)
+    assert math.isclose(recording.output("y", torch.tensor([40.5]), 0.1).error, 0.05)
+    recording = Recording({"output/y": torch.tensor([0.1])}, config={}, up_to=4.0)
+    assert math.isclose(recording.output("y", torch.tensor([0.6]), 0.1).error, 0.5, rel_tol=1e-6)
+
+
+def test_an_option_counts_when_it_is_read_and_only_then() -> None:
+    class Part(Options):
+        rate: float
+        name: str
+
+    class Whole(Options):
+        size: int
+        part: Part
+        draws: tuple[Part, ...] = ()
+
+    part = {"rate": 1.0, "name": "x", "stranger": 1}
+    recording = Recording({}, config={"size": 3, "part": part, "draws": [part], "unknown": 2})
+    options = recording.options(Whole)
+    assert options.part.rate + options.draws[0].rate == 2.0
+    recording.ignore("a reason", "part.name")
+    missed = [row.quantity for row in recording.left_over()]
+    names = ("draws.name", "draws.stranger", "part.stranger", "size", "unknown")
+    assert missed == [f"config/{name} (never used)" for name in names]
 
 
 def test_a_tensor_held_in_place_by_a_clamp_is_judged_by_the_learning_rate() -> None:

@@ -149,7 +149,7 @@ def check(recording: Recording) -> Iterator[Row]:
     """Compute what was recorded and compare."""
     case = recording.options(Case)
     recording.up_to = UP_TO
-    recording.ignore("the picture is recorded", "picture")
+    recording.ignore("picture, weights and noise are recorded", "picture", "seed")
     recording.ignore("the weights that it scaled are recorded", "gain")
     kinds = {
         "train": check_step,
@@ -454,6 +454,7 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
         loss=STEP_LOSS,
         gradient=STEP_GRADIENT,
         after=STEP_AFTER,
+        updates={"netD": case.Dsteps, "netG": case.Gsteps},
         unlearned=frozenset({"netD/tail.bias"}),
     )
     found = step.run(trainer, batch_of(recording, case), start=Cursor(stage=case.depth, step=0, phase=0))

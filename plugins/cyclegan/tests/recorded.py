@@ -31,10 +31,12 @@ if TYPE_CHECKING:
     from i2i_registry.model import Model
     from i2i_runtime.operations import Record
 
-__all__ = ["PAPER", "SOURCE", "check", "kind_of"]
+__all__ = ["MARK", "PAPER", "SOURCE", "check", "kind_of"]
 
 PAPER = "cyclegan"
 SOURCE = "junyanz/pytorch-CycleGAN-and-pix2pix"
+MARK = "lambda_A"
+"""an option that pix2pix's recordings, which have the same source, do not have"""
 
 # Tolerances of the recordings' README; those of `after` (absolute 2e-6 of a step of 2e-4) as a share of the movement.
 FORWARD = 2e-5

@@ -132,7 +132,7 @@ def check(recording: Recording) -> Iterator[Row]:
     """Compute what was recorded and compare."""
     case = recording.options(Case)
     recording.up_to = UP_TO
-    recording.ignore("the picture is recorded", "picture")
+    recording.ignore("picture, weights and noise are recorded", "picture", "seed")
     recording.ignore("the weights that it scaled are recorded", "gain")
     kinds = {"resize": check_resize, "pyramid": check_pyramid, "train": check_step}
     modes = {"resize": "n/a", "pyramid": "eval", "train": "train"}
@@ -471,6 +471,7 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
         loss=LOSS,
         gradient=GRADIENT,
         after=AFTER,
+        updates={"netD": case.Dsteps, "netG": case.Gsteps},
         unlearned=frozenset({"netD/tail.bias"}),
     )
     found = step.run(trainer, batch, start=Cursor(stage=scale, step=1, phase=0))
