@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,8 @@ from i2i_registry.errors import UnknownName
 from i2i_registry.importing import ImportReport, import_checkpoint
 from i2i_registry.store import Store
 from i2i_runtime.errors import OptionError
+
+from .conftest import Cli
 
 
 @pytest.fixture
@@ -145,6 +149,36 @@ def test_nothing_but_a_small_plain_file_is_an_option_file(
 def test_a_pipe_is_not_opened(registry: Registry, store: Store, folder: Path) -> None:
     os.mkfifo(folder / "opt.txt")
     assert imported(registry, store, folder).card.config["slope"] == 0.2
+
+
+def test_no_text_is_too_odd_for_an_option_file() -> None:
+    generator = random.Random(0)  # noqa: S311 - the same odd texts every time
+    text = "----\n   slope: 0.05\t[default: 0.2]\nlrelu_alpha\t-\t0.05\n"
+    for _ in range(500):
+        odd = list(text)
+        for _ in range(generator.randrange(1, 8)):
+            odd[generator.randrange(len(odd))] = chr(generator.choice((0, 9, 10, 27, 58, 0x202E, 0xFFFD, 0x1F600)))
+        found = parse_options("".join(odd))
+        assert all(value.isprintable() for value in found.values())
+
+
+# --- On the command line ----------------------------------------------------------------------------------------------
+
+
+def test_what_is_taken_for_granted_is_shown_set_and_shown_again(
+    cli: Cli, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = f"G={folder / 'a_net_G.pth'}"
+    assert cli("import", place, "--as", "animals") == 0
+    assert "taken for granted: slope = 0.2 (tensors do not show it)" in capsys.readouterr().err
+    assert cli("info", "animals") == 0
+    assert "taken for granted: slope = 0.2 (tensors do not show it)" in capsys.readouterr().out
+    assert cli("import", place, "--as", "animals", "--set", "slope=0.3", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["settled"][0] == {"field": "slope", "value": 0.3, "by": "--set slope"}
+    assert (report["card"]["version"], report["card"]["config"]["slope"]) == (2, 0.3)
+    assert cli("import", place, "--as", "animals", "--set", "width=7") == 2
+    assert "contradicts the tensors" in capsys.readouterr().err
 
 
 # --- What was pickled with the tensors --------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ class Trained(Record):
 
 
 class ImportedFile(Record):
-    """One file of an official checkpoint."""
+    """One file of an imported checkpoint."""
 
     name: str
     """without its folder"""

@@ -1,4 +1,4 @@
-"""An official checkpoint becomes weights of ours: recognised, renamed key by key, compared, stored with a card."""
+"""A checkpoint of an official implementation becomes ours: recognised, renamed key by key, compared, stored."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class KeyReport:
-    """What became of every tensor of an official checkpoint."""
+    """What became of every tensor of a checkpoint."""
 
     used: Mapping[str, str]
     """official key -> ours"""
@@ -67,7 +67,7 @@ def import_checkpoint(
     values: Sequence[str] = (),
     network: str | None = None,
 ) -> ImportReport:
-    """Read an official checkpoint, executing nothing, and store its weights as `name`.
+    """Read a checkpoint in the layout of an official release, executing nothing, and store its weights as `name`.
 
     `files` is one file, prefix -> file, or what `find` finds in places. `model` says which paper it should be; without
     it, all installed ones are asked. `domains` names the domains, for papers whose Config has them; `values` sets

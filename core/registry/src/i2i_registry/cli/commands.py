@@ -40,7 +40,7 @@ _OWN: Mapping[str, Entry] = {
     "doctor": Entry("What works on this machine, and what to do about the rest", "i2i_registry.cli.doctor:doctor"),
     "rename": Entry("Give weights of the store another name", "i2i_registry.cli.listing:rename"),
     "import": Entry(
-        "Turn an official checkpoint into weights, executing nothing", "i2i_registry.cli.importing:import_"
+        "Turn a checkpoint of the official code into weights, executing nothing", "i2i_registry.cli.importing:import_"
     ),
     "export": Entry("Make a bundle, and measure it against torch", "i2i_registry.cli.export:export"),
     "run": Entry("Run a bundle or weights on pictures and folders", "i2i_registry.cli.run:run"),

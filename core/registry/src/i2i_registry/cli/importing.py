@@ -1,4 +1,4 @@
-"""`import`: official checkpoints become weights."""
+"""`import`: checkpoints of official implementations become weights."""
 
 from __future__ import annotations
 
