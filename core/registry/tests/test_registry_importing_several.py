@@ -20,6 +20,7 @@ from i2i_registry.errors import CheckpointError
 from i2i_registry.importing import import_checkpoint
 from i2i_registry.store import Store
 from i2i_registry.tensorfile import read_tensors
+from i2i_registry.wrappers import Unwrapped, parts
 from i2i_runtime.errors import UsageError
 
 
@@ -339,6 +340,24 @@ def test_usual_wrappers_are_taken_off_and_told(
     assert len(report.keys.used) == 2
     assert len(report.keys.dropped) == left
     assert read_tensors(store.get("x")[1])["net.conv.bias"].tolist() == [1.0] * 5
+
+
+def test_the_wrapper_of_each_file_is_taken_off(registry: Registry, store: Store, tmp_path: Path) -> None:
+    conv = {"conv.weight": torch.ones(5, 3, 1, 1), "conv.bias": torch.ones(5)}
+    torch.save({"state_dict": conv, "epoch": torch.tensor(3)}, tmp_path / "latest_net_G.pth")
+    torch.save({"state_dict": {"w": torch.ones(2)}}, tmp_path / "latest_net_D.pth")
+    report = import_checkpoint(registry, store, find([str(tmp_path)]), "x")
+    assert report.keys.used.keys() == {"G.conv.weight", "G.conv.bias"}
+    assert report.keys.dropped.keys() == {"D.w", "G.epoch"}
+    assert report.remarks == ("wrapper taken off: state_dict",)
+
+
+def test_many_names_of_no_network_are_looked_through_once_a_level() -> None:
+    """Thousands of groups, none of them a network: what is kept grows with the names, not with their square."""
+    tensor = torch.ones(1)
+    tensors = {f"{first}.{second}.w": tensor for first in range(5_000) for second in range(4)}
+    levels = list(parts(Unwrapped(tensors)))
+    assert sum(len(part.tensors) + len(part.left_out) for level in levels for part in level) < 3 * len(tensors)
 
 
 def test_several_networks_in_one_file_are_listed_with_a_command_for_each(

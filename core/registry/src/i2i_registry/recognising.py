@@ -14,7 +14,7 @@ from i2i_registry.errors import CheckpointError, PluginError
 from i2i_registry.inferring import knows, may_know
 from i2i_registry.model import OfficialFormat, Shapes
 from i2i_registry.vetting import odd_shapes
-from i2i_registry.wrappers import Unwrapped, part_at, parts, whole
+from i2i_registry.wrappers import Unwrapped, beside, part_at, parts, whole
 from i2i_runtime.errors import UsageError
 from i2i_runtime.untrusted_text import printable
 
@@ -47,16 +47,18 @@ def recognise(registry: Registry, checkpoint: CheckpointSet, wanted: str | None,
     none at `network`.
     """
     search = _Search(registry, checkpoint, wanted)
-    asked = None if network is None else _at(checkpoint, network)
+    bare = _compiled_off(checkpoint)
+    asked = None if network is None else _at(checkpoint, bare, network)
     for unwrapped in whole(checkpoint.tensors, tuple(checkpoint.files)) if asked is None else [asked]:
         knowing = search.knowing(unwrapped)
         if knowing:
             return search.one(unwrapped, knowing)
     if asked is None:
-        for level in parts(_compiled_off(checkpoint)):
+        for level in parts(bare):
             found = [(part, knowing) for part in level if (knowing := search.knowing(part))]
             if len(found) == 1:
-                return search.one(*found[0])
+                part, knowing = found[0]
+                return search.one(beside(bare, part), knowing)
             if found:
                 raise _several_networks(checkpoint, [part.place for part, _ in found], wanted)
     raise search.unknown()
@@ -141,8 +143,8 @@ def _opened(unwrapped: Unwrapped) -> bool:
     return any("torch.compile" not in remark for remark in unwrapped.remarks)
 
 
-def _at(checkpoint: CheckpointSet, network: str) -> Unwrapped:
-    found = part_at(_compiled_off(checkpoint), network)
+def _at(checkpoint: CheckpointSet, bare: Unwrapped, network: str) -> Unwrapped:
+    found = beside(bare, part_at(bare, network))
     if not found.tensors:
         places = dict.fromkeys(name.partition(".")[0] for name in checkpoint.tensors if "." in name)
         raise UsageError(

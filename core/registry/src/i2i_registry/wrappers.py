@@ -11,8 +11,9 @@ Whatever is recognised with fewer wrappers off comes first.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from i2i_runtime.untrusted_text import printable
@@ -53,27 +54,38 @@ def whole(tensors: Mapping[str, Tensor], prefixes: tuple[str, ...]) -> Iterator[
 
 
 def parts(unwrapped: Unwrapped) -> Iterator[list[Unwrapped]]:
-    """The parts of the tensors whose names begin alike, level by level."""
-    levels = [unwrapped]
+    """The parts of the tensors whose names begin alike, level by level; what lies beside them, `beside` tells."""
+    level = [unwrapped]
     for _ in range(MOST_DEPTH):
-        levels = [part for each in levels for part in _split(each)][:MOST_PARTS]
-        if levels:
-            yield levels
+        level = [part for each in level for part in _split(each)][:MOST_PARTS]
+        if level:
+            yield level
 
 
 def part_at(unwrapped: Unwrapped, place: str) -> Unwrapped:
     """The tensors behind one place; none where no name begins so."""
     start = f"{place}."
     inside = {name.removeprefix(start): tensor for name, tensor in unwrapped.tensors.items() if name.startswith(start)}
-    reason = f"beside {printable(place)}, which was taken"
-    left = {name: reason for name in unwrapped.tensors if not name.startswith(start)}
-    at = f"{unwrapped.place}.{place}" if unwrapped.place else place
-    return Unwrapped(inside, {**unwrapped.left_out, **left}, unwrapped.remarks, at)
+    return replace(unwrapped, tensors=inside, place=place)
+
+
+def beside(unwrapped: Unwrapped, part: Unwrapped) -> Unwrapped:
+    """The part of the tensors, with all others as left out."""
+    if not part.place:
+        return part
+    reason = f"beside {printable(part.place)}, which was taken"
+    left = {name: reason for name in unwrapped.tensors if not name.startswith(f"{part.place}.")}
+    return replace(part, left_out={**part.left_out, **left})
 
 
 def _split(unwrapped: Unwrapped) -> Iterator[Unwrapped]:
-    firsts = dict.fromkeys(name.partition(".")[0] for name in unwrapped.tensors if "." in name)
-    return (part_at(unwrapped, first) for first in list(firsts)[:MOST_PARTS])
+    groups: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    for name, tensor in unwrapped.tensors.items():
+        first, dot, rest = name.partition(".")
+        if dot:
+            groups[first][rest] = tensor
+    for first, tensors in groups.items():
+        yield replace(unwrapped, tensors=tensors, place=f"{unwrapped.place}.{first}" if unwrapped.place else first)
 
 
 def _compiled_off(tensors: Mapping[str, Tensor]) -> Unwrapped | None:
@@ -85,27 +97,36 @@ def _compiled_off(tensors: Mapping[str, Tensor]) -> Unwrapped | None:
 
 def _containers_off(unwrapped: Unwrapped, prefixes: tuple[str, ...]) -> Iterator[Unwrapped]:
     """With the container of each file opened; averages before the weights that they are of."""
+    files: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    for name, tensor in unwrapped.tensors.items():
+        prefix = _prefix_of(name, frozenset(prefixes))
+        files[prefix][name.removeprefix(f"{prefix}.") if prefix else name] = tensor
     tensors: dict[str, Tensor] = {}
     left: dict[str, str] = dict(unwrapped.left_out)
-    opened: dict[str, str] = {}
-    for name, tensor in unwrapped.tensors.items():
-        prefix = next((each for each in prefixes if each and name.startswith(f"{each}.")), "")
-        start = f"{prefix}." if prefix else ""
-        container = opened.setdefault(prefix, _container(unwrapped.tensors, start))
-        inside = f"{start}{container}."
-        if not container:
-            tensors[name] = tensor
-        elif name.startswith(inside):
-            tensors[start + name.removeprefix(inside)] = tensor
-        else:
-            left[name] = f"beside {container}, which holds the network"
-    names = [name for name in dict.fromkeys(opened.values()) if name]
-    if names:
-        remarks = [f"wrapper taken off: {name}" + (" (averages)" if name in AVERAGES else "") for name in names]
+    opened: dict[str, None] = {}
+    for prefix, content in files.items():
+        start, container = f"{prefix}." if prefix else "", _container(content)
+        for name, tensor in content.items():
+            if not container:
+                tensors[start + name] = tensor
+            elif name.startswith(f"{container}."):
+                tensors[start + name.removeprefix(f"{container}.")] = tensor
+            else:
+                left[start + name] = f"beside {container}, which holds the network"
+        opened |= {container: None} if container else {}
+    if opened:
+        remarks = [f"wrapper taken off: {name}" + (" (averages)" if name in AVERAGES else "") for name in opened]
         yield Unwrapped(tensors, left, (*unwrapped.remarks, *remarks))
 
 
-def _container(tensors: Mapping[str, Tensor], start: str) -> str:
+def _prefix_of(name: str, prefixes: frozenset[str]) -> str:
+    """The prefix of the file that a tensor is in."""
+    path = name.split(".")
+    found = (prefix for count in range(1, len(path)) if (prefix := ".".join(path[:count])) in prefixes)
+    return next(found, "") if prefixes else ""
+
+
+def _container(content: Mapping[str, Tensor]) -> str:
     """The key that holds the network of a file, if it has one of the usual names."""
-    firsts = {name.removeprefix(start).partition(".")[0] for name in tensors if name.startswith(start)}
+    firsts = {name.partition(".")[0] for name in content if "." in name}
     return next((name for name in (*AVERAGES, *PLAIN) if name in firsts), "")
