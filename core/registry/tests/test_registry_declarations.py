@@ -57,7 +57,7 @@ class Halving(Model[Sizes]):
         return {"net": Graph(self.net, (GraphInput("x", (Axis("batch", 2), 3, *sides), "picture"),), ("y",))}
 
     @classmethod
-    def shrunk(cls, config: Record) -> Record:
+    def shrunk(cls, config: Sizes) -> Sizes:
         return config
 
 

@@ -175,7 +175,7 @@ def named(fix: str) -> list[str]:
     """The domains that a fix asks for, read as `--set` reads them."""
     (text,) = re.findall(r"--set (.+)", fix)
     (word,) = shlex.split(text)
-    return list(cast("Named", field_values(Named, [word])["domains"]))
+    return list(cast("tuple[str, ...]", field_values(Named, [word])["domains"]))
 
 
 class Named(Record):

@@ -17,6 +17,7 @@ from i2i_registry.model import Axis, Drop, Graph, GraphInput, KeyMap, OfficialFo
 from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors
 from i2i_runtime.manifest import Licence
 from i2i_runtime.operations import (
+    ImageInput,
     ImageOutput,
     LatentInput,
     NoiseInput,
@@ -24,6 +25,7 @@ from i2i_runtime.operations import (
     Record,
     ScalarInput,
     SizeInput,
+    SizeRule,
     Walk,
 )
 from i2i_runtime.operations import Step as Call
@@ -86,6 +88,17 @@ class OtherRange(Tint):
         (operation,) = super().operations()
         inputs = tuple(value.model_copy(update={"value_range": (0.0, 1.0)}) for value in operation.inputs)
         return (operation.model_copy(update={"inputs": inputs}),)
+
+
+class Uneven(Tint):
+    """Promises sides that are multiples of 4, and a Config that takes any."""
+
+    def operations(self) -> tuple[Operation, ...]:
+        (translate,) = super().operations()
+        (picture,) = translate.inputs
+        assert isinstance(picture, ImageInput)
+        size = SizeRule.model_validate({**picture.size.model_dump(), "multiple": 4})
+        return (translate.model_copy(update={"inputs": (picture.model_copy(update={"size": size}),)}),)
 
 
 class Noisy(Colours):

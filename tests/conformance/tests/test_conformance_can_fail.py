@@ -131,6 +131,12 @@ def test_a_config_field_that_does_nothing() -> None:
         structure.check_every_config_field_matters(toy("DeadField").model.presets)
 
 
+def test_a_config_that_no_operation_allows() -> None:
+    structure.check_every_config_can_be_exported(toy())
+    with pytest.raises(ConformanceError, match=r"accepts image_size=30: .* breaks its own rule"):
+        structure.check_every_config_can_be_exported(toy("Uneven"))
+
+
 def test_an_option_that_does_nothing(workbench: Workbench) -> None:
     case = toy(trainer="DeadOption")
     with pytest.raises(ConformanceError, match="changing unused_weight changes nothing"):

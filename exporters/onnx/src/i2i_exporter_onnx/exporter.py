@@ -64,10 +64,11 @@ class OnnxExporter(Exporter):
     def verify(self, artefact: Path, model: Model[Record], tell: Tell) -> Parity:
         """Measure a bundle (a folder or a zip) against `model` again, at the sizes it records.
 
-        Every graph has its own tolerance: what the bundle records of it, or the model's where that is less.
+        Every graph has its own tolerance: what the bundle records of it, or the model's where that is less. Then every
+        operation is run, as before a bundle is published.
 
         Raises BundleError when a hash differs, and ExportError when the bundle is of another model, another
-        configuration or other weights, or when it misses its tolerance.
+        configuration or other weights, or when it misses its tolerance or cannot run.
         """
         opened = open_bundle(artefact)
         try:
@@ -86,6 +87,7 @@ class OnnxExporter(Exporter):
                     file.write_bytes(opened.graphs[name].read())
                     measured[name] = _measure(name, graph, file, tolerances[name], tell)
                     file.unlink()
+            rehearse(artefact, thread_count(), tell)
         except ExportError as error:
             raise _explained(error, opened.manifest, model) from error
         return summary(measured, tolerances, manifest.precision)

@@ -26,12 +26,12 @@ PICTURE_CHANNELS = frozenset({1, 3})
 """A photograph becomes either; pictures of other numbers of channels come as arrays."""
 
 
-def rehearse(folder: Path, threads: int, tell: Callable[[str], None]) -> None:
-    """Load the bundle and run each of its operations, with every class of every label.
+def rehearse(artefact: Path, threads: int, tell: Callable[[str], None]) -> None:
+    """Load the bundle, a folder or a zip, and run each of its operations, with every class of every label.
 
     Raises ExportError at the first call that fails or whose result is not what the operation promises.
     """
-    with load(folder, device="cpu", threads=threads) as bundle:
+    with load(artefact, device="cpu", threads=threads) as bundle:
         for operation in bundle.operations.values():
             choices = list(_choices(operation))
             for labels in choices:
