@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
-from i2i_runtime.operations import Resize
+from i2i_runtime.operations import BILINEAR, Resize
 from i2i_runtime.pixels import RGB, Pixels, of_count, of_picture
 from i2i_runtime.resampling import Levels, resampled
 
@@ -53,7 +53,7 @@ class Preparation:
     mode: Mode
     load_px: int
     crop_px: int
-    resize: Resize
+    resize: Resize = BILINEAR
     """how: as `ImageInput.resize` of the operation says, so that running sees what training saw"""
     flip: bool = True
     """whether pictures may be mirrored"""
