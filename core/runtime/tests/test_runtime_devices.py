@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 import i2i_runtime as i2i
 from i2i_runtime import devices
 from i2i_runtime.devices import Device
-from i2i_runtime.doctor import diagnose
+from i2i_runtime.doctor import diagnose, too_old
 from i2i_runtime.probe import conv_model
 
 without_gpu = pytest.mark.skipif(not devices.missing_libraries("cuda"), reason="CUDA works here")
@@ -175,6 +176,17 @@ def test_the_doctor_finds_a_usable_cpu_and_times_it() -> None:
     assert found.probe_milliseconds
     assert found.threads >= 1
     assert list(found.wheels.values()) == [found.onnxruntime]
+
+
+def test_an_onnxruntime_that_is_too_old_is_told_and_not_installed() -> None:
+    oldest = ".".join(map(str, devices.OLDEST))
+    (problem,) = too_old("1.25.1")
+    assert f"older than {oldest}" in problem.what
+    assert f">={oldest}" in problem.fix
+    assert too_old(f"{oldest}.0") == too_old("2.0.0") == ()
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    for extra in project["optional-dependencies"].values():
+        assert [text.endswith(f">={oldest}") for text in extra] == [True]
 
 
 def test_the_doctor_reports_a_wrong_thread_setting_instead_of_failing(monkeypatch: pytest.MonkeyPatch) -> None:

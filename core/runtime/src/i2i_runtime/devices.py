@@ -39,6 +39,9 @@ PROVIDERS: Mapping[Kind, str] = {
 WHEELS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-qnn")
 """Distributions that all install the one package `onnxruntime`; only one of them may be there."""
 
+OLDEST = (1, 26)
+"""onnxruntime: 1.25 and older have no kernel for a product that they make of SinGAN's graphs."""
+
 INSTALL_CPU = 'pip install "i2i-runtime[cpu]"'
 INSTALL_GPU = 'pip install "i2i-runtime[gpu]"'
 REINSTALL = "pip uninstall -y " + " ".join(WHEELS) + " && " + INSTALL_CPU + "   (or [gpu])"

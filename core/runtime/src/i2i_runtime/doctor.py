@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
 import time
 from pathlib import Path
@@ -92,6 +93,8 @@ def diagnose() -> Diagnosis:
         module = devices.onnxruntime()
     except DeviceError as error:
         problems.append(Problem(what=error.found, fix=error.fix))
+    if module:
+        problems += too_old(str(module.__version__))
     providers = tuple(_provider(kind) for kind in PROVIDERS) if module else ()
     problems += _provider_problems(providers)
     return Diagnosis(
@@ -155,12 +158,20 @@ def _provider_problems(providers: tuple[ProviderState, ...]) -> list[Problem]:
 
 def _hardware() -> tuple[str, ...]:
     try:
-        listing = getattr(devices.onnxruntime(), "get_ep_devices", None)
+        listing = getattr(devices.onnxruntime(), "get_ep_devices", tuple)  # older ones have none
     except DeviceError:
         return ()
-    if listing is None:  # onnxruntime before 1.23
-        return ()
     return tuple(f"{entry.ep_name}: {entry.device.vendor} {entry.device.type.name}" for entry in listing())
+
+
+def too_old(version: str) -> tuple[Problem, ...]:
+    """The problem of an onnxruntime that is older than any that bundles have been tried with."""
+    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+    if numbers >= devices.OLDEST:
+        return ()
+    oldest = ".".join(map(str, devices.OLDEST))
+    what = f"onnxruntime {version} is older than {oldest}, the oldest that runs every bundle"
+    return (Problem(what=what, fix=f'pip install --upgrade "{devices.wheels().popitem()[0]}>={oldest}"'),)
 
 
 def _auto() -> str:
