@@ -74,9 +74,12 @@ def adapter_for(path: Path, adapters: Sequence[Adapter]) -> Adapter | None:
         return None
     source = metadata.get("source", "").split("@")[0]
     of_source = [a for a in adapters if source == a.SOURCE]
-    marked = (a for a in of_source if getattr(a, "MARK", None) and f'"{a.MARK}"' in metadata.get("config", ""))
-    plain = (a for a in of_source if not getattr(a, "MARK", None))
-    return next(marked, next(plain, None))
+    marked = (a for a in of_source if _mark(a) and f'"{_mark(a)}"' in metadata.get("config", ""))
+    return next(marked, next((a for a in of_source if not _mark(a)), None))
+
+
+def _mark(adapter: Adapter) -> str:
+    return str(getattr(adapter, "MARK", ""))
 
 
 def find_files(folder: Path) -> list[Path]:
