@@ -111,3 +111,28 @@ def test_two_exports_to_one_place_end_in_one_bundle(store: Store, draft: Weights
     assert "Traceback" not in error
     assert (tmp_path / "out" / "manifest.json").is_file()
     assert not list(tmp_path.glob(".*.partial"))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "run mine {} -o out",
+        "run {}/a-onnx a.png -o out.png",
+        "compare {} --models mine -o out.png",
+        "inspect {}",
+        "inspect {}/x.pth",
+        "verify {}",
+        "import toy {} --as x",
+        "import toy {}/x.pth --as x",
+        "export mine --onnx -o {}/out",
+    ],
+)
+def test_a_folder_that_may_not_be_read_is_the_reason_that_is_told(start: Start, tmp_path: Path, command: str) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o000)
+    result = start(*command.format(closed).split())
+    closed.chmod(0o755)
+    assert result.returncode in {1, 2}
+    assert "Permission denied" in result.stderr or "is not readable" in result.stderr
+    assert str(closed) in result.stderr
+    assert "this is a fault of" not in result.stderr
