@@ -37,7 +37,7 @@ from .checkpoint_bytes import (
     zipped,
 )
 
-CASES = Path(os.environ.get("I2I_SHARED", "/work/shared"), "cases", "hostile")
+CASES = Path(os.environ.get("I2I_PARITY", "../shared/parity")).parent / "cases" / "hostile"
 
 
 class Loud(nn.Module):
