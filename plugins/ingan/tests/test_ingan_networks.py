@@ -42,6 +42,12 @@ def test_larger_crops_have_more_nets(crop: int, nets: int) -> None:
     assert net_count(crop, 2 * crop) == nets
 
 
+def test_smaller_steps_between_the_critics_scales_make_more_of_them() -> None:
+    # Counted by the authors' code for a recording.
+    assert net_count(90, 90, 1.3) == 7
+    assert len(scale_weights(41, 83, 30_000, 25_000, 1.3)) == 5
+
+
 def test_the_weights_of_the_scales_move_from_coarse_to_fine() -> None:
     first, balanced, last = (scale_weights(256, 256, iteration, 25_000) for iteration in (0, 25_000, 75_000))
     assert (first[0], first[-1]) == pytest.approx((0.020, 0.300), abs=5e-4)
