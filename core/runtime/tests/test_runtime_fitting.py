@@ -10,7 +10,19 @@ from PIL import Image
 
 from i2i_runtime import fitting, pictures
 from i2i_runtime.errors import PictureError
-from i2i_runtime.operations import Fit, ImageInput, Kernel, Resize, SizeRule, best_fit
+from i2i_runtime.operations import (
+    BICUBIC,
+    Also,
+    Fit,
+    ImageInput,
+    ImageOutput,
+    Kernel,
+    Operation,
+    Resize,
+    SizeRule,
+    Step,
+    best_fit,
+)
 from i2i_runtime.pixels import Pixels, of_picture
 
 BAD = Path(__file__).parent / "data" / "bad"
@@ -169,3 +181,23 @@ def test_translators_keep_the_form_of_what_goes_in(rule: SizeRule, expected: Fit
     fitted = fitting.fit(ramp(120, 200), ImageInput(name="image", size=rule), best_fit(rule))
     result = fitted.crop(fitted.pixels)
     assert result.shape[1] / result.shape[0] == pytest.approx(200 / 120, rel=0.03)
+
+
+@pytest.mark.parametrize("policy", ["resize", "native", "keep_aspect"])
+def test_a_second_size_comes_from_the_picture_as_it_was_given(policy: Fit) -> None:
+    picture = ramp(32, 48)
+    value = FIXED.model_copy(update={"also": Also(name="coarse", height=8, width=12), "resize": BICUBIC})
+    expected = np.asarray(Image.fromarray(picture).resize((12, 8), Image.Resampling.BICUBIC))
+    np.testing.assert_array_equal(fitting.also(picture, value, policy), fitting.to_tensor(expected))
+    assert fitting.also(picture, FIXED, policy) is None
+
+
+def test_the_names_of_all_values_differ() -> None:
+    value = FIXED.model_copy(update={"also": Also(name="image", height=8, width=12)})
+    with pytest.raises(ValueError, match=r"repeat: \['image'\]"):
+        Operation(
+            name="edit",
+            inputs=(value,),
+            outputs=(ImageOutput(name="image"),),
+            steps=(Step(graph="g", inputs={"x": "image"}, outputs={"y": "image"}),),
+        )

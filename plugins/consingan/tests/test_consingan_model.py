@@ -87,7 +87,7 @@ def test_the_mask_decides_and_both_backgrounds_are_there() -> None:
     image, mask = torch.rand(2, 3, 24, 28) * 2 - 1, torch.zeros(2, 1, 24, 28)
     mask[..., :10] = 1
     background = torch.tensor([BACKGROUNDS.index(name) for name in ("training", "naive")])
-    blended, whole = graph(image, mask, background)
+    blended, whole = graph(image, torch.rand(2, 3, *TINY.sizes[0]), mask, background)
     torch.testing.assert_close(blended[..., :10], whole[..., :10])
     torch.testing.assert_close(blended[0, :, :, 10:], made.generator.stages[-1].picture[0, :, :, 10:])
     torch.testing.assert_close(blended[1, :, :, 10:], image[1, :, :, 10:])
@@ -97,17 +97,13 @@ def test_editing_adds_a_tenth_of_noise_at_stage_0_and_harmonization_none() -> No
     made = model(mode="editing")
     graph = Injection(made.generator)
     image, mask, background = torch.zeros(1, 3, 24, 28), torch.ones(1, 1, 24, 28), torch.zeros(1, dtype=torch.int64)
+    coarse = torch.rand(1, 3, *TINY.sizes[0])
     noise = torch.randn(1, 3, *TINY.sizes[0])
-    fed = [0.1 * noise + graph_input(image), *made.generator.stored(3)[1:]]
-    torch.testing.assert_close(graph(image, mask, background, noise)[1], made.generator(fed), rtol=0, atol=1e-6)
+    fed = [0.1 * noise + coarse, *made.generator.stored(3)[1:]]
+    torch.testing.assert_close(graph(image, coarse, mask, background, noise)[1], made.generator(fed), rtol=0, atol=1e-6)
     edit, harmonize = operation(made, "edit"), operation(model(mode="harmonization"), "harmonize")
     assert [value.name for value in edit.inputs if isinstance(value, NoiseInput)] == ["noise_0"]
     assert not [value for value in harmonize.inputs if isinstance(value, NoiseInput)]
-
-
-def graph_input(image: torch.Tensor) -> torch.Tensor:
-    """A grey picture at stage 0, cut off to 8 bits: 127 of 255."""
-    return torch.full((1, 3, *TINY.sizes[0]), 127 / 255 * 2 - 1, dtype=image.dtype)
 
 
 def test_masks_are_widened_as_the_release_does() -> None:

@@ -26,6 +26,8 @@ class Placed:
     fitted: Fitted
     size: tuple[int, int]
     """width and height, pixels"""
+    also: Map | None = None
+    """the tensor of the same picture at one more size, where the input makes it"""
 
     @property
     def fed_size(self) -> tuple[int, int]:

@@ -57,11 +57,18 @@ def fit(pixels: Pixels, value: ImageInput, policy: Fit) -> Fitted:
     if policy != "keep_aspect":
         height, width = value.size.height, value.size.width
         return Fitted(resampled(pixels, width, height, value.resize), 0, 0, height, width, _ALL)
-    return (
-        _in_multiples(_inside(pixels, value), value, value.size.minimum)
-        if value.size.dynamic
-        else centred(pixels, value)
-    )
+    if not value.size.dynamic:
+        return centred(pixels, value)
+    return _in_multiples(_inside(pixels, value), value, value.size.minimum)
+
+
+def also(pixels: Pixels, value: ImageInput, policy: Fit) -> NDArray[np.float32] | None:
+    """The tensor of the picture at the input's other size, framed as `policy` frames it; None where there is none."""
+    if value.also is None:
+        return None
+    other = value.model_copy(update={"size": SizeRule(height=value.also.height, width=value.also.width)})
+    framing: Fit = "keep_aspect" if policy == "keep_aspect" else "resize"
+    return to_tensor(fit(pixels, other, framing).pixels, value.value_range)
 
 
 def centred(pixels: Pixels, value: ImageInput) -> Fitted:

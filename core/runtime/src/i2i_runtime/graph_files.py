@@ -83,6 +83,9 @@ def check_tensors(operation: Operation, graphs: Mapping[str, GraphFile]) -> None
     fed = {value.name: shape for value in operation.inputs if (shape := _fed(value)) is not None}
     coverages = [value.coverage for value in operation.inputs if isinstance(value, GridInput) and value.coverage]
     fed |= dict.fromkeys(coverages, ("float32", (None, 1, None, None)))
+    for value in operation.inputs:
+        if isinstance(value, ImageInput) and value.also:
+            fed[value.also.name] = ("float32", (None, value.channels, value.also.height, value.also.width))
     for choice in operation.branches():
         known = dict(fed)
         for step in operation.steps_for(choice):

@@ -63,7 +63,7 @@ class Item:
     vectors: Mapping[str, NDArray[np.float32]]
     """random vectors and noise maps, drawn or given, and vectors given in place of the steps that would make them"""
     maps: Mapping[str, NDArray[np.float32]]
-    """masks, sampling grids, and what the grids cover"""
+    """masks, sampling grids, what the grids cover, and pictures at one more size"""
 
     @property
     def extents(self) -> list[tuple[int, int]]:
@@ -151,7 +151,7 @@ def gather(
                 labels={name: chosen[index] for name, chosen in labels.items()},
                 scalars=numbers,
                 vectors={name: each[index] for name, each in vectors.items()} | random.of(index, wanted),
-                maps=maps | fields.grids(placed, numbers, wanted),
+                maps=maps | fields.grids(placed, numbers, wanted) | _also(operation, placed),
             )
         )
     return items
@@ -238,8 +238,19 @@ def _fit_all(
             height, width = pixels.shape[:2]
             if policy == "face" and value.face and locate:
                 pixels = faces.cut_face(pixels, value, value.face, locate)
-            placed[id(source)] = Placed(fitting.fit(pixels, value, policy), (width, height))
+            also = fitting.also(pixels, value, policy)
+            placed[id(source)] = Placed(fitting.fit(pixels, value, policy), (width, height), also)
     return [placed[id(source)] for source in sources]
+
+
+def _also(operation: Operation, placed: Mapping[str, Placed]) -> dict[str, NDArray[np.float32]]:
+    """The pictures that are also fed at another size."""
+    again = [value for value in operation.inputs if isinstance(value, ImageInput) and value.also]
+    return {
+        value.also.name: made
+        for value in again
+        if value.also and value.name in placed and (made := placed[value.name].also) is not None
+    }
 
 
 def _masks(value: MaskInput, given: Option, count: int) -> list[Image.Image]:

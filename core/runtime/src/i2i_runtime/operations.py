@@ -158,6 +158,14 @@ Channels = Annotated[int, Field(ge=1, le=64)]
 """How many channels a picture has; the bound keeps what a manifest can ask for small."""
 
 
+class Also(Record):
+    """One more value made of the same picture: at another size, resampled once from how the picture was given."""
+
+    name: Name
+    height: PositiveInt
+    width: PositiveInt
+
+
 class ImageInput(Record):
     """A picture: float [n, channels, height, width] in `value_range`, RGB when it has three channels."""
 
@@ -174,6 +182,8 @@ class ImageInput(Record):
     whose statistics no made-up pixels may enter"""
     spare: Literal["end", "both"] = "end"
     """where: at the bottom and on the right, or half on each side"""
+    also: Also | None = None
+    """also makes this value, float [n, channels, also.height, also.width] in `value_range`"""
     framing: str = ""
     """What the picture has to show for good results, for people: "a face, centred"."""
     face: Landmarks | None = None
@@ -344,6 +354,9 @@ class Operation(Record):
             repeated = sorted(name for name, count in Counter(value.name for value in values).items() if count > 1)
             if repeated:
                 raise ValueError(f"{self.name}: names repeat: {repeated}")
+        again = sorted({value.name for value in self.inputs} & set(self.also))
+        if again or len(set(self.also)) < len(self.also):
+            raise ValueError(f"{self.name}: names of pictures at one more size repeat: {again or self.also}")
         taken = sorted(RESERVED_NAMES & {value.name for value in self.inputs})
         if taken:
             raise ValueError(f"{self.name}: an input may not be called {taken}: every call has that argument")
@@ -362,7 +375,13 @@ class Operation(Record):
     def fed(self) -> frozenset[str]:
         """The values that callers bring or the runtime makes before the first step; a size is none of them."""
         named = {value.name for value in self.inputs if not isinstance(value, SizeInput)}
-        return frozenset(named | {v.coverage for v in self.inputs if isinstance(v, GridInput) and v.coverage})
+        named |= {value.coverage for value in self.inputs if isinstance(value, GridInput) and value.coverage}
+        return frozenset(named | set(self.also))
+
+    @property
+    def also(self) -> tuple[str, ...]:
+        """The values that are pictures of the call at one more size."""
+        return tuple(value.also.name for value in self.inputs if isinstance(value, ImageInput) and value.also)
 
     @property
     def intermediates(self) -> frozenset[str]:

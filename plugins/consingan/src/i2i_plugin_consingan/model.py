@@ -14,10 +14,9 @@ from i2i_plugin_consingan.networks import Generator
 from i2i_plugin_consingan.official import CONSINGAN_FORMAT
 from i2i_plugin_consingan.presets import PRESETS
 from i2i_plugin_consingan.upsampling import enlarged
-from i2i_plugin_consingan.wiring import BACKGROUNDS, INJECTION, PYRAMID, noise_name
+from i2i_plugin_consingan.wiring import BACKGROUNDS, COARSE, INJECTION, PYRAMID, noise_name
 from i2i_registry.model import Axis, Graph, GraphInput, Model
 from i2i_runtime.operations import Operation
-from i2i_toolkit.cubic import resample_to
 
 GENERATOR = "generator"
 
@@ -57,16 +56,17 @@ class Injection(nn.Module):
     def forward(
         self,
         image: Float[Tensor, "b 3 h w"],
+        coarse: Float[Tensor, "b 3 y x"],
         mask: Float[Tensor, "b 1 h w"],
         background: Int64[Tensor, " b"],
         noise: Float[Tensor, "b 3 y x"] | None = None,
     ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 3 h w"]]:
-        """The blended result, and the unblended one. `background` is an index into `BACKGROUNDS`."""
-        config = self.generator.config
-        fed = resample_to(image, config.sizes[0])
-        if noise is not None:
-            fed = fed + EDITING_NOISE * noise
-        made = self.generator.finish([fed, *self.generator.stored(config.stages)[1:]], self.begun)
+        """The blended result, and the unblended one.
+
+        `coarse` is the picture at the size of stage 0, `background` an index into `BACKGROUNDS`.
+        """
+        fed = coarse if noise is None else coarse + EDITING_NOISE * noise
+        made = self.generator.finish([fed, *self.generator.stored(self.generator.config.stages)[1:]], self.begun)
         return self.composed(made, image, mask, background), made
 
     def composed(
@@ -131,6 +131,7 @@ class ConSinGAN(Model[Config]):
         size = (config.height, config.width)
         inputs = [
             GraphInput("image", (batch, PICTURE_CHANNELS, *size), values="picture"),
+            GraphInput(COARSE, (batch, PICTURE_CHANNELS, *config.sizes[0]), values="picture"),
             GraphInput("mask", (batch, 1, *size), values="uniform"),
             GraphInput("background", (batch,), values="index", count=len(BACKGROUNDS)),
         ]

@@ -7,6 +7,7 @@ import math
 from i2i_plugin_consingan.config import Config
 from i2i_runtime.operations import (
     SINGAN,
+    Also,
     ImageInput,
     ImageOutput,
     Input,
@@ -23,6 +24,8 @@ from i2i_runtime.operations import (
 )
 
 PYRAMID, INJECTION = "pyramid", "injection"
+COARSE = "coarse"
+"""the composite at the size of stage 0, resampled once from how it was given"""
 """The graphs."""
 
 START_SCALE, ANCHOR = "start_scale", "anchor"
@@ -108,6 +111,7 @@ def _injecting(config: Config, name: OperationName, summary: str) -> Operation:
             summary="the training picture with something pasted into it or moved in it",
             size=SizeRule(height=config.height, width=config.width),
             resize=SINGAN,
+            also=Also(name=COARSE, height=config.sizes[0][0], width=config.sizes[0][1]),
         ),
         MaskInput(
             name="mask",
@@ -125,7 +129,7 @@ def _injecting(config: Config, name: OperationName, summary: str) -> Operation:
     ]
     if config.mode == "editing":
         inputs.append(_noise_of(config, 0, "normal"))
-    fed = {value.name: value.name for value in inputs}
+    fed = {value.name: value.name for value in inputs} | {COARSE: COARSE}
     return Operation(
         name=name,
         summary=summary,

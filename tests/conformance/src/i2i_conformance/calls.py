@@ -12,8 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from i2i_conformance.errors import ConformanceError
 from i2i_runtime.inputs import Option
 from i2i_runtime.operations import (
+    SINGAN,
+    Also,
     GridInput,
     ImageInput,
     LabelInput,
@@ -25,6 +28,7 @@ from i2i_runtime.operations import (
     SizeInput,
     SizeRule,
 )
+from i2i_toolkit.cubic import resample_to
 
 BATCHES = (1, 3)
 Levels = NDArray[np.uint8]
@@ -116,6 +120,8 @@ class Call:
             match value:
                 case ImageInput():
                     tensors[value.name] = _scaled(self.pictures(value), value)
+                    if value.also:
+                        tensors[value.also.name] = _at_other_size(self.pictures(value), value, value.also)
                 case LabelInput():
                     tensors[value.name] = torch.tensor([value.names.index(label) for label in self.labels(value)])
                 case LatentInput():
@@ -204,6 +210,13 @@ def own_size(value: ImageInput | SizeInput | None) -> Size:
             return (value.height, value.width)
         case ImageInput():
             return (value.size.height, value.size.width)
+
+
+def _at_other_size(pictures: Sequence[Levels], value: ImageInput, also: Also) -> Tensor:
+    """SinGAN's resize as torch computes it; no other kernel is known here."""
+    if value.resize != SINGAN:
+        raise ConformanceError(f"{also.name!r} is resampled by {value.resize.kernel}", expected="the kernel 'singan'")
+    return resample_to(_scaled(pictures, value), (also.height, also.width))
 
 
 def _scaled(pictures: Sequence[Levels], value: ImageInput) -> Tensor:
