@@ -185,7 +185,7 @@ def test_run_of_one_bad_picture_fails_without_a_traceback(
     cli: Cli, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "bad.png").write_bytes(b"no picture")
-    assert cli("run", bundle, tmp_path / "bad.png", "-o", tmp_path / "out.png") == 1
+    assert cli("run", bundle, tmp_path / "bad.png", "-o", tmp_path / "out.png") == 2
     assert "error:" in capsys.readouterr().err
     assert not (tmp_path / "out.png").exists()
 
