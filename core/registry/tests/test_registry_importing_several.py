@@ -299,6 +299,16 @@ def test_a_long_list_of_files_is_shortened() -> None:
     assert sentence == "imported from 0.pth (in the layout of a/b, sha256 000000000000) and 33 more files"
 
 
+@pytest.mark.parametrize("model", [None, "toy"])
+def test_a_discriminator_alone_is_named(registry: Registry, store: Store, release: Path, model: str | None) -> None:
+    with pytest.raises(
+        CheckpointError, match="only what is left out of toy: the discriminator is for training"
+    ) as caught:
+        import_checkpoint(registry, store, find([str(release / "latest_net_D.pth")]), "x", model=model)
+    assert "the folder of the training" in caught.value.fix
+    assert import_checkpoint(registry, store, find([str(release)]), "x", model=model).card.model == "toy"
+
+
 # --- Wrappers ---------------------------------------------------------------------------------------------------------
 
 

@@ -27,7 +27,8 @@ from i2i_plugin_consingan.stage_training import NOISE_SCALE, StageTraining
 from i2i_plugin_consingan.trainer import CRITIC, ConSinGANTrainer
 from i2i_plugin_consingan.upsampling import enlarged
 from i2i_plugin_consingan.wiring import BACKGROUNDS, MASK_BLUR, MASK_DILATION
-from i2i_registry.importing import map_keys, rename
+from i2i_registry.importing import map_keys
+from i2i_registry.model import rename
 from i2i_runtime.masks import soften
 from i2i_runtime.operations import NoiseInput
 from i2i_runtime.sizing import Wanted, noise_shape

@@ -152,7 +152,7 @@ def _found_at(place: Path, remarks: list[str]) -> Iterator[tuple[str, Path]]:
     if not place.is_dir():
         file = _existing_file(place)
         refuse_other_frameworks(place, [place.name])
-        yield _prefix_of(Path(place.name)), file
+        yield prefix_of(Path(place.name)), file
         return
     found = sorted(_scan(place))
     if not found:
@@ -167,10 +167,10 @@ def _found_at(place: Path, remarks: list[str]) -> Iterator[tuple[str, Path]]:
     choice = choose(inside, found)
     remarks += choice.remarks
     for file in choice.files:
-        yield _prefix_of(file.relative_to(inside)), file
+        yield prefix_of(file.relative_to(inside)), file
 
 
-def _prefix_of(path: Path) -> str:
+def prefix_of(path: Path) -> str:
     """The prefix of a file, by its path inside the folder of the training."""
     if _NETWORKS.fullmatch(path.stem):
         return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from i2i_registry.declarations import check_declarations
 from i2i_registry.discovery import Registry
 from i2i_registry.errors import CheckpointError
 from i2i_registry.inferring import Asked, contradiction, infer, understood
-from i2i_registry.model import Drop, KeyMap, Model
+from i2i_registry.model import Drop, KeyMap, Model, rename
 from i2i_registry.places import check_recordable
 from i2i_registry.recognising import Recognised, recognise
 from i2i_registry.store import Store
@@ -198,15 +197,6 @@ def map_keys(rules: KeyMap, tensors: Mapping[str, Tensor]) -> KeyReport:
     if twice:
         raise CheckpointError(some("two tensors would become one", twice), expected="one source for each of ours")
     return KeyReport(used, dropped)
-
-
-def rename(rules: KeyMap, key: str) -> str | Drop | None:
-    """Our name of an official key, a `Drop`, or None when no rule matches the whole key."""
-    for pattern, target in rules:
-        match = re.fullmatch(pattern, key)
-        if match:
-            return target if isinstance(target, Drop) else match.expand(target)
-    return None
 
 
 def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ Torch appears in annotations only, so that this module can be imported without i
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -90,6 +91,15 @@ class Drop:
 
 KeyMap = Sequence[tuple[str, str | Drop]]
 """(regular expression that matches a whole official key, our key as a replacement or a `Drop`), first match wins."""
+
+
+def rename(rules: KeyMap, key: str) -> str | Drop | None:
+    """Our name of an official key, a `Drop`, or None when no rule matches the whole key."""
+    for pattern, target in rules:
+        match = re.fullmatch(pattern, key)
+        if match:
+            return target if isinstance(target, Drop) else match.expand(target)
+    return None
 
 
 class OfficialFormat(ABC):

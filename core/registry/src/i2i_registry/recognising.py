@@ -5,14 +5,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from i2i_registry.checkpoint_files import CheckpointSet
+from i2i_registry.checkpoint_files import CheckpointSet, prefix_of
 from i2i_registry.choosing import command
 from i2i_registry.clues import gather
 from i2i_registry.discovery import Registry
 from i2i_registry.errors import CheckpointError, PluginError
 from i2i_registry.inferring import knows, may_know
-from i2i_registry.model import OfficialFormat, Shapes
+from i2i_registry.model import Drop, OfficialFormat, Shapes, rename
 from i2i_registry.vetting import odd_shapes
 from i2i_registry.wrappers import Unwrapped, beside, part_at, parts, whole
 from i2i_runtime.errors import UsageError
@@ -104,6 +105,9 @@ class _Search:
     def unknown(self) -> CheckpointError:
         """What the checkpoint is, if it is none of what it should be."""
         checkpoint, wanted = self._checkpoint, self._wanted
+        left_out = self._left_out_everywhere()
+        if left_out is not None:
+            return left_out
         if wanted is None:
             odd = odd_shapes(checkpoint.shapes)
             return CheckpointError(
@@ -120,6 +124,24 @@ class _Search:
             expected=f"a checkpoint of {official.source}" if official else "",
             fix=_command(checkpoint, model=others[0]) if others else _look(checkpoint),
         )
+
+    def _left_out_everywhere(self) -> CheckpointError | None:
+        """What files are of which a model has a place for every tensor, and uses none: discriminators alone."""
+        checkpoint = self._checkpoint
+        # A file alone has no prefix; its name says which network it is.
+        alone = len(checkpoint.files) == 1
+        network = prefix_of(Path(next(iter(checkpoint.files.values())).path.name)) if alone else ""
+        for name, official in self._formats:
+            for start in {"", f"{network}." if network else ""}:
+                fates = {key: rename(official.keys, start + key) for key in checkpoint.tensors}
+                reasons = {fate.reason for fate in fates.values() if isinstance(fate, Drop)}
+                if fates and len(reasons) == 1 and all(isinstance(fate, Drop) for fate in fates.values()):
+                    return CheckpointError(
+                        found=f"{checkpoint.title} holds only what is left out of {name}: {reasons.pop()}",
+                        expected=f"the networks of {official.source} that make pictures",
+                        fix="name their files beside it, or the folder of the training",
+                    )
+        return None
 
 
 def _formats(registry: Registry) -> Iterator[tuple[str, OfficialFormat]]:

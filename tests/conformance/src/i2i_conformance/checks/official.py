@@ -13,8 +13,8 @@ from i2i_conformance.cases import ModelCase, PresetCase
 from i2i_conformance.errors import ConformanceError
 from i2i_registry.discovery import Registry
 from i2i_registry.errors import CheckpointError
-from i2i_registry.importing import import_checkpoint, rename
-from i2i_registry.model import OfficialFormat, Shapes
+from i2i_registry.importing import import_checkpoint
+from i2i_registry.model import OfficialFormat, Shapes, rename
 from i2i_registry.store import Store
 from i2i_registry.weights import build_model, load_into
 
