@@ -18,8 +18,10 @@ from i2i_registry.cli.render import show, tell
 from i2i_registry.cli.session import Session
 from i2i_registry.discovery import Registry
 from i2i_registry.places import check_recordable
+from i2i_registry.values import field_values
 from i2i_runtime.cpus import thread_count
 from i2i_runtime.errors import I2IError, UsageError
+from i2i_runtime.operations import Record
 from i2i_runtime.untrusted_text import printable
 
 _LONGEST_COMMAND = 10_000
@@ -49,19 +51,24 @@ class TrainCommand(click.Command):
             field = error.option_name.lstrip("-").replace("-", "_")
             registry = (ctx.find_object(Session) or Session()).registry
             model = next((word for word in words if word in registry.models), None)
-            if model is None or field not in _fields(registry, model):
+            kind = next((kind for kind in _kinds(registry, model) if field in kind.model_fields), None)
+            if kind is None:
                 raise
+            given = f"{field}={_value_after(words, error.option_name)}"
+            field_values(kind, [given])  # a value that does not fit is told at once
             raise UsageError(
                 found=f"{error.option_name} is no option of the command, it is a field of {model}",
                 expected="--set KEY=VALUE",
-                fix=f"--set {field}={_value_after(words, error.option_name)}",
+                fix=f"--set {given}",
             ) from error
 
 
-def _fields(registry: Registry, model: str) -> set[str]:
-    card = registry.model_card(model)
-    options = registry.trainer_class(model).Options.model_fields if card.trainer else {}
-    return {*registry.model_class(model).Config.model_fields, *options}
+def _kinds(registry: Registry, model: str | None) -> list[type[Record]]:
+    """The records whose fields `--set` takes."""
+    if model is None:
+        return []
+    options = [registry.trainer_class(model).Options] if registry.model_card(model).trainer else []
+    return [registry.model_class(model).Config, *options]
 
 
 def _value_after(words: Sequence[str], option: str) -> str:
