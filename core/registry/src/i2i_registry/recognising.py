@@ -131,17 +131,22 @@ class _Search:
         # A file alone has no prefix; its name says which network it is.
         alone = len(checkpoint.files) == 1
         network = prefix_of(Path(next(iter(checkpoint.files.values())).path.name)) if alone else ""
+        starts = dict.fromkeys(("", f"{network}." if network else ""))
+        knowing: dict[str, str] = {}
         for name, official in self._formats:
-            for start in {"", f"{network}." if network else ""}:
-                fates = {key: rename(official.keys, start + key) for key in checkpoint.tensors}
-                reasons = {fate.reason for fate in fates.values() if isinstance(fate, Drop)}
-                if fates and len(reasons) == 1 and all(isinstance(fate, Drop) for fate in fates.values()):
-                    return CheckpointError(
-                        found=f"{checkpoint.title} holds only what is left out of {name}: {reasons.pop()}",
-                        expected=f"the networks of {official.source} that make pictures",
-                        fix="name their files beside it, or the folder of the training",
-                    )
-        return None
+            for start in starts:
+                fates = [rename(official.keys, start + key) for key in checkpoint.tensors]
+                reasons = {fate.reason for fate in fates if isinstance(fate, Drop)}
+                if len(reasons) == 1 and all(isinstance(fate, Drop) for fate in fates):
+                    knowing[name] = reasons.pop()
+        if not knowing:
+            return None
+        return CheckpointError(
+            found=f"{checkpoint.title} holds only what is left out of {' and '.join(knowing)}: "
+            + " or ".join(dict.fromkeys(knowing.values())),
+            expected="the networks that make pictures",
+            fix="name their files beside it, or the folder of the training",
+        )
 
 
 def _formats(registry: Registry) -> Iterator[tuple[str, OfficialFormat]]:
