@@ -8,14 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import translate, translator, write_bundle
+from .spatial_toys import write_spatial
 
 COUNTS = {"manifest": 150, "values": 250, "graph": 100, "zip": 100, "lone": 100}
 
 
 @pytest.mark.parametrize("kind", COUNTS)
-def test_mutants_give_a_result_or_an_error_of_ours(tmp_path: Path, kind: str) -> None:
-    folder = write_bundle(tmp_path / "bundle", (translate(),), {"negate": translator(-1), "keep": translator(1)})
+def test_mutants_give_a_result_or_an_error_of_ours(tiny: Path, kind: str) -> None:
+    run(tiny, kind)
+
+
+def test_mutants_of_sizes_noise_masks_and_grids_do_so_too(tmp_path: Path) -> None:
+    run(write_spatial(tmp_path / "spatial"), "values")
+
+
+def run(folder: Path, kind: str) -> None:
     program = Path(__file__).with_name("mutants.py")
     count = str(COUNTS[kind])
     done = subprocess.run(
@@ -25,4 +32,4 @@ def test_mutants_give_a_result_or_an_error_of_ours(tmp_path: Path, kind: str) ->
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert int(done.stdout) > int(count) // 4  # most mutants are no bundles
+    assert 0 < int(done.stdout) <= int(count)  # some are refused when they are loaded, others by a call, or not at all
