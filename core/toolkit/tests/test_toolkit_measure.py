@@ -261,10 +261,10 @@ def test_the_command_says_what_was_not_measured_and_what_does_not_compare(
         (["real.png", "samples/0.png"], 2, "1 sample"),
         (["real.png"], 2, "Missing argument 'SAMPLE...'"),
         (["gone.png", "samples"], 2, "gone.png does not exist"),
-        (["real.png", "samples", "--features", "samples/0.png"], 2, "onnxruntime cannot load"),
+        (["real.png", "samples", "--features", "samples/0.png"], 2, "is not an .onnx file"),
         (["real.png", "samples", "--features", "pooled.onnx"], 2, "features of 1 position"),
         (["real.png", "samples", "--features", "log.onnx"], 2, "features are not finite"),
-        (["real.png", "text.png"], 1, "text.png is not a picture"),
+        (["real.png", "text.png"], 2, "text.png is not a picture"),
     ],
     ids=["too few", "none", "no picture", "a picture as network", "one position", "no numbers", "text"],
 )

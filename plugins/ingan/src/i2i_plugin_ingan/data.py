@@ -9,11 +9,14 @@ from pathlib import Path
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from i2i_plugin_ingan.config import Config, Options
 from i2i_plugin_ingan.critic import SMALLEST_SEEN
 from i2i_registry.errors import LayoutError
+from i2i_runtime.operations import BICUBIC
+from i2i_runtime.pixels import Pixels
+from i2i_runtime.resampling import resampled
+from i2i_toolkit.data.preparation import tensor_of
 from i2i_toolkit.data.single import SinglePicture
 from i2i_toolkit.seeds import derive
 
@@ -32,7 +35,7 @@ class Crops:
 
     def __init__(self, root: Path, seed: int, *, config: Config, options: Options, crop: Size) -> None:
         self._single = SinglePicture(root)
-        self._picture = fitted(self._single.draw(0)["image"], config, options)
+        self._picture = fitted(self._single.pixels, config, options)
         self._seed, self._config, self._options, self._crop = seed, config, options, crop
         height, width = self._picture.shape[1:]
         if height < crop[0] or width < crop[1]:
@@ -95,12 +98,9 @@ def crop_size(config: Config, options: Options) -> Size:
     return whole_multiples((height, width), config.multiple)
 
 
-def fitted(picture: Float[Tensor, "3 h w"], config: Config, options: Options) -> Float[Tensor, "3 y x"]:
+def fitted(pixels: Pixels, config: Config, options: Options) -> Float[Tensor, "3 y x"]:
     """The picture as it is trained on: reduced to `max_size`, and cut to multiples."""
-    height, width = picture.shape[1:]
-    reduced = reduced_size((height, width), options)
-    if reduced != (height, width):
-        smaller = F.interpolate(picture[None], reduced, mode="bicubic", align_corners=False, antialias=True)
-        picture = smaller[0].clamp(-1, 1)
+    own_height, own_width = pixels.shape[:2]
+    reduced = reduced_size((own_height, own_width), options)
     height, width = whole_multiples(reduced, config.multiple)
-    return picture[:, :height, :width].contiguous()
+    return tensor_of(resampled(pixels, reduced[1], reduced[0], BICUBIC)[:height, :width])

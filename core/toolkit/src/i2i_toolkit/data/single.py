@@ -40,7 +40,9 @@ class SinglePicture:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.path = find_picture(root)
-        self._image = tensor_of(_read(self.path))
+        self.pixels = np.asarray(_read(self.path))
+        """[h, w, 3]: the picture as it was decoded"""
+        self._image = tensor_of(self.pixels)
 
     def draw(self, position: int) -> dict[str, Tensor]:  # noqa: ARG002 - of a DataSource; there is nothing to choose
         """The picture, at every position."""
