@@ -12,8 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from i2i_registry.importing import rename
-from i2i_registry.model import KeyMap
+from i2i_registry.model import KeyMap, rename
 from i2i_runtime.fitting import to_picture
 from i2i_runtime.operations import BICUBIC
 from i2i_toolkit.data.preparation import Channels, Draws, Mode, Preparation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from PIL import Image, ImageCms
 from i2i_runtime import colours, pictures
 from i2i_runtime.pixels import Pixels
 
-CASES = Path("/work/shared/cases/field")
+CASES = Path(os.environ.get("I2I_PARITY", "../shared/parity")).parent / "cases" / "field"
 D50 = (0.9642, 1.0, 0.8249)
 GAMMA = 2.2
 

@@ -319,9 +319,7 @@ def test_a_member_that_is_larger_than_it_says_is_refused(tiny: Path, tmp_path: P
         i2i.load(path)
 
 
-CASES = (
-    Path(os.environ.get("I2I_CASES", Path(__file__).resolve().parents[4] / "shared" / "cases")) / "hostile" / "bundles"
-)
+CASES = Path(os.environ.get("I2I_PARITY", "../shared/parity")).parent / "cases" / "hostile" / "bundles"
 
 # What becomes of the cases that were tried by hand: refused by `load`, or at the call.
 REFUSED = {

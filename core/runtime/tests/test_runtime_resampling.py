@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import get_args
 
@@ -101,7 +102,7 @@ def test_inputs_of_older_bundles_are_resampled_as_they_always_were() -> None:
     assert (read.resize, read.to_multiple, read.spare) == (BILINEAR, "pad", "end")
 
 
-RECORDED = Path("/work/shared/parity/consingan")
+RECORDED = Path(os.environ.get("I2I_PARITY", "../shared/parity")) / "consingan"
 
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="the tensors recorded from the official code are not here")

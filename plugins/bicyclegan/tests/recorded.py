@@ -21,7 +21,7 @@ from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_plugin_bicyclegan.networks import Discriminator
 from i2i_plugin_bicyclegan.official import RELEASE_FORMAT
 from i2i_plugin_bicyclegan.trainer import ENCODED, RANDOM, SHARED, BicycleGANTrainer, Options
-from i2i_registry.importing import rename
+from i2i_registry.model import rename
 from i2i_runtime.interpolation import lerp, slerp
 
 if TYPE_CHECKING:

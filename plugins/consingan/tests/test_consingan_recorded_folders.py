@@ -21,7 +21,7 @@ from i2i_registry.importing import ImportReport, import_checkpoint
 from i2i_registry.store import Store
 from i2i_registry.weights import open_model
 
-WEIGHTS = Path(os.environ.get("I2I_WEIGHTS", "../shared/weights"))
+WEIGHTS = Path(os.environ.get("I2I_PARITY", "../shared/parity")).parent / "weights"
 CLASS = "GrowingGenerator"
 NAMES = ("consingan_mtrushmore", "consingan_pen_tree")
 CLOSE = 2e-5
@@ -30,7 +30,7 @@ CLOSE = 2e-5
 
 def folder_of(name: str) -> Path:
     if not (WEIGHTS / name).is_dir():
-        pytest.skip(f"no recorded folders at {WEIGHTS}; set I2I_WEIGHTS to a folder that has {name}")
+        pytest.skip(f"no recorded folders at {WEIGHTS}; I2I_PARITY says where parity lies")
     return WEIGHTS / name
 
 

@@ -21,7 +21,7 @@ from i2i_plugin_cyclegan.model import CycleGAN
 from i2i_plugin_cyclegan.networks import make_generator
 from i2i_plugin_cyclegan.official import GENERATORS, JUNYANZ_FORMAT
 from i2i_plugin_cyclegan.trainer import CycleGANTrainer, Options
-from i2i_registry.importing import rename
+from i2i_registry.model import rename
 from i2i_toolkit.image_pool import ImagePool
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from i2i_plugin_ingan.geometry import homography_grid, resize_grid
 from i2i_plugin_ingan.model import GENERATOR, GRAPH, InGAN
 from i2i_plugin_ingan.official import CRITIC_KEYS, GENERATOR_KEYS, INGAN_FORMAT
 from i2i_plugin_ingan.trainer import CRITIC, InGANTrainer
-from i2i_registry.importing import rename
+from i2i_registry.model import rename
 from i2i_registry.trainer import Step, Tensors
 from i2i_runtime import sampling_grids
 from i2i_runtime.sampling_grids import Shifts

@@ -20,7 +20,7 @@ from i2i_plugin_pix2pix.model import GENERATOR, Pix2Pix
 from i2i_plugin_pix2pix.networks import make_generator
 from i2i_plugin_pix2pix.official import JUNYANZ_FORMAT
 from i2i_plugin_pix2pix.trainer import DISCRIMINATOR, Options, Pix2PixTrainer
-from i2i_registry.importing import rename
+from i2i_registry.model import rename
 
 if TYPE_CHECKING:
     from tests.parity.judging import Row

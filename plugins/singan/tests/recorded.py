@@ -27,7 +27,7 @@ from i2i_plugin_singan.networks import Pyramid
 from i2i_plugin_singan.official import OFFICIAL_FORMAT
 from i2i_plugin_singan.sampling import padded
 from i2i_plugin_singan.trainer import CRITICS, SinGANTrainer
-from i2i_registry.importing import rename
+from i2i_registry.model import rename
 from i2i_runtime.masks import soften
 from i2i_toolkit.cubic import levels_of, resample_by, resample_levels, resample_to, scaled_side
 from i2i_toolkit.state import Cursor

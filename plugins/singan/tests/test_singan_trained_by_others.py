@@ -27,7 +27,7 @@ from i2i_registry.importing import import_checkpoint
 from i2i_registry.store import Store
 from i2i_registry.weights import open_model
 
-WEIGHTS = Path(os.environ.get("I2I_WEIGHTS", "../shared/weights"))
+WEIGHTS = Path(os.environ.get("I2I_PARITY", "../shared/parity")).parent / "weights"
 SCALES = 8
 """Both have eight that were finished."""
 ROUNDED_OTHERWISE = 1e-4
@@ -36,7 +36,7 @@ ROUNDED_OTHERWISE = 1e-4
 
 def folder_of(name: str) -> Path:
     if not (WEIGHTS / name).is_dir():
-        pytest.skip(f"no trainings at {WEIGHTS}; set I2I_WEIGHTS to a folder that has {name}")
+        pytest.skip(f"no trainings at {WEIGHTS}; I2I_PARITY says where parity lies")
     return WEIGHTS / name
 
 

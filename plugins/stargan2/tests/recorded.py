@@ -24,8 +24,7 @@ from i2i_plugin_stargan2.model import StarGAN2, mean_styles, truncated
 from i2i_plugin_stargan2.networks import Discriminator, Generator
 from i2i_plugin_stargan2.official import CLOVA_FORMAT, trunk_rules
 from i2i_plugin_stargan2.trainer import Options, StarGAN2Trainer, diversity_factor
-from i2i_registry.importing import rename
-from i2i_registry.model import KeyMap
+from i2i_registry.model import KeyMap, rename
 from i2i_registry.trainer import Step
 from i2i_runtime import faces
 
