@@ -164,9 +164,9 @@ def test_a_name_that_cannot_be_a_collage_is_refused(
     assert photo.read_bytes() == before
 
 
-def test_a_picture_that_cannot_be_read_is_a_failure(cli: Cli, sized: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_a_picture_that_cannot_be_read_is_wrong_usage(cli: Cli, sized: Path, tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    assert cli("collage", sized, tmp_path / "broken.png", "-o", tmp_path / "collage.png") == 1
+    assert cli("collage", sized, tmp_path / "broken.png", "-o", tmp_path / "collage.png") == 2
     assert "broken.png is not a picture" in capsys.readouterr().err
 
 

@@ -121,11 +121,11 @@ def test_what_makes_no_sense_is_wrong_usage(
     assert not Path(out).exists()
 
 
-def test_a_mask_of_another_size_fails_with_the_reason(
+def test_a_mask_of_another_size_is_wrong_usage_with_the_reason(
     *, cli: Cli, sized: Path, photo: Path, picture: Write, tmp_path: Path, capsys: Capture
 ) -> None:
     out = tmp_path / "out.png"
-    assert cli("run", sized, photo, "-o", out, "--operation", "edit", "--mask", picture("m.png")) == 1
+    assert cli("run", sized, photo, "-o", out, "--operation", "edit", "--mask", picture("m.png")) == 2
     assert "the mask 'mask' has 8x8 pixels" in capsys.readouterr().err
     assert not out.exists()
 

@@ -11,8 +11,6 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from PIL import features
-
 from i2i_runtime.errors import UsageError
 from i2i_runtime.untrusted_text import printable
 
@@ -45,6 +43,8 @@ def formats() -> tuple[str, ...]:
 
     HEIF is among them where pillow-heif is installed, AVIF where Pillow was built with it.
     """
+    from PIL import features  # noqa: PLC0415 - commands that look at no picture start without Pillow
+
     found = ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM"]
     if features.check("avif"):
         found.append("AVIF")
