@@ -164,7 +164,7 @@ def keys() -> KeyMap:
     """The plugin's key map, and what it drops: the discriminators."""
     from i2i_plugin_cyclegan.official import JUNYANZ_FORMAT
 
-    places = {0: "first", 2: "convs.0", 5: "convs.1", 8: "convs.2", 11: "to_scores"}
+    places = {0: "first", 2: "convs.0", 5: "convs.1", 8: "convs.2", 11: "to_logits"}
     judges = [
         (rf"D_{theirs}\.model\.{number}\.(weight|bias)", rf"discriminator_{ours}.{place}.\1")
         for theirs, ours in (("A", "b"), ("B", "a"))

@@ -130,7 +130,7 @@ def test_a_network_of_other_inputs_is_refused_when_it_is_loaded(
 
 def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("no network")
-    for name, words in (("text.onnx", "cannot load"), ("missing.onnx", "does not exist"), (".", "is a folder")):
+    for name, words in (("text.onnx", "not an .onnx file"), ("missing.onnx", "does not exist"), (".", "is a folder")):
         with pytest.raises(UsageError, match=words):
             FeatureNetwork.load(tmp_path / name)
 

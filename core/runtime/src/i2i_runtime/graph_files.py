@@ -116,7 +116,7 @@ def _check_step(operation: Operation, step: Step, graph: GraphFile, known: dict[
         if spec.dtype != dtype or not _fits(spec.lengths, shape):
             raise ValueError(
                 f"{operation.name}: graph {step.graph!r} takes {name!r} as {spec.dtype}{list(spec.shape)}, "
-                f"and gets {dtype}{[length or 'any' for length in shape]}"
+                f"and gets {dtype}{_shown(shape)}"
             )
     gives = {tensor.name: tensor for tensor in graph.outputs}
     known.update({value: (gives[name].dtype, gives[name].lengths) for name, value in step.outputs.items()})
@@ -129,9 +129,12 @@ def _check_output(operation: Operation, output: Output, shape: Shape) -> None:
     elif isinstance(output, HeatmapOutput):
         wanted = (None, 1, None, None)
     if not shape or (wanted is not None and not _fits(wanted, shape)):
-        raise ValueError(
-            f"{operation.name}: the {output.kind} {output.name!r} is made as {[length or 'any' for length in shape]}"
-        )
+        due = f", and is to be {_shown(wanted)}" if wanted else ""
+        raise ValueError(f"{operation.name}: the {output.kind} {output.name!r} is made as {_shown(shape)}{due}")
+
+
+def _shown(shape: Shape) -> str:
+    return str([length or "any" for length in shape])
 
 
 def _fits(left: Shape, right: Shape) -> bool:

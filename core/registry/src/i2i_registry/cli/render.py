@@ -23,6 +23,7 @@ _SIZES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 _LINE = 4096
 """characters of a line: the longest path is shown whole"""
 _CELL = 100
+"""characters of a cell of a table, but for those of the last column, which push nothing aside"""
 
 
 def tell(line: str) -> None:
@@ -68,7 +69,7 @@ def show_json(value: object) -> None:
 
 def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Left-aligned columns under titles."""
-    rows = [[printable(cell, _CELL) for cell in row] for row in rows]
+    rows = [[*(printable(cell, _CELL) for cell in row[:-1]), printable(row[-1], _LINE)] for row in rows]
     widths = [max(len(row[column]) for row in (titles, *rows)) for column in range(len(titles))]
     for row in (titles, *rows):
         show("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
