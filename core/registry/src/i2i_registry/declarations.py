@@ -46,7 +46,7 @@ def _contradictions(operation: Operation, graphs: Mapping[str, Graph]) -> Iterat
     for step in operation.steps:
         graph = graphs.get(step.graph)
         if graph is None:
-            yield f"{operation.name} calls a graph {step.graph!r}; there are {', '.join(sorted(graphs))}"
+            yield f"{operation.name} calls a graph {step.graph!r}; there are {', '.join(sorted(graphs)) or 'none'}"
             return
         yield from _misfed(operation, step, graph)
         fed = {tensor.name: tensor for tensor in graph.inputs}
