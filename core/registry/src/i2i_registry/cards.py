@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from i2i_runtime.manifest import Licence, Paper, Sha256
+from i2i_runtime.graph_files import Sha256
+from i2i_runtime.manifest import Licence, Paper
 from i2i_runtime.operations import Name, OperationName, Record
 
 INTERFACE_VERSION = 1

@@ -81,7 +81,7 @@ class Parity(Record):
 
     tolerance: NonNegativeFloat
     """largest `relative` error allowed of any graph"""
-    tolerances: Annotated[dict[Name, NonNegativeFloat], Field(default_factory=dict)]
+    tolerances: dict[Name, NonNegativeFloat] = Field(default_factory=dict)
     """graph -> its own, where it is not `tolerance`; bundles of before have none"""
     relative: NonNegativeFloat
     """largest relative error measured, over the cases without `sensitivity`"""
