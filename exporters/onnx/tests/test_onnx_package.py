@@ -10,7 +10,7 @@ import i2i_exporter_onnx
 from i2i_exporter_onnx.exporter import OnnxExporter
 from i2i_exporter_onnx.sizes import plan
 from i2i_registry.discovery import build_registry
-from i2i_registry.model import Graph, GraphInput
+from i2i_registry.model import Axis, Graph, GraphInput
 from i2i_runtime.errors import UsageError
 from i2i_runtime.operations import LatentInput, Operation, Step, VectorOutput
 
@@ -46,6 +46,6 @@ def test_a_size_for_a_model_without_pictures_is_wrong_usage(size: int | str) -> 
         steps=(Step(graph="mapping", inputs={"z": "z"}, outputs={"code": "code"}),),
     )
 
-    mapping = Graph(nn.Identity(), (GraphInput("z", ("batch", 4), "normal"),), ("code",))
+    mapping = Graph(nn.Identity(), (GraphInput("z", (Axis("batch", 2), 4), "normal"),), ("code",))
     with pytest.raises(UsageError, match="no operation takes a picture"):
         plan({"mapping": mapping}, (sample,), 64 if isinstance(size, int) else "dynamic")
