@@ -66,9 +66,9 @@ class Learned:
     def run(self, model: str, *arguments: str | Path) -> int:
         """The exit code of `i2i-registry run` with the model's weights, which are trained when they are first used."""
         if not (self.folder / model / "weights.safetensors").exists():
-            command = ["train", model, "--data", self.picture, "--as", model, "--out", self.folder / model]
+            command = ["train", model, "--data", self.picture, "--as", f"my-{model}", "--out", self.folder / model]
             assert program(self.folder / "store", *command, *settings(model)) == 0
-        return program(self.folder / "store", "run", model, *arguments, "-o", "out.png")
+        return program(self.folder / "store", "run", f"my-{model}", *arguments, "-o", "out.png")
 
 
 def program(home: Path, *arguments: str | Path) -> int:
@@ -200,15 +200,15 @@ def test_whoever_gives_one_picture_to_another_model_is_told_of_these(capsys: pyt
 def test_more_than_the_machine_holds_is_refused_with_an_estimate(
     model: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sittings, "usable_memory", lambda: 16_000_000_000)
-    picture = paint(Path("large.png"), (6000, 400))
+    monkeypatch.setattr(sittings, "usable_memory", lambda: 1_000_000_000)
+    picture = paint(Path("large.png"), (2000, 400))
 
-    command = ["train", model, "--data", picture, "--max-size", "6000", "--device", "cpu", "--threads", "1"]
+    command = ["train", model, "--data", picture, "--max-size", "2000", "--device", "cpu", "--threads", "1"]
     assert program(Path("store"), *command) == 2
     message = capsys.readouterr().err
     assert_is_in_three_parts(message)
     assert re.search(r"a training that takes \d+ \w+ and \d+\.\d GB of memory", message)
-    assert "at most the 16 GB" in message
+    assert "at most the 1 GB" in message
     assert "--max-size with a smaller number" in message
     assert not Path("runs").exists()
 
