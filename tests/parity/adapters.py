@@ -129,6 +129,14 @@ def one_thread() -> Generator[None]:
         torch.set_num_threads(before)
 
 
+def is_missed(adapter: Adapter, recording: Recording) -> bool:
+    """Whether a recording has a failing row, of which an exception of any kind is one, as in the table."""
+    try:
+        return any(not row.ok for row in check_all(adapter, recording))
+    except Exception:
+        return True
+
+
 def failure(error: Exception) -> Row:
     """The row of a file that ended in an exception."""
     said = str(error).strip().partition("\n")[0]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .adapters import Adapter, check_all, find_adapters, mutations_of
+from .adapters import Adapter, find_adapters, is_missed, mutations_of
 from .mutating import Mutation
 from .recording import Recording
 from .test_parity import FOLDER, KNOWN
@@ -32,11 +32,3 @@ def concerned_by(mutation: Mutation, adapter: Adapter) -> Iterator[tuple[Path, R
             recording = Recording.read(path)
             if adapter.kind_of(recording) in mutation.kinds and mutation.shows(recording.config):
                 yield path, recording
-
-
-def is_missed(adapter: Adapter, recording: Recording) -> bool:
-    """Whether there is a failing row, as an exception is in the table."""
-    try:
-        return any(not row.ok for row in check_all(adapter, recording))
-    except Exception:
-        return True

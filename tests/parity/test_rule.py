@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .adapters import Adapter, adapter_for, check_all, check_file, find_adapters
+from .adapters import Adapter, adapter_for, check_file, find_adapters, is_missed
 from .recording import Recording, read_metadata
 from .table import main
 from .test_parity import FOLDER, KNOWN, rows_of
@@ -97,14 +97,6 @@ def alterations(config: Mapping[str, object], place: str = "") -> Iterator[tuple
                 yield inner, {**config, name: [part, *items[1:]]}
         elif value is not None and value != []:
             yield place + name, {**config, name: altered(value)}
-
-
-def is_missed(adapter: Adapter, recording: Recording) -> bool:
-    """Whether something turns red."""
-    try:
-        return any(not row.ok for row in check_all(adapter, recording))
-    except Exception:
-        return True
 
 
 @pytest.mark.slow
