@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from i2i_registry import clues as clues_module
-from i2i_registry.atomic import sha256_of
 from i2i_registry.cards import Imported, ImportedFile
 from i2i_registry.checkpoint_files import find_files, read_files
 from i2i_registry.clues import find_objects, gather, parse_options
@@ -22,6 +21,7 @@ from i2i_registry.errors import UnknownName
 from i2i_registry.importing import ImportReport, import_checkpoint
 from i2i_registry.store import Store
 from i2i_runtime.errors import OptionError
+from i2i_runtime.regular_files import sha256_of
 
 from .conftest import Cli
 

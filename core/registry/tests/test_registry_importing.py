@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2i_registry.atomic import sha256_of
 from i2i_registry.cards import Imported, ImportedFile
 from i2i_registry.discovery import Registry
 from i2i_registry.errors import CheckpointError, UnknownName
@@ -17,6 +16,7 @@ from i2i_registry.store import Store
 from i2i_registry.tensorfile import read_tensors
 from i2i_registry.weights import open_model
 from i2i_runtime.errors import UsageError
+from i2i_runtime.regular_files import sha256_of
 
 from .toy_paper import ToyConfig
 

@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from i2i_registry import checkpoint_files
-from i2i_registry.atomic import sha256_of
 from i2i_registry.cards import Imported, ImportedFile
 from i2i_registry.checkpoint_files import find, find_files, read_files
 from i2i_registry.discovery import Registry
@@ -22,6 +21,7 @@ from i2i_registry.store import Store
 from i2i_registry.tensorfile import read_tensors
 from i2i_registry.wrappers import Unwrapped, parts
 from i2i_runtime.errors import UsageError
+from i2i_runtime.regular_files import sha256_of
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2i_registry.atomic import sha256_of
 from i2i_registry.cards import WeightsDraft
 from i2i_registry.errors import StoreError, UnknownName
 from i2i_registry.store import Store
 from i2i_registry.tensorfile import read_tensors, write_tensors
+from i2i_runtime.regular_files import sha256_of
 
 TENSORS = {"net.w": torch.arange(6.0).reshape(2, 3)}
 OTHERS = {"net.w": torch.zeros(2, 3)}

@@ -10,10 +10,10 @@ from typing import ClassVar
 import onnx
 from onnx import TensorProto, helper
 
-from i2i_registry.atomic import atomic_folder, write_text
 from i2i_registry.cards import WeightsCard
 from i2i_registry.exporter import Exporter, ExportOptions, ExportReport
 from i2i_registry.model import Model
+from i2i_runtime.atomic import atomic_folder, write_text
 from i2i_runtime.manifest import (
     GraphFile,
     Licence,

@@ -10,7 +10,7 @@ import onnx
 from onnx import NodeProto, TensorProto, helper
 from toy_exporter import PARITY
 
-from i2i_registry.atomic import write_text
+from i2i_runtime.atomic import write_text
 from i2i_runtime.manifest import GraphFile, Licence, Manifest, Paper, TensorSpec, WeightsSource
 from i2i_runtime.operations import (
     Fit,

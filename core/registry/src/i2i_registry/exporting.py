@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from i2i_registry.atomic import scratch_folder, sha256_of
 from i2i_registry.cards import WeightsCard
 from i2i_registry.catalogue import Catalogue
 from i2i_registry.discovery import Registry
@@ -18,10 +17,12 @@ from i2i_registry.model import Model
 from i2i_registry.places import check_new
 from i2i_registry.store import Store
 from i2i_registry.weights import build_model, load_into, open_card, open_model
+from i2i_runtime.atomic import scratch_folder
 from i2i_runtime.errors import BundleError, UsageError
 from i2i_runtime.manifest import MANIFEST_FILE, Manifest, Parity
 from i2i_runtime.operations import Operation, Record
 from i2i_runtime.reading import open_bundle, read_manifest
+from i2i_runtime.regular_files import sha256_of
 
 Tell = Callable[[str], None]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from i2i_registry.atomic import atomic_folder, atomic_write
 from i2i_registry.places import check_file, check_new
+from i2i_runtime.atomic import atomic_folder, atomic_write
 from i2i_runtime.errors import StorageError, UsageError
 
 _PILLOW = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}

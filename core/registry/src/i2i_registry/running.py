@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2i_registry.atomic import atomic_write
 from i2i_registry.errors import concerns_all
 from i2i_registry.places import check_file, check_writable
+from i2i_runtime.atomic import atomic_write
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import I2IError, RunError, UsageError, nearest
 from i2i_runtime.inputs import Option, main_image

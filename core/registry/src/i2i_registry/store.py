@@ -24,11 +24,12 @@ from typing import TYPE_CHECKING, Annotated
 from platformdirs import user_data_path
 from pydantic import Field, PositiveInt
 
-from i2i_registry.atomic import atomic_write, remove_leftovers, sha256_of, write_text
 from i2i_registry.cards import WeightsCard, WeightsDraft, is_weights_name
 from i2i_registry.errors import CheckpointError, StoreError, UnknownName
 from i2i_registry.record_files import RecordError, read_record
 from i2i_registry.tensorfile import check_hash, write_tensors
+from i2i_runtime.atomic import atomic_write, remove_leftovers, write_text
+from i2i_runtime.regular_files import sha256_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 
-from i2i_registry.atomic import atomic_write, sha256_of
 from i2i_registry.checkpoints.limits import MOST_BYTES, DamageError
 from i2i_registry.checkpoints.tensor_lists import TensorList, read_list
 from i2i_registry.errors import CheckpointError, StoreError
-from i2i_runtime.regular_files import open_regular, read_regular
+from i2i_runtime.atomic import atomic_write
+from i2i_runtime.regular_files import open_regular, read_regular, sha256_of
 from i2i_runtime.untrusted_text import printable
 
 if TYPE_CHECKING:

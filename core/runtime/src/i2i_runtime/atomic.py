@@ -58,6 +58,12 @@ def atomic_write(path: Path) -> Generator[Path]:
     _force_to_disk(path.parent)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text as `atomic_write` does."""
+    with atomic_write(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
 @contextmanager
 def atomic_folder(path: Path) -> Generator[Path]:
     """Yields an empty temporary folder to fill; it becomes `path` when the block ends well.

@@ -7,10 +7,11 @@ waits for a writer that may never come, and reading a device may never end.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -22,7 +23,7 @@ _KINDS = {
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a regular file for reading; links are followed. Never blocks, and touches no device.
 
     Raises OSError whose `strerror` names the cause: what the system says, or that the path is a folder, a named pipe, a
@@ -50,11 +51,17 @@ def read_regular(path: Path, most_bytes: int) -> bytearray:
         content = bytearray(size)
         filled = 0
         with memoryview(content) as view:
-            while filled < size and (count := file.readinto(view[filled:])):  # pyright: ignore[reportAttributeAccessIssue]
+            while filled < size and (count := file.readinto(view[filled:])):
                 filled += count
         if filled < size or file.read(1):
             raise OSError(errno.EIO, "its size changed while it was read", str(path))
         return content
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, as 64 hexadecimal digits. Raises OSError as `open_regular` does."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check(status: os.stat_result, path: Path) -> None:

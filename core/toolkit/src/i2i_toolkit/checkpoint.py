@@ -19,11 +19,12 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from i2i_registry.atomic import atomic_folder, remove_leftovers, sha256_of
 from i2i_registry.errors import CheckpointError, TrainingError
 from i2i_registry.record_files import RecordError, in_words, read_record
 from i2i_registry.tensorfile import read_tensors
+from i2i_runtime.atomic import atomic_folder, remove_leftovers
 from i2i_runtime.operations import Record
+from i2i_runtime.regular_files import sha256_of
 from i2i_runtime.untrusted_text import printable
 from i2i_toolkit.state import Cursor, OptimizerValues, Snapshot
 

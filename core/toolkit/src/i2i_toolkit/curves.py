@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from i2i_registry.atomic import atomic_write
+from i2i_runtime.atomic import atomic_write
 
 _POINTS = 400
 """a curve is drawn through the means of so many stretches at most"""

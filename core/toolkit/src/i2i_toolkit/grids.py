@@ -11,7 +11,7 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from i2i_registry.atomic import atomic_write
+from i2i_runtime.atomic import atomic_write
 
 _GAP_PX = 4
 _TITLE_PX = 16

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Self, cast
 
 from torch.utils.tensorboard.writer import SummaryWriter
 
-from i2i_registry.atomic import atomic_write
 from i2i_registry.errors import TrainingError
+from i2i_runtime.atomic import atomic_write
 from i2i_runtime.regular_files import open_regular
 from i2i_runtime.untrusted_text import printable
 from i2i_toolkit.curves import save_curves

@@ -17,10 +17,10 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from i2i_registry.atomic import write_text
 from i2i_registry.errors import TrainingError
 from i2i_registry.record_files import RecordError, read_record
 from i2i_registry.store import Store
+from i2i_runtime.atomic import write_text
 from i2i_runtime.errors import I2IError, UsageError
 from i2i_runtime.operations import Record
 from i2i_toolkit.run_folder import RunFolder

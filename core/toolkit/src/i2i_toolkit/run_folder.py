@@ -20,10 +20,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from i2i_registry.atomic import alone_with, remove_leftovers, write_text
 from i2i_registry.cards import WeightsName
 from i2i_registry.errors import TrainingError
 from i2i_registry.record_files import RecordError, read_record
+from i2i_runtime.atomic import alone_with, remove_leftovers, write_text
 from i2i_runtime.errors import UsageError
 from i2i_runtime.operations import Name, Record
 from i2i_toolkit.checkpoint import Checkpoints

@@ -11,8 +11,8 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from i2i_registry.atomic import atomic_folder
 from i2i_registry.errors import ExportError
+from i2i_runtime.atomic import atomic_folder
 from i2i_runtime.errors import UsageError
 from i2i_runtime.manifest import (
     GRAPH_KEY,

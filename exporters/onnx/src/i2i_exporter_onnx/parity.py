@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from i2i_exporter_onnx.cases import Array, Case, cases, picture_size, values
 from i2i_exporter_onnx.half import with_rounding
 from i2i_exporter_onnx.rewrites import evaluating, outputs_of
-from i2i_registry.atomic import scratch_folder
 from i2i_registry.errors import ExportError
 from i2i_registry.model import Graph, Stray
 from i2i_runtime import devices
+from i2i_runtime.atomic import scratch_folder
 from i2i_runtime.devices import failures
 from i2i_runtime.manifest import Parity, ParityCase, Precision
 

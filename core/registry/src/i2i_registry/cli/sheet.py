@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from i2i_registry.atomic import write_text
 from i2i_registry.pages import html_page
 from i2i_registry.places import check_file
 from i2i_registry.sheets import Grid, check_size, draw_sheet
+from i2i_runtime.atomic import write_text
 from i2i_runtime.pictures import SAVE_FORMATS, save
 
 _PAGE = ".html"
