@@ -106,6 +106,15 @@ def test_of_two_landmark_networks_that_of_the_checkpoint_counts() -> None:
     assert not any(key.startswith("wing.") for key in report.used)
 
 
+def test_a_landmark_network_beside_a_model_that_needs_none_is_left_out() -> None:
+    """The release keeps wing.ckpt beside the trainings of animals too."""
+    fan = {k.replace("fan.", "wing."): s for k, s in saved_by_release(FACES).items() if k.startswith("fan.")}
+    shapes = saved_by_release(PLAIN)
+    report = map_keys(CLOVA_FORMAT.keys, CLOVA_FORMAT.repair(filled(shapes | fan)))
+    assert report.used.keys() == shapes.keys()
+    assert len(report.dropped) == len(fan)
+
+
 def test_parts_of_two_sizes_are_refused() -> None:
     shapes, other = saved_by_release(PLAIN), saved_by_release(VARIANTS[3])
     mixed = {k: s for k, s in shapes.items() if not k.startswith("style_")}

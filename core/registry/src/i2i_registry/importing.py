@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -192,8 +193,7 @@ def map_keys(rules: KeyMap, tensors: Mapping[str, Tensor]) -> KeyReport:
             expected="every tensor of the checkpoint to be known to the plugin's key map",
             fix="the file holds more than a release of this paper does; report it with `i2i-registry inspect`",
         )
-    targets = list(used.values())
-    twice = {target for target in targets if targets.count(target) > 1}
+    twice = [target for target, count in Counter(used.values()).items() if count > 1]
     if twice:
         raise CheckpointError(some("two tensors would become one", twice), expected="one source for each of ours")
     return KeyReport(used, dropped)

@@ -28,8 +28,8 @@ from i2i_runtime.operations import Record
 MOST_LAYERS = 12
 """Layers of the trunks that the key map counts to; pictures of 1024 pixels have 11."""
 
-SECOND = " (second copy)"
-"""Put behind the keys of a landmark network that comes twice, in the checkpoint and in a file of its own."""
+_SPARE = " (spare)"
+"""Put behind the keys of wing.ckpt where the checkpoint brings the landmark network itself, or needs none."""
 
 _FILTER = "generator.hpf.filter"
 _STEM = "generator.from_rgb.weight"
@@ -46,7 +46,7 @@ _RAW = Drop(
     "trained, not their moving average, which is what the authors show (…_nets_ema.ckpt)"
 )
 _COUNTER = Drop("counts batches of a training that is over")
-_SECOND = Drop("the checkpoint brings the landmark network itself")
+_NOT_NEEDED = Drop("the checkpoint brings the landmark network itself, or needs none: it passes no details of faces on")
 _OTHER = Drop("belongs to no layer of the landmark network")
 
 _PARAMETER = r"(weight|bias)"
@@ -105,7 +105,6 @@ def _fan() -> Rules:
         yield rf"{start}{theirs}\.downsample\.0\.{_STATISTIC}", rf"fan.{ours}.shortcut_norm.\1"
         yield rf"{start}{theirs}\.downsample\.2\.weight", rf"fan.{ours}.shortcut.weight"
     yield rf"{start}.+\.num_batches_tracked", _COUNTER
-    yield r"wing\..+" + re.escape(SECOND), _SECOND
     yield r"wing\..+", _OTHER
 
 
@@ -134,7 +133,7 @@ class ClovaRelease(OfficialFormat):
         *_generator(),
         *_mapping(),
         *_style_encoder(),
-        (r"wing\..+" + re.escape(SECOND), _SECOND),
+        (r"wing\..+" + re.escape(_SPARE), _NOT_NEEDED),
         *_fan(),
         (r"discriminator\.main\..+", _RAW),
     )
@@ -205,10 +204,14 @@ class ClovaRelease(OfficialFormat):
         return {f"{name}.{key}": shape for name, shapes in networks.items() for key, shape in shapes.items()}
 
     def repair(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Add the filter that files from before April 2021 lack; mark a landmark network that comes twice."""
-        has_fan = any(key.startswith("fan.") for key in tensors)
-        repaired = {f"{key}{SECOND}" if has_fan and key.startswith("wing.") else key: t for key, t in tensors.items()}
-        if self.infer_config({key: tuple(tensor.shape) for key, tensor in tensors.items()}).has_masks:
+        """Add the filter that files from before April 2021 lack; mark a landmark network that is not needed.
+
+        The release keeps one wing.ckpt beside the folders of all its trainings, whether they need it or not.
+        """
+        has_masks = self.infer_config({key: tuple(tensor.shape) for key, tensor in tensors.items()}).has_masks
+        spare = not has_masks or any(key.startswith("fan.") for key in tensors)
+        repaired = {f"{key}{_SPARE}" if spare and key.startswith("wing.") else key: t for key, t in tensors.items()}
+        if has_masks:
             repaired.setdefault(_FILTER, torch.tensor(LAPLACIAN))
         return repaired
 
