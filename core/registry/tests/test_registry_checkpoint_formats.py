@@ -22,6 +22,7 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
+from i2i_registry.errors import CheckpointError
 from i2i_registry.foreign import read_checkpoint
 from i2i_registry.tensorfile import read_header, read_tensors
 
@@ -206,6 +207,35 @@ def test_what_the_program_zip_writes_is_read(tmp_path: Path) -> None:
     program = str(shutil.which("zip"))
     subprocess.run([program, "-qr", tmp_path / "a.pt", "archive"], cwd=tmp_path / "unpacked", check=True)
     _assert_same(dict(read_checkpoint(tmp_path / "a.pt").tensors), dict(_content()))
+
+
+@pytest.mark.parametrize("oddity", ["bzip2", "lzma", "comment", "large comment"])
+def test_a_whole_archive_of_a_rare_kind_is_refused_with_what_to_do_and_that_works(tmp_path: Path, oddity: str) -> None:
+    method = {"bzip2": zipfile.ZIP_BZIP2, "lzma": zipfile.ZIP_LZMA}.get(oddity, zipfile.ZIP_STORED)
+    with zipfile.ZipFile(io.BytesIO(saved(_content()))) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    (tmp_path / "a.pt").write_bytes(zipped(members, method))
+    if "comment" in oddity:
+        with zipfile.ZipFile(tmp_path / "a.pt", "a") as archive:
+            archive.comment = b"x" * (0xFFFF if oddity == "large comment" else 1)
+    with pytest.raises(CheckpointError) as caught:
+        read_checkpoint(tmp_path / "a.pt")
+    assert "unpack it, and zip the folder again" in caught.value.fix
+    with zipfile.ZipFile(tmp_path / "a.pt") as archive:
+        archive.extractall(tmp_path / "unpacked")
+    shutil.make_archive(str(tmp_path / "again"), "zip", tmp_path / "unpacked")
+    _assert_same(dict(read_checkpoint(tmp_path / "again.zip").tensors), dict(_content()))
+
+
+@pytest.mark.parametrize("tensor", [torch.ones(2).to_sparse(), torch.ones(1).expand(2)])
+def test_a_tensor_that_is_not_plain_is_refused_with_what_to_do_and_that_works(tmp_path: Path, tensor: Tensor) -> None:
+    (tmp_path / "a.pt").write_bytes(saved({"w": tensor}))
+    with pytest.raises(CheckpointError) as caught:
+        read_checkpoint(tmp_path / "a.pt")
+    way = "to_dense" if tensor.is_sparse else "clone"
+    assert f"tensor.{way}()" in caught.value.fix
+    (tmp_path / "a.pt").write_bytes(saved({"w": getattr(tensor, way)()}))
+    assert read_checkpoint(tmp_path / "a.pt").tensors["w"].tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("wide", [False, True])

@@ -144,7 +144,8 @@ def _named_tensors(content: object, visits: int) -> dict[str, torch.Tensor]:
         if isinstance(value, UnreadTensor):
             raise DamageError(
                 f"its tensor {printable(name)!r} {value.reason}",
-                "fetch it again and compare its size; if that is right, save tensor.clone() of each tensor",
+                "fetch it again and compare its size; if that is right, save each tensor as a plain one: "
+                "tensor.clone(), a sparse one as tensor.to_dense(), a quantised one as tensor.dequantize()",
             )
         if name in tensors:
             raise DamageError(f"two of its tensors come to the name {printable(name)!r}", "rename one where it is made")

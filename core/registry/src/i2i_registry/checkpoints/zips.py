@@ -26,11 +26,14 @@ _END = struct.Struct("<4s4H2IH")
 _LARGE_END = struct.Struct("<4sQ2H2I4Q")
 _LOCATOR = struct.Struct("<4sIQI")
 
+_PACK_AGAIN = "unpack it, and zip the folder again: stored or deflated, in one part, without password and comment"
+
 _STORED, _DEFLATED = 0, 8
 _FLAG_DESCRIPTOR = 1 << 3
 _FLAGS_ALLOWED = 0b110 | _FLAG_DESCRIPTOR | 1 << 11
 """how hard it was deflated; sizes follow the member; its name is UTF-8"""
 _FULL_16, _FULL_32 = 0xFFFF, 0xFFFFFFFF
+_MOST_COMMENT = _FULL_16
 _EXTRA_SIZES, _EXTRA_OTHER_NAME = 0x0001, 0x7075
 
 
@@ -104,10 +107,12 @@ def _directory(content: memoryview) -> tuple[int, int, int]:
     """Where the directory begins and ends, and how many members it has."""
     last = len(content) - _END.size
     if last < 0 or bytes(content[last : last + 4]) != b"PK\x05\x06":
-        raise DamageError("it is a zip archive whose end is missing, or has something behind it")
+        behind = b"PK\x05\x06" in bytes(content[-_MOST_COMMENT - _END.size :])
+        reason = "it is a zip archive whose end is missing, or has something behind it, such as a comment"
+        raise DamageError(reason, _PACK_AGAIN) if behind else DamageError(reason)
     _, disk, first_disk, here, count, size, start, comment = _END.unpack(content[last:])
     if disk or first_disk or comment or here != count:
-        raise DamageError("it is a zip archive in several parts, or with a comment")
+        raise DamageError("it is a zip archive in several parts, or with a comment", _PACK_AGAIN)
     end = last
     locator = last - _LOCATOR.size
     if locator >= 0 and bytes(content[locator : locator + 4]) == b"PK\x06\x07":
@@ -154,7 +159,7 @@ def _entry(content: memoryview, position: int, end: int) -> tuple[_Entry, int]:
     if mark != b"PK\x01\x02" or disk or comment:
         raise DamageError("the directory of the archive is damaged")
     if flags & ~_FLAGS_ALLOWED or method not in {_STORED, _DEFLATED}:
-        raise DamageError("a member of the archive is encrypted, or packed in a rare way")
+        raise DamageError("a member of the archive is encrypted, or packed in a rare way", _PACK_AGAIN)
     position += _CENTRAL.size
     after = position + name_length + extra_length
     if after > end:
