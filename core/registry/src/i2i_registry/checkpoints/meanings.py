@@ -124,14 +124,14 @@ class TensorMeanings:
             if not isinstance(pair, (list, tuple)) or len(cast("Sequence[object]", pair)) != 2:  # noqa: PLR2004
                 raise DamageError("its pickle makes a dictionary of something that is no pair")
             key, value = cast("Sequence[object]", pair)
-            self._check_key(key)
+            check_key(key, self._allowance)
             made[key] = value
         return made
 
     def _set(self, args: Arguments) -> object:
         members = self._members(args)
         for member in members:
-            self._check_key(member)
+            check_key(member, self._allowance)
         return set(members)
 
     def _members(self, args: Arguments) -> list[object]:
@@ -143,11 +143,6 @@ class TensorMeanings:
         members = cast("Sequence[object]", args[0])
         self._allowance.take_steps(len(members))
         return list(members)
-
-    def _check_key(self, key: object) -> None:
-        if isinstance(key, tuple):
-            self._allowance.take_tuple_key()
-        check_key(key)
 
 
 def _tensor(args: Arguments) -> Tensor | UnreadTensor:

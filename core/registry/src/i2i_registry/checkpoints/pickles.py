@@ -257,7 +257,7 @@ class _Machine:
     def group_as_frozen_set(self) -> None:
         group = self.pop_to_mark()
         for member in group:
-            self._check_key(member)
+            check_key(member, self._allowance)
         self.push(frozenset(group))
 
     def append(self) -> None:
@@ -284,7 +284,7 @@ class _Machine:
         if type(target) is not set:
             raise DamageError(f"its pickle adds members to a {_kind(target)}")
         for member in group:
-            self._check_key(member)
+            check_key(member, self._allowance)
         cast("set[object]", target).update(group)
 
     def _extend(self, target: object, group: list[object]) -> None:
@@ -304,14 +304,8 @@ class _Machine:
             raise DamageError("its pickle has a key without a value")
         items = cast("dict[object, object]", target)
         for key, value in zip(group[::2], group[1::2], strict=True):
-            self._check_key(key)
+            check_key(key, self._allowance)
             items[key] = value
-
-    def _check_key(self, key: object) -> None:
-        """Keys are flat and short, so that hashing and comparing them takes no time. Raises DamageError for others."""
-        if isinstance(key, tuple):
-            self._allowance.take_tuple_key()
-        check_key(key)
 
     # Names, calls, objects
 
@@ -382,10 +376,12 @@ def _whole_number(line: bytes) -> int:
         raise DamageError(f"its pickle has the number {line[:40]!r}") from error
 
 
-def check_key(key: object) -> None:
-    """Raises DamageError unless a value can be a key, or a member of a set."""
+def check_key(key: object, allowance: Allowance) -> None:
+    """Raises DamageError unless a value can be a key, or a member of a set, that takes no time to hash and compare."""
     if type(key).__hash__ is object.__hash__:
         return  # names and records are compared by what they are, not by what they hold
+    if isinstance(key, tuple):
+        allowance.take_tuple_key()
     parts = cast("tuple[object, ...]", key) if isinstance(key, tuple) else (key,)
     if len(parts) > MOST_KEY_PARTS:
         raise DamageError(f"a key of its dictionaries has {len(parts)} parts, and at most {MOST_KEY_PARTS} are read")
