@@ -625,6 +625,7 @@ LISTS: dict[str, bytes] = {
     "a dtype that is none": b'{"a":{"dtype":["F32"],"shape":[1],"data_offsets":[0,4]}}',
     "metadata that are numbers": b'{"__metadata__":{"a":1},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
     "many dimensions": b'{"a":{"dtype":"F32","shape":[' + b"1," * 40 + b'1],"data_offsets":[0,4]}}',
+    "empty and huge": b'{"a":{"dtype":"F32","shape":[0,281474976710655,281474976710655,4],"data_offsets":[0,0]}}',
     "no JSON": b"{nothing",
     "no object": b"[1, 2]  ",
     "not UTF-8": b'{"\xff":1}',

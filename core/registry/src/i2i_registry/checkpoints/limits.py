@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 MOST_BYTES = 16 << 30
 """Size of a checkpoint, all its files together."""
@@ -14,6 +17,10 @@ MOST_TUPLE_KEYS = 10_000
 """Tuples as keys of dictionaries, in one file: their hashes can be made to collide."""
 MOST_DEPTH_OF_FILES = 4
 """Torch files inside of torch files."""
+
+MOST_DIMENSIONS = 32
+MOST_ELEMENTS = 1 << 48
+"""Of a tensor, in one dimension and in all. Above every memory; only an empty tensor could have more."""
 
 MOST_RATIO = 100
 """How many times the size of the file its unpacked parts may have. Weights hardly shrink; only bombs by hundreds."""
@@ -77,3 +84,23 @@ class Allowance:
         self.tuple_keys -= 1
         if self.tuple_keys < 0:
             raise DamageError(f"more than {MOST_TUPLE_KEYS} keys of its dictionaries are tuples")
+
+
+def whole_numbers(values: object) -> tuple[int, ...] | None:
+    """Sizes, strides or places as a file has them; None unless all are whole numbers from 0 on that can be some."""
+    if not isinstance(values, (list, tuple)):
+        return None
+    numbers = tuple(cast("Sequence[object]", values))
+    if not all(type(value) is int and 0 <= value < MOST_ELEMENTS for value in numbers):
+        return None
+    return cast("tuple[int, ...]", numbers)
+
+
+def shape_problem(shape: Sequence[int]) -> str:
+    """Why no tensor can have this shape, to follow its name; empty when one can, if its elements are there."""
+    if len(shape) > MOST_DIMENSIONS:
+        return f"has {len(shape)} dimensions, and at most {MOST_DIMENSIONS} are read"
+    # Sizes without an element are compared with nothing in the file, and their product overflows.
+    if 0 in shape and math.prod(size for size in shape if size) > MOST_ELEMENTS:
+        return f"is empty, with the impossible sizes {list(shape)}"
+    return ""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-MOST_DIMENSIONS = 32
-_MOST_ELEMENTS = 1 << 48
-"""Above every memory. Only an empty tensor can have such sizes, and they overflow."""
+from i2i_registry.checkpoints.limits import shape_problem, whole_numbers
 
 _TYPES: dict[str, torch.dtype] = {
     "DoubleStorage": torch.float64,
@@ -111,21 +108,14 @@ def rebuilt(
         if raw.numel() % dtype.itemsize or dtype == torch.bool:
             return UnreadTensor(f"cannot be {str(dtype).removeprefix('torch.')} on a storage of {raw.numel()} bytes")
         flat = raw.view(dtype)
-    shape, steps, start = _whole_numbers(sizes), _whole_numbers(strides), _whole_numbers([offset])
+    shape, steps, start = whole_numbers(sizes), whole_numbers(strides), whole_numbers([offset])
     if shape is None or steps is None or start is None or len(shape) != len(steps):
         return UnreadTensor("has sizes, strides or an offset that are no whole numbers from 0 on")
-    if len(shape) > MOST_DIMENSIONS:
-        return UnreadTensor(f"has {len(shape)} dimensions, and at most {MOST_DIMENSIONS} are read")
-    return _laid_out(flat, start[0], shape, steps)
-
-
-def _laid_out(flat: Tensor, offset: int, sizes: list[int], strides: list[int]) -> Tensor | UnreadTensor:
-    if 0 in sizes:
-        if math.prod(size for size in sizes if size) > _MOST_ELEMENTS:
-            return UnreadTensor(f"is empty, with the impossible sizes {sizes}")
-        return torch.empty(sizes, dtype=flat.dtype)
-    problem = _out_of_place(offset, sizes, strides, flat.numel())
-    return UnreadTensor(problem) if problem else flat.as_strided(sizes, strides, flat.storage_offset() + offset)
+    problem = shape_problem(shape)
+    if not problem and 0 in shape:
+        return torch.empty(shape, dtype=flat.dtype)
+    problem = problem or _out_of_place(start[0], shape, steps, flat.numel())
+    return UnreadTensor(problem) if problem else flat.as_strided(shape, steps, flat.storage_offset() + start[0])
 
 
 def _out_of_place(offset: int, sizes: Sequence[int], strides: Sequence[int], available: int) -> str:
@@ -139,14 +129,3 @@ def _out_of_place(offset: int, sizes: Sequence[int], strides: Sequence[int], ava
             return f"overlaps itself: sizes {list(sizes)} at strides {list(strides)}"
         reach += (size - 1) * stride
     return ""
-
-
-def _whole_numbers(values: object) -> list[int] | None:
-    if not isinstance(values, (list, tuple)):
-        return None
-    found: list[int] = []
-    for value in cast("Sequence[object]", values):
-        if type(value) is not int or not 0 <= value < _MOST_ELEMENTS:
-            return None
-        found.append(value)
-    return found

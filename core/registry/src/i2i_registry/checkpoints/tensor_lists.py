@@ -12,17 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from i2i_registry.checkpoints.limits import DamageError
+from i2i_registry.checkpoints.limits import DamageError, shape_problem, whole_numbers
 from i2i_runtime.untrusted_text import printable
 
 MOST_HEADER_BYTES = 8 << 20
 """Ten thousand tensors need one megabyte."""
-MOST_DIMENSIONS = 32
 LENGTH_BYTES = 8
 
 _METADATA = "__metadata__"
 _FIELDS = {"dtype", "shape", "data_offsets"}
-_MOST_ELEMENTS = 1 << 48
 SIZES = {
     "F64": 8,
     "F32": 4,
@@ -124,12 +122,14 @@ def _entry(name: str, value: object) -> Entry:
     fields = cast("dict[str, object]", value) if isinstance(value, dict) else {}
     if fields.keys() != _FIELDS:
         raise DamageError(f"the tensor {shown} has not the fields {', '.join(sorted(_FIELDS))}")
-    dtype, shape, places = fields["dtype"], _whole_numbers(fields["shape"]), _whole_numbers(fields["data_offsets"])
+    dtype, shape, places = fields["dtype"], whole_numbers(fields["shape"]), whole_numbers(fields["data_offsets"])
     if not isinstance(dtype, str) or dtype not in SIZES:
         kind = printable(dtype) if isinstance(dtype, str) else "none"
         raise DamageError(f"the tensor {shown} is of the dtype {kind}, which is not read")
-    if shape is None or len(shape) > MOST_DIMENSIONS or places is None or len(places) != 2:  # noqa: PLR2004
+    if shape is None or places is None or len(places) != 2:  # noqa: PLR2004
         raise DamageError(f"the tensor {shown} has a shape or place that is none")
+    if problem := shape_problem(shape):
+        raise DamageError(f"the tensor {shown} {problem}")
     start, end = places
     if math.prod(shape) * SIZES[dtype] != end - start:
         raise DamageError(f"the tensor {shown} has {end - start} bytes, which {dtype} {list(shape)} has not")
@@ -145,12 +145,3 @@ def _check_places(entries: Mapping[str, Entry], available: int) -> None:
         filled = entry.end
     if filled != available:
         raise DamageError(f"its tensors have {filled} bytes, and {available} follow the header")
-
-
-def _whole_numbers(values: object) -> tuple[int, ...] | None:
-    if not isinstance(values, list):
-        return None
-    numbers = tuple(cast("list[object]", values))
-    if not all(type(value) is int and 0 <= value < _MOST_ELEMENTS for value in numbers):
-        return None
-    return cast("tuple[int, ...]", numbers)
