@@ -394,6 +394,17 @@ def _again_and_again(function: bytes, arguments: bytes, times: int) -> bytes:
     return b"\x80\x04" + function + b"q\x00" + arguments + b"q\x01" + b"h\x00h\x01R" * times + b"."
 
 
+def _shape_of_many(sizes: int) -> bytes:
+    """The arguments that rebuild a tensor of very many dimensions."""
+    return b"((" + ONE_STORAGE + b"K\x00](" + b"K\x01" * sizes + b"eq\x02h\x02t"
+
+
+def _growing_name(times: int) -> bytes:
+    """A class inside a class inside a class, and so on, each of which has a longer name."""
+    names = b"h\x00h\x01" + _text("inner") + b"\x86Rq\x01"
+    return b"\x80\x04cbuiltins\ngetattr\nq\x00ca\nB\nq\x01" + names * times + b"."
+
+
 def _numbers_as_keys(bits: int, count: int) -> bytes:
     numbers = (((n << bits) - n).to_bytes(12, "little") for n in range(count))
     return b"\x80\x04}(" + b"".join(b"\x8a\x0c" + number + b"N" for number in numbers) + b"u."
@@ -402,7 +413,8 @@ def _numbers_as_keys(bits: int, count: int) -> bytes:
 ZEROS = bytes(32 << 20)
 REBUILD_NAME = b"ctorch._utils\n_rebuild_tensor_v2\n"
 LOAD_NAME = b"ctorch.storage\n_load_from_bytes\n"
-ONE_NUMBER = b"((" + _text("storage") + b"ctorch\nFloatStorage\n" + _text("0") + _text("cpu") + b"K\x01tQK\x00))tq\x02"
+ONE_STORAGE = _text("storage") + b"ctorch\nFloatStorage\n" + _text("0") + _text("cpu") + b"K\x01tQ"
+ONE_NUMBER = b"((" + ONE_STORAGE + b"K\x00))tq\x02"
 """the arguments that rebuild a tensor of no dimension"""
 BOMBS: dict[str, Callable[[], bytes]] = {
     "tuples": lambda: _laughs(b"2\x86"),
@@ -456,6 +468,14 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     ),
     "one list made a set again and again": lambda: _again_and_again(
         b"c__builtin__\nset\n", b"](" + b"K\x01" * 100_000 + b"e\x85", 2000
+    ),
+    "one shape again and again": lambda: zipped(
+        {"a/data.pkl": _again_and_again(REBUILD_NAME, _shape_of_many(300_000), 200_000), "a/data/0": bytes(4)}
+    ),
+    "a name that grows": lambda: _growing_name(100_000),
+    "a name of a million letters": lambda: b"\x80\x04c" + b"x" * (1 << 20) + b"\nB\n.",
+    "a storage of a long name": lambda: zipped(
+        {"a/data.pkl": pickled(TensorMention(StorageMention("x" * 20_000, 1), (1,), (1,))), "a/data/0": bytes(4)}
     ),
     "three times zeros": lambda: b"\x80\x04" + (LOAD_NAME + _bytes(_zeros(32 << 20)) + b"\x85R") * 3 + b"\x87.",
     "zeros in storages": lambda: zipped(

@@ -13,6 +13,11 @@ MOST_STEPS = 1_000_000
 """Opcodes of the pickles of one file. A network of some hundred layers has some ten thousand."""
 STEPS_PER_OBJECT = 4
 """Steps that an object counts for beside its opcode: it takes some hundred bytes."""
+ARGUMENTS_PER_STEP = 16
+"""Arguments of a call, and parts of the containers among them, that count for one step: they are looked at each time.
+"""
+MOST_NAME_LENGTH = 500
+"""Characters of the name of a class, of a storage, and of a place in a file. Names are joined to longer ones."""
 MOST_TUPLE_KEYS = 10_000
 """Tuples as keys of dictionaries, in one file: their hashes can be made to collide."""
 MOST_DEPTH_OF_FILES = 4

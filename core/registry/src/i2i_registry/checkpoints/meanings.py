@@ -9,7 +9,13 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from i2i_registry.checkpoints.limits import STEPS_PER_OBJECT, Allowance, DamageError
+from i2i_registry.checkpoints.limits import (
+    ARGUMENTS_PER_STEP,
+    MOST_NAME_LENGTH,
+    STEPS_PER_OBJECT,
+    Allowance,
+    DamageError,
+)
 from i2i_registry.checkpoints.pickles import check_key
 from i2i_registry.checkpoints.storages import Storage, UnreadTensor, rebuilt
 from i2i_registry.inert import InertName, InertRecord, refuse_code
@@ -74,6 +80,8 @@ class TensorMeanings:
         """A dtype of torch, or a name; the same name is the same object. Raises CheckpointError for what runs code."""
         key = (module, name)
         if key not in self._names:
+            if len(module) + len(name) > MOST_NAME_LENGTH:
+                raise DamageError(f"it names a class in more than {MOST_NAME_LENGTH} characters")
             refuse_code(module, name)
             dtype = vars(torch).get(name) if module == "torch" else None
             self._names[key] = dtype if isinstance(dtype, torch.dtype) else InertName(module, name)
@@ -83,7 +91,7 @@ class TensorMeanings:
         """What a call makes: a tensor, a plain container, or a record of the call."""
         if not isinstance(function, InertName):
             raise DamageError(f"its pickle calls a {type(function).__name__}")
-        self._allowance.take_steps(STEPS_PER_OBJECT)
+        self._allowance.take_steps(STEPS_PER_OBJECT + _extent(args) // ARGUMENTS_PER_STEP)
         handler = self._calls.get((function.module, function.name))
         return InertRecord(function.type_name, args) if handler is None else handler(args)
 
@@ -92,7 +100,9 @@ class TensorMeanings:
         if len(args) > 2 and isinstance(args[0], InertName) and isinstance(args[2], tuple):  # noqa: PLR2004
             rebuild = self._rebuilds.get((args[0].module, args[0].name))
             if rebuild is not None:
-                return rebuild(cast("Arguments", args[2]))
+                inner = cast("Arguments", args[2])
+                self._allowance.take_steps(_extent(inner) // ARGUMENTS_PER_STEP)
+                return rebuild(inner)
         raise DamageError("its pickle rebuilds a tensor with something that is no rebuild function")
 
     def _storage_in_bytes(self, args: Arguments) -> object:
@@ -143,6 +153,12 @@ class TensorMeanings:
         members = cast("Sequence[object]", args[0])
         self._allowance.take_steps(len(members))
         return list(members)
+
+
+def _extent(args: Arguments) -> int:
+    """How many parts a call may look at: its arguments, and what the containers among them hold."""
+    containers = (cast("Sequence[object]", arg) for arg in args if isinstance(arg, (dict, list, tuple)))
+    return len(args) + sum(map(len, containers))
 
 
 def _tensor(args: Arguments) -> Tensor | UnreadTensor:

@@ -13,7 +13,7 @@ from typing import Literal, cast
 
 import torch
 
-from i2i_registry.checkpoints.limits import Allowance, DamageError
+from i2i_registry.checkpoints.limits import MOST_NAME_LENGTH, Allowance, DamageError
 from i2i_registry.checkpoints.meanings import TensorMeanings
 from i2i_registry.checkpoints.pickles import read_pickle
 from i2i_registry.checkpoints.storages import ByteOrder, ElementType, Storage, UnreadTensor, numbers, rebuilt
@@ -321,9 +321,11 @@ def _is_number(value: object, wanted: int) -> bool:
 
 def _key(value: object) -> str:
     """The key of a storage or tensor, a number or a short text."""
-    if isinstance(value, (int, str)):
-        return str(value)
-    raise DamageError("a key in the file is neither a number nor a text")
+    if not isinstance(value, (int, str)):
+        raise DamageError("a key in the file is neither a number nor a text")
+    if isinstance(value, str) and len(value) > MOST_NAME_LENGTH:
+        raise DamageError(f"a key in the file has {len(value)} characters, and at most {MOST_NAME_LENGTH} are read")
+    return str(value)
 
 
 def _count(value: object) -> int:
