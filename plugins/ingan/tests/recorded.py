@@ -364,7 +364,7 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
     yield recording.agrees("d_lr", case.d_lr, case.g_lr)
     trainer = build_trainer(recording, case)
     trainer.watch()
-    first = trainer.options.inverse_from + 1
+    first = case.G_extra_inverse_train_start_iter + 1
     cursor = Cursor(stage=0, step=case.iter + 1, phase=0)
     if case.iter >= first:
         cursor = Cursor(stage=1, step=case.iter - first + 1, phase=0)

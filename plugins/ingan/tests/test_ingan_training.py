@@ -57,8 +57,28 @@ def test_the_way_back_alone_begins_after_its_iteration() -> None:
     assert inverse.phases[2].optimizer is growing.phases[1].optimizer
 
 
-def test_a_short_training_has_one_stage() -> None:
-    assert [stage.name for stage in trainer(steps=5).stages()] == ["growing"]
+@pytest.mark.parametrize("steps", [30, 2_000, 75_000])
+def test_a_training_of_any_length_has_the_course_of_the_papers(steps: int) -> None:
+    options = Options(steps=steps)
+    moments = [options.inverse_from, options.full_range_at, options.decay_from, options.balanced_at]
+    assert [options.iteration_of(moment) for moment in moments] == pytest.approx(
+        [n * steps / 75_000 for n in (10_000, 10_000, 20_000, 25_000)], abs=0.5
+    )
+    growing, inverse = trainer(steps=steps).stages()
+    assert growing.steps + inverse.steps == steps
+    assert inverse.phases[0].learning_rate(1) > 0
+
+
+def test_moments_can_be_named_as_iterations() -> None:
+    options = Options.model_validate({"inverse_from": 7, "full_range_at": 10, "balanced_at": 1, "decay_from": 0})
+    moments = [options.inverse_from, options.full_range_at, options.balanced_at, options.decay_from]
+    assert [options.iteration_of(moment) for moment in moments] == [7, 10, 1, 0]
+    whole = Options.model_validate({"steps": 50, "inverse_from": 1.0})
+    assert whole.iteration_of(whole.inverse_from) == 50
+
+
+def test_a_training_that_never_reaches_the_iteration_has_one_stage() -> None:
+    assert [stage.name for stage in trainer(steps=5, inverse_from=10_000).stages()] == ["growing"]
 
 
 def test_the_second_stage_goes_on_where_the_first_one_ends() -> None:
@@ -164,4 +184,4 @@ def test_the_cost_grows_with_the_picture() -> None:
 def test_the_quick_training_is_short() -> None:
     quick = TRAININGS["quick"]
     assert quick.steps <= 6_000
-    assert quick.inverse_from < quick.steps
+    assert quick.iteration_of(quick.inverse_from) < quick.steps

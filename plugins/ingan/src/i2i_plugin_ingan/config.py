@@ -11,6 +11,8 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from i2i_runtime.operations import Record
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Moment = NonNegativeInt | Annotated[float, Field(ge=0.0, le=1.0)]
+"""An iteration; a number with a point, up to 1.0, is a share of all of them."""
 Shift = Annotated[float, Field(ge=0.0, lt=0.5)]
 
 BOTTLENECK_SIDE = 2
@@ -54,17 +56,21 @@ class Config(Record):
 
 
 class Options(Record):
-    """How it is trained. The defaults are the paper's; "from" and "at" are iterations, which count from 0."""
+    """How it is trained. The defaults are the paper's.
+
+    "from" and "at" are iterations, which count from 0. A number with a point, up to 1.0, is a share of `steps`, so that
+    a training of any length has the paper's course.
+    """
 
     steps: PositiveInt = 75_000
     learning_rate: PositiveFloat = 5e-5
     """of both networks"""
     betas: tuple[Fraction, Fraction] = (0.5, 0.999)
-    decay_from: NonNegativeInt | Fraction = 4 / 15
-    """from here the learning rate falls along a line to 0 at the end; a number below 1 is a share of `steps`"""
-    inverse_from: NonNegativeInt = 10_000
+    decay_from: Moment = 4 / 15
+    """from here the learning rate falls along a line to 0 at the end"""
+    inverse_from: Moment = 2 / 15
     """after this iteration the generator learns a second time a step: the way back alone"""
-    full_range_at: PositiveInt = 10_000
+    full_range_at: Moment = 2 / 15
     """the range of sizes (and of shifts) has grown to all of it"""
     smallest_scale: PositiveFloat = 0.15
     largest_scale: PositiveFloat = 2.25
@@ -72,7 +78,7 @@ class Options(Record):
     """of the left and right border, as a share of the width; raise it (0.3) for results that are no rectangles"""
     reconstruction_weight: NonNegativeFloat = 0.1
     inverse_weight: NonNegativeFloat = 1.0
-    balanced_at: PositiveInt = 25_000
+    balanced_at: Moment = 1 / 3
     """the critic weighs all its scales alike; before, the coarse ones count more, and the fine ones afterwards"""
     critic_channels: PositiveInt = 64
     critic_step: Annotated[float, Field(gt=1.0)] = 1.4
@@ -82,16 +88,20 @@ class Options(Record):
     max_size: PositiveInt = 512
     """a larger picture is reduced, so that its longer side has this many pixels"""
 
+    def iteration_of(self, moment: Moment) -> int:
+        """The iteration of a moment that may be a share of all."""
+        return round(moment * self.steps) if isinstance(moment, float) else moment
+
     def learning_rate_factor(self, iteration: int) -> float:
         """Factor on the learning rate: constant, then along a line to 0."""
-        start = round(self.decay_from * self.steps) if isinstance(self.decay_from, float) else self.decay_from
+        start = self.iteration_of(self.decay_from)
         if iteration < start:
             return 1.0
         return max(0.0, (self.steps - iteration) / max(self.steps - start, 1))
 
     def range_share(self, iteration: int) -> float:
         """How much of the range of sizes and shifts is drawn from: 0 to 1."""
-        return min(iteration / self.full_range_at, 1.0)
+        return min(iteration / max(self.iteration_of(self.full_range_at), 1), 1.0)
 
 
 PRESETS: Mapping[str, Config] = MappingProxyType({"ingan": Config(), "quick": Config(channels=16, blocks=3)})
@@ -103,9 +113,9 @@ TRAININGS: Mapping[str, Options] = MappingProxyType(
             steps=4_000,
             learning_rate=5e-4,
             decay_from=0.625,
-            inverse_from=1_200,
-            full_range_at=1_000,
-            balanced_at=2_000,
+            inverse_from=0.3,
+            full_range_at=0.25,
+            balanced_at=0.5,
             smallest_scale=0.4,
             largest_scale=1.8,
             critic_channels=16,

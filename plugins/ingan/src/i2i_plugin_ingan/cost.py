@@ -21,7 +21,7 @@ def estimate(config: Config, options: Options, crop: tuple[int, int]) -> Cost:
     """Seconds of all iterations at the mean size of results, and bytes at the largest one."""
     area = math.prod(crop)
     mean = ((options.smallest_scale + options.largest_scale) / 2) ** 2
-    with_inverse = max(options.steps - options.inverse_from - 1, 0)
+    with_inverse = max(options.steps - options.iteration_of(options.inverse_from) - 1, 0)
     passes = options.steps * (mean + 1) + with_inverse
     total = FORWARD_AND_BACK * passes * of_generator(config)
     judged = options.steps * ((JUDGED + FORWARD_AND_BACK) * mean + FORWARD_AND_BACK)

@@ -69,7 +69,7 @@ class InGANTrainer(Trainer[Options]):
     def stages(self) -> Sequence[Stage]:
         """Up to `inverse_from` without the extra way back, then with it; the optimizers are the same."""
         optimizers = {network: _adam(self.networks[network], self.options) for network in (GENERATOR, CRITIC)}
-        first = min(self.options.inverse_from + 1, self.options.steps)
+        first = min(self.options.iteration_of(self.options.inverse_from) + 1, self.options.steps)
         parts = (("growing", 0, first), ("inverse", first, self.options.steps - first))
         return [
             Stage(
@@ -137,7 +137,8 @@ class InGANTrainer(Trainer[Options]):
         """How much each scale of the critic counts: by the result's size, for results and crops alike."""
         height, width = step.shared["fake"].shape[2:]
         iteration = start + step.number - 1
-        return scale_weights(height, width, iteration, self.options.balanced_at, self.options.critic_step)
+        balanced_at = max(self.options.iteration_of(self.options.balanced_at), 1)
+        return scale_weights(height, width, iteration, balanced_at, self.options.critic_step)
 
     @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
