@@ -69,12 +69,14 @@ def test_a_training_of_any_length_has_the_course_of_the_papers(steps: int) -> No
     assert inverse.phases[0].learning_rate(1) > 0
 
 
-def test_moments_can_be_named_as_iterations() -> None:
-    options = Options.model_validate({"inverse_from": 7, "full_range_at": 10, "balanced_at": 1, "decay_from": 0})
-    moments = [options.inverse_from, options.full_range_at, options.balanced_at, options.decay_from]
-    assert [options.iteration_of(moment) for moment in moments] == [7, 10, 1, 0]
-    whole = Options.model_validate({"steps": 50, "inverse_from": 1.0})
-    assert whole.iteration_of(whole.inverse_from) == 50
+@pytest.mark.parametrize(
+    ("given", "iteration"),
+    [(0, 0), (1, 1), ("1", 1), ("7", 7), (1.0, 50), ("1.0", 50), ("1.", 50), (".5", 25)],
+)
+def test_a_moment_without_a_point_is_an_iteration_and_one_with_a_point_a_share(given: object, iteration: int) -> None:
+    options = Options.model_validate({"steps": 50, "inverse_from": given})
+    again = Options.model_validate_json(options.model_dump_json())
+    assert [each.iteration_of(each.inverse_from) for each in (options, again)] == [iteration] * 2
 
 
 def test_a_training_that_never_reaches_the_iteration_has_one_stage() -> None:

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from i2i_runtime.operations import Record
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-Moment = NonNegativeInt | Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def _as_written(value: object) -> object:
+    """A text as the number that it is: "1" is an iteration, "1.0" is all of them."""
+    return float(value) if isinstance(value, str) and re.fullmatch(r"[0-9]+\.[0-9]*|\.[0-9]+", value) else value
+
+
+Moment = Annotated[NonNegativeInt | Annotated[float, Field(ge=0.0, le=1.0)], BeforeValidator(_as_written)]
 """An iteration; a number with a point, up to 1.0, is a share of all of them."""
 Shift = Annotated[float, Field(ge=0.0, lt=0.5)]
 
