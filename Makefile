@@ -8,7 +8,7 @@ BIN := .venv/bin
 PACKAGES := core/runtime core/registry core/toolkit exporters/onnx $(wildcard plugins/*) tests/conformance examples/toy_plugin
 PROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES))
 
-.PHONY: help setup demo test quick check format parity bench clean
+.PHONY: help setup demo test quick check format parity bench anatomy clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ parity: .venv/.developing  ## compare with tensors recorded from the official im
 
 bench: .venv/.developing  ## the figures of docs/benchmarks.md, side by side in one run (about twenty minutes)
 	$(BIN)/python benchmarks/bench.py
+
+anatomy:  ## the figures of docs/anatomy.md: modules, names, imports, lines of plugins
+	$(PYTHON) benchmarks/anatomy.py
 
 clean:  ## remove what the targets above made
 	rm -rf .venv demo-output dist
