@@ -170,6 +170,13 @@ def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
             {"": "checkpoint_0075000.pth.tar"},
             "taken: 0075000",
         ),
+        # Lightning: the best few, and the last
+        (
+            ("epoch=3-step=900.ckpt", "epoch=12-step=400.ckpt"),
+            {"": "epoch=12-step=400.ckpt"},
+            "taken: epoch=12-step=400, of epoch=12-step=400, epoch=3-step=900",
+        ),
+        (("epoch=3-step=900.ckpt", "last.ckpt"), {"": "last.ckpt"}, "taken: last"),
     ],
 )
 def test_of_several_moments_and_averages_one_is_taken_and_told(
@@ -387,16 +394,19 @@ def test_several_networks_in_one_file_are_listed_with_a_command_for_each(
         import_checkpoint(registry, store, tmp_path / "x.pth", "x", network="netG")
 
 
+@pytest.mark.parametrize("wrapper", ["", "state_dict"])
 def test_whole_checkpoints_in_one_folder_are_listed_with_a_command_for_each(
-    registry: Registry, store: Store, tmp_path: Path
+    registry: Registry, store: Store, tmp_path: Path, wrapper: str
 ) -> None:
-    for name in ("cats", "dogs"):
-        torch.save(toy_state(), tmp_path / f"{name}.pth")
-    with pytest.raises(UsageError, match="holds 2 networks: cats, dogs") as caught:
+    """Whatever the files are called, and whether there is something around what they hold."""
+    for name in ("all-cats", "dogs=2 (b)"):
+        torch.save({wrapper: toy_state()} if wrapper else toy_state(), tmp_path / f"{name}.pth")
+    with pytest.raises(UsageError, match="holds 2 networks: all-cats") as caught:
         import_checkpoint(registry, store, find([str(tmp_path)]), "x")
-    commands = re.findall(r"i2i-registry import (.+?) --as NAME", caught.value.fix)
-    for name, place in zip(("cats", "dogs"), commands, strict=True):
-        assert import_checkpoint(registry, store, find(shlex.split(place)), name).card.version == 1
+    commands = re.findall(r"i2i-registry import (.+?) --as NAME(?: --network (\S+))?", caught.value.fix)
+    for name, (place, network) in zip(("cats", "dogs"), commands, strict=True):
+        found = find(shlex.split(place))
+        assert import_checkpoint(registry, store, found, name, network=network or None).card.version == 1
 
 
 def test_a_network_that_the_user_names_is_found_bare(registry: Registry, store: Store, tmp_path: Path) -> None:

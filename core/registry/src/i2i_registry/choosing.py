@@ -18,9 +18,11 @@ from i2i_runtime.errors import UsageError
 from i2i_runtime.untrusted_text import printable
 
 _MOMENT = re.compile(
-    r"(?:^|(?<=[_\-.=]))(latest|newest|last|final|best|(?:epoch|iter|step|ep)?[_=-]?\d+)(?=[_\-.]|$)", re.IGNORECASE
+    r"(?:^|(?<=[_\-.=]))(latest|newest|last|final|best|(?:epoch|iter|step|ep)?[_=-]?\d+(?:-step=\d+)?)(?=[_\-.]|$)",
+    re.IGNORECASE,
 )
-"""What tells one moment of a training from another in the name of a file: "latest", "0075000", "epoch_10"."""
+"""What tells one moment of a training from another in the name of a file: "latest", "0075000", "epoch_10", and as
+Lightning writes it "epoch=3-step=1000"."""
 _NAMED_MOMENTS = ("best", "final", "last", "newest", "latest")
 """The later, the rather taken."""
 _OPTIMIZER = re.compile(r"(?:.*[_\-.])?optim(?:s|izers?|_\w+)?", re.IGNORECASE)
@@ -139,10 +141,10 @@ def _of_one_moment(inside: Path, files: Sequence[Path], remarks: list[str]) -> l
     return sorted([*always, *at[taken]])
 
 
-def _newness(moment: str) -> tuple[int, int]:
+def _newness(moment: str) -> tuple[int, ...]:
     if moment in _NAMED_MOMENTS:
         return 1, _NAMED_MOMENTS.index(moment)
-    return 0, int(re.sub(r"\D", "", moment))
+    return 0, *map(int, re.findall(r"\d+", moment))
 
 
 def _raw_of_averages(files: Sequence[Path]) -> dict[Path, Path]:

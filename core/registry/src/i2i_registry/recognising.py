@@ -183,17 +183,21 @@ def _at(checkpoint: CheckpointSet, bare: Unwrapped, network: str) -> Unwrapped:
 
 
 def _several_networks(checkpoint: CheckpointSet, places: Sequence[str], wanted: str | None) -> UsageError:
-    commands = [
-        _command(replace(checkpoint, files={"": checkpoint.files[place]}), model=wanted)
-        if place in checkpoint.files
-        else _command(checkpoint, model=wanted, network=place)
-        for place in places[:_SHOWN_COMMANDS]
-    ]
+    commands = [_command_for(checkpoint, wanted, place) for place in places[:_SHOWN_COMMANDS]]
     return UsageError(
         found=f"{checkpoint.title} holds {len(places)} networks: {printable(', '.join(places))}",
         expected="one checkpoint",
         fix=" or ".join(commands),
     )
+
+
+def _command_for(checkpoint: CheckpointSet, model: str | None, place: str) -> str:
+    """The command that imports the network at a place, from its own file alone where files have names."""
+    for prefix, file in checkpoint.files.items():
+        if prefix and f"{place}.".startswith(f"{prefix}."):
+            inside = place.removeprefix(prefix).removeprefix(".")
+            return _command(replace(checkpoint, files={"": file}), model=model, network=inside or None)
+    return _command(checkpoint, model=model, network=place)
 
 
 def _command(checkpoint: CheckpointSet, model: str | None = None, network: str | None = None) -> str:
