@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import pickle
@@ -222,3 +223,26 @@ def test_what_is_no_checkpoint_is_an_error_of_ours(tmp_path: Path, content: byte
 def test_a_missing_file_is_an_error_of_ours(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="No such file"):
         read_checkpoint(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("name", ["latest_net_G.pth", "model.safetensors"])
+@pytest.mark.parametrize(
+    ("content", "what", "fix"),
+    [
+        (b"\n<!DOCTYPE html><html><title>Virus scan warning", "a page of the web", "the file itself"),
+        (b"<?xml version='1.0'?><Error><Code>AccessDenied", "a page of the web", "the file itself"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "a pointer of Git LFS", "git lfs pull"),
+        (gzip.compress(b"weights"), "a gzip archive", "unpack it"),
+        (b"\x89HDF\r\n\x1a\n0000", "a file of HDF5, as Keras", "PyTorch release"),
+        (b"\x89PNG\r\n\x1a\n0000", "a picture", "the checkpoint of the training"),
+        (b"\x08\n\x12\x07pytorch", "an ONNX model", "the checkpoint of the training"),
+    ],
+)
+def test_what_is_handed_over_in_place_of_a_checkpoint_is_named(
+    tmp_path: Path, name: str, content: bytes, what: str, fix: str
+) -> None:
+    """The same file would come again: nothing about a download that is not complete."""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"cannot be read: it is {what}") as caught:
+        read_checkpoint(tmp_path / name)
+    assert fix in caught.value.fix

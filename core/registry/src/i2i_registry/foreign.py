@@ -122,7 +122,10 @@ def _bytes_of(path: Path) -> bytearray:
 
 def _parsed(path: Path, content: bytearray) -> tuple[Format, object, int]:
     """The format, the content, and how many of its parts a walk may visit."""
-    if path.suffix == ".safetensors" or is_tensor_list(bytes(content[:_START]), len(content)):
+    is_list = is_tensor_list(bytes(content[:_START]), len(content))
+    if not is_list:
+        torch_files.refuse_others(content)
+    if is_list or path.suffix == ".safetensors":
         tensors = parse_tensors(content)
         return "safetensors", tensors, len(tensors) + _VISITS_ALWAYS
     allowance = Allowance.of_file(len(content))

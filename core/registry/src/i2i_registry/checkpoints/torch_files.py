@@ -8,7 +8,7 @@ pickle              any other: one pickle, in which storages may be whole files 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, cast
 
 import torch
@@ -30,6 +30,24 @@ _STREAM_VERSION = 1001
 # Protocols 2 to 5 begin with their number; the older ones with a mark, a list, a dict or a class.
 _PICKLE_STARTS = b"\x80(]}c"
 
+_UNPACK = "unpack it, and name the file inside"
+_NO_WEIGHTS = "name the checkpoint of the training: a file of torch.save, or safetensors"
+_OTHERS: Mapping[bytes, tuple[str, str]] = {
+    b"<": ("a page of the web", "download the file itself, not the page that leads to it"),
+    b"version https://git-lfs": ("a pointer of Git LFS in place of the file", "fetch the file: git lfs pull"),
+    b"\x1f\x8b": ("a gzip archive", _UNPACK),
+    b"BZh": ("a bzip2 archive", _UNPACK),
+    b"\xfd7zXZ": ("an xz archive", _UNPACK),
+    b"7z\xbc\xaf": ("a 7z archive", _UNPACK),
+    b"Rar!": ("a RAR archive", _UNPACK),
+    b"\x89HDF": ("a file of HDF5, as Keras writes it", "use weights of the paper's PyTorch release"),
+    b"\x89PNG": ("a picture", _NO_WEIGHTS),
+    b"\xff\xd8\xff": ("a picture", _NO_WEIGHTS),
+    b"\x08": ("an ONNX model or the like, made to be run", _NO_WEIGHTS),
+}
+"""How files begin that are handed over in place of a checkpoint: what they are, and what to do."""
+_START_LENGTH = 64
+
 
 def read_file(content: bytearray, allowance: Allowance) -> tuple[Format, object]:
     """What a file holds: dicts, lists, tensors, plain values and inert records, nested as in the file.
@@ -47,6 +65,14 @@ def read_file(content: bytearray, allowance: Allowance) -> tuple[Format, object]
     if content[0] not in _PICKLE_STARTS:
         raise DamageError(f"it begins with {bytes(content[:8])!r}, as no checkpoint does")
     return _read_stream(content, allowance)
+
+
+def refuse_others(content: bytearray) -> None:
+    """Raises DamageError that says what it is for a file that holds no checkpoint, whatever it is called."""
+    start = content[:_START_LENGTH].lstrip()  # pages may begin with empty lines
+    for beginning, (what, fix) in _OTHERS.items():
+        if start.startswith(beginning):
+            raise DamageError(f"it is {what}", fix)
 
 
 def _read_stream(content: bytearray, allowance: Allowance) -> tuple[Format, object]:
