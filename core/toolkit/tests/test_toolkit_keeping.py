@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -104,13 +105,32 @@ def test_a_folder_that_a_killed_command_left_empty_is_taken(home: Path, monkeypa
     assert [path.name for path in (home / "runs").iterdir()] == ["painted"]
 
 
+def test_a_name_that_was_taken_meanwhile_loses_nothing_and_the_fix_works(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop(home, "3/critic", monkeypatch)
+    assert program(home, "keep", str(home / "run")) == 0
+    (card,) = (home / "store" / "cards" / "painted").iterdir()
+    card.write_text(card.read_text().replace('"model": "toy"', '"model": "another"'))
+    capsys.readouterr()
+
+    assert program(home, "train", "--resume", str(home / "run")) == 1
+
+    told = capsys.readouterr().err
+    assert "'painted' is taken: it names your weights of another, which it did not when this training began" in told
+    command = told.partition("fix: i2i-registry ")[2].splitlines()[0]
+    assert program(home, *shlex.split(command)) == 0
+    assert Store(home / "store").find("my-painted").provenance.kind == "trained"
+
+
 def test_what_is_no_run_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert program(home, "keep", str(home / "data")) == 2
     assert "holds no run.json" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("toy", "it names a model"), ("No Name", "cannot be the name"), ("x@2", "x@2")]
+    ("name", "words"),
+    [("toy", "it names a model"), ("No Name", "cannot be the name"), ("x@2", "x@2"), ("", "cannot be the name")],
 )
 def test_every_command_that_stores_refuses_a_name_in_the_same_words_before_the_work(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, words: str

@@ -146,7 +146,7 @@ def train(
     values = (*values, *(f"{key}={value}" for key, value in shortcuts.items() if value is not None))
     settings["threads"] = settings["threads"] or max(thread_count() // int(str(settings["processes"])), 1)
     check_recordable(data)
-    name = name or _default_name(model, data)
+    name = _default_name(model, data) if name is None else name
     session.catalogue.check_name(name, model)
     record = toolkit.new_record(
         session.registry,
@@ -171,9 +171,9 @@ def train(
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--as", "name", default="", metavar="NAME", help="Name of the weights; default: the run's.")
+@click.option("--as", "name", metavar="NAME", help="Name of the weights; default: the run's.")
 @click.pass_context
-def keep(context: click.Context, /, *, run: Path, name: str) -> None:
+def keep(context: click.Context, /, *, run: Path, name: str | None) -> None:
     """Store the weights of a run that is not finished, as they are at its last checkpoint.
 
     \b

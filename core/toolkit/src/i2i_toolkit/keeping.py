@@ -84,14 +84,14 @@ def draft(
     )
 
 
-def keep(folder: RunFolder, catalogue: Catalogue, name: str = "") -> tuple[WeightsCard, Progress]:
+def keep(folder: RunFolder, catalogue: Catalogue, name: str | None = None) -> tuple[WeightsCard, Progress]:
     """Store the weights of a run's newest checkpoint, finished or not; the run itself stays as it is.
 
     Raises UsageError when the name cannot be had or no step is complete, TrainingError when no checkpoint is whole,
     CheckpointError when the model is not the one that was trained.
     """
     record = folder.record()
-    if name:
+    if name is not None:
         catalogue.check_name(name, record.model)
     found = folder.checkpoints().newest()
     if found is None or found[0].total_step == 0:
@@ -104,7 +104,7 @@ def keep(folder: RunFolder, catalogue: Catalogue, name: str = "") -> tuple[Weigh
     trainer = build_trainer(record, catalogue)
     progress = _progress(trainer, snapshot.cursor, values.total_step, values.seconds)
     tensors = _weights(trainer.model, snapshot)
-    return catalogue.store.add(tensors, draft(record, catalogue.registry, progress, name=name)), progress
+    return catalogue.store.add(tensors, draft(record, catalogue.registry, progress, name=name or "")), progress
 
 
 def _progress(trainer: Trainer[Record], cursor: Cursor, step: int, seconds: float) -> Progress:

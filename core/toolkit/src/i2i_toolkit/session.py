@@ -13,8 +13,10 @@ from torch import Tensor
 
 from i2i_registry.cards import WeightsCard
 from i2i_registry.catalogue import Catalogue
+from i2i_registry.errors import TrainingError
 from i2i_registry.tensorfile import write_tensors
 from i2i_registry.trainer import DataSource
+from i2i_runtime.errors import UsageError
 from i2i_toolkit.building import build_trainer
 from i2i_toolkit.checkpoint import Checkpoints
 from i2i_toolkit.costing import check_cost, usable_memory
@@ -171,10 +173,24 @@ class Sitting:
         """Write the run's weights file and store it under the run's name."""
         tensors = {name: tensor.cpu().contiguous().clone() for name, tensor in engine.weights().items()}
         write_tensors(tensors, self._folder.weights)
+        self._check_name_again()
         steps = engine.total_steps
         progress = Progress(steps, steps, engine.stages[-1].name, self._seconds)
         known = draft(self._record, self._catalogue.registry, progress, data=described, machine=_machine(engine))
         return self._catalogue.store.add(self._folder.weights, known)
+
+    def _check_name_again(self) -> None:
+        """Raises TrainingError where the name was taken while the training went on."""
+        name = self._record.name
+        now = Catalogue(self._catalogue.registry, self._catalogue.store, self._catalogue.curated)
+        try:
+            now.check_name(name, self._record.model)
+        except UsageError as error:
+            raise TrainingError(
+                found=f"{error.found}, which it did not when this training began",
+                expected="a name that means nothing else; the training is complete, and nothing of it is lost",
+                fix=f"i2i-registry keep {self._folder.path} --as {now.free_name(name)}",
+            ) from error
 
 
 def describe(source: DataSource) -> str:
