@@ -168,7 +168,7 @@ def test_two_pictures_are_refused_by_name(model: str, capsys: pytest.CaptureFixt
 
     message = refused(model, "data", capsys)
     assert "2 pictures (first.png, second.png)" in message
-    assert f"--data '{Path('data', 'first.png').resolve()}'" in message
+    assert f"give the file itself: {Path('data', 'first.png').resolve()}" in message
 
 
 @pytest.mark.parametrize("model", sorted(TINY))

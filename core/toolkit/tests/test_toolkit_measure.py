@@ -265,8 +265,19 @@ def test_the_command_says_what_was_not_measured_and_what_does_not_compare(
         (["real.png", "samples", "--features", "pooled.onnx"], 2, "features of 1 position"),
         (["real.png", "samples", "--features", "log.onnx"], 2, "features are not finite"),
         (["real.png", "text.png"], 2, "text.png is not a picture"),
+        (["samples", "real.png"], 2, "holds 3 pictures"),
     ],
-    ids=["too few", "none", "no picture", "a picture as network", "one position", "no numbers", "text"],
+    ids=[
+        "too few",
+        "none",
+        "no picture",
+        "a picture as network",
+        "one position",
+        "no numbers",
+        "text",
+        "not there",
+        "several",
+    ],
 )
 def test_the_command_refuses_in_words(
     *,
@@ -285,6 +296,7 @@ def test_the_command_refuses_in_words(
     told = capsys.readouterr()
     assert words in told.err
     assert "Traceback" not in told.err
+    assert "--data" not in told.err, "it has no such option"
     assert not told.out
 
 

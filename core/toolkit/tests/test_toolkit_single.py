@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -167,15 +168,17 @@ def test_a_folder_without_a_picture_is_told(name: str, tmp_path: Path) -> None:
     root = BAD / name if name else tmp_path
     error = refused(root)
     assert "holds no picture" in error.found
-    assert "--data FILE" in error.fix
+    assert "when it is given itself" in error.fix
 
 
 def test_several_pictures_are_named_with_the_advice_to_give_one(tmp_path: Path) -> None:
+    folder = tmp_path / "it's mine"
     for name in ("a.png", "b.png", "c.png", "d.png"):
-        paint(tmp_path / name)
-    error = refused(tmp_path)
+        paint(folder / name)
+    error = refused(folder)
     assert "holds 4 pictures (a.png, b.png, c.png, ...)" in error.found
-    assert error.fix == f"give the file itself: --data '{tmp_path / 'a.png'}'"
+    (path,) = shlex.split(error.fix.removeprefix("give the file itself: "))
+    assert SinglePicture(Path(path)).describe() == {"pictures": 1}
 
 
 def test_a_second_picture_in_a_folder_below_counts_too(tmp_path: Path) -> None:

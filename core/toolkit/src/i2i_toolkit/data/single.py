@@ -6,6 +6,7 @@ root/picture.png     or a folder with this one picture in it, and no other in it
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -66,7 +67,7 @@ def find_picture(root: Path) -> Path:
         return root
     if not root.is_dir():
         found = f"{root} is neither a file nor a folder" if root.exists() else f"{root} does not exist"
-        raise LayoutError(found=found, expected=_EXPECTED, fix="give it with --data PICTURE")
+        raise LayoutError(found=found, expected=_EXPECTED, fix="give the picture's file")
     pictures = list_pictures(root)
     if not pictures:
         passed_over = scan_folder(root, arrays=True).sentence()
@@ -74,7 +75,7 @@ def find_picture(root: Path) -> Path:
             found=f"{root} holds no picture (png, jpg, webp, gif, bmp, tif, ppm)"
             + f"; {passed_over}" * bool(passed_over),
             expected=_EXPECTED,
-            fix="put the picture there; a file of another name is taken when it is given itself: --data FILE",
+            fix="put the picture there; a file of another name is taken when it is given itself",
         )
     picture, others = pictures[0], pictures[1:]
     if others:
@@ -83,13 +84,13 @@ def find_picture(root: Path) -> Path:
             found=f"{root} holds {len(pictures)} pictures "
             f"({', '.join(str(path.relative_to(root)) for path in pictures[:_SHOWN])}{more})",
             expected=_EXPECTED,
-            fix=f"give the file itself: --data '{picture}'",
+            fix=f"give the file itself: {shlex.quote(str(picture))}",
         )
     if picture.parent != root:
         raise LayoutError(
             found=f"{root} holds no picture itself; there is one below it, {picture.relative_to(root)}",
             expected=_EXPECTED,
-            fix=f"give the file itself: --data '{picture}'",
+            fix=f"give the file itself: {shlex.quote(str(picture))}",
         )
     return picture
 
