@@ -104,7 +104,15 @@ def test_a_paper_that_is_not_installed_says_how(catalogue: Catalogue) -> None:
     assert [paper.model for paper in catalogue.available()] == ["funit"]
 
 
-@pytest.mark.parametrize(("name", "words"), [("shiped", "did you mean 'shipped'"), ("shipped@3", "no version")])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("shiped", "did you mean 'shipped'"),
+        ("SHIPPED", "did you mean 'shipped'"),
+        ("shipped@3", "no version"),
+        ("toy@1", r"'toy' is a model, and has no version '1'[\s\S]*shipped@1"),
+    ],
+)
 def test_a_wrong_name_is_answered_with_the_nearest(catalogue: Catalogue, name: str, words: str) -> None:
     with pytest.raises(UnknownName, match=words):
         catalogue.find(name)

@@ -69,6 +69,7 @@ def _followed(fix: str, arguments: Sequence[str]) -> list[str]:
         "run --strength 1 toy-onnx me.jpg -o out.png",
         "compare me.jpg --models , -o out.png",
         "rename mine --as toy",
+        "rename mine --as mine",
     ],
 )
 @pytest.mark.usefixtures("place", "bundle")

@@ -113,14 +113,16 @@ class Catalogue:
         """Names of the user's own weights behind which others of that name stand: weights that ship, or a model."""
         return tuple(sorted(self._own & {*(entry.card.name for entry in self._shipped()), *self.registry.models}))
 
-    def check_name(self, name: str, model: str | None = None) -> None:
+    def check_name(self, name: str, model: str | None = None, *, unused: bool = False) -> None:
         """Whether new weights (of `model`, where that is known) may be called `name`; asked before any work.
 
         Raises UsageError when the name is malformed, or names a model, weights that ship, or own weights of another
-        model; `fix` is a name that is free.
+        model, with `unused` any own weights; `fix` is a name that is free.
         """
         words = None if is_weights_name(name) else f"{name!r} cannot be the name of weights"
         words = words or self._taken(name, model)
+        if not words and unused and name in self._own:
+            words = f"{name!r} is taken: it names weights of yours"
         if words:
             raise UsageError(
                 found=words,
@@ -157,8 +159,8 @@ class Catalogue:
         versions = [entry.card for entry in self.entries if entry.card.name == name]
         if versions:
             return self._choose(name, which, versions)
-        if name in self.registry.models and not which:
-            return self._default_of(name)
+        if name in self.registry.models:
+            return self._default_of(name, which)
         known = {entry.card.name for entry in self.entries} | set(self.registry.models)
         raise UnknownName.among("weights or model", name, known, self.hint(name))
 
@@ -221,7 +223,7 @@ class Catalogue:
             raise UnknownName.among(f"version of {name!r}", which, [str(card.version) for card in versions])
         return chosen
 
-    def _default_of(self, model: str) -> WeightsCard:
+    def _default_of(self, model: str, which: str) -> WeightsCard:
         default = next(
             (entry.card for entry in self._shipped() if entry.card.model == model and entry.card.default), None
         )
@@ -231,6 +233,12 @@ class Catalogue:
                 found=f"{model!r} is a model without default weights",
                 expected="weights: " + (", ".join(card.name for card in own) or "there are none yet"),
                 fix=f"i2i-registry train {model} ..., or i2i-registry import {model} CHECKPOINT --as NAME",
+            )
+        if which:
+            raise UnknownName(
+                found=f"{model!r} is a model, and has no version {which!r}",
+                expected=f"a name alone, or a version of weights; its default: {default.reference}",
+                fix=f"i2i-registry info {default.reference}",
             )
         return default
 

@@ -174,6 +174,12 @@ def _at(checkpoint: CheckpointSet, bare: Unwrapped, network: str) -> Unwrapped:
     found = beside(bare, part_at(bare, network))
     if not found.tensors:
         places = dict.fromkeys(name.partition(".")[0] for name in checkpoint.tensors if "." in name)
+        if not places:
+            raise UsageError(
+                found=f"{checkpoint.title} is one network alone: nothing in it lies at {printable(network)}",
+                expected="a file of several networks for --network",
+                fix="leave --network away",
+            )
         raise UsageError(
             found=f"no tensor of {checkpoint.title} lies at {printable(network)}",
             expected="one of " + ", ".join(map(printable, list(places)[:_SHOWN_KEYS])),

@@ -97,8 +97,10 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     known = [printable(choice) for choice in known]
     if not known:
         return "there are none"
-    close = difflib.get_close_matches(name[:_COMPARED], known, n=1, cutoff=0.5)
-    if not close:
+    # In which case a name is written is no part of how near it is: papers write theirs in capitals.
+    near = difflib.get_close_matches(name[:_COMPARED].lower(), [choice.lower() for choice in known], n=1, cutoff=0.5)
+    if not near:
         return "one of: " + ", ".join(known)
-    others = [choice for choice in known if choice != close[0]]
-    return f"did you mean {close[0]!r}?" + (f" (also: {', '.join(others)})" if others else "")
+    close = next(choice for choice in known if choice.lower() == near[0])
+    others = [choice for choice in known if choice != close]
+    return f"did you mean {close!r}?" + (f" (also: {', '.join(others)})" if others else "")

@@ -74,7 +74,7 @@ def rename(session: Session, name: str, new: str) -> None:
     \b
       i2i-registry rename anime --as anime-2023
     """  # noqa: D301 - click reads the mark
-    session.catalogue.check_name(new)
+    session.catalogue.check_name(new, unused=True)
     session.store.rename(name, new)
     show(new)
 
