@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -167,9 +168,10 @@ def test_random_damage_of_a_profile_gives_a_picture() -> None:
         assert pictures.read_pixels(picture, tell=[].append).shape == COLOURS.shape
 
 
-@pytest.mark.parametrize("bits", [10, 12, 14])
-def test_16_bits_of_which_a_sliver_is_used_are_told_and_the_advice_works(bits: int) -> None:
-    values = np.linspace(0, 2**bits - 1, 64).astype(np.uint16).reshape(8, 8)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+def test_16_bits_of_which_a_sliver_is_used_are_told_and_the_advice_works(bits: int, channels: int) -> None:
+    values = np.linspace(0, 2**bits - 1, 64).astype(np.uint16).reshape(8, 8, 1).repeat(channels, axis=2)
     told: list[str] = []
     pictures.read_pixels(png16(values), tell=told.append)
     assert len(told) == 1
@@ -180,18 +182,44 @@ def test_16_bits_of_which_a_sliver_is_used_are_told_and_the_advice_works(bits: i
     assert brighter.max() >= 254
 
 
+def test_classes_in_16_bits_are_told_and_black_is_not() -> None:
+    told: list[str] = []
+    pictures.read_pixels(png16(np.array([[[0], [40]]], np.uint16)), tell=told.append)
+    assert len(told) == 1
+    pictures.read_pixels(png16(np.zeros((2, 2, 1), np.uint16)), tell=told.append)
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(("kind", "white"), [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1)])
+def test_a_tiff_whose_white_is_zero_is_no_negative(kind: type[np.generic], white: int) -> None:
+    scene = np.linspace(0, 1, 64).reshape(8, 8)
+    buffer = io.BytesIO()
+    Image.fromarray((scene * white).astype(kind)).save(buffer, "TIFF")
+    black_is_zero, white_is_zero = (struct.pack("<HHIHH", 262, 3, 1, meaning, 0) for meaning in (1, 0))
+    assert buffer.getvalue().count(black_is_zero) == 1
+    there = pictures.read_pixels(buffer.getvalue()).astype(int)
+    turned = pictures.read_pixels(buffer.getvalue().replace(black_is_zero, white_is_zero)).astype(int)
+    assert np.abs(there + turned - 255).max() <= 1
+
+
 def test_16_bits_that_are_used_and_8_dark_bits_are_nothing_to_tell() -> None:
     told: list[str] = []
-    pictures.read_pixels(png16(np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)), tell=told.append)
+    pictures.read_pixels(png16(np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8, 1)), tell=told.append)
     pictures.read_pixels(Image.new("L", (8, 8), 9), tell=told.append)
     pictures.read_pixels(Image.new("RGB", (8, 8), (9, 9, 9)), tell=told.append)
     assert told == []
 
 
 def png16(values: NDArray[np.uint16]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(values).save(buffer, "PNG")
-    return buffer.getvalue()
+    """A PNG of 16 bits, [h, w, 1] or [h, w, 3]; Pillow writes none in colours."""
+    height, width, channels = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, 2 if channels > 1 else 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    parts = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def test_the_same_sentence_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:

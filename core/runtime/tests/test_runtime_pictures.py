@@ -6,6 +6,7 @@ import csv
 import errno
 import io
 import os
+import struct
 import subprocess
 import sys
 import threading
@@ -187,6 +188,38 @@ def test_arrays_that_are_no_pictures_are_refused(
 ) -> None:
     with pytest.raises(PictureError, match=reason):
         pictures.read(array)
+
+
+WHOLE, DEEP, YES = np.array([[0, 255]]), np.array([[0, 65535]], np.uint16), np.array([[False, True]])
+
+
+@pytest.mark.parametrize(
+    ("array", "fix", "fixed"),
+    [
+        (WHOLE, "levels from 0 to 255: a.astype('uint8')", WHOLE.astype("uint8")),
+        (DEEP, "from 0 to 65535: (a / 65535).astype('float32')", (DEEP / 65535).astype("float32")),
+        (YES, "a.astype('float32')", YES.astype("float32")),
+    ],
+)
+def test_the_fix_for_an_array_of_other_numbers_gives_the_picture(
+    array: np.ndarray[tuple[int, ...], np.dtype[np.generic]],
+    fix: str,
+    fixed: np.ndarray[tuple[int, ...], np.dtype[np.generic]],
+) -> None:
+    with pytest.raises(PictureError) as caught:
+        pictures.read(array)
+    assert fix in caught.value.fix
+    np.testing.assert_array_equal(np.asarray(pictures.read(fixed))[0, :, 0], [0, 255])
+
+
+@pytest.mark.parametrize("sample_bits", [64, 24])
+def test_a_tiff_that_no_decoder_knows_is_said_to_be_one(tmp_path: Path, sample_bits: int) -> None:
+    Image.fromarray(np.zeros((2, 2), np.float32)).save(tmp_path / "a.tif")
+    bits, others = (struct.pack("<HHIHH", 258, 3, 1, number, 0) for number in (32, sample_bits))
+    data = (tmp_path / "a.tif").read_bytes()
+    assert data.count(bits) == 1
+    with pytest.raises(PictureError, match=r"is a TIFF of a kind that is not read here[\s\S]*fix: .*\.npy"):
+        pictures.read(data.replace(bits, others))
 
 
 def test_threads_can_decode_at_the_same_time() -> None:

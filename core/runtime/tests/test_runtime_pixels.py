@@ -52,6 +52,9 @@ def test_several_files_are_joined_by_a_plus_unless_a_file_has_that_name(tmp_path
     np.testing.assert_array_equal(pictures.read_pixels(name, 6), picture)
     np.testing.assert_array_equal(i2i.stack(tmp_path / "a.png", str(tmp_path / "b.png")), picture)
 
+    with pytest.raises(PictureError, match="means several files, and this model takes pictures of 3 channels"):
+        pictures.read_pixels(name, 3)
+
     (tmp_path / "c.png+d.png").write_bytes(npy(picture))
     np.testing.assert_array_equal(pictures.read_pixels(tmp_path / "c.png+d.png", 6), picture)
 

@@ -192,6 +192,12 @@ class _Reader:
                     raise PictureError(found=f"{path} is empty (0 bytes)", expected="a picture file")
                 return self._decode(stream, size, str(path), channels)
         except FileNotFoundError as error:
+            if len(file_parts(path)) > 1:
+                raise PictureError(
+                    found=f"{path} means several files, and this model takes pictures of {channels} channels",
+                    expected="one picture; several are stacked for models of more channels than 3",
+                    fix="give one of the files",
+                ) from error
             raise PictureError(found=f"{path} does not exist", expected="a picture file") from error
         except IsADirectoryError as error:
             raise PictureError(found=f"{path} is a folder", expected="a picture file") from error
@@ -207,7 +213,7 @@ class _Reader:
             _check_is_built_in(beginning, name)
             if beginning.startswith(NPY_MAGIC):
                 return _counted(pixels.read_npy(stream, size, name), channels, name)
-            with Image.open(stream, formats=formats()) as image:
+            with _opened(stream, beginning, name) as image:
                 _check_size(image, name)
                 if image.format != "PNG":
                     return self._levels(image, name, channels)
@@ -232,11 +238,15 @@ class _Reader:
     def _page(self, image: Image.Image, name: str, channels: int | None) -> Pixels:
         # Pillow reduces 16-bit colours to 8 bits while it decodes; only the plan for that says so.
         is_deep = any("16" in str(part) for tile in getattr(image, "tile", ()) for part in tile[3:])
+        is_negative = _is_negative(image)
         image.load()
         own = RGB if image.mode not in {"1", "L", "F"} and not image.mode.startswith("I") else GREY
         levels = _eight_bits(ImageOps.exif_transpose(image), name)
-        if is_deep or image.mode.startswith("I"):
+        is_whole = image.mode.startswith("I")  # with all its bits: what is black then is black
+        if np.asarray(image).any() if is_whole else is_deep:
             self._tell_of_a_sliver(levels, name)
+        if is_negative:
+            levels = ImageOps.invert(levels)
         shown = to_srgb(levels, image.info.get("icc_profile"), name, self.tell)
         if channels == RGBA and shown.mode == "RGBA":
             return np.asarray(shown)
@@ -244,9 +254,9 @@ class _Reader:
         return _counted(pixels.of_picture(picture, own), channels, name)
 
     def _tell_of_a_sliver(self, picture: Image.Image, name: str) -> None:
-        """16 bits of which the upper ones are not used: pictures of 10, 12 or 14 bits come like this."""
+        """16 bits of which the upper ones are not used: pictures of 8, 10, 12 or 14 bits come like this."""
         brightest = max(high for _, high in _extrema(picture))
-        if 0 < brightest <= _SLIVER:
+        if brightest <= _SLIVER:
             bits = _depth(brightest)
             self.tell(
                 f"{name}: its brightest value is about {brightest / 255:.0%} of what 16 bits hold, so it is taken for "
@@ -260,13 +270,23 @@ _BEGINNING = 16
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
 
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PHOTOMETRIC = 262
+"""The tag of a TIFF that says what its numbers mean; 0: white is zero."""
+
 _SLIVER = 64
 """The level (of 255) that 16-bit pictures of 14 bits and less do not exceed."""
 
 
 def _depth(brightest: int) -> int:
-    """Bits of the data, from the brightest of 256 levels that 16 bits gave: 10, 12 or 14."""
-    return next(bits for bits in (10, 12, 14) if brightest <= 2 ** (bits - 8))
+    """Bits of the data, from the brightest of 256 levels that 16 bits gave: 8, 10, 12 or 14."""
+    return next(bits for bits in (8, 10, 12, 14) if brightest <= 2 ** (bits - 8))
+
+
+def _is_negative(image: Image.Image) -> bool:
+    """Whether the numbers of a TIFF are darkness: Pillow turns those of up to 8 bits over, and leaves all others."""
+    tags = cast("Mapping[int, object]", getattr(image, "tag_v2", {}))
+    return image.format == "TIFF" and tags.get(_PHOTOMETRIC) == 0 and image.mode in {"I;16", "F"}
 
 
 def _extrema(picture: Image.Image) -> list[tuple[int, int]]:
@@ -287,6 +307,20 @@ def _check_is_built_in(beginning: bytes, name: str) -> None:
             expected=", ".join(formats()),
             fix=INSTALL[file_format],
         )
+
+
+def _opened(stream: IO[bytes], beginning: bytes, name: str) -> Image.Image:
+    """The picture, nothing of it decoded yet. Raises PictureError for a TIFF of numbers that no decoder here knows."""
+    try:
+        return Image.open(stream, formats=formats())
+    except Image.UnidentifiedImageError as error:
+        if not beginning.startswith(_TIFF_STARTS):
+            raise
+        raise PictureError(
+            found=f"{name} is a TIFF of a kind that is not read here, or its header is damaged",
+            expected="8 or 16 bits a channel, or one channel of 32-bit floats in 0..1",
+            fix="write it so, or as a .npy of [h, w, channels]: uint8 in 0..255, or float in 0..1",
+        ) from error
 
 
 def _counted(levels: Pixels, channels: int | None, name: str) -> Pixels:

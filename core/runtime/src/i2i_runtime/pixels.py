@@ -71,9 +71,7 @@ def of_array(array: NDArray[np.generic], name: str = "an array") -> Pixels:
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array, dtype=np.uint8)
     if not np.issubdtype(array.dtype, np.floating):
-        raise PictureError(
-            found=f"{name} of {array.dtype}", expected=_ARRAYS, fix="16 bits: (a / 65535).astype('float32')"
-        )
+        raise PictureError(found=f"{name} of {array.dtype}", expected=_ARRAYS, fix=_fix_of_numbers(array.dtype))
     low, high = float(array.min()), float(array.max())
     if not (low >= 0 and high <= 1):  # also catches values that are not numbers
         raise PictureError(
@@ -82,6 +80,15 @@ def of_array(array: NDArray[np.generic], name: str = "an array") -> Pixels:
             fix="0..255: a / 255; -1..1: (a + 1) / 2",
         )
     return np.rint(array.astype(np.float32) * np.float32(255)).astype(np.uint8)
+
+
+def _fix_of_numbers(dtype: np.dtype[Any]) -> str:
+    """How an array of other numbers becomes one of ours; which levels they are is not known from their type."""
+    if dtype.kind == "b":
+        return "a.astype('float32')"
+    if dtype.kind not in "iu":
+        return ""
+    return "levels from 0 to 255: a.astype('uint8'); from 0 to 65535: (a / 65535).astype('float32')"
 
 
 def of_count(pixels: Pixels, channels: int, name: str) -> Pixels:
