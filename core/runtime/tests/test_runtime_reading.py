@@ -68,7 +68,7 @@ def test_nothing_or_something_else_is_no_bundle(tmp_path: Path) -> None:
     (tmp_path / "weights.pth").write_bytes(b"x")
     with pytest.raises(i2i.UsageError, match="is no bundle"):
         i2i.load(tmp_path / "weights.pth")
-    with pytest.raises(i2i.BundleError, match=r"manifest\.json is missing"):
+    with pytest.raises(i2i.UsageError, match=r"is no bundle: it holds no manifest\.json[\s\S]*export NAME --onnx"):
         i2i.load(tmp_path)
     for name in ("text.zip", "text.onnx", "empty.onnx"):
         (tmp_path / name).write_bytes(b"" if name.startswith("empty") else b"this is a text")

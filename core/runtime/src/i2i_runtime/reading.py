@@ -33,6 +33,8 @@ MAX_MANIFEST_DEPTH = 32
 """Lists and objects inside each other."""
 
 _COPY_AGAIN = "export or copy the bundle again"
+_EXPORT = "i2i-registry export NAME --onnx makes one"
+_BUNDLES = "a bundle's folder, a .zip of it, or an .onnx file of it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,16 +221,20 @@ def _existing(path: str | Path) -> Path:
         raise UsageError(found=f"{printable(str(place))} is no path: {error}") from error
     if not there:
         shown = printable(str(place), 1000)
-        raise UsageError(found=f"there is no bundle at {shown}", fix="i2i-registry export NAME --onnx makes one")
+        raise UsageError(found=f"there is no bundle at {shown}", fix=_EXPORT)
     if place.is_dir() or place.suffix.lower() in {".zip", ".onnx"}:
         return place
-    raise UsageError(
-        found=f"{printable(str(place), 1000)} is no bundle",
-        expected="a bundle's folder, a .zip of it, or an .onnx file of it",
-    )
+    raise UsageError(found=f"{printable(str(place), 1000)} is no bundle", expected=_BUNDLES, fix=_EXPORT)
 
 
 def _folder_manifest(folder: Path) -> Manifest:
+    try:
+        (folder / MANIFEST_FILE).lstat()
+    except FileNotFoundError as error:
+        shown = printable(str(folder), 1000)
+        raise UsageError(
+            found=f"{shown} is no bundle: it holds no {MANIFEST_FILE}", expected=_BUNDLES, fix=_EXPORT
+        ) from error
     return parse_manifest(_read(_inside(folder, MANIFEST_FILE), MAX_MANIFEST_BYTES), str(folder))
 
 
