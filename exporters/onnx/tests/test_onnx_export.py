@@ -1,7 +1,9 @@
 """A model with weights becomes a bundle, or an error and nothing."""
 
 import json
+import re
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -366,6 +368,17 @@ def test_a_zipped_bundle_verifies(bundle: Path, tmp_path: Path) -> None:
     zipped = Path(shutil.make_archive(str(tmp_path / "toy"), "zip", bundle))
 
     assert EXPORTER.verify(zipped, Toy(Sizes()), _silent).relative <= 1e-4
+
+
+def test_what_a_killed_verify_leaves_is_known_to_the_next_command(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    seen: set[str] = set()
+    EXPORTER.verify(bundle, Toy(Sizes()), lambda _: seen.update(path.name for path in tmp_path.iterdir()))
+    assert seen
+    assert not [name for name in seen if not re.fullmatch(r"\..*\.i2i-[0-9a-f]+\.partial", name)]
+    assert not list(tmp_path.iterdir())
 
 
 def flip_a_byte(bundle: Path) -> Toy:

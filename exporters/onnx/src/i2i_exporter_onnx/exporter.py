@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 from pydantic import ValidationError
@@ -82,9 +81,9 @@ class OnnxExporter(Exporter):
             own = _tolerances(graphs, manifest.precision)
             tolerances = {name: min(manifest.parity.tolerance_of(name), own[name]) for name in graphs}
             measured: dict[str, Measured] = {}
-            with TemporaryDirectory() as folder:  # the bytes that were checked, where nobody exchanges them
+            with scratch_folder() as folder:  # the bytes that were checked, where nobody exchanges them
                 for name, graph in graphs.items():
-                    file = Path(folder) / f"{name}.onnx"
+                    file = folder / f"{name}.onnx"
                     file.write_bytes(opened.graphs[name].read())
                     measured[name] = _measure(name, graph, file, tolerances[name], tell)
                     file.unlink()
