@@ -184,6 +184,18 @@ def test_a_poisoned_run_keeps_its_last_good_checkpoint(
     assert max(path.name for path in (folder / "checkpoints").iterdir()) == "step-000000004.0"
 
 
+@pytest.mark.parametrize("channels", [10**13, 10**17])
+def test_a_training_without_enough_memory_is_told_and_leaves_nothing(
+    channels: int, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No machine has so much: torch refuses it at once."""
+    assert train(tmp_path, *new_run(data, tmp_path / "run"), "--set", f"channels={channels}") == 1
+    told = capsys.readouterr().err
+    assert "not enough memory for this training" in told
+    assert "fix: start a new run with a smaller --batch-size" in told
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -1,4 +1,4 @@
-"""How much memory this process may still take: the machine's, or its control group's where that is less."""
+"""How much memory this process may still take, the machine's or its control group's, and how a lack of it is told."""
 
 from __future__ import annotations
 
@@ -8,6 +8,18 @@ from pathlib import Path, PurePosixPath
 from i2i_runtime.errors import UsageError
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+
+_LACKS_MEMORY = re.compile(
+    r"bad[_ ]alloc|failed to allocate|can't allocate memory|(?:available|out of|not enough) memory"
+    r"|cudaErrorMemoryAllocation|ALLOC_FAILED|storage size calculation overflowed",
+    re.IGNORECASE,
+)
+"""How onnxruntime, torch and the libraries below them say so, on the CPU and on NVIDIA GPUs."""
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error of Python, onnxruntime or torch says that there is not enough memory."""
+    return isinstance(error, MemoryError) or _LACKS_MEMORY.search(str(error)) is not None
 
 
 def as_bytes(memory: int | str) -> int:

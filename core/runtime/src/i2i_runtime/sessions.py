@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from i2i_runtime import devices
 from i2i_runtime.devices import Device
 from i2i_runtime.errors import BundleError, RunError, UsageError
+from i2i_runtime.free_memory import lacks_memory
 from i2i_runtime.manifest import GraphFile, Manifest, TensorSpec
 from i2i_runtime.reading import GraphSource
 from i2i_runtime.untrusted_text import printable
@@ -22,12 +22,6 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 Tensor = NDArray[np.generic]
-
-_LACKS_MEMORY = re.compile(
-    r"bad[_ ]alloc|failed to allocate|available memory|out of memory|cudaErrorMemoryAllocation|ALLOC_FAILED",
-    re.IGNORECASE,
-)
-"""How onnxruntime and the libraries below it say so, on the CPU and on NVIDIA GPUs."""
 
 
 class Sessions:
@@ -60,7 +54,7 @@ class Sessions:
         except (MemoryError, *devices.failures()) as error:
             shapes = ", ".join(f"{name} {value.dtype}{list(value.shape)}" for name, value in feeds.items())
             reason = printable(str(error), 1000)
-            if _lacks_memory(error):
+            if lacks_memory(error):
                 raise RunError(
                     found=f"there was not enough memory for graph {graph!r} on {shapes}: {reason}",
                     expected="a size that fits into what is free",
@@ -111,7 +105,7 @@ class Sessions:
             session: InferenceSession = ort.InferenceSession(data, self._options(), providers=chain, enable_fallback=0)
         except (MemoryError, *devices.failures()) as error:
             reason = printable(str(error), 1000)
-            if _lacks_memory(error):
+            if lacks_memory(error):
                 raise RunError(
                     found=f"there was not enough memory to load {source.where} ({len(data)} bytes): {reason}",
                     fix="a machine with more memory, or one bundle at a time",
@@ -140,10 +134,6 @@ class Sessions:
         folder = devices.cache_folder() / f"{source.sha256[:16]}-onnxruntime-{version}"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-
-
-def _lacks_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or _LACKS_MEMORY.search(str(error)) is not None
 
 
 def _has_fixed_size(record: GraphFile) -> bool:

@@ -17,6 +17,7 @@ from i2i_registry.errors import TrainingError
 from i2i_registry.tensorfile import write_tensors
 from i2i_registry.trainer import DataSource
 from i2i_runtime.errors import UsageError
+from i2i_runtime.free_memory import lacks_memory
 from i2i_toolkit.building import build_trainer
 from i2i_toolkit.checkpoint import Checkpoints
 from i2i_toolkit.costing import check_cost, usable_memory
@@ -27,6 +28,13 @@ from i2i_toolkit.journal import Journal
 from i2i_toolkit.keeping import Progress, draft
 from i2i_toolkit.run_folder import RunFolder
 from i2i_toolkit.seeds import derive
+
+_SMALLER = {
+    "batch_size": "a smaller --batch-size, or the same in parts: --accumulate",
+    "image_size": "a smaller --set image_size=N",
+    "max_size": "a smaller --max-size",
+}
+"""field of a config or of options -> what to do with it where memory is short"""
 
 Show = Callable[[PhaseReport], None]
 Say = Callable[[str], None]
@@ -80,6 +88,21 @@ class Sitting:
 
     def run(self) -> Outcome:
         """Train. Raises TrainingError, LayoutError and what else keeps the run from going on."""
+        try:
+            return self._run()
+        except (MemoryError, RuntimeError) as error:
+            if not lacks_memory(error):
+                raise
+            given = {**self._record.config, **self._record.options}
+            ways = [way for name, way in _SMALLER.items() if name in given]
+            reason = (str(error) or "no reason given").splitlines()[0]
+            raise TrainingError(
+                found=f"there was not enough memory for this training: {reason}",
+                expected="steps that fit into the memory of this machine, or of its GPU",
+                fix=f"start a new run with {', or '.join(ways) or 'another --preset'}",
+            ) from error
+
+    def _run(self) -> Outcome:
         settings = self._settings
         torch.set_num_threads(settings.threads)
         accelerator = open_accelerator(settings.device, settings.precision, settings.processes)

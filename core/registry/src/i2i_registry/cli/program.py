@@ -17,6 +17,7 @@ from i2i_registry.cli.render import tell, tell_error
 from i2i_registry.cli.session import Session
 from i2i_registry.cli.start import INTERRUPTED, LostResultsError, main
 from i2i_runtime.errors import I2IError
+from i2i_runtime.free_memory import lacks_memory
 
 __all__ = ["main", "run", "tell_log_records"]
 
@@ -96,7 +97,7 @@ def _explained(error: BaseException) -> I2IError:
         place = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
         fix = _FIXES.get(error.errno or 0, f"add {DEBUG} to see where it comes from")
         return I2IError(f"{error.strerror}{place}", fix=fix)
-    if isinstance(error, MemoryError):
+    if lacks_memory(error):
         return I2IError(
             found="the memory of this machine is not enough",
             fix="work on smaller pictures or batches, or end other programs",
