@@ -364,6 +364,13 @@ def test_a_bundle_of_one_size_verifies_at_it(tmp_path: Path) -> None:
     assert {case.height for case in EXPORTER.verify(path, Toy(Sizes()), _silent).cases} == {12}
 
 
+def test_a_size_that_no_memory_holds_is_refused_before_the_work_and_the_fix_works(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--size 60000 takes more than 2520\.0 GB of memory") as caught:
+        export(Sizes(), tmp_path / "b", ExportOptions(size=60000))
+    assert not list(tmp_path.iterdir())
+    export(Sizes(), tmp_path / "b", ExportOptions(size=int(caught.value.fix.removeprefix("--size "))))
+
+
 def test_a_zipped_bundle_verifies(bundle: Path, tmp_path: Path) -> None:
     zipped = Path(shutil.make_archive(str(tmp_path / "toy"), "zip", bundle))
 

@@ -23,6 +23,7 @@ from i2i_registry.weights import save
 from i2i_runtime.atomic import scratch_folder
 from i2i_runtime.cpus import thread_count
 from i2i_runtime.errors import UsageError
+from i2i_runtime.free_memory import free_bytes
 from i2i_runtime.manifest import GraphFile, Manifest, Parity, Precision, WeightsSource
 from i2i_runtime.operations import Operation, Record
 from i2i_runtime.reading import open_bundle
@@ -48,6 +49,7 @@ class OnnxExporter(Exporter):
     ) -> ExportReport:
         """Write a bundle folder; see `Exporter.export`."""
         plan = sizes.plan(model.graphs(), model.operations(), options.size)
+        sizes.check_memory(model.operations(), options.size, free_bytes())
         with bundle.appearing(destination) as folder:
             files: dict[str, GraphFile] = {}
             measured: dict[str, Measured] = {}

@@ -10,11 +10,16 @@ from i2i_registry.declarations import contradiction
 from i2i_registry.errors import ExportError
 from i2i_registry.model import Axis, Graph
 from i2i_runtime.errors import UsageError
+from i2i_runtime.free_memory import in_words
 from i2i_runtime.manifest import GraphFile
 from i2i_runtime.operations import ImageInput, Operation
 
 SIDES = ("height", "width")
 """the axis names that `--size` means"""
+
+LEAST_BYTES = 700
+"""of each pixel of a fixed size: three pictures at once, in torch and in onnxruntime, of the smallest network that
+ships. Larger networks take more; this much is certain beforehand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,18 @@ def plan(graphs: Mapping[str, Graph], operations: tuple[Operation, ...], size: i
     return Plan(
         graphs={name: fixed(graph, dict.fromkeys(SIDES, size)) for name, graph in graphs.items()},
         operations=tuple(_with_size(operation, size) for operation in operations),
+    )
+
+
+def check_memory(operations: tuple[Operation, ...], size: int | Literal["dynamic"] | None, free: int | None) -> None:
+    """Raises UsageError for a `--size` at which comparing alone takes more than the `free` bytes there are."""
+    if not isinstance(size, int) or free is None or size * size * LEAST_BYTES <= free:
+        return
+    own = next((picture.size for picture in _pictures(operations)), None)
+    raise UsageError(
+        found=f"--size {size} takes more than {in_words(size * size * LEAST_BYTES)} of memory",
+        expected=f"a size that fits into the {in_words(free)} that are free",
+        fix=f"--size {own.height}" if own and own.height == own.width else "leave --size away",
     )
 
 
