@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from i2i_plugin_ugatit.config import Config
-from i2i_toolkit.norms import InstanceNorm, map_mean, widened
+from i2i_toolkit.norms import InstanceNorm, map_mean, map_sum, widened
 
 # The release's constants.
 EPSILON = 1e-5  # added to every variance
@@ -56,7 +56,7 @@ def layer_and_instance_statistics(x: Float[Tensor, "b c h w"]) -> Statistics:
     channels, pixels = x.shape[1], x.shape[2] * x.shape[3]
     mean = map_mean(x)
     centred = x - mean
-    squares = centred.square().sum((2, 3), keepdim=True)
+    squares = map_sum(centred.square())
     offset = mean - mean.mean(1, keepdim=True)
     layer_squares = squares.sum(1, keepdim=True) + pixels * offset.square().sum(1, keepdim=True)
     instance_variance = squares / (pixels - 1)
@@ -195,7 +195,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b 2"]]:
         """The weighted features, and the domain logits of the average and of the maximum head."""
-        logits = torch.cat([self.average_head(x.mean((2, 3))), self.maximum_head(x.amax((2, 3)))], dim=1)
+        logits = torch.cat([self.average_head(map_mean(x)[:, :, 0, 0]), self.maximum_head(x.amax((2, 3)))], dim=1)
         # merge(cat(x * average, x * maximum)) with the two factors moved into the kernel, which is linear in x
         from_average, from_maximum = self.merge.weight.chunk(2, dim=1)
         average, maximum = (attention_weight(head)[:, :, None, None] for head in (self.average_head, self.maximum_head))
@@ -298,7 +298,7 @@ class Style(nn.Module):
 
     def forward(self, x: Float[Tensor, "b d h w"]) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b d"]]:
         """gamma and beta, one value of each per picture and channel."""
-        features = x.mean((2, 3)) if self.pooled else x.flatten(1)  # [b, d] or [b, d*h*w]
+        features = map_mean(x)[:, :, 0, 0] if self.pooled else x.flatten(1)  # [b, d] or [b, d*h*w]
         hidden = F.relu(self.hidden2(F.relu(self.hidden1(features))))
         return self.gamma(hidden), self.beta(hidden)
 

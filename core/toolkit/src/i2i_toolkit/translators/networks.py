@@ -71,7 +71,7 @@ class BatchNorm(nn.BatchNorm2d):
             return super().forward(input)
         x = widened(input)
         own_mean = map_mean(x)
-        own_variance = (x - own_mean).square().mean((2, 3), keepdim=True)
+        own_variance = map_mean((x - own_mean).square())
         mean = torch.where(test.own_statistics, own_mean, self._running(self.running_mean))
         variance = torch.where(test.own_statistics, own_variance, self._running(self.running_var))
         scale = self.weight[:, None, None] * torch.rsqrt(variance + self.eps)
