@@ -394,6 +394,12 @@ def test_several_networks_in_one_file_are_listed_with_a_command_for_each(
         import_checkpoint(registry, store, tmp_path / "x.pth", "x", network="netG")
 
 
+def test_a_network_is_not_looked_for_inside_a_lone_one(registry: Registry, store: Store, tmp_path: Path) -> None:
+    torch.save({"weight": torch.ones(2)}, tmp_path / "x.pth")
+    with pytest.raises(UsageError, match="is one network alone: nothing in it lies at netG"):
+        import_checkpoint(registry, store, tmp_path / "x.pth", "x", network="netG")
+
+
 @pytest.mark.parametrize("wrapper", ["", "state_dict"])
 def test_whole_checkpoints_in_one_folder_are_listed_with_a_command_for_each(
     registry: Registry, store: Store, tmp_path: Path, wrapper: str

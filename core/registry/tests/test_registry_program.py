@@ -61,6 +61,9 @@ def polish(what):
     if what == "wait": time.sleep(30)
     if what == "crash": raise ZeroDivisionError("at the bottom")
     if what == "full": raise OSError(28, "No space left on device", "weights.safetensors")
+    if what == "memory":
+        import torch
+        torch.empty(10**16)
     if what == "print": print("fl\\u00e4che \\u2192")
 """
 
@@ -82,6 +85,15 @@ def test_a_full_disk_names_the_file(program: Program, tmp_path: Path) -> None:
     result = program(["polish", "full"], PYTHONPATH=str(tmp_path))
     assert result.returncode == 1
     assert "No space left on device: weights.safetensors" in result.stderr
+
+
+def test_too_little_memory_is_no_fault_of_a_program(program: Program, tmp_path: Path) -> None:
+    """torch says it with a RuntimeError; no machine has so much."""
+    _install(tmp_path, COMMAND)
+    result = program(["polish", "memory"], PYTHONPATH=str(tmp_path))
+    assert result.returncode == 1
+    assert "the memory of this machine is not enough" in result.stderr
+    assert "fault" not in result.stderr
 
 
 def test_a_broken_command_of_a_plugin_is_told(program: Program, tmp_path: Path) -> None:
