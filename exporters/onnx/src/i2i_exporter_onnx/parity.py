@@ -37,9 +37,9 @@ NUDGE = 1e-6
 fp32 at 1, a hundredth of a percent of an 8-bit step."""
 SCATTER = 4
 """How many of the movements that follow from it an output may be off: difference and movement are two draws of one
-noise, and their largest values scatter by a small factor. Photographs move by 2e-6 to 1e-4 of the largest value in the
-shipped networks, so that the tolerance is what counts; pictures of one colour by more than the value itself where
-norms divide by almost nothing, and there no two machines agree."""
+noise, and their largest values scatter by a small factor. Photographs move the shipped networks by some 1e-4 of the
+largest value at most, so that the tolerance is what counts; pictures of one colour by more than the value itself
+where norms divide by almost nothing, and there no two machines agree."""
 PICTURE_REACH = 1.0
 """Largest absolute value of a picture in [-1, 1]."""
 STEPS_PER_UNIT = 127.5
