@@ -13,6 +13,7 @@ from i2i_registry.store import Store
 from i2i_registry.trainer import Cost
 from i2i_runtime.errors import UsageError
 from i2i_toolkit.costing import check_cost, usable_memory
+from i2i_toolkit.training_speed import training_speed
 
 GB = 10**9
 
@@ -45,6 +46,13 @@ def test_what_does_not_fit_is_refused_with_the_advice() -> None:
         check_cost(Cost(200_000, 19 * GB // 2), 8 * GB)
     assert caught.value.expected == "at most the 8 GB that are here"
     assert caught.value.fix.startswith("--max-size with a smaller number")
+
+
+def test_estimates_of_one_process_share_one_speed() -> None:
+    """Else a picture twice as large may take less time, on a machine that was busy at the first one."""
+    first = training_speed()
+    assert first > 0
+    assert [training_speed() for _ in range(5)] == [first] * 5
 
 
 def test_this_machine_has_memory() -> None:

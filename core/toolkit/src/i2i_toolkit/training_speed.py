@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from functools import cache
 
 import torch
 from torch.nn import functional as F
@@ -17,7 +18,16 @@ RUNS = 10
 
 
 def training_speed() -> float:
-    """Multiplications a second, with the threads that torch has now."""
+    """Multiplications a second, with the threads that torch has now.
+
+    Measured once in a process for each number of threads: two estimates differ by what is trained, and not by what
+    others do on the machine meanwhile.
+    """
+    return _measured(torch.get_num_threads())
+
+
+@cache
+def _measured(threads: int) -> float:  # noqa: ARG001 - torch's own setting, which decides the speed
     image, weight = torch.rand(1, CHANNELS, SIDE, SIDE), torch.rand(CHANNELS, CHANNELS, 3, 3)
     fastest = math.inf
     with torch.no_grad():
