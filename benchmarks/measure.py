@@ -28,8 +28,8 @@ from papers import Inference, Size, Training, load, names
 if TYPE_CHECKING:
     from torch import nn
 
-    from i2i_registry.model import Model
-    from i2i_runtime.operations import Record
+    from i2i_registry.interfaces.model import Model
+    from i2i_runtime.schema.operations import Record
 
 THREADS = 2
 WARM_UPS = 1
@@ -135,10 +135,10 @@ def leave_start(network: nn.Module) -> None:
 
 def export(name: str, model: Model[Record], destination: Path) -> None:
     """Write a bundle of `model` with the weights that it has."""
-    from i2i_registry.cards import Trained, WeightsCard
-    from i2i_registry.discovery import discover
-    from i2i_registry.exporter import ExportOptions
-    from i2i_runtime.manifest import Licence
+    from i2i_registry.interfaces.cards import Trained, WeightsCard
+    from i2i_registry.interfaces.exporter import ExportOptions
+    from i2i_registry.plugins.discovery import discover
+    from i2i_runtime.schema.manifest import Licence
 
     card = WeightsCard(
         name="benchmark",
@@ -229,7 +229,8 @@ def profile(arguments: argparse.Namespace) -> dict[str, object]:
     """Share of the time of an operation's graphs by kind of ONNX node, the largest first."""
     import numpy as np
 
-    from i2i_runtime import devices, read_manifest
+    from i2i_runtime import read_manifest
+    from i2i_runtime.device import providers as devices
 
     inference, bundle = inference_of(arguments.paper), bundle_in(arguments.folder)
     operation = next(o for o in read_manifest(bundle).operations if o.name == inference.operation)

@@ -9,7 +9,7 @@ from typing import cast
 from PIL import Image
 
 import i2i_runtime as i2i
-from i2i_registry.sheets import Grid, Row, draw_sheet
+from i2i_registry import Grid, Row, draw_sheet
 
 
 def main() -> None:

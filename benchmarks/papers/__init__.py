@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from i2i_registry.model import KeyMap, Model
-    from i2i_registry.trainer import Trainer
-    from i2i_runtime.operations import Record
+    from i2i_registry.interfaces.model import KeyMap, Model
+    from i2i_registry.interfaces.trainer import Trainer
+    from i2i_runtime.schema.operations import Record
 
 Size = Literal["full", "small"]
 """full: what the report is about; small: a test of the same code in a second or two"""
@@ -123,7 +123,7 @@ def copy_weights(state: Mapping[str, Tensor], keys: KeyMap, networks: Mapping[st
 
     Networks without parameters (a trainer's pools) keep what they hold.
     """
-    from i2i_registry.importing import map_keys
+    from i2i_registry.importing.importer import map_keys
 
     ours = {target: state[key].detach() for key, target in map_keys(keys, state).used.items()}
     for name, network in networks.items():

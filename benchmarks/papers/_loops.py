@@ -7,11 +7,11 @@ from typing import Literal
 
 from torch import Tensor
 
-from i2i_registry.trainer import Trainer
-from i2i_runtime.operations import Record
-from i2i_toolkit.devices import open_accelerator
-from i2i_toolkit.engine import Engine
-from i2i_toolkit.state import Cursor
+from i2i_registry.interfaces.trainer import Trainer
+from i2i_runtime.schema.operations import Record
+from i2i_toolkit.engine.devices import open_accelerator
+from i2i_toolkit.engine.loop import Engine
+from i2i_toolkit.engine.state import Cursor
 
 from . import Losses
 

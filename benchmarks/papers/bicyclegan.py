@@ -19,9 +19,9 @@ from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, pict
 
 if TYPE_CHECKING:
     from i2i_plugin_bicyclegan.config import Config
-    from i2i_registry.model import KeyMap, Model
-    from i2i_registry.trainer import Trainer
-    from i2i_runtime.operations import Record
+    from i2i_registry.interfaces.model import KeyMap, Model
+    from i2i_registry.interfaces.trainer import Trainer
+    from i2i_runtime.schema.operations import Record
 
 SIDE = {"full": 256, "small": 64}
 LEVELS = {"full": 8, "small": 6}

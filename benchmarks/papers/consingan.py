@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from i2i_plugin_consingan.config import Config
-    from i2i_registry.model import KeyMap, Model
-    from i2i_registry.trainer import Step, Tensors, Trainer
-    from i2i_runtime.operations import Record
+    from i2i_registry.interfaces.model import KeyMap, Model
+    from i2i_registry.interfaces.trainer import Step, Tensors, Trainer
+    from i2i_runtime.schema.operations import Record
 
 PICTURE = {"full": (186, 250), "small": (34, 40)}
 STAGES = {"full": 6, "small": 5}

@@ -17,9 +17,9 @@ from torch.nn.functional import l1_loss, mse_loss
 from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, pictures
 
 if TYPE_CHECKING:
-    from i2i_registry.model import KeyMap, Model
-    from i2i_registry.trainer import Trainer
-    from i2i_runtime.operations import Record
+    from i2i_registry.interfaces.model import KeyMap, Model
+    from i2i_registry.interfaces.trainer import Trainer
+    from i2i_runtime.schema.operations import Record
 
 SIDE = {"full": 256, "small": 32}
 CHANNELS = {"full": 64, "small": 16}
@@ -187,7 +187,7 @@ def our_trainer(size: Size, loop: OfficialLoop) -> Trainer[Record]:
 
 def use_plain_convolutions(trainer: Trainer[Record]) -> None:
     """torch's own convolutions in place of the toolkit's, with the same weights."""
-    from i2i_toolkit.winograd import Conv3x3
+    from i2i_toolkit.layers.winograd import Conv3x3
 
     for network in trainer.networks.values():
         for parent in list(network.modules()):

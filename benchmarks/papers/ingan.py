@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from i2i_plugin_ingan.config import Config
-    from i2i_registry.model import KeyMap, Model
-    from i2i_registry.trainer import Step, Tensors, Trainer
-    from i2i_runtime.operations import Record
+    from i2i_registry.interfaces.model import KeyMap, Model
+    from i2i_registry.interfaces.trainer import Step, Tensors, Trainer
+    from i2i_runtime.schema.operations import Record
 
 PICTURE = {"full": 256, "small": 48}
 """side; crops are one multiple of 8 smaller"""

@@ -16,8 +16,8 @@ from . import Inference, Paper, Size, copy_weights, pictures
 
 if TYPE_CHECKING:
     from i2i_plugin_pix2pix.config import Config
-    from i2i_registry.model import Model
-    from i2i_runtime.operations import Record
+    from i2i_registry.interfaces.model import Model
+    from i2i_runtime.schema.operations import Record
 
 SIDE = {"full": 256, "small": 64}
 LEVELS = {"full": 8, "small": 6}
@@ -98,7 +98,7 @@ def our_model(size: Size, eager: nn.Module) -> Model[Record]:
 
 def behaviour(size: Size) -> dict[str, Tensor]:
     """Deterministic, and the noise that the graph takes and then does not use."""
-    from i2i_toolkit.translators.networks import BEHAVIOURS
+    from i2i_toolkit.networks.generators import BEHAVIOURS
 
     count = sum(channels * height * width for channels, height, width in our_config(size).dropout_shapes)
     return {"behaviour": torch.tensor([BEHAVIOURS.index("deterministic")]), "noise": torch.zeros(1, count)}

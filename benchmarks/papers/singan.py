@@ -22,9 +22,9 @@ from ._cubic import resize
 
 if TYPE_CHECKING:
     from i2i_plugin_singan.config import Config
-    from i2i_registry.model import KeyMap, Model
-    from i2i_registry.trainer import Trainer
-    from i2i_runtime.operations import Record
+    from i2i_registry.interfaces.model import KeyMap, Model
+    from i2i_registry.interfaces.trainer import Trainer
+    from i2i_runtime.schema.operations import Record
 
 PICTURE = {"full": (186, 248), "small": (30, 38)}
 SCALES = {"full": 9, "small": 3}

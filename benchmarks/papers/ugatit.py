@@ -21,9 +21,9 @@ from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, pict
 
 if TYPE_CHECKING:
     from i2i_plugin_ugatit.config import Config
-    from i2i_registry.model import KeyMap, Model
-    from i2i_registry.trainer import Trainer
-    from i2i_runtime.operations import Record
+    from i2i_registry.interfaces.model import KeyMap, Model
+    from i2i_registry.interfaces.trainer import Trainer
+    from i2i_runtime.schema.operations import Record
 
 EPS = 1e-5
 SIDE = {"full": 256, "small": 32}

@@ -12,9 +12,9 @@ import torch
 if TYPE_CHECKING:
     from benchmarks.papers import Paper, Training
 
-    from i2i_registry.model import Stray
-    from i2i_registry.trainer import Trainer
-    from i2i_runtime.operations import Record
+    from i2i_registry.interfaces.model import Stray
+    from i2i_registry.interfaces.trainer import Trainer
+    from i2i_runtime.schema.operations import Record
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "benchmarks" / "papers").glob("[!_]*.py"))

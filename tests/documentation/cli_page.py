@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from i2i_registry.cli.commands import program
 from i2i_registry.cli.session import Session
-from i2i_registry.discovery import discover
+from i2i_registry.plugins.discovery import discover
 
 WIDTH = 100
 HEAD = """# The command line

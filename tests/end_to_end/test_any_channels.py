@@ -13,15 +13,15 @@ import torch
 from numpy.typing import NDArray
 
 import i2i_runtime
-from i2i_registry.cards import Trained, WeightsCard
-from i2i_registry.discovery import discover
-from i2i_registry.exporter import ExportOptions
-from i2i_registry.trainer import Step
-from i2i_runtime.manifest import Licence
+from i2i_registry.interfaces.cards import Trained, WeightsCard
+from i2i_registry.interfaces.exporter import ExportOptions
+from i2i_registry.interfaces.trainer import Step
+from i2i_registry.plugins.discovery import discover
+from i2i_runtime.schema.manifest import Licence
 
 if TYPE_CHECKING:
-    from i2i_registry.model import Model
-    from i2i_runtime.operations import Record
+    from i2i_registry.interfaces.model import Model
+    from i2i_runtime.schema.operations import Record
 
 SIDE = 32
 SMALL: Mapping[str, Mapping[str, object]] = {

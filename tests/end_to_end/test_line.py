@@ -22,9 +22,9 @@ from i2i_plugin_ugatit.config import Config
 from i2i_plugin_ugatit.official import ZNXLWM_FORMAT
 from i2i_registry.cli.program import run as run_program
 from i2i_registry.cli.session import Session
-from i2i_registry.discovery import discover
-from i2i_registry.store import Store
-from i2i_runtime.pictures import read
+from i2i_registry.plugins.discovery import discover
+from i2i_registry.weights.store import Store
+from i2i_runtime.image.reading import read
 from i2i_toolkit import write_single_example
 from i2i_toolkit.data.unpaired import write_unpaired_example
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from i2i_registry.discovery import discover
-from i2i_runtime.fitting import fit, to_tensor
-from i2i_runtime.inputs import main_image
-from i2i_runtime.operations import ImageInput
-from i2i_runtime.pictures import read_pixels
+from i2i_registry.plugins.discovery import discover
+from i2i_runtime.call.arguments import main_image
+from i2i_runtime.image.fitting import fit, to_tensor
+from i2i_runtime.image.reading import read_pixels
+from i2i_runtime.schema.operations import ImageInput
 
 PLACES: Mapping[str, Mapping[str, str]] = {
     "pix2pix": {"input": "A/train/0.png", "target": "B/train/0.png"},

@@ -12,8 +12,8 @@ from PIL import Image
 import i2i_runtime
 from i2i_registry.cli.program import run
 from i2i_registry.cli.session import Session
-from i2i_registry.discovery import discover
-from i2i_registry.store import Store
+from i2i_registry.plugins.discovery import discover
+from i2i_registry.weights.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 SEASONS = ("summer", "autumn", "winter")

@@ -18,11 +18,11 @@ from PIL import Image
 
 from i2i_registry.cli.program import run as run_program
 from i2i_registry.cli.session import Session
-from i2i_registry.discovery import discover
-from i2i_registry.store import Store
-from i2i_runtime.pictures import read
-from i2i_toolkit import session as sittings
+from i2i_registry.plugins.discovery import discover
+from i2i_registry.weights.store import Store
+from i2i_runtime.image.reading import read
 from i2i_toolkit import write_single_example
+from i2i_toolkit.training import session as sittings
 
 HEIGHT, WIDTH = 40, 48
 """of the picture that is learned from, pixels"""

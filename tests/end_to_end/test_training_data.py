@@ -11,8 +11,8 @@ from PIL import Image
 
 from i2i_registry.cli.program import run as run_program
 from i2i_registry.cli.session import Session
-from i2i_registry.discovery import discover
-from i2i_registry.store import Store
+from i2i_registry.plugins.discovery import discover
+from i2i_registry.weights.store import Store
 from i2i_toolkit import write_paired_example, write_unpaired_example
 
 TINY: Mapping[str, Mapping[str, object]] = {

@@ -10,11 +10,11 @@ from itertools import pairwise
 import pytest
 import torch
 
-from i2i_registry.discovery import discover
 from i2i_registry.errors import TrainingError
-from i2i_registry.trainer import Trainer
-from i2i_registry.values import with_values
-from i2i_runtime.operations import Record
+from i2i_registry.interfaces.config_values import with_values
+from i2i_registry.interfaces.trainer import Trainer
+from i2i_registry.plugins.discovery import discover
+from i2i_runtime.schema.operations import Record
 
 REFUSED: list[tuple[str, str, str]] = [
     ("bicyclegan", "bicyclegan", "encoder=null"),

@@ -12,19 +12,19 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from i2i_registry.model import KeyMap, rename
-from i2i_runtime.fitting import to_picture
-from i2i_runtime.operations import BICUBIC
+from i2i_registry.interfaces.model import KeyMap, rename
+from i2i_runtime.image.fitting import to_picture
+from i2i_runtime.schema.operations import BICUBIC
 from i2i_toolkit.data.preparation import Channels, Draws, Mode, Preparation
-from i2i_toolkit.translators.architecture import Kind, Norm
-from i2i_toolkit.translators.discriminators import (
+from i2i_toolkit.networks.architecture import Kind, Norm
+from i2i_toolkit.networks.discriminators import (
     DiscriminatorKind,
     Objective,
     PatchDiscriminator,
     PixelDiscriminator,
     make_discriminator,
 )
-from i2i_toolkit.translators.networks import Dropout
+from i2i_toolkit.networks.generators import Dropout
 
 from .judging import Row
 from .options import Options

@@ -10,11 +10,11 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from i2i_registry.trainer import Trainer
-from i2i_runtime.operations import Record
-from i2i_toolkit.devices import open_accelerator
-from i2i_toolkit.engine import Engine
-from i2i_toolkit.state import Cursor
+from i2i_registry.interfaces.trainer import Trainer
+from i2i_runtime.schema.operations import Record
+from i2i_toolkit.engine.devices import open_accelerator
+from i2i_toolkit.engine.loop import Engine
+from i2i_toolkit.engine.state import Cursor
 
 from .judging import Row
 from .recording import Recording

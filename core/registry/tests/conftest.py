@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i_registry.cards import Trained, WeightsDraft
 from i2i_registry.cli.program import run
 from i2i_registry.cli.session import Session
-from i2i_registry.discovery import Registry, build_registry
-from i2i_registry.store import Store
-from i2i_runtime.manifest import Licence
+from i2i_registry.interfaces.cards import Trained, WeightsDraft
+from i2i_registry.plugins.discovery import Registry, build_registry
+from i2i_registry.weights.store import Store
+from i2i_runtime.schema.manifest import Licence
 
 HERE = Path(__file__).parent
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2i_registry.cards import WeightsCard, WeightsDraft
-from i2i_registry.catalogue import Catalogue, curated_file, local_path, read_curated
-from i2i_registry.discovery import Registry
+from i2i_registry.checkpoints.tensor_files import write_tensors
 from i2i_registry.errors import StoreError, UnknownName
-from i2i_registry.store import Store
-from i2i_registry.tensorfile import write_tensors
+from i2i_registry.interfaces.cards import WeightsCard, WeightsDraft
+from i2i_registry.plugins.discovery import Registry
+from i2i_registry.weights.catalogue import Catalogue, curated_file, local_path, read_curated
+from i2i_registry.weights.store import Store
 from i2i_runtime.errors import UsageError
-from i2i_runtime.regular_files import sha256_of
+from i2i_runtime.files.regular import sha256_of
 
 TENSORS = {"net.conv.weight": torch.ones(3, 3, 1, 1), "net.conv.bias": torch.ones(3)}
 ENTRY = """

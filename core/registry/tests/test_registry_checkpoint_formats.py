@@ -22,9 +22,9 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
+from i2i_registry.checkpoints.reader import read_checkpoint
+from i2i_registry.checkpoints.tensor_files import read_header, read_tensors
 from i2i_registry.errors import CheckpointError
-from i2i_registry.foreign import read_checkpoint
-from i2i_registry.tensorfile import read_header, read_tensors
 
 from .checkpoint_bytes import (
     StorageMention,

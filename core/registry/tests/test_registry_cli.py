@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2i_registry.cards import WeightsDraft
 from i2i_registry.cli.program import run as run_program
 from i2i_registry.cli.session import Session
-from i2i_registry.discovery import BrokenPlugin, Registry
-from i2i_registry.store import Store
+from i2i_registry.interfaces.cards import WeightsDraft
+from i2i_registry.plugins.discovery import BrokenPlugin, Registry
+from i2i_registry.weights.store import Store
 
 Cli = Callable[..., int]
 Write = Callable[..., Path]

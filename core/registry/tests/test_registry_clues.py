@@ -12,16 +12,16 @@ import pytest
 import torch
 from torch import nn
 
-from i2i_registry import clues as clues_module
-from i2i_registry.cards import Imported, ImportedFile
-from i2i_registry.checkpoint_files import find_files, read_files
-from i2i_registry.clues import find_objects, gather, parse_options
-from i2i_registry.discovery import Registry
 from i2i_registry.errors import UnknownName
-from i2i_registry.importing import ImportReport, import_checkpoint
-from i2i_registry.store import Store
+from i2i_registry.importing import clues as clues_module
+from i2i_registry.importing.clues import find_objects, gather, parse_options
+from i2i_registry.importing.files import find_files, read_files
+from i2i_registry.importing.importer import ImportReport, import_checkpoint
+from i2i_registry.interfaces.cards import Imported, ImportedFile
+from i2i_registry.plugins.discovery import Registry
+from i2i_registry.weights.store import Store
 from i2i_runtime.errors import OptionError
-from i2i_runtime.regular_files import sha256_of
+from i2i_runtime.files.regular import sha256_of
 
 from .conftest import Cli
 

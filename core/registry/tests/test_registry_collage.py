@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import i2i_runtime as i2i
-from i2i_registry.collages import MARGIN_PX, SCALES, Settings, arrange, plan, read_scales
+from i2i_registry.actions.collage import MARGIN_PX, SCALES, Settings, arrange, plan, read_scales
+from i2i_runtime.device.sessions import Sessions
 from i2i_runtime.errors import UsageError
-from i2i_runtime.sessions import Sessions
 
 Cli = Callable[..., int]
 Capture = pytest.CaptureFixture[str]

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i_registry.pages import html_page
-from i2i_registry.sheets import MAX_SIDE, Grid, Row, check_size, draw_sheet, fitted
-from i2i_registry.store import Store
+from i2i_registry.sheets.html import html_page
+from i2i_registry.sheets.sheet import MAX_SIDE, Grid, Row, check_size, draw_sheet, fitted
+from i2i_registry.weights.store import Store
 from i2i_runtime.errors import UsageError
 
 Cli = Callable[..., int]

@@ -9,11 +9,11 @@ from typing import ClassVar, Literal, cast
 import pytest
 from torch import nn
 
-from i2i_registry.declarations import check_declarations
-from i2i_registry.model import Axis, Graph, GraphInput, Model
-from i2i_registry.values import with_values
+from i2i_registry.interfaces.config_values import with_values
+from i2i_registry.interfaces.declarations import check_declarations
+from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Model
 from i2i_runtime.errors import OptionError
-from i2i_runtime.operations import ImageInput, ImageOutput, Operation, Record, SizeRule, Step
+from i2i_runtime.schema.operations import ImageInput, ImageOutput, Operation, Record, SizeRule, Step
 
 Fault = Literal["", "channels", "sides", "graph", "feeds", "gives", "words"]
 

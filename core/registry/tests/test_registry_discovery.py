@@ -10,10 +10,10 @@ from types import ModuleType
 
 import pytest
 
-from i2i_registry.cards import INTERFACE_VERSION, CommandCard, ModelCard
-from i2i_registry.discovery import Registry, build_registry, discover, resolve
 from i2i_registry.errors import PluginError, UnknownName
-from i2i_registry.hooks import hookimpl
+from i2i_registry.interfaces.cards import INTERFACE_VERSION, CommandCard, ModelCard
+from i2i_registry.plugins.discovery import Registry, build_registry, discover, resolve
+from i2i_registry.plugins.hooks import hookimpl
 
 
 def _module(name: str, *cards: ModelCard) -> ModuleType:
@@ -164,8 +164,8 @@ def test_discovery_loads_nothing_heavy() -> None:
 
 
 BAD_CARD = """
-from i2i_registry.cards import ModelCard
-from i2i_registry.hooks import hookimpl
+from i2i_registry.interfaces.cards import ModelCard
+from i2i_registry.plugins.hooks import hookimpl
 
 @hookimpl
 def i2i_models():

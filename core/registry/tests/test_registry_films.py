@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i_registry.films import check_film, save_film
+from i2i_registry.sheets.animations import check_film, save_film
 from i2i_runtime.errors import UsageError
 
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2i_registry.cards import WeightsDraft
-from i2i_registry.store import Store
+from i2i_registry.interfaces.cards import WeightsDraft
+from i2i_registry.weights.store import Store
 
 Cli = Callable[..., int]
 Write = Callable[[str], Path]

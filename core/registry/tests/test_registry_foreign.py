@@ -19,9 +19,9 @@ import pytest
 import torch
 from torch import nn
 
+from i2i_registry.checkpoints.reader import read_checkpoint
+from i2i_registry.checkpoints.tensor_files import write_tensors
 from i2i_registry.errors import CheckpointError
-from i2i_registry.foreign import read_checkpoint
-from i2i_registry.tensorfile import write_tensors
 
 SYSTEM: object = vars(os)["system"]
 LOAD_FROM_BYTES: object = vars(torch.storage)["_load_from_bytes"]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i_runtime.sessions import Sessions
+from i2i_runtime.device.sessions import Sessions
 
 Cli = Callable[..., int]
 Write = Callable[..., Path]

@@ -19,9 +19,9 @@ import pytest
 import torch
 from torch import nn
 
+from i2i_registry.actions.inspect import MOST_LINES, inspect
+from i2i_registry.checkpoints.reader import read_checkpoint
 from i2i_registry.errors import CheckpointError
-from i2i_registry.foreign import read_checkpoint
-from i2i_registry.inspecting import MOST_LINES, inspect
 
 from .checkpoint_bytes import (
     LOAD_FROM_BYTES,
@@ -500,8 +500,8 @@ READING = """
 import json, resource, sys
 from pathlib import Path
 from i2i_registry.errors import CheckpointError
-from i2i_registry.foreign import read_checkpoint
-from i2i_registry.inspecting import MOST_LINES, inspect
+from i2i_registry.checkpoints.reader import read_checkpoint
+from i2i_registry.actions.inspect import MOST_LINES, inspect
 
 used = int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1]) << 10
 resource.setrlimit(resource.RLIMIT_AS, (used + (300 << 20), used + (300 << 20)))

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2i_registry.cards import Imported, ImportedFile
-from i2i_registry.discovery import Registry
+from i2i_registry.checkpoints.tensor_files import read_tensors
 from i2i_registry.errors import CheckpointError, UnknownName
-from i2i_registry.importing import import_checkpoint, kept_tensors, map_keys
-from i2i_registry.model import Drop
-from i2i_registry.store import Store
-from i2i_registry.tensorfile import read_tensors
-from i2i_registry.weights import open_model
+from i2i_registry.importing.importer import import_checkpoint, kept_tensors, map_keys
+from i2i_registry.interfaces.cards import Imported, ImportedFile
+from i2i_registry.interfaces.model import Drop
+from i2i_registry.plugins.discovery import Registry
+from i2i_registry.weights.loading import open_model
+from i2i_registry.weights.store import Store
 from i2i_runtime.errors import UsageError
-from i2i_runtime.regular_files import sha256_of
+from i2i_runtime.files.regular import sha256_of
 
 from .toy_paper import ToyConfig
 

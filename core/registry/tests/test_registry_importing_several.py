@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2i_registry import checkpoint_files
-from i2i_registry.cards import Imported, ImportedFile
-from i2i_registry.checkpoint_files import find, find_files, read_files
-from i2i_registry.discovery import Registry
+from i2i_registry.checkpoints.tensor_files import read_tensors
 from i2i_registry.errors import CheckpointError
-from i2i_registry.importing import import_checkpoint
-from i2i_registry.store import Store
-from i2i_registry.tensorfile import read_tensors
-from i2i_registry.wrappers import Unwrapped, parts
+from i2i_registry.importing import files as checkpoint_files
+from i2i_registry.importing.files import find, find_files, read_files
+from i2i_registry.importing.importer import import_checkpoint
+from i2i_registry.importing.wrappers import Unwrapped, parts
+from i2i_registry.interfaces.cards import Imported, ImportedFile
+from i2i_registry.plugins.discovery import Registry
+from i2i_registry.weights.store import Store
 from i2i_runtime.errors import UsageError
-from i2i_runtime.regular_files import sha256_of
+from i2i_runtime.files.regular import sha256_of
 
 
 @pytest.fixture

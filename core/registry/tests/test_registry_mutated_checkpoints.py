@@ -15,10 +15,10 @@ import pytest
 import torch
 from safetensors.torch import save as save_safetensors
 
+from i2i_registry.actions.inspect import inspect
+from i2i_registry.checkpoints.reader import read_checkpoint
+from i2i_registry.checkpoints.tensor_files import read_tensors
 from i2i_registry.errors import CheckpointError
-from i2i_registry.foreign import read_checkpoint
-from i2i_registry.inspecting import inspect
-from i2i_registry.tensorfile import read_tensors
 
 from .checkpoint_bytes import deflated, saved, torch_tar, zipped
 

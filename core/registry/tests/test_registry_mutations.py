@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2i_registry.cards import WeightsDraft
-from i2i_registry.catalogue import curated_file, read_curated
+from i2i_registry.interfaces.cards import WeightsDraft
 from i2i_registry.record_files import MOST_BYTES
-from i2i_registry.store import Store
+from i2i_registry.weights.catalogue import curated_file, read_curated
+from i2i_registry.weights.store import Store
 from i2i_runtime.errors import I2IError
 
 TENSORS = {"net.w": torch.zeros(2)}

@@ -13,7 +13,7 @@ import pytest
 
 from i2i_registry.cli.program import run
 from i2i_registry.cli.session import Session
-from i2i_registry.store import Store
+from i2i_registry.weights.store import Store
 
 Program = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -41,7 +41,7 @@ def test_help_lists_the_commands_of_plugins_without_importing_them(program: Prog
 def _install(site: Path, command_source: str) -> None:
     """A distribution with a command, as pip would leave it."""
     (site / "polishing.py").write_text(
-        "from i2i_registry.hooks import hookimpl\nfrom i2i_registry.cards import CommandCard\n"
+        "from i2i_registry.plugins.hooks import hookimpl\nfrom i2i_registry.interfaces.cards import CommandCard\n"
         "@hookimpl\ndef i2i_commands():\n"
         "    return [CommandCard(name='polish', summary='Polish', command='polish_command:polish')]\n"
     )
@@ -170,12 +170,20 @@ sys.meta_path.insert(0, Striker())
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for other processes")
 @pytest.mark.parametrize(
     "module",
-    ["click", "pydantic", "i2i_registry.discovery", "i2i_plugin_ugatit", "i2i_registry.foreign", "torch", "numpy"],
+    [
+        "click",
+        "pydantic",
+        "i2i_registry.plugins.discovery",
+        "i2i_plugin_ugatit",
+        "i2i_registry.checkpoints.reader",
+        "torch",
+        "numpy",
+    ],
 )
 def test_ctrl_c_in_any_import_is_130_without_a_traceback(program: Program, tmp_path: Path, module: str) -> None:
     (tmp_path / "sitecustomize.py").write_text(STRIKE)
     (tmp_path / "x.pth").write_bytes(b"no checkpoint")
-    loads_torch = module in {"torch", "numpy", "i2i_registry.foreign"}
+    loads_torch = module in {"torch", "numpy", "i2i_registry.checkpoints.reader"}
     arguments = ["inspect", tmp_path / "x.pth"] if loads_torch else ["list"]
     result = program(arguments, PYTHONPATH=str(tmp_path), STRIKE=module)
     assert (result.returncode, result.stderr) == (130, "interrupted\n")

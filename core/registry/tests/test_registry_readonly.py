@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2i_registry.cards import WeightsDraft
-from i2i_registry.store import Store
+from i2i_registry.interfaces.cards import WeightsDraft
+from i2i_registry.weights.store import Store
 
 Write = Callable[[str], Path]
 TENSORS = {"net.conv.weight": torch.ones(3, 3, 1, 1), "net.conv.bias": torch.zeros(3)}
@@ -22,7 +22,7 @@ sys.path.insert(0, sys.argv.pop(1))
 import toy_plugin
 from i2i_registry.cli.program import run
 from i2i_registry.cli.session import Session
-from i2i_registry.discovery import build_registry
+from i2i_registry.plugins.discovery import build_registry
 sys.exit(run(sys.argv[1:], Session(build_registry([("i2i-plugin-toy", toy_plugin)]))))
 """
 Start = Callable[..., "subprocess.CompletedProcess[str]"]

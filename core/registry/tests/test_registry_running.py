@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i_registry.running import Job, Settings, execute, plan, plan_from_nothing, suffix_of
-from i2i_registry.sheets import check_shown
+from i2i_registry.actions.run import Job, Settings, execute, plan, plan_from_nothing, suffix_of
+from i2i_registry.sheets.sheet import check_shown
 from i2i_runtime.bundle import load
 from i2i_runtime.errors import OptionError, UsageError
-from i2i_runtime.operations import ImageInput, ImageOutput, Operation, SizeRule, Step
-from i2i_runtime.scanning import Listing
+from i2i_runtime.image.folders import Listing
+from i2i_runtime.schema.operations import ImageInput, ImageOutput, Operation, SizeRule, Step
 
 Write = Callable[..., Path]
 

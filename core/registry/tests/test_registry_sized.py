@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import i2i_runtime as i2i
-from i2i_registry import grids
+from i2i_registry.actions import grid as grids
 
 Cli = Callable[..., int]
 Write = Callable[..., Path]

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2i_registry.cards import WeightsDraft
+from i2i_registry.checkpoints.tensor_files import read_tensors, write_tensors
 from i2i_registry.errors import StoreError, UnknownName
-from i2i_registry.store import Store
-from i2i_registry.tensorfile import read_tensors, write_tensors
-from i2i_runtime.regular_files import sha256_of
+from i2i_registry.interfaces.cards import WeightsDraft
+from i2i_registry.weights.store import Store
+from i2i_runtime.files.regular import sha256_of
 
 TENSORS = {"net.w": torch.arange(6.0).reshape(2, 3)}
 OTHERS = {"net.w": torch.zeros(2, 3)}
@@ -104,8 +104,8 @@ def test_the_environment_says_where_the_store_is(monkeypatch: pytest.MonkeyPatch
 WRITER = """
 import sys, torch
 from pathlib import Path
-from i2i_registry.cards import WeightsDraft
-from i2i_registry.store import Store
+from i2i_registry.interfaces.cards import WeightsDraft
+from i2i_registry.weights.store import Store
 root, draft, start, count, size = sys.argv[1:]
 for number in range(int(start), int(start) + int(count)):
     tensors = {"net.w": torch.full((int(size),), float(number))}
@@ -148,8 +148,8 @@ def test_a_killed_writer_leaves_a_whole_store(store: Store, draft: WeightsDraft,
 KILLED_BEFORE_THE_CARD = """
 import os, signal, sys, torch
 from pathlib import Path
-from i2i_registry import store
-from i2i_registry.cards import WeightsDraft
+from i2i_registry.weights import store
+from i2i_registry.interfaces.cards import WeightsDraft
 store.Store._write_card = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 store.Store(Path(sys.argv[1])).add({"net.w": torch.ones(5)}, WeightsDraft.model_validate_json(sys.argv[2]))
 """
@@ -168,9 +168,9 @@ def test_weights_that_a_killed_writer_did_not_name_are_removed(store: Store, dra
 FULL_DISK = """
 import resource, sys, torch
 from pathlib import Path
-from i2i_registry.cards import WeightsDraft
+from i2i_registry.interfaces.cards import WeightsDraft
 from i2i_registry.errors import StoreError
-from i2i_registry.store import Store
+from i2i_registry.weights.store import Store
 store, draft = Store(Path(sys.argv[1])), WeightsDraft.model_validate_json(sys.argv[2])
 store.add({"net.w": torch.ones(3)}, draft)
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))

@@ -9,9 +9,9 @@ import pytest
 from pydantic import Field, PositiveInt, model_validator
 
 from i2i_registry.errors import UnknownName
-from i2i_registry.values import with_values
+from i2i_registry.interfaces.config_values import with_values
 from i2i_runtime.errors import OptionError
-from i2i_runtime.operations import Record
+from i2i_runtime.schema.operations import Record
 
 
 class Size(Record):

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2i_registry.cards import WeightsDraft
-from i2i_registry.discovery import Registry
+from i2i_registry.checkpoints.tensor_files import read_tensors, write_tensors
 from i2i_registry.errors import CheckpointError, StoreError, UnknownName
-from i2i_registry.model import Model
-from i2i_registry.store import Store
-from i2i_registry.tensorfile import read_tensors, write_tensors
-from i2i_registry.weights import load_into, open_model, save, tensors_of
-from i2i_runtime.operations import Record
+from i2i_registry.interfaces.cards import WeightsDraft
+from i2i_registry.interfaces.model import Model
+from i2i_registry.plugins.discovery import Registry
+from i2i_registry.weights.loading import load_into, open_model, save, tensors_of
+from i2i_registry.weights.store import Store
+from i2i_runtime.schema.operations import Record
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from typing import ClassVar
 import onnx
 from onnx import TensorProto, helper
 
-from i2i_registry.cards import WeightsCard
-from i2i_registry.exporter import Exporter, ExportOptions, ExportReport
-from i2i_registry.model import Model
-from i2i_runtime.atomic import atomic_folder, write_text
-from i2i_runtime.manifest import (
+from i2i_registry.interfaces.cards import WeightsCard
+from i2i_registry.interfaces.exporter import Exporter, ExportOptions, ExportReport
+from i2i_registry.interfaces.model import Model
+from i2i_runtime.files.atomic import atomic_folder, write_text
+from i2i_runtime.schema.manifest import (
     GraphFile,
     Licence,
     Manifest,
@@ -24,7 +24,7 @@ from i2i_runtime.manifest import (
     TensorSpec,
     WeightsSource,
 )
-from i2i_runtime.operations import (
+from i2i_runtime.schema.operations import (
     HeatmapOutput,
     ImageInput,
     ImageOutput,

@@ -8,11 +8,11 @@ from typing import ClassVar
 from pydantic import PositiveFloat, PositiveInt, TypeAdapter
 from torch import nn
 
-from i2i_registry.clues import Clues, Findings, Inferred
 from i2i_registry.errors import CheckpointError
-from i2i_registry.model import Axis, Drop, Graph, GraphInput, KeyMap, Model, OfficialFormat, Shapes
-from i2i_runtime.manifest import Licence
-from i2i_runtime.operations import ImageInput, ImageOutput, Operation, Record, SizeRule, Step
+from i2i_registry.importing.clues import Clues, Findings, Inferred
+from i2i_registry.interfaces.model import Axis, Drop, Graph, GraphInput, KeyMap, Model, OfficialFormat, Shapes
+from i2i_runtime.schema.manifest import Licence
+from i2i_runtime.schema.operations import ImageInput, ImageOutput, Operation, Record, SizeRule, Step
 
 
 class ToyConfig(Record):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from i2i_registry.cards import INTERFACE_VERSION, ExporterCard, ModelCard
-from i2i_registry.hooks import hookimpl
-from i2i_runtime.manifest import Licence, Paper
+from i2i_registry.interfaces.cards import INTERFACE_VERSION, ExporterCard, ModelCard
+from i2i_registry.plugins.hooks import hookimpl
+from i2i_runtime.schema.manifest import Licence, Paper
 
 CARD = ModelCard(
     name="toy",

@@ -7,8 +7,8 @@ from pathlib import Path
 from onnx import helper
 from toy_styled import graph_file, write_manifest
 
-from i2i_runtime.manifest import GraphFile
-from i2i_runtime.operations import (
+from i2i_runtime.schema.manifest import GraphFile
+from i2i_runtime.schema.operations import (
     Blend,
     GridInput,
     ImageInput,

@@ -10,9 +10,9 @@ import onnx
 from onnx import NodeProto, TensorProto, helper
 from toy_exporter import PARITY
 
-from i2i_runtime.atomic import write_text
-from i2i_runtime.manifest import GraphFile, Licence, Manifest, Paper, TensorSpec, WeightsSource
-from i2i_runtime.operations import (
+from i2i_runtime.files.atomic import write_text
+from i2i_runtime.schema.manifest import GraphFile, Licence, Manifest, Paper, TensorSpec, WeightsSource
+from i2i_runtime.schema.operations import (
     Fit,
     ImageInput,
     ImageOutput,

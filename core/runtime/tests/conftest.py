@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from i2i_runtime.manifest import (
+from i2i_runtime.schema.manifest import (
     GRAPH_KEY,
     MANIFEST_FILE,
     MANIFEST_KEY,
@@ -28,7 +28,7 @@ from i2i_runtime.manifest import (
     TensorSpec,
     WeightsSource,
 )
-from i2i_runtime.operations import (
+from i2i_runtime.schema.operations import (
     Blend,
     HeatmapOutput,
     ImageInput,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from i2i_runtime.operations import (
+from i2i_runtime.schema.operations import (
     Blend,
     GridInput,
     ImageInput,

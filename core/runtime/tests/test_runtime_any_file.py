@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i_runtime import pictures
 from i2i_runtime.errors import PictureError
+from i2i_runtime.image import reading as pictures
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 13, 3), dtype=np.uint8)
 MUTATIONS = 40

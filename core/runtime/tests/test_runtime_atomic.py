@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from i2i_runtime.atomic import atomic_folder, atomic_write, scratch_folder
+from i2i_runtime.files.atomic import atomic_folder, atomic_write, scratch_folder
 
 Write = Callable[[Path], AbstractContextManager[Path]]
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it has no lock 
 WRITER = """
 import os, signal, sys
 from pathlib import Path
-from i2i_runtime.atomic import atomic_folder, atomic_write, scratch_folder
+from i2i_runtime.files.atomic import atomic_folder, atomic_write, scratch_folder
 
 kind, path, end = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
 with {"file": atomic_write, "folder": atomic_folder, "scratch": lambda _: scratch_folder()}[kind](path) as partial:

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import i2i_runtime as i2i
-from i2i_runtime import heatmaps, pictures
+from i2i_runtime.archive.opening import open_bundle
 from i2i_runtime.bundle import Bundle
-from i2i_runtime.devices import Device
-from i2i_runtime.reading import open_bundle
-from i2i_runtime.sessions import Sessions
+from i2i_runtime.device.providers import Device
+from i2i_runtime.device.sessions import Sessions
+from i2i_runtime.image import heatmaps
+from i2i_runtime.image import reading as pictures
 
 BAD = Path(__file__).parent / "data" / "bad"
 EditManifest = Callable[[Path, Callable[[dict[str, Any]], None]], None]

@@ -13,8 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from i2i_runtime import colours, pictures
-from i2i_runtime.pixels import Pixels
+from i2i_runtime.image import colour_profiles as colours
+from i2i_runtime.image import reading as pictures
+from i2i_runtime.image.pixels import Pixels
 
 CASES = Path(os.environ.get("I2I_PARITY", "../shared/parity")).parent / "cases" / "field"
 D50 = (0.9642, 1.0, 0.8249)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from i2i_runtime import cpus
+from i2i_runtime.device import cpus
 from i2i_runtime.errors import UsageError
 
 
@@ -52,7 +52,7 @@ def test_version_1_is_read_too(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
 def test_affinity_limits_the_threads() -> None:
     code = (
-        "import os; from i2i_runtime import cpus\n"
+        "import os; from i2i_runtime.device import cpus\n"
         "os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); print(cpus.usable_cpus())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -13,10 +13,10 @@ import onnx
 import pytest
 
 import i2i_runtime as i2i
-from i2i_runtime import devices
-from i2i_runtime.devices import Device
-from i2i_runtime.doctor import diagnose, too_old
-from i2i_runtime.probe import conv_model
+from i2i_runtime.device import providers as devices
+from i2i_runtime.device.doctor import diagnose, too_old
+from i2i_runtime.device.probe import conv_model
+from i2i_runtime.device.providers import Device
 
 without_gpu = pytest.mark.skipif(not devices.missing_libraries("cuda"), reason="CUDA works here")
 
@@ -28,7 +28,7 @@ def in_a_world_with(
     world = tmp_path / "world"
     world.mkdir()
     site = Path(np.__file__).parent.parent
-    names = ("numpy", "numpy.libs", "PIL", "pillow.libs", "pydantic", "pydantic_core", "annotated_types")
+    names = ("lazy_loader", "numpy", "numpy.libs", "PIL", "pillow.libs", "pydantic", "pydantic_core", "annotated_types")
     names += ("typing_extensions.py", "typing_inspection", *packages)
     for name in names:
         if (site / name).exists():
@@ -50,7 +50,7 @@ def in_a_world_with(
 
 
 EXPLAIN = (
-    "from i2i_runtime import devices\n"
+    "from i2i_runtime.device import providers as devices\n"
     "from i2i_runtime.errors import DeviceError\n"
     "try: devices.resolve('auto')\n"
     "except DeviceError as error: print(error)\n"

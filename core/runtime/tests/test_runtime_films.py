@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 import i2i_runtime as i2i
-from i2i_runtime.operations import Blend
-from i2i_runtime.sessions import Sessions
+from i2i_runtime.device.sessions import Sessions
+from i2i_runtime.schema.operations import Blend
 
 LEVELS = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
 Array = NDArray[Any]

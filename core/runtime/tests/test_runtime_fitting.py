@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i_runtime import fitting, pictures
 from i2i_runtime.errors import PictureError
-from i2i_runtime.operations import (
+from i2i_runtime.image import fitting
+from i2i_runtime.image import reading as pictures
+from i2i_runtime.image.pixels import Pixels, of_picture
+from i2i_runtime.schema.operations import (
     BICUBIC,
     Also,
     Fit,
@@ -23,7 +25,6 @@ from i2i_runtime.operations import (
     Step,
     best_fit,
 )
-from i2i_runtime.pixels import Pixels, of_picture
 
 BAD = Path(__file__).parent / "data" / "bad"
 FIXED = ImageInput(name="image", size=SizeRule(height=32, width=48))

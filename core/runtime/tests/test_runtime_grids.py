@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import i2i_runtime as i2i
-from i2i_runtime.sampling_grids import Shifts, sampling_grid
+from i2i_runtime.image.sampling_grids import Shifts, sampling_grid
 
 from .spatial_toys import write_spatial
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from i2i_runtime import heatmaps
+from i2i_runtime.image import heatmaps
 
 
 def test_levels_stretch_to_the_full_range_and_truncate() -> None:

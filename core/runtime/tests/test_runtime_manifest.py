@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import i2i_runtime as i2i
-from i2i_runtime.operations import MAX_BRANCHES, ImageOutput, LabelInput, Operation, Step
+from i2i_runtime.schema.operations import MAX_BRANCHES, ImageOutput, LabelInput, Operation, Step
 
 from .conftest import FLOAT, PICTURE, Shape, TinyGraph, image_input, node, write_bundle
 

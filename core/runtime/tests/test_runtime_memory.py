@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import i2i_runtime as i2i
-from i2i_runtime.footprint import COPIES, REACH, bytes_per_pixel
-from i2i_runtime.free_memory import as_bytes, free_bytes
-from i2i_runtime.operations import ImageOutput, Operation, SizeRule, Step
-from i2i_runtime.reading import open_bundle
+from i2i_runtime.archive.opening import open_bundle
+from i2i_runtime.call.memory_use import COPIES, REACH, bytes_per_pixel
+from i2i_runtime.device.memory import as_bytes, free_bytes
+from i2i_runtime.schema.operations import ImageOutput, Operation, SizeRule, Step
 
 from .conftest import FLOAT, PICTURE, TinyGraph, image_input, node, write_bundle
 from .spatial_toys import write_spatial

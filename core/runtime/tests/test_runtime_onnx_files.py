@@ -19,10 +19,10 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from onnx import TensorProto, helper
 
 import i2i_runtime as i2i
-from i2i_runtime import onnx_files, onnx_schema, onnx_wire
-from i2i_runtime.onnx_files import summarise
-from i2i_runtime.onnx_schema import SCHEMA
-from i2i_runtime.onnx_tensors import MAX_RANK
+from i2i_runtime.archive import onnx_files, onnx_schema, onnx_wire
+from i2i_runtime.archive.onnx_files import summarise
+from i2i_runtime.archive.onnx_schema import SCHEMA
+from i2i_runtime.archive.onnx_tensors import MAX_RANK
 
 PICTURE = np.full((16, 16, 3), 9, np.uint8)
 OTHER_FILE = "secret.bin"

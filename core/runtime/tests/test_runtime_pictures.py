@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i_runtime import pictures
 from i2i_runtime.errors import PictureError, StorageError, UsageError
+from i2i_runtime.image import reading as pictures
 
 BAD = Path(__file__).parent / "data" / "bad"
 
@@ -49,7 +49,7 @@ def test_refusing_every_bad_file_takes_less_than_100_mb() -> None:
     names = [row["file"] for row in rows("reject")]
     code = (
         "import resource, sys\n"
-        "from i2i_runtime import pictures\n"
+        "from i2i_runtime.image import reading as pictures\n"
         "from i2i_runtime.errors import PictureError\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "for name in sys.argv[1:]:\n"
@@ -283,7 +283,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> Non
     code = (
         "import resource, signal, sys\n"
         "from PIL import Image\n"
-        "from i2i_runtime import pictures\n"
+        "from i2i_runtime.image import reading as pictures\n"
         "from i2i_runtime.errors import StorageError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 import i2i_runtime as i2i
-from i2i_runtime import pictures
 from i2i_runtime.errors import PictureError, UsageError
-from i2i_runtime.pixels import Pixels
+from i2i_runtime.image import reading as pictures
+from i2i_runtime.image.pixels import Pixels
 
 
 def levels(channels: int, height: int = 6, width: int = 9) -> Pixels:

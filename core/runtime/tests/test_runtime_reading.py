@@ -16,7 +16,8 @@ import onnx
 import pytest
 
 import i2i_runtime as i2i
-from i2i_runtime import reading, zips
+from i2i_runtime.archive import opening as reading
+from i2i_runtime.files import zips
 
 PICTURE = np.full((16, 16, 3), 9, np.uint8)
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image, features
 
-from i2i_runtime import pictures, scanning
 from i2i_runtime.errors import PictureError, UsageError
-from i2i_runtime.scanning import scan_folder
+from i2i_runtime.image import folders as scanning
+from i2i_runtime.image import reading as pictures
+from i2i_runtime.image.folders import scan_folder
 
 BAD = Path(__file__).parent / "data" / "bad"
 

@@ -13,11 +13,11 @@ from PIL import Image
 from pydantic import ValidationError
 
 import i2i_runtime as i2i
-from i2i_runtime.inputs import option_from_text
-from i2i_runtime.operations import Blend, LatentInput, Operation, Step, VectorOutput, Walk
-from i2i_runtime.sizing import noise_shape, read_scale, read_size, wanted_size
-from i2i_runtime.spatial_inputs import GridInput, MaskInput, NoiseInput, SizeInput
-from i2i_runtime.wiring import needed_inputs
+from i2i_runtime.call.arguments import option_from_text
+from i2i_runtime.call.sizes import noise_shape, read_scale, read_size, wanted_size
+from i2i_runtime.kinds.spatial import GridInput, MaskInput, NoiseInput, SizeInput
+from i2i_runtime.schema.operations import Blend, LatentInput, Operation, Step, VectorOutput, Walk
+from i2i_runtime.schema.wiring import needed_inputs
 
 from . import spatial_toys
 from .spatial_toys import HEIGHT, WIDTH, write_spatial

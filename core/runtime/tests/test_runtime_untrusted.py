@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from i2i_runtime.regular_files import open_regular, read_regular
+from i2i_runtime.files.regular import open_regular, read_regular
 from i2i_runtime.untrusted_text import printable
 
 
@@ -79,7 +79,7 @@ def test_a_pipe_that_takes_the_files_place_does_not_block(tmp_path: Path) -> Non
     # The first look sees a file and the opening a pipe. In a process of its own, so that blocking fails the test.
     script = (
         "import os, pathlib, sys\n"
-        "from i2i_runtime.regular_files import open_regular\n"
+        "from i2i_runtime.files.regular import open_regular\n"
         "class Exchanged(pathlib.PosixPath):\n"
         "    def stat(self, **kwargs):\n"
         "        return os.stat(os.__file__)\n"

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import i2i_runtime as i2i
-from i2i_runtime.pictures import encode, read
-from i2i_runtime.sessions import Sessions
-from i2i_runtime.walking import walk
+from i2i_runtime.animation.walks import walk
+from i2i_runtime.device.sessions import Sessions
+from i2i_runtime.image.reading import encode, read
 
 from .spatial_toys import FIRST, HEIGHT, QUIET, STORED, WIDTH, write_spatial
 

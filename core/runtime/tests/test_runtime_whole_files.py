@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from i2i_runtime.atomic import atomic_folder, atomic_write, write_text
-from i2i_runtime.regular_files import sha256_of
+from i2i_runtime.files.atomic import atomic_folder, atomic_write, write_text
+from i2i_runtime.files.regular import sha256_of
 
 
 def _write_half(path: Path) -> None:

@@ -10,10 +10,10 @@ import toolkit_toy
 from pydantic import PositiveInt
 from toolkit_toy import Toy, ToyTrainer
 
-from i2i_registry.cards import ModelCard
-from i2i_registry.discovery import Registry, build_registry
-from i2i_registry.hooks import hookimpl
-from i2i_runtime.operations import Record
+from i2i_registry.interfaces.cards import ModelCard
+from i2i_registry.plugins.discovery import Registry, build_registry
+from i2i_registry.plugins.hooks import hookimpl
+from i2i_runtime.schema.operations import Record
 from i2i_toolkit import plugin
 
 

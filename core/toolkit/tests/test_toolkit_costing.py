@@ -9,11 +9,11 @@ from toolkit_toy import ToyTrainer, toy_registry, write_data
 
 from i2i_registry.cli.program import run
 from i2i_registry.cli.session import Session
-from i2i_registry.store import Store
-from i2i_registry.trainer import Cost
+from i2i_registry.interfaces.trainer import Cost
+from i2i_registry.weights.store import Store
 from i2i_runtime.errors import UsageError
-from i2i_toolkit.costing import check_cost, usable_memory
-from i2i_toolkit.training_speed import training_speed
+from i2i_toolkit.training.cost import check_cost, usable_memory
+from i2i_toolkit.training.speed import training_speed
 
 GB = 10**9
 

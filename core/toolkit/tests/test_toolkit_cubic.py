@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from i2i_toolkit.cubic import cubic_matrix, levels_of, resample, resample_by, resample_levels, resample_to, scaled_side
+from i2i_toolkit.layers.bicubic import (
+    cubic_matrix,
+    levels_of,
+    resample,
+    resample_by,
+    resample_levels,
+    resample_to,
+    scaled_side,
+)
 
 CPU = torch.device("cpu")
 

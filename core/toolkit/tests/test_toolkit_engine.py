@@ -11,7 +11,7 @@ from toolkit_toy import Config, Options, ToyTrainer, make_trainer, state_of, wri
 from torch import Tensor
 
 from i2i_registry.errors import TrainingError
-from i2i_registry.trainer import Step, Tensors
+from i2i_registry.interfaces.trainer import Step, Tensors
 from i2i_runtime.errors import DeviceError, UsageError
 from i2i_toolkit import Engine, StopRequest, open_accelerator
 from i2i_toolkit.seeds import seed_everything

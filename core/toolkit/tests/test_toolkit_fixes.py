@@ -11,7 +11,7 @@ from toolkit_toy import KILL, toy_registry, write_data
 
 from i2i_registry.cli.program import run
 from i2i_registry.cli.session import Session
-from i2i_registry.store import Store
+from i2i_registry.weights.store import Store
 
 QUICK = "--threads 1 --sample-every 0 --steps 2"
 

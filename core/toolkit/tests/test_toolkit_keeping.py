@@ -12,9 +12,9 @@ from toolkit_toy import KILL, toy_registry, write_data
 
 from i2i_registry.cli.program import run
 from i2i_registry.cli.session import Session
-from i2i_registry.store import Store
-from i2i_registry.weights import open_model
-from i2i_toolkit.run_folder import RunFolder
+from i2i_registry.weights.loading import open_model
+from i2i_registry.weights.store import Store
+from i2i_toolkit.training.run_folder import RunFolder
 
 
 @pytest.fixture

@@ -16,18 +16,18 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from i2i_registry.cards import CommandCard
 from i2i_registry.cli.program import run
 from i2i_registry.cli.session import Session
-from i2i_registry.discovery import Registry
 from i2i_registry.errors import LayoutError
-from i2i_registry.store import Store
-from i2i_runtime import devices
+from i2i_registry.interfaces.cards import CommandCard
+from i2i_registry.plugins.discovery import Registry
+from i2i_registry.weights.store import Store
+from i2i_runtime.device import providers as devices
 from i2i_runtime.errors import DeviceError, PictureError, UsageError
 from i2i_toolkit import plugin
-from i2i_toolkit.feature_network import FeatureNetwork
-from i2i_toolkit.measuring import measure
-from i2i_toolkit.single_metrics import diversity, single_image_fid
+from i2i_toolkit.metrics.feature_network import FeatureNetwork
+from i2i_toolkit.metrics.measuring import measure
+from i2i_toolkit.metrics.single_image import diversity, single_image_fid
 
 PICTURES = ("n", 3, "h", "w")
 CHANNELS = 4

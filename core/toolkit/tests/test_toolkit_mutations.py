@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from i2i_runtime.errors import I2IError
-from i2i_toolkit import journal
-from i2i_toolkit.checkpoint import Checkpoints
-from i2i_toolkit.launch import note_failure, take_failure
-from i2i_toolkit.run_folder import RunFolder, RunRecord, Settings
-from i2i_toolkit.state import Cursor, Snapshot
+from i2i_toolkit.engine.checkpoints import Checkpoints
+from i2i_toolkit.engine.state import Cursor, Snapshot
+from i2i_toolkit.training import journal
+from i2i_toolkit.training.launch import note_failure, take_failure
+from i2i_toolkit.training.run_folder import RunFolder, RunRecord, Settings
 
 TRIES = 120
 LONGEST_MESSAGE = 3000

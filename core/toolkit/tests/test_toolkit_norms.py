@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i_toolkit.norms import InstanceNorm, instance_norm, map_mean
+from i2i_toolkit.layers.norms import InstanceNorm, instance_norm, map_mean
 
 SCALE, OFFSET = torch.tensor([2.0, -1.0, 0.5]).double(), torch.tensor([0.0, 1.0, -3.0]).double()
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from i2i_registry.errors import LayoutError
-from i2i_runtime.operations import BICUBIC
+from i2i_runtime.schema.operations import BICUBIC
 from i2i_toolkit.data.paired import PairedFolders, write_paired_example
 from i2i_toolkit.data.paired_layout import Pair, find_pairs
 from i2i_toolkit.data.preparation import Preparation

@@ -8,15 +8,15 @@ import pytest
 from sized_toy import sized_registry
 from toolkit_toy import toy_registry, write_data
 
-from i2i_registry.cards import Trained, WeightsCard
 from i2i_registry.cli.program import run
 from i2i_registry.cli.session import Session
-from i2i_registry.discovery import Registry
 from i2i_registry.errors import UnknownName
-from i2i_registry.store import Store
-from i2i_runtime.manifest import Licence
+from i2i_registry.interfaces.cards import Trained, WeightsCard
+from i2i_registry.plugins.discovery import Registry
+from i2i_registry.weights.store import Store
+from i2i_runtime.schema.manifest import Licence
 from i2i_toolkit import Settings, new_record
-from i2i_toolkit.run_folder import RunRecord
+from i2i_toolkit.training.run_folder import RunRecord
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from PIL import Image
 
 import i2i_toolkit as toolkit
 from i2i_registry.errors import LayoutError
-from i2i_registry.trainer import DataSource
+from i2i_registry.interfaces.trainer import DataSource
 from i2i_toolkit import SinglePicture, find_picture, picture_size, write_single_example
 from i2i_toolkit.data import single
 from i2i_toolkit.data.domains import write_domains_example

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from i2i_runtime.errors import UsageError
-from i2i_toolkit.single_metrics import (
+from i2i_toolkit.metrics.single_image import (
     LUMA,
     Gaussian,
     diversity,

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from i2i_registry.errors import TrainingError
-from i2i_registry.model import Model
-from i2i_registry.trainer import Phase, Stage, Step, Tensors, Trainer
+from i2i_registry.interfaces.model import Model
+from i2i_registry.interfaces.trainer import Phase, Stage, Step, Tensors, Trainer
 from i2i_runtime.errors import UsageError
-from i2i_runtime.operations import Record
+from i2i_runtime.schema.operations import Record
 from i2i_toolkit import Engine, l1, open_accelerator
 from i2i_toolkit.seeds import seed_everything
 

@@ -16,7 +16,7 @@ from toolkit_toy import KILL, run_program, toy_registry, write_data
 
 from i2i_registry.cli.program import run
 from i2i_registry.cli.session import Session
-from i2i_registry.store import Store
+from i2i_registry.weights.store import Store
 
 STEPS = 5
 
@@ -49,7 +49,7 @@ def train(home: Path, *arguments: str) -> int:
 def train_apart(home: Path, arguments: Sequence[str], kill: str = "") -> int:
     """The command in a process of its own; negative when a signal ended it."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["i2i_toolkit.console"])
+    context.set_forkserver_preload(["i2i_toolkit.training.console"])
     process = context.Process(target=run_program, args=(["train", *arguments], home / "store", kill))
     process.start()
     process.join(120)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from i2i_toolkit.winograd import LEAST_CHANNELS, Conv3x3, is_worthwhile
+from i2i_toolkit.layers.winograd import LEAST_CHANNELS, Conv3x3, is_worthwhile
 
 
 def both(x: Tensor, layer: Conv3x3) -> tuple[list[Tensor], list[Tensor]]:

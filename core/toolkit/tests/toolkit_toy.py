@@ -19,17 +19,17 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.optim import SGD, Adam
 
-from i2i_registry.cards import ModelCard
 from i2i_registry.cli.program import run
 from i2i_registry.cli.session import Session
-from i2i_registry.discovery import Registry, build_registry
-from i2i_registry.hooks import hookimpl
-from i2i_registry.model import Axis, Graph, GraphInput, Model
-from i2i_registry.store import Store
-from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
-from i2i_runtime.manifest import Licence, Paper
-from i2i_runtime.operations import BILINEAR, ImageInput, ImageOutput, Operation, Record, SizeRule
-from i2i_runtime.operations import Step as GraphCall
+from i2i_registry.interfaces.cards import ModelCard
+from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Model
+from i2i_registry.interfaces.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
+from i2i_registry.plugins.discovery import Registry, build_registry
+from i2i_registry.plugins.hooks import hookimpl
+from i2i_registry.weights.store import Store
+from i2i_runtime.schema.manifest import Licence, Paper
+from i2i_runtime.schema.operations import BILINEAR, ImageInput, ImageOutput, Operation, Record, SizeRule
+from i2i_runtime.schema.operations import Step as GraphCall
 from i2i_toolkit import Preparation, UnpairedFolders, l1, least_squares, logistic, plugin, write_unpaired_example
 
 SIZE = 8

@@ -5,7 +5,7 @@ import pytest
 from torch import nn
 
 from i2i_exporter_onnx.cases import EXTREMES, Case, cases, example_case, photographs, picture_size, values
-from i2i_registry.model import Axis, Graph, GraphInput
+from i2i_registry.interfaces.model import Axis, Graph, GraphInput
 
 BATCH = Axis("batch", 2)
 

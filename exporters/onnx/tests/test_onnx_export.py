@@ -25,17 +25,17 @@ from i2i_exporter_onnx.bundle import NO_HASH, write_graph
 from i2i_exporter_onnx.cases import EXTREMES
 from i2i_exporter_onnx.parity import measure
 from i2i_exporter_onnx.tracing import to_onnx
-from i2i_registry.cards import ModelCard, Trained, WeightsCard
-from i2i_registry.discovery import Plugin, Registry
 from i2i_registry.errors import ExportError
-from i2i_registry.exporter import ExportOptions, ExportReport
-from i2i_registry.model import Axis, Graph, GraphInput, Model
-from i2i_registry.weights import save
-from i2i_runtime import devices
+from i2i_registry.interfaces.cards import ModelCard, Trained, WeightsCard
+from i2i_registry.interfaces.exporter import ExportOptions, ExportReport
+from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Model
+from i2i_registry.plugins.discovery import Plugin, Registry
+from i2i_registry.weights.loading import save
+from i2i_runtime.archive.opening import open_bundle
+from i2i_runtime.device import providers as devices
 from i2i_runtime.errors import BundleError, I2IError, UsageError
-from i2i_runtime.manifest import GRAPH_KEY, MANIFEST_KEY, Licence, Manifest, Paper
-from i2i_runtime.operations import ImageInput, ImageOutput, LatentInput, Operation, Record, SizeRule, Step
-from i2i_runtime.reading import open_bundle
+from i2i_runtime.schema.manifest import GRAPH_KEY, MANIFEST_KEY, Licence, Manifest, Paper
+from i2i_runtime.schema.operations import ImageInput, ImageOutput, LatentInput, Operation, Record, SizeRule, Step
 
 
 class Sizes(Record):

@@ -13,7 +13,7 @@ from i2i_exporter_onnx.half import to_half
 from i2i_exporter_onnx.parity import FP16_TOLERANCE, measure
 from i2i_exporter_onnx.tracing import to_onnx
 from i2i_registry.errors import ExportError
-from i2i_registry.model import Axis, Graph, GraphInput
+from i2i_registry.interfaces.model import Axis, Graph, GraphInput
 
 PICTURE = GraphInput("x", (Axis("batch", 2), 3, Axis("height", 16), Axis("width", 16)), "picture")
 

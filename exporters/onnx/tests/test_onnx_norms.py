@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from i2i_exporter_onnx.tracing import to_onnx
-from i2i_registry.model import Axis, Graph, GraphInput
-from i2i_toolkit.norms import InstanceNorm, map_mean, map_sum
+from i2i_registry.interfaces.model import Axis, Graph, GraphInput
+from i2i_toolkit.layers.norms import InstanceNorm, map_mean, map_sum
 
 SIDE, CHANNELS = 128, 8
 

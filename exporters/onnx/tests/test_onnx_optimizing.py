@@ -19,7 +19,7 @@ from i2i_exporter_onnx.optimizing import optimize
 from i2i_exporter_onnx.parity import measure
 from i2i_exporter_onnx.tracing import to_onnx
 from i2i_registry.errors import ExportError
-from i2i_registry.model import Axis, Graph, GraphInput
+from i2i_registry.interfaces.model import Axis, Graph, GraphInput
 
 BATCH, SIDES = Axis("batch", 2), (Axis("height", 8), Axis("width", 8))
 

@@ -9,10 +9,10 @@ from torch import nn
 import i2i_exporter_onnx
 from i2i_exporter_onnx.exporter import OnnxExporter
 from i2i_exporter_onnx.sizes import plan
-from i2i_registry.discovery import build_registry
-from i2i_registry.model import Axis, Graph, GraphInput
+from i2i_registry.interfaces.model import Axis, Graph, GraphInput
+from i2i_registry.plugins.discovery import build_registry
 from i2i_runtime.errors import UsageError
-from i2i_runtime.operations import LatentInput, Operation, Step, VectorOutput
+from i2i_runtime.schema.operations import LatentInput, Operation, Step, VectorOutput
 
 
 def test_the_card_leads_to_the_exporter() -> None:

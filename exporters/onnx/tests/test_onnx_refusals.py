@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from i2i_exporter_onnx.tracing import to_onnx
 from i2i_registry.errors import ExportError
-from i2i_registry.model import Axis, Graph, GraphInput
+from i2i_registry.interfaces.model import Axis, Graph, GraphInput
 
 FREE = GraphInput("x", (Axis("batch", 2), 3, Axis("height", 16, 4, 4), Axis("width", 16, 4, 4)), "picture")
 

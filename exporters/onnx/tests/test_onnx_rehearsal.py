@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from i2i_exporter_onnx.bundle import finish, write_graph
 from i2i_exporter_onnx.rehearsal import rehearse
 from i2i_registry.errors import ExportError
-from i2i_runtime.manifest import Licence, Manifest, Paper, Parity, ParityCase, WeightsSource
-from i2i_runtime.operations import (
+from i2i_runtime.schema.manifest import Licence, Manifest, Paper, Parity, ParityCase, WeightsSource
+from i2i_runtime.schema.operations import (
     ImageInput,
     ImageOutput,
     Input,

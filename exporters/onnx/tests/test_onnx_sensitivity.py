@@ -13,7 +13,7 @@ from i2i_exporter_onnx.cases import Case
 from i2i_exporter_onnx.parity import Measured, measure, sensitivity
 from i2i_exporter_onnx.tracing import to_onnx
 from i2i_registry.errors import ExportError
-from i2i_registry.model import Axis, Graph, GraphInput, Stray
+from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Stray
 
 SIDE = 32
 TOLERANCE = 2e-5

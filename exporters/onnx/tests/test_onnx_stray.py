@@ -13,7 +13,7 @@ from i2i_exporter_onnx.bundle import write_graph
 from i2i_exporter_onnx.parity import Measured, measure
 from i2i_exporter_onnx.tracing import to_onnx
 from i2i_registry.errors import ExportError
-from i2i_registry.model import Axis, Graph, GraphInput, Stray
+from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Stray
 
 TOLERANCE = 1e-4
 FEW = Stray(share=0.015, tolerance=0.02, reason="the network truncates to 8 bits")

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from i2i_plugin_bicyclegan import networks, trainer
 from i2i_plugin_bicyclegan.networks import Encoding
 from i2i_plugin_bicyclegan.trainer import BicycleGANTrainer, Pairs
-from i2i_registry.trainer import Tensors
-from i2i_toolkit.norms import InstanceNorm
+from i2i_registry import Tensors
+from i2i_toolkit import InstanceNorm
 
 if TYPE_CHECKING:
     import pytest

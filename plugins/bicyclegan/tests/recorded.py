@@ -21,8 +21,8 @@ from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_plugin_bicyclegan.networks import Discriminator
 from i2i_plugin_bicyclegan.official import RELEASE_FORMAT
 from i2i_plugin_bicyclegan.trainer import ENCODED, RANDOM, SHARED, BicycleGANTrainer, Options
-from i2i_registry.model import rename
-from i2i_runtime.interpolation import lerp, slerp
+from i2i_registry import rename
+from i2i_runtime import lerp, slerp
 
 if TYPE_CHECKING:
     from tests.parity.judging import Row

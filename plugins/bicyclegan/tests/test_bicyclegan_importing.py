@@ -11,12 +11,7 @@ from torch import Tensor
 from i2i_plugin_bicyclegan.config import Config
 from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_plugin_bicyclegan.official import RELEASE_FORMAT
-from i2i_registry.checkpoint_files import find_files
-from i2i_registry.discovery import discover
-from i2i_registry.errors import CheckpointError
-from i2i_registry.importing import ImportReport, import_checkpoint
-from i2i_registry.store import Store
-from i2i_registry.weights import open_model
+from i2i_registry import CheckpointError, ImportReport, Store, discover, find_files, import_checkpoint, open_model
 
 SMALL = Config(image_size=64, levels=6, channels=2, encoder_channels=2, latent_length=5)
 

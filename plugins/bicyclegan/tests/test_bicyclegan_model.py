@@ -16,17 +16,10 @@ import i2i_runtime
 from i2i_plugin_bicyclegan import i2i_models
 from i2i_plugin_bicyclegan.config import PRESETS, Config
 from i2i_plugin_bicyclegan.model import BicycleGAN
-from i2i_registry.cards import Trained, WeightsCard
+from i2i_registry import ExportOptions, Model, Store, Trained, WeightsCard, discover
 from i2i_registry.cli.program import run as run_program
 from i2i_registry.cli.session import Session
-from i2i_registry.discovery import discover
-from i2i_registry.exporter import ExportOptions
-from i2i_registry.model import Model
-from i2i_registry.store import Store
-from i2i_runtime.bundle import Bundle
-from i2i_runtime.errors import OptionError, UnknownOperationError
-from i2i_runtime.manifest import Licence
-from i2i_runtime.operations import LatentInput, Record
+from i2i_runtime import Bundle, LatentInput, Licence, OptionError, Record, UnknownOperationError
 
 TINY = Config(image_size=16, levels=3, channels=2, encoder_channels=2, latent_length=3)
 GENERATOR_ALONE = TINY.model_copy(update={"encoder": None})

@@ -7,9 +7,8 @@ from torch import Tensor
 from i2i_plugin_bicyclegan.config import Config
 from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_plugin_bicyclegan.official import RELEASE_FORMAT, UNUSED, WITHOUT_NORMS
-from i2i_registry.clues import Clues, Inferred, Options
-from i2i_registry.errors import CheckpointError
-from i2i_registry.importing import map_keys
+from i2i_registry import CheckpointError, Clues, Inferred, map_keys
+from i2i_registry.importing.clues import Options
 
 SMALL = {"image_size": 64, "levels": 6, "channels": 2, "encoder_channels": 2, "latent_length": 5}
 VARIANTS = [

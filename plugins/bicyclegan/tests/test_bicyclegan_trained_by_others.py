@@ -14,11 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from i2i_registry.checkpoint_files import find_files
-from i2i_registry.discovery import discover
-from i2i_registry.importing import import_checkpoint
-from i2i_registry.store import Store
-from i2i_registry.weights import open_model
+from i2i_registry import Store, discover, find_files, import_checkpoint, open_model
 
 FOLDER = Path(os.environ.get("I2I_PARITY", "../shared/parity")).parent / "weights" / "bicyclegan_lrelu"
 NETWORKS = {"G_Unet_add_input": "generator", "E_NLayers": "encoder"}

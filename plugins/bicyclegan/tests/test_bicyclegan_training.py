@@ -11,10 +11,8 @@ from i2i_plugin_bicyclegan.config import Config
 from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_plugin_bicyclegan.networks import Encoding
 from i2i_plugin_bicyclegan.trainer import BicycleGANTrainer, Options, kl_divergence
-from i2i_registry.errors import LayoutError, TrainingError
-from i2i_registry.trainer import Step
-from i2i_toolkit.data.unpaired import write_unpaired_example
-from i2i_toolkit.losses import wasserstein
+from i2i_registry import LayoutError, Step, TrainingError
+from i2i_toolkit import wasserstein, write_unpaired_example
 
 TINY = Config(image_size=32, levels=5, channels=2, encoder_channels=2, latent_length=3)
 FEW = Options(discriminator_channels=2, discriminator_layers=2)

@@ -17,7 +17,7 @@ from i2i_plugin_consingan.networks import Generator
 from i2i_plugin_consingan.stage_training import StageTraining
 from i2i_plugin_consingan.trainer import ConSinGANTrainer
 from i2i_plugin_consingan.upsampling import enlarged
-from i2i_registry.trainer import Stage
+from i2i_registry import Stage
 
 if TYPE_CHECKING:
     import pytest

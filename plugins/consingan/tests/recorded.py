@@ -27,21 +27,19 @@ from i2i_plugin_consingan.stage_training import NOISE_SCALE, StageTraining
 from i2i_plugin_consingan.trainer import CRITIC, ConSinGANTrainer
 from i2i_plugin_consingan.upsampling import enlarged
 from i2i_plugin_consingan.wiring import BACKGROUNDS, MASK_BLUR, MASK_DILATION
-from i2i_registry.importing import map_keys
-from i2i_registry.model import rename
-from i2i_runtime.masks import soften
-from i2i_runtime.operations import NoiseInput
-from i2i_runtime.sizing import Wanted, noise_shape
-from i2i_toolkit.cubic import levels_of, resample_by, resample_to, scaled_side
-from i2i_toolkit.state import Cursor
+from i2i_registry import map_keys, rename
+from i2i_runtime import NoiseInput
+from i2i_runtime.call.sizes import Wanted, noise_shape
+from i2i_runtime.image.masks import soften
+from i2i_toolkit import Cursor, resample_by, resample_to, scaled_side
+from i2i_toolkit.layers.bicubic import levels_of
 
 if TYPE_CHECKING:
     from tests.parity.judging import Row
     from tests.parity.recording import Recording
 
-    from i2i_registry.model import KeyMap, Model
-    from i2i_registry.trainer import Phase, Tensors
-    from i2i_runtime.operations import Record
+    from i2i_registry import KeyMap, Model, Phase, Tensors
+    from i2i_runtime import Record
 
 PAPER = "consingan"
 SOURCE = "tohinz/ConSinGAN"

@@ -13,11 +13,8 @@ from i2i_plugin_consingan.model import ConSinGAN
 from i2i_plugin_consingan.official import CONSINGAN_FORMAT
 from i2i_plugin_consingan.presets import PRESETS
 from i2i_plugin_consingan.upsampling import enlarged
-from i2i_registry.checkpoint_files import find_files, read_files
-from i2i_registry.clues import Clues
-from i2i_registry.errors import CheckpointError
-from i2i_registry.importing import map_keys
-from i2i_registry.model import Shapes
+from i2i_registry import CheckpointError, Clues, Shapes, find_files, map_keys
+from i2i_registry.importing.files import read_files
 
 SMALL = {"height": 60, "width": 72, "channels": 4}
 

@@ -14,12 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from i2i_plugin_consingan.model import ConSinGAN
-from i2i_registry.checkpoint_files import find_files
-from i2i_registry.discovery import discover
-from i2i_registry.foreign import read_checkpoint
-from i2i_registry.importing import ImportReport, import_checkpoint
-from i2i_registry.store import Store
-from i2i_registry.weights import open_model
+from i2i_registry import ImportReport, Store, discover, find_files, import_checkpoint, open_model, read_checkpoint
 
 WEIGHTS = Path(os.environ.get("I2I_PARITY", "../shared/parity")).parent / "weights"
 CLASS = "GrowingGenerator"

@@ -16,13 +16,12 @@ from i2i_plugin_consingan.model import ConSinGAN
 from i2i_plugin_consingan.options import Options
 from i2i_plugin_consingan.stage_training import StageTraining
 from i2i_plugin_consingan.trainer import ConSinGANTrainer
-from i2i_registry.errors import LayoutError, TrainingError
-from i2i_registry.trainer import Step
-from i2i_toolkit.data.single import write_single_example
+from i2i_registry import LayoutError, Step, TrainingError
+from i2i_toolkit import write_single_example
 
 if TYPE_CHECKING:
-    from i2i_registry.model import Model
-    from i2i_runtime.operations import Record
+    from i2i_registry import Model
+    from i2i_runtime import Record
 
 TINY = Config(height=24, width=28, stages=5, coarsest=12, channels=4, layers=2)
 

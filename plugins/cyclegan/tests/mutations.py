@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from i2i_plugin_cyclegan import networks, trainer
 from i2i_plugin_cyclegan.trainer import CycleGANTrainer, Options
-from i2i_registry.trainer import Stage, Step, Tensors
-from i2i_toolkit.image_pool import ImagePool
+from i2i_registry import Stage, Step, Tensors
+from i2i_toolkit import ImagePool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

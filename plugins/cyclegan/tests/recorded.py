@@ -21,15 +21,15 @@ from i2i_plugin_cyclegan.model import CycleGAN
 from i2i_plugin_cyclegan.networks import make_generator
 from i2i_plugin_cyclegan.official import GENERATORS, JUNYANZ_FORMAT
 from i2i_plugin_cyclegan.trainer import CycleGANTrainer, Options
-from i2i_registry.model import rename
-from i2i_toolkit.image_pool import ImagePool
+from i2i_registry import rename
+from i2i_toolkit import ImagePool
 
 if TYPE_CHECKING:
     from tests.parity.judging import Row
     from tests.parity.recording import Recording
 
-    from i2i_registry.model import Model
-    from i2i_runtime.operations import Record
+    from i2i_registry import Model
+    from i2i_runtime import Record
 
 __all__ = ["MARK", "PAPER", "SOURCE", "check", "kind_of"]
 

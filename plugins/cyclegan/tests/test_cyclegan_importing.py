@@ -9,12 +9,16 @@ import torch
 
 from i2i_plugin_cyclegan.config import Config
 from i2i_plugin_cyclegan.official import JUNYANZ_FORMAT
-from i2i_registry.checkpoint_files import find_files
-from i2i_registry.discovery import Registry, discover
-from i2i_registry.errors import CheckpointError
-from i2i_registry.importing import ImportReport, import_checkpoint
-from i2i_registry.store import Store
-from i2i_registry.weights import open_model
+from i2i_registry import (
+    CheckpointError,
+    ImportReport,
+    Registry,
+    Store,
+    discover,
+    find_files,
+    import_checkpoint,
+    open_model,
+)
 
 TINY = Config(channels=2, res_blocks=2)
 

@@ -9,9 +9,7 @@ from torch import Tensor
 from i2i_plugin_cyclegan.config import Config
 from i2i_plugin_cyclegan.model import CycleGAN
 from i2i_plugin_cyclegan.official import JUNYANZ_FORMAT
-from i2i_registry.errors import CheckpointError
-from i2i_registry.importing import map_keys
-from i2i_registry.model import Drop, Shapes
+from i2i_registry import CheckpointError, Drop, Shapes, map_keys
 
 TINY = Config(channels=2, res_blocks=2, directions="a_to_b")
 

@@ -12,13 +12,12 @@ from torch import Tensor
 from i2i_plugin_cyclegan.config import Config
 from i2i_plugin_cyclegan.model import CycleGAN
 from i2i_plugin_cyclegan.trainer import CycleGANTrainer, Options
-from i2i_registry.errors import TrainingError
-from i2i_registry.trainer import Step
-from i2i_toolkit.data.unpaired import UnpairedFolders, write_unpaired_example
+from i2i_registry import Step, TrainingError
+from i2i_toolkit import UnpairedFolders, write_unpaired_example
 
 if TYPE_CHECKING:
-    from i2i_registry.model import Model
-    from i2i_runtime.operations import Record
+    from i2i_registry import Model
+    from i2i_runtime import Record
 
 TINY = Config(image_size=16, channels=2, res_blocks=1)
 SHALLOW = Options(batch_size=2, discriminator_layers=1, discriminator_channels=2, pool_size=2)

@@ -15,9 +15,9 @@ from i2i_plugin_ingan import critic, layers, networks, trainer
 from i2i_plugin_ingan.critic import MultiScaleCritic
 from i2i_plugin_ingan.layers import PictureNorm, SpectralConv
 from i2i_plugin_ingan.trainer import InGANTrainer
-from i2i_registry.trainer import Stage, Step, Tensors
-from i2i_runtime.sampling_grids import Shifts
-from i2i_toolkit.losses import least_squares
+from i2i_registry import Stage, Step, Tensors
+from i2i_runtime import Shifts
+from i2i_toolkit import least_squares
 
 if TYPE_CHECKING:
     import pytest

@@ -24,18 +24,17 @@ from i2i_plugin_ingan.geometry import homography_grid, resize_grid
 from i2i_plugin_ingan.model import GENERATOR, GRAPH, InGAN
 from i2i_plugin_ingan.official import CRITIC_KEYS, GENERATOR_KEYS, INGAN_FORMAT
 from i2i_plugin_ingan.trainer import CRITIC, InGANTrainer
-from i2i_registry.model import rename
-from i2i_registry.trainer import Step, Tensors
-from i2i_runtime import sampling_grids
-from i2i_runtime.sampling_grids import Shifts
-from i2i_toolkit.state import Cursor
+from i2i_registry import Step, Tensors, rename
+from i2i_runtime import Shifts
+from i2i_runtime.image import sampling_grids
+from i2i_toolkit import Cursor
 
 if TYPE_CHECKING:
     from tests.parity.judging import Row
     from tests.parity.recording import Recording
 
-    from i2i_registry.model import Model
-    from i2i_runtime.operations import Record
+    from i2i_registry import Model
+    from i2i_runtime import Record
 
 PAPER = "ingan"
 SOURCE = "assafshocher/InGAN"

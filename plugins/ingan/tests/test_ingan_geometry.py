@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from i2i_plugin_ingan.geometry import homography_grid, resize_grid
 from i2i_plugin_ingan.networks import transformed
-from i2i_runtime.sampling_grids import Shifts, homography, projected, sampling_grid
+from i2i_runtime import Shifts, sampling_grid
+from i2i_runtime.image.sampling_grids import homography, projected
 
 SHIFTS = [Shifts(0.25, -0.35), Shifts(-0.4, 0.3), Shifts(0.3, -0.3), Shifts(-0.2, -0.5), Shifts(0.7, 0.1)]
 SOURCE, RESULT = (20, 30), (24, 40)

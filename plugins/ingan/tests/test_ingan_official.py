@@ -10,10 +10,8 @@ from i2i_plugin_ingan.config import Config
 from i2i_plugin_ingan.geometry import resize_grid
 from i2i_plugin_ingan.model import InGAN
 from i2i_plugin_ingan.official import INGAN_FORMAT
-from i2i_registry.checkpoint_files import find_files, read_files
-from i2i_registry.errors import CheckpointError
-from i2i_registry.importing import map_keys
-from i2i_registry.model import Shapes
+from i2i_registry import CheckpointError, Shapes, find_files, map_keys
+from i2i_registry.importing.files import read_files
 
 TINY = Config(channels=4, downscales=2, blocks=2)
 

@@ -11,12 +11,12 @@ from i2i_plugin_ingan.config import TRAININGS, Config, Options
 from i2i_plugin_ingan.data import Crops, crop_size
 from i2i_plugin_ingan.model import InGAN
 from i2i_plugin_ingan.trainer import InGANTrainer, smallest_picture
-from i2i_registry.errors import LayoutError, TrainingError
-from i2i_toolkit.data.single import write_single_example
+from i2i_registry import LayoutError, TrainingError
+from i2i_toolkit import write_single_example
 
 if TYPE_CHECKING:
-    from i2i_registry.model import Model
-    from i2i_runtime.operations import Record
+    from i2i_registry import Model
+    from i2i_runtime import Record
 
 TINY = Config(height=40, width=56, channels=2, downscales=2, blocks=1)
 NARROW = Options(critic_channels=2)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from i2i_plugin_pix2pix import networks, trainer
 from i2i_plugin_pix2pix.networks import TestTime
 from i2i_plugin_pix2pix.trainer import Options, Pix2PixTrainer
-from i2i_registry.trainer import Stage, Step, Tensors
-from i2i_toolkit.translators.discriminators import OBJECTIVES
+from i2i_registry import Stage, Step, Tensors
+from i2i_toolkit import OBJECTIVES
 
 if TYPE_CHECKING:
     import pytest

@@ -20,14 +20,14 @@ from i2i_plugin_pix2pix.model import GENERATOR, Pix2Pix
 from i2i_plugin_pix2pix.networks import make_generator
 from i2i_plugin_pix2pix.official import JUNYANZ_FORMAT
 from i2i_plugin_pix2pix.trainer import DISCRIMINATOR, Options, Pix2PixTrainer
-from i2i_registry.model import rename
+from i2i_registry import rename
 
 if TYPE_CHECKING:
     from tests.parity.judging import Row
     from tests.parity.recording import Recording
 
-    from i2i_registry.model import Model
-    from i2i_runtime.operations import Record
+    from i2i_registry import Model
+    from i2i_runtime import Record
 
 __all__ = ["PAPER", "SOURCE", "check", "kind_of"]
 

@@ -10,15 +10,18 @@ import torch
 
 from i2i_plugin_pix2pix.config import Config
 from i2i_plugin_pix2pix.official import JUNYANZ_FORMAT
-from i2i_registry.checkpoint_files import find_files
-from i2i_registry.discovery import discover
-from i2i_registry.errors import CheckpointError
-from i2i_registry.importing import ImportReport, import_checkpoint
-from i2i_registry.model import Shapes
-from i2i_registry.store import Store
-from i2i_registry.weights import open_model
-from i2i_runtime.errors import OptionError
-from i2i_toolkit.translators import checkpoints
+from i2i_registry import (
+    CheckpointError,
+    ImportReport,
+    Shapes,
+    Store,
+    discover,
+    find_files,
+    import_checkpoint,
+    open_model,
+)
+from i2i_runtime import OptionError
+from i2i_toolkit.networks import checkpoints
 
 UNET = Config(image_size=64, depth=6, channels=2)
 RESNET = Config(generator="resnet", depth=2, channels=2)

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from i2i_plugin_pix2pix.config import PRESETS, Config
 from i2i_plugin_pix2pix.model import Pix2Pix
 from i2i_plugin_pix2pix.networks import Dropout, PatchDiscriminator, PixelDiscriminator, make_generator
-from i2i_toolkit.translators.networks import BEHAVIOURS, Translation
+from i2i_toolkit import Translation
+from i2i_toolkit.networks.generators import BEHAVIOURS
 
 UNET = Config(image_size=64, depth=6, channels=2)
 RESNET = Config(generator="resnet", image_size=16, depth=1, channels=2)

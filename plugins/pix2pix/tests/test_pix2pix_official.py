@@ -7,10 +7,8 @@ from torch import Tensor
 from i2i_plugin_pix2pix.config import Config
 from i2i_plugin_pix2pix.model import Pix2Pix
 from i2i_plugin_pix2pix.official import JUNYANZ_FORMAT
-from i2i_registry.errors import CheckpointError
-from i2i_registry.importing import map_keys
-from i2i_registry.model import Shapes
-from i2i_toolkit.translators import checkpoints
+from i2i_registry import CheckpointError, Shapes, map_keys
+from i2i_toolkit.networks import checkpoints
 
 UNET = Config(image_size=64, depth=6, channels=2)
 RESNET = Config(generator="resnet", depth=2, channels=2)

@@ -14,14 +14,12 @@ from i2i_plugin_pix2pix.trainer import (
     Pix2PixTrainer,
     gradient_penalty,
 )
-from i2i_registry.errors import LayoutError, TrainingError
-from i2i_registry.trainer import Step
-from i2i_toolkit.data.paired import write_paired_example
-from i2i_toolkit.data.unpaired import write_unpaired_example
+from i2i_registry import LayoutError, Step, TrainingError
+from i2i_toolkit import write_paired_example, write_unpaired_example
 
 if TYPE_CHECKING:
-    from i2i_registry.model import Model
-    from i2i_runtime.operations import Record
+    from i2i_registry import Model
+    from i2i_runtime import Record
 
 TINY = Config(generator="resnet", image_size=16, depth=1, channels=2)
 SHALLOW = Options(discriminator_layers=1, discriminator_channels=2, enlarge_px=4)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from i2i_plugin_singan import networks, sampling, trainer
 from i2i_plugin_singan.networks import Critic, Generator, Pyramid
 from i2i_plugin_singan.trainer import Options, SinGANTrainer
-from i2i_registry.trainer import Step, Tensors
-from i2i_toolkit import cubic
+from i2i_registry import Step, Tensors
+from i2i_toolkit.layers import bicubic as cubic
 
 if TYPE_CHECKING:
     import pytest

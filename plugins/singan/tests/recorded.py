@@ -27,17 +27,17 @@ from i2i_plugin_singan.networks import Pyramid
 from i2i_plugin_singan.official import OFFICIAL_FORMAT
 from i2i_plugin_singan.sampling import padded
 from i2i_plugin_singan.trainer import CRITICS, SinGANTrainer
-from i2i_registry.model import rename
-from i2i_runtime.masks import soften
-from i2i_toolkit.cubic import levels_of, resample_by, resample_levels, resample_to, scaled_side
-from i2i_toolkit.state import Cursor
+from i2i_registry import rename
+from i2i_runtime.image.masks import soften
+from i2i_toolkit import Cursor, resample_by, resample_to, scaled_side
+from i2i_toolkit.layers.bicubic import levels_of, resample_levels
 
 if TYPE_CHECKING:
     from tests.parity.judging import Row
     from tests.parity.recording import Recording
 
-    from i2i_registry.model import Model
-    from i2i_runtime.operations import Record
+    from i2i_registry import Model
+    from i2i_runtime import Record
 
 PAPER = "singan"
 SOURCE = "tamarott/SinGAN"

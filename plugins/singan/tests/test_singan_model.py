@@ -7,8 +7,8 @@ from torch import Tensor
 from i2i_plugin_singan.config import Config
 from i2i_plugin_singan.model import SinGAN, eight_bits
 from i2i_plugin_singan.palette import palette_of, quantised
-from i2i_runtime.operations import ScalarInput
-from i2i_toolkit.cubic import resample
+from i2i_runtime import ScalarInput
+from i2i_toolkit import resample
 
 TINY = Config(height=18, width=22, scales=3, coarsest=10, channels=2, layers=3, enlargement=1.6)
 

@@ -14,12 +14,7 @@ from torch.nn import functional as F
 from i2i_plugin_singan.config import Config
 from i2i_plugin_singan.model import SinGAN
 from i2i_plugin_singan.official import OFFICIAL_FORMAT
-from i2i_registry.checkpoint_files import find_files
-from i2i_registry.discovery import discover
-from i2i_registry.errors import CheckpointError
-from i2i_registry.importing import ImportReport, import_checkpoint
-from i2i_registry.store import Store
-from i2i_registry.weights import open_model
+from i2i_registry import CheckpointError, ImportReport, Store, discover, find_files, import_checkpoint, open_model
 
 CLASS = "GeneratorConcatSkip2CleanAdd"
 SMALL = Config(height=40, width=52, scales=3, channels=4)

@@ -21,11 +21,7 @@ from torch import Tensor
 
 from i2i_plugin_singan.model import SinGAN
 from i2i_plugin_singan.networks import Generator, Pyramid
-from i2i_registry.checkpoint_files import find_files
-from i2i_registry.discovery import discover
-from i2i_registry.importing import import_checkpoint
-from i2i_registry.store import Store
-from i2i_registry.weights import open_model
+from i2i_registry import Store, discover, find_files, import_checkpoint, open_model
 
 WEIGHTS = Path(os.environ.get("I2I_PARITY", "../shared/parity")).parent / "weights"
 SCALES = 8

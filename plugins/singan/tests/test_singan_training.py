@@ -13,17 +13,12 @@ from i2i_plugin_singan.model import SinGAN
 from i2i_plugin_singan.networks import UNTRAINED, Critic
 from i2i_plugin_singan.palette import palette_of
 from i2i_plugin_singan.trainer import Options, SinGANTrainer, gradient_penalty
-from i2i_registry.errors import LayoutError, TrainingError
-from i2i_registry.trainer import Step
-from i2i_toolkit.cubic import resample_by
-from i2i_toolkit.data.single import write_single_example
-from i2i_toolkit.devices import open_accelerator
-from i2i_toolkit.engine import Engine
+from i2i_registry import LayoutError, Step, TrainingError
+from i2i_toolkit import Engine, open_accelerator, resample_by, write_single_example
 
 if TYPE_CHECKING:
-    from i2i_registry.model import Model
-    from i2i_registry.trainer import Tensors, Trainer
-    from i2i_runtime.operations import Record
+    from i2i_registry import Model, Tensors, Trainer
+    from i2i_runtime import Record
 
 TINY = Config(height=18, width=22, scales=3, coarsest=10, channels=2, layers=3)
 SHORT = Options(steps_per_scale=2, critic_steps=2, generator_steps=2)

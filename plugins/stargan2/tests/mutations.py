@@ -14,7 +14,7 @@ from torch.optim import Adam
 from i2i_plugin_stargan2 import face, layers, networks, trainer
 from i2i_plugin_stargan2.networks import Generator, HighPass
 from i2i_plugin_stargan2.trainer import StarGAN2Trainer
-from i2i_registry.trainer import Stage, Step, Tensors
+from i2i_registry import Stage, Step, Tensors
 
 if TYPE_CHECKING:
     import pytest

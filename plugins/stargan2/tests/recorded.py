@@ -24,15 +24,14 @@ from i2i_plugin_stargan2.model import StarGAN2, mean_styles, truncated
 from i2i_plugin_stargan2.networks import Discriminator, Generator
 from i2i_plugin_stargan2.official import CLOVA_FORMAT, trunk_rules
 from i2i_plugin_stargan2.trainer import Options, StarGAN2Trainer, diversity_factor
-from i2i_registry.model import KeyMap, rename
-from i2i_registry.trainer import Step
-from i2i_runtime import faces
+from i2i_registry import KeyMap, Step, rename
+from i2i_runtime.image import faces
 
 if TYPE_CHECKING:
     from tests.parity.judging import Row
     from tests.parity.recording import Recording
 
-    from i2i_toolkit.engine import Engine
+    from i2i_toolkit import Engine
 
 PAPER = "stargan2"
 SOURCE = "clovaai/stargan-v2"

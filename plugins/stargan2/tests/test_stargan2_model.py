@@ -19,17 +19,9 @@ import i2i_runtime
 from i2i_plugin_stargan2 import i2i_models
 from i2i_plugin_stargan2.config import PRESETS, Config
 from i2i_plugin_stargan2.model import StarGAN2, TruncatedMapping, truncated
-from i2i_registry.cards import Trained, WeightsCard
-from i2i_registry.discovery import discover
-from i2i_registry.errors import CheckpointError
-from i2i_registry.exporter import ExportOptions
-from i2i_registry.model import Model
-from i2i_registry.weights import load_into, save
-from i2i_runtime.bundle import Bundle
-from i2i_runtime.errors import I2IError, OptionError
-from i2i_runtime.manifest import Licence
-from i2i_runtime.operations import ImageInput, Record
-from i2i_runtime.sessions import Sessions
+from i2i_registry import CheckpointError, ExportOptions, Model, Trained, WeightsCard, discover, load_into, save
+from i2i_runtime import Bundle, I2IError, ImageInput, Licence, OptionError, Record
+from i2i_runtime.device.sessions import Sessions
 
 TINY = Config(image_size=32, channel_base=128, max_channels=8, latent_length=4, style_length=6, mapping_channels=8)
 FACES = TINY.model_copy(update={"image_size": 64, "channel_base": 256, "high_pass": 1.0, "fan_channels": 2})

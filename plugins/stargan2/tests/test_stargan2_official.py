@@ -10,17 +10,12 @@ from torch import Tensor
 from i2i_plugin_stargan2.config import PRESETS, Config
 from i2i_plugin_stargan2.model import StarGAN2
 from i2i_plugin_stargan2.official import CLOVA_FORMAT
-from i2i_registry.cards import Imported
-from i2i_registry.checkpoint_files import find, find_files
+from i2i_registry import CheckpointError, Imported, Store, discover, find_files, import_checkpoint, map_keys
+from i2i_registry.checkpoints.tensor_files import read_tensors
 from i2i_registry.cli.program import run as run_program
 from i2i_registry.cli.session import Session
-from i2i_registry.discovery import discover
-from i2i_registry.errors import CheckpointError
-from i2i_registry.importing import import_checkpoint, map_keys
-from i2i_registry.store import Store
-from i2i_registry.tensorfile import read_tensors
-from i2i_runtime.errors import UsageError
-from i2i_runtime.reading import read_manifest
+from i2i_registry.importing.files import find
+from i2i_runtime import UsageError, read_manifest
 
 SMALL = {"image_size": 64, "channel_base": 256, "max_channels": 8, "latent_length": 5, "style_length": 6}
 PLAIN = Config.model_validate(SMALL | {"mapping_channels": 8, "fan_channels": 4})

@@ -11,12 +11,9 @@ from torch import Tensor
 from i2i_plugin_stargan2.config import PRESETS, Config
 from i2i_plugin_stargan2.model import StarGAN2
 from i2i_plugin_stargan2.trainer import Options, StarGAN2Trainer, diversity_factor, r1_penalty
-from i2i_registry.errors import LayoutError
-from i2i_registry.trainer import Step, Trainer
-from i2i_runtime.operations import LabelInput, Record
-from i2i_toolkit.data.domains import write_domains_example
-from i2i_toolkit.devices import open_accelerator
-from i2i_toolkit.engine import Engine
+from i2i_registry import LayoutError, Step, Trainer
+from i2i_runtime import LabelInput, Record
+from i2i_toolkit import Engine, open_accelerator, write_domains_example
 
 TINY = Config(image_size=32, channel_base=128, max_channels=8, latent_length=4, style_length=6, mapping_channels=8)
 FACES = TINY.model_copy(update={"image_size": 64, "channel_base": 256, "high_pass": 1.0, "fan_channels": 2})

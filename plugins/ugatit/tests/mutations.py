@@ -14,9 +14,8 @@ from torch.optim import Adam
 
 from i2i_plugin_ugatit import networks, trainer
 from i2i_plugin_ugatit.trainer import Options, UGATITTrainer
-from i2i_registry.trainer import Stage, Step, Tensors
-from i2i_toolkit.losses import logistic
-from i2i_toolkit.norms import InstanceNorm
+from i2i_registry import Stage, Step, Tensors
+from i2i_toolkit import InstanceNorm, logistic
 
 if TYPE_CHECKING:
     import pytest

@@ -23,11 +23,11 @@ from i2i_plugin_ugatit.model import UGATIT
 from i2i_plugin_ugatit.networks import Discriminator, Generator
 from i2i_plugin_ugatit.official import GENERATORS, ZNXLWM_FORMAT
 from i2i_plugin_ugatit.trainer import SCALES, Options, UGATITTrainer, preparation
-from i2i_registry.model import KeyMap, rename
-from i2i_runtime.fitting import fit, to_picture, to_tensor
-from i2i_runtime.heatmaps import render
-from i2i_runtime.operations import BILINEAR, ImageInput, SizeRule
-from i2i_toolkit.data.preparation import Draws
+from i2i_registry import KeyMap, rename
+from i2i_runtime import BILINEAR, ImageInput, SizeRule
+from i2i_runtime.image.fitting import fit, to_picture, to_tensor
+from i2i_runtime.image.heatmaps import render
+from i2i_toolkit import Draws
 
 if TYPE_CHECKING:
     from tests.parity.judging import Row

@@ -9,7 +9,7 @@ import torch
 from i2i_plugin_ugatit import i2i_models
 from i2i_plugin_ugatit.config import PRESETS, Config
 from i2i_plugin_ugatit.model import UGATIT
-from i2i_runtime.operations import HeatmapOutput, ImageInput, LabelInput
+from i2i_runtime import HeatmapOutput, ImageInput, LabelInput
 
 LIGHT = Config(image_size=32, channels=2, res_blocks=1, pooled_style=True, domains=("cat", "dog"))
 FULL = LIGHT.model_copy(update={"pooled_style": False})

@@ -9,10 +9,7 @@ from torch import Tensor
 from i2i_plugin_ugatit.config import Config
 from i2i_plugin_ugatit.model import UGATIT
 from i2i_plugin_ugatit.official import ZNXLWM_FORMAT
-from i2i_registry import Store, discover
-from i2i_registry.errors import CheckpointError
-from i2i_registry.importing import import_checkpoint, map_keys
-from i2i_registry.model import Drop
+from i2i_registry import CheckpointError, Drop, Store, discover, import_checkpoint, map_keys
 
 TINY = Config(image_size=16, channels=2, res_blocks=2)
 LIGHT = Config(channels=2, res_blocks=2, pooled_style=True)

@@ -12,10 +12,8 @@ from i2i_plugin_ugatit.config import Config
 from i2i_plugin_ugatit.model import UGATIT
 from i2i_plugin_ugatit.networks import smallest_side
 from i2i_plugin_ugatit.trainer import Options, UGATITTrainer, as_picture, clamp_rho, learning_rate_factor
-from i2i_registry.errors import TrainingError
-from i2i_registry.model import Model
-from i2i_registry.trainer import Step
-from i2i_runtime.operations import Record
+from i2i_registry import Model, Step, TrainingError
+from i2i_runtime import Record
 
 TINY = Config(image_size=16, channels=2, res_blocks=1, pooled_style=True)
 FEW_LAYERS = Options(global_layers=4, local_layers=3, discriminator_channels=2)

@@ -13,10 +13,10 @@ from i2i_plugin_toy import tint
 from i2i_plugin_toy.tint import Colours, Tint, TintTrainer
 from torch import Tensor, nn
 
-from i2i_registry.model import Axis, Drop, Graph, GraphInput, KeyMap, OfficialFormat, Shapes
-from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors
-from i2i_runtime.manifest import Licence
-from i2i_runtime.operations import (
+from i2i_registry.interfaces.model import Axis, Drop, Graph, GraphInput, KeyMap, OfficialFormat, Shapes
+from i2i_registry.interfaces.trainer import DataSource, Phase, Stage, Step, Tensors
+from i2i_runtime.schema.manifest import Licence
+from i2i_runtime.schema.operations import (
     ImageInput,
     ImageOutput,
     LatentInput,
@@ -28,7 +28,7 @@ from i2i_runtime.operations import (
     SizeRule,
     Walk,
 )
-from i2i_runtime.operations import Step as Call
+from i2i_runtime.schema.operations import Step as Call
 
 
 class DeadField(Tint):

@@ -25,11 +25,11 @@ from i2i_conformance.checks import (
 from i2i_conformance.errors import ConformanceError
 from i2i_conformance.training import train
 from i2i_conformance.workbench import Exported, Workbench
-from i2i_registry.cards import ModelCard
-from i2i_registry.discovery import discover
 from i2i_registry.errors import ExportError
-from i2i_registry.model import OfficialFormat
-from i2i_runtime.operations import Operation
+from i2i_registry.interfaces.cards import ModelCard
+from i2i_registry.interfaces.model import OfficialFormat
+from i2i_registry.plugins.discovery import discover
+from i2i_runtime.schema.operations import Operation
 
 
 @pytest.fixture(autouse=True)

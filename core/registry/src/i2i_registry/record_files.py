@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from i2i_runtime.regular_files import read_regular
+from i2i_runtime.files.regular import read_regular
 from i2i_runtime.untrusted_text import printable
 
 T = TypeVar("T")

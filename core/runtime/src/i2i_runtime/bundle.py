@@ -11,25 +11,27 @@ from typing import Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from i2i_runtime import devices, inputs, results
-from i2i_runtime.blending import Ends, Vector, film_options
-from i2i_runtime.calls import BoundOperation, Result
-from i2i_runtime.cpus import thread_count
+from i2i_runtime.animation.frames import is_size_film, on_one_canvas, size_options, walk_options, wandering
+from i2i_runtime.animation.interpolation import Ends, Vector, film_options
+from i2i_runtime.archive.opening import OpenBundle, open_bundle
+from i2i_runtime.call import arguments as inputs
+from i2i_runtime.call import results
+from i2i_runtime.call.arguments import Option
+from i2i_runtime.call.batching import Call, Tensors, run_step
+from i2i_runtime.call.bound_operation import BoundOperation, Result
+from i2i_runtime.call.limits import Extent, Limits
+from i2i_runtime.call.memory_use import bytes_per_pixel
+from i2i_runtime.call.results import Kind, Value
+from i2i_runtime.call.sizes import SCALE, SIZE
+from i2i_runtime.device import providers as devices
+from i2i_runtime.device.cpus import thread_count
+from i2i_runtime.device.sessions import Sessions
 from i2i_runtime.errors import OptionError, UnknownOperationError, nearest
-from i2i_runtime.execution import Call, Tensors, run_step
-from i2i_runtime.filming import is_size_film, on_one_canvas, size_options, walk_options, wandering
-from i2i_runtime.footprint import bytes_per_pixel
-from i2i_runtime.inputs import Option
-from i2i_runtime.limits import Extent, Limits
-from i2i_runtime.operations import Fit, ImageInput, ImageOutput, Landmarks, Operation, Output
-from i2i_runtime.pictures import PictureSource
-from i2i_runtime.reading import OpenBundle, open_bundle
-from i2i_runtime.results import Kind, Value
-from i2i_runtime.sessions import Sessions
-from i2i_runtime.sizing import SCALE, SIZE
-from i2i_runtime.spatial_inputs import SizeInput
+from i2i_runtime.image.reading import PictureSource
+from i2i_runtime.kinds.spatial import SizeInput
+from i2i_runtime.schema.operations import Fit, ImageInput, ImageOutput, Landmarks, Operation, Output
+from i2i_runtime.schema.wiring import needed_steps
 from i2i_runtime.untrusted_text import printable
-from i2i_runtime.wiring import needed_steps
 
 GPU_BATCH = 8
 """Pictures in one run on a GPU when the caller does not say. On a CPU it is 1: larger batches only cost memory."""

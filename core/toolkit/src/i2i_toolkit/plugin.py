@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from i2i_registry.cards import CommandCard
-from i2i_registry.hooks import hookimpl
+from i2i_registry.interfaces.cards import CommandCard
+from i2i_registry.plugins.hooks import hookimpl
 
 
 @hookimpl
@@ -15,16 +15,16 @@ def i2i_commands() -> Sequence[CommandCard]:
         CommandCard(
             name="train",
             summary="Train a model on a folder of pictures, or go on with a run",
-            command="i2i_toolkit.cli:train",
+            command="i2i_toolkit.cli.train:train",
         ),
         CommandCard(
             name="keep",
             summary="Store the weights of a run that is not finished, as they are",
-            command="i2i_toolkit.cli:keep",
+            command="i2i_toolkit.cli.train:keep",
         ),
         CommandCard(
             name="measure",
             summary="Measure samples of a one-picture model: diversity, and SIFID",
-            command="i2i_toolkit.measure_command:measure",
+            command="i2i_toolkit.cli.measure:measure",
         ),
     )

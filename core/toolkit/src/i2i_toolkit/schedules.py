@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 from pydantic import NonNegativeInt, PositiveInt, model_validator
 
-from i2i_runtime.operations import Record
+from i2i_runtime.schema.operations import Record
 
 
 class LinearDecay(Record):

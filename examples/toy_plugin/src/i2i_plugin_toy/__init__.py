@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from i2i_registry.cards import ModelCard
-from i2i_registry.hooks import hookimpl
-from i2i_runtime.manifest import Licence, Paper
+from i2i_registry import ModelCard, hookimpl
+from i2i_runtime import Licence, Paper
 
 
 @hookimpl

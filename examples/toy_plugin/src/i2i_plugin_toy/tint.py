@@ -12,11 +12,10 @@ from jaxtyping import Float
 from pydantic import PositiveFloat, PositiveInt
 from torch import nn
 
-from i2i_registry.model import Axis, Graph, GraphInput, Model
-from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
-from i2i_runtime import operations as ops
-from i2i_runtime.operations import Operation, Record
-from i2i_toolkit.data import Preparation, UnpairedFolders, write_unpaired_example
+from i2i_registry import Axis, DataSource, Graph, GraphInput, Model, Phase, Stage, Step, Tensors, Trainer
+from i2i_runtime import Operation, Record
+from i2i_runtime.schema import operations as ops
+from i2i_toolkit import Preparation, UnpairedFolders, write_unpaired_example
 
 
 class Config(Record):

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from i2i_registry.cards import ExporterCard
-from i2i_registry.hooks import hookimpl
+from i2i_registry.interfaces.cards import ExporterCard
+from i2i_registry.plugins.hooks import hookimpl
 
 if TYPE_CHECKING:
     from i2i_exporter_onnx.exporter import OnnxExporter

@@ -12,9 +12,9 @@ import onnx
 import onnx_ir as ir
 
 from i2i_registry.errors import ExportError
-from i2i_runtime.atomic import atomic_folder
 from i2i_runtime.errors import UsageError
-from i2i_runtime.manifest import (
+from i2i_runtime.files.atomic import atomic_folder
+from i2i_runtime.schema.manifest import (
     GRAPH_KEY,
     MANIFEST_FILE,
     MANIFEST_KEY,

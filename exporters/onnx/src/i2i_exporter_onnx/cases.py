@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2i_registry.model import Axis, Graph, GraphInput
+from i2i_registry.interfaces.model import Axis, Graph, GraphInput
 
 Array = NDArray[np.float32] | NDArray[np.int64]
 

@@ -15,19 +15,19 @@ from i2i_exporter_onnx.half import to_half
 from i2i_exporter_onnx.parity import Measured, measure, summary, tolerance_of
 from i2i_exporter_onnx.rehearsal import rehearse
 from i2i_exporter_onnx.tracing import OPSET, to_onnx
-from i2i_registry.cards import WeightsCard
 from i2i_registry.errors import ExportError
-from i2i_registry.exporter import Exporter, ExportOptions, ExportReport
-from i2i_registry.model import Graph, Model
-from i2i_registry.weights import save
-from i2i_runtime.atomic import scratch_folder
-from i2i_runtime.cpus import thread_count
+from i2i_registry.interfaces.cards import WeightsCard
+from i2i_registry.interfaces.exporter import Exporter, ExportOptions, ExportReport
+from i2i_registry.interfaces.model import Graph, Model
+from i2i_registry.weights.loading import save
+from i2i_runtime.archive.opening import open_bundle
+from i2i_runtime.device.cpus import thread_count
+from i2i_runtime.device.memory import free_bytes
 from i2i_runtime.errors import UsageError
-from i2i_runtime.free_memory import free_bytes
-from i2i_runtime.manifest import GraphFile, Manifest, Parity, Precision, WeightsSource
-from i2i_runtime.operations import Operation, Record
-from i2i_runtime.reading import open_bundle
-from i2i_runtime.regular_files import sha256_of
+from i2i_runtime.files.atomic import scratch_folder
+from i2i_runtime.files.regular import sha256_of
+from i2i_runtime.schema.manifest import GraphFile, Manifest, Parity, Precision, WeightsSource
+from i2i_runtime.schema.operations import Operation, Record
 
 Tell = Callable[[str], None]
 

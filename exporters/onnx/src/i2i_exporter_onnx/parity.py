@@ -19,11 +19,11 @@ from i2i_exporter_onnx.cases import Array, Case, cases, picture_size, values
 from i2i_exporter_onnx.half import with_rounding
 from i2i_exporter_onnx.rewrites import evaluating, outputs_of
 from i2i_registry.errors import ExportError
-from i2i_registry.model import Graph, Stray
-from i2i_runtime import devices
-from i2i_runtime.atomic import scratch_folder
-from i2i_runtime.devices import failures
-from i2i_runtime.manifest import Parity, ParityCase, Precision
+from i2i_registry.interfaces.model import Graph, Stray
+from i2i_runtime.device import providers as devices
+from i2i_runtime.device.providers import failures
+from i2i_runtime.files.atomic import scratch_folder
+from i2i_runtime.schema.manifest import Parity, ParityCase, Precision
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

@@ -16,9 +16,9 @@ from PIL import Image
 from i2i_exporter_onnx.cases import photographs
 from i2i_registry.errors import ExportError
 from i2i_runtime.bundle import Bundle, load
+from i2i_runtime.call.arguments import Option, main_image
 from i2i_runtime.errors import I2IError
-from i2i_runtime.inputs import Option, main_image
-from i2i_runtime.operations import ImageInput, ImageOutput, LabelInput, MaskInput, Operation
+from i2i_runtime.schema.operations import ImageInput, ImageOutput, LabelInput, MaskInput, Operation
 
 Labels = Mapping[str, str]
 

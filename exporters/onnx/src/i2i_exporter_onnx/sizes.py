@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from i2i_registry.declarations import contradiction
 from i2i_registry.errors import ExportError
-from i2i_registry.model import Axis, Graph
+from i2i_registry.interfaces.declarations import contradiction
+from i2i_registry.interfaces.model import Axis, Graph
+from i2i_runtime.device.memory import in_words
 from i2i_runtime.errors import UsageError
-from i2i_runtime.free_memory import in_words
-from i2i_runtime.manifest import GraphFile
-from i2i_runtime.operations import ImageInput, Operation
+from i2i_runtime.schema.manifest import GraphFile
+from i2i_runtime.schema.operations import ImageInput, Operation
 
 SIDES = ("height", "width")
 """the axis names that `--size` means"""

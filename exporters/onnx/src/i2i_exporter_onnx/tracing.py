@@ -21,7 +21,7 @@ from i2i_exporter_onnx.optimizing import optimize
 from i2i_exporter_onnx.refusals import DATA_DEPENDENT, FreeLengths, refuse
 from i2i_exporter_onnx.rewrites import folded
 from i2i_registry.errors import ExportError
-from i2i_registry.model import Axis, Graph
+from i2i_registry.interfaces.model import Axis, Graph
 
 OPSET = 20
 """The newest one that every provider we measured runs, and the first with GridSample and antialiased Resize as we need

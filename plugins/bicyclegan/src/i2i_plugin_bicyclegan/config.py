@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from i2i_runtime.operations import Channels, Record
+from i2i_runtime import Channels, Record
 
 ENCODED_SIDE = 8
 """Side of the encoder's last feature map, which is averaged to one value per channel."""

@@ -9,8 +9,8 @@ from torch import nn
 from i2i_plugin_bicyclegan.config import PRESETS, Config
 from i2i_plugin_bicyclegan.networks import Encoder, Generator
 from i2i_plugin_bicyclegan.official import RELEASE_FORMAT
-from i2i_registry.model import Axis, Graph, GraphInput, Model
-from i2i_runtime.operations import (
+from i2i_registry import Axis, Graph, GraphInput, Model
+from i2i_runtime import (
     BICUBIC,
     Blend,
     ImageInput,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from i2i_plugin_bicyclegan.config import ENCODED_SIDE, Config, Norm
-from i2i_toolkit.norms import InstanceNorm
+from i2i_toolkit import InstanceNorm
 
 LEAK = 0.2
 """Negative slope of every leaky ReLU (release)."""

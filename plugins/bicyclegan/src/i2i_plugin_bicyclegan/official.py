@@ -19,11 +19,9 @@ from torch import Tensor
 
 from i2i_plugin_bicyclegan.config import ENCODED_SIDE, MOST_LEVELS, Activation, Config, Method, Norm
 from i2i_plugin_bicyclegan.official_example import saved_by_release
-from i2i_registry.clues import Clues, Findings, Inferred, Said
-from i2i_registry.errors import CheckpointError
-from i2i_registry.model import Drop, KeyMap, OfficialFormat, Shapes
-from i2i_runtime.manifest import Licence
-from i2i_runtime.operations import Record
+from i2i_registry import CheckpointError, Clues, Drop, Findings, Inferred, KeyMap, OfficialFormat, Shapes
+from i2i_registry.importing.clues import Said
+from i2i_runtime import Licence, Record
 
 UNUSED = " (InstanceNorm)"
 """Put behind the keys of statistics that instance norms of old releases wrote, to tell them from a batch norm's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from i2i_plugin_bicyclegan.config import Config
-from i2i_registry.model import Shapes
+from i2i_registry import Shapes
 
 _OUTER = "model.model.1.model."
 

@@ -14,15 +14,20 @@ from torch.optim import Adam
 
 from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_plugin_bicyclegan.networks import Discriminator, Encoder, Encoding, Generator, smallest_side
-from i2i_registry.errors import TrainingError
-from i2i_registry.model import Model
-from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
-from i2i_runtime.operations import BICUBIC, Record
-from i2i_toolkit.data.paired import Direction, PairedFolders, write_paired_example
-from i2i_toolkit.data.preparation import Preparation
-from i2i_toolkit.losses import l1, least_squares, logistic, wasserstein
-from i2i_toolkit.previews import in_colour
-from i2i_toolkit.schedules import LinearDecay
+from i2i_registry import DataSource, Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_runtime import BICUBIC, Record
+from i2i_toolkit import (
+    Direction,
+    LinearDecay,
+    PairedFolders,
+    Preparation,
+    in_colour,
+    l1,
+    least_squares,
+    logistic,
+    wasserstein,
+    write_paired_example,
+)
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from i2i_runtime.operations import Record
+from i2i_runtime import Record
 
 Mode = Literal["generation", "retarget", "harmonization", "editing", "animation"]
 """What the generator is trained for; decides what stage 0 is fed, where zeros are padded, and the pyramid's sizes.

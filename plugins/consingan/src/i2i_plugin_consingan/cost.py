@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from i2i_plugin_consingan.config import Config
 from i2i_plugin_consingan.options import Options
-from i2i_registry.trainer import Cost
-from i2i_toolkit.training_speed import training_speed
+from i2i_registry import Cost
+from i2i_toolkit import training_speed
 
 STEP_OVERHEAD = 0.012
 """Seconds of a step that do not depend on the size."""

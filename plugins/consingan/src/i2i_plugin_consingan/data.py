@@ -13,10 +13,8 @@ from torch import Tensor
 from i2i_plugin_consingan.augment import LEVELS, recoloured, shuffled
 from i2i_plugin_consingan.config import Config
 from i2i_plugin_consingan.options import Options
-from i2i_registry.errors import LayoutError
-from i2i_toolkit.cubic import resample_by, resample_to, scaled_side
-from i2i_toolkit.data.single import SinglePicture, picture_size
-from i2i_toolkit.seeds import derive
+from i2i_registry import LayoutError
+from i2i_toolkit import SinglePicture, derive, picture_size, resample_by, resample_to, scaled_side
 
 
 def scale_of(height: int, width: int, max_size: int) -> float:

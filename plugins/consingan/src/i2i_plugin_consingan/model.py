@@ -15,8 +15,8 @@ from i2i_plugin_consingan.official import CONSINGAN_FORMAT
 from i2i_plugin_consingan.presets import PRESETS
 from i2i_plugin_consingan.upsampling import enlarged
 from i2i_plugin_consingan.wiring import BACKGROUNDS, COARSE, INJECTION, PYRAMID, noise_name
-from i2i_registry.model import Axis, Graph, GraphInput, Model
-from i2i_runtime.operations import Operation
+from i2i_registry import Axis, Graph, GraphInput, Model
+from i2i_runtime import Operation
 
 GENERATOR = "generator"
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from i2i_plugin_consingan.config import PICTURE_CHANNELS, Config
 from i2i_plugin_consingan.config import Activation as Kind
 from i2i_plugin_consingan.upsampling import enlarged
-from i2i_toolkit.norms import instance_norm, widened
+from i2i_toolkit import instance_norm, widened
 
 KERNEL = 3
 

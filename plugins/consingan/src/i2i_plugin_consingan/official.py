@@ -25,11 +25,9 @@ from torch import Tensor
 
 from i2i_plugin_consingan.config import PICTURE_CHANNELS, Activation, Config, Mode
 from i2i_plugin_consingan.presets import PRESETS
-from i2i_registry.clues import Clues, Findings, Inferred, Part, Said
-from i2i_registry.errors import CheckpointError
-from i2i_registry.model import Drop, KeyMap, OfficialFormat, Shapes
-from i2i_runtime.manifest import Licence
-from i2i_runtime.operations import Record
+from i2i_registry import CheckpointError, Clues, Drop, Findings, Inferred, KeyMap, OfficialFormat, Shapes
+from i2i_registry.importing.clues import Part, Said
+from i2i_runtime import Licence, Record
 
 _REPEATED = " (again)"
 """Put behind the keys of a generator that another file holds too, and more of it."""

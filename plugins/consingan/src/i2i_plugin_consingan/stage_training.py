@@ -12,8 +12,7 @@ from i2i_plugin_consingan.config import EDITING_NOISE
 from i2i_plugin_consingan.data import pyramid
 from i2i_plugin_consingan.networks import Critic, Generator
 from i2i_plugin_consingan.options import Options
-from i2i_registry.errors import TrainingError
-from i2i_registry.trainer import Step, Tensors
+from i2i_registry import Step, Tensors, TrainingError
 
 NOISE_SCALE = 0.1
 """Noise of a stage, as a share of how far the stages before it miss the picture."""

@@ -19,11 +19,9 @@ from i2i_plugin_consingan.options import Options
 from i2i_plugin_consingan.presets import OPTIONS
 from i2i_plugin_consingan.stage_training import StageTraining, make_adam
 from i2i_plugin_consingan.upsampling import enlarged
-from i2i_registry.errors import LayoutError
-from i2i_registry.model import Model
-from i2i_registry.trainer import Cost, DataSource, Phase, Stage, Tensors, Trainer
-from i2i_runtime.operations import Record
-from i2i_toolkit.data.single import find_picture, write_single_example
+from i2i_registry import Cost, DataSource, LayoutError, Model, Phase, Stage, Tensors, Trainer
+from i2i_runtime import Record
+from i2i_toolkit import find_picture, write_single_example
 
 CRITIC = "critic"
 

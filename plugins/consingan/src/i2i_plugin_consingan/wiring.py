@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 
 from i2i_plugin_consingan.config import Config
-from i2i_runtime.operations import (
+from i2i_runtime import (
     SINGAN,
     Also,
     ImageInput,
     ImageOutput,
-    Input,
     LabelInput,
     MaskInput,
     NoiseInput,
@@ -22,6 +21,7 @@ from i2i_runtime.operations import (
     Step,
     Walk,
 )
+from i2i_runtime.schema.operations import Input
 
 PYRAMID, INJECTION = "pyramid", "injection"
 COARSE = "coarse"

@@ -11,20 +11,11 @@ from torch import Tensor, nn
 from i2i_plugin_cyclegan.config import PRESETS, Config
 from i2i_plugin_cyclegan.networks import ResNet, UNet, make_generator
 from i2i_plugin_cyclegan.official import JUNYANZ_FORMAT
-from i2i_registry.model import Axis, Graph, GraphInput, Model
-from i2i_runtime.operations import (
-    BICUBIC,
-    ImageInput,
-    ImageOutput,
-    Input,
-    LabelInput,
-    Operation,
-    SizeRule,
-    Step,
-    best_fit,
-)
-from i2i_toolkit.translators.architecture import FIRST_DROPOUT_LEVEL
-from i2i_toolkit.translators.networks import BEHAVIOURS, Translation
+from i2i_registry import Axis, Graph, GraphInput, Model
+from i2i_runtime import BICUBIC, ImageInput, ImageOutput, LabelInput, Operation, SizeRule, Step, best_fit
+from i2i_runtime.schema.operations import Input
+from i2i_toolkit import FIRST_DROPOUT_LEVEL, Translation
+from i2i_toolkit.networks.generators import BEHAVIOURS
 
 A_TO_B = "a_to_b"
 B_TO_A = "b_to_a"

@@ -6,9 +6,9 @@ pix2pix is trained with the same ones, so their layers lie in `i2i_toolkit.trans
 from __future__ import annotations
 
 from i2i_plugin_cyclegan.config import Config
-from i2i_toolkit.translators import networks
-from i2i_toolkit.translators.discriminators import PatchDiscriminator, PixelDiscriminator
-from i2i_toolkit.translators.networks import BatchNorm, InstanceNorm, ResidualBlock, ResNet, UNet
+from i2i_toolkit import BatchNorm, PatchDiscriminator, PixelDiscriminator, ResidualBlock, ResNet, UNet
+from i2i_toolkit.networks import generators as networks
+from i2i_toolkit.networks.generators import InstanceNorm
 
 __all__ = ["BatchNorm", "InstanceNorm", "PatchDiscriminator", "PixelDiscriminator", "ResNet", "ResidualBlock", "UNet"]
 

@@ -13,17 +13,15 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from i2i_plugin_cyclegan.config import Config, serves_both
-from i2i_registry.clues import Clues, Findings, Inferred
-from i2i_registry.errors import CheckpointError
-from i2i_registry.model import KeyMap, OfficialFormat, Shapes
-from i2i_runtime.manifest import Licence
-from i2i_toolkit.translators import checkpoints
-from i2i_toolkit.translators.checkpoints import Generator, kind_of, norm_of, read_generator
+from i2i_registry import CheckpointError, Clues, Findings, Inferred, KeyMap, OfficialFormat, Shapes
+from i2i_runtime import Licence
+from i2i_toolkit.networks import checkpoints
+from i2i_toolkit.networks.checkpoints import Generator, kind_of, norm_of, read_generator
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from i2i_runtime.operations import Record
+    from i2i_runtime import Record
 
 GENERATORS = {"G_A": "a_to_b", "G_B": "b_to_a"}
 """The release's name of a generator -> ours."""

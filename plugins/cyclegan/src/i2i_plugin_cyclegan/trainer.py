@@ -14,22 +14,22 @@ from torch.optim import Adam
 from i2i_plugin_cyclegan.config import Config
 from i2i_plugin_cyclegan.model import A_TO_B, B_TO_A, CycleGAN
 from i2i_plugin_cyclegan.networks import ResNet, UNet
-from i2i_registry.errors import TrainingError
-from i2i_registry.model import Model
-from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
-from i2i_runtime.operations import BICUBIC, Record
-from i2i_toolkit.data.preparation import Preparation
-from i2i_toolkit.data.unpaired import DOMAINS, UnpairedFolders, write_unpaired_example
-from i2i_toolkit.image_pool import ImagePool
-from i2i_toolkit.losses import l1
-from i2i_toolkit.previews import in_colour
-from i2i_toolkit.schedules import LinearDecay
-from i2i_toolkit.translators.discriminators import (
+from i2i_registry import DataSource, Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_runtime import BICUBIC, Record
+from i2i_toolkit import (
+    DOMAINS,
     OBJECTIVES,
     DiscriminatorKind,
+    ImagePool,
+    LinearDecay,
     Objective,
+    Preparation,
+    UnpairedFolders,
+    in_colour,
+    l1,
     make_discriminator,
     smallest_side,
+    write_unpaired_example,
 )
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from i2i_runtime.operations import Record
+from i2i_runtime import Record
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 

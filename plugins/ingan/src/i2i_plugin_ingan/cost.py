@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from i2i_plugin_ingan.config import NARROWING, Config, Options
-from i2i_registry.trainer import Cost
-from i2i_toolkit.training_speed import training_speed
+from i2i_registry import Cost
+from i2i_toolkit import training_speed
 
 FORWARD_AND_BACK = 3
 """A pass and the gradients of its weights and of its input, in forward passes."""

@@ -12,13 +12,9 @@ from torch import Tensor
 
 from i2i_plugin_ingan.config import Config, Options
 from i2i_plugin_ingan.critic import SMALLEST_SEEN
-from i2i_registry.errors import LayoutError
-from i2i_runtime.operations import BICUBIC
-from i2i_runtime.pixels import Pixels
-from i2i_runtime.resampling import resampled
-from i2i_toolkit.data.preparation import tensor_of
-from i2i_toolkit.data.single import SinglePicture
-from i2i_toolkit.seeds import derive
+from i2i_registry import LayoutError
+from i2i_runtime import BICUBIC, Pixels, resampled
+from i2i_toolkit import SinglePicture, derive, tensor_of
 
 Size = tuple[int, int]
 """(height, width), pixels"""

@@ -1,4 +1,4 @@
-"""The sampling grids of the runtime (`i2i_runtime.sampling_grids`), which training and bundles share, as tensors."""
+"""The sampling grids of the runtime (`i2i_runtime.sampling_grid`), which training and bundles share, as tensors."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from i2i_runtime import sampling_grids
-from i2i_runtime.sampling_grids import Shifts, Size
+from i2i_runtime import Shifts
+from i2i_runtime.image import sampling_grids
+from i2i_runtime.image.sampling_grids import Size
 
 
 def homography_grid(source: Size, result: Size, shifts: Shifts) -> Float[Tensor, "1 height width 2"]:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i_toolkit.norms import instance_norm
+from i2i_toolkit import instance_norm
 
 LEAK = 0.2
 """Negative slope of every activation."""

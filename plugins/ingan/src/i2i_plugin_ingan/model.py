@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from i2i_plugin_ingan.config import PRESETS, Config
 from i2i_plugin_ingan.networks import Generator, Retargeting
 from i2i_plugin_ingan.official import INGAN_FORMAT
-from i2i_registry.model import Axis, Graph, GraphInput, Model
-from i2i_runtime.operations import (
+from i2i_registry import Axis, Graph, GraphInput, Model
+from i2i_runtime import (
     BICUBIC,
     Blend,
     GridInput,

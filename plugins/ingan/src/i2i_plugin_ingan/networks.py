@@ -23,7 +23,7 @@ from i2i_plugin_ingan.layers import (
     SpectralConv,
     conv_after_doubling,
 )
-from i2i_toolkit.norms import widened
+from i2i_toolkit import widened
 
 BORDER_KERNEL = 7
 """Of the first and of the last convolution."""

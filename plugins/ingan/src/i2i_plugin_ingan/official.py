@@ -12,14 +12,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from i2i_plugin_ingan.config import Config
-from i2i_registry.errors import CheckpointError
-from i2i_registry.model import Drop, KeyMap, OfficialFormat, Shapes
-from i2i_runtime.manifest import Licence
+from i2i_registry import CheckpointError, Drop, KeyMap, OfficialFormat, Shapes
+from i2i_runtime import Licence
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from i2i_runtime.operations import Record
+    from i2i_runtime import Record
 
 SOURCE = "assafshocher/InGAN"
 

@@ -19,13 +19,9 @@ from i2i_plugin_ingan.critic import SMALLEST_TRAINED, MultiScaleCritic, net_coun
 from i2i_plugin_ingan.data import Crops, crop_size, reduced_size, whole_multiples
 from i2i_plugin_ingan.geometry import homography_grid, resize_grid
 from i2i_plugin_ingan.model import GENERATOR, InGAN
-from i2i_registry.errors import LayoutError, TrainingError
-from i2i_registry.model import Model
-from i2i_registry.trainer import Cost, DataSource, Phase, Stage, Step, Tensors, Trainer
-from i2i_runtime.operations import Record
-from i2i_runtime.sampling_grids import Shifts
-from i2i_toolkit.data.single import find_picture, picture_size, write_single_example
-from i2i_toolkit.losses import l1, least_squares
+from i2i_registry import Cost, DataSource, LayoutError, Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_runtime import Record, Shifts
+from i2i_toolkit import find_picture, l1, least_squares, picture_size, write_single_example
 
 CRITIC = "critic"
 

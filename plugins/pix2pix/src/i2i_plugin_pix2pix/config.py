@@ -8,8 +8,9 @@ from typing import Self
 
 from pydantic import PositiveInt, model_validator
 
-from i2i_runtime.operations import Channels, Record
-from i2i_toolkit.translators.architecture import Architecture, Kind, Norm
+from i2i_runtime import Channels, Record
+from i2i_toolkit import Architecture
+from i2i_toolkit.networks.architecture import Kind, Norm
 
 
 class Config(Record):

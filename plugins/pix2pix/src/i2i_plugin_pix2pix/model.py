@@ -8,21 +8,11 @@ from collections.abc import Mapping
 from i2i_plugin_pix2pix.config import PRESETS, Config
 from i2i_plugin_pix2pix.networks import ResNet, UNet, make_generator
 from i2i_plugin_pix2pix.official import JUNYANZ_FORMAT
-from i2i_registry.model import Axis, Graph, GraphInput, Model
-from i2i_runtime.operations import (
-    BICUBIC,
-    ImageInput,
-    ImageOutput,
-    Input,
-    LabelInput,
-    LatentInput,
-    Operation,
-    SizeRule,
-    Step,
-    best_fit,
-)
-from i2i_toolkit.translators.architecture import FIRST_DROPOUT_LEVEL
-from i2i_toolkit.translators.networks import BEHAVIOURS, Translation
+from i2i_registry import Axis, Graph, GraphInput, Model
+from i2i_runtime import BICUBIC, ImageInput, ImageOutput, LabelInput, LatentInput, Operation, SizeRule, Step, best_fit
+from i2i_runtime.schema.operations import Input
+from i2i_toolkit import FIRST_DROPOUT_LEVEL, Translation
+from i2i_toolkit.networks.generators import BEHAVIOURS
 
 GENERATOR = "generator"
 

@@ -6,9 +6,8 @@ CycleGAN is trained with the same ones, so their layers lie in `i2i_toolkit.tran
 from __future__ import annotations
 
 from i2i_plugin_pix2pix.config import Config
-from i2i_toolkit.translators import networks
-from i2i_toolkit.translators.discriminators import PatchDiscriminator, PixelDiscriminator
-from i2i_toolkit.translators.networks import BatchNorm, Dropout, ResNet, TestTime, UNet
+from i2i_toolkit import BatchNorm, Dropout, PatchDiscriminator, PixelDiscriminator, ResNet, TestTime, UNet
+from i2i_toolkit.networks import generators as networks
 
 __all__ = ["BatchNorm", "Dropout", "PatchDiscriminator", "PixelDiscriminator", "ResNet", "TestTime", "UNet"]
 

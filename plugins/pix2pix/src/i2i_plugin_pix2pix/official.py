@@ -10,16 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from i2i_plugin_pix2pix.config import Config
-from i2i_registry.clues import Clues, Findings, Inferred
-from i2i_registry.model import KeyMap, OfficialFormat, Shapes
-from i2i_runtime.manifest import Licence
-from i2i_toolkit.translators import checkpoints
-from i2i_toolkit.translators.checkpoints import Generator
+from i2i_registry import Clues, Findings, Inferred, KeyMap, OfficialFormat, Shapes
+from i2i_runtime import Licence
+from i2i_toolkit.networks import checkpoints
+from i2i_toolkit.networks.checkpoints import Generator
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from i2i_runtime.operations import Record
+    from i2i_runtime import Record
 
 _OF_BICYCLEGAN = ("E.", "D2.", "D.model_")
 

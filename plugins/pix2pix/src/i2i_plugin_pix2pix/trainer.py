@@ -15,18 +15,24 @@ from torch.optim import Adam
 from i2i_plugin_pix2pix.config import Config
 from i2i_plugin_pix2pix.model import Pix2Pix
 from i2i_plugin_pix2pix.networks import PatchDiscriminator, PixelDiscriminator
-from i2i_registry.errors import TrainingError
-from i2i_registry.model import Model
-from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
-from i2i_runtime.operations import BICUBIC, Record
-from i2i_toolkit.data.paired import Direction, PairedFolders, write_paired_example
-from i2i_toolkit.data.preparation import Preparation
-from i2i_toolkit.losses import l1
-from i2i_toolkit.previews import in_colour
-from i2i_toolkit.schedules import LinearDecay
-from i2i_toolkit.translators import discriminators
-from i2i_toolkit.translators.discriminators import OBJECTIVES, DiscriminatorKind, Objective, smallest_side
-from i2i_toolkit.translators.networks import BEHAVIOURS, Translation
+from i2i_registry import DataSource, Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_runtime import BICUBIC, Record
+from i2i_toolkit import (
+    OBJECTIVES,
+    Direction,
+    DiscriminatorKind,
+    LinearDecay,
+    Objective,
+    PairedFolders,
+    Preparation,
+    Translation,
+    in_colour,
+    l1,
+    smallest_side,
+    write_paired_example,
+)
+from i2i_toolkit.networks import discriminators
+from i2i_toolkit.networks.generators import BEHAVIOURS
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 

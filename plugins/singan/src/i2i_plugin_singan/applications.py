@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from i2i_plugin_singan.networks import Pyramid
 from i2i_plugin_singan.palette import palette_of, quantised
 from i2i_plugin_singan.sampling import padded
-from i2i_toolkit.cubic import Size, resample, resample_by
+from i2i_toolkit import resample, resample_by
+from i2i_toolkit.layers.bicubic import Size
 
 
 class Sampling(nn.Module):

@@ -10,8 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from i2i_runtime.operations import Record
-from i2i_runtime.spatial_inputs import SizeInput
+from i2i_runtime import Record, SizeInput
 
 Mode = Literal["generation", "animation", "super_resolution"]
 Size = tuple[int, int]

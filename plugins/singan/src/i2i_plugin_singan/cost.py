@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from i2i_plugin_singan.config import COLOURS, Config
-from i2i_registry.trainer import Cost
-from i2i_toolkit.training_speed import training_speed
+from i2i_registry import Cost
+from i2i_toolkit import training_speed
 
 CRITIC_PASSES = 13
 """What one update of a critic takes, in forward passes of a scale's network: the picture is made (1), scored and the

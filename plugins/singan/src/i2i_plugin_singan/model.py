@@ -9,18 +9,19 @@ from i2i_plugin_singan.applications import Blending, Injection, Sampling, SuperR
 from i2i_plugin_singan.config import COLOURS, PRESETS, Config, Size
 from i2i_plugin_singan.networks import Pyramid
 from i2i_plugin_singan.official import OFFICIAL_FORMAT
-from i2i_registry.model import Axis, Graph, GraphInput, Model, Stray
-from i2i_runtime.operations import (
+from i2i_registry import Axis, Graph, GraphInput, Model, Stray
+from i2i_runtime import (
     SINGAN,
     ImageInput,
     ImageOutput,
+    MaskInput,
+    NoiseInput,
     Operation,
     ScalarInput,
     SizeRule,
     Step,
     Walk,
 )
-from i2i_runtime.spatial_inputs import MaskInput, NoiseInput
 
 PYRAMID = "pyramid"
 INJECTION = "injection"

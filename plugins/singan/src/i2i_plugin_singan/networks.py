@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from i2i_plugin_singan.config import COLOURS, Config
 from i2i_plugin_singan.sampling import enlarged, padded, stretched
-from i2i_toolkit.cubic import Size
+from i2i_toolkit.layers.bicubic import Size
 
 SLOPE = 0.2
 """of the leaky ReLUs"""

@@ -23,11 +23,9 @@ from torch import Tensor
 
 from i2i_plugin_singan.config import COARSEST, COLOURS, Config, Mode, Size
 from i2i_plugin_singan.networks import UNTRAINED
-from i2i_registry.clues import Clues, Findings, Inferred, Said
-from i2i_registry.errors import CheckpointError
-from i2i_registry.model import Drop, KeyMap, OfficialFormat, Shapes
-from i2i_runtime.manifest import Licence
-from i2i_runtime.operations import Record
+from i2i_registry import CheckpointError, Clues, Drop, Findings, Inferred, KeyMap, OfficialFormat, Shapes
+from i2i_registry.importing.clues import Said
+from i2i_runtime import Licence, Record
 
 COUNTER = "num_batches_tracked"
 _TWICE = " (in a file of its own as well)"

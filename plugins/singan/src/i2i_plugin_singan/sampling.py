@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from i2i_toolkit.cubic import Length, Size, resample
+from i2i_toolkit import resample
+from i2i_toolkit.layers.bicubic import Length, Size
 
 SIDES = (2, 3)
 """the axes of height and width"""

@@ -25,12 +25,9 @@ from i2i_plugin_singan.model import PYRAMID, SinGAN
 from i2i_plugin_singan.networks import UNTRAINED, Critic, Generator
 from i2i_plugin_singan.palette import PALETTE_SIZE, palette_of, quantised
 from i2i_plugin_singan.sampling import padded
-from i2i_registry.errors import LayoutError, TrainingError
-from i2i_registry.model import Model
-from i2i_registry.trainer import Cost, DataSource, Phase, Stage, Step, Tensors, Trainer
-from i2i_runtime.operations import Record
-from i2i_toolkit.cubic import resample_by, resample_to, scaled_side
-from i2i_toolkit.data.single import SinglePicture, picture_size, write_single_example
+from i2i_registry import Cost, DataSource, LayoutError, Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_runtime import Record
+from i2i_toolkit import SinglePicture, picture_size, resample_by, resample_to, scaled_side, write_single_example
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
-from i2i_runtime.operations import Record
+from i2i_runtime import Record
 
 INNER_SIDE = 16
 """Side of the generator's deepest map; half of it in a model that passes details on."""

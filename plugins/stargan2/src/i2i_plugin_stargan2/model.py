@@ -14,8 +14,8 @@ from i2i_plugin_stargan2.face import FaceMasks
 from i2i_plugin_stargan2.fan import INPUT_SIDE, LANDMARKS, MAP_SIDE, FaceAlignmentNetwork
 from i2i_plugin_stargan2.networks import Generator, MappingNetwork, StyleEncoder
 from i2i_plugin_stargan2.official import CLOVA_FORMAT
-from i2i_registry.model import Axis, Graph, GraphInput, Model
-from i2i_runtime.operations import (
+from i2i_registry import Axis, Graph, GraphInput, Model
+from i2i_runtime import (
     Blend,
     ImageInput,
     ImageOutput,

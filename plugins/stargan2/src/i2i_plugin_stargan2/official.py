@@ -19,11 +19,8 @@ from torch import Tensor
 from i2i_plugin_stargan2.config import ENCODED_SIDE, INNER_SIDE, PRESETS, Config
 from i2i_plugin_stargan2.fan import DEPTH, LANDMARKS
 from i2i_plugin_stargan2.networks import LAPLACIAN
-from i2i_registry.clues import Clues, Inferred
-from i2i_registry.errors import CheckpointError
-from i2i_registry.model import Drop, KeyMap, OfficialFormat, Shapes
-from i2i_runtime.manifest import Licence
-from i2i_runtime.operations import Record
+from i2i_registry import CheckpointError, Clues, Drop, Inferred, KeyMap, OfficialFormat, Shapes
+from i2i_runtime import Licence, Record
 
 MOST_LAYERS = 12
 """Layers of the trunks that the key map counts to; pictures of 1024 pixels have 11."""

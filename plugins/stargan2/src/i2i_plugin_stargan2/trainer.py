@@ -16,11 +16,9 @@ from i2i_plugin_stargan2.config import Config
 from i2i_plugin_stargan2.face import face_masks
 from i2i_plugin_stargan2.model import GENERATOR, MAPPING, STYLE_ENCODER, StarGAN2
 from i2i_plugin_stargan2.networks import Discriminator, Encoded, Generator
-from i2i_registry.model import Model
-from i2i_registry.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
-from i2i_runtime.operations import Record
-from i2i_toolkit.data.domains import DomainFolders, find_domains, write_domains_example
-from i2i_toolkit.losses import l1, logistic
+from i2i_registry import DataSource, Model, Phase, Stage, Step, Tensors, Trainer
+from i2i_runtime import Record
+from i2i_toolkit import DomainFolders, find_domains, l1, logistic, write_domains_example
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from i2i_plugin_ugatit.config import PRESETS
-from i2i_registry.cards import ModelCard
-from i2i_registry.hooks import hookimpl
-from i2i_runtime.manifest import Licence, Paper
+from i2i_registry import ModelCard, hookimpl
+from i2i_runtime import Licence, Paper
 
 __all__ = ["i2i_models"]
 

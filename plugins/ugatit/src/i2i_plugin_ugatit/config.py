@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, PositiveInt, model_validator
 
-from i2i_runtime.operations import Record
+from i2i_runtime import Record
 
 DOWNSAMPLING = 4
 """Side of the picture over side of the generator's inner feature map."""

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from i2i_plugin_ugatit.config import DOWNSAMPLING, PRESETS, SMALLEST_SIDE, Config
 from i2i_plugin_ugatit.networks import Generator
 from i2i_plugin_ugatit.official import ZNXLWM_FORMAT
-from i2i_registry.model import Axis, Graph, GraphInput, Model
-from i2i_runtime.operations import (
+from i2i_registry import Axis, Graph, GraphInput, Model
+from i2i_runtime import (
     BILINEAR,
     HeatmapOutput,
     ImageInput,

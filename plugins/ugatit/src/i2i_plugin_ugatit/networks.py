@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from i2i_plugin_ugatit.config import Config
-from i2i_toolkit.norms import InstanceNorm, map_mean, map_sum, widened
+from i2i_toolkit import InstanceNorm, map_mean, map_sum, widened
 
 # The release's constants.
 EPSILON = 1e-5  # added to every variance

@@ -12,10 +12,8 @@ import math
 from typing import ClassVar
 
 from i2i_plugin_ugatit.config import DOWNSAMPLING, Config
-from i2i_registry.errors import CheckpointError
-from i2i_registry.model import Drop, KeyMap, OfficialFormat, Shapes
-from i2i_runtime.manifest import Licence
-from i2i_runtime.operations import Record
+from i2i_registry import CheckpointError, Drop, KeyMap, OfficialFormat, Shapes
+from i2i_runtime import Licence, Record
 
 GENERATORS = {"genA2B": "a_to_b", "genB2A": "b_to_a"}
 """The release's name of a generator -> ours."""

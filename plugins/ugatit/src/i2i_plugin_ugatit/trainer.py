@@ -16,13 +16,9 @@ from torch.optim import Adam
 from i2i_plugin_ugatit.config import DOWNSAMPLING
 from i2i_plugin_ugatit.model import A_TO_B, B_TO_A, UGATIT
 from i2i_plugin_ugatit.networks import ILN, AdaLIN, Discriminator, Generator, smallest_side
-from i2i_registry.errors import TrainingError
-from i2i_registry.model import Model
-from i2i_registry.trainer import Phase, Stage, Step, Tensors, Trainer
-from i2i_runtime.operations import BILINEAR, Record
-from i2i_toolkit.data.preparation import Preparation
-from i2i_toolkit.data.unpaired import DOMAINS, UnpairedFolders, write_unpaired_example
-from i2i_toolkit.losses import l1, least_squares, logistic
+from i2i_registry import Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_runtime import BILINEAR, Record
+from i2i_toolkit import DOMAINS, Preparation, UnpairedFolders, l1, least_squares, logistic, write_unpaired_example
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Layers = Annotated[int, Field(ge=3, le=10)]

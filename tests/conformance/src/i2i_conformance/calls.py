@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from i2i_conformance.errors import ConformanceError
-from i2i_runtime.inputs import Option
-from i2i_runtime.operations import (
+from i2i_runtime.call.arguments import Option
+from i2i_runtime.schema.operations import (
     SINGAN,
     Also,
     GridInput,
@@ -28,7 +28,7 @@ from i2i_runtime.operations import (
     SizeInput,
     SizeRule,
 )
-from i2i_toolkit.cubic import resample_to
+from i2i_toolkit.layers.bicubic import resample_to
 
 BATCHES = (1, 3)
 Levels = NDArray[np.uint8]

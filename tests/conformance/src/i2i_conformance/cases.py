@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
-from i2i_registry.cards import ModelCard
-from i2i_registry.discovery import Registry
-from i2i_registry.hooks import GROUP
-from i2i_registry.model import Model
-from i2i_registry.trainer import Trainer
-from i2i_runtime.operations import Operation, OperationName, Record
+from i2i_registry.interfaces.cards import ModelCard
+from i2i_registry.interfaces.model import Model
+from i2i_registry.interfaces.trainer import Trainer
+from i2i_registry.plugins.discovery import Registry
+from i2i_registry.plugins.hooks import GROUP
+from i2i_runtime.schema.operations import Operation, OperationName, Record
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import torch
 
 from i2i_conformance.cases import ModelCase, OperationCase, installed
 from i2i_conformance.workbench import Workbench
-from i2i_registry.discovery import Registry, discover
+from i2i_registry.plugins.discovery import Registry, discover
 
 REGISTRY = pytest.StashKey[Registry]()
 

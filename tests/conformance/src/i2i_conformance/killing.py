@@ -16,8 +16,8 @@ from torch import Tensor
 
 from i2i_conformance.errors import ConformanceError
 from i2i_conformance.training import Recipe, copied
-from i2i_toolkit.checkpoint import Checkpoints
-from i2i_toolkit.engine import Engine
+from i2i_toolkit.engine.checkpoints import Checkpoints
+from i2i_toolkit.engine.loop import Engine
 
 PRELOADED = ["i2i_conformance.killing"]
 LONGEST_S = 120.0

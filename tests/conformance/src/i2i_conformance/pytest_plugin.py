@@ -24,8 +24,8 @@ def pytest_configure(config: pytest.Config) -> None:
     names = cast("list[str]", config.getoption("--i2i-model"))
     if not names:
         return
-    from i2i_registry.discovery import discover  # noqa: PLC0415 - every pytest run in this environment loads this file
     from i2i_registry.errors import UnknownName  # noqa: PLC0415
+    from i2i_registry.plugins.discovery import discover  # noqa: PLC0415 - every pytest run in this environment loads this file
 
     registry = discover(strict=False)
     for name in names:

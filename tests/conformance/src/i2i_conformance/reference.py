@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from i2i_conformance.errors import ConformanceError
-from i2i_registry.model import Axis, Graph, GraphInput, Model
-from i2i_runtime.operations import Operation, Record
+from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Model
+from i2i_runtime.schema.operations import Operation, Record
 
 
 @torch.no_grad()

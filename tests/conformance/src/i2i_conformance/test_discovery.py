@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from i2i_conformance.cases import ModelCase
 from i2i_conformance.checks import dependencies, discovery
-from i2i_registry.discovery import Registry
+from i2i_registry.plugins.discovery import Registry
 
 
 def test_the_plugin_loads(model_case: ModelCase) -> None:

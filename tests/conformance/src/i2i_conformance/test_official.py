@@ -8,7 +8,7 @@ import pytest
 
 from i2i_conformance.cases import PresetCase
 from i2i_conformance.checks import official as checks
-from i2i_registry.model import OfficialFormat
+from i2i_registry.interfaces.model import OfficialFormat
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from torch import Tensor
 from i2i_conformance.building import build, state
 from i2i_conformance.cases import PresetCase
 from i2i_conformance.errors import ConformanceError
-from i2i_registry.discovery import resolve
-from i2i_registry.model import Model
-from i2i_registry.trainer import Trainer
-from i2i_runtime.operations import Record
-from i2i_toolkit.devices import open_accelerator
-from i2i_toolkit.engine import Engine, PhaseReport
+from i2i_registry.interfaces.model import Model
+from i2i_registry.interfaces.trainer import Trainer
+from i2i_registry.plugins.discovery import resolve
+from i2i_runtime.schema.operations import Record
+from i2i_toolkit.engine.devices import open_accelerator
+from i2i_toolkit.engine.loop import Engine, PhaseReport
 
 Place = tuple[str, str]
 """(stage, phase)"""

@@ -16,14 +16,14 @@ from i2i_conformance.building import stirred
 from i2i_conformance.cases import PresetCase
 from i2i_conformance.errors import ConformanceError
 from i2i_conformance.training import Recipe, Training, train
-from i2i_registry.cards import Trained, WeightsCard
-from i2i_registry.exporter import ExportOptions
-from i2i_registry.model import Model
-from i2i_registry.weights import save
+from i2i_registry.interfaces.cards import Trained, WeightsCard
+from i2i_registry.interfaces.exporter import ExportOptions
+from i2i_registry.interfaces.model import Model
+from i2i_registry.weights.loading import save
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import I2IError
-from i2i_runtime.manifest import Licence
-from i2i_runtime.operations import Record
+from i2i_runtime.schema.manifest import Licence
+from i2i_runtime.schema.operations import Record
 
 T = TypeVar("T")
 

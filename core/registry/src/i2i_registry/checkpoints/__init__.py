@@ -10,5 +10,5 @@
 | `torch_files` | which of these a file is, and how torch puts them together |
 | `tensor_lists` | safetensors |
 
-`i2i_registry.foreign` puts a checkpoint together from what they give.
+`i2i_registry.checkpoints.reader` puts a checkpoint together from what they give.
 """

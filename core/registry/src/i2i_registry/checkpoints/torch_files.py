@@ -13,14 +13,14 @@ from typing import Literal, cast
 
 import torch
 
+from i2i_registry.checkpoints.allowed_globals import TensorMeanings
 from i2i_registry.checkpoints.limits import MOST_NAME_LENGTH, Allowance, DamageError
-from i2i_registry.checkpoints.meanings import TensorMeanings
-from i2i_registry.checkpoints.pickles import read_pickle
+from i2i_registry.checkpoints.placeholders import InertName
+from i2i_registry.checkpoints.restricted_unpickler import read_pickle
 from i2i_registry.checkpoints.storages import ByteOrder, ElementType, Storage, UnreadTensor, numbers, rebuilt
 from i2i_registry.checkpoints.tars import is_tar, read_tar
 from i2i_registry.checkpoints.zips import START, Zip
 from i2i_registry.errors import CheckpointError
-from i2i_registry.inert import InertName
 from i2i_runtime.untrusted_text import printable
 
 Format = Literal["torch", "torch (before 1.6)", "torch (tar)", "pickle"]

@@ -8,18 +8,18 @@ from typing import cast
 
 import click
 
-from i2i_registry import collages
+from i2i_registry.actions import collage as collages
+from i2i_registry.actions.collage import SCALES, Settings, can_retarget, read_scales
+from i2i_registry.actions.export import bundle_of
 from i2i_registry.cli.operating import SEED, OperationCommand, given_inputs, options_for
 from i2i_registry.cli.options import device_option, fit_option, threads_option
 from i2i_registry.cli.render import json_option, show, show_json, tell
 from i2i_registry.cli.session import Session
-from i2i_registry.collages import SCALES, Settings, can_retarget, read_scales
-from i2i_registry.exporting import bundle_of
-from i2i_registry.places import check_file
+from i2i_registry.output_paths import check_file
 from i2i_runtime.bundle import load
-from i2i_runtime.inputs import main_image
-from i2i_runtime.operations import Fit, Operation, SizeInput
-from i2i_runtime.pictures import SAVE_FORMATS, save
+from i2i_runtime.call.arguments import main_image
+from i2i_runtime.image.reading import SAVE_FORMATS, save
+from i2i_runtime.schema.operations import Fit, Operation, SizeInput
 
 
 class CollageCommand(OperationCommand):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import click
 
 from i2i_registry.cli.session import Session
-from i2i_registry.discovery import resolve
 from i2i_registry.errors import PluginError, UnknownName
+from i2i_registry.plugins.discovery import resolve
 
 HELP = """
 Image-to-image papers: train or import them, export them, run them.

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import click
 
-from i2i_registry import comparing
+from i2i_registry.actions import compare as comparing
+from i2i_registry.actions.compare import Column, Entrant, Made, Settings
+from i2i_registry.actions.export import bundle_of, is_bundle, operations_of
+from i2i_registry.actions.run import collect
 from i2i_registry.cli.options import cell_option, device_option, fit_option, sheet_option, threads_option
 from i2i_registry.cli.render import bytes_in_words, json_option, show, show_json, tell, tell_error, tell_left_out
 from i2i_registry.cli.session import Session
 from i2i_registry.cli.sheet import check_out, write_grid
-from i2i_registry.comparing import Column, Entrant, Made, Settings
-from i2i_registry.exporting import bundle_of, is_bundle, operations_of
-from i2i_registry.places import check_inputs_survive
-from i2i_registry.running import collect
-from i2i_registry.sheets import Cell, Grid, Row
+from i2i_registry.output_paths import check_inputs_survive
+from i2i_registry.sheets.sheet import Cell, Grid, Row
+from i2i_runtime.archive.opening import read_manifest
 from i2i_runtime.errors import UsageError
-from i2i_runtime.operations import Fit, ImageInput
-from i2i_runtime.reading import read_manifest
+from i2i_runtime.schema.operations import Fit, ImageInput
 
 
 @click.command()

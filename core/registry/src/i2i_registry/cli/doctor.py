@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
+from i2i_registry.actions.doctor import examine, report_lines
 from i2i_registry.cli.render import json_option, show, show_json
 from i2i_registry.cli.session import Session, pass_session
-from i2i_registry.diagnosis import examine, report_lines
 
 
 @click.command()

@@ -7,13 +7,13 @@ from typing import Literal
 
 import click
 
+from i2i_registry.actions.export import export as export_weights
+from i2i_registry.actions.export import verify as verify_bundle
 from i2i_registry.cli.render import json_option, show, show_json, tell
 from i2i_registry.cli.session import Session, pass_session
-from i2i_registry.exporter import ExportOptions
-from i2i_registry.exporting import export as export_weights
-from i2i_registry.exporting import verify as verify_bundle
+from i2i_registry.interfaces.exporter import ExportOptions
 from i2i_runtime.errors import UsageError
-from i2i_runtime.manifest import Parity, Precision
+from i2i_runtime.schema.manifest import Parity, Precision
 
 _FORMAT = "format_"
 

@@ -10,16 +10,16 @@ from typing import cast
 import click
 from PIL import Image
 
+from i2i_registry.actions.run import Settings
 from i2i_registry.cli.operating import SEED
-from i2i_registry.films import SUFFIXES, check_film, save_film
-from i2i_registry.places import check_inputs_survive
-from i2i_registry.running import Settings
-from i2i_registry.sheets import check_shown
+from i2i_registry.output_paths import check_inputs_survive
+from i2i_registry.sheets.animations import SUFFIXES, check_film, save_film
+from i2i_registry.sheets.sheet import check_shown
 from i2i_runtime.bundle import Bundle
+from i2i_runtime.call.arguments import Option, main_image, option_from_text
+from i2i_runtime.call.sizes import SCALE, SIZE, read_scale, read_size
 from i2i_runtime.errors import UsageError, nearest
-from i2i_runtime.inputs import Option, main_image, option_from_text
-from i2i_runtime.operations import GridInput, LatentInput, NoiseInput, Operation, Walk
-from i2i_runtime.sizing import SCALE, SIZE, read_scale, read_size
+from i2i_runtime.schema.operations import GridInput, LatentInput, NoiseInput, Operation, Walk
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,9 @@ from typing import cast
 
 import click
 
-from i2i_registry import grids
-from i2i_registry.cli.operating import SEED, OperationCommand, given_inputs, options_for
-from i2i_registry.cli.options import cell_option, device_option, fit_option, sheet_option, threads_option
-from i2i_registry.cli.render import json_option, show, show_json, tell, tell_error, tell_left_out
-from i2i_registry.cli.session import Session
-from i2i_registry.cli.sheet import check_out, write_grid
-from i2i_registry.exporting import bundle_of
-from i2i_registry.grids import (
+from i2i_registry.actions import grid as grids
+from i2i_registry.actions.export import bundle_of
+from i2i_registry.actions.grid import (
     Look,
     Made,
     Settings,
@@ -26,13 +21,18 @@ from i2i_registry.grids import (
     looks_of_seeds,
     reference_of,
 )
-from i2i_registry.places import check_inputs_survive
-from i2i_registry.running import collect
-from i2i_registry.sheets import check_shown
+from i2i_registry.actions.run import collect
+from i2i_registry.cli.operating import SEED, OperationCommand, given_inputs, options_for
+from i2i_registry.cli.options import cell_option, device_option, fit_option, sheet_option, threads_option
+from i2i_registry.cli.render import json_option, show, show_json, tell, tell_error, tell_left_out
+from i2i_registry.cli.session import Session
+from i2i_registry.cli.sheet import check_out, write_grid
+from i2i_registry.output_paths import check_inputs_survive
+from i2i_registry.sheets.sheet import check_shown
 from i2i_runtime.bundle import load
+from i2i_runtime.call.arguments import Option, main_image
 from i2i_runtime.errors import UsageError
-from i2i_runtime.inputs import Option, main_image
-from i2i_runtime.operations import Fit, LabelInput, Operation
+from i2i_runtime.schema.operations import Fit, LabelInput, Operation
 
 _SEEDS = 4
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from i2i_registry.checkpoint_files import find
 from i2i_registry.cli.render import json_option, show, show_json, tell
 from i2i_registry.cli.session import Session, pass_session
-from i2i_registry.discovery import Registry
-from i2i_registry.importing import ImportReport, import_checkpoint
+from i2i_registry.importing.files import find
+from i2i_registry.importing.importer import ImportReport, import_checkpoint
+from i2i_registry.plugins.discovery import Registry
 from i2i_runtime.errors import UsageError
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from i2i_registry.actions.inspect import inspect as look
 from i2i_registry.cli.render import json_option, show, show_json, tell
-from i2i_registry.inspecting import inspect as look
 
 
 @click.command()

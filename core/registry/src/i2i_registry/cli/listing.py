@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from i2i_registry.cards import ModelCard, Trained, WeightsCard
-from i2i_registry.catalogue import Catalogue, Entry
 from i2i_registry.cli.render import bytes_in_words, json_option, show, show_json, show_table, tell
 from i2i_registry.cli.session import Session, pass_session
-from i2i_registry.discovery import Registry
-from i2i_runtime.manifest import Licence
+from i2i_registry.interfaces.cards import ModelCard, Trained, WeightsCard
+from i2i_registry.plugins.discovery import Registry
+from i2i_registry.weights.catalogue import Catalogue, Entry
+from i2i_runtime.schema.manifest import Licence
 
 _WHERE = {"catalogue": "ships", "plugin": "ships", "store": "local"}
 

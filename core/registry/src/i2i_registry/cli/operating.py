@@ -9,13 +9,14 @@ from typing import TypeVar, cast
 
 import click
 
+from i2i_registry.actions.export import operations_of
+from i2i_registry.actions.missing_operations import why_missing
+from i2i_registry.actions.run import choose_operation
 from i2i_registry.cli.session import Session
-from i2i_registry.exporting import operations_of
-from i2i_registry.lacking import why_missing
-from i2i_registry.running import choose_operation
+from i2i_runtime.call.arguments import Option
+from i2i_runtime.call.sizes import SCALE, SIZE, read_scale, read_size
 from i2i_runtime.errors import OptionError, UsageError, nearest
-from i2i_runtime.inputs import Option
-from i2i_runtime.operations import (
+from i2i_runtime.schema.operations import (
     GridInput,
     ImageInput,
     Input,
@@ -27,7 +28,6 @@ from i2i_runtime.operations import (
     ScalarInput,
     SizeInput,
 )
-from i2i_runtime.sizing import SCALE, SIZE, read_scale, read_size
 from i2i_runtime.untrusted_text import printable
 
 SEED = "seed"

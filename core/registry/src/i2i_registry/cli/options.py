@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from i2i_registry.sheets import MIN_CELL_PX
-from i2i_runtime.inputs import FITS
+from i2i_registry.sheets.sheet import MIN_CELL_PX
+from i2i_runtime.call.arguments import FITS
 
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N, tensorrt.")
 threads_option = click.option("--threads", type=click.IntRange(min=1), help="Default: the CPUs this process may use.")

@@ -16,8 +16,8 @@ from i2i_registry.cli.commands import program
 from i2i_registry.cli.render import tell, tell_error
 from i2i_registry.cli.session import Session
 from i2i_registry.cli.start import INTERRUPTED, LostResultsError, main
+from i2i_runtime.device.memory import lacks_memory
 from i2i_runtime.errors import I2IError
-from i2i_runtime.free_memory import lacks_memory
 
 __all__ = ["main", "run", "tell_log_records"]
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 import click
 
 from i2i_runtime.errors import I2IError
-from i2i_runtime.scanning import Listing
+from i2i_runtime.image.folders import Listing
 from i2i_runtime.untrusted_text import printable
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")

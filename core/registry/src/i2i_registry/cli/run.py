@@ -8,6 +8,17 @@ from typing import cast
 
 import click
 
+from i2i_registry.actions.export import bundle_of
+from i2i_registry.actions.run import (
+    Job,
+    Outcome,
+    Settings,
+    execute,
+    plan,
+    plan_from_nothing,
+    reads_arrays,
+    suffix_of,
+)
 from i2i_registry.cli import film
 from i2i_registry.cli.operating import SEED, OperationCommand, given_inputs, options_for
 from i2i_registry.cli.options import device_option, fit_option, threads_option
@@ -21,22 +32,11 @@ from i2i_registry.cli.render import (
     tell_left_out,
 )
 from i2i_registry.cli.session import Session
-from i2i_registry.exporting import bundle_of
-from i2i_registry.running import (
-    Job,
-    Outcome,
-    Settings,
-    execute,
-    plan,
-    plan_from_nothing,
-    reads_arrays,
-    suffix_of,
-)
 from i2i_runtime.bundle import Bundle, load
+from i2i_runtime.call.arguments import main_image
 from i2i_runtime.errors import UsageError, nearest
-from i2i_runtime.inputs import main_image
-from i2i_runtime.operations import ImageInput, Operation
-from i2i_runtime.scanning import Listing
+from i2i_runtime.image.folders import Listing
+from i2i_runtime.schema.operations import ImageInput, Operation
 
 
 class RunCommand(OperationCommand):

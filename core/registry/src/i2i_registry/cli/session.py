@@ -6,9 +6,9 @@ from functools import cached_property
 
 import click
 
-from i2i_registry.catalogue import Catalogue
-from i2i_registry.discovery import Registry, discover
-from i2i_registry.store import Store
+from i2i_registry.plugins.discovery import Registry, discover
+from i2i_registry.weights.catalogue import Catalogue
+from i2i_registry.weights.store import Store
 
 
 class Session:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from i2i_registry.pages import html_page
-from i2i_registry.places import check_file
-from i2i_registry.sheets import Grid, check_size, draw_sheet
-from i2i_runtime.atomic import write_text
-from i2i_runtime.pictures import SAVE_FORMATS, save
+from i2i_registry.output_paths import check_file
+from i2i_registry.sheets.html import html_page
+from i2i_registry.sheets.sheet import Grid, check_size, draw_sheet
+from i2i_runtime.files.atomic import write_text
+from i2i_runtime.image.reading import SAVE_FORMATS, save
 
 _PAGE = ".html"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
-from i2i_runtime.resampling import Levels
+from i2i_runtime.image.resampling import Levels
 
 Images = tuple[Levels, ...]
 

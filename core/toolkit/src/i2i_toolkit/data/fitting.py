@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from i2i_registry.discovery import Registry
 from i2i_registry.errors import LayoutError
-from i2i_registry.trainer import DataSource, Trainer
-from i2i_runtime.operations import Record
+from i2i_registry.interfaces.trainer import DataSource, Trainer
+from i2i_registry.plugins.discovery import Registry
+from i2i_runtime.schema.operations import Record
 from i2i_toolkit.data.recognition import recognise
 
 

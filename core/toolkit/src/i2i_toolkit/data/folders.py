@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2i_runtime.colours import Tell
 from i2i_runtime.errors import PictureError
-from i2i_runtime.pictures import read_pixels
-from i2i_runtime.pixels import RGB, Pixels
-from i2i_runtime.scanning import scan_folder
+from i2i_runtime.image.colour_profiles import Tell
+from i2i_runtime.image.folders import scan_folder
+from i2i_runtime.image.pixels import RGB, Pixels
+from i2i_runtime.image.reading import read_pixels
 
 DECODED_AT_START = 5000
 """How many pictures of a folder are decoded before training, to find damaged ones; decoding takes milliseconds each.

@@ -21,11 +21,11 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
-from i2i_runtime.colours import Tell
 from i2i_runtime.errors import PictureError
-from i2i_runtime.pictures import read_pixels
-from i2i_runtime.pixels import GREY, RGB, Pixels
-from i2i_runtime.resampling import Levels
+from i2i_runtime.image.colour_profiles import Tell
+from i2i_runtime.image.pixels import GREY, RGB, Pixels
+from i2i_runtime.image.reading import read_pixels
+from i2i_runtime.image.resampling import Levels
 from i2i_toolkit.data.cache import Images, PictureCache
 from i2i_toolkit.data.folders import (
     DECODED_AT_START,

@@ -17,9 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
-from i2i_runtime.operations import BILINEAR, Resize
-from i2i_runtime.pixels import RGB, Pixels, of_count, of_picture
-from i2i_runtime.resampling import Levels, resampled
+from i2i_runtime.image.pixels import RGB, Pixels, of_count, of_picture
+from i2i_runtime.image.resampling import Levels, resampled
+from i2i_runtime.schema.operations import BILINEAR, Resize
 
 Mode = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"]
 """

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from i2i_registry.errors import LayoutError
 from i2i_runtime.errors import PictureError
-from i2i_runtime.pictures import read
-from i2i_runtime.scanning import formats, scan_folder
+from i2i_runtime.image.folders import formats, scan_folder
+from i2i_runtime.image.reading import read
 from i2i_toolkit.data.folders import list_pictures
 from i2i_toolkit.data.preparation import tensor_of
 from i2i_toolkit.seeds import derive

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
-from i2i_runtime.resampling import Levels
+from i2i_runtime.image.resampling import Levels
 from i2i_toolkit.data.cache import Images, PictureCache
 from i2i_toolkit.data.folders import (
     Pictures,

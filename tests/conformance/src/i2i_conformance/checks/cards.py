@@ -6,11 +6,11 @@ import inspect
 
 from i2i_conformance.cases import ModelCase
 from i2i_conformance.errors import ConformanceError
-from i2i_registry.discovery import resolve
 from i2i_registry.errors import PluginError
-from i2i_registry.model import Model
-from i2i_registry.trainer import Trainer
-from i2i_runtime.operations import Record
+from i2i_registry.interfaces.model import Model
+from i2i_registry.interfaces.trainer import Trainer
+from i2i_registry.plugins.discovery import resolve
+from i2i_runtime.schema.operations import Record
 
 
 def check_resolves(attribute: str, base: type) -> None:

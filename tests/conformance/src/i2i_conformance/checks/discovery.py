@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from i2i_conformance.errors import ConformanceError
-from i2i_registry.discovery import Registry
+from i2i_registry.plugins.discovery import Registry
 
 HEAVY = {
     "accelerate",
@@ -35,7 +35,7 @@ TRIES = 3
 
 _PROBE = """
 import importlib, json, sys, time
-import i2i_registry.cards, i2i_registry.discovery, i2i_registry.hooks
+import i2i_registry.interfaces.cards, i2i_registry.plugins.discovery, i2i_registry.plugins.hooks
 before = set(sys.modules)
 start = time.process_time()
 module = importlib.import_module(sys.argv[1])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from i2i_conformance.errors import ConformanceError
 from i2i_conformance.workbench import Exported
-from i2i_registry.exporter import Exporter
-from i2i_registry.model import Axis, Model
-from i2i_runtime.operations import Record
+from i2i_registry.interfaces.exporter import Exporter
+from i2i_registry.interfaces.model import Axis, Model
+from i2i_runtime.schema.operations import Record
 
 
 def check_parity(exported: Exported) -> None:

@@ -11,12 +11,12 @@ from torch import Tensor
 from i2i_conformance.building import state
 from i2i_conformance.cases import ModelCase, PresetCase
 from i2i_conformance.errors import ConformanceError
-from i2i_registry.discovery import Registry
 from i2i_registry.errors import CheckpointError
-from i2i_registry.importing import import_checkpoint
-from i2i_registry.model import OfficialFormat, Shapes, rename
-from i2i_registry.store import Store
-from i2i_registry.weights import build_model, load_into
+from i2i_registry.importing.importer import import_checkpoint
+from i2i_registry.interfaces.model import OfficialFormat, Shapes, rename
+from i2i_registry.plugins.discovery import Registry
+from i2i_registry.weights.loading import build_model, load_into
+from i2i_registry.weights.store import Store
 
 Tensors = dict[str, Tensor]
 Damage = Callable[[Tensors, str], str]

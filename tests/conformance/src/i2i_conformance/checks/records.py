@@ -6,9 +6,9 @@ from pydantic import ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from i2i_conformance.errors import ConformanceError
-from i2i_registry.model import Model
-from i2i_registry.trainer import Trainer
-from i2i_runtime.operations import Record
+from i2i_registry.interfaces.model import Model
+from i2i_registry.interfaces.trainer import Trainer
+from i2i_runtime.schema.operations import Record
 
 
 def check_record(record: Record) -> None:
@@ -64,7 +64,7 @@ def _check_strict(kind: type[Record]) -> None:
     raise ConformanceError(
         found=f"{kind.__qualname__} accepts an unknown field",
         expected="an error, so that a misspelt option cannot be ignored",
-        fix='derive from i2i_runtime.operations.Record, or set extra="forbid"',
+        fix='derive from i2i_runtime.schema.operations.Record, or set extra="forbid"',
     )
 
 
@@ -77,5 +77,5 @@ def _check_frozen(record: Record) -> None:
         raise ConformanceError(
             found=f"{type(record).__qualname__}.{name} can be assigned",
             expected="a frozen record",
-            fix="derive from i2i_runtime.operations.Record, or set frozen=True",
+            fix="derive from i2i_runtime.schema.operations.Record, or set frozen=True",
         )

@@ -14,10 +14,10 @@ from torch import Tensor
 from i2i_conformance.calls import Call, main_picture, own_size, smallest
 from i2i_conformance.errors import ConformanceError
 from i2i_conformance.reference import run_operation
-from i2i_registry.model import Model
+from i2i_registry.interfaces.model import Model
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import OptionError, PictureError
-from i2i_runtime.operations import (
+from i2i_runtime.schema.operations import (
     GridInput,
     HeatmapOutput,
     ImageOutput,

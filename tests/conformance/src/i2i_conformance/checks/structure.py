@@ -14,10 +14,10 @@ from i2i_conformance.building import build, state
 from i2i_conformance.cases import PresetCase
 from i2i_conformance.errors import ConformanceError
 from i2i_conformance.reference import example_inputs, run_graph
-from i2i_registry.declarations import check_declarations
-from i2i_registry.model import Axis, Graph, GraphInput, Model
+from i2i_registry.interfaces.declarations import check_declarations
+from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Model
 from i2i_runtime.errors import I2IError, OptionError
-from i2i_runtime.operations import ImageInput, ImageOutput, Operation, Record, Step
+from i2i_runtime.schema.operations import ImageInput, ImageOutput, Operation, Record, Step
 
 PICTURE_RANGE = (-1.0, 1.0)
 """What the exporter feeds to a graph input of the kind "picture", and what it takes `Graph.pictures` to be."""

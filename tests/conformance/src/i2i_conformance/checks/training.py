@@ -17,9 +17,9 @@ from i2i_conformance.cases import ModelCase, PresetCase
 from i2i_conformance.errors import ConformanceError
 from i2i_conformance.training import Recipe, Training, two_steps
 from i2i_registry.errors import LayoutError
-from i2i_registry.trainer import DataSource, Stage, Tensors, Trainer
+from i2i_registry.interfaces.trainer import DataSource, Stage, Tensors, Trainer
 from i2i_runtime.errors import I2IError
-from i2i_runtime.operations import ImageInput, Record
+from i2i_runtime.schema.operations import ImageInput, Record
 from i2i_toolkit.data.recognition import recognise
 
 LONGEST_SHRUNK = 64

@@ -11,7 +11,7 @@ from i2i_conformance.building import state, stirred
 from i2i_conformance.cases import PresetCase
 from i2i_conformance.errors import ConformanceError
 from i2i_conformance.reference import example_inputs, run_graph
-from i2i_registry.weights import load_into, save
+from i2i_registry.weights.loading import load_into, save
 
 
 def check_round_trip(case: PresetCase, folder: Path) -> None:

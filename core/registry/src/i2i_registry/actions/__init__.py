@@ -1,0 +1,1 @@
+"""What the commands do: run, export, compare, grid, collage, inspect, doctor. No command line here."""

@@ -1,0 +1,1 @@
+"""Checkpoints of official implementations become weights: detected, their Config inferred, renamed, compared."""

@@ -1,0 +1,227 @@
+"""Which paper's checkpoint some files are, and where in them it lies."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from i2i_registry.errors import CheckpointError, PluginError
+from i2i_registry.importing.choice import command
+from i2i_registry.importing.clues import gather
+from i2i_registry.importing.config_inference import knows, may_know
+from i2i_registry.importing.files import CheckpointSet, prefix_of
+from i2i_registry.importing.validation import odd_shapes
+from i2i_registry.importing.wrappers import Unwrapped, beside, part_at, parts, whole
+from i2i_registry.interfaces.model import Drop, OfficialFormat, Shapes, rename
+from i2i_registry.plugins.discovery import Registry
+from i2i_runtime.errors import UsageError
+from i2i_runtime.untrusted_text import printable
+
+_SHOWN_KEYS = 8
+_SHOWN_COMMANDS = 6
+
+Formats = Sequence[tuple[str, OfficialFormat]]
+"""name of a model, and its format"""
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """A checkpoint of one paper."""
+
+    model: str
+    official: OfficialFormat
+    checkpoint: CheckpointSet
+    """with the tensors as the release names them"""
+    left_out: Mapping[str, str] = field(default_factory=dict[str, str])
+    """name in the files -> why it was left out with a wrapper"""
+    remarks: tuple[str, ...] = ()
+
+
+def recognise(registry: Registry, checkpoint: CheckpointSet, wanted: str | None, network: str | None) -> Recognised:
+    """The one model that knows the checkpoint, as it lies or with its wrappers off.
+
+    `wanted` is asked first; the others say what it is instead. `network` is where in the file it lies.
+
+    Raises CheckpointError when no model knows it, or several do; UsageError when the files hold several networks, or
+    none at `network`.
+    """
+    search = _Search(registry, checkpoint, wanted)
+    bare = _compiled_off(checkpoint)
+    asked = None if network is None else _at(checkpoint, bare, network)
+    for unwrapped in whole(checkpoint.tensors, tuple(checkpoint.files)) if asked is None else [asked]:
+        knowing = search.knowing(unwrapped)
+        if knowing:
+            return search.one(unwrapped, knowing)
+    if asked is None:
+        for level in parts(bare):
+            found = [(part, knowing) for part in level if (knowing := search.knowing(part))]
+            if len(found) == 1:
+                part, knowing = found[0]
+                return search.one(beside(bare, part), knowing)
+            if found:
+                raise _several_networks(checkpoint, [part.place for part, _ in found], wanted)
+    raise search.unknown()
+
+
+class _Search:
+    """What each installed format says of some tensors."""
+
+    def __init__(self, registry: Registry, checkpoint: CheckpointSet, wanted: str | None) -> None:
+        self._registry, self._checkpoint, self._wanted = registry, checkpoint, wanted
+        self._formats: Formats = list(_formats(registry))
+        if wanted is not None:
+            official = registry.model_class(wanted).official
+            if official is None:
+                raise CheckpointError(f"{wanted} imports no official checkpoints", expected="a model that does")
+            self._formats = [(wanted, official)]
+
+    def knowing(self, unwrapped: Unwrapped) -> Formats:
+        """The models that the clues allow, and of these the ones that know the tensors for their own, if some do."""
+        shapes = {name: tuple(tensor.shape) for name, tensor in unwrapped.tensors.items()}
+        possible = [each for each in self._formats if may_know(each[1], shapes)]
+        if len(possible) > 1:
+            names = tuple(dict.fromkeys(name for _, official in possible for name in official.option_files))
+            clues = gather(self._checkpoint, names, {})
+            possible = [each for each in possible if each[1].fits(clues)] or possible
+        return [each for each in possible if knows(each[1], shapes)] or possible
+
+    def one(self, unwrapped: Unwrapped, knowing: Formats) -> Recognised:
+        """The one model that knows the tensors. Raises CheckpointError for several."""
+        checkpoint = self._checkpoint
+        if len(knowing) > 1:
+            raise CheckpointError(
+                found=f"{checkpoint.title} fits several models: {', '.join(name for name, _ in knowing)}",
+                expected="one",
+                fix=" or ".join(_command(checkpoint, model=name) for name, _ in knowing),
+            )
+        ((name, official),) = knowing
+        remarks = unwrapped.remarks
+        if unwrapped.place:
+            remarks = (*remarks, f"taken: the network {printable(unwrapped.place)}; the others are left out")
+        return Recognised(name, official, replace(checkpoint, tensors=unwrapped.tensors), unwrapped.left_out, remarks)
+
+    def unknown(self) -> CheckpointError:
+        """What the checkpoint is, if it is none of what it should be."""
+        checkpoint, wanted = self._checkpoint, self._wanted
+        left_out = self._left_out_everywhere()
+        if left_out is not None:
+            return left_out
+        if wanted is None:
+            odd = odd_shapes(checkpoint.shapes)
+            return CheckpointError(
+                found=f"{checkpoint.title} fits no installed model; it begins {_keys_in_words(checkpoint.shapes)}"
+                + (f"; {odd}" if odd else ""),
+                expected="a checkpoint of " + (", ".join(sorted(self._registry.models)) or "an installed plugin"),
+                fix=f"pip install the paper's plugin; {_look(checkpoint)}",
+            )
+        others = [name for name, official in _formats(self._registry) if knows(official, checkpoint.shapes)]
+        official = self._registry.model_class(wanted).official
+        return CheckpointError(
+            found=f"{checkpoint.title} is no checkpoint of {wanted}; it is one of "
+            + (" and ".join(others) or f"no installed model, and begins {_keys_in_words(checkpoint.shapes)}"),
+            expected=f"a checkpoint of {official.source}" if official else "",
+            fix=_command(checkpoint, model=others[0]) if others else _look(checkpoint),
+        )
+
+    def _left_out_everywhere(self) -> CheckpointError | None:
+        """What files are of which a model has a place for every tensor, and uses none: discriminators alone."""
+        checkpoint = self._checkpoint
+        # A file alone has no prefix; its name says which network it is.
+        alone = len(checkpoint.files) == 1
+        network = prefix_of(Path(next(iter(checkpoint.files.values())).path.name)) if alone else ""
+        starts = dict.fromkeys(("", f"{network}." if network else ""))
+        knowing: dict[str, str] = {}
+        for name, official in self._formats:
+            for start in starts:
+                fates = [rename(official.keys, start + key) for key in checkpoint.tensors]
+                reasons = {fate.reason for fate in fates if isinstance(fate, Drop)}
+                if len(reasons) == 1 and all(isinstance(fate, Drop) for fate in fates):
+                    knowing[name] = reasons.pop()
+        if not knowing:
+            return None
+        return CheckpointError(
+            found=f"{checkpoint.title} holds only what is left out of {' and '.join(knowing)}: "
+            + " or ".join(dict.fromkeys(knowing.values())),
+            expected="the networks that make pictures",
+            fix="name their files beside it, or the folder of the training",
+        )
+
+
+def _formats(registry: Registry) -> Iterator[tuple[str, OfficialFormat]]:
+    """The formats of all models that load; one that does not must not stand in the way of the others."""
+    for name in registry.models:
+        try:
+            official = registry.model_class(name).official
+        except PluginError:
+            continue
+        if official is not None:
+            yield name, official
+
+
+def _compiled_off(checkpoint: CheckpointSet) -> Unwrapped:
+    """The tensors without the wrapper that has no name of its own in the file."""
+    candidates = list(whole(checkpoint.tensors, ()))
+    return next((each for each in candidates[1:] if not each.left_out and not _opened(each)), candidates[0])
+
+
+def _opened(unwrapped: Unwrapped) -> bool:
+    return any("torch.compile" not in remark for remark in unwrapped.remarks)
+
+
+def _at(checkpoint: CheckpointSet, bare: Unwrapped, network: str) -> Unwrapped:
+    found = beside(bare, part_at(bare, network))
+    if not found.tensors:
+        places = dict.fromkeys(name.partition(".")[0] for name in checkpoint.tensors if "." in name)
+        if not places:
+            raise UsageError(
+                found=f"{checkpoint.title} is one network alone: nothing in it lies at {printable(network)}",
+                expected="a file of several networks for --network",
+                fix="leave --network away",
+            )
+        raise UsageError(
+            found=f"no tensor of {checkpoint.title} lies at {printable(network)}",
+            expected="one of " + ", ".join(map(printable, list(places)[:_SHOWN_KEYS])),
+            fix=_look(checkpoint),
+        )
+    return found
+
+
+def _several_networks(checkpoint: CheckpointSet, places: Sequence[str], wanted: str | None) -> UsageError:
+    commands = [_command_for(checkpoint, wanted, place) for place in places[:_SHOWN_COMMANDS]]
+    return UsageError(
+        found=f"{checkpoint.title} holds {len(places)} networks: {printable(', '.join(places))}",
+        expected="one checkpoint",
+        fix=" or ".join(commands),
+    )
+
+
+def _command_for(checkpoint: CheckpointSet, model: str | None, place: str) -> str:
+    """The command that imports the network at a place, from its own file alone where files have names."""
+    for prefix, file in checkpoint.files.items():
+        if prefix and f"{place}.".startswith(f"{prefix}."):
+            inside = place.removeprefix(prefix).removeprefix(".")
+            return _command(replace(checkpoint, files={"": file}), model=model, network=inside or None)
+    return _command(checkpoint, model=model, network=place)
+
+
+def _command(checkpoint: CheckpointSet, model: str | None = None, network: str | None = None) -> str:
+    """The command that imports these files, for a shell."""
+    files = [f"{prefix}={file.path}" if prefix else file.path for prefix, file in checkpoint.files.items()]
+    said = command([*([model] if model else []), *files])
+    return said + (f" --network {printable(shlex.quote(network))}" if network else "")
+
+
+def _look(checkpoint: CheckpointSet) -> str:
+    first, *others = checkpoint.files.values()
+    look = f"i2i-registry inspect {printable(shlex.quote(str(first.path)), 400)}"
+    if not others:
+        return f"see what it holds: {look}"
+    return f"see what each file holds ({look}), and say it: G=FILE E=FILE"
+
+
+def _keys_in_words(shapes: Shapes) -> str:
+    if not shapes:
+        return "with no tensor at all"
+    return "with " + ", ".join(map(printable, sorted(shapes)[:_SHOWN_KEYS]))

@@ -1,0 +1,172 @@
+"""Cards: the light records that describe models and weights. Listing them never loads torch."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from i2i_runtime.schema.graphs import Sha256
+from i2i_runtime.schema.manifest import Licence, Paper
+from i2i_runtime.schema.operations import Name, OperationName, Record
+
+INTERFACE_VERSION = 1
+"""Version of Model, Trainer, Exporter and the hooks, as this release has them."""
+
+FIRST_INTERFACE = 1
+"""What a card that states no `interface` was written for: it can only be older than ours, never newer."""
+
+_WEIGHTS_NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
+WeightsName = Annotated[str, Field(pattern=rf"^{_WEIGHTS_NAME}$")]
+"""Also a file name on every system, and free of '@', which separates the version."""
+
+
+def is_weights_name(name: str) -> bool:
+    """Whether weights can have this name."""
+    return re.fullmatch(_WEIGHTS_NAME, name) is not None
+
+
+Attribute = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+"""Where something heavy lives, "package.module:name"; imported only when it is used."""
+
+
+class ModelCard(Record):
+    """A paper that a plugin brings, without its code."""
+
+    name: Name
+    summary: str
+    paper: Paper
+    licence: Licence
+    """of the plugin's code and of the method, with what the official implementation's terms mean for its weights"""
+    operations: tuple[OperationName, ...]
+    presets: tuple[str, ...]
+    model: Attribute
+    trainer: Attribute | None = None
+    interface: PositiveInt = FIRST_INTERFACE
+    """the `INTERFACE_VERSION` it was written for, as a number: what is newer or older than ours is refused"""
+
+
+class ExporterCard(Record):
+    """A target format that a distribution brings."""
+
+    name: Name
+    summary: str
+    exporter: Attribute
+    interface: PositiveInt = FIRST_INTERFACE
+    """the `INTERFACE_VERSION` it was written for, as a number: what is newer or older than ours is refused"""
+
+
+class CommandCard(Record):
+    """A command that a distribution adds to `i2i-registry`."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+    summary: str
+    command: Attribute
+    """a click command"""
+    interface: PositiveInt = FIRST_INTERFACE
+    """the `INTERFACE_VERSION` it was written for, as a number: what is newer or older than ours is refused"""
+
+
+class Trained(Record):
+    """The weights were trained with our engine."""
+
+    kind: Literal["trained"] = "trained"
+    data: str
+    """the training set in words"""
+    command: str
+    seed: int
+    steps: NonNegativeInt
+    seconds: NonNegativeInt = 0
+    """wall-clock time spent training, on the machine named in `machine`"""
+    machine: str = ""
+    options: dict[str, object] = Field(default_factory=dict)
+
+    def sentence(self) -> str:
+        """One sentence for people."""
+        return f"trained {self.steps} steps on {self.data} (seed {self.seed})"
+
+
+class ImportedFile(Record):
+    """One file of an imported checkpoint."""
+
+    name: str
+    """without its folder"""
+    prefix: str = ""
+    """what the names of its tensors got in front: "G"; empty for a checkpoint of one file"""
+    sha256: Sha256
+
+
+class Settled(Record):
+    """A field of a Config that tensors do not show, and how its value was come to."""
+
+    field: str
+    value: object
+    by: str = ""
+    """who says so, "opt.txt: nl = lrelu"; empty: nobody does, and it is taken for granted"""
+
+    def sentence(self) -> str:
+        """One line for people."""
+        shown = ", ".join(map(str, self.value)) if isinstance(self.value, (list, tuple)) else str(self.value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        if self.by:
+            return f"{self.field} = {shown} ({self.by})"
+        return f"taken for granted: {self.field} = {shown} (tensors do not show it)"
+
+
+class Imported(Record):
+    """The weights come from a checkpoint in the layout of an official implementation.
+
+    Who trained it is not known: a layout is no signature.
+    """
+
+    kind: Literal["imported"] = "imported"
+    source: str
+    """the implementation whose layout it has: "owner/name" """
+    files: Annotated[tuple[ImportedFile, ...], Field(min_length=1)]
+    beside: tuple[ImportedFile, ...] = ()
+    """files of options that were read for the Config"""
+    dropped: dict[str, str] = Field(default_factory=dict)
+    """official key -> why it was left out"""
+    settled: tuple[Settled, ...] = ()
+    """the fields of the Config that tensors do not show"""
+
+    def sentence(self) -> str:
+        """One sentence for people."""
+        first, *others = self.files
+        more = f" and {len(others)} more files" if len(others) > 1 else "".join(f" and {file.name}" for file in others)
+        return f"imported from {first.name} (in the layout of {self.source}, sha256 {first.sha256[:12]}){more}"
+
+
+class WeightsDraft(Record):
+    """What is known about weights before they are stored."""
+
+    name: WeightsName
+    model: Name
+    summary: str = ""
+    config: dict[str, object]
+    licence: Licence
+    provenance: Annotated[Trained | Imported, Field(discriminator="kind")]
+    plugin: str
+    """distribution and version that made it: "i2i-plugin-ugatit 0.1.0" """
+    metrics: dict[str, float] = Field(default_factory=dict)
+    parent: Sha256 | None = None
+    """the weights it was trained on from"""
+
+
+class WeightsCard(WeightsDraft):
+    """One safetensors file: what it is, where it comes from, what one may do with it."""
+
+    version: PositiveInt = 1
+    sha256: Sha256
+    size: PositiveInt
+    """bytes"""
+    locations: tuple[str, ...] = ()
+    """where the file may be read: "package:i2i_plugin_ugatit/weights/poster.safetensors", a path, or a URL;
+    empty: in the local store"""
+    default: bool = False
+    """whether the model's own name means these weights"""
+
+    @property
+    def reference(self) -> str:
+        """The exact address: "anime@2"."""
+        return f"{self.name}@{self.version}"

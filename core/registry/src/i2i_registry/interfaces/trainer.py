@@ -1,0 +1,189 @@
+"""The Trainer interface: what a paper's training computes. How it is run is the engine's (i2i_toolkit.engine.loop).
+
+Stages follow each other (SinGAN's scales; most papers have one). A step of a stage runs its phases in order; a phase
+is one optimizer step. A trainer holds no loop, prints nothing, saves nothing and moves nothing between devices.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+
+from i2i_runtime.schema.operations import Record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+
+    from i2i_registry.interfaces.model import Model
+
+O = TypeVar("O", bound=Record)  # noqa: E741 - reads as "options" beside Model's C
+Tensors = Mapping[str, "Tensor"]
+
+
+def nothing_begun(_batch: Tensors) -> None:
+    """Does nothing: the default of `Stage.begin`."""
+
+
+def nothing() -> None:
+    """Does nothing: the default of the hooks below."""
+
+
+def nothing_shared(_batch: Tensors) -> Tensors:
+    """No tensors: the default of `Stage.shared`."""
+    return {}
+
+
+def constant(_step: int) -> float:
+    """A learning rate that stays as the optimizer was built with."""
+    return 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a phase sees: one batch, on the device, and what the stage computed from it for all phases."""
+
+    number: int
+    """1 for the first step of the stage"""
+    batch: Tensors
+    shared: Tensors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """One optimizer step: whose parameters learn, from which terms, how often.
+
+    The engine freezes everything that `optimizer` does not hold, sums the terms, runs backward, averages gradients
+    over processes and steps.
+    """
+
+    name: str
+    optimizer: Optimizer
+    loss: Callable[[Step], Tensors]
+    """named scalar terms with their weights applied; their sum is what learns"""
+    every: int = 1
+    """in steps: 16 for StyleGAN2's lazy penalties"""
+    learning_rate: Callable[[int], float] = constant
+    """factor on the optimizer's initial rates, a pure function of the step's number"""
+    after: Callable[[], None] = nothing
+    """runs when the parameters have moved: U-GAT-IT clamps rho here"""
+    repeat: int = 1
+    """how many steps the optimizer takes along the same gradient: 3 for ConSinGAN's generator"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A stretch of training with one set of phases."""
+
+    name: str
+    steps: int
+    batch_size: int
+    phases: tuple[Phase, ...]
+    shared: Callable[[Tensors], Tensors] = nothing_shared
+    """Computed once at the start of a step, with gradients, for all its phases (generated pictures, mostly).
+
+    May depend only on parameters that stay as they are until the last phase that uses the result: a step that is
+    resumed half-way computes it again. Otherwise see `keep_shared`.
+    """
+    keep_shared: bool = False
+    """Keep the results, without their gradients, in a checkpoint inside a step, and do not compute them again: for
+    stages that go on to look at a picture when the network that made it has learned (InGAN). Only the first phase may
+    then send gradients through them."""
+    begin: Callable[[Tensors], None] = nothing_begun
+    """Runs once when the stage is entered, never on resume, with the stage's first batch on the device: hand over
+    weights, fix a noise amplitude. What it leaves has to lie in parameters and buffers, which checkpoints keep."""
+
+
+@runtime_checkable
+class DataSource(Protocol):
+    """Training samples as a pure function of their position, which is what makes a resumed run exact."""
+
+    def draw(self, position: int) -> Tensors:
+        """Sample number `position` (0, 1, ...), augmented; no batch axis. Same position and seed, same bits."""
+        ...
+
+    def preview(self, count: int) -> Tensors:
+        """Fixed samples with a batch axis, without augmentation, for the sample grid."""
+        ...
+
+    def describe(self) -> Mapping[str, int]:
+        """What was found: name of a part -> number of pictures."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a whole training takes on this machine's CPU, roughly: within a factor of three is good enough."""
+
+    seconds: float
+    memory: int
+    """bytes at the most expensive moment, beyond what the program itself needs"""
+
+
+class Trainer(ABC, Generic[O]):
+    """The training of one paper: networks that only training needs, losses, optimizers, schedule."""
+
+    Options: ClassVar[type[Record]]
+    """frozen pydantic model with the paper's values; its names must differ from those of the model's Config"""
+    presets: ClassVar[Mapping[str, Record]] = MappingProxyType({})
+    """the Options that go with presets of the model's Config, by their names; those of any other are `Options()`"""
+    layout: ClassVar[str] = ""
+    """Which of the toolkit's layouts `dataset` reads: "paired", "unpaired", "domains" or "single"; empty: its own.
+
+    Whoever gives a model the wrong folder is told which others would take it.
+    """
+
+    def __init__(self, model: Model[Record], options: O) -> None:
+        self.model = model
+        self.options = options
+
+    @property
+    @abstractmethod
+    def networks(self) -> Mapping[str, nn.Module]:
+        """All networks, the model's among them under the names it gives them; the same objects at every call."""
+
+    @abstractmethod
+    def dataset(self, root: Path, seed: int) -> DataSource:
+        """The training data below `root`. Raises LayoutError when the folder is not laid out as this paper needs."""
+
+    @abstractmethod
+    def stages(self) -> Sequence[Stage]:
+        """The stages in order, with fresh optimizers. Called once, when the networks are on their device."""
+
+    @abstractmethod
+    def preview(self, batch: Tensors) -> Tensors:
+        """Column title -> pictures [n, 3, h, w] in [-1, 1]: one row of the sample grid per sample."""
+
+    @property
+    def averages(self) -> Mapping[str, float]:
+        """Network -> decay of its exponential moving average; such a network's average is what the weights keep."""
+        return {}
+
+    @classmethod
+    def config_for(cls, config: Record, options: O, root: Path) -> Record:  # noqa: ARG003 - for those that need it
+        """The Config of a new run, with what the data at `root` decide: the names of domains, the size of a picture.
+
+        Both records hold what a user set, which goes before what this gives; training that starts from weights keeps
+        their Config. A folder of the wrong layout changes nothing here: `dataset` says what is wrong with it. The
+        default changes nothing at all.
+        """
+        return config
+
+    def cost(self) -> Cost | None:
+        """What the whole training takes, for papers where a user's picture decides that; None: nobody knows."""
+        return None
+
+    @classmethod
+    @abstractmethod
+    def shrunk(cls, options: O) -> O:
+        """The same training with networks and step counts as small as they get, for tests."""
+
+    @classmethod
+    @abstractmethod
+    def write_example_data(cls, root: Path, model: Model[Record]) -> None:
+        """Write a tiny, drawn data set in the layout that `dataset` reads, for tests and first tries."""

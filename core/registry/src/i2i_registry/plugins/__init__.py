@@ -1,0 +1,1 @@
+"""How plugins are found: the hooks of pluggy, and their discovery."""

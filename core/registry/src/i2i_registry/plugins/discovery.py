@@ -1,0 +1,322 @@
+"""Which plugins are installed, found without trusting any of them.
+
+Entry points are loaded one by one. A plugin that raises, speaks another interface version, implements a hook we do not
+know or shares a name with another becomes a `BrokenPlugin` in the result, and everything else goes on working.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import traceback
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import TYPE_CHECKING, cast
+
+import pluggy
+from pydantic import ValidationError
+
+from i2i_registry.errors import PluginError, UnknownName
+from i2i_registry.interfaces.cards import INTERFACE_VERSION, CommandCard, ExporterCard, ModelCard, WeightsCard
+from i2i_registry.plugins import hooks
+from i2i_registry.record_files import in_words
+from i2i_runtime.schema.operations import Record
+
+if TYPE_CHECKING:
+    from i2i_registry.interfaces.exporter import Exporter
+    from i2i_registry.interfaces.model import Model
+    from i2i_registry.interfaces.trainer import Trainer
+
+STRICT = "I2I_STRICT"
+"""Environment variable: when it is "1", a broken plugin raises instead of being reported, for plugin authors."""
+
+_NOT_THEIRS = {
+    "i2i_registry",
+    "pluggy",
+    "pydantic",
+    "importlib",
+    "<frozen importlib._bootstrap>",
+    "<frozen importlib._bootstrap_external>",
+}
+
+Card = ModelCard | ExporterCard | CommandCard | WeightsCard
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A plugin that loaded: its entry point, and the distribution it comes from."""
+
+    name: str
+    distribution: str
+    version: str
+
+    @property
+    def label(self) -> str:
+        """Distribution and version, as cards record it: "i2i-plugin-ugatit 0.1.0"."""
+        return f"{self.distribution} {self.version}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenPlugin:
+    """A plugin that cannot be used, why, and what to do about it."""
+
+    name: str
+    distribution: str
+    version: str
+    reason: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """What one plugin brings."""
+
+    models: tuple[ModelCard, ...] = ()
+    exporters: tuple[ExporterCard, ...] = ()
+    commands: tuple[CommandCard, ...] = ()
+    weights: tuple[WeightsCard, ...] = ()
+
+    def named(self) -> Iterator[tuple[str, Card]]:
+        """Every card with its kind in words."""
+        yield from (("model", card) for card in self.models)
+        yield from (("exporter", card) for card in self.exporters)
+        yield from (("command", card) for card in self.commands)
+        yield from (("weights", card) for card in self.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """What the installed plugins bring, by name. A plain value: pass it on; tests build their own."""
+
+    models: Mapping[str, ModelCard] = field(default_factory=lambda: MappingProxyType({}))
+    exporters: Mapping[str, ExporterCard] = field(default_factory=lambda: MappingProxyType({}))
+    commands: Mapping[str, CommandCard] = field(default_factory=lambda: MappingProxyType({}))
+    weights: Mapping[str, WeightsCard] = field(default_factory=lambda: MappingProxyType({}))
+    """what the plugins ship; the curated catalogue and the local store are added by `i2i_registry.weights.catalogue`"""
+    plugins: tuple[Plugin, ...] = ()
+    broken: tuple[BrokenPlugin, ...] = ()
+    sources: Mapping[str, Plugin] = field(default_factory=lambda: MappingProxyType({}))
+    """model name -> the plugin it comes from"""
+    exporter_sources: Mapping[str, Plugin] = field(default_factory=lambda: MappingProxyType({}))
+    """exporter name -> the plugin it comes from"""
+
+    def model_card(self, name: str) -> ModelCard:
+        """The card of a model. Raises UnknownName with the nearest name, and names broken plugins."""
+        if name not in self.models:
+            raise UnknownName.among("model", name, self.models, self.hint(name))
+        return self.models[name]
+
+    def model_class(self, name: str) -> type[Model[Record]]:
+        """The Model class itself; this imports the plugin's code, and torch with it."""
+        return cast("type[Model[Record]]", resolve(self.model_card(name).model))
+
+    def trainer_class(self, name: str) -> type[Trainer[Record]]:
+        """The Trainer class of a model. Raises UnknownName when the paper cannot be trained here."""
+        card = self.model_card(name)
+        if card.trainer is None:
+            trainable = [other for other, its in self.models.items() if its.trainer]
+            raise UnknownName.among("trainer for the model", name, trainable, "this plugin only runs and imports")
+        return cast("type[Trainer[Record]]", resolve(card.trainer))
+
+    def exporter(self, name: str) -> Exporter:
+        """A ready exporter. Raises UnknownName with the nearest name."""
+        if name not in self.exporters:
+            fix = f"pip install i2i-exporter-{name}"
+            raise UnknownName.among("exporter", name, self.exporters, fix)
+        return cast("type[Exporter]", resolve(self.exporters[name].exporter))(self)
+
+    def hint(self, name: str) -> str:
+        """What to do about a name that is not known: mend the plugin that seems to be meant, or install it."""
+        for plugin in self.broken:
+            if name in plugin.name or name in plugin.distribution:
+                return f"{plugin.distribution} is installed but broken ({plugin.reason}): {plugin.fix}"
+        return "`i2i-registry list` shows what there is; another paper is a plugin: pip install i2i-plugin-<name>"
+
+
+def discover(*, strict: bool | None = None) -> Registry:
+    """Load every entry point of the group "i2i", each guarded.
+
+    `strict` (default: whether the environment says I2I_STRICT=1) raises PluginError at the first broken plugin.
+    """
+    if strict is None:
+        strict = os.environ.get(STRICT) == "1"
+    found = sorted(entry_points(group=hooks.GROUP), key=lambda point: (_plugin_of(point).distribution, point.name))
+    return _collect([(_plugin_of(point), point) for point in found], strict=strict)
+
+
+def build_registry(modules: Iterable[tuple[str, object]], *, strict: bool = True) -> Registry:
+    """A registry of (name, module or object with hook implementations) pairs, for tests and embedding.
+
+    Each counts as the distribution of its name, version 0.
+    """
+    return _collect([(Plugin(name, name, "0"), module) for name, module in modules], strict=strict)
+
+
+def resolve(attribute: str) -> object:
+    """Import what "package.module:name" means.
+
+    Raises PluginError when the module cannot be imported or has no such name.
+    """
+    module_name, _, name = attribute.partition(":")
+    try:
+        return getattr(importlib.import_module(module_name), name)
+    except Exception as error:
+        # The second half of what discovery guards: a card loaded, and the code behind it may do anything when it does.
+        raise PluginError(
+            found=f"{attribute} cannot be loaded: {first_line(error)}",
+            expected="a module that imports, with that name in it",
+            fix="reinstall the plugin; `i2i-registry doctor` shows the versions",
+        ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says in one line: its type and the first line of its message; of a card, the wrong fields."""
+    if isinstance(error, ValidationError):
+        return f"a {error.title} is not valid: {in_words(error)}"
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
+
+
+def _reason(error: BaseException) -> str:
+    """Why a plugin is broken; of a card that is not valid, with the line of the plugin's code that makes it."""
+    if isinstance(error, PluginError):
+        return error.found
+    if not isinstance(error, ValidationError):
+        return first_line(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not any(part in _NOT_THEIRS for part in Path(frame.filename).parts)]
+    place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+    return first_line(error) + place
+
+
+def _plugin_of(point: EntryPoint) -> Plugin:
+    if point.dist is None:
+        return Plugin(point.name, point.value.partition(".")[0], "")
+    return Plugin(point.name, point.dist.name, point.dist.version)
+
+
+def _collect(found: Sequence[tuple[Plugin, object]], *, strict: bool) -> Registry:
+    good: list[tuple[Plugin, Cards]] = []
+    broken: list[BrokenPlugin] = []
+    for plugin, source in found:
+        # The one place where everything is caught: whatever a stranger's module does while it is imported (SystemExit
+        # included) must become a line in `i2i-registry plugins`, not the end of the program.
+        try:
+            good.append((plugin, _cards_of(plugin, source)))
+        except (Exception, SystemExit) as error:
+            if strict:
+                raise PluginError(f"{plugin.label}: {_reason(error)}", fix=_fix_for(plugin, error)) from error
+            reason = _reason(error)
+            broken.append(_broken(plugin, reason, _fix_for(plugin, error)))
+    conflicts = _conflicts(good)
+    if conflicts and strict:
+        raise PluginError(f"{conflicts[0].distribution}: {conflicts[0].reason}", fix=conflicts[0].fix)
+    clashing = {(plugin.distribution, plugin.name) for plugin in conflicts}
+    good = [(plugin, cards) for plugin, cards in good if (plugin.distribution, plugin.name) not in clashing]
+    return _merge(good, (*broken, *conflicts))
+
+
+def _merge(good: Sequence[tuple[Plugin, Cards]], broken: tuple[BrokenPlugin, ...]) -> Registry:
+    return Registry(
+        models=MappingProxyType({card.name: card for _, cards in good for card in cards.models}),
+        exporters=MappingProxyType({card.name: card for _, cards in good for card in cards.exporters}),
+        commands=MappingProxyType({card.name: card for _, cards in good for card in cards.commands}),
+        weights=MappingProxyType({card.name: card for _, cards in good for card in cards.weights}),
+        plugins=tuple(plugin for plugin, _ in good),
+        broken=broken,
+        sources=MappingProxyType({card.name: plugin for plugin, cards in good for card in cards.models}),
+        exporter_sources=MappingProxyType({card.name: plugin for plugin, cards in good for card in cards.exporters}),
+    )
+
+
+class _Manager(pluggy.PluginManager):
+    """Looks only at what a module holds already.
+
+    pluggy reads every name of `dir(module)`, which would set off the lazy imports of a module's `__getattr__`.
+    """
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
+        if isinstance(plugin, ModuleType) and name not in vars(plugin):
+            return None
+        return super().parse_hookimpl_opts(plugin, name)
+
+
+def _cards_of(plugin: Plugin, source: object) -> Cards:
+    """Import one plugin and ask its hooks. A manager of its own keeps its failures apart from everybody else's."""
+    module = source.load() if isinstance(source, EntryPoint) else source
+    manager = _Manager(hooks.GROUP)
+    manager.add_hookspecs(hooks)
+    manager.register(module, plugin.name)
+    manager.check_pending()
+    hook = manager.hook
+    cards = Cards(
+        models=tuple(card for answer in hook.i2i_models() for card in answer),
+        exporters=tuple(card for answer in hook.i2i_exporters() for card in answer),
+        commands=tuple(card for answer in hook.i2i_commands() for card in answer),
+        weights=tuple(card for answer in hook.i2i_weights() for card in answer),
+    )
+    _check(plugin, cards)
+    return cards
+
+
+_KINDS: Mapping[str, type[Card]] = {
+    "model": ModelCard,
+    "exporter": ExporterCard,
+    "command": CommandCard,
+    "weights": WeightsCard,
+}
+
+
+def _check(plugin: Plugin, cards: Cards) -> None:
+    seen: set[tuple[str, str]] = set()
+    for kind, card in cards.named():
+        if not isinstance(card, _KINDS[kind]):
+            raise PluginError(f"the {kind} hook gave {card!r}", expected=f"a {_KINDS[kind].__name__}")
+        if (kind, card.name) in seen:
+            raise PluginError(f"it brings two of the {kind} {card.name!r}")
+        seen.add((kind, card.name))
+        interface = INTERFACE_VERSION if isinstance(card, WeightsCard) else card.interface
+        if interface > INTERFACE_VERSION:
+            raise PluginError(
+                f"{kind} {card.name!r} was written for interface {interface}, newer than ours ({INTERFACE_VERSION})",
+                fix="pip install --upgrade i2i-registry i2i-toolkit",
+            )
+        if interface < INTERFACE_VERSION:
+            raise PluginError(
+                f"{kind} {card.name!r} was written for interface {interface}, older than ours ({INTERFACE_VERSION})",
+                fix=f"pip install --upgrade {plugin.distribution}",
+            )
+
+
+def _conflicts(good: Sequence[tuple[Plugin, Cards]]) -> tuple[BrokenPlugin, ...]:
+    """Every plugin that shares a name with another one; none of them is preferred, so that nothing depends on order."""
+    owners: dict[tuple[str, str], list[Plugin]] = defaultdict(list)
+    for plugin, cards in good:
+        for kind, card in cards.named():
+            owners[kind, card.name].append(plugin)
+    clashes: dict[Plugin, BrokenPlugin] = {}
+    for (kind, name), plugins in owners.items():
+        if len(plugins) == 1:
+            continue
+        who = " and ".join(sorted(plugin.distribution for plugin in plugins))
+        for plugin in plugins:
+            others = ", ".join(sorted(other.distribution for other in plugins if other is not plugin))
+            fix = f"keep one of them: pip uninstall {plugin.distribution} (or {others})"
+            clashes.setdefault(plugin, _broken(plugin, f"{who} both bring the {kind} {name!r}", fix))
+    return tuple(clashes.values())
+
+
+def _broken(plugin: Plugin, reason: str, fix: str) -> BrokenPlugin:
+    return BrokenPlugin(plugin.name, plugin.distribution, plugin.version, reason, fix)
+
+
+def _fix_for(plugin: Plugin, error: BaseException) -> str:
+    if isinstance(error, PluginError) and error.fix:
+        return error.fix
+    if isinstance(error, ModuleNotFoundError):
+        return f"install what it needs: pip install --upgrade --force-reinstall {plugin.distribution}"
+    return f"pip install --upgrade {plugin.distribution}, or pip uninstall {plugin.distribution}"

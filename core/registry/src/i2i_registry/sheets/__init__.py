@@ -1,0 +1,1 @@
+"""Grids of images with titles, as one image or one page, and animations as one file."""

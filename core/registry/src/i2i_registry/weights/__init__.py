@@ -1,0 +1,1 @@
+"""Weights by name: the catalogue, the local store, and loading into a model."""

@@ -1,0 +1,133 @@
+"""The options of each frame of a film that wanders in noise space, or goes from one size to another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from i2i_runtime.animation.walks import Shapes, walk
+from i2i_runtime.call.arguments import Option, first_seed, number, random_shapes
+from i2i_runtime.call.maps import Fields
+from i2i_runtime.call.results import Value
+from i2i_runtime.call.sizes import SCALE, SIZE, Pair, read_scale, read_size, wanted_size
+from i2i_runtime.errors import OptionError
+from i2i_runtime.image import reading as pictures
+from i2i_runtime.kinds.spatial import SizeInput
+from i2i_runtime.schema.operations import NoiseInput, Operation, ScalarInput, Walk
+
+Options = dict[str, Option]
+
+
+def wandering(operation: Operation, how: Walk) -> Operation:
+    """The operation for the frames of a walk, whose anchor has no limits: it swings around 1, as a pendulum would."""
+    free = {"minimum": -math.inf, "maximum": math.inf, "whole": False}
+    inputs = tuple(v.model_copy(update=free) if v.name == how.anchor else v for v in operation.inputs)
+    return operation.model_copy(update={"inputs": inputs})
+
+
+def walk_options(
+    operation: Operation, how: Walk, options: Mapping[str, Option], count: int, seed: int
+) -> Iterator[Options]:
+    """The options of each of `count` frames of a random walk; they are drawn as they are asked for.
+
+    Raises OptionError for fewer than one frame, for maps or an anchor that are given, which the walk sets, and for
+    numbers out of range.
+    """
+    if count < 1:
+        raise OptionError(found=f"count={count} frames", expected="at least 1")
+    maps = [value.name for value in operation.inputs if isinstance(value, NoiseInput)]
+    for name in (*maps, how.anchor):
+        if options.get(name) is not None:
+            raise OptionError(found=f"{name!r} for a film", expected="nothing: the walk sets it in every frame")
+    wanted = Fields(operation, options).wanted({}, {})
+    shapes = random_shapes(operation, wanted)
+    frames = walk(
+        cast("Shapes", {name: shapes[name] for name in maps}),
+        first=how.first,
+        pull=_number(operation, how.pull, options),
+        inertia=_number(operation, how.inertia, options),
+        count=count,
+        seed=first_seed(seed),
+    )
+    for frame in frames:
+        yield {**options, **frame.maps, how.anchor: frame.anchor}
+
+
+def _number(operation: Operation, name: str, options: Mapping[str, Option]) -> float:
+    value = next(each for each in operation.inputs if isinstance(each, ScalarInput) and each.name == name)
+    given = options.get(name)
+    return number(value, value.default if given is None else given)
+
+
+def is_size_film(operation: Operation) -> bool:
+    """Whether the frames differ in size: that is what the operation blends."""
+    return operation.blend is not None and operation.blend.value == SIZE
+
+
+def size_options(
+    value: SizeInput, options: Mapping[str, Option], to: Mapping[str, Option], count: int, own: Pair
+) -> list[Options]:
+    """The options of each of `count` frames, whose size goes along a line to that in `to`, or through several in turn.
+
+    `own` is the size (height, width) that a call gets which asks for none. Raises OptionError when `to` names both
+    size and scale, or something else, there are fewer frames than sizes, or one of them is refused.
+    """
+    if len(to) != 1 or not to.keys() <= {SIZE, SCALE}:
+        named = " and ".join(sorted(to)) or "nothing"
+        raise OptionError(f"a film to another {named}", expected="to={'size': ...} or to={'scale': ...}, one of them")
+    ((name, ends),) = to.items()
+    read = read_size if name == SIZE else read_scale
+    stops = [read(end) for end in (cast("Sequence[object]", ends) if _is_list(ends) else [ends])]
+    first = wanted_size(value, options, own)
+    start = (first.height, first.width) if name == SIZE else (first.vertical, first.horizontal)
+    path = np.array([start, *stops], dtype=np.float64)
+    if count < len(path):
+        raise OptionError(found=f"count={count} frames", expected=f"at least {len(path)}: one for each size on the way")
+    frames = [_option(value, name, path, place) for place in np.linspace(0, len(path) - 1, count)]
+    for frame in frames:  # before anything is computed
+        wanted_size(value, frame, own)
+    rest = {key: each for key, each in options.items() if key not in {SIZE, SCALE}}
+    return [{**rest, **frame} for frame in frames]
+
+
+def _option(value: SizeInput, name: str, path: NDArray[np.float64], place: float) -> Options:
+    """The size or scale at a place between the points of a path, which are the whole numbers."""
+    vertical, horizontal = (float(np.interp(place, np.arange(len(path)), path[:, axis])) for axis in (0, 1))
+    if name == SCALE:
+        return {SCALE: (vertical, horizontal)}
+    return {SIZE: tuple(max(round(side / value.multiple), 1) * value.multiple for side in (vertical, horizontal))}
+
+
+def _is_list(ends: Option) -> bool:
+    """Whether these are several sizes: a list of pairs or of words, not the two numbers of one."""
+    return isinstance(ends, (list, tuple)) and not all(isinstance(each, (int, float)) for each in ends)
+
+
+def on_one_canvas(frames: Sequence[Value]) -> list[Value]:
+    """Frames of different sizes, each in the upper left corner of a black canvas that holds the largest."""
+    arrays = [_as_array(frame) for frame in frames]
+    height, width = (max(array.shape[axis] for array in arrays) for axis in (0, 1))
+    placed: list[Value] = []
+    for frame, array in zip(frames, arrays, strict=True):
+        canvas = np.zeros((height, width, *array.shape[2:]), dtype=array.dtype)
+        canvas[: array.shape[0], : array.shape[1]] = array
+        placed.append(_like(frame, canvas))
+    return placed
+
+
+def _as_array(frame: Value) -> NDArray[np.generic]:
+    if isinstance(frame, bytes):
+        return np.asarray(pictures.read(frame))
+    return np.asarray(frame)
+
+
+def _like(frame: Value, canvas: NDArray[np.generic]) -> Value:
+    if isinstance(frame, np.ndarray):
+        return canvas
+    picture = Image.fromarray(canvas)
+    return pictures.encode(picture) if isinstance(frame, bytes) else picture

@@ -1,0 +1,1 @@
+"""Bundles and .onnx files, opened and read without trusting them."""

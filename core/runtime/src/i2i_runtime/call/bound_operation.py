@@ -1,0 +1,187 @@
+"""`bundle.translate(...)` and its siblings, typed: the result is of the kind that went in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from i2i_runtime.call.arguments import Option
+from i2i_runtime.call.results import Value
+from i2i_runtime.image.reading import PictureSource
+from i2i_runtime.schema.operations import Fit, Operation
+
+if TYPE_CHECKING:
+    from i2i_runtime.bundle import Bundle
+
+Result: TypeAlias = Value | dict[str, Value] | Sequence[Value] | Sequence[dict[str, Value]]
+"""One value; for a list of output names a dictionary; for a list of pictures a list of either."""
+_Named: TypeAlias = str | os.PathLike[str] | Image.Image
+
+
+@dataclass(frozen=True, slots=True)
+class BoundOperation:
+    """One operation of a loaded bundle, ready to be called; `Bundle.run` documents the arguments."""
+
+    bundle: Bundle
+    operation: Operation
+
+    # Without `outputs`: the picture, of the kind that was passed. (Vector outputs are asked for by name.)
+    @overload
+    def __call__(
+        self,
+        x: _Named | None = ...,
+        *,
+        outputs: Literal["image"] = ...,
+        seed: int | None = ...,
+        fit: Fit | None = ...,
+        batch_size: int | None = ...,
+        count: None = ...,
+        **options: Option,
+    ) -> Image.Image: ...
+    @overload
+    def __call__(
+        self,
+        x: bytes,
+        *,
+        outputs: Literal["image"] = ...,
+        seed: int | None = ...,
+        fit: Fit | None = ...,
+        batch_size: int | None = ...,
+        count: None = ...,
+        **options: Option,
+    ) -> bytes: ...
+    @overload
+    def __call__(
+        self,
+        x: NDArray[np.uint8],
+        *,
+        outputs: Literal["image"] = ...,
+        seed: int | None = ...,
+        fit: Fit | None = ...,
+        batch_size: int | None = ...,
+        count: None = ...,
+        **options: Option,
+    ) -> NDArray[np.uint8]: ...
+    @overload
+    def __call__(
+        self,
+        x: NDArray[np.floating],
+        *,
+        outputs: Literal["image"] = ...,
+        seed: int | None = ...,
+        fit: Fit | None = ...,
+        batch_size: int | None = ...,
+        count: None = ...,
+        **options: Option,
+    ) -> NDArray[np.float32]: ...
+    @overload
+    def __call__(
+        self,
+        x: Sequence[_Named],
+        *,
+        outputs: Literal["image"] = ...,
+        seed: int | None = ...,
+        fit: Fit | None = ...,
+        batch_size: int | None = ...,
+        count: None = ...,
+        **options: Option,
+    ) -> list[Image.Image]: ...
+    @overload
+    def __call__(
+        self,
+        x: Sequence[NDArray[np.uint8]],
+        *,
+        outputs: Literal["image"] = ...,
+        seed: int | None = ...,
+        fit: Fit | None = ...,
+        batch_size: int | None = ...,
+        count: None = ...,
+        **options: Option,
+    ) -> list[NDArray[np.uint8]]: ...
+    @overload
+    def __call__(
+        self,
+        x: Sequence[NDArray[np.floating]],
+        *,
+        outputs: Literal["image"] = ...,
+        seed: int | None = ...,
+        fit: Fit | None = ...,
+        batch_size: int | None = ...,
+        count: None = ...,
+        **options: Option,
+    ) -> list[NDArray[np.float32]]: ...
+    # With `count`: a list of results of one picture, or of none.
+    @overload
+    def __call__(
+        self,
+        x: _Named | None = ...,
+        *,
+        outputs: Literal["image"] = ...,
+        seed: int | None = ...,
+        fit: Fit | None = ...,
+        batch_size: int | None = ...,
+        count: int,
+        **options: Option,
+    ) -> list[Image.Image]: ...
+    @overload
+    def __call__(
+        self,
+        x: NDArray[np.uint8],
+        *,
+        outputs: Literal["image"] = ...,
+        seed: int | None = ...,
+        fit: Fit | None = ...,
+        batch_size: int | None = ...,
+        count: int,
+        **options: Option,
+    ) -> list[NDArray[np.uint8]]: ...
+    @overload
+    def __call__(
+        self,
+        x: PictureSource | Sequence[PictureSource] | None = ...,
+        *,
+        outputs: str | Sequence[str] = ...,
+        seed: int | None = ...,
+        fit: Fit | None = ...,
+        batch_size: int | None = ...,
+        count: int | None = ...,
+        **options: Option,
+    ) -> Result: ...
+
+    def __call__(
+        self,
+        x: PictureSource | Sequence[PictureSource] | None = None,
+        *,
+        outputs: str | Sequence[str] = "image",
+        seed: int | None = None,
+        fit: Fit | None = None,
+        batch_size: int | None = None,
+        count: int | None = None,
+        **options: Option,
+    ) -> Result:
+        """Run the operation on `x`; see `Bundle.run`."""
+        name = self.operation.name
+        return self.bundle.run(
+            name, x, outputs=outputs, seed=seed, fit=fit, batch_size=batch_size, count=count, **options
+        )
+
+    def frames(
+        self,
+        x: PictureSource | None = None,
+        *,
+        to: Mapping[str, Option] | None = None,
+        count: int = 25,
+        seed: int | None = None,
+        fit: Fit | None = None,
+        batch_size: int | None = None,
+        **options: Option,
+    ) -> list[Value]:
+        """The pictures of a film; see `Bundle.frames`."""
+        name = self.operation.name
+        return self.bundle.frames(name, x, to=to, count=count, seed=seed, fit=fit, batch_size=batch_size, **options)

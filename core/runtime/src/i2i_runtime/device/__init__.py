@@ -1,0 +1,1 @@
+"""What the computation runs on: providers, CPUs, memory, onnxruntime sessions, and what the doctor finds."""

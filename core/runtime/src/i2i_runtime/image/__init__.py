@@ -1,0 +1,1 @@
+"""Images in and out: reading, resizing to what a network takes and back, masks, faces, saving."""

@@ -1,0 +1,162 @@
+"""Bring a picture to a size that a graph takes, turn it into a tensor, and undo both on the result.
+
+How a picture is resampled, and how it comes to a multiple, an input says (`ImageInput.resize`, `to_multiple`): as the
+paper's own code does it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from i2i_runtime.errors import PictureError
+from i2i_runtime.image.pixels import Pixels
+from i2i_runtime.image.resampling import Levels, resampled
+from i2i_runtime.schema.operations import Fit, ImageInput, SizeRule
+
+Range = tuple[float, float]
+_ALL = (0.0, 0.0, 1.0, 1.0)
+"""the whole of a picture"""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A picture at the size of the graph, and where in it the picture itself lies (pixels); the rest is padding."""
+
+    pixels: Levels
+    top: int
+    left: int
+    height: int
+    width: int
+    seen: tuple[float, float, float, float]
+    """the part of the given picture that it is: top, left, bottom and right of a box, as shares of the sides"""
+
+    def crop(self, result: NDArray[np.generic]) -> NDArray[np.generic]:
+        """The part of a result [h, w, ...] that belongs to the picture, at the result's own scale."""
+        fed_height, fed_width = self.pixels.shape[:2]
+        down, across = result.shape[0] / fed_height, result.shape[1] / fed_width
+        top, left = round(self.top * down), round(self.left * across)
+        height, width = max(1, round(self.height * down)), max(1, round(self.width * across))
+        return result[top : top + height, left : left + width]
+
+
+def fit(pixels: Pixels, value: ImageInput, policy: Fit) -> Fitted:
+    """Bring a picture to a size that the input accepts.
+
+    Padding mirrors the picture where it is large enough for that, and repeats its border where it is not. It lies at
+    the bottom and on the right unless the input says otherwise, so that the picture keeps its place on the grid of a
+    network that works at a fraction of the resolution; around pictures for a graph of one size it lies on both sides.
+
+    Raises PictureError when `native`, or a cut, meets a size that the rule cannot take.
+    """
+    if policy == "native":
+        return _in_multiples(pixels, value)
+    if policy != "keep_aspect":
+        height, width = value.size.height, value.size.width
+        return Fitted(resampled(pixels, width, height, value.resize), 0, 0, height, width, _ALL)
+    if not value.size.dynamic:
+        return centred(pixels, value)
+    return _in_multiples(_inside(pixels, value), value, value.size.minimum)
+
+
+def also(pixels: Pixels, value: ImageInput, policy: Fit) -> NDArray[np.float32] | None:
+    """The tensor of the picture at the input's other size, framed as `policy` frames it; None where there is none."""
+    if value.also is None:
+        return None
+    other = value.model_copy(update={"size": SizeRule(height=value.also.height, width=value.also.width)})
+    framing: Fit = "keep_aspect" if policy == "keep_aspect" else "resize"
+    return to_tensor(fit(pixels, other, framing).pixels, value.value_range)
+
+
+def centred(pixels: Pixels, value: ImageInput) -> Fitted:
+    """Scaled to fit inside the model's own size, and padded to that on both sides."""
+    scaled = _inside(pixels, value)
+    height, width = scaled.shape[:2]
+    rows, columns = _halves(value.size.height - height), _halves(value.size.width - width)
+    return Fitted(pad(scaled, rows, columns), rows[0], columns[0], height, width, _ALL)
+
+
+def _inside(pixels: Pixels, value: ImageInput) -> Levels:
+    """The picture as large as fits inside the model's own size, in its own form."""
+    own_height, own_width = pixels.shape[:2]
+    rule = value.size
+    scale = min(rule.width / own_width, rule.height / own_height)
+    # A strip of 1 x 4000 pixels would otherwise be scaled to width 0.
+    width = min(rule.width, max(1, round(own_width * scale)))
+    height = min(rule.height, max(1, round(own_height * scale)))
+    return resampled(pixels, width, height, value.resize)
+
+
+def _in_multiples(pixels: Levels, value: ImageInput, minimum: int = 1) -> Fitted:
+    """Padded or cut to multiples; smaller pictures than `minimum` are padded up to it."""
+    height, width = pixels.shape[:2]
+    rule, cut = value.size, value.to_multiple == "cut"
+    wanted = [_multiple(side, rule, minimum, cut=cut) for side in (height, width)]
+    if not rule.accepts(*wanted):
+        raise PictureError(
+            found=f"a picture of {height}x{width} pixels (height x width)",
+            expected=rule.describe(),
+            fix="fit='resize' or fit='keep_aspect' bring it to the model's own size",
+        )
+    rows, columns = (
+        _halves(abs(side - own)) if value.spare == "both" else (0, abs(side - own))
+        for side, own in zip(wanted, (height, width), strict=True)
+    )
+    if not cut:
+        return Fitted(pad(pixels, rows, columns), rows[0], columns[0], height, width, _ALL)
+    top, left, bottom, right = rows[0], columns[0], height - rows[1], width - columns[1]
+    kept = np.ascontiguousarray(pixels[top:bottom, left:right])
+    return Fitted(kept, 0, 0, wanted[0], wanted[1], (top / height, left / width, bottom / height, right / width))
+
+
+def _multiple(side: int, rule: SizeRule, minimum: int, *, cut: bool) -> int:
+    """The multiple below or above a side; only of rules that leave a choice."""
+    if not rule.dynamic:
+        return side
+    if cut:
+        return side // rule.multiple * rule.multiple
+    return math.ceil(max(side, minimum) / rule.multiple) * rule.multiple
+
+
+def _halves(length: int) -> tuple[int, int]:
+    return length // 2, length - length // 2
+
+
+def pad(pixels: Levels, rows: tuple[int, int], columns: tuple[int, int]) -> Levels:
+    """Rows and columns added before and behind: mirrored where there are enough, else the border's repeated."""
+    for axis, amounts in enumerate((rows, columns)):
+        widths = [(0, 0)] * pixels.ndim
+        widths[axis] = amounts
+        if max(amounts) < pixels.shape[axis]:
+            pixels = np.pad(pixels, widths, mode="reflect")
+        else:
+            pixels = np.pad(pixels, widths, mode="edge")
+    return pixels
+
+
+def _centre_and_scale(value_range: Range) -> tuple[np.float32, np.float32]:
+    """`c` and `s` such that unit = value * s + c: (-1, 1) gives 0.5 and 0.5, as the official transforms write it."""
+    low, high = value_range
+    return np.float32(-low / (high - low)), np.float32(1 / (high - low))
+
+
+def to_tensor(pixels: Levels, value_range: Range = (-1.0, 1.0)) -> NDArray[np.float32]:
+    """[h, w, channels] in 0..255 to float32 [channels, h, w] in `value_range`: (x / 255 - 0.5) / 0.5 for (-1, 1)."""
+    centre, scale = _centre_and_scale(value_range)
+    unit = pixels.astype(np.float32) / np.float32(255)
+    return np.ascontiguousarray(((unit - centre) / scale).transpose(2, 0, 1))
+
+
+def to_unit(tensor: NDArray[np.float32], value_range: Range = (-1.0, 1.0)) -> NDArray[np.float32]:
+    """float [channels, h, w] in `value_range` to float32 [h, w, channels] in [0, 1], clipped."""
+    centre, scale = _centre_and_scale(value_range)
+    unit = tensor.astype(np.float32).transpose(1, 2, 0) * scale + centre
+    return np.clip(unit, np.float32(0), np.float32(1))
+
+
+def to_picture(tensor: NDArray[np.float32], value_range: Range = (-1.0, 1.0)) -> NDArray[np.uint8]:
+    """float [channels, h, w] in `value_range` to uint8 [h, w, channels]; halves round to even, the rest saturates."""
+    return np.rint(to_unit(tensor, value_range) * np.float32(255)).astype(np.uint8)

@@ -1,0 +1,1 @@
+"""The kinds of input that an operation may have, one file each."""

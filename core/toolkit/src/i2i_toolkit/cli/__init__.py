@@ -1,0 +1,1 @@
+"""The commands of the toolkit: `train`, `keep` and `measure`."""

@@ -1,0 +1,42 @@
+"""A sitting as a person sees it: lines, progress, and what to do next."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from i2i_registry.weights.catalogue import Catalogue
+from i2i_runtime.untrusted_text import printable
+from i2i_toolkit.engine.loop import StopRequest
+from i2i_toolkit.training.progress import Progress
+from i2i_toolkit.training.run_folder import RunFolder
+from i2i_toolkit.training.session import Outcome, Show, Sitting, Start
+
+_LINE = 4096
+"""characters of a line, which names a path"""
+
+
+def sit(folder: RunFolder, catalogue: Catalogue, *, stop: StopRequest, stream: TextIO) -> Outcome:
+    """Go on with a run in this process, and tell `stream` about it."""
+    shown: list[Progress] = []
+
+    def say(line: str) -> None:
+        stream.write(printable(line, _LINE) + "\n")
+        stream.flush()
+
+    def show(start: Start) -> Show:
+        shown.append(Progress(start.total_steps, start.done, stream))
+        return shown[0].phase
+
+    try:
+        outcome = Sitting(folder, catalogue, stop=stop, say=say, show=show).run()
+    finally:
+        for progress in shown:
+            progress.close()
+    if outcome.card is not None:
+        say(f"weights: {outcome.card.reference} ({folder.weights})")
+        say(f"next: i2i-registry export {outcome.card.name} --onnx")
+    elif not outcome.complete:
+        say(f"saved after step {outcome.total_step}; go on with: i2i-registry train --resume {folder.path}")
+        if outcome.total_step:
+            say(f"or use it as it is: i2i-registry keep {folder.path}")
+    return outcome
