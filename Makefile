@@ -42,11 +42,11 @@ test: .venv/.developing  ## all tests
 quick: .venv/.developing  ## all tests but those that build environments
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
-demo: .venv/.installed  ## export the shipped weights, translate a picture, leave a sheet to look at
+demo: .venv/.installed  ## export the shipped weights, translate an image, leave a sheet to look at
 	rm -rf demo-output && mkdir demo-output
 	$(BIN)/i2i-registry export ugatit --onnx -o demo-output/ugatit-onnx
-	$(BIN)/i2i-registry run demo-output/ugatit-onnx examples/pictures/chelsea.jpg --output attention -o demo-output/chelsea.png
-	$(BIN)/python examples/demo.py demo-output/ugatit-onnx examples/pictures/chelsea.jpg demo-output/sheet.png
+	$(BIN)/i2i-registry run demo-output/ugatit-onnx examples/images/chelsea.jpg --output attention -o demo-output/chelsea.png
+	$(BIN)/python examples/demo.py demo-output/ugatit-onnx examples/images/chelsea.jpg demo-output/sheet.png
 
 parity: .venv/.developing  ## compare with tensors recorded from the official implementations: make parity [DIR=...]
 	$(BIN)/python -m tests.parity.table $(DIR)

@@ -66,7 +66,7 @@ OTHER = "other"
 ROLE_OF: Mapping[str, str] = MappingProxyType({stem: role for role, stems in _ROLES.items() for stem in stems.split()})
 """first part of a module's name below the package of its plugin -> role; others have the role `other`"""
 
-GROUP = ("run", "grid", "compare", "collage", "film")
+GROUP = ("run", "grid", "compare", "collage", "animation")
 """commands that run bundles on images"""
 
 Cell: TypeAlias = str | int | float

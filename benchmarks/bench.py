@@ -26,13 +26,13 @@ from papers import Paper, Size, Training, load, names
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-PICTURE = ROOT / "examples" / "pictures" / "chelsea.jpg"
+IMAGE = ROOT / "examples" / "images" / "chelsea.jpg"
 REPORT = ROOT / "docs" / "benchmarks.md"
 PROGRAM = Path(sys.executable).with_name("i2i-registry")
 STARTS = 5
 STEP_ROUNDS = 2
 STARTED_COLD = "ugatit"
-"""The paper whose first picture is timed from the start of a process: most of it is the same for all papers."""
+"""The paper whose first image is timed from the start of a process: most of it is the same for all papers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def startup(_subjects: Sequence[Subject]) -> list[Row]:
 
 
 def inference(subjects: Sequence[Subject]) -> list[Row]:
-    """One picture in steady state; of one paper also from a cold start."""
+    """One image in steady state; of one paper also from a cold start."""
     rows: list[Row] = []
     for subject in subjects:
         if subject.paper.inference is None:
@@ -127,7 +127,7 @@ def steady_state(subject: Subject, target: float | None, folder: str) -> list[Ro
     measured = f"{ratio:.2f}x ({torch_ms:.0f} ms against {bundle_ms:.0f} ms; largest difference {pairs['max_abs']:.1e})"
     shares = ", ".join(f"{kind} {share:.0%}" for kind, share in subject.measure("profile", folder).items())
     return [
-        held(subject.row("a picture, torch eager / bundle", measured), ratio, target),
+        held(subject.row("an image, torch eager / bundle", measured), ratio, target),
         subject.row("where the bundle's time goes", shares),
     ]
 
@@ -138,21 +138,21 @@ def held(row: Row, ratio: float, target: float | None) -> Row:
 
 
 def one_style(subject: Subject, folder: str) -> Row:
-    """A style is computed once for all pictures of a call."""
+    """A style is computed once for all images of a call."""
     seconds = subject.measure("several", folder)
     each, together = min(seconds["each"]), min(seconds["together"])
-    what = f"{seconds['pictures']} pictures in the style of another, a call for each / one call"
+    what = f"{seconds['images']} images in the style of another, a call for each / one call"
     return subject.row(what, f"{each / together:.2f}x ({each:.2f} s against {together:.2f} s)")
 
 
 def cold_start(subject: Subject, folder: str) -> list[Row]:
-    """New process, load, first picture, in turns."""
+    """New process, load, first image, in turns."""
     seconds: dict[str, list[float]] = {"bundle": [], "torch": []}
     peaks: dict[str, list[float]] = {"bundle": [], "torch": []}
     for _ in range(STARTS):
         for what in ("bundle", "torch"):
             start = time.perf_counter()
-            result = subject.measure("start", folder, what, PICTURE)
+            result = subject.measure("start", folder, what, IMAGE)
             seconds[what].append(time.perf_counter() - start)
             peaks[what].append(result["peak_mb"])
     rows: list[Row] = []

@@ -6,7 +6,7 @@ python benchmarks/measure.py prepare cyclegan FOLDER           # the bundle and 
 python benchmarks/measure.py infer cyclegan FOLDER
 python benchmarks/measure.py several stargan2 FOLDER
 python benchmarks/measure.py profile cyclegan FOLDER
-python benchmarks/measure.py start ugatit FOLDER bundle PICTURE
+python benchmarks/measure.py start ugatit FOLDER bundle IMAGE
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WARM_UPS = 1
 TIMED_STEPS = 2
 ROUNDS = 7
 SEVERAL = 4
-"""pictures in one style"""
+"""images in one style"""
 SEVERAL_ROUNDS = 3
 
 
@@ -172,7 +172,7 @@ def read_eager(inference: Inference, arguments: argparse.Namespace) -> nn.Module
 
 
 def infer(arguments: argparse.Namespace) -> dict[str, object]:
-    """One picture through the bundle and through the release's generator in eager torch, in turns."""
+    """One image through the bundle and through the release's generator in eager torch, in turns."""
     import numpy as np
     import torch
 
@@ -200,7 +200,7 @@ def infer(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def several(arguments: argparse.Namespace) -> dict[str, object]:
-    """Several pictures in one style: in one call, and in a call for each, in turns."""
+    """Several images in one style: in one call, and in a call for each, in turns."""
     import numpy as np
     from PIL import Image
 
@@ -222,7 +222,7 @@ def several(arguments: argparse.Namespace) -> dict[str, object]:
             run(source)
 
     pairs = [(timed(one_by_one), timed(in_one_call)) for _ in range(SEVERAL_ROUNDS + 1)][1:]
-    return {"each": [a for a, _ in pairs], "together": [b for _, b in pairs], "pictures": SEVERAL}
+    return {"each": [a for a, _ in pairs], "together": [b for _, b in pairs], "images": SEVERAL}
 
 
 def profile(arguments: argparse.Namespace) -> dict[str, object]:
@@ -260,7 +260,7 @@ def profile(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def start(arguments: argparse.Namespace) -> dict[str, object]:
-    """What an app pays before its first picture."""
+    """What an app pays before its first image."""
     (start_bundle if arguments.what == "bundle" else start_torch)(arguments)
     return {"peak_mb": peak_mb()}
 
@@ -269,7 +269,7 @@ def start_bundle(arguments: argparse.Namespace) -> None:
     """From a bundle."""
     import i2i_runtime as i2i
 
-    i2i.load(bundle_in(arguments.folder), device="cpu", threads=THREADS).translate(arguments.picture)
+    i2i.load(bundle_in(arguments.folder), device="cpu", threads=THREADS).translate(arguments.image)
 
 
 def start_torch(arguments: argparse.Namespace) -> None:
@@ -280,7 +280,7 @@ def start_torch(arguments: argparse.Namespace) -> None:
 
     torch.set_num_threads(THREADS)
     generator = read_eager(inference_of(arguments.paper), arguments)
-    pixels = np.asarray(Image.open(arguments.picture).convert("RGB").resize((256, 256), Image.Resampling.BILINEAR))
+    pixels = np.asarray(Image.open(arguments.image).convert("RGB").resize((256, 256), Image.Resampling.BILINEAR))
     x = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
     with torch.inference_mode():
         result = generator(x)
@@ -304,7 +304,7 @@ def main() -> None:
             kind.add_argument("folder", type=Path)
         if measurement is start:
             kind.add_argument("what", choices=["bundle", "torch"])
-            kind.add_argument("picture", type=Path)
+            kind.add_argument("image", type=Path)
     arguments = parser.parse_args()
     sys.stdout.write(json.dumps(arguments.measurement(arguments)) + "\n")
 

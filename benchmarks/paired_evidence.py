@@ -1,8 +1,8 @@
-"""How close translations come to held-out pictures, beside what needs no network.
+"""How close translations come to held-out images, beside what needs no network.
 
     python benchmarks/paired_evidence.py BUNDLE_OR_FOLDER data/camvid
 
-The data is a folder with train/ and test/, whose pictures hold label map and photograph side by side. Prints the mean
+The data is a folder with train/ and test/, whose images hold label map and photograph side by side. Prints the mean
 absolute error over the test photographs, in steps of 8 bits, for the model, for the mean training photograph, and for
 each label painted in its mean colour; the structural similarity (Wang et al. 2004) of the same three; and how much
 neighbouring pixels differ, as a share of how much they do in the photographs: a translation should not be flat.
@@ -59,13 +59,10 @@ def mean_colours(train: list[tuple[Image.Image, Pixels]]) -> Pixels:
 
 
 def ssim(one: Pixels, other: Pixels) -> float:
-    """Mean structural similarity of the grey pictures over windows of WINDOW pixels."""
+    """Mean structural similarity of the grey images over windows of WINDOW pixels."""
     first, second = (
-        picture.mean(axis=2)
-        .reshape(len(picture) // WINDOW, WINDOW, -1, WINDOW)
-        .swapaxes(1, 2)
-        .reshape(-1, WINDOW * WINDOW)
-        for picture in (one, other)
+        image.mean(axis=2).reshape(len(image) // WINDOW, WINDOW, -1, WINDOW).swapaxes(1, 2).reshape(-1, WINDOW * WINDOW)
+        for image in (one, other)
     )
     mean_1, mean_2 = first.mean(axis=1), second.mean(axis=1)
     both = ((first - mean_1[:, None]) * (second - mean_2[:, None])).mean(axis=1)
@@ -74,9 +71,9 @@ def ssim(one: Pixels, other: Pixels) -> float:
     return float((above / below).mean())
 
 
-def contrast(picture: Pixels) -> float:
+def contrast(image: Pixels) -> float:
     """Mean absolute difference of neighbouring pixels, in steps of 8 bits."""
-    return float(np.mean([np.abs(np.diff(picture, axis=axis)).mean() for axis in (0, 1)]))
+    return float(np.mean([np.abs(np.diff(image, axis=axis)).mean() for axis in (0, 1)]))
 
 
 def main() -> None:
@@ -92,17 +89,17 @@ def main() -> None:
         colours, average = mean_colours(train), np.mean([photo for _, photo in train], axis=0)
         made = bundle.translate([label for label, _ in test], seed=0)
     rows = {
-        bundle.manifest.name: [np.asarray(picture, dtype=np.float64) for picture in made],
+        bundle.manifest.name: [np.asarray(image, dtype=np.float64) for image in made],
         "mean photograph of the training set": [average] * len(test),
         "each class in its mean colour": [colours[classes(label)] for label, _ in test],
     }
-    print(f"| {len(test)} test pictures, {side} pixels | mean absolute error | SSIM | contrast |")
+    print(f"| {len(test)} test images, {side} pixels | mean absolute error | SSIM | contrast |")
     print("| --- | --- | --- | --- |")
     natural = np.mean([contrast(photo) for _, photo in test])
-    for name, pictures in rows.items():
-        errors = [np.abs(picture - photo).mean() for picture, (_, photo) in zip(pictures, test, strict=True)]
-        alike = [ssim(picture, photo) for picture, (_, photo) in zip(pictures, test, strict=True)]
-        share = np.mean([contrast(picture) for picture in pictures]) / natural
+    for name, images in rows.items():
+        errors = [np.abs(image - photo).mean() for image, (_, photo) in zip(images, test, strict=True)]
+        alike = [ssim(image, photo) for image, (_, photo) in zip(images, test, strict=True)]
+        share = np.mean([contrast(image) for image in images]) / natural
         print(f"| {name} | {np.mean(errors):.1f} | {np.mean(alike):.3f} | {share:.0%} |")
 
 

@@ -1,10 +1,10 @@
-"""How close the shipped seasons come to what the drawer of their training pictures would have drawn.
+"""How close the shipped seasons come to what the drawer of their training images would have drawn.
 
     i2i-registry export stargan2-seasons --onnx
     python benchmarks/seasons_evidence.py stargan2-seasons-onnx
 
 Scenes are drawn that are in no training set, each in one season and hour, and again as a reference would have it: the
-truth. Prints, for each season, the mean absolute error of `translate_like` in steps of 8 bits, and that of the picture
+truth. Prints, for each season, the mean absolute error of `translate_like` in steps of 8 bits, and that of the image
 as it was.
 """
 
@@ -27,7 +27,7 @@ from i2i_runtime import Bundle
 
 DRAWER = Path(__file__).resolve().parents[1] / "examples" / "landscape" / "make_data.py"
 SEED = 11
-"""not one of those that draw training and test pictures"""
+"""not one of those that draw training and test images"""
 
 
 @dataclass(frozen=True, slots=True)

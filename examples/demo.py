@@ -1,4 +1,4 @@
-"""What `make demo` shows: one picture through a bundle, as input | output | attention, without torch."""
+"""What `make demo` shows: one image through a bundle, as input | output | attention, without torch."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from i2i_registry import Grid, Row, draw_sheet
 
 
 def main() -> None:
-    """Translate the picture and write the sheet."""
+    """Translate the image and write the sheet."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("picture", type=Path)
+    parser.add_argument("image", type=Path)
     parser.add_argument("sheet", type=Path)
     arguments = parser.parse_args()
     bundle = i2i.load(arguments.bundle)
-    picture = Image.open(arguments.picture).convert("RGB")
-    outputs = cast("dict[str, Image.Image]", bundle.translate(picture, outputs=["image", "attention"]))
-    row = Row("", (picture, outputs["image"], outputs["attention"]))
-    draw_sheet(Grid(("input", "output", "attention"), (row,)), max(picture.size)).save(arguments.sheet)
+    image = Image.open(arguments.image).convert("RGB")
+    outputs = cast("dict[str, Image.Image]", bundle.translate(image, outputs=["image", "attention"]))
+    row = Row("", (image, outputs["image"], outputs["attention"]))
+    draw_sheet(Grid(("input", "output", "attention"), (row,)), max(image.size)).save(arguments.sheet)
     print(f"input | output | attention: {arguments.sheet.resolve()}")
 
 

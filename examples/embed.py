@@ -4,5 +4,5 @@ import sys
 
 import i2i_runtime as i2i
 
-bundle, picture, result = sys.argv[1:]
-i2i.load(bundle).translate(picture).save(result)
+bundle, image, result = sys.argv[1:]
+i2i.load(bundle).translate(image).save(result)

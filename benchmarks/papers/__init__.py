@@ -76,7 +76,7 @@ class Inference:
     inputs: Callable[[Size], Mapping[str, Tensor]]
     """what the generator takes, in its order, under the names of the operation's inputs"""
     eager: Callable[[Size], nn.Module]
-    """gives the picture, or what else the operation's first output is"""
+    """gives the image, or what else the operation's first output is"""
     ours: Callable[[Size, nn.Module], Model[Record]]
     """with the weights that the generator has at that moment"""
     also: Callable[[Size], Mapping[str, Tensor]] = lambda _size: {}
@@ -86,8 +86,8 @@ class Inference:
     operation: str = "translate"
     output: str = "image"
     in_common: Mapping[str, str] = field(default_factory=dict)
-    """An operation's inputs that lead to a style, where there are such: of a picture, "", or a label. What several
-    pictures with the same ones cost in one call is measured beside a call for each"""
+    """An operation's inputs that lead to a style, where there are such: of an image, "", or a label. What several
+    images with the same ones cost in one call is measured beside a call for each"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +110,8 @@ def load(name: str) -> Paper:
     return importlib.import_module(f".{name}", __name__).PAPER
 
 
-def pictures(names: Iterable[str], count: int, side: int, width: int | None = None) -> dict[str, Tensor]:
-    """The same random pictures in every process, [count, 3, side, width] in [-1, 1]; square without `width`."""
+def images(names: Iterable[str], count: int, side: int, width: int | None = None) -> dict[str, Tensor]:
+    """The same random images in every process, [count, 3, side, width] in [-1, 1]; square without `width`."""
     import torch
 
     generator = torch.Generator().manual_seed(7)

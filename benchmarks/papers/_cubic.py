@@ -12,9 +12,9 @@ from torch import Tensor
 Array = NDArray[np.float64]
 
 
-def resize(picture: Tensor, by: float) -> Tensor:
+def resize(image: Tensor, by: float) -> Tensor:
     """Cut off to 8 bits, then Keys' cubic kernel along the rows and along the columns, in numpy."""
-    levels = ((picture[0].detach() + 1) / 2).clamp(0, 1).mul(255).numpy().astype(np.uint8)
+    levels = ((image[0].detach() + 1) / 2).clamp(0, 1).mul(255).numpy().astype(np.uint8)
     values = levels.transpose(1, 2, 0).astype(np.float64)
     for axis in range(2):
         values = np.moveaxis(resize_rows(np.moveaxis(values, axis, 0), by), 0, axis)

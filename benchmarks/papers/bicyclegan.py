@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss, mse_loss
 
-from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, pictures
+from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, images
 
 if TYPE_CHECKING:
     from i2i_plugin_bicyclegan.config import Config
@@ -50,7 +50,7 @@ class Level(nn.Module):
         self.outermost = outermost
 
     def forward(self, x: Tensor, latent: Tensor) -> Tensor:
-        """The picture at the outermost level; elsewhere this level's result beside what came in."""
+        """The image at the outermost level; elsewhere this level's result beside what came in."""
         maps = latent[:, :, None, None].expand(-1, -1, x.shape[2], x.shape[3])
         inner = self.down(torch.cat([x, maps], 1))
         if self.submodule is not None:
@@ -70,7 +70,7 @@ class Generator(nn.Module):
         self.model = Level(3, channels, 3, inside, outermost=True)
 
     def forward(self, x: Tensor, latent: Tensor) -> Tensor:
-        """The translated picture."""
+        """The translated image."""
         return self.model(x, latent)
 
 
@@ -283,13 +283,13 @@ PAPER = Paper(
     title="BicycleGAN 256",
     inference=Inference(
         target=1.8,
-        inputs=lambda size: {**pictures(["image"], 1, SIDE[size]), "latent": next(latents())},
+        inputs=lambda size: {**images(["image"], 1, SIDE[size]), "latent": next(latents())},
         eager=lambda size: Generator(CHANNELS[size], LEVELS[size]),
         ours=our_model,
     ),
     training=Training(
         target=1.3,
-        batch=lambda size: pictures(["input", "target"], BATCH, SIDE[size]),
+        batch=lambda size: images(["input", "target"], BATCH, SIDE[size]),
         official=Loop,
         ours=our_trainer,
     ),

@@ -1,6 +1,6 @@
 """ConSinGAN in plain eager torch, written and stepped in the order of the authors' release: one of the last stage.
 
-Written from the facts of tohinz/ConSinGAN (module names, shapes, order of operations). The picture is made anew for
+Written from the facts of tohinz/ConSinGAN (module names, shapes, order of operations). The image is made anew for
 each of the critic's three steps, with the same noise and the same generator; real and fake pass the critic one by one;
 gradients of the generator's step reach the critic, which throws them away, and flow through the frozen stages to the
 head, which learns no more.
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, pictures
+from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, images
 from ._cubic import resize
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from i2i_registry.interfaces.trainer import Step, Tensors, Trainer
     from i2i_runtime.schema.operations import Record
 
-PICTURE = {"full": (186, 250), "small": (34, 40)}
+IMAGE = {"full": (186, 250), "small": (34, 40)}
 STAGES = {"full": 6, "small": 5}
 COARSEST = {"full": 25, "small": 16}
 CHANNELS = {"full": 64, "small": 8}
@@ -45,21 +45,21 @@ RATE, BETAS = 5e-4, (0.5, 0.999)
 
 
 def factors(size: Size) -> list[float]:
-    """Side of each stage but the last over that of the picture."""
+    """Side of each stage but the last over that of the image."""
     stop = STAGES[size] - 1
-    step = (COARSEST[size] / min(PICTURE[size])) ** (1 / stop)
+    step = (COARSEST[size] / min(IMAGE[size])) ** (1 / stop)
     return [step ** ((stop - 1) / math.log(stop) * math.log(stop - stage) + 1) for stage in range(stop)]
 
 
 def sizes(size: Size) -> list[tuple[int, int]]:
     """Height and width of every stage."""
-    height, width = PICTURE[size]
+    height, width = IMAGE[size]
     return [*((math.ceil(height * by), math.ceil(width * by)) for by in factors(size)), (height, width)]
 
 
-def pyramid(picture: Tensor, size: Size) -> list[Tensor]:
-    """The picture at every stage."""
-    return [*(resize(picture, by) for by in factors(size)), picture]
+def pyramid(image: Tensor, size: Size) -> list[Tensor]:
+    """The image at every stage."""
+    return [*(resize(image, by) for by in factors(size)), image]
 
 
 # --- Networks ---------------------------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ class Generator(nn.Module):
         self.amplitudes.requires_grad_(requires_grad=False)
 
     def forward(self, *maps: Tensor) -> Tensor:
-        """A picture of the last stage from a noise map for every stage."""
+        """An image of the last stage from a noise map for every stage."""
         first, *later = maps
         x = self.head(self._pad(first))
         x = self.body[0](self._pad_block(enlarged(x, x.shape[2] + 2, x.shape[3] + 2)))
@@ -148,12 +148,12 @@ class Critic(nn.Module):
 
 
 def batch(size: Size) -> dict[str, Tensor]:
-    """The picture."""
-    return pictures(["image"], 1, *PICTURE[size])
+    """The image."""
+    return images(["image"], 1, *IMAGE[size])
 
 
 def noise_maps(size: Size) -> list[Tensor]:
-    """Drawn for every stage; of the first a map like a picture."""
+    """Drawn for every stage; of the first a map like an image."""
     (height, width), *later = sizes(size)
     shapes = [(CHANNELS[size], height + 2 * LAYERS, width + 2 * LAYERS) for height, width in later]
     return [torch.randn(1, *shape) for shape in [(3, height, width), *shapes]]
@@ -186,10 +186,10 @@ class Loop:
 
     @property
     def real(self) -> Tensor:
-        """The training picture."""
+        """The training image."""
         return self.generator.reals[-1]
 
-    def step(self, batch: Mapping[str, Tensor]) -> dict[str, float]:  # noqa: ARG002 - the picture is in the pyramid
+    def step(self, batch: Mapping[str, Tensor]) -> dict[str, float]:  # noqa: ARG002 - the image is in the pyramid
         """One iteration."""
         if not self.begun:
             self.begin()
@@ -222,7 +222,7 @@ class Loop:
         return terms
 
     def penalty(self, fake: Tensor) -> Tensor:
-        """How far from 1 the gradient is between the real picture and a fake."""
+        """How far from 1 the gradient is between the real image and a fake."""
         share = torch.rand(1, 1, 1, 1)
         between = (share * self.real + (1 - share) * fake).requires_grad_()
         scores = self.critic(between)
@@ -268,10 +268,10 @@ def keys() -> KeyMap:
 
 
 def our_config(size: Size) -> Config:
-    """That of a picture of this size."""
+    """That of an image of this size."""
     from i2i_plugin_consingan.config import Config
 
-    height, width = PICTURE[size]
+    height, width = IMAGE[size]
     return Config(height=height, width=width, stages=STAGES[size], coarsest=COARSEST[size], channels=CHANNELS[size])
 
 
@@ -293,7 +293,7 @@ def our_trainer(size: Size, loop: OfficialLoop) -> Trainer[Record]:
             super().begin(batch)
 
         def share(self, batch: Tensors) -> Tensors:
-            """The generated picture."""
+            """The generated image."""
             torch.manual_seed(next(self.seeds))
             return super().share(batch)
 

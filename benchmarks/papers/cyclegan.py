@@ -1,7 +1,7 @@
 """CycleGAN in plain eager torch, written and stepped in the order of the authors' release.
 
 Written from the facts of junyanz/pytorch-CycleGAN-and-pix2pix (module names, shapes, order of operations). Every
-picture goes through a generator in a pass of its own, real and generated ones through the discriminators too.
+image goes through a generator in a pass of its own, real and generated ones through the discriminators too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss, mse_loss
 
-from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, pictures
+from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, images
 
 if TYPE_CHECKING:
     from i2i_registry.interfaces.model import KeyMap, Model
@@ -65,7 +65,7 @@ class ResnetGenerator(nn.Module):
         self.model = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The translated picture."""
+        """The translated image."""
         return self.model(x)
 
 
@@ -96,7 +96,7 @@ def adam(networks: Iterable[nn.Module]) -> torch.optim.Adam:
 
 
 class Loop:
-    """Both generators, then both discriminators; D_A judges pictures of B, as in the release.
+    """Both generators, then both discriminators; D_A judges images of B, as in the release.
 
     The pools are left out: for their first fifty steps they give back what they are given.
     """
@@ -213,13 +213,13 @@ PAPER = Paper(
     title="CycleGAN resnet_9blocks",
     inference=Inference(
         target=1.8,
-        inputs=lambda size: pictures(["image"], 1, SIDE[size]),
+        inputs=lambda size: images(["image"], 1, SIDE[size]),
         eager=lambda size: ResnetGenerator(CHANNELS[size], BLOCKS[size]),
         ours=our_model,
     ),
     training=Training(
         target=1.3,
-        batch=lambda size: pictures("AB", 1, SIDE[size]),
+        batch=lambda size: images("AB", 1, SIDE[size]),
         official=Loop,
         ours=our_trainer,
         alternatives={"plain convolutions": use_plain_convolutions},

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import spectral_norm
 
-from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, pictures
+from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, images
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from i2i_registry.interfaces.trainer import Step, Tensors, Trainer
     from i2i_runtime.schema.operations import Record
 
-PICTURE = {"full": 256, "small": 48}
+IMAGE = {"full": 256, "small": 48}
 """side; crops are one multiple of 8 smaller"""
 CROP = {"full": 248, "small": 40}
 RETARGETED = {"full": (256, 384), "small": (48, 64)}
-"""height and width of what is made of the whole picture"""
+"""height and width of what is made of the whole image"""
 WANTED = {"full": (248, 248), "small": (48, 40)}
 """height and width of what is made of a crop"""
 CHANNELS = {"full": 64, "small": 8}
@@ -101,7 +101,7 @@ class Generator(nn.Module):
         self.final_block = nn.Sequential(nn.ReflectionPad2d(3), last, nn.Tanh())
 
     def forward(self, x: Tensor, height: int, width: int, *, ends_included: bool = True) -> Tensor:
-        """The picture at another size; in training the end points stay where they are."""
+        """The image at another size; in training the end points stay where they are."""
         entered = self.entry_block(x)
         if ends_included:
             x = warped(entered, height, width)
@@ -173,7 +173,7 @@ class Retargeter(nn.Module):
         return super().train(mode=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The picture at another size."""
+        """The image at another size."""
         vectors = {name: value.clone() for name, value in self.named_buffers() if name.endswith(("_u", "_v"))}
         made = self.G(x, *self.wanted, ends_included=False)
         for name, value in vectors.items():
@@ -187,7 +187,7 @@ class Retargeter(nn.Module):
 def batch(size: Size) -> dict[str, Tensor]:
     """A crop, and the size that it is to be brought to."""
     shifts = torch.zeros(1, 2, dtype=torch.float64)
-    return {**pictures(["image"], 1, CROP[size]), "size": torch.tensor([WANTED[size]]), "shifts": shifts}
+    return {**images(["image"], 1, CROP[size]), "size": torch.tensor([WANTED[size]]), "shifts": shifts}
 
 
 def scale_weights(height: int, width: int, iteration: int) -> list[float]:
@@ -279,7 +279,7 @@ def our_config(size: Size) -> Config:
     """The release's network, or a small one."""
     from i2i_plugin_ingan.config import Config
 
-    side = PICTURE[size]
+    side = IMAGE[size]
     return Config(height=side, width=side, channels=CHANNELS[size], downscales=DOWNSCALES, blocks=BLOCKS[size])
 
 
@@ -295,7 +295,7 @@ def our_trainer(size: Size, loop: OfficialLoop) -> Trainer[Record]:
         seeds = count()
 
         def retarget(self, batch: Tensors) -> Tensors:
-            """The retargeted picture."""
+            """The retargeted image."""
             torch.manual_seed(next(self.seeds))
             return super().retarget(batch)
 
@@ -320,10 +320,10 @@ def our_model(size: Size, eager: nn.Module) -> Model[Record]:
 
 
 def whole_grid(size: Size) -> dict[str, Tensor]:
-    """Where a plain retarget looks, and that the picture covers all of it."""
+    """Where a plain retarget looks, and that the image covers all of it."""
     from i2i_plugin_ingan.geometry import resize_grid
 
-    grid = resize_grid((PICTURE[size], PICTURE[size]), RETARGETED[size])
+    grid = resize_grid((IMAGE[size], IMAGE[size]), RETARGETED[size])
     return {"grid": grid, "coverage": torch.ones(1, 1, *RETARGETED[size])}
 
 
@@ -331,7 +331,7 @@ PAPER = Paper(
     title="InGAN 248x248",
     inference=Inference(
         target=None,
-        inputs=lambda size: pictures(["image"], 1, PICTURE[size]),
+        inputs=lambda size: images(["image"], 1, IMAGE[size]),
         eager=Retargeter,
         ours=our_model,
         also=whole_grid,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
-from . import Inference, Paper, Size, copy_weights, pictures
+from . import Inference, Paper, Size, copy_weights, images
 
 if TYPE_CHECKING:
     from i2i_plugin_pix2pix.config import Config
@@ -46,7 +46,7 @@ class Level(nn.Module):
 
 
 class Outermost(nn.Module):
-    """The level of the picture."""
+    """The level of the image."""
 
     def __init__(self, channels: int, inside: Level) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Outermost(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """The translated picture."""
+        """The translated image."""
         return self.model(x)
 
 
@@ -72,7 +72,7 @@ class UnetGenerator(nn.Module):
         self.model = Outermost(channels, inside)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The translated picture."""
+        """The translated image."""
         return self.model(x)
 
 
@@ -108,7 +108,7 @@ PAPER = Paper(
     title="pix2pix unet_256",
     inference=Inference(
         target=1.8,
-        inputs=lambda size: pictures(["image"], 1, SIDE[size]),
+        inputs=lambda size: images(["image"], 1, SIDE[size]),
         eager=lambda size: UnetGenerator(CHANNELS[size], LEVELS[size]),
         ours=our_model,
         also=behaviour,

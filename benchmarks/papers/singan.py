@@ -1,9 +1,9 @@
 """SinGAN in plain eager torch, written and stepped in the order of the authors' release: an epoch of the finest scale.
 
-Written from the facts of tamarott/SinGAN (module names, shapes, order of operations). Every picture has a graph, also
+Written from the facts of tamarott/SinGAN (module names, shapes, order of operations). Every image has a graph, also
 in the critic's steps, where nobody uses it; gradients of the generator's steps reach the critic, which throws them
-away; a backward call for each term; pictures pass from scale to scale through numpy, in float64, one by one. The
-release makes the generator's picture once for its three steps, which torch refuses since 1.5: here the second and the
+away; a backward call for each term; images pass from scale to scale through numpy, in float64, one by one. The
+release makes the generator's image once for its three steps, which torch refuses since 1.5: here the second and the
 third make it again from the same noise, as ours do.
 """
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, pictures
+from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, images
 from ._cubic import resize
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from i2i_registry.interfaces.trainer import Trainer
     from i2i_runtime.schema.operations import Record
 
-PICTURE = {"full": (186, 248), "small": (30, 38)}
+IMAGE = {"full": (186, 248), "small": (30, 38)}
 SCALES = {"full": 9, "small": 3}
 COARSEST = {"full": 25, "small": 16}
 CHANNELS = {"full": 32, "small": 8}
@@ -43,12 +43,12 @@ RATE, BETAS = 5e-4, (0.5, 0.999)
 
 def factor(size: Size) -> float:
     """Side of a scale over that of the next finer one."""
-    return (COARSEST[size] / min(PICTURE[size])) ** (1 / (SCALES[size] - 1))
+    return (COARSEST[size] / min(IMAGE[size])) ** (1 / (SCALES[size] - 1))
 
 
-def pyramid(picture: Tensor, size: Size) -> list[Tensor]:
-    """The picture at every scale."""
-    return [resize(picture, factor(size) ** (SCALES[size] - 1 - scale)) for scale in range(SCALES[size])]
+def pyramid(image: Tensor, size: Size) -> list[Tensor]:
+    """The image at every scale."""
+    return [resize(image, factor(size) ** (SCALES[size] - 1 - scale)) for scale in range(SCALES[size])]
 
 
 def framed(x: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ class Generator(nn.Module):
         self.apply(initialise)
 
     def forward(self, x: Tensor, below: Tensor) -> Tensor:
-        """Details, on the picture from below."""
+        """Details, on the image from below."""
         details = self.tail(self.body(self.head(x)))
         cut = (below.shape[2] - details.shape[2]) // 2
         return details + below[:, :, cut : below.shape[2] - cut, cut : below.shape[3] - cut]
@@ -114,7 +114,7 @@ def initialise(module: nn.Module) -> None:
 
 
 class Generators(nn.Module):
-    """Those of all scales, and what is known of the picture: what the release keeps in lists."""
+    """Those of all scales, and what is known of the image: what the release keeps in lists."""
 
     def __init__(self, size: Size) -> None:
         super().__init__()
@@ -128,26 +128,26 @@ class Generators(nn.Module):
         self.stored = nn.Parameter(noise, requires_grad=False)
 
     def forward(self, *maps: Tensor) -> Tensor:
-        """A picture as large as there are maps for, one after the other, the coarsest of one channel."""
+        """An image as large as there are maps for, one after the other, the coarsest of one channel."""
         return self.grown([framed(each).expand(-1, 3, -1, -1) for each in maps])
 
     def grown(self, maps: list[Tensor]) -> Tensor:
         """The same, with maps in their borders."""
-        picture = torch.zeros_like(self.reals[0])
+        image = torch.zeros_like(self.reals[0])
         for scale, noise in enumerate(maps):
-            below = framed(picture if scale == 0 else self.enlarged(picture, scale))
-            picture = self.on(scale, noise, below)
-        return picture
+            below = framed(image if scale == 0 else self.enlarged(image, scale))
+            image = self.on(scale, noise, below)
+        return image
 
     def on(self, scale: int, noise: Tensor, below: Tensor) -> Tensor:
-        """The picture of one scale."""
+        """The image of one scale."""
         amplitude = self.amplitudes[scale - 1] if scale else 1.0
         return self.Gs[scale](amplitude * noise + below, below)
 
-    def enlarged(self, picture: Tensor, scale: int) -> Tensor:
-        """The picture of the scale below, as large as this one."""
+    def enlarged(self, image: Tensor, scale: int) -> Tensor:
+        """The image of the scale below, as large as this one."""
         height, width = self.reals[scale].shape[2:]
-        return resize(picture, 1 / self.factor)[:, :, :height, :width]
+        return resize(image, 1 / self.factor)[:, :, :height, :width]
 
     def state(self) -> dict[str, Tensor]:
         """As the release's files hold it."""
@@ -166,8 +166,8 @@ def width(size: Size, scale: int) -> int:
 
 
 def batch(size: Size) -> dict[str, Tensor]:
-    """The picture."""
-    return pictures(["image"], 1, *PICTURE[size])
+    """The image."""
+    return images(["image"], 1, *IMAGE[size])
 
 
 def noises(size: Size) -> list[Iterator[Tensor]]:
@@ -178,13 +178,13 @@ def noises(size: Size) -> list[Iterator[Tensor]]:
 def drawn(size: Size, scale: int) -> Iterator[Tensor]:
     """Noise maps of one scale."""
     generator, by = torch.Generator().manual_seed(scale), factor(size) ** (SCALES[size] - 1 - scale)
-    shape = [math.ceil(side * by) for side in PICTURE[size]]
+    shape = [math.ceil(side * by) for side in IMAGE[size]]
     while True:
         yield torch.randn(1, 3 if scale else 1, *shape, generator=generator)
 
 
 def shares() -> Iterator[Tensor]:
-    """Of the real picture in the one that the penalty looks at; the same ones for both sides."""
+    """Of the real image in the one that the penalty looks at; the same ones for both sides."""
     generator = torch.Generator().manual_seed(5)
     while True:
         yield torch.rand((), generator=generator)
@@ -214,10 +214,10 @@ class Loop:
 
     @property
     def real(self) -> Tensor:
-        """The training picture."""
+        """The training image."""
         return self.generators.reals[self.scale]
 
-    def step(self, batch: Mapping[str, Tensor]) -> dict[str, float]:  # noqa: ARG002 - the picture is in the pyramid
+    def step(self, batch: Mapping[str, Tensor]) -> dict[str, float]:  # noqa: ARG002 - the image is in the pyramid
         """An epoch."""
         found: dict[str, Tensor] = {}
         noise = framed(next(self.noises[self.scale]))
@@ -235,18 +235,18 @@ class Loop:
         return {name: term.item() for name, term in found.items()}
 
     def sample(self) -> Tensor:
-        """A picture of the scale below."""
+        """An image of the scale below."""
         return self.generators(*(next(self.noises[scale]) for scale in range(self.scale)))
 
     def reconstruct(self) -> Tensor:
         """What the scales below make of the stored noise, enlarged; how strong the noise is to be follows from it."""
         maps = [torch.zeros_like(framed(real)) for real in self.generators.reals[: self.scale]]
-        picture = self.generators.enlarged(self.generators.grown([self.generators.stored, *maps[1:]]), self.scale)
-        self.generators.amplitudes[self.scale - 1].copy_(AMPLITUDE * F.mse_loss(self.real, picture).sqrt())
-        return framed(picture)
+        image = self.generators.enlarged(self.generators.grown([self.generators.stored, *maps[1:]]), self.scale)
+        self.generators.amplitudes[self.scale - 1].copy_(AMPLITUDE * F.mse_loss(self.real, image).sqrt())
+        return framed(image)
 
     def made(self, noise: Tensor, below: Tensor) -> Tensor:
-        """A picture of this scale."""
+        """An image of this scale."""
         return self.generators.on(self.scale, noise, below)
 
     def critic_step(self, fake: Tensor) -> dict[str, Tensor]:
@@ -262,7 +262,7 @@ class Loop:
         return {"real": of_real, "fake": of_fake, "penalty": penalty}
 
     def penalty(self, fake: Tensor) -> Tensor:
-        """How far from 1 the gradient is between the real picture and a fake."""
+        """How far from 1 the gradient is between the real image and a fake."""
         share = next(self.shares)
         between = (share * self.real + (1 - share) * fake).requires_grad_()
         scores = self.critic(between)
@@ -310,10 +310,10 @@ def keys() -> KeyMap:
 
 
 def our_config(size: Size) -> Config:
-    """That of a picture of this size."""
+    """That of an image of this size."""
     from i2i_plugin_singan.config import Config
 
-    height, width = PICTURE[size]
+    height, width = IMAGE[size]
     return Config(height=height, width=width, scales=SCALES[size], coarsest=COARSEST[size], channels=CHANNELS[size])
 
 

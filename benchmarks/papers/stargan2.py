@@ -1,7 +1,7 @@
 """StarGAN v2 in plain eager torch, written and stepped in the order of the authors' release.
 
 Written from the facts of clovaai/stargan-v2 (module names, shapes, order of operations), without the high-pass path.
-Every phase makes its own styles and translations from the picture on, gradients flow wherever they can, the second
+Every phase makes its own styles and translations from the image on, gradients flow wherever they can, the second
 translation of a pair has a graph that nobody uses, and convolutions stand beside the change of size, not in it.
 """
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, pictures
+from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, images
 
 if TYPE_CHECKING:
     from i2i_plugin_stargan2.config import Config
@@ -113,7 +113,7 @@ class Generator(nn.Module):
         self.to_rgb = nn.Sequential(norm, nn.LeakyReLU(0.2), nn.Conv2d(sizes[0], 3, 1))
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """The translated picture."""
+        """The translated image."""
         x = self.from_rgb(x)
         for block in self.encode:
             x = block(x)
@@ -154,7 +154,7 @@ def trunk(size: Size, side: int, *last: nn.Module) -> nn.Sequential:
 
 
 class StyleEncoder(nn.Module):
-    """Picture -> style."""
+    """Image -> style."""
 
     def __init__(self, size: Size, side: int) -> None:
         super().__init__()
@@ -168,7 +168,7 @@ class StyleEncoder(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Picture -> a logit."""
+    """Image -> a logit."""
 
     def __init__(self, size: Size, side: int) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ class Discriminator(nn.Module):
 
 
 class Translator(nn.Module):
-    """The networks that make pictures, and a picture in the style of another."""
+    """The networks that make images, and an image in the style of another."""
 
     def __init__(self, size: Size, side: int) -> None:
         super().__init__()
@@ -188,7 +188,7 @@ class Translator(nn.Module):
         self.style_encoder = StyleEncoder(size, side)
 
     def forward(self, image: Tensor, reference: Tensor, domain: Tensor) -> Tensor:
-        """The translated picture."""
+        """The translated image."""
         return self.generator(image, self.style_encoder(reference, domain))
 
 
@@ -289,14 +289,14 @@ class Loop:
 
 
 def references(size: Size) -> dict[str, Tensor]:
-    """A picture, and another one to translate it like."""
-    return {**pictures(["image", "reference"], 1, SHOWN_SIDE[size]), "domain": torch.tensor([1])}
+    """An image, and another one to translate it like."""
+    return {**images(["image", "reference"], 1, SHOWN_SIDE[size]), "domain": torch.tensor([1])}
 
 
 def batch(size: Size) -> dict[str, Tensor]:
-    """Pictures of one domain each, and pairs of references of the next."""
+    """Images of one domain each, and pairs of references of the next."""
     count = BATCH[size]
-    made = pictures(["image", "reference", "other_reference"], count, TRAINED_SIDE[size])
+    made = images(["image", "reference", "other_reference"], count, TRAINED_SIDE[size])
     domain = torch.arange(count) % DOMAINS
     return {**made, "domain": domain, "reference_domain": (domain + 1) % DOMAINS}
 
@@ -305,7 +305,7 @@ def batch(size: Size) -> dict[str, Tensor]:
 
 
 def keys(side: int) -> KeyMap:
-    """The plugin's key map, and what it drops: the discriminator, for pictures of this size."""
+    """The plugin's key map, and what it drops: the discriminator, for images of this size."""
     from i2i_plugin_stargan2.official import CLOVA_FORMAT, trunk_rules
 
     last = (side // 4).bit_length() - 1 + 4
@@ -314,7 +314,7 @@ def keys(side: int) -> KeyMap:
 
 
 def our_config(size: Size, side: int) -> Config:
-    """The release's sizes for pictures of this size, or small ones."""
+    """The release's sizes for images of this size, or small ones."""
     from i2i_plugin_stargan2.config import Config
 
     return Config(

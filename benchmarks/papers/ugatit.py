@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss, mse_loss
 from torch.nn.utils import spectral_norm
 
-from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, pictures
+from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, images
 
 if TYPE_CHECKING:
     from i2i_plugin_ugatit.config import Config
@@ -147,7 +147,7 @@ class ResnetGenerator(nn.Module):
         self.UpBlock2 = nn.Sequential(*up, *conv_block(ngf, 3, 7, 1), nn.Tanh())
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The picture, the CAM logits and the heat map."""
+        """The image, the CAM logits and the heat map."""
         x = self.DownBlock(x)
         x, cam_logit = attend(x, {"gap": self.gap_fc, "gmp": self.gmp_fc}, (self.gap_fc.weight, self.gmp_fc.weight))
         x = torch.relu(self.conv1x1(x))
@@ -163,7 +163,7 @@ class Translator(ResnetGenerator):
     """The generator without what only training needs."""
 
     def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride] - a part of the base's
-        """The picture."""
+        """The image."""
         return super().forward(x)[0]
 
 
@@ -334,14 +334,14 @@ PAPER = Paper(
     title="U-GAT-IT light",
     inference=Inference(
         target=2.0,
-        inputs=lambda size: pictures(["image"], 1, SIDE[size]),
+        inputs=lambda size: images(["image"], 1, SIDE[size]),
         eager=lambda size: Translator(CHANNELS[size], BLOCKS[size]),
         ours=our_model,
         labels={"domain": "B"},
     ),
     training=Training(
         target=1.5,
-        batch=lambda size: pictures("AB", 1, SIDE[size]),
+        batch=lambda size: images("AB", 1, SIDE[size]),
         official=Loop,
         ours=our_trainer,
         losses=summed,

@@ -170,21 +170,21 @@ def paint(kinds: NDArray[np.uint8], hour: float, season: int) -> NDArray[np.uint
     side = kinds.shape[0]
     down = np.linspace(0, 1, side, dtype=np.float32)[:, None, None]
     sky = zenith + (horizon - zenith) * np.clip(down / 0.55, 0, 1)
-    picture = np.broadcast_to(sky, (side, side, 3)).copy()
+    image = np.broadcast_to(sky, (side, side, 3)).copy()
     colours = FIXED | SEASONS[season]
     for kind, colour in colours.items():
         here = kinds == KINDS.index(kind)
         lit = np.array(colour, dtype=np.float32) * sun * shade(kind, kinds, down)
         haze = {"mountain": 0.45, "hill": 0.2}.get(kind, 0.0)
-        picture[here] = (lit * (1 - haze) + horizon * haze)[here]
+        image[here] = (lit * (1 - haze) + horizon * haze)[here]
     lake = kinds == KINDS.index("lake")
     mirrored = zenith + (horizon - zenith) * np.clip((1 - down) * 1.2, 0, 1)
-    picture[lake] = (0.25 * picture + 0.75 * mirrored)[lake]
+    image[lake] = (0.25 * image + 0.75 * mirrored)[lake]
     glow = np.array((255, 214, 120), dtype=np.float32) * lamp + np.array((90, 110, 130), dtype=np.float32) * sun * (
         1 - lamp
     )
-    picture[kinds == KINDS.index("window")] = glow
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    image[kinds == KINDS.index("window")] = glow
+    return np.clip(image, 0, 255).astype(np.uint8)
 
 
 def shade(kind: str, kinds: NDArray[np.uint8], down: Plane) -> Plane:
@@ -198,9 +198,9 @@ def shade(kind: str, kinds: NDArray[np.uint8], down: Plane) -> Plane:
     return light * (0.8 + 0.3 * down) if kind in ("meadow", "hill") else light
 
 
-def shrink(picture: NDArray[np.uint8], size: int) -> Image.Image:
-    """The picture at its final size, edges smoothed."""
-    return Image.fromarray(picture).resize((size, size), Image.Resampling.BOX)
+def shrink(image: NDArray[np.uint8], size: int) -> Image.Image:
+    """The image at its final size, edges smoothed."""
+    return Image.fromarray(image).resize((size, size), Image.Resampling.BOX)
 
 
 def write_seasons(folder: Path, count: int, size: int, seed: int) -> None:
@@ -231,7 +231,7 @@ def main() -> None:
     """Write train and test below the folder named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where to write the data set; must not exist")
-    parser.add_argument("--count", type=int, default=1000, help="training pictures, or pairs; with --seasons of each")
+    parser.add_argument("--count", type=int, default=1000, help="training images, or pairs; with --seasons of each")
     parser.add_argument("--size", type=int, default=128, help="pixels a side")
     parser.add_argument("--seasons", action="store_true", help="landscapes alone, in a folder for each season")
     arguments = parser.parse_args()
@@ -239,7 +239,7 @@ def main() -> None:
     arguments.folder.mkdir(parents=True)
     write(arguments.folder / "train", arguments.count, arguments.size, seed=1)
     write(arguments.folder / "test", TEST_COUNT, arguments.size, seed=2)
-    what = "pictures of each season" if arguments.seasons else "pairs"
+    what = "images of each season" if arguments.seasons else "pairs"
     print(f"wrote {arguments.count} training and {TEST_COUNT} test {what} to {arguments.folder}")
 
 

@@ -2,7 +2,7 @@
 
     python examples/poster/make_data.py data/poster
 
-Both domains are crops of three public-domain photographs (examples/pictures/README.md); B has gone through a classical
+Both domains are crops of three public-domain photographs (examples/images/README.md); B has gone through a classical
 filter: smoothed, cut into four tones, printed in four inks, with dark outlines. The crops of A and B are drawn
 independently, so nothing is paired. The test crops come from a fourth photograph that training never sees.
 """
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-PICTURES = Path(__file__).resolve().parent.parent / "pictures"
+IMAGES = Path(__file__).resolve().parent.parent / "images"
 TRAIN = ("astronaut", "coffee", "rocket")
 TEST = "chelsea"
 CROP_PX = 128
@@ -28,9 +28,9 @@ HUE_TURNED = 0.5
 """share of the training crops whose hue is turned"""
 
 
-def poster(picture: Image.Image) -> Image.Image:
-    """Print `picture` in four inks with outlines."""
-    smooth = picture.filter(ImageFilter.MedianFilter(5)).filter(ImageFilter.GaussianBlur(0.8))
+def poster(image: Image.Image) -> Image.Image:
+    """Print `image` in four inks with outlines."""
+    smooth = image.filter(ImageFilter.MedianFilter(5)).filter(ImageFilter.GaussianBlur(0.8))
     rgb = np.asarray(smooth, dtype=np.float32)
     luminance = rgb @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
     low, high = np.percentile(luminance, (2, 98))
@@ -47,18 +47,18 @@ def outlines(luminance: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.clip((np.hypot(down, right) - 12) / 14, 0, 1).astype(np.float32)
 
 
-def crop(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """A random square of `picture`, at a random scale, shrunk to CROP_PX."""
-    side = int(rng.integers(CROP_PX * 5 // 4, min(picture.size) + 1))
-    left = int(rng.integers(0, picture.width - side + 1))
-    top = int(rng.integers(0, picture.height - side + 1))
+def crop(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """A random square of `image`, at a random scale, shrunk to CROP_PX."""
+    side = int(rng.integers(CROP_PX * 5 // 4, min(image.size) + 1))
+    left = int(rng.integers(0, image.width - side + 1))
+    top = int(rng.integers(0, image.height - side + 1))
     box = (left, top, left + side, top + side)
-    return picture.resize((CROP_PX, CROP_PX), Image.Resampling.LANCZOS, box=box)
+    return image.resize((CROP_PX, CROP_PX), Image.Resampling.LANCZOS, box=box)
 
 
-def turn_hue(picture: Image.Image, turn: float) -> Image.Image:
+def turn_hue(image: Image.Image, turn: float) -> Image.Image:
     """Rotate every hue by `turn` (1 is the whole circle)."""
-    hsv = np.array(picture.convert("HSV"))
+    hsv = np.array(image.convert("HSV"))
     hsv[..., 0] = (hsv[..., 0].astype(np.int64) + round(turn * 255)) % 256
     return Image.merge("HSV", [Image.fromarray(plane) for plane in hsv.transpose(2, 0, 1)]).convert("RGB")
 
@@ -82,16 +82,16 @@ def main() -> None:
     """Write trainA, trainB, testA, testB below the folder named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where to write the data set; must not exist")
-    parser.add_argument("--count", type=int, default=300, help="training pictures per domain")
+    parser.add_argument("--count", type=int, default=300, help="training images per domain")
     arguments = parser.parse_args()
-    train = [Image.open(PICTURES / f"{name}.jpg").convert("RGB") for name in TRAIN]
-    test = [Image.open(PICTURES / f"{TEST}.jpg").convert("RGB")]
+    train = [Image.open(IMAGES / f"{name}.jpg").convert("RGB") for name in TRAIN]
+    test = [Image.open(IMAGES / f"{TEST}.jpg").convert("RGB")]
     arguments.folder.mkdir(parents=True)
     write(arguments.folder / "trainA", train, arguments.count, printed=False, seed=1)
     write(arguments.folder / "trainB", train, arguments.count, printed=True, seed=2)
     write(arguments.folder / "testA", test, 8, printed=False, seed=3)
     write(arguments.folder / "testB", test, 8, printed=True, seed=4)
-    print(f"wrote {2 * arguments.count} training and 16 test pictures to {arguments.folder}")
+    print(f"wrote {2 * arguments.count} training and 16 test images to {arguments.folder}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import torch
 if TYPE_CHECKING:
     from benchmarks.papers import Paper, Training
 
-    from i2i_registry.interfaces.model import Stray
+    from i2i_registry.interfaces.model import OutlierTolerance
     from i2i_registry.interfaces.trainer import Trainer
     from i2i_runtime.schema.operations import Record
 
@@ -99,7 +99,7 @@ def test_what_is_measured_beside_our_step_has_its_losses(training: Training) -> 
         assert training.losses(our_step(trainer, batch, stage=stage)()) == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_releases_generator_and_our_model_make_the_same_picture(paper: Paper) -> None:
+def test_the_releases_generator_and_our_model_make_the_same_image(paper: Paper) -> None:
     if paper.inference is None:
         pytest.skip("no inference is measured")
     torch.manual_seed(0)
@@ -107,7 +107,7 @@ def test_the_releases_generator_and_our_model_make_the_same_picture(paper: Paper
     model = paper.inference.ours("small", eager)
     operation = next(each for each in model.operations() if each.name == paper.inference.operation)
     inputs, graphs = paper.inference.inputs("small"), model.graphs()
-    strays: list[Stray] = []
+    tolerances: list[OutlierTolerance] = []
     values = {**inputs, **paper.inference.also("small")}
     count = len(next(iter(inputs.values())))
     with torch.inference_mode():
@@ -118,10 +118,10 @@ def test_the_releases_generator_and_our_model_make_the_same_picture(paper: Paper
             made = graph.module.eval()(*(fed[tensor.name] for tensor in graph.inputs))
             named = dict(zip(graph.outputs, (made,) if isinstance(made, torch.Tensor) else made, strict=True))
             values |= {value: named[output] for output, value in step.outputs.items()}
-            strays += [graph.stray] if graph.stray else []
-        picture, expected = values[paper.inference.output], eager(*inputs.values())
-    assert picture.shape == expected.shape
-    off = (picture - expected).abs()
+            tolerances += [graph.outliers] if graph.outliers else []
+        image, expected = values[paper.inference.output], eager(*inputs.values())
+    assert image.shape == expected.shape
+    off = (image - expected).abs()
     far = off[off > 1e-5]  # only where a graph says so: rounding decides there on an 8-bit level
-    assert len(far) <= off.numel() * max((stray.share for stray in strays), default=0.0)
-    assert all(value < stray.tolerance * expected.abs().max() for stray in strays for value in far)
+    assert len(far) <= off.numel() * max((each.share for each in tolerances), default=0.0)
+    assert all(value < each.tolerance * expected.abs().max() for each in tolerances for value in far)

@@ -1,4 +1,4 @@
-"""Pictures of 4 and of 6 channels, and networks that no preset has: learned from, exported, run without torch."""
+"""Images of 4 and of 6 channels, and networks that no preset has: learned from, exported, run without torch."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ EXPORTED = (
 
 
 def make(name: str) -> Model[Record]:
-    """The model, its weights moved away from their start, at which pictures are flat."""
+    """The model, its weights moved away from their start, at which images are flat."""
     model, changes = NETWORKS[name]
     torch.manual_seed(0)
     model_class = discover(strict=False).model_class(model)
@@ -101,7 +101,7 @@ def channels_of(name: str) -> tuple[int, int]:
     return cast("int", first), cast("int", second)
 
 
-def pictures(channels: int, count: int = 2) -> list[NDArray[np.uint8]]:
+def images(channels: int, count: int = 2) -> list[NDArray[np.uint8]]:
     generator = np.random.default_rng(channels)
     return [generator.integers(0, 256, (SIDE, SIDE, channels), dtype=np.uint8) for _ in range(count)]
 
@@ -112,8 +112,8 @@ def test_it_learns_from_arrays_of_as_many_channels(tmp_path: Path, name: str) ->
     folders = ("trainA", "trainB") if model == "cyclegan" else ("A/train", "B/train")
     for folder, channels in zip(folders, channels_of(name), strict=True):
         (tmp_path / folder).mkdir(parents=True)
-        for number, picture in enumerate(pictures(channels)):
-            np.save(tmp_path / folder / f"{number}.npy", picture)
+        for number, image in enumerate(images(channels)):
+            np.save(tmp_path / folder / f"{number}.npy", image)
     trainer_class = discover(strict=False).trainer_class(model)
     options = trainer_class.Options.model_validate(
         {"discriminator_layers": 2, "discriminator_channels": 2, "batch_size": 2, **LEARNING[model]}
@@ -154,7 +154,7 @@ def test_its_bundle_translates_arrays_of_as_many_channels(tmp_path: Path, name: 
         if model.name == "cyclegan":
             ways = [(first, second, {"domain": "B"}), (second, first, {"domain": "A"})]
         for taken, given, domain in ways:
-            (picture,) = pictures(taken, 1)
-            source = picture[:, :, 0] if taken == 1 else picture
+            (image,) = images(taken, 1)
+            source = image[:, :, 0] if taken == 1 else image
             made = bundle.run("translate", source, **domain)  # pyright: ignore[reportArgumentType] - an input's name
             assert np.asarray(made).reshape(SIDE, SIDE, -1).shape[2] == given

@@ -1,4 +1,4 @@
-"""The whole line with the real plugin and the command line: official checkpoint, weights, bundle, pictures."""
+"""The whole line with the real plugin and the command line: official checkpoint, weights, bundle, images."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from i2i_toolkit import write_single_example
 from i2i_toolkit.data.unpaired import write_unpaired_example
 
 ROOT = Path(__file__).resolve().parents[2]
-BAD_PICTURES = ROOT / "core" / "runtime" / "tests" / "data" / "bad"
-PICTURE = ROOT / "examples" / "pictures" / "chelsea.jpg"
+BAD_IMAGES = ROOT / "core" / "runtime" / "tests" / "data" / "bad"
+IMAGE = ROOT / "examples" / "images" / "chelsea.jpg"
 TINY = Config(image_size=32, channels=2, res_blocks=1, pooled_style=True)
 REFUSED_BY_ITS_SIZE = {"one_by_one.png", "strip_1x4000.png", "strip_4000x1.png"}
 """accepted as files, and smaller than what the network takes: the message names `resize`, which enlarges them"""
@@ -92,14 +92,14 @@ def test_a_tampered_graph_is_refused(bundle: Path, tmp_path: Path) -> None:
     graph = bytearray((copy / "a_to_b.onnx").read_bytes())
     graph[len(graph) // 2] ^= 1
     (copy / "a_to_b.onnx").write_bytes(graph)
-    assert program(tmp_path, "run", copy, PICTURE, "-o", tmp_path / "out.png") == 1
+    assert program(tmp_path, "run", copy, IMAGE, "-o", tmp_path / "out.png") == 1
     assert not (tmp_path / "out.png").exists()
 
 
-def learned_from_one_picture(folder: Path) -> None:
-    """`birds-onnx` and `fruit-onnx`: SinGAN and InGAN, trained for a moment on a drawn picture."""
+def learned_from_one_image(folder: Path) -> None:
+    """`birds-onnx` and `fruit-onnx`: SinGAN and InGAN, trained for a moment on a drawn image."""
     write_single_example(folder / "data", (40, 48))
-    (picture,) = (folder / "data").iterdir()
+    (image,) = (folder / "data").iterdir()
     tiny = {
         "singan": "channels=4 layers=3 coarsest=16 scale_factor=0.4 steps_per_scale=1 critic_steps=1 generator_steps=1",
         "ingan": "channels=4 downscales=2 blocks=1 critic_channels=4 crop_px=32 steps=1",
@@ -107,10 +107,10 @@ def learned_from_one_picture(folder: Path) -> None:
     for name, model in (("birds", "singan"), ("fruit", "ingan")):
         settings = [word for value in tiny[model].split() for word in ("--set", value)]
         out = ["--out", folder / name, "--threads", "1", "--device", "cpu", "--sample-every", "0"]
-        assert program(folder, "train", model, "--data", picture, "--as", name, *settings, *out) == 0
+        assert program(folder, "train", model, "--data", image, "--as", name, *settings, *out) == 0
         assert program(folder, "export", name, "--onnx", "-o", folder / f"{name}-onnx") == 0
-    shutil.copy(picture, folder / "fruit.png")
-    pasted = read(picture)
+    shutil.copy(image, folder / "fruit.png")
+    pasted = read(image)
     mask = Image.new("L", pasted.size)
     for drawn, colour in ((pasted, "red"), (mask, "white")):
         drawn.paste(colour, (8, 8, 20, 16))
@@ -121,17 +121,17 @@ def learned_from_one_picture(folder: Path) -> None:
 def test_the_snippets_for_app_developers_run(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "ugatit-poster-onnx").symlink_to(bundle)
     for name in ("me.jpg", "a.jpg", "b.jpg"):
-        shutil.copy(PICTURE, tmp_path / name)
+        shutil.copy(IMAGE, tmp_path / name)
     for weights in ("bicyclegan-landscape", "stargan2-seasons"):
         assert program(tmp_path, "export", weights, "--onnx", "-o", tmp_path / f"{weights}-onnx") == 0
     for name in ("map.png", "other.png", "evening.png"):
         shutil.copy(ROOT / "examples" / "landscape" / "map.png", tmp_path / name)
     shutil.copy(ROOT / "examples" / "landscape" / "scene.png", tmp_path)
-    learned_from_one_picture(tmp_path)
+    learned_from_one_image(tmp_path)
     page = (ROOT / "docs" / "app-developer.md").read_text(encoding="utf-8")
     code = "\n".join(re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL))
     code += "\nassert both['attention'].size == both['image'].size and len(many) == 2\n"
-    code += "assert (len(eight), len(film), len(again), alike.size) == (8, 25, 2, (128, 128))\n"
+    code += "assert (len(eight), len(animation), len(again), alike.size) == (8, 25, 2, (128, 128))\n"
     code += "assert winter.size == dusk.size == (64, 64)\n"
     code += "assert (wide.size, tall.size, changed.size) == ((120, 60), (48, 80), (48, 40))\n"
     code += "assert (len(flickering), longer.size, len(stretching)) == (20, (72, 40), 13)\n"
@@ -143,10 +143,10 @@ def test_the_snippets_for_app_developers_run(bundle: Path, tmp_path: Path) -> No
     assert (tmp_path / "out.png").is_file()
 
 
-def test_every_bad_picture_behaves_as_its_table_says(bundle: Path, tmp_path: Path) -> None:
+def test_every_bad_image_behaves_as_its_table_says(bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert program(tmp_path, "run", bundle, BAD_PICTURES, "-o", out) == 1  # some are refused
-    with (BAD_PICTURES / "expected.csv").open(encoding="utf-8", newline="") as table:
+    assert program(tmp_path, "run", bundle, BAD_IMAGES, "-o", out) == 1  # some are refused
+    with (BAD_IMAGES / "expected.csv").open(encoding="utf-8", newline="") as table:
         rows = {row["file"]: row["outcome"] for row in csv.DictReader(table)}
     for name, outcome in rows.items():
         if "/" in name or "folder" in name:
@@ -164,12 +164,12 @@ def test_every_bad_picture_behaves_as_its_table_says(bundle: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["run", "{bundle}", "{picture}", "-o", "{out}", "--domain", "postre"], "'poster'"),
-        (["run", "{bundle}", "{picture}", "-o", "{out}", "--operation", "translat"], "'translate'"),
-        (["run", "{bundle}", "{picture}", "-o", "{out}", "--domian", "poster"], "--domain"),
-        (["run", "{bundle}", "{picture}", "-o", "{out}", "--device", "cuda"], "libcuda"),
+        (["run", "{bundle}", "{image}", "-o", "{out}", "--domain", "postre"], "'poster'"),
+        (["run", "{bundle}", "{image}", "-o", "{out}", "--operation", "translat"], "'translate'"),
+        (["run", "{bundle}", "{image}", "-o", "{out}", "--domian", "poster"], "--domain"),
+        (["run", "{bundle}", "{image}", "-o", "{out}", "--device", "cuda"], "libcuda"),
         (["run", "{bundle}", "missing.png", "-o", "{out}"], "missing.png"),
-        (["run", "tyni", "{picture}", "-o", "{out}"], "'tiny'"),
+        (["run", "tyni", "{image}", "-o", "{out}"], "'tiny'"),
         (["export", "tiny", "--onnx", "--size", "33", "-o", "{out}"], "multiples of 4"),
         (["info", "ugatti"], "'ugatit'"),
         (["train", "ugatit", "--data", "{empty}", "--set", "chanels=4"], "'channels'"),
@@ -182,7 +182,7 @@ def test_wrong_usage_exits_with_2_and_names_what_fits(
     if "cuda" in arguments and torch.cuda.is_available():
         pytest.skip("this machine has the device that the test asks for in vain")
     (tmp_path / "empty").mkdir()
-    places = {"bundle": bundle, "picture": PICTURE, "out": tmp_path / "out.png", "empty": tmp_path / "empty"}
+    places = {"bundle": bundle, "image": IMAGE, "out": tmp_path / "out.png", "empty": tmp_path / "empty"}
     code = program(bundle.parent / "home", *(argument.format_map(places) for argument in arguments))
     message = capsys.readouterr().err
     assert code == 2, message
@@ -235,6 +235,6 @@ def test_a_stranger_trains_interrupts_resumes_exports_and_embeds(tmp_path: Path)
     assert logged == sorted(set(logged))
     assert logged[-1] == 80
     succeed(*command, "export", "mine", "--onnx", "-o", "mine-onnx")
-    succeed(sys.executable, ROOT / "examples" / "embed.py", "mine-onnx", PICTURE, "out.png")
-    with Image.open(PICTURE) as given, Image.open(tmp_path / "out.png") as picture:
-        assert picture.size == given.size
+    succeed(sys.executable, ROOT / "examples" / "embed.py", "mine-onnx", IMAGE, "out.png")
+    with Image.open(IMAGE) as given, Image.open(tmp_path / "out.png") as image:
+        assert image.size == given.size

@@ -1,4 +1,4 @@
-"""The shipped BicycleGAN weights from the command line: many styles of one map, a film, a style that was read."""
+"""The shipped BicycleGAN weights from the command line: many styles of one map, an animation, a style that was read."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def test_a_count_writes_that_many_styles(bundle: Path, sketch: Path, tmp_path: P
     assert np.abs(pixels_of(files[0]) - pixels_of(files[1])).mean() > 5  # another light, not the same again
 
 
-def test_a_film_goes_from_one_seed_to_the_other(bundle: Path, sketch: Path, tmp_path: Path) -> None:
-    out = tmp_path / "film"
+def test_an_animation_goes_from_one_seed_to_the_other(bundle: Path, sketch: Path, tmp_path: Path) -> None:
+    out = tmp_path / "animation"
     command = ["run", str(bundle), str(sketch), "-o", str(out), "--seed", "1", "--to", "seed=2", "--frames", "4"]
     assert run(command) == 0
     frames = [pixels_of(path) for path in sorted(out.iterdir())]
@@ -76,16 +76,16 @@ def test_a_style_that_was_read_is_an_array_and_paints(bundle: Path, sketch: Path
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["-o", "film.avi", "--to", "seed=2"], "ends in '.avi'"),
-        (["-o", "film.gif", "--to", "seed=two"], "a whole number"),
-        (["-o", "film.gif", "--to", "seed"], "NAME=VALUE"),
-        (["-o", "film.gif", "--to", "sed=2"], "did you mean 'seed'"),
-        (["-o", "film.gif", "--to", "seed=2", "--seed", "2"], "the last frame equals the first"),
-        (["-o", "film.gif", "--to", "seed=2", "--count", "2"], "--count beside --to"),
+        (["-o", "animation.avi", "--to", "seed=2"], "ends in '.avi'"),
+        (["-o", "animation.gif", "--to", "seed=two"], "a whole number"),
+        (["-o", "animation.gif", "--to", "seed"], "NAME=VALUE"),
+        (["-o", "animation.gif", "--to", "sed=2"], "did you mean 'seed'"),
+        (["-o", "animation.gif", "--to", "seed=2", "--seed", "2"], "the last frame equals the first"),
+        (["-o", "animation.gif", "--to", "seed=2", "--count", "2"], "--count beside --to"),
         (["-o", "out.png", "--count", "2"], "the results are several"),
     ],
 )
-def test_films_and_counts_that_cannot_be_are_wrong_usage(
+def test_animations_and_counts_that_cannot_be_are_wrong_usage(
     bundle: Path, sketch: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], reason: str
 ) -> None:
     assert run(["run", str(bundle), str(sketch), *arguments]) == 2

@@ -1,4 +1,4 @@
-"""The shipped StarGAN v2 weights, against what the drawer of their training pictures would have drawn."""
+"""The shipped StarGAN v2 weights, against what the drawer of their training images would have drawn."""
 
 from __future__ import annotations
 

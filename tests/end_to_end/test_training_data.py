@@ -70,7 +70,7 @@ def paint(path: Path, mode: str = "RGB", size: tuple[int, int] = ODD) -> None:
 
 
 @pytest.mark.parametrize("model", sorted(TINY))
-def test_pictures_of_odd_sizes_and_every_mode_are_learned_from(model: str) -> None:
+def test_images_of_odd_sizes_and_every_mode_are_learned_from(model: str) -> None:
     for mode in MODES:
         name = f"{mode.replace(';', '')}.png"
         for folder in ("A/train", "B/train") if model in PAIRED else ("trainA", "trainB"):
@@ -81,7 +81,7 @@ def test_pictures_of_odd_sizes_and_every_mode_are_learned_from(model: str) -> No
 
 
 @pytest.mark.parametrize("model", PAIRED)
-def test_pairs_in_one_picture_may_be_of_an_odd_height(model: str) -> None:
+def test_pairs_in_one_image_may_be_of_an_odd_height(model: str) -> None:
     for mode in MODES:
         paint(Path("data", "train", f"{mode.replace(';', '')}.png"), mode, size=(2 * ODD[0], ODD[1]))
 
@@ -132,7 +132,7 @@ def test_a_model_whose_layout_is_there_is_not_told_of_others(model: str, capsys:
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        (["A/a.png", "A/b.png", "A/c.png", "B/a.png"], ["3 pictures in", "and 1 in", "(b, c)", "an unpaired model"]),
+        (["A/a.png", "A/b.png", "A/c.png", "B/a.png"], ["3 images in", "and 1 in", "(b, c)", "an unpaired model"]),
         (["A/train/a.png", "B/train/b.png"], ["without a partner (a)", "without a partner (b)"]),
         (["train/a.png"], ["257 pixels wide, which is odd"]),
         (["A/a.png", "A/a.jpg", "B/a.png"], ["have one name"]),

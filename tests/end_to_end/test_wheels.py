@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 DISTRIBUTIONS = sorted(path.parent for path in ROOT.glob("*/*/pyproject.toml"))
-PICTURE = ROOT / "examples" / "pictures" / "chelsea.jpg"
+IMAGE = ROOT / "examples" / "images" / "chelsea.jpg"
 TINY = {"image_size": 32, "channels": 2, "res_blocks": 1, "global_layers": 5, "local_layers": 4, "enlarge_px": 2}
 TINY_TRAINING = [
     *("--preset", "light", "--steps", "1", "--threads", "1"),
@@ -84,7 +84,7 @@ def test_a_bare_install_lists_exports_and_runs(plugin_environment: Path, bundle:
     home = {"I2I_HOME": str(tmp_path / "home"), **OFFLINE}
     listed = json.loads(run(program, "list", "--json", cwd=tmp_path, **home))
     assert "ugatit" in json.dumps(listed)
-    run(program, "run", bundle, PICTURE, "-o", "out.png", cwd=tmp_path, **home)
+    run(program, "run", bundle, IMAGE, "-o", "out.png", cwd=tmp_path, **home)
     assert (tmp_path / "out.png").stat().st_size > 0
 
 
@@ -103,7 +103,7 @@ def test_a_bare_install_trains(plugin_environment: Path, tmp_path: Path) -> None
 
 def test_the_runtime_alone_runs_a_bundle_without_torch(wheels: Path, bundle: Path, tmp_path: Path) -> None:
     programs = environment_with("i2i-runtime[cpu]", wheels, tmp_path / "venv")
-    run(programs / "python", ROOT / "examples" / "embed.py", bundle, PICTURE, "out.png", cwd=tmp_path, **OFFLINE)
+    run(programs / "python", ROOT / "examples" / "embed.py", bundle, IMAGE, "out.png", cwd=tmp_path, **OFFLINE)
     assert (tmp_path / "out.png").stat().st_size > 0
     absent = "import importlib.util as u; assert not [m for m in ('torch', 'onnx', 'i2i_registry') if u.find_spec(m)]"
     run(programs / "python", "-c", absent, cwd=tmp_path)

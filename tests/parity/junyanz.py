@@ -1,4 +1,4 @@
-"""What the releases of pix2pix, CycleGAN and BicycleGAN share: options, patch discriminators, pictures in and out."""
+"""What the releases of pix2pix, CycleGAN and BicycleGAN share: options, patch discriminators, images in and out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from i2i_registry.interfaces.model import KeyMap, rename
-from i2i_runtime.image.fitting import to_picture
+from i2i_runtime.image.fitting import to_image
 from i2i_runtime.schema.operations import BICUBIC
 from i2i_toolkit.data.preparation import Channels, Draws, Mode, Preparation
 from i2i_toolkit.networks.architecture import Kind, Norm
@@ -37,7 +37,7 @@ ONE_LEVEL = 1.0
 """the releases cut fractions of a level off, the runtime rounds"""
 
 BESIDE = ("init_type", "init_gain", "gpu_ids", "isTrain", "checkpoints_dir", "name", "preprocess")
-"""options of the releases that decide nothing where weights and pictures are recorded"""
+"""options of the releases that decide nothing where weights and images are recorded"""
 
 BASIC_LAYERS = 3
 """layers of the discriminator "basic" """
@@ -100,7 +100,7 @@ class Case(Options):
 
 
 def kind_of(recording: Recording) -> str:
-    """What a file holds: one training step, pictures in and out, forward passes, or the store of generated pictures."""
+    """What a file holds: one training step, images in and out, forward passes, or the store of generated images."""
     if recording.holds("loss/"):
         return "train"
     if recording.holds("input/image") and recording.holds("output/tensor2im"):
@@ -125,7 +125,7 @@ def check_shared_options(
     """What files of all three papers state."""
     found = kind_of(recording)
     recording.ignore("what it drew is recorded", "seed", "variants.seed")
-    ignore(recording, "weights and pictures are recorded", *BESIDE)
+    ignore(recording, "weights and images are recorded", *BESIDE)
     ways = dict.fromkeys(each.partition("_")[0] for each in modes)
     yield recording.agrees("kind", kind, found)
     yield recording.agrees("mode", mode, {"nets": "+".join(ways), "train": "train"}.get(found, "none"))
@@ -186,7 +186,7 @@ def discriminator_kind(state: Mapping[str, Tensor]) -> DiscriminatorKind:
 
 
 def width_of(state: Mapping[str, Tensor]) -> tuple[int, int]:
-    """Channels after a discriminator's first convolution, and of the picture."""
+    """Channels after a discriminator's first convolution, and of the image."""
     first = state.get("net.0.weight", state.get("model.0.weight"))
     assert first is not None
     return first.shape[0], first.shape[1]
@@ -220,7 +220,7 @@ def check_discriminator(recording: Recording, case: Case, official: str, resolve
 
 
 def check_pass(
-    recording: Recording, network: nn.Module, official: str, picture: Tensor, tolerance: float
+    recording: Recording, network: nn.Module, official: str, image: Tensor, tolerance: float
 ) -> Iterator[Row]:
     """A filled network on its input, in evaluation mode and with the batch's statistics and without dropout."""
     for mode in ("eval", "train_nodrop"):
@@ -230,7 +230,7 @@ def check_pass(
                 if isinstance(module, Dropout):
                     module.eval()
             with torch.no_grad():
-                yield recording.output(f"{mode}/{official}", network(picture), tolerance)
+                yield recording.output(f"{mode}/{official}", network(image), tolerance)
 
 
 def check_networks(
@@ -247,36 +247,36 @@ def check_networks(
     yield recording.agrees("hw", case.hw, tuple(tensors["input/image"].shape[2:]))
     for official in recording.networks():
         if official in generators:
-            (network, our_key), picture = generators[official], tensors["input/image"]
+            (network, our_key), image = generators[official], tensors["input/image"]
         else:
             yield from check_discriminator(recording, case, official, resolved)
             network = recorded_discriminator(recording.under(f"state/{official}/"), resolved.norm)
-            our_key, picture = partial(discriminator_key, recording), tensors[f"input/dis_{official}"]
-            yield recording.agrees("dhw", case.dhw or case.hw, tuple(picture.shape[2:]))
+            our_key, image = partial(discriminator_key, recording), tensors[f"input/dis_{official}"]
+            yield recording.agrees("dhw", case.dhw or case.hw, tuple(image.shape[2:]))
         load(network, official, recording, our_key)
-        yield from check_pass(recording, network, official, picture, tolerance)
+        yield from check_pass(recording, network, official, image, tolerance)
 
 
-# --- Pictures in and out ----------------------------------------------------------------------------------------------
+# --- Images in and out ----------------------------------------------------------------------------------------------
 
 
-def check_pictures(recording: Recording, variants: Sequence[Variant], stated: tuple[int, int] | None) -> Iterator[Row]:
-    """The transforms of training, and the saved picture."""
+def check_images(recording: Recording, variants: Sequence[Variant], stated: tuple[int, int] | None) -> Iterator[Row]:
+    """The transforms of training, and the saved image."""
     joined = Image.fromarray(recording.tensors["input/image"].numpy())
     yield recording.agrees("image_hw", stated, (joined.height, joined.width))
     half = joined.width // 2
-    pictures = {"A": joined.crop((0, 0, half, joined.height)), "B": joined.crop((half, 0, joined.width, joined.height))}
+    images = {"A": joined.crop((0, 0, half, joined.height)), "B": joined.crop((half, 0, joined.width, joined.height))}
     for number, variant in enumerate(variants):
         preparation = Preparation(
             variant.preprocess, variant.load_size, variant.crop_size, BICUBIC, flip=not variant.no_flip
         )
         left, top = variant.crop_pos
-        for name, picture in pictures.items():
+        for name, image in images.items():
             channels: Channels = 1 if variant.gray_A and name == "A" else 3
-            found = preparation.cut(preparation.scaled(picture, channels), Draws(flip=variant.flip, top=top, left=left))
+            found = preparation.cut(preparation.scaled(image, channels), Draws(flip=variant.flip, top=top, left=left))
             yield recording.output(f"{number}_{variant.preprocess}/{name}", found, TRANSFORM)
     generated = recording.tensors["input/generated"].numpy()
     cut = ((generated.transpose(1, 2, 0) + 1) / 2 * 255).astype(np.uint8)
     yield recording.output("tensor2im", torch.from_numpy(cut), EXACT)
-    rounded = torch.from_numpy(to_picture(generated))
+    rounded = torch.from_numpy(to_image(generated))
     yield recording.output("tensor2im", rounded, ONE_LEVEL, by="i2i_runtime, which rounds")

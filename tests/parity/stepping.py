@@ -37,29 +37,29 @@ def load(network: nn.Module, official: str, recording: Recording, our_key: OurKe
 
 
 def engine_of(trainer: Trainer[O], batch: Mapping[str, Tensor], start: Cursor | None = None) -> Engine:
-    """The real engine, on the recorded pictures, before the step to be made."""
+    """The real engine, on the recorded images, before the step to be made."""
     engine = Engine(cast("Trainer[Record]", trainer), RecordedBatch(batch), accelerator=open_accelerator("cpu"))
     engine.cursor = start or engine.cursor
     return engine
 
 
 class RecordedBatch:
-    """The recorded pictures over and over, as the engine's source of samples."""
+    """The recorded images over and over, as the engine's source of samples."""
 
     def __init__(self, batch: Mapping[str, Tensor]) -> None:
         self.batch = batch
 
     def draw(self, position: int) -> Mapping[str, Tensor]:
-        """One of the pictures."""
-        return {name: pictures[position % len(pictures)] for name, pictures in self.batch.items()}
+        """One of the images."""
+        return {name: images[position % len(images)] for name, images in self.batch.items()}
 
     def preview(self, count: int) -> Mapping[str, Tensor]:
-        """The first pictures."""
-        return {name: pictures[:count] for name, pictures in self.batch.items()}
+        """The first images."""
+        return {name: images[:count] for name, images in self.batch.items()}
 
     def describe(self) -> Mapping[str, int]:
         """How many there are."""
-        return {name: len(pictures) for name, pictures in self.batch.items()}
+        return {name: len(images) for name, images in self.batch.items()}
 
 
 @dataclass(frozen=True, slots=True)

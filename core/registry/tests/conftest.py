@@ -91,8 +91,8 @@ def bundle(toy: ModuleType, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Callable[[str], Path]:
-    """Write an 8 x 8 picture of one grey, below the test's folder."""
+def image(tmp_path: Path) -> Callable[[str], Path]:
+    """Write an 8 x 8 image of one grey, below the test's folder."""
 
     def write(name: str, level: int = 200) -> Path:
         path = tmp_path / name

@@ -159,20 +159,20 @@ def test_wrong_usage_says_what_would_be_right_and_exits_with_2(
     assert out == ""
 
 
-def test_run_translates_one_picture(
-    cli: Cli, bundle: Path, picture: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_run_translates_one_image(
+    cli: Cli, bundle: Path, image: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out.png"
-    assert cli("run", bundle, picture("me.png"), "-o", out, "--style", "same", "--strength", "0.5") == 0
+    assert cli("run", bundle, image("me.png"), "-o", out, "--style", "same", "--strength", "0.5") == 0
     assert capsys.readouterr().out == f"{out}\n"
     assert out.is_file()
 
 
 def test_run_of_a_folder_counts_what_failed_and_exits_with_1(
-    cli: Cli, bundle: Path, picture: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cli: Cli, bundle: Path, image: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    picture("in/a.png")
-    (tmp_path / "in/b.png").write_bytes(b"no picture")
+    image("in/a.png")
+    (tmp_path / "in/b.png").write_bytes(b"no image")
     assert cli("run", bundle, tmp_path / "in", "-o", tmp_path / "out", "--output", "bright", "--json") == 1
     out, err = capsys.readouterr()
     summary = json.loads(out)
@@ -181,21 +181,21 @@ def test_run_of_a_folder_counts_what_failed_and_exits_with_1(
     assert "1 of 2 failed" in err
 
 
-def test_run_of_one_bad_picture_fails_without_a_traceback(
+def test_run_of_one_bad_image_fails_without_a_traceback(
     cli: Cli, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "bad.png").write_bytes(b"no image")
     assert cli("run", bundle, tmp_path / "bad.png", "-o", tmp_path / "out.png") == 2
     assert "error:" in capsys.readouterr().err
     assert not (tmp_path / "out.png").exists()
 
 
 def test_run_of_weights_exports_once_and_keeps_the_bundle(
-    cli: Cli, stored: Store, picture: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cli: Cli, stored: Store, image: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli("run", "mine", picture("me.png"), "-o", tmp_path / "1.png") == 0
+    assert cli("run", "mine", image("me.png"), "-o", tmp_path / "1.png") == 0
     assert "no bundle yet" in capsys.readouterr().err
-    assert cli("run", "mine", picture("me.png"), "-o", tmp_path / "2.png", "--style", "same") == 0
+    assert cli("run", "mine", image("me.png"), "-o", tmp_path / "2.png", "--style", "same") == 0
     assert "no bundle yet" not in capsys.readouterr().err
 
 
@@ -213,13 +213,13 @@ def test_run_of_weights_exports_once_and_keeps_the_bundle(
 def test_options_that_the_bundle_does_not_have_are_wrong_usage(  # noqa: PLR0917
     cli: Cli,
     bundle: Path,
-    picture: Write,
+    image: Write,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     options: tuple[str, ...],
     words: str,
 ) -> None:
-    assert cli("run", bundle, picture("me.png"), "-o", tmp_path / "out.png", *options) == 2
+    assert cli("run", bundle, image("me.png"), "-o", tmp_path / "out.png", *options) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "out.png").exists()
 

@@ -1,4 +1,4 @@
-"""One picture at every pair of scales: where each cell stands, what is in it, and what is refused before it is made."""
+"""One image at every pair of scales: where each cell stands, what is in it, and what is refused before it is made."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def pixels(path: Path) -> NDArray[np.uint8]:
     return np.asarray(Image.open(path))
 
 
-def test_every_cell_is_what_run_makes_and_the_middle_is_the_picture(
+def test_every_cell_is_what_run_makes_and_the_middle_is_the_image(
     cli: Cli, sized: Path, photo: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     out = tmp_path / "new" / "collage.png"
@@ -80,7 +80,7 @@ def test_scales_and_the_operations_own_options_are_chosen(
         assert made.size == (shown["cells"][0][0]["width"] + large.width + 3 * MARGIN_PX, 8 + 40 + 3 * MARGIN_PX)
 
 
-def test_the_picture_is_shown_as_the_model_sees_it(cli: Cli, sized: Path, photo: Path, tmp_path: Path) -> None:
+def test_the_image_is_shown_as_the_model_sees_it(cli: Cli, sized: Path, photo: Path, tmp_path: Path) -> None:
     out = tmp_path / "collage.png"
     assert cli("collage", sized, photo, "-o", out, "--scales", "1", "--fit", "resize") == 0
     expected = Image.open(photo).resize((16, 16), Image.Resampling.BILINEAR)
@@ -117,8 +117,8 @@ def test_scales_in_words() -> None:
         (["--scales", "1,0.1"], "a result of"),
         (["--scales", "200,250"], "a collage of 19372x9472 pixels"),
         (["--scales", "1,100000"], "at most 100,000,000 pixels in all"),
-        (["--operation", "sample"], "sample makes no picture of another size"),
-        (["--operation", "edit", "--mask", "photo.png"], "edit makes no picture of another size"),
+        (["--operation", "sample"], "sample makes no image of another size"),
+        (["--operation", "edit", "--mask", "photo.png"], "edit makes no image of another size"),
         (["--left-shift", "2"], "not in the range"),
         (["--size", "8x8"], "No such option"),
     ],
@@ -164,15 +164,15 @@ def test_a_name_that_cannot_be_a_collage_is_refused(
     assert photo.read_bytes() == before
 
 
-def test_a_picture_that_cannot_be_read_is_wrong_usage(cli: Cli, sized: Path, tmp_path: Path, capsys: Capture) -> None:
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+def test_an_image_that_cannot_be_read_is_wrong_usage(cli: Cli, sized: Path, tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no image")
     assert cli("collage", sized, tmp_path / "broken.png", "-o", tmp_path / "collage.png") == 2
-    assert "broken.png is not a picture" in capsys.readouterr().err
+    assert "broken.png is not an image" in capsys.readouterr().err
 
 
 def test_a_bundle_without_sizes_says_what_is_needed(cli: Cli, bundle: Path, photo: Path, capsys: Capture) -> None:
     assert cli("collage", bundle, photo, "-o", photo.with_name("collage.png")) == 2
-    assert "an operation that takes a picture, and a size or a scale" in capsys.readouterr().err
+    assert "an operation that takes an image, and a size or a scale" in capsys.readouterr().err
 
 
 def test_the_plan_has_the_sizes_of_the_cells(sized: Path, photo: Path) -> None:

@@ -1,4 +1,4 @@
-"""Several models on the same pictures: what is drawn, what is written, and what is refused before anything runs."""
+"""Several models on the same images: what is drawn, what is written, and what is refused before anything runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ INPUT, NEGATIVE, WHITE = (200, 200, 200), (55, 55, 55), (255, 255, 255)
 
 
 class Page(HTMLParser):
-    """The elements of a page, its texts, and the attributes of its pictures."""
+    """The elements of a page, its texts, and the attributes of its images."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ def _blocks(path: Path) -> list[tuple[int, ...]]:
     return sorted(found)
 
 
-def test_a_sheet_has_every_picture_in_its_place_centred_in_its_cell() -> None:
+def test_a_sheet_has_every_image_in_its_place_centred_in_its_cell() -> None:
     tall, wide = Image.new("RGB", (10, 20), "red"), Image.new("RGB", (40, 10), "blue")
     sheet = draw_sheet(Grid(("a", "b"), (Row("", (tall, wide)), Row("", (None, tall)))), 100)
     # Without row titles: a margin of 8, then columns of 100 and gaps of 8; a header of one line of 18.
@@ -111,7 +111,7 @@ def test_titles_and_sentences_are_drawn_and_never_leave_their_cell() -> None:
     assert len(_colours(sheet, (left - 72, sheet.height - 72, left - 8, sheet.height - 8))) > 2  # the sentence
 
 
-def test_extreme_pictures_keep_at_least_a_pixel() -> None:
+def test_extreme_images_keep_at_least_a_pixel() -> None:
     assert fitted(Image.new("RGB", (5000, 1)), 64).size == (64, 1)
     assert fitted(Image.new("RGB", (1, 1)), 64).size == (64, 64)
 
@@ -138,11 +138,11 @@ def _promised(columns: int, rows: int, cell_px: int) -> bool:
 
 
 def test_models_stand_beside_the_input_in_the_order_they_were_named(  # noqa: PLR0917
-    cli: Cli, bundle: Path, other: Path, picture: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cli: Cli, bundle: Path, other: Path, image: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "new" / "sheet.png"
     names = f"{bundle},{other}"
-    code = cli("compare", picture("me.png"), "--models", names, "-o", out, "--cell-px", 64, "--set", "style=negative")
+    code = cli("compare", image("me.png"), "--models", names, "-o", out, "--cell-px", 64, "--set", "style=negative")
     stdout, stderr = capsys.readouterr()
     assert (code, stdout) == (0, f"{out}\n")
     assert "toy-onnx; toy (toy, fp32); translate, style=negative; " in stderr
@@ -153,12 +153,12 @@ def test_models_stand_beside_the_input_in_the_order_they_were_named(  # noqa: PL
 
 
 def test_a_bundle_and_weights_by_name_and_a_folder(  # noqa: PLR0917
-    cli: Cli, bundle: Path, store: Store, draft: object, picture: Write, tmp_path: Path
+    cli: Cli, bundle: Path, store: Store, draft: object, image: Write, tmp_path: Path
 ) -> None:
     torch = pytest.importorskip("torch")
     store.add({"net.conv.weight": torch.ones(3, 3, 1, 1), "net.conv.bias": torch.zeros(3)}, draft)  # pyright: ignore[reportArgumentType] - the fixture's type
-    picture("in/a.png")
-    picture("in/deep/b.png", 55)
+    image("in/a.png")
+    image("in/deep/b.png", 55)
     out = tmp_path / "in" / "sheet.png"
     arguments = ("compare", tmp_path / "in", "--models", bundle, "--models", "mine", "-o", out, "--cell-px", 64)
     assert cli(*arguments) == 0
@@ -167,16 +167,16 @@ def test_a_bundle_and_weights_by_name_and_a_folder(  # noqa: PLR0917
     assert len(_blocks(out)) == 6
 
 
-def test_a_broken_picture_has_its_reason_and_the_others_are_made(
-    cli: Cli, bundle: Path, picture: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_broken_image_has_its_reason_and_the_others_are_made(
+    cli: Cli, bundle: Path, image: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    picture("in/a.png")
-    picture("in/c.png")
-    (tmp_path / "in/b.png").write_bytes(b"no picture")
+    image("in/a.png")
+    image("in/c.png")
+    (tmp_path / "in/b.png").write_bytes(b"no image")
     out = tmp_path / "sheet.html"
     assert cli("compare", tmp_path / "in", "--models", bundle, "-o", out, "--json") == 1
     stdout, stderr = capsys.readouterr()
-    assert stderr.count("b.png is not a picture") == 1
+    assert stderr.count("b.png is not an image") == 1
     assert "1 of 3 failed" in stderr
     (model,) = json.loads(stdout)["models"]
     assert model["seconds"] > 0
@@ -188,15 +188,15 @@ def test_a_broken_picture_has_its_reason_and_the_others_are_made(
         "c.png, input",
         "c.png, toy-onnx",
     ]
-    assert sum("b.png is not a picture" in text for text in page.texts) == 1
+    assert sum("b.png is not an image" in text for text in page.texts) == 1
 
 
 def test_a_damaged_bundle_is_a_column_of_reasons(  # noqa: PLR0917
-    cli: Cli, bundle: Path, damaged: Path, picture: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cli: Cli, bundle: Path, damaged: Path, image: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "sheet.png"
     models = f"{damaged},{bundle}"
-    inputs = (picture("a.png"), picture("b.png"))
+    inputs = (image("a.png"), image("b.png"))
     assert cli("compare", *inputs, "--models", models, "-o", out, "--cell-px", 64) == 1
     stderr = capsys.readouterr().err
     assert "2 of 4 failed" in stderr
@@ -205,21 +205,21 @@ def test_a_damaged_bundle_is_a_column_of_reasons(  # noqa: PLR0917
 
 
 def test_a_comparison_without_any_result_writes_nothing(
-    cli: Cli, damaged: Path, picture: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cli: Cli, damaged: Path, image: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "sheet.png"
-    assert cli("compare", picture("a.png"), "--models", damaged, "-o", out) == 1
+    assert cli("compare", image("a.png"), "--models", damaged, "-o", out) == 1
     stdout, stderr = capsys.readouterr()
     assert stdout == ""
     assert "nothing to show" in stderr
     assert not out.exists()
 
 
-def test_the_page_is_one_file_that_loads_nothing_and_holds_the_right_pictures(
-    cli: Cli, bundle: Path, picture: Write, tmp_path: Path
+def test_the_page_is_one_file_that_loads_nothing_and_holds_the_right_images(
+    cli: Cli, bundle: Path, image: Write, tmp_path: Path
 ) -> None:
     out = tmp_path / "page.html"
-    assert cli("compare", picture("me.png"), "--models", bundle, "-o", out, "--cell-px", 64) == 0
+    assert cli("compare", image("me.png"), "--models", bundle, "-o", out, "--cell-px", 64) == 0
     text = out.read_text("utf-8")
     page = Page(text)
     assert "script" not in page.elements
@@ -227,18 +227,18 @@ def test_the_page_is_one_file_that_loads_nothing_and_holds_the_right_pictures(
     assert not re.search(r"url\(|@import|https?:|\son\w+=", text)
     assert 'name="viewport"' in text
     assert "prefers-color-scheme: dark" in text
-    assert any(re.search(r"^toy \(toy, fp32\)\ntranslate\n.* ms a picture$", part, re.MULTILINE) for part in page.texts)
+    assert any(re.search(r"^toy \(toy, fp32\)\ntranslate\n.* ms an image$", part, re.MULTILINE) for part in page.texts)
     shown = [Image.open(BytesIO(base64.b64decode(image["src"].partition(",")[2]))) for image in page.images]
     assert [image.size for image in shown] == [(64, 64), (64, 64)]
     # JPEG holds a grey of whole levels exactly: one coefficient a block, at this quality in steps below a level.
     assert [_colours(image.convert("RGB"), (0, 0, 64, 64)) for image in shown] == [{INPUT}, {NEGATIVE}]
 
 
-def test_names_that_look_like_html_stay_texts(cli: Cli, bundle: Path, picture: Write, tmp_path: Path) -> None:
+def test_names_that_look_like_html_stay_texts(cli: Cli, bundle: Path, image: Write, tmp_path: Path) -> None:
     name = '"><img src=x onerror=alert(1)><script>&amp;.png'
     hostile = bundle.rename(bundle.with_name("<b onclick='x'>"))
     out = tmp_path / "page.html"
-    assert cli("compare", picture(name), "--models", hostile, "-o", out, "--cell-px", 64) == 0
+    assert cli("compare", image(name), "--models", hostile, "-o", out, "--cell-px", 64) == 0
     page = Page(out.read_text("utf-8"))
     assert not {"script", "b"} & set(page.elements)
     assert [sorted(image) for image in page.images] == [["alt", "height", "src", "width"]] * 2
@@ -279,13 +279,13 @@ def test_what_cannot_work_is_refused_before_anything_is_written(  # noqa: PLR091
     cli: Cli,
     bundle: Path,
     other: Path,
-    picture: Write,
+    image: Write,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     options: tuple[str, ...],
     words: str,
 ) -> None:
-    source = picture("me.png")
+    source = image("me.png")
     before = source.read_bytes()
     filled = [option.format(bundle=bundle, other=other, folder=tmp_path) for option in options]
     out = tmp_path / "sheet.png"
@@ -297,23 +297,23 @@ def test_what_cannot_work_is_refused_before_anything_is_written(  # noqa: PLR091
     assert source.read_bytes() == before
 
 
-def test_more_cells_than_a_picture_holds_are_refused_before_any_model_runs(
-    cli: Cli, bundle: Path, picture: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_more_cells_than_an_image_holds_are_refused_before_any_model_runs(
+    cli: Cli, bundle: Path, image: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    inputs = [picture(f"in/{index}.png") for index in range(9)]
+    inputs = [image(f"in/{index}.png") for index in range(9)]
     assert cli("compare", *inputs, "--models", bundle, "-o", tmp_path / "x.webp", "--cell-px", 2048) == 2
     assert "-o OUT.html" in capsys.readouterr().err
 
 
-def test_a_reference_picture_is_an_input_like_any_other(
-    cli: Cli, bundle: Path, picture: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_reference_image_is_an_input_like_any_other(
+    cli: Cli, bundle: Path, image: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _take_a_reference(bundle)
-    source, out = picture("me.png"), tmp_path / "sheet.png"
+    source, out = image("me.png"), tmp_path / "sheet.png"
     arguments = ("compare", source, "--models", bundle, "-o", out, "--cell-px", 64)
     assert cli(*arguments) == 2
-    assert "toy-onnx: the picture 'reference' is missing" in capsys.readouterr().err
-    reference = picture("style.png", 55)
+    assert "toy-onnx: the image 'reference' is missing" in capsys.readouterr().err
+    reference = image("style.png", 55)
     assert cli(*arguments, "--set", f"reference={reference}") == 0
     # This graph turns what it is given, the reference, into its negative.
     assert [level for *_, level in _blocks(out)] == [200, 200]
@@ -323,7 +323,7 @@ def test_a_reference_picture_is_an_input_like_any_other(
 
 
 def _take_a_reference(bundle: Path) -> None:
-    """Give the bundle's operation a second picture, and feed the graphs that one."""
+    """Give the bundle's operation a second image, and feed the graphs that one."""
     file = bundle / "manifest.json"
     manifest = json.loads(file.read_text())
     operation = manifest["operations"][0]

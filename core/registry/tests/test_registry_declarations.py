@@ -49,12 +49,12 @@ class Halving(Model[Sizes]):
             inputs={"z" if fault == "feeds" else "x": "image"},
             outputs={"w" if fault == "gives" else "y": "image"},
         )
-        picture = ImageInput(name="image", size=rule, channels=1 if fault == "channels" else 3)
-        return (Operation(name="translate", inputs=(picture,), outputs=(ImageOutput(name="image"),), steps=(step,)),)
+        image = ImageInput(name="image", size=rule, channels=1 if fault == "channels" else 3)
+        return (Operation(name="translate", inputs=(image,), outputs=(ImageOutput(name="image"),), steps=(step,)),)
 
     def graphs(self) -> Mapping[str, Graph]:
         sides = tuple(Axis(name, self.config.image_size, multiple=4) for name in ("height", "width"))
-        return {"net": Graph(self.net, (GraphInput("x", (Axis("batch", 2), 3, *sides), "picture"),), ("y",))}
+        return {"net": Graph(self.net, (GraphInput("x", (Axis("batch", 2), 3, *sides), "image"),), ("y",))}
 
     @classmethod
     def shrunk(cls, config: Sizes) -> Sizes:
@@ -71,7 +71,7 @@ def test_what_goes_together_is_accepted() -> None:
 
 
 FAULTS: dict[Fault, str] = {
-    "channels": "takes 'x' with 3 channels, and translate feeds it a picture of 1",
+    "channels": "takes 'x' with 3 channels, and translate feeds it an image of 1",
     "sides": "promises sides that are multiples of 2",
     "graph": "calls a graph 'other'; there are net",
     "feeds": r"takes \['x'\], and translate feeds \['z'\]",

@@ -19,12 +19,12 @@ TENSORS = {"net.conv.weight": torch.ones(3, 3, 1, 1), "net.conv.bias": torch.zer
 
 
 @pytest.fixture
-def place(tmp_path: Path, store: Store, draft: WeightsDraft, picture: Write, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder with pictures, a checkpoint, weights in the store, and things in the way."""
+def place(tmp_path: Path, store: Store, draft: WeightsDraft, image: Write, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with images, a checkpoint, weights in the store, and things in the way."""
     monkeypatch.chdir(tmp_path)
     store.add(TENSORS, draft, alias="best")
     for name in ("me.jpg", "a.png", "b.png"):
-        picture(name)
+        image(name)
     (tmp_path / "there").mkdir()
     torch.save({"G.conv.weight": torch.ones(3, 3, 1, 1), "G.conv.bias": torch.ones(3)}, tmp_path / "x.pth")
     return tmp_path

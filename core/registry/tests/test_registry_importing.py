@@ -78,7 +78,7 @@ def test_a_checkpoint_of_another_model_is_named(registry: Registry, store: Store
     [
         ({"G.conv.weight": torch.ones(5, 3, 1, 1)}, r"missing: net\.conv\.bias"),
         ({"G.conv.weight": torch.ones(5, 3, 3, 3), "G.conv.bias": torch.ones(5)}, "wrong shape"),
-        ({"G.conv.weight": torch.ones(5, 4, 1, 1), "G.conv.bias": torch.ones(5)}, "takes no picture"),
+        ({"G.conv.weight": torch.ones(5, 4, 1, 1), "G.conv.bias": torch.ones(5)}, "takes no image"),
         ({"G.conv.weight": torch.ones(5, 3, 1, 1), "surprise": torch.ones(5)}, "no rule for: surprise"),
     ],
 )

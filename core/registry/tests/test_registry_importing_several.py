@@ -211,7 +211,7 @@ def test_for_each_of_several_trainings_there_is_a_command_that_works(tmp_path: P
 
 
 def test_a_training_inside_a_parent_folder_is_found(tmp_path: Path) -> None:
-    touch(tmp_path, "picture/run/G.pth", "picture/run/0/netG.pth")
+    touch(tmp_path, "image/run/G.pth", "image/run/0/netG.pth")
     assert sorted(find_files([str(tmp_path)])) == ["0.netG", "G"]
 
 

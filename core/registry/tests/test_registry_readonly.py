@@ -65,8 +65,8 @@ def test_a_read_only_store_exports_to_elsewhere(start: Start, tmp_path: Path) ->
     assert (tmp_path / "elsewhere" / "manifest.json").is_file()
 
 
-def test_a_read_only_store_runs_what_it_holds(start: Start, tmp_path: Path, picture: Write) -> None:
-    result = start("run", "mine", picture("in.png"), "-o", "out.png")
+def test_a_read_only_store_runs_what_it_holds(start: Start, tmp_path: Path, image: Write) -> None:
+    result = start("run", "mine", image("in.png"), "-o", "out.png")
     assert result.returncode == 0, result.stderr
     assert "for this command only" in result.stderr
     assert (tmp_path / "out.png").is_file()

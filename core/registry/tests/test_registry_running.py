@@ -19,34 +19,34 @@ from i2i_runtime.schema.operations import ImageInput, ImageOutput, Operation, Si
 Write = Callable[..., Path]
 
 
-def test_one_file_becomes_the_file_that_was_named(picture: Write, tmp_path: Path) -> None:
-    source = picture("me.jpg")
+def test_one_file_becomes_the_file_that_was_named(image: Write, tmp_path: Path) -> None:
+    source = image("me.jpg")
     assert plan([source], tmp_path / "out.png") == [Job(source, tmp_path / "out.png")]
 
 
-def test_outputs_keep_the_whole_stem_and_their_place(picture: Write, tmp_path: Path) -> None:
-    picture("in/a.b.jpg")
-    picture("in/deep/c.png")
+def test_outputs_keep_the_whole_stem_and_their_place(image: Write, tmp_path: Path) -> None:
+    image("in/a.b.jpg")
+    image("in/deep/c.png")
     targets = [job.target.relative_to(tmp_path / "out") for job in plan([tmp_path / "in"], tmp_path / "out")]
     assert targets == [Path("a.b.png"), Path("deep/c.png")]
 
 
-def test_inputs_that_differ_in_their_extension_keep_it(picture: Write, tmp_path: Path) -> None:
+def test_inputs_that_differ_in_their_extension_keep_it(image: Write, tmp_path: Path) -> None:
     for name in ("in/x.jpg", "in/X.png", "in/y.png"):
-        picture(name)
+        image(name)
     names = sorted(job.target.name for job in plan([tmp_path / "in"], tmp_path / "out"))
     assert names == ["X.png.png", "x.jpg.png", "y.png"]
 
 
-def test_two_inputs_that_would_become_one_file_are_refused(picture: Write, tmp_path: Path) -> None:
-    first, second = picture("a/x.png"), picture("b/x.png")
+def test_two_inputs_that_would_become_one_file_are_refused(image: Write, tmp_path: Path) -> None:
+    first, second = image("a/x.png"), image("b/x.png")
     with pytest.raises(UsageError, match="would both become"):
         plan([first, second], tmp_path / "out")
 
 
 @pytest.mark.parametrize("link", [False, True])
-def test_an_input_is_never_overwritten(picture: Write, tmp_path: Path, *, link: bool) -> None:
-    source = picture("in/x.png")
+def test_an_input_is_never_overwritten(image: Write, tmp_path: Path, *, link: bool) -> None:
+    source = image("in/x.png")
     out = source
     if link:
         out = tmp_path / "link.png"
@@ -54,59 +54,59 @@ def test_an_input_is_never_overwritten(picture: Write, tmp_path: Path, *, link: 
     with pytest.raises(UsageError, match="is an input"):
         plan([source], out)
     with pytest.raises(UsageError, match="is an input"):
-        plan([source, picture("in/y.png")], tmp_path / "in")
+        plan([source, image("in/y.png")], tmp_path / "in")
 
 
-def test_results_inside_the_input_folder_are_no_inputs_of_the_next_run(picture: Write, tmp_path: Path) -> None:
-    source = picture("in/x.png")
-    picture("in/results/x.png")
+def test_results_inside_the_input_folder_are_no_inputs_of_the_next_run(image: Write, tmp_path: Path) -> None:
+    source = image("in/x.png")
+    image("in/results/x.png")
     assert [job.source for job in plan([tmp_path / "in"], tmp_path / "in" / "results")] == [source]
 
 
-def test_several_inputs_need_a_folder(picture: Write, tmp_path: Path) -> None:
+def test_several_inputs_need_a_folder(image: Write, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the inputs are several"):
-        plan([picture("a.png"), picture("b.png")], tmp_path / "out.png")
+        plan([image("a.png"), image("b.png")], tmp_path / "out.png")
 
 
-def test_a_folder_without_pictures_is_wrong_usage(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_wrong_usage(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "notes.txt").write_text("x")
-    with pytest.raises(UsageError, match="holds no pictures"):
+    with pytest.raises(UsageError, match="holds no images"):
         plan([tmp_path / "in"], tmp_path / "out")
 
 
-def test_an_unknown_extension_is_answered_with_the_nearest(picture: Write, tmp_path: Path) -> None:
+def test_an_unknown_extension_is_answered_with_the_nearest(image: Write, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"did you mean '\.jpeg'"):
-        plan([picture("a.png")], tmp_path / "out.jpegg")
+        plan([image("a.png")], tmp_path / "out.jpegg")
 
 
-def test_several_results_of_a_picture_are_numbered_in_a_folder(picture: Write, tmp_path: Path) -> None:
-    (job,) = plan([picture("a.png")], tmp_path / "out", count=10)
+def test_several_results_of_an_image_are_numbered_in_a_folder(image: Write, tmp_path: Path) -> None:
+    (job,) = plan([image("a.png")], tmp_path / "out", count=10)
     assert [path.name for path in job.targets] == [f"a-{number:02}.png" for number in range(1, 11)]
     (job,) = plan_from_nothing("sample", tmp_path / "out", 2, ".png")
     assert [path.name for path in job.targets] == ["sample-1.png", "sample-2.png"]
     with pytest.raises(UsageError, match="the results are several"):
-        plan([picture("a.png")], tmp_path / "out.png", count=1)
+        plan([image("a.png")], tmp_path / "out.png", count=1)
     with pytest.raises(UsageError, match="the results are several"):
         plan_from_nothing("sample", tmp_path / "out.png", 1, ".png")
 
 
-def test_numbered_results_never_overwrite_an_input(picture: Write, tmp_path: Path) -> None:
-    sources = [picture("in/a.png"), picture("in/a-1.png")]
+def test_numbered_results_never_overwrite_an_input(image: Write, tmp_path: Path) -> None:
+    sources = [image("in/a.png"), image("in/a-1.png")]
     with pytest.raises(UsageError, match="is an input"):
         plan(sources, tmp_path / "in", count=2)
 
 
-def test_results_that_are_numbers_are_arrays(picture: Write, tmp_path: Path) -> None:
-    source = picture("a.png")
+def test_results_that_are_numbers_are_arrays(image: Write, tmp_path: Path) -> None:
+    source = image("a.png")
     assert [job.target.name for job in plan([source], tmp_path / "out", suffix=".npy")] == ["a.npy"]
     with pytest.raises(UsageError, match=r"ends in '\.png'"):
         plan([source], tmp_path / "out.png", suffix=".npy")
 
 
-def test_several_results_of_several_pictures_are_all_written(bundle: Path, picture: Write, tmp_path: Path) -> None:
-    picture("in/a.png")
-    picture("in/b.png")
+def test_several_results_of_several_images_are_all_written(bundle: Path, image: Write, tmp_path: Path) -> None:
+    image("in/a.png")
+    image("in/b.png")
     jobs = plan([tmp_path / "in"], tmp_path / "out", count=2)
     with load(bundle, device="cpu") as loaded:
         outcomes = list(execute(loaded, jobs, Settings("translate", seed=5)))
@@ -118,8 +118,8 @@ def test_several_results_of_several_pictures_are_all_written(bundle: Path, pictu
     ]
 
 
-def test_pictures_and_named_outputs_are_written(bundle: Path, picture: Write, tmp_path: Path) -> None:
-    jobs = plan([picture("me.png", 200)], tmp_path / "out" / "me.png")
+def test_images_and_named_outputs_are_written(bundle: Path, image: Write, tmp_path: Path) -> None:
+    jobs = plan([image("me.png", 200)], tmp_path / "out" / "me.png")
     settings = Settings("translate", {"style": "negative"}, outputs=("bright",))
     with load(bundle, device="cpu") as loaded:
         (outcome,) = execute(loaded, jobs, settings)
@@ -128,10 +128,10 @@ def test_pictures_and_named_outputs_are_written(bundle: Path, picture: Write, tm
     assert np.unique(np.asarray(Image.open(outcome.written[0]))).tolist() == [55]
 
 
-def test_a_bad_file_is_an_outcome_and_the_others_are_done(bundle: Path, picture: Write, tmp_path: Path) -> None:
-    picture("in/a.png")
-    picture("in/c.png")
-    (tmp_path / "in/b.png").write_bytes(b"no picture")
+def test_a_bad_file_is_an_outcome_and_the_others_are_done(bundle: Path, image: Write, tmp_path: Path) -> None:
+    image("in/a.png")
+    image("in/c.png")
+    (tmp_path / "in/b.png").write_bytes(b"no image")
     with load(bundle, device="cpu") as loaded:
         outcomes = list(execute(loaded, plan([tmp_path / "in"], tmp_path / "out"), Settings("translate")))
     assert [outcome.error is None for outcome in outcomes] == [True, False, True]
@@ -139,17 +139,17 @@ def test_a_bad_file_is_an_outcome_and_the_others_are_done(bundle: Path, picture:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "c.png"]
 
 
-def test_wrong_settings_end_the_run_at_once(bundle: Path, picture: Write, tmp_path: Path) -> None:
-    jobs = plan([picture("a.png"), picture("b.png")], tmp_path / "out")
+def test_wrong_settings_end_the_run_at_once(bundle: Path, image: Write, tmp_path: Path) -> None:
+    jobs = plan([image("a.png"), image("b.png")], tmp_path / "out")
     with load(bundle, device="cpu") as loaded, pytest.raises(OptionError, match="did you mean 'same'"):
         list(execute(loaded, jobs, Settings("translate", {"style": "sane"})))
     assert not (tmp_path / "out").exists()
 
 
-def test_several_pictures_of_one_place_are_one_input_and_none_of_them_is_overwritten(
-    picture: Write, tmp_path: Path
+def test_several_images_of_one_place_are_one_input_and_none_of_them_is_overwritten(
+    image: Write, tmp_path: Path
 ) -> None:
-    photo, depth = picture("in/photo.png"), picture("in/depth.png")
+    photo, depth = image("in/photo.png"), image("in/depth.png")
     joined = Path(f"{photo}+{depth}")
     assert plan([joined], tmp_path / "out") == [Job(joined, tmp_path / "out" / "photo+depth.png")]
     with pytest.raises(UsageError, match="is an input"):
@@ -168,23 +168,23 @@ def operation_of(channels: int | None) -> Operation:
 
 
 @pytest.mark.parametrize(("channels", "suffix"), [(None, ".png"), (1, ".png"), (4, ".png"), (2, ".tif"), (6, ".tif")])
-def test_pictures_that_no_png_holds_become_pages_of_a_tiff(channels: int | None, suffix: str) -> None:
+def test_images_that_no_png_holds_become_pages_of_a_tiff(channels: int | None, suffix: str) -> None:
     assert suffix_of(operation_of(channels)) == suffix
 
 
-def test_a_png_of_six_channels_is_refused_before_the_work(picture: Write, tmp_path: Path) -> None:
+def test_a_png_of_six_channels_is_refused_before_the_work(image: Write, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"out\.png ends in '\.png'.*\n.*\.tif"):
-        plan([picture("me.png")], tmp_path / "out.png", suffix=suffix_of(operation_of(6)))
+        plan([image("me.png")], tmp_path / "out.png", suffix=suffix_of(operation_of(6)))
 
 
-def test_sheets_refuse_pictures_that_nobody_can_look_at() -> None:
+def test_sheets_refuse_images_that_nobody_can_look_at() -> None:
     check_shown(operation_of(None))
     with pytest.raises(UsageError, match="6 channels"):
         check_shown(operation_of(6))
 
 
-def test_what_a_folder_holds_beside_pictures_is_handed_on(picture: Write, tmp_path: Path) -> None:
-    picture("in/a.png")
+def test_what_a_folder_holds_beside_images_is_handed_on(image: Write, tmp_path: Path) -> None:
+    image("in/a.png")
     (tmp_path / "in" / "notes.txt").touch()
     listings: list[Listing] = []
     plan([tmp_path / "in"], tmp_path / "out", scanned=listings.append)

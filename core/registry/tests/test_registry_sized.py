@@ -1,4 +1,4 @@
-"""`run` and `grid` with sizes, masks, whole numbers and films, as the options of an operation's inputs."""
+"""`run` and `grid` with sizes, masks, whole numbers and animations, as the options of an operation's inputs."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def test_what_starts_from_nothing_has_a_size_and_a_seed(cli: Cli, sized: Path, t
     assert cli("run", sized, "-o", out, *words, "--count", 2) == 0
     with i2i.load(sized, device="cpu", threads=1) as bundle:
         expected = bundle.sample(size=(9, 5), seed=3, count=2)
-    for number, picture in enumerate(expected, 1):
-        np.testing.assert_array_equal(pixels(out / f"sample-{number}.png"), np.asarray(picture))
+    for number, image in enumerate(expected, 1):
+        np.testing.assert_array_equal(pixels(out / f"sample-{number}.png"), np.asarray(image))
 
 
 def test_a_mask_is_a_path(cli: Cli, sized: Path, photo: Path, tmp_path: Path) -> None:
@@ -94,9 +94,9 @@ def test_a_mask_is_a_path(cli: Cli, sized: Path, photo: Path, tmp_path: Path) ->
         (["--operation", "edit", "--mask", "photo.png", "--start-scale", "1.5"], "not a valid integer"),
         (["--operation", "edit", "--mask", "photo.png", "--start-scale", "5"], "not in the range 0<=x<=4"),
         (["--to", "scale=huge"], "scale='huge'"),
-        (["--to", "seed=2"], "a film to another seed"),
+        (["--to", "seed=2"], "an animation to another seed"),
         (["--to", "scale=0.1"], "a result of"),
-        (["--to", "scale=2", "--to", "size=8x8"], "a film to another scale and size"),
+        (["--to", "scale=2", "--to", "size=8x8"], "an animation to another scale and size"),
         (["--to", "grid=1"], "no input 'grid'"),
         (["--to", "scale=2", "--to", "scale=1", "--frames", "2"], "count=2 frames"),
     ],
@@ -113,7 +113,7 @@ def test_what_makes_no_sense_is_wrong_usage(
     reason: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    out = "film.gif" if "--to" in words else "out.png"
+    out = "animation.gif" if "--to" in words else "out.png"
     assert cli("run", sized, photo, "-o", out, *words) == 2
     stderr = capsys.readouterr().err
     assert reason in " ".join(stderr.split())
@@ -122,10 +122,10 @@ def test_what_makes_no_sense_is_wrong_usage(
 
 
 def test_a_mask_of_another_size_is_wrong_usage_with_the_reason(
-    *, cli: Cli, sized: Path, photo: Path, picture: Write, tmp_path: Path, capsys: Capture
+    *, cli: Cli, sized: Path, photo: Path, image: Write, tmp_path: Path, capsys: Capture
 ) -> None:
     out = tmp_path / "out.png"
-    assert cli("run", sized, photo, "-o", out, "--operation", "edit", "--mask", picture("m.png")) == 2
+    assert cli("run", sized, photo, "-o", out, "--operation", "edit", "--mask", image("m.png")) == 2
     assert "the mask 'mask' has 8x8 pixels" in capsys.readouterr().err
     assert not out.exists()
 
@@ -136,7 +136,7 @@ def test_the_help_shows_what_an_operation_takes(cli: Cli, sized: Path, capsys: C
         assert cli("run", sized, "--operation", name, "--help") == 0
         shown[name] = capsys.readouterr().out.partition("Options:")[2]
     assert "--size HEIGHTxWIDTH" in shown["retarget"]
-    assert "default: that of the picture" in " ".join(shown["retarget"].split())
+    assert "default: that of the image" in " ".join(shown["retarget"].split())
     assert "default: 8x12" in " ".join(shown["sample"].split())
     absent = {"retarget": ["--grid"], "sample": ["--noise"], "animate": ["--noise", "--anchor", "--to", "--count"]}
     for name, flags in absent.items():
@@ -145,7 +145,7 @@ def test_the_help_shows_what_an_operation_takes(cli: Cli, sized: Path, capsys: C
     assert "INTEGER RANGE" in shown["edit"]
 
 
-# --- Films ------------------------------------------------------------------------------------------------------------
+# --- Animations -------------------------------------------------------------------------------------------------------
 
 
 def frames_of(path: Path) -> list[np.ndarray]:
@@ -154,16 +154,16 @@ def frames_of(path: Path) -> list[np.ndarray]:
     if path.suffix == ".mp4":
         with av.open(str(path)) as container:
             return [frame.to_ndarray(format="rgb24") for frame in container.decode(container.streams.video[0])]
-    with Image.open(path) as film:
+    with Image.open(path) as animation:
         frames: list[np.ndarray] = []
-        for number in range(getattr(film, "n_frames", 1)):
-            film.seek(number)
-            frames.append(np.asarray(film.convert("RGB")))
+        for number in range(getattr(animation, "n_frames", 1)):
+            animation.seek(number)
+            frames.append(np.asarray(animation.convert("RGB")))
         return frames
 
 
 @pytest.mark.parametrize("name", ["walk.gif", "walk.mp4", "walk"])
-def test_an_operation_that_wanders_makes_a_film_by_itself(cli: Cli, sized: Path, tmp_path: Path, name: str) -> None:
+def test_an_operation_that_walks_is_an_animation(cli: Cli, sized: Path, tmp_path: Path, name: str) -> None:
     out = tmp_path / name
     words = ["--operation", "animate", "--frames", 5, "--seed", 3, "--inertia", 0.8]
     assert cli("run", sized, "-o", out, *words) == 0
@@ -178,8 +178,8 @@ def test_an_operation_that_wanders_makes_a_film_by_itself(cli: Cli, sized: Path,
 def test_a_walk_has_the_length_and_pace_of_the_paper(cli: Cli, sized: Path, tmp_path: Path) -> None:
     out = tmp_path / "walk.gif"
     assert cli("run", sized, "-o", out, "--operation", "animate") == 0
-    with Image.open(out) as film:
-        assert (getattr(film, "n_frames", 1), film.info["duration"]) == (100, 100)
+    with Image.open(out) as animation:
+        assert (getattr(animation, "n_frames", 1), animation.info["duration"]) == (100, 100)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_a_walk_takes_no_more_than_it_needs(
     assert reason in capsys.readouterr().err
 
 
-def test_a_film_goes_through_the_scales_in_turn_on_one_canvas(
+def test_an_animation_goes_through_the_scales_in_turn_on_one_canvas(
     cli: Cli, sized: Path, photo: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "frames"
@@ -209,8 +209,8 @@ def test_a_film_goes_through_the_scales_in_turn_on_one_canvas(
     np.testing.assert_array_equal(frames[0][:16, :20], pixels(photo))
 
 
-def test_a_film_of_sizes_may_be_a_video(cli: Cli, sized: Path, photo: Path, tmp_path: Path) -> None:
-    out = tmp_path / "film.mp4"
+def test_an_animation_of_sizes_may_be_a_video(cli: Cli, sized: Path, photo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "animation.mp4"
     assert cli("run", sized, photo, "-o", out, "--to", "size=24x8", "--frames", 4, "--scale", "0.5") == 0
     assert [frame.shape for frame in frames_of(out)] == [(24, 8, 3)] * 4
 
@@ -218,9 +218,9 @@ def test_a_film_of_sizes_may_be_a_video(cli: Cli, sized: Path, photo: Path, tmp_
 # --- Grids ------------------------------------------------------------------------------------------------------------
 
 
-def test_seeds_of_noise_are_columns_of_a_grid(cli: Cli, sized: Path, picture: Write, tmp_path: Path) -> None:
-    """Every picture gets the noise that `run` draws from the seed."""
-    out, paths = tmp_path / "sheet.html", [picture("a.png", 128), picture("b.png", 90)]
+def test_seeds_of_noise_are_columns_of_a_grid(cli: Cli, sized: Path, image: Write, tmp_path: Path) -> None:
+    """Every image gets the noise that `run` draws from the seed."""
+    out, paths = tmp_path / "sheet.html", [image("a.png", 128), image("b.png", 90)]
     assert cli("grid", sized, *paths, "-o", out, "--operation", "paint", "--count", 2, "--seed", 4) == 0
     assert out.read_text().count("<img") == 6
     with i2i.load(sized, device="cpu", threads=1) as bundle:
@@ -229,7 +229,7 @@ def test_seeds_of_noise_are_columns_of_a_grid(cli: Cli, sized: Path, picture: Wr
         _, *columns = grids.make(bundle, paths, grids.looks_of_seeds(operation, (4, 5), {}), settings)
         for seed, column in zip((4, 5), columns, strict=True):
             for path, made in zip(paths, column, strict=True):
-                np.testing.assert_array_equal(np.asarray(made.picture), np.asarray(bundle.paint(path, seed=seed)))
+                np.testing.assert_array_equal(np.asarray(made.image), np.asarray(bundle.paint(path, seed=seed)))
 
 
 def test_an_operation_of_one_result_makes_no_grid(cli: Cli, sized: Path, photo: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""An exporter of one fixed bundle: it turns pictures into their negatives, or leaves them, and knows what is bright."""
+"""An exporter of one fixed bundle: it turns images into their negatives, or leaves them, and knows what is bright."""
 
 from __future__ import annotations
 
@@ -108,13 +108,13 @@ def write_bundle(folder: Path, name: str = "toy", sha256: str = "0" * 64) -> Non
 
 def _graph(folder: Path, name: str, sign: float) -> GraphFile:
     """image * sign * strength, and the mean of |image| over its channels."""
-    picture = ["batch", 3, SIDE, SIDE]
+    shape = ["batch", 3, SIDE, SIDE]
     ins = [
-        helper.make_tensor_value_info("image", TensorProto.FLOAT, picture),
+        helper.make_tensor_value_info("image", TensorProto.FLOAT, shape),
         helper.make_tensor_value_info("strength", TensorProto.FLOAT, ["batch"]),
     ]
     outs = [
-        helper.make_tensor_value_info("image_out", TensorProto.FLOAT, picture),
+        helper.make_tensor_value_info("image_out", TensorProto.FLOAT, shape),
         helper.make_tensor_value_info("bright", TensorProto.FLOAT, ["batch", 1, SIDE, SIDE]),
     ]
     nodes = [

@@ -36,7 +36,7 @@ class ToyFormat(OfficialFormat):
     def infer_config(self, shapes: Shapes) -> Record:
         width = shapes["G.conv.weight"][0]
         if shapes["G.conv.weight"][1] != 3:
-            raise CheckpointError("a convolution that takes no picture")
+            raise CheckpointError("a convolution that takes no image")
         return ToyConfig(width=width)
 
     def infer(self, shapes: Shapes, clues: Clues) -> Inferred:
@@ -81,8 +81,8 @@ class Toy(Model[ToyConfig]):
         )
 
     def graphs(self) -> Mapping[str, Graph]:
-        picture = GraphInput("image", (Axis("batch", 2), 3, 8, 8), "picture")
-        return {"net": Graph(self._net.conv, (picture,), ("image",))}
+        image = GraphInput("image", (Axis("batch", 2), 3, 8, 8), "image")
+        return {"net": Graph(self._net.conv, (image,), ("image",))}
 
     @classmethod
     def shrunk(cls, config: ToyConfig) -> ToyConfig:

@@ -9,10 +9,10 @@ from toy_styled import graph_file, write_manifest
 
 from i2i_runtime.schema.manifest import GraphFile
 from i2i_runtime.schema.operations import (
-    Blend,
     GridInput,
     ImageInput,
     ImageOutput,
+    Interpolation,
     MaskInput,
     NoiseInput,
     Operation,
@@ -23,7 +23,7 @@ from i2i_runtime.schema.operations import (
     Walk,
 )
 
-PICTURE: tuple[int | str, ...] = ("batch", 3, "h", "w")
+IMAGE_AXES: tuple[int | str, ...] = ("batch", 3, "h", "w")
 RESULT: tuple[int | str, ...] = ("batch", 3, "oh", "ow")
 HEIGHT, WIDTH = 8, 12
 """own size of what starts from nothing"""
@@ -53,10 +53,14 @@ def _graphs(folder: Path) -> dict[str, GraphFile]:
     add = helper.make_node("Add", ["image", "noise"], ["painted"])
     multiply = helper.make_node("Mul", ["image", "mask"], ["edited"])
     return {
-        "look": graph_file(folder, "look", [look], {"image": PICTURE, "grid": grid}, {"looked": RESULT}),
-        "wander": graph_file(folder, "wander", wander, {"noise": PICTURE, "anchor": ("batch",)}, {"drawn": PICTURE}),
-        "multiply": graph_file(folder, "multiply", [multiply], {"image": PICTURE, "mask": mask}, {"edited": PICTURE}),
-        "add": graph_file(folder, "add", [add], {"image": PICTURE, "noise": PICTURE}, {"painted": PICTURE}),
+        "look": graph_file(folder, "look", [look], {"image": IMAGE_AXES, "grid": grid}, {"looked": RESULT}),
+        "wander": graph_file(
+            folder, "wander", wander, {"noise": IMAGE_AXES, "anchor": ("batch",)}, {"drawn": IMAGE_AXES}
+        ),
+        "multiply": graph_file(
+            folder, "multiply", [multiply], {"image": IMAGE_AXES, "mask": mask}, {"edited": IMAGE_AXES}
+        ),
+        "add": graph_file(folder, "add", [add], {"image": IMAGE_AXES, "noise": IMAGE_AXES}, {"painted": IMAGE_AXES}),
     }
 
 
@@ -72,7 +76,7 @@ def _retarget() -> Operation:
         ),
         outputs=(ImageOutput(name="image"),),
         steps=(Step(graph="look", inputs={"image": "image", "grid": "grid"}, outputs={"looked": "image"}),),
-        blend=Blend(value="size"),
+        interpolation=Interpolation(value="size"),
     )
 
 

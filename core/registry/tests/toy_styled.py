@@ -1,4 +1,4 @@
-"""A bundle with looks: the picture is mixed with a style, which comes from a latent or from a reference."""
+"""A bundle with looks: the image is mixed with a style, which comes from a latent or from a reference."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from i2i_runtime.schema.operations import (
 )
 
 SIDE = 8
-PICTURE: tuple[int | str, ...] = ("batch", 3, SIDE, SIDE)
+IMAGE: tuple[int | str, ...] = ("batch", 3, SIDE, SIDE)
 STYLE: tuple[int | str, ...] = ("batch", 3)
 Shapes = Mapping[str, tuple[int | str, ...]]
 
 
 def write_styled_bundle(folder: Path, fit: Fit = "resize") -> Path:
-    """`translate(image, latent)` and `translate_like(image, reference, domain)`; pictures of 8 x 8.
+    """`translate(image, latent)` and `translate_like(image, reference, domain)`; images of 8 x 8.
 
     A reference's style is the mean of each channel, and its negative in the domain "minus".
     """
@@ -47,9 +47,9 @@ def write_styled_bundle(folder: Path, fit: Fit = "resize") -> Path:
         helper.make_node("Mul", ["sum", "half"], ["mixed"]),
     ]
     graphs = {
-        "plus": graph_file(folder, "plus", [axes, mean, copy], {"image": PICTURE}, {"style": STYLE}),
-        "minus": graph_file(folder, "minus", [axes, mean, negate], {"image": PICTURE}, {"style": STYLE}),
-        "mix": graph_file(folder, "mix", mix, {"image": PICTURE, "style": STYLE}, {"mixed": PICTURE}),
+        "plus": graph_file(folder, "plus", [axes, mean, copy], {"image": IMAGE}, {"style": STYLE}),
+        "minus": graph_file(folder, "minus", [axes, mean, negate], {"image": IMAGE}, {"style": STYLE}),
+        "mix": graph_file(folder, "mix", mix, {"image": IMAGE, "style": STYLE}, {"mixed": IMAGE}),
     }
     return write_manifest(folder, "styled", _operations(fit), graphs)
 
@@ -87,13 +87,13 @@ def _operations(fit: Fit) -> tuple[Operation, ...]:
         outputs=(ImageOutput(name="image"),),
         steps=(Step(graph="mix", inputs={"image": "image", "style": "latent"}, outputs={"mixed": "image"}),),
     )
-    by_picture = Operation(
+    by_image = Operation(
         name="translate_like",
         inputs=(image, reference, LabelInput(name="domain", names=("plus", "minus"), default="plus")),
         outputs=(ImageOutput(name="image"), VectorOutput(name="style")),
         steps=(*reads, Step(graph="mix", inputs={"image": "image", "style": "style"}, outputs={"mixed": "image"})),
     )
-    return by_latent, by_picture
+    return by_latent, by_image
 
 
 def graph_file(folder: Path, name: str, nodes: Sequence[NodeProto], inputs: Shapes, outputs: Shapes) -> GraphFile:

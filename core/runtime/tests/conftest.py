@@ -29,10 +29,10 @@ from i2i_runtime.schema.manifest import (
     WeightsSource,
 )
 from i2i_runtime.schema.operations import (
-    Blend,
     HeatmapOutput,
     ImageInput,
     ImageOutput,
+    Interpolation,
     LabelInput,
     Landmarks,
     LatentInput,
@@ -44,7 +44,7 @@ from i2i_runtime.schema.operations import (
 )
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
-PICTURE = ("n", 3, "h", "w")
+IMAGE = ("n", 3, "h", "w")
 
 Shape = Sequence[int | str]
 DTYPES: Mapping[int, Literal["float32", "int64"]] = {FLOAT: "float32", INT64: "int64"}
@@ -94,8 +94,8 @@ def translator(sign: float) -> TinyGraph:
             node("ReduceMean", "image channels", "grey", keepdims=1),
             node("AveragePool", "grey", "attention", kernel_shape=[4, 4], strides=[4, 4]),
         ],
-        inputs={"image": (FLOAT, PICTURE)},
-        outputs={"result": PICTURE, "attention": ("n", 1, "h4", "w4")},
+        inputs={"image": (FLOAT, IMAGE)},
+        outputs={"result": IMAGE, "attention": ("n", 1, "h4", "w4")},
         constants={"sign": np.array([sign], dtype=np.float32), "channels": np.array([1], dtype=np.int64)},
     )
 
@@ -123,14 +123,14 @@ def painter() -> TinyGraph:
             node("Mul", "image s4", "scaled"),
             node("Add", "scaled t4", "result"),
         ],
-        inputs={"image": (FLOAT, PICTURE), "style": (FLOAT, ("n", 3)), "strength": (FLOAT, ("n",))},
-        outputs={"result": PICTURE},
+        inputs={"image": (FLOAT, IMAGE), "style": (FLOAT, ("n", 3)), "strength": (FLOAT, ("n",))},
+        outputs={"result": IMAGE},
         constants={"axes": np.array([2, 3], dtype=np.int64), "axes3": np.array([1, 2, 3], dtype=np.int64)},
     )
 
 
 def sampler() -> TinyGraph:
-    """latent [n, 3] -> a picture of 8x8 pixels in its colour."""
+    """latent [n, 3] -> an image of 8x8 pixels in its colour."""
     return TinyGraph(
         nodes=[node("Unsqueeze", "latent axes", "l4"), node("Expand", "l4 size", "result")],
         inputs={"latent": (FLOAT, ("n", 3))},
@@ -147,14 +147,14 @@ def average() -> TinyGraph:
             node("Mul", "image zero", "nothing"),
             node("Add", "nothing colour", "result"),
         ],
-        inputs={"image": (FLOAT, PICTURE), "reference": (FLOAT, ("n", 3, "rh", "rw"))},
-        outputs={"result": PICTURE},
+        inputs={"image": (FLOAT, IMAGE), "reference": (FLOAT, ("n", 3, "rh", "rw"))},
+        outputs={"result": IMAGE},
         constants={"sides": np.array([2, 3], dtype=np.int64), "zero": np.array([0], dtype=np.float32)},
     )
 
 
 def grey() -> TinyGraph:
-    """A picture of one channel, as it is."""
+    """An image of one channel, as it is."""
     shape = ("n", 1, "h", "w")
     return TinyGraph(
         nodes=[node("Identity", "image", "result")], inputs={"image": (FLOAT, shape)}, outputs={"result": shape}
@@ -184,7 +184,7 @@ def translate(rule: SizeRule | None = None) -> Operation:
 
 
 def edit() -> Operation:
-    """Two graphs in a row: latent and label make a style, the style colours the picture."""
+    """Two graphs in a row: latent and label make a style, the style colours the image."""
     return Operation(
         name="edit",
         inputs=(
@@ -202,7 +202,7 @@ def edit() -> Operation:
                 outputs={"result": "image"},
             ),
         ),
-        blend=Blend(value="style"),
+        interpolation=Interpolation(value="style"),
     )
 
 
@@ -216,7 +216,7 @@ def sample() -> Operation:
 
 
 def translate_like() -> Operation:
-    """Two pictures, which may have different sizes."""
+    """Two images, which may have different sizes."""
     reference = image_input(SizeRule(height=8, width=8), name="reference")
     step = Step(graph="average", inputs={"image": "image", "reference": "reference"}, outputs={"result": "image"})
     return Operation(
@@ -292,16 +292,16 @@ def tiny(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def fixed(tmp_path: Path) -> Path:
-    """A bundle whose only operation, translate, takes pictures of 16x16 pixels and no others."""
+    """A bundle whose only operation, translate, takes images of 16x16 pixels and no others."""
     graphs = {"negate": translator(-1), "keep": translator(1)}
     return write_bundle(tmp_path / "fixed", (translate(SizeRule(height=16, width=16)),), graphs)
 
 
 @pytest.fixture
 def faces(tmp_path: Path) -> Path:
-    """A bundle of pictures of 64 x 64 whose left eye is red, right eye green and mouth blue.
+    """A bundle of images of 64 x 64 whose left eye is red, right eye green and mouth blue.
 
-    It gives pictures back; the heat is how far a channel exceeds the mean of the three, at a quarter of the size.
+    It gives images back; the heat is how far a channel exceeds the mean of the three, at a quarter of the size.
     """
     shape = ("n", 3, 64, 64)
     find = TinyGraph(
@@ -329,16 +329,16 @@ def faces(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def bad_pictures() -> Path:
-    """The folder of broken, hostile and odd picture files, with expected.csv."""
+def bad_images() -> Path:
+    """The folder of broken, hostile and odd image files, with expected.csv."""
     return BAD
 
 
 @pytest.fixture
 def logarithm(tmp_path: Path) -> Path:
-    """A bundle whose translate takes the logarithm of the picture in [-1, 1]: not a number where it is dark."""
+    """A bundle whose translate takes the logarithm of the image in [-1, 1]: not a number where it is dark."""
     graph = TinyGraph(
-        nodes=[node("Log", "image", "result")], inputs={"image": (FLOAT, PICTURE)}, outputs={"result": PICTURE}
+        nodes=[node("Log", "image", "result")], inputs={"image": (FLOAT, IMAGE)}, outputs={"result": IMAGE}
     )
     operation = Operation(
         name="translate",

@@ -40,7 +40,7 @@ ODD: tuple[Any, ...] = (
     [[]],
     {"kind": "image"},
 )
-PICTURE = np.full((16, 16, 3), 9, np.uint8)
+IMAGE = np.full((16, 16, 3), 9, np.uint8)
 
 
 def changed(data: bytes, chance: random.Random) -> bytes:
@@ -126,9 +126,9 @@ def attempt(path: Path) -> None:
     with i2i.load(path, device="cpu", threads=1) as bundle:
         assert bundle.report.isprintable()
         for name in bundle.operations:
-            has_picture = any(value.kind == "image" for value in bundle.operations[name].inputs)
+            has_image = any(value.kind == "image" for value in bundle.operations[name].inputs)
             try:
-                bundle.run(name, PICTURE if has_picture else None)
+                bundle.run(name, IMAGE if has_image else None)
             except i2i.I2IError as error:
                 check(error)
 

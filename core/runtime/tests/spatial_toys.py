@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from i2i_runtime.schema.operations import (
-    Blend,
     GridInput,
     ImageInput,
     ImageOutput,
+    Interpolation,
     MaskInput,
     NoiseInput,
     Operation,
@@ -22,7 +22,7 @@ from i2i_runtime.schema.operations import (
     Walk,
 )
 
-from .conftest import FLOAT, PICTURE, TinyGraph, node, write_bundle
+from .conftest import FLOAT, IMAGE, TinyGraph, node, write_bundle
 
 HEIGHT, WIDTH = 20, 30
 """own size of what `sample` and `animate` make"""
@@ -31,14 +31,14 @@ STORED = np.random.default_rng(3).standard_normal((1, 3, HEIGHT, WIDTH)).astype(
 """the noise that a pyramid keeps"""
 
 QUIET = 0.1
-"""what noise is multiplied with in a picture of `animate`, so that it stays within [-1, 1]"""
+"""what noise is multiplied with in an image of `animate`, so that it stays within [-1, 1]"""
 
 FIRST = 0.05
 ANY_SIDE = SizeRule(height=16, width=16, dynamic=True)
 
 
 def pyramid() -> TinyGraph:
-    """noise_0, noise_1, level [n] -> noise_1 + level as a picture, and both maps as they came."""
+    """noise_0, noise_1, level [n] -> noise_1 + level as an image, and both maps as they came."""
     coarse, fine = ("n", 1, "h0", "w0"), ("n", 3, "h", "w")
     return TinyGraph(
         nodes=[
@@ -74,7 +74,7 @@ def walker() -> TinyGraph:
 
 
 def retargeter() -> TinyGraph:
-    """The picture where the grid looks, black where it does not cover; and the two as they came."""
+    """The image where the grid looks, black where it does not cover; and the two as they came."""
     sampled, grid, covered = ("n", 3, "oh", "ow"), ("n", "oh", "ow", 2), ("n", 1, "oh", "ow")
     return TinyGraph(
         nodes=[
@@ -83,7 +83,7 @@ def retargeter() -> TinyGraph:
             node("Identity", "grid", "looked"),
             node("Identity", "coverage", "covered"),
         ],
-        inputs={"image": (FLOAT, PICTURE), "grid": (FLOAT, grid), "coverage": (FLOAT, covered)},
+        inputs={"image": (FLOAT, IMAGE), "grid": (FLOAT, grid), "coverage": (FLOAT, covered)},
         outputs={"result": sampled, "looked": grid, "covered": covered},
     )
 
@@ -93,13 +93,13 @@ def masker() -> TinyGraph:
     mask = ("n", 1, "h", "w")
     return TinyGraph(
         nodes=[node("Mul", "image mask", "result"), node("Identity", "mask", "soft")],
-        inputs={"image": (FLOAT, PICTURE), "mask": (FLOAT, mask)},
-        outputs={"result": PICTURE, "soft": mask},
+        inputs={"image": (FLOAT, IMAGE), "mask": (FLOAT, mask)},
+        outputs={"result": IMAGE, "soft": mask},
     )
 
 
 def sample() -> Operation:
-    """A picture and two maps of noise, whose sizes follow that of the picture; the level is left to no caller."""
+    """An image and two maps of noise, whose sizes follow that of the image; the level is left to no caller."""
     return Operation(
         name="sample",
         inputs=(
@@ -136,7 +136,7 @@ def animate() -> Operation:
 
 
 def retarget() -> Operation:
-    """A picture at another size, upright or sheared."""
+    """An image at another size, upright or sheared."""
     return Operation(
         name="retarget",
         inputs=(
@@ -158,12 +158,12 @@ def retarget() -> Operation:
                 outputs={"result": "image", "looked": "looked", "covered": "covered"},
             ),
         ),
-        blend=Blend(value="size"),
+        interpolation=Interpolation(value="size"),
     )
 
 
 def edit(rule: SizeRule = ANY_SIDE, *, dilate_px: int = 0, blur: float = 0.0) -> Operation:
-    """A picture, and where in it something was painted; by itself at its own size."""
+    """An image, and where in it something was painted; by itself at its own size."""
     return Operation(
         name="edit",
         inputs=(

@@ -1,4 +1,4 @@
-"""Whatever is in a file, reading it gives a picture or one of our errors."""
+"""Whatever is in a file, reading it gives an image or one of our errors."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i_runtime.errors import PictureError
-from i2i_runtime.image import reading as pictures
+from i2i_runtime.errors import ImageError
+from i2i_runtime.image import reading as images
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 13, 3), dtype=np.uint8)
 MUTATIONS = 40
@@ -18,7 +18,7 @@ MUTATIONS = 40
 
 def encoded(kind: str) -> bytes:
     buffer = io.BytesIO()
-    picture = Image.fromarray(PIXELS)
+    image = Image.fromarray(PIXELS)
     match kind:
         case "npy":
             np.save(buffer, PIXELS)
@@ -28,11 +28,11 @@ def encoded(kind: str) -> bytes:
         case "16-bit PNG":
             Image.fromarray(PIXELS[:, :, 0].astype(np.uint16) * 257).save(buffer, "PNG")
         case "palette PNG":
-            picture.quantize(8).save(buffer, "PNG", transparency=1)
+            image.quantize(8).save(buffer, "PNG", transparency=1)
         case "CMYK JPEG":
-            picture.convert("CMYK").save(buffer, "JPEG")
+            image.convert("CMYK").save(buffer, "JPEG")
         case _:
-            picture.save(buffer, kind)
+            image.save(buffer, kind)
     return buffer.getvalue()
 
 
@@ -41,7 +41,7 @@ KINDS = ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP", "PPM", "npy", "grey TIFF o
 
 @pytest.mark.parametrize("channels", [3, 6])
 @pytest.mark.parametrize("kind", [*KINDS, "palette PNG", "CMYK JPEG"])
-def test_any_damage_gives_a_picture_or_our_error(kind: str, channels: int) -> None:
+def test_any_damage_gives_an_image_or_our_error(kind: str, channels: int) -> None:
     whole = encoded(kind)
     generator = np.random.default_rng([len(whole), channels])
     for number in range(MUTATIONS):
@@ -52,6 +52,6 @@ def test_any_damage_gives_a_picture_or_our_error(kind: str, channels: int) -> No
             data[place] = int(generator.integers(256))
         if number % 3 == 0:
             data = data[: int(generator.integers(0, len(data) + 1))]
-        with suppress(PictureError):
-            found = pictures.read_pixels(bytes(data), channels, tell=[].append)
+        with suppress(ImageError):
+            found = images.read_pixels(bytes(data), channels, tell=[].append)
             assert (found.dtype, found.shape[2]) == (np.uint8, channels)

@@ -57,12 +57,12 @@ def _names(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("kind", ["file", "folder", "scratch"])
 def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path, kind: str) -> None:
-    (tmp_path / ".film.partial").write_text("of another program")
+    (tmp_path / ".animation.partial").write_text("of another program")
     _kill(kind, tmp_path / "out")
     assert len(_names(tmp_path)) == 2
     with atomic_write(tmp_path / "next") as partial:
         partial.write_text("whole")
-    assert _names(tmp_path) == [".film.partial", "next"]
+    assert _names(tmp_path) == [".animation.partial", "next"]
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "scratch"])

@@ -20,7 +20,7 @@ from i2i_runtime.bundle import Bundle
 from i2i_runtime.device.providers import Device
 from i2i_runtime.device.sessions import Sessions
 from i2i_runtime.image import heatmaps
-from i2i_runtime.image import reading as pictures
+from i2i_runtime.image import reading as images
 
 BAD = Path(__file__).parent / "data" / "bad"
 EditManifest = Callable[[Path, Callable[[dict[str, Any]], None]], None]
@@ -34,12 +34,12 @@ def bundle(tiny: Path) -> Bundle:
 
 
 def test_every_kind_comes_back_as_it_went_in(bundle: Bundle, tmp_path: Path) -> None:
-    path = pictures.save(Image.fromarray(LEVELS), tmp_path / "in.png")
+    path = images.save(Image.fromarray(LEVELS), tmp_path / "in.png")
     for source in (path, str(path), Image.fromarray(LEVELS)):
         np.testing.assert_array_equal(np.asarray(bundle.translate(source)), LEVELS)
     png = bundle.translate(path.read_bytes())
     assert png.startswith(b"\x89PNG")
-    np.testing.assert_array_equal(np.asarray(pictures.read(png)), LEVELS)
+    np.testing.assert_array_equal(np.asarray(images.read(png)), LEVELS)
     array = bundle.translate(LEVELS)
     assert array.dtype == np.uint8
     np.testing.assert_array_equal(array, LEVELS)
@@ -91,7 +91,7 @@ def test_named_outputs_come_as_a_dictionary(bundle: Bundle) -> None:
     assert [list(cast("dict[str, object]", one)) for one in many] == [["image"], ["image"]]
 
 
-def test_a_heat_map_is_coloured_at_the_size_of_the_picture(bundle: Bundle) -> None:
+def test_a_heat_map_is_coloured_at_the_size_of_the_image(bundle: Bundle) -> None:
     got = cast("NDArray[np.uint8]", bundle.translate(LEVELS, outputs="attention"))
     blocks = LEVELS.mean(axis=2, dtype=np.float32).reshape(4, 4, 4, 4).mean(axis=(1, 3))
     assert got.shape == (16, 16, 3)
@@ -105,12 +105,12 @@ def test_the_size_of_the_result_follows_the_fit(bundle: Bundle) -> None:
     assert bundle.translate(odd).size == (16, 16)
     assert bundle.translate(odd, fit="keep_aspect").size == (16, 10)
     native = bundle.translate(odd, fit="native")
-    np.testing.assert_array_equal(np.asarray(native), np.asarray(pictures.read(odd)))
+    np.testing.assert_array_equal(np.asarray(native), np.asarray(images.read(odd)))
     overlay = cast("Image.Image", bundle.translate(odd, fit="native", outputs="attention"))
     assert overlay.size == (97, 61)
 
 
-def test_pictures_of_different_sizes_share_a_call_and_keep_their_order(bundle: Bundle) -> None:
+def test_images_of_different_sizes_share_a_call_and_keep_their_order(bundle: Bundle) -> None:
     sizes = [(16, 8), (8, 8), (12, 20), (8, 8), (16, 8)]
     arrays = [RNG.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
     results = bundle.translate(arrays, fit="native", batch_size=2)
@@ -119,13 +119,13 @@ def test_pictures_of_different_sizes_share_a_call_and_keep_their_order(bundle: B
 
 
 def test_a_size_the_graph_cannot_take_is_refused_with_the_rule(fixed: Path, bundle: Bundle) -> None:
-    with pytest.raises(i2i.PictureError, match="exactly 16x16"):
+    with pytest.raises(i2i.ImageError, match="exactly 16x16"):
         i2i.load(fixed).translate(np.zeros((16, 17, 3), np.uint8), fit="native")
-    with pytest.raises(i2i.PictureError, match="at least 8"):
+    with pytest.raises(i2i.ImageError, match="at least 8"):
         bundle.translate(BAD / "one_by_one.png", fit="native")
 
 
-def test_the_same_seed_gives_the_same_picture_whatever_the_batch_size(bundle: Bundle) -> None:
+def test_the_same_seed_gives_the_same_image_whatever_the_batch_size(bundle: Bundle) -> None:
     together = bundle.edit([LEVELS] * 5, seed=40, batch_size=5, domain="zero", strength=0.5)
     apart = bundle.edit([LEVELS] * 5, seed=40, batch_size=2, domain="zero", strength=0.5)
     alone = bundle.edit(LEVELS, seed=43, domain="zero", strength=0.5)
@@ -149,7 +149,7 @@ def test_without_a_seed_every_call_differs(bundle: Bundle) -> None:
     assert len(set(drawn)) > 1
 
 
-def test_sampling_gives_one_picture_or_as_many_as_asked_for(bundle: Bundle) -> None:
+def test_sampling_gives_one_image_or_as_many_as_asked_for(bundle: Bundle) -> None:
     assert bundle.sample(seed=1).size == (8, 8)
     several = bundle.sample(seed=1, count=3)
     assert isinstance(several, list)
@@ -166,20 +166,20 @@ def test_a_given_latent_serves_all_items_or_one_each(bundle: Bundle) -> None:
     np.testing.assert_array_equal(np.array(styles), [[1, 2, 3], [11, 12, 13]])
 
 
-def test_a_second_picture_serves_all_items_or_one_each(bundle: Bundle) -> None:
+def test_a_second_image_serves_all_items_or_one_each(bundle: Bundle) -> None:
     red, blue = Image.new("RGB", (30, 20), (255, 0, 0)), Image.new("RGB", (8, 8), (0, 0, 255))
     assert (bundle.translate_like(LEVELS, reference=red) == (255, 0, 0)).all()
     results = bundle.translate_like([LEVELS, LEVELS], reference=[red, blue])
     assert [tuple(result[5, 5]) for result in results] == [(255, 0, 0), (0, 0, 255)]
     with pytest.raises(i2i.OptionError, match="'reference' is missing"):
         bundle.translate_like(LEVELS)
-    with pytest.raises(i2i.OptionError, match="2 pictures for 'reference'"):
+    with pytest.raises(i2i.OptionError, match="2 images for 'reference'"):
         bundle.translate_like(LEVELS, reference=[red, blue])
-    with pytest.raises(i2i.OptionError, match="the picture 'image' is the first argument"):
+    with pytest.raises(i2i.OptionError, match="the image 'image' is the first argument"):
         bundle.translate_like(LEVELS, image=red)
 
 
-def test_a_graph_of_one_channel_gives_grey_pictures(bundle: Bundle) -> None:
+def test_a_graph_of_one_channel_gives_grey_images(bundle: Bundle) -> None:
     level = Image.new("RGB", (8, 8), (90, 90, 90))
     result = bundle.enhance(level)
     assert (result.mode, result.getpixel((0, 0))) == ("L", 90)
@@ -227,14 +227,14 @@ def test_a_wrong_option_is_refused_by_name(bundle: Bundle, options: dict[str, ob
         bundle.run("edit", LEVELS, **options)  # pyright: ignore[reportArgumentType] - the mistakes under test
 
 
-def test_an_operation_needs_its_picture_and_a_sampler_takes_none(bundle: Bundle) -> None:
-    with pytest.raises(i2i.OptionError, match="got no picture"):
+def test_an_operation_needs_its_image_and_a_sampler_takes_none(bundle: Bundle) -> None:
+    with pytest.raises(i2i.OptionError, match="got no image"):
         bundle.translate()
     with pytest.raises(i2i.OptionError, match="starts from nothing"):
         bundle.sample(LEVELS)
     with pytest.raises(i2i.OptionError, match="count=0"):
         bundle.sample(count=0)
-    with pytest.raises(i2i.PictureError, match="given as int"):
+    with pytest.raises(i2i.ImageError, match="given as int"):
         bundle.run("translate", 5)  # pyright: ignore[reportArgumentType] - the mistake under test
 
 

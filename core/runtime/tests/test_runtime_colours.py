@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from i2i_runtime.image import colour_profiles as colours
-from i2i_runtime.image import reading as pictures
+from i2i_runtime.image import reading as images
 from i2i_runtime.image.pixels import Pixels
 
 CASES = Path(os.environ.get("I2I_PARITY", "../shared/parity")).parent / "cases" / "field"
@@ -87,9 +87,9 @@ def encoded(light: NDArray[np.float64]) -> NDArray[np.float64]:
     return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
-def file_of(picture: Image.Image, file_format: str, icc: bytes) -> bytes:
+def file_of(image: Image.Image, file_format: str, icc: bytes) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, file_format, icc_profile=icc)
+    image.save(buffer, file_format, icc_profile=icc)
     return buffer.getvalue()
 
 
@@ -101,18 +101,18 @@ def test_a_profile_is_applied_as_its_definition_says(file_format: str) -> None:
     lossless = {"lossless": True} if file_format == "WEBP" else {}
     buffer = io.BytesIO()
     Image.fromarray(COLOURS).save(buffer, file_format, icc_profile=wide_profile(), **lossless)  # pyright: ignore[reportArgumentType]
-    found = pictures.read_pixels(buffer.getvalue())
+    found = images.read_pixels(buffer.getvalue())
     assert np.abs(found - srgb_of(COLOURS)).max() <= 1.5
-    assert np.abs(found.astype(int) - COLOURS).max() > 20  # unread, it would be another picture
+    assert np.abs(found.astype(int) - COLOURS).max() > 20  # unread, it would be another image
     with Image.open(buffer) as opened:
-        np.testing.assert_array_equal(pictures.read_pixels(opened), found)
+        np.testing.assert_array_equal(images.read_pixels(opened), found)
 
 
 def test_transparency_stays_beside_colours_that_change() -> None:
-    picture = Image.fromarray(COLOURS)
-    picture.putalpha(Image.linear_gradient("L").resize((16, 16)))
-    found = pictures.read_pixels(file_of(picture, "PNG", wide_profile()), 4)
-    np.testing.assert_array_equal(found[:, :, 3], np.asarray(picture)[:, :, 3])
+    image = Image.fromarray(COLOURS)
+    image.putalpha(Image.linear_gradient("L").resize((16, 16)))
+    found = images.read_pixels(file_of(image, "PNG", wide_profile()), 4)
+    np.testing.assert_array_equal(found[:, :, 3], np.asarray(image)[:, :, 3])
     assert np.abs(found[:, :, :3] - srgb_of(COLOURS)).max() <= 1.5
 
 
@@ -121,21 +121,21 @@ def test_cmyk_is_read_by_its_own_profile() -> None:
     data = file_of(inks, "TIFF", press_profile())
     luminance = ((50 + 16) / 116) ** 3  # CIE 1976: Y of L* = 50
     expected = encoded(np.array(luminance))
-    assert np.abs(pictures.read_pixels(data).astype(float) - expected).max() <= 2
+    assert np.abs(images.read_pixels(data).astype(float) - expected).max() <= 2
     plain = io.BytesIO()
     inks.save(plain, "TIFF")
-    assert np.ptp(pictures.read_pixels(plain.getvalue())[0, 0]) > 200  # unread, it is a colour
+    assert np.ptp(images.read_pixels(plain.getvalue())[0, 0]) > 200  # unread, it is a colour
 
 
 def test_grey_with_a_profile_stays_grey_and_changes_its_tones() -> None:
     ramp = np.tile(np.arange(0, 256, 16, dtype=np.uint8), (4, 1))
-    found = pictures.read_pixels(file_of(Image.fromarray(ramp), "PNG", grey_profile()), 1)
+    found = images.read_pixels(file_of(Image.fromarray(ramp), "PNG", grey_profile()), 1)
     assert np.abs(found[:, :, 0] - encoded(ramp / 255.0)).max() <= 1.5
 
 
 def test_srgb_under_whatever_name_leaves_every_level_alone() -> None:
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    np.testing.assert_array_equal(pictures.read_pixels(file_of(Image.fromarray(COLOURS), "PNG", icc)), COLOURS)
+    np.testing.assert_array_equal(images.read_pixels(file_of(Image.fromarray(COLOURS), "PNG", icc)), COLOURS)
 
 
 @pytest.mark.parametrize(
@@ -150,23 +150,23 @@ def test_srgb_under_whatever_name_leaves_every_level_alone() -> None:
     ids=["noise", "truncated", "for grey", "for inks", "too large"],
 )
 def test_a_profile_that_cannot_be_used_is_ignored_and_told(icc: bytes) -> None:
-    picture = Image.fromarray(COLOURS)
-    picture.info["icc_profile"] = icc
+    image = Image.fromarray(COLOURS)
+    image.info["icc_profile"] = icc
     told: list[str] = []
-    np.testing.assert_array_equal(pictures.read_pixels(picture, tell=told.append), COLOURS)
+    np.testing.assert_array_equal(images.read_pixels(image, tell=told.append), COLOURS)
     assert len(told) == 1
     assert "colour profile" in told[0]
 
 
-def test_random_damage_of_a_profile_gives_a_picture() -> None:
+def test_random_damage_of_a_profile_gives_an_image() -> None:
     whole, generator = bytearray(wide_profile()), np.random.default_rng(1)
-    picture = Image.fromarray(COLOURS)
+    image = Image.fromarray(COLOURS)
     for _ in range(200):
         damaged = bytearray(whole)
         for place in generator.integers(0, len(damaged), 4).tolist():
             damaged[place] = int(generator.integers(256))
-        picture.info["icc_profile"] = bytes(damaged[: int(generator.integers(1, len(damaged) + 1))])
-        assert pictures.read_pixels(picture, tell=[].append).shape == COLOURS.shape
+        image.info["icc_profile"] = bytes(damaged[: int(generator.integers(1, len(damaged) + 1))])
+        assert images.read_pixels(image, tell=[].append).shape == COLOURS.shape
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -174,20 +174,20 @@ def test_random_damage_of_a_profile_gives_a_picture() -> None:
 def test_16_bits_of_which_a_sliver_is_used_are_told_and_the_advice_works(bits: int, channels: int) -> None:
     values = np.linspace(0, 2**bits - 1, 64).astype(np.uint16).reshape(8, 8, 1).repeat(channels, axis=2)
     told: list[str] = []
-    pictures.read_pixels(png16(values), tell=told.append)
+    images.read_pixels(png16(values), tell=told.append)
     assert len(told) == 1
     assert f"{bits} bits" in told[0]
     factor = int(told[0].partition("times ")[2].partition(")")[0])
-    brighter = pictures.read_pixels(png16(values * np.uint16(factor)), tell=told.append)
+    brighter = images.read_pixels(png16(values * np.uint16(factor)), tell=told.append)
     assert len(told) == 1
     assert brighter.max() >= 254
 
 
 def test_classes_in_16_bits_are_told_and_black_is_not() -> None:
     told: list[str] = []
-    pictures.read_pixels(png16(np.array([[[0], [40]]], np.uint16)), tell=told.append)
+    images.read_pixels(png16(np.array([[[0], [40]]], np.uint16)), tell=told.append)
     assert len(told) == 1
-    pictures.read_pixels(png16(np.zeros((2, 2, 1), np.uint16)), tell=told.append)
+    images.read_pixels(png16(np.zeros((2, 2, 1), np.uint16)), tell=told.append)
     assert len(told) == 1
 
 
@@ -198,16 +198,16 @@ def test_a_tiff_whose_white_is_zero_is_no_negative(kind: type[np.generic], white
     Image.fromarray((scene * white).astype(kind)).save(buffer, "TIFF")
     black_is_zero, white_is_zero = (struct.pack("<HHIHH", 262, 3, 1, meaning, 0) for meaning in (1, 0))
     assert buffer.getvalue().count(black_is_zero) == 1
-    there = pictures.read_pixels(buffer.getvalue()).astype(int)
-    turned = pictures.read_pixels(buffer.getvalue().replace(black_is_zero, white_is_zero)).astype(int)
+    there = images.read_pixels(buffer.getvalue()).astype(int)
+    turned = images.read_pixels(buffer.getvalue().replace(black_is_zero, white_is_zero)).astype(int)
     assert np.abs(there + turned - 255).max() <= 1
 
 
 def test_16_bits_that_are_used_and_8_dark_bits_are_nothing_to_tell() -> None:
     told: list[str] = []
-    pictures.read_pixels(png16(np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8, 1)), tell=told.append)
-    pictures.read_pixels(Image.new("L", (8, 8), 9), tell=told.append)
-    pictures.read_pixels(Image.new("RGB", (8, 8), (9, 9, 9)), tell=told.append)
+    images.read_pixels(png16(np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8, 1)), tell=told.append)
+    images.read_pixels(Image.new("L", (8, 8), 9), tell=told.append)
+    images.read_pixels(Image.new("RGB", (8, 8), (9, 9, 9)), tell=told.append)
     assert told == []
 
 
@@ -224,17 +224,17 @@ def png16(values: NDArray[np.uint16]) -> bytes:
 
 
 def test_the_same_sentence_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    picture = Image.new("RGB", (2, 2))
-    picture.info["icc_profile"] = b"told once"
+    image = Image.new("RGB", (2, 2))
+    image.info["icc_profile"] = b"told once"
     for _ in range(3):
-        pictures.read(picture)
+        images.read(image)
     assert caplog.text.count("colour profile") <= 1  # 0 where another test of this process had the same sentence
 
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not here")
 @pytest.mark.parametrize("name", ["p3", "adobe"])
 def test_photographs_of_wide_gamuts_are_what_their_owners_see(name: str) -> None:
-    reference, found = (pictures.read_pixels(CASES / "colour_profile" / f"{n}.png").astype(int) for n in ("srgb", name))
+    reference, found = (images.read_pixels(CASES / "colour_profile" / f"{n}.png").astype(int) for n in ("srgb", name))
     off = np.abs(found - reference)
     # 8 bits of the wider gamut cannot say all that 8 bits of sRGB can: a few dark levels are 5 off in exact arithmetic.
     assert off.max() <= 5

@@ -1,4 +1,4 @@
-"""A face is found, framed and cut out upright: on pictures whose eyes and mouth are dots of colour."""
+"""A face is found, framed and cut out upright: on images whose eyes and mouth are dots of colour."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ Points = NDArray[Any]
 
 def face(points: Points, size: tuple[int, int], radius: float) -> Image.Image:
     """Left eye red, right eye green, mouth blue, on grey."""
-    picture = Image.new("RGB", size, (90, 90, 90))
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("RGB", size, (90, 90, 90))
+    pen = ImageDraw.Draw(image)
     for (x, y), colour in zip(points, ((255, 60, 60), (60, 255, 60), (60, 60, 255)), strict=True):
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
-    return picture
+    return image
 
 
-def dots(picture: Image.Image) -> Points:
+def dots(image: Image.Image) -> Points:
     """Where the three colours are, as shares of the side."""
-    pixels = np.asarray(picture, dtype=float)
+    pixels = np.asarray(image, dtype=float)
     excess = np.clip(pixels - pixels.mean(2, keepdims=True) - 30, 0, None)
-    rows, columns = np.mgrid[: picture.height, : picture.width] + 0.5
+    rows, columns = np.mgrid[: image.height, : image.width] + 0.5
     total = excess.sum((0, 1))
     return np.stack([(excess * columns[..., None]).sum((0, 1)), (excess * rows[..., None]).sum((0, 1))], 1) / (
-        total[:, None] * picture.width
+        total[:, None] * image.width
     )
 
 
@@ -81,7 +81,7 @@ def test_a_face_comes_out_upright_in_its_frame_however_it_lay(degrees: float, fa
     with i2i.load(faces, device="cpu", threads=1) as bundle:
         result = bundle.translate(face(points, (460, 400), 8), fit="face")
     assert result.size == (SIDE, SIDE)
-    # Found on a grid of 16 pixels over a picture of 460, so that a few hundredths may be missing.
+    # Found on a grid of 16 pixels over an image of 460, so that a few hundredths may be missing.
     np.testing.assert_allclose(dots(result), FRAMED, atol=0.06)
 
 
@@ -93,7 +93,7 @@ def test_the_square_is_cut_out_to_the_pixel() -> None:
     np.testing.assert_array_equal(np.asarray(upside_down), levels[10:26, 12:28][::-1, ::-1])
 
 
-def test_beyond_the_border_the_picture_is_mirrored_and_fades() -> None:
+def test_beyond_the_border_the_image_is_mirrored_and_fades() -> None:
     levels = np.zeros((40, 40, 3), np.uint8)
     levels[:, ::2] = 255
     cut = np.asarray(cut_square(Image.fromarray(levels), Square(np.array([0.0, 20.0]), np.array([16.0, 0.0])), 32, 32))
@@ -103,9 +103,9 @@ def test_beyond_the_border_the_picture_is_mirrored_and_fades() -> None:
 
 
 @pytest.mark.parametrize("size", [(64, 64), (3000, 20), (2, 2)])
-def test_a_picture_without_a_face_is_refused(size: tuple[int, int], faces: Path) -> None:
+def test_an_image_without_a_face_is_refused(size: tuple[int, int], faces: Path) -> None:
     with i2i.load(faces, device="cpu", threads=1) as bundle:
-        with pytest.raises(i2i.PictureError, match="no face"):
+        with pytest.raises(i2i.ImageError, match="no face"):
             bundle.translate(Image.new("RGB", size, (90, 90, 90)), fit="face")
         assert bundle.translate(Image.new("RGB", size, (90, 90, 90))).size == (SIDE, SIDE)
 

@@ -1,4 +1,4 @@
-"""Pictures are brought to a size the graph takes, and results back, by closed forms."""
+"""Images are brought to a size the graph takes, and results back, by closed forms."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i_runtime.errors import PictureError
+from i2i_runtime.errors import ImageError
 from i2i_runtime.image import fitting
-from i2i_runtime.image import reading as pictures
-from i2i_runtime.image.pixels import Pixels, of_picture
+from i2i_runtime.image import reading as images
+from i2i_runtime.image.pixels import Pixels, of_image
 from i2i_runtime.schema.operations import (
     BICUBIC,
     Also,
@@ -55,32 +55,32 @@ def test_keep_aspect_pads_and_the_padding_is_cut_from_a_larger_result() -> None:
     np.testing.assert_array_equal(cut[::2, ::2], fitted.pixels[8:24])
 
 
-def test_native_pads_to_the_next_multiple_by_mirroring_and_leaves_the_picture_in_its_place() -> None:
-    picture = ramp(9, 14)
-    fitted = fitting.fit(picture, FREE, "native")
+def test_native_pads_to_the_next_multiple_by_mirroring_and_leaves_the_image_in_its_place() -> None:
+    image = ramp(9, 14)
+    fitted = fitting.fit(image, FREE, "native")
     assert fitted.pixels.shape == (12, 16, 3)
-    np.testing.assert_array_equal(fitted.crop(fitted.pixels), picture)
+    np.testing.assert_array_equal(fitted.crop(fitted.pixels), image)
     np.testing.assert_array_equal(fitted.pixels[9], fitted.pixels[7])  # mirrored at the last row, 8
     np.testing.assert_array_equal(fitted.pixels[:, 15], fitted.pixels[:, 11])
 
 
 def test_what_is_over_is_cut_at_the_end_where_nothing_may_be_made_up() -> None:
-    picture = ramp(30, 47)
-    fitted = fitting.fit(picture, FREE.model_copy(update={"to_multiple": "cut"}), "native")
-    np.testing.assert_array_equal(fitted.pixels, picture[:28, :44])
-    np.testing.assert_array_equal(fitted.crop(fitted.pixels), picture[:28, :44])
-    with pytest.raises(PictureError, match="at least 8"):
+    image = ramp(30, 47)
+    fitted = fitting.fit(image, FREE.model_copy(update={"to_multiple": "cut"}), "native")
+    np.testing.assert_array_equal(fitted.pixels, image[:28, :44])
+    np.testing.assert_array_equal(fitted.crop(fitted.pixels), image[:28, :44])
+    with pytest.raises(ImageError, match="at least 8"):
         fitting.fit(ramp(7, 20), FREE.model_copy(update={"to_multiple": "cut"}), "native")
 
 
 def test_what_is_spare_may_be_shared_by_both_sides() -> None:
-    picture = ramp(30, 46)
+    image = ramp(30, 46)
     both = FREE.model_copy(update={"spare": "both"})
-    padded = fitting.fit(picture, both, "native")
+    padded = fitting.fit(image, both, "native")
     assert (padded.pixels.shape, padded.top, padded.left) == ((32, 48, 3), 1, 1)
-    np.testing.assert_array_equal(padded.crop(padded.pixels), picture)
-    cut = fitting.fit(picture, both.model_copy(update={"to_multiple": "cut"}), "native")
-    np.testing.assert_array_equal(cut.pixels, picture[1:29, 1:45])
+    np.testing.assert_array_equal(padded.crop(padded.pixels), image)
+    cut = fitting.fit(image, both.model_copy(update={"to_multiple": "cut"}), "native")
+    np.testing.assert_array_equal(cut.pixels, image[1:29, 1:45])
 
 
 @pytest.mark.parametrize(("size", "fed"), [((64, 128), (16, 32)), ((100, 60), (32, 20)), ((1, 900), (8, 32))])
@@ -89,25 +89,25 @@ def test_where_sizes_are_free_the_aspect_is_kept_without_a_frame(size: tuple[int
 
 
 @pytest.mark.parametrize("policy", ["resize", "keep_aspect"])
-def test_a_picture_is_resampled_as_its_input_says(policy: Fit) -> None:
-    picture = ramp(64, 96)
+def test_an_image_is_resampled_as_its_input_says(policy: Fit) -> None:
+    image = ramp(64, 96)
     ways: dict[Kernel, Image.Resampling] = {"bicubic": Image.Resampling.BICUBIC, "box": Image.Resampling.BOX}
     for kernel, filters in ways.items():
         value = FIXED.model_copy(update={"resize": Resize(kernel=kernel)})
-        expected = np.asarray(Image.fromarray(picture).resize((48, 32), filters))
-        np.testing.assert_array_equal(fitting.fit(picture, value, policy).pixels, expected)
+        expected = np.asarray(Image.fromarray(image).resize((48, 32), filters))
+        np.testing.assert_array_equal(fitting.fit(image, value, policy).pixels, expected)
 
 
-def test_native_leaves_a_fitting_picture_alone() -> None:
-    picture = ramp(12, 16)
-    np.testing.assert_array_equal(fitting.fit(picture, FREE, "native").pixels, picture)
+def test_native_leaves_a_fitting_image_alone() -> None:
+    image = ramp(12, 16)
+    np.testing.assert_array_equal(fitting.fit(image, FREE, "native").pixels, image)
 
 
 @pytest.mark.parametrize("name", ["strip_1x4000.png", "strip_4000x1.png", "one_by_one.png"])
 @pytest.mark.parametrize("policy", ["resize", "keep_aspect"])
-def test_the_narrowest_pictures_never_reach_width_0(name: str, policy: Fit) -> None:
-    picture = pictures.read_pixels(BAD / name)
-    fitted = fitting.fit(picture, FIXED, policy)
+def test_the_narrowest_images_never_reach_width_0(name: str, policy: Fit) -> None:
+    image = images.read_pixels(BAD / name)
+    fitted = fitting.fit(image, FIXED, policy)
     assert fitted.pixels.shape == (32, 48, 3)
     assert 0 not in fitted.crop(fitted.pixels).shape
 
@@ -118,8 +118,8 @@ def test_where_mirroring_is_impossible_the_border_is_repeated() -> None:
 
 
 @pytest.mark.parametrize(("size", "rule"), [((4, 20), "at least 8"), ((20, 70), "at most 64")])
-def test_native_names_the_rule_a_picture_breaks(size: tuple[int, int], rule: str) -> None:
-    with pytest.raises(PictureError, match=rule) as caught:
+def test_native_names_the_rule_an_image_breaks(size: tuple[int, int], rule: str) -> None:
+    with pytest.raises(ImageError, match=rule) as caught:
         fitting.fit(ramp(*size), FREE, "native")
     assert f"{size[0]}x{size[1]}" in caught.value.found
     assert "resize" in caught.value.fix
@@ -127,12 +127,12 @@ def test_native_names_the_rule_a_picture_breaks(size: tuple[int, int], rule: str
 
 def test_native_on_a_graph_of_fixed_size_takes_that_size_only() -> None:
     assert fitting.fit(ramp(32, 48), FIXED, "native").pixels.shape == (32, 48, 3)
-    with pytest.raises(PictureError, match="exactly 32x48"):
+    with pytest.raises(ImageError, match="exactly 32x48"):
         fitting.fit(ramp(32, 47), FIXED, "native")
 
 
 def test_a_graph_of_one_channel_gets_the_luminance() -> None:
-    fitted = fitting.fit(of_picture(Image.new("RGB", (48, 32), (255, 0, 0)), 1), FIXED, "resize")
+    fitted = fitting.fit(of_image(Image.new("RGB", (48, 32), (255, 0, 0)), 1), FIXED, "resize")
     assert fitted.pixels.shape == (32, 48, 1)
     assert fitted.pixels[0, 0, 0] == round(0.299 * 255)
 
@@ -140,10 +140,10 @@ def test_a_graph_of_one_channel_gets_the_luminance() -> None:
 @pytest.mark.parametrize("channels", [1, 2, 4, 6])
 @pytest.mark.parametrize("policy", ["resize", "keep_aspect", "native"])
 def test_every_channel_is_fitted_as_if_it_were_alone(channels: int, policy: Fit) -> None:
-    picture = ramp(23, 34, channels)
-    fitted = fitting.fit(picture, FREE, policy)
+    image = ramp(23, 34, channels)
+    fitted = fitting.fit(image, FREE, policy)
     for index in range(channels):
-        alone = fitting.fit(picture[:, :, index : index + 1], FREE, policy)
+        alone = fitting.fit(image[:, :, index : index + 1], FREE, policy)
         np.testing.assert_array_equal(fitted.pixels[:, :, index : index + 1], alone.pixels)
 
 
@@ -155,10 +155,10 @@ def test_to_tensor_is_the_official_normalisation() -> None:
     assert fitting.to_tensor(levels).dtype == np.float32
 
 
-def test_to_picture_rounds_halves_to_even_and_saturates() -> None:
+def test_to_image_rounds_halves_to_even_and_saturates() -> None:
     levels = np.array([0.5, 1.5, 2.5, 256.2, -3, 254.6], dtype=np.float64)
     tensor = (levels / 255).astype(np.float32).reshape(1, 1, 6)
-    np.testing.assert_array_equal(fitting.to_picture(tensor, (0, 1)).ravel(), [0, 2, 2, 255, 0, 255])
+    np.testing.assert_array_equal(fitting.to_image(tensor, (0, 1)).ravel(), [0, 2, 2, 255, 0, 255])
 
 
 @pytest.mark.parametrize("value_range", [(-1.0, 1.0), (0.0, 1.0), (0.0, 255.0), (-2.0, 2.0)])
@@ -166,7 +166,7 @@ def test_every_level_survives_the_way_to_a_tensor_and_back(value_range: tuple[fl
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
     tensor = fitting.to_tensor(levels, value_range)
     np.testing.assert_allclose([tensor.min(), tensor.max()], value_range, rtol=1e-6)
-    np.testing.assert_array_equal(fitting.to_picture(tensor, value_range), levels)
+    np.testing.assert_array_equal(fitting.to_image(tensor, value_range), levels)
 
 
 @pytest.mark.parametrize(
@@ -185,12 +185,12 @@ def test_translators_keep_the_form_of_what_goes_in(rule: SizeRule, expected: Fit
 
 
 @pytest.mark.parametrize("policy", ["resize", "native", "keep_aspect"])
-def test_a_second_size_comes_from_the_picture_as_it_was_given(policy: Fit) -> None:
-    picture = ramp(32, 48)
+def test_a_second_size_comes_from_the_image_as_it_was_given(policy: Fit) -> None:
+    image = ramp(32, 48)
     value = FIXED.model_copy(update={"also": Also(name="coarse", height=8, width=12), "resize": BICUBIC})
-    expected = np.asarray(Image.fromarray(picture).resize((12, 8), Image.Resampling.BICUBIC))
-    np.testing.assert_array_equal(fitting.also(picture, value, policy), fitting.to_tensor(expected))
-    assert fitting.also(picture, FIXED, policy) is None
+    expected = np.asarray(Image.fromarray(image).resize((12, 8), Image.Resampling.BICUBIC))
+    np.testing.assert_array_equal(fitting.also(image, value, policy), fitting.to_tensor(expected))
+    assert fitting.also(image, FIXED, policy) is None
 
 
 def test_the_names_of_all_values_differ() -> None:

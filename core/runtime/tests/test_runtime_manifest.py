@@ -15,7 +15,7 @@ import pytest
 import i2i_runtime as i2i
 from i2i_runtime.schema.operations import MAX_BRANCHES, ImageOutput, LabelInput, Operation, Step
 
-from .conftest import FLOAT, PICTURE, Shape, TinyGraph, image_input, node, write_bundle
+from .conftest import FLOAT, IMAGE, Shape, TinyGraph, image_input, node, write_bundle
 
 Edit = Callable[[dict[str, Any]], object]
 GREY = np.full((16, 16, 3), 9, np.uint8)
@@ -76,13 +76,13 @@ BAD: dict[str, tuple[Edit, str]] = {
     ),
     "a tolerance without an end": (lambda m: m["parity"].update(tolerance=float("inf")), "Infinity is no number"),
     "sides beyond bounds": (size("height", 100_000), "less than or equal to 65536"),
-    "a picture beyond bounds": (lambda m: [size("height", 60_000)(m), size("width", 60_000)(m)], "pixels"),
+    "an image beyond bounds": (lambda m: [size("height", 60_000)(m), size("width", 60_000)(m)], "pixels"),
     "a multiple beyond bounds": (size("multiple", 2**40), "less than or equal to 65536"),
     "a class name of a megabyte": (number("names", ["x" * 2**20], 1), "at most 200 characters"),
     "a graph beyond protobuf": (lambda m: m["graphs"]["keep"].update(size=2**40), "less than or equal to 2147483647"),
     "deep nesting": (deep, "nests more than 32"),
     "an operation twice": (lambda m: m["operations"].append(m["operations"][0]), r"\['translate'\] are there twice"),
-    "a picture as a vector": (
+    "an image as a vector": (
         lambda m: m["graphs"]["keep"]["inputs"][0].update(shape=["n", 3]),
         r"translate: graph 'keep' takes 'image' as float32\['n', 3\]",
     ),
@@ -190,22 +190,22 @@ def one_graph(folder: Path, graph: TinyGraph) -> i2i.Bundle:
 # The node that makes "result" -> what comes out.
 WRONG: dict[str, tuple[list[Any], Shape, str]] = {
     "no axes": ([node("ReduceMean", "image", "result", keepdims=0)], ("n", 3, "h", "w"), r"float32\[\]"),
-    "twice the batch": ([node("Concat", "image image", "result", axis=0)], PICTURE, r"float32\[2, 3, 16, 16\]"),
+    "twice the batch": ([node("Concat", "image image", "result", axis=0)], IMAGE, r"float32\[2, 3, 16, 16\]"),
     "twice the batch, called otherwise": (
         [node("Concat", "image image", "result", axis=0)],
         ("m", 3, "h", "w"),
         r"float32\[2, 3, 16, 16\]",
     ),
-    "six channels": ([node("Concat", "image image", "result", axis=1)], PICTURE, r"float32\[1, 6, 16, 16\]"),
-    "twice the width": ([node("Concat", "image image", "result", axis=3)], PICTURE, r"float32\[1, 3, 16, 32\]"),
-    "whole numbers": ([node("Cast", "image", "result", to=7)], PICTURE, r"int64\[1, 3, 16, 16\]"),
+    "six channels": ([node("Concat", "image image", "result", axis=1)], IMAGE, r"float32\[1, 6, 16, 16\]"),
+    "twice the width": ([node("Concat", "image image", "result", axis=3)], IMAGE, r"float32\[1, 3, 16, 32\]"),
+    "whole numbers": ([node("Cast", "image", "result", to=7)], IMAGE, r"int64\[1, 3, 16, 16\]"),
 }
 
 
 @pytest.mark.parametrize("case", WRONG)
 def test_an_output_that_is_not_as_the_manifest_says_is_refused_by_name(tmp_path: Path, case: str) -> None:
     nodes, shape, found = WRONG[case]
-    graph = Unchecked(nodes=nodes, inputs={"image": (FLOAT, PICTURE)}, outputs={"result": shape})
+    graph = Unchecked(nodes=nodes, inputs={"image": (FLOAT, IMAGE)}, outputs={"result": shape})
     with (
         one_graph(tmp_path / "wrong", graph) as bundle,
         pytest.raises(i2i.RunError, match=rf"output 'result' of graph 'g' is {found}"),

@@ -1,4 +1,4 @@
-"""Masks against closed forms: what counts as marked, the disc, the blur, and where it lies on a fitted picture."""
+"""Masks against closed forms: what counts as marked, the disc, the blur, and where it lies on a fitted image."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Array = NDArray[Any]
 Levels = NDArray[np.uint8]
 
 
-def soft(folder: Path, picture: Any, mask: Any, rule: SizeRule = ANY_SIDE, **options: Any) -> Array:
+def soft(folder: Path, image: Any, mask: Any, rule: SizeRule = ANY_SIDE, **options: Any) -> Array:
     """The mask [h, w] that the graph of `edit` gets; `dilate_px` and `blur` are the operation's."""
     shape = {name: options.pop(name) for name in ("dilate_px", "blur") if name in options}
     path = write_bundle(folder, (edit(rule, **shape),), {"masker": masker()})
     with i2i.load(path, device="cpu", threads=1) as bundle:
-        return cast("Array", bundle.edit(picture, mask=mask, outputs="soft", **options))[0]
+        return cast("Array", bundle.edit(image, mask=mask, outputs="soft", **options))[0]
 
 
 def black(height: int, width: int) -> Levels:
@@ -33,10 +33,10 @@ def black(height: int, width: int) -> Levels:
 
 
 def marked(height: int, width: int, *places: tuple[int, int]) -> Levels:
-    picture = black(height, width)
+    image = black(height, width)
     for row, column in places:
-        picture[row, column] = 255
-    return picture
+        image[row, column] = 255
+    return image
 
 
 # --- Disc and blur ----------------------------------------------------------------------------------------------------
@@ -61,7 +61,7 @@ def test_a_dilation_is_the_union_of_discs() -> None:
     np.testing.assert_array_equal(soften(points, 3, 0), union)
 
 
-def test_a_disc_may_be_larger_than_the_picture() -> None:
+def test_a_disc_may_be_larger_than_the_image() -> None:
     point = np.zeros((5, 4), bool)
     point[0, 0] = True
     np.testing.assert_array_equal(soften(point, 20, 0), np.ones((5, 4)))
@@ -108,12 +108,12 @@ def test_all_that_is_not_black_counts(tmp_path: Path, colour: tuple[int, int, in
     np.testing.assert_array_equal(np.argwhere(mask), [[3, 5]])
 
 
-def test_the_graph_gets_the_mask_as_a_map_beside_the_picture(tmp_path: Path) -> None:
-    picture = np.full((16, 20, 3), 255, np.uint8)
+def test_the_graph_gets_the_mask_as_a_map_beside_the_image(tmp_path: Path) -> None:
+    image = np.full((16, 20, 3), 255, np.uint8)
     painted = marked(16, 20, (3, 5), (15, 19))
     path = write_bundle(tmp_path / "masked", (edit(),), {"masker": masker()})
     with i2i.load(path, device="cpu", threads=1) as bundle:
-        result = bundle.edit(picture, mask=painted)
+        result = bundle.edit(image, mask=painted)
     # Outside the mask image * mask is 0 in [-1, 1], which is 127.5 in 0..255.
     np.testing.assert_array_equal(result, np.where(painted > 0, 255, 128))
 
@@ -130,8 +130,8 @@ def test_padding_is_never_marked(tmp_path: Path) -> None:
     ("fit", "rows", "columns"),
     [("resize", slice(0, 8), slice(8, 16)), ("keep_aspect", slice(4, 8), slice(8, 16))],
 )
-def test_a_mask_goes_where_its_picture_goes(tmp_path: Path, fit: Fit, rows: slice, columns: slice) -> None:
-    """The upper right quarter of a picture of 20 x 40, in a square of 16."""
+def test_a_mask_goes_where_its_image_goes(tmp_path: Path, fit: Fit, rows: slice, columns: slice) -> None:
+    """The upper right quarter of an image of 20 x 40, in a square of 16."""
     painted = black(20, 40)
     painted[:10, 20:] = 255
     mask = soft(tmp_path, black(20, 40), painted, SizeRule(height=16, width=16), fit=fit)
@@ -140,31 +140,31 @@ def test_a_mask_goes_where_its_picture_goes(tmp_path: Path, fit: Fit, rows: slic
     np.testing.assert_array_equal(mask, expected)
 
 
-def test_a_thin_line_survives_a_picture_that_shrinks(tmp_path: Path) -> None:
+def test_a_thin_line_survives_an_image_that_shrinks(tmp_path: Path) -> None:
     mask = soft(tmp_path, black(320, 320), marked(320, 320, (33, 77)), SizeRule(height=16, width=16), fit="resize")
     np.testing.assert_array_equal(np.argwhere(mask), [[1, 3]])
 
 
-def test_each_picture_may_have_a_mask_of_its_own(tmp_path: Path) -> None:
-    pictures = [np.full(shape, 255, np.uint8) for shape in ((16, 20, 3), (9, 8, 3), (16, 20, 3))]
-    masks = [marked(*picture.shape[:2], (index + 1, index + 2)) for index, picture in enumerate(pictures)]
+def test_each_image_may_have_a_mask_of_its_own(tmp_path: Path) -> None:
+    images = [np.full(shape, 255, np.uint8) for shape in ((16, 20, 3), (9, 8, 3), (16, 20, 3))]
+    masks = [marked(*image.shape[:2], (index + 1, index + 2)) for index, image in enumerate(images)]
     path = write_bundle(tmp_path / "masked", (edit(dilate_px=2, blur=1.0),), {"masker": masker()})
     with i2i.load(path, device="cpu", threads=1) as bundle:
-        several = cast("list[Array]", bundle.edit(pictures, mask=masks, batch_size=3))
-        for picture, mask, result in zip(pictures, masks, several, strict=True):
-            np.testing.assert_array_equal(result, bundle.edit(picture, mask=mask))
+        several = cast("list[Array]", bundle.edit(images, mask=masks, batch_size=3))
+        for image, mask, result in zip(images, masks, several, strict=True):
+            np.testing.assert_array_equal(result, bundle.edit(image, mask=mask))
 
 
 def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(i2i.PictureError, match=r"'mask' has 16x20 pixels .*\nexpected: 20x16, the size of .*'image'"):
+    with pytest.raises(i2i.ImageError, match=r"'mask' has 16x20 pixels .*\nexpected: 20x16, the size of .*'image'"):
         soft(tmp_path, black(16, 20), marked(20, 16, (3, 3)))
 
 
 def test_a_mask_that_marks_nothing_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(i2i.PictureError, match="'mask' is black everywhere"):
+    with pytest.raises(i2i.ImageError, match="'mask' is black everywhere"):
         soft(tmp_path, black(16, 20), black(16, 20))
 
 
 def test_a_mask_that_is_missing_is_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(i2i.OptionError, match="the picture 'mask' is missing"):
+    with pytest.raises(i2i.OptionError, match="the image 'mask' is missing"):
         soft(tmp_path, black(16, 20), None)

@@ -17,7 +17,7 @@ from i2i_runtime.call.memory_use import COPIES, REACH, bytes_per_pixel
 from i2i_runtime.device.memory import as_bytes, free_bytes
 from i2i_runtime.schema.operations import ImageOutput, Operation, SizeRule, Step
 
-from .conftest import FLOAT, PICTURE, TinyGraph, image_input, node, write_bundle
+from .conftest import FLOAT, IMAGE, TinyGraph, image_input, node, write_bundle
 from .spatial_toys import write_spatial
 
 WIDE = 64
@@ -29,8 +29,8 @@ def wide(tmp_path: Path) -> Path:
     """A bundle that holds 3 + 64 + 64 + 3 channels: two convolutions of one pixel with a sine between them."""
     graph = TinyGraph(
         nodes=[node("Conv", "image w", "a"), node("Sin", "a", "b"), node("Conv", "b v", "result")],
-        inputs={"image": (FLOAT, PICTURE)},
-        outputs={"result": PICTURE},
+        inputs={"image": (FLOAT, IMAGE)},
+        outputs={"result": IMAGE},
         constants={
             "w": np.full((WIDE, 3, 1, 1), 0.1, np.float32),
             "v": np.full((3, WIDE, 1, 1), 0.1, np.float32),
@@ -46,16 +46,16 @@ def wide(tmp_path: Path) -> Path:
 
 
 def test_bytes_a_pixel_follow_from_the_values_that_live_together(wide: Path) -> None:
-    """The most is held while the sine is computed: its input, its output, the picture, and the result to come."""
+    """The most is held while the sine is computed: its input, its output, the image, and the result to come."""
     opened = open_bundle(wide)
     rate = bytes_per_pixel(opened.manifest.operations[0], opened.manifest, opened.graphs, {})
     assert rate == pytest.approx(REACH * 4 * (3 + WIDE + WIDE + 3) + COPIES, rel=1e-3)
 
 
-def test_a_picture_that_takes_too_much_is_refused_and_the_size_that_would_do_does(wide: Path) -> None:
+def test_an_image_that_takes_too_much_is_refused_and_the_size_that_would_do_does(wide: Path) -> None:
     bundle = i2i.load(wide, memory="1GB")
     with pytest.raises(
-        i2i.PictureError, match=r"1000x2000 takes about 3\.\d GB[\s\S]*1\.0 GB that memory= allows"
+        i2i.ImageError, match=r"1000x2000 takes about 3\.\d GB[\s\S]*1\.0 GB that memory= allows"
     ) as caught:
         bundle.translate(np.zeros((2000, 1000, 3), np.uint8), fit="native")
     width, height = map(int, re.findall(r"(\d+)x(\d+) would do", str(caught.value))[0])
@@ -64,10 +64,10 @@ def test_a_picture_that_takes_too_much_is_refused_and_the_size_that_would_do_doe
     assert bundle.translate(np.zeros((2000, 1000, 3), np.uint8), fit="resize").shape[2] == 3
 
 
-def test_pictures_that_run_together_count_together(wide: Path) -> None:
+def test_images_that_run_together_count_together(wide: Path) -> None:
     bundle = i2i.load(wide, memory="100MB")
     several = [np.zeros((200, 200, 3), np.uint8)] * 4
-    with pytest.raises(i2i.PictureError, match="4 together") as caught:
+    with pytest.raises(i2i.ImageError, match="4 together") as caught:
         bundle.translate(several, fit="native", batch_size=4)
     assert "batch_size=1" in caught.value.fix
     assert len(bundle.translate(several, fit="native", batch_size=1)) == 4
@@ -75,14 +75,14 @@ def test_pictures_that_run_together_count_together(wide: Path) -> None:
 
 def test_a_number_of_pixels_is_a_limit_too(wide: Path) -> None:
     bundle = i2i.load(wide, max_pixels=10_000)
-    with pytest.raises(i2i.PictureError, match=r"has 121,600 pixels[\s\S]*at most 10,000.*: 96x64 would do"):
+    with pytest.raises(i2i.ImageError, match=r"has 121,600 pixels[\s\S]*at most 10,000.*: 96x64 would do"):
         bundle.translate(np.zeros((300, 400, 3), np.uint8), fit="native")
     assert bundle.translate(np.zeros((64, 96, 3), np.uint8), fit="native").shape == (64, 96, 3)
 
 
 def test_the_size_of_a_result_is_refused_before_its_noise_is_drawn(tmp_path: Path) -> None:
     bundle = i2i.load(write_spatial(tmp_path / "spatial"), max_pixels=10_000)
-    with pytest.raises(i2i.PictureError, match="4000x4000 has 16,000,000 pixels") as caught:
+    with pytest.raises(i2i.ImageError, match="4000x4000 has 16,000,000 pixels") as caught:
         bundle.sample(size=(4000, 4000), seed=1)
     assert "size=" in caught.value.fix
     assert bundle.sample(size=(40, 60), seed=1).size == (60, 40)
@@ -100,13 +100,13 @@ def test_a_model_whose_own_size_takes_too_much_is_refused(tmp_path: Path) -> Non
         steps=(Step(graph="g", inputs={"image": "image"}, outputs={"result": "image"}),),
     )
     bundle = i2i.load(write_bundle(tmp_path / "large", (operation,), {"g": graph}), memory="1GB")
-    with pytest.raises(i2i.PictureError, match=r"10000x10000 takes about .* GB[\s\S]*the model's own size"):
+    with pytest.raises(i2i.ImageError, match=r"10000x10000 takes about .* GB[\s\S]*the model's own size"):
         bundle.translate(np.zeros((8, 8, 3), np.uint8))
 
 
 def test_limits_travel_with_the_bundle(wide: Path) -> None:
     copy = deepcopy(i2i.load(wide, max_pixels=100, memory="1GB"))
-    with pytest.raises(i2i.PictureError, match="at most 100,"):
+    with pytest.raises(i2i.ImageError, match="at most 100,"):
         copy.translate(np.zeros((64, 64, 3), np.uint8), fit="native")
 
 

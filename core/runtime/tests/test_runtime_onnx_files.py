@@ -24,7 +24,7 @@ from i2i_runtime.archive.onnx_files import summarise
 from i2i_runtime.archive.onnx_schema import SCHEMA
 from i2i_runtime.archive.onnx_tensors import MAX_RANK
 
-PICTURE = np.full((16, 16, 3), 9, np.uint8)
+IMAGE = np.full((16, 16, 3), 9, np.uint8)
 OTHER_FILE = "secret.bin"
 
 Bytes = bytes | bytearray
@@ -180,11 +180,11 @@ def test_a_file_that_is_exchanged_before_the_first_call_is_not_used(tiny: Path, 
     elif form == "lone file":
         path = tiny / "keep.onnx"
     before, after = i2i.load(path), i2i.load(path)
-    assert (before.translate(PICTURE) == PICTURE).all()
+    assert (before.translate(IMAGE) == IMAGE).all()
     exchange(path, form)
     with pytest.raises(i2i.BundleError, match=r"has changed since the bundle was loaded[\s\S]*load the bundle again"):
-        after.translate(PICTURE)
-    assert (before.translate(PICTURE) == PICTURE).all()
+        after.translate(IMAGE)
+    assert (before.translate(IMAGE) == IMAGE).all()
 
 
 # --- What is in a file ------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import i2i_runtime as i2i
 from i2i_runtime.archive import opening as reading
 from i2i_runtime.files import zips
 
-PICTURE = np.full((16, 16, 3), 9, np.uint8)
+IMAGE = np.full((16, 16, 3), 9, np.uint8)
 
 EditManifest = Callable[[Path, Callable[[dict[str, Any]], None]], None]
 
@@ -39,7 +39,7 @@ def test_a_folder_and_its_zip_give_the_same(tiny: Path, tmp_path: Path) -> None:
     before = unpacked_folders()
     for prefix in ("", "tiny/"):
         with i2i.load(zipped(tiny, tmp_path / "tiny.zip", prefix)) as bundle:
-            assert (bundle.translate(PICTURE) == PICTURE).all()
+            assert (bundle.translate(IMAGE) == IMAGE).all()
             assert unpacked_folders() == before  # nothing is unpacked to the disk
     assert i2i.read_manifest(tmp_path / "tiny.zip") == i2i.read_manifest(tiny)
 
@@ -134,7 +134,7 @@ def test_links_inside_a_bundle_are_refused_wherever_they_lead(tiny: Path, edit_m
 
 def test_a_bundle_behind_a_link_is_fine(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "current").symlink_to(tiny)
-    assert (i2i.load(tmp_path / "current").translate(PICTURE) == PICTURE).all()
+    assert (i2i.load(tmp_path / "current").translate(IMAGE) == IMAGE).all()
 
 
 @pytest.mark.parametrize("name", ["../evil.onnx", "/evil.onnx", "a\\..\\..\\evil.onnx", "C:/evil.onnx"])
@@ -210,9 +210,9 @@ def test_a_lone_file_runs_what_it_holds_and_names_what_it_lacks(tiny: Path, tmp_
     shutil.move(tiny / "keep.onnx", tmp_path / "renamed.onnx")
     bundle = i2i.load(tmp_path / "renamed.onnx")
     assert bundle.manifest.name == "tiny"
-    assert (bundle.translate(PICTURE) == PICTURE).all()
+    assert (bundle.translate(IMAGE) == IMAGE).all()
     with pytest.raises(i2i.BundleError, match="graph 'negate' is needed and not here"):
-        bundle.translate(PICTURE, domain="negative")
+        bundle.translate(IMAGE, domain="negative")
     with pytest.raises(i2i.BundleError, match="graph 'sampler'"):
         bundle.sample()
 
@@ -227,7 +227,7 @@ def test_a_lone_file_without_a_manifest_is_refused(tmp_path: Path, tiny: Path) -
 
 def test_an_empty_list_of_data_files_of_older_bundles_is_fine(tiny: Path, edit_manifest: EditManifest) -> None:
     edit_manifest(tiny, lambda manifest: [graph.update(data=[]) for graph in manifest["graphs"].values()].clear())
-    assert (i2i.load(tiny).translate(PICTURE) == PICTURE).all()
+    assert (i2i.load(tiny).translate(IMAGE) == IMAGE).all()
     edit_manifest(tiny, lambda manifest: manifest["graphs"]["keep"].update(data=[{"file": "keep.bin"}]))
     with pytest.raises(i2i.BundleError, match=r"graphs\.keep.*outside its \.onnx file"):
         i2i.load(tiny)
@@ -240,7 +240,7 @@ def test_a_graph_that_is_not_what_the_manifest_says_is_refused(tiny: Path, edit_
 
     edit_manifest(tiny, swap)
     with pytest.raises(i2i.BundleError, match=r"has the inputs \['latent'\]"):
-        i2i.load(tiny).translate(PICTURE)
+        i2i.load(tiny).translate(IMAGE)
 
 
 @pytest.mark.parametrize("cut", [1, 10, 100])
@@ -340,4 +340,4 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_cases_that_fell_short_are_refused(case: str) -> None:
     with pytest.raises(i2i.I2IError, match=REFUSED[case]):
-        i2i.load(CASES / case).translate(PICTURE)
+        i2i.load(CASES / case).translate(IMAGE)

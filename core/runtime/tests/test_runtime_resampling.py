@@ -74,14 +74,14 @@ def test_rounding_is_to_the_nearest_level_or_down_or_not_at_all(kernel: Kernel) 
 @pytest.mark.parametrize("channels", [1, 2, 3, 6])
 @pytest.mark.parametrize("resize", [BILINEAR, BICUBIC, SINGAN, Resize(antialias=False), Resize(rounding="down")])
 def test_channels_do_not_mix(resize: Resize, channels: int) -> None:
-    picture = np.random.default_rng(1).integers(0, 256, (9, 14, channels), dtype=np.uint8)
-    whole = resampled(picture, 5, 12, resize)
+    image = np.random.default_rng(1).integers(0, 256, (9, 14, channels), dtype=np.uint8)
+    whole = resampled(image, 5, 12, resize)
     for index in range(channels):
-        np.testing.assert_array_equal(whole[:, :, index], resampled(picture[:, :, [index]], 5, 12, resize)[:, :, 0])
+        np.testing.assert_array_equal(whole[:, :, index], resampled(image[:, :, [index]], 5, 12, resize)[:, :, 0])
 
 
 @pytest.mark.parametrize("resize", [BILINEAR, BICUBIC, SINGAN])
-def test_a_picture_of_that_size_is_left_alone(resize: Resize) -> None:
+def test_an_image_of_that_size_is_left_alone(resize: Resize) -> None:
     assert resampled(NOISE, 44, 31, resize) is NOISE
 
 

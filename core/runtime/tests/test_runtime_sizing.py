@@ -16,7 +16,7 @@ import i2i_runtime as i2i
 from i2i_runtime.call.arguments import option_from_text
 from i2i_runtime.call.sizes import noise_shape, read_scale, read_size, wanted_size
 from i2i_runtime.kinds.spatial import GridInput, MaskInput, NoiseInput, SizeInput
-from i2i_runtime.schema.operations import Blend, LatentInput, Operation, Step, VectorOutput, Walk
+from i2i_runtime.schema.operations import Interpolation, LatentInput, Operation, Step, VectorOutput, Walk
 from i2i_runtime.schema.wiring import needed_inputs
 
 from . import spatial_toys
@@ -119,7 +119,7 @@ def test_an_operation_of_one_size_takes_none(bundle: i2i.Bundle, options: dict[s
         ({"size": (44, 8)}, (44, 8)),
     ],
 )
-def test_the_own_size_may_be_that_of_the_picture(
+def test_the_own_size_may_be_that_of_the_image(
     bundle: i2i.Bundle, options: dict[str, Any], size: tuple[int, int]
 ) -> None:
     assert bundle.retarget(Image.new("RGB", (43, 21)), **options).size == size[::-1]
@@ -216,20 +216,20 @@ def test_zeros_may_be_the_default(bundle: i2i.Bundle) -> None:
 
 def test_constants_of_a_step_are_fed_to_every_item(bundle: i2i.Bundle) -> None:
     given = np.full((3, HEIGHT, WIDTH), 0.5, np.float32)
-    for picture in bundle.sample(noise_1=given, count=3, batch_size=2):
-        assert (np.asarray(picture) == 223).all()  # 0.5 + 0.25 in [-1, 1] is 223.1 in 0..255
+    for image in bundle.sample(noise_1=given, count=3, batch_size=2):
+        assert (np.asarray(image) == 223).all()  # 0.5 + 0.25 in [-1, 1] is 223.1 in 0..255
 
 
 @pytest.mark.parametrize(
     ("number", "accepted"), [(2, True), (np.int64(3), True), (2.0, True), (1.5, False), (5, False)]
 )
 def test_a_whole_number_is_one(bundle: i2i.Bundle, number: float, accepted: bool) -> None:  # noqa: FBT001
-    picture = Image.new("RGB", (8, 8), "white")
+    image = Image.new("RGB", (8, 8), "white")
     if accepted:
-        bundle.edit(picture, mask=picture, start_scale=number)
+        bundle.edit(image, mask=image, start_scale=number)
     else:
         with pytest.raises(i2i.OptionError, match=r"start_scale=1.5\nexpected: a whole number|from 0 to 4"):
-            bundle.edit(picture, mask=picture, start_scale=number)
+            bundle.edit(image, mask=image, start_scale=number)
 
 
 def test_sizes_and_noise_in_words() -> None:
@@ -247,16 +247,16 @@ def test_sizes_and_noise_in_words() -> None:
 @pytest.mark.parametrize(
     ("operation", "changes", "reason"),
     [
-        ("edit", {"inputs.1": {"image": "photo"}}, "'mask' belongs to 'photo', which is no picture input"),
+        ("edit", {"inputs.1": {"image": "photo"}}, "'mask' belongs to 'photo', which is no image input"),
         ("retarget", {"inputs.1": {"image": "photo"}}, "'size' belongs to 'photo'"),
         ("retarget", {"inputs.4": {"image": "size"}}, "'grid' belongs to 'size'"),
         ("retarget", {"inputs.4": {"left_shift": "image"}}, "'image' is no number input"),
         ("retarget", {"inputs.4": {"left_shift": None}}, "one shift without the other"),
         ("retarget", {"inputs.4": {"coverage": None}}, r"needs \['coverage'\], which nothing makes"),
-        ("retarget", {"blend": {"value": "left_shift"}}, "blends 'left_shift'"),
+        ("retarget", {"interpolation": {"value": "left_shift"}}, "interpolates 'left_shift'"),
         ("animate", {"walk": {"pull": "drag"}}, "'drag' is no number input"),
         ("animate", {"walk": {"anchor": "noise"}}, "'noise' is no number input"),
-        ("sample", {"blend": {"value": "noise_0"}}, "blends 'noise_0'"),
+        ("sample", {"interpolation": {"value": "noise_0"}}, "interpolates 'noise_0'"),
         ("sample", {"steps.0": {"inputs": {}}}, "at least 1 item"),
         ("sample", {"steps.0": {"inputs": {"noise_0": "size", "noise_1": "noise_1"}}}, r"needs \['size'\]"),
         ("sample", {"inputs.0": {"height": 3}}, "own size 3x30 breaks its own rule"),
@@ -277,21 +277,21 @@ def test_an_operation_that_refers_to_what_is_not_there(
         Operation.model_validate(data)
 
 
-def test_a_film_goes_somewhere_or_wanders() -> None:
+def test_an_animation_goes_somewhere_or_wanders() -> None:
     data = spatial_toys.sample().model_dump()
     numbers = spatial_toys.animate().inputs[1:]
     walk = Walk(anchor="anchor", pull="pull", inertia="inertia", first=0.05)
     both = data | {"inputs": (*data["inputs"], *numbers), "walk": walk}
     Operation.model_validate(both)
     with pytest.raises(ValidationError, match="goes from one result to another, or wanders, not both"):
-        Operation.model_validate(both | {"blend": Blend(value="size")})
+        Operation.model_validate(both | {"interpolation": Interpolation(value="size")})
     still = spatial_toys.edit().model_dump()
     with pytest.raises(ValidationError, match="a walk without noise maps"):
         Operation.model_validate(still | {"inputs": (*still["inputs"], *numbers), "walk": walk})
     retarget = spatial_toys.retarget().model_dump()
     inputs = (*retarget["inputs"], *numbers, NoiseInput(name="noise", channels=1, height=2, width=2))
     with pytest.raises(ValidationError, match="a walk starts from nothing"):
-        Operation.model_validate(retarget | {"inputs": inputs, "walk": walk, "blend": None})
+        Operation.model_validate(retarget | {"inputs": inputs, "walk": walk, "interpolation": None})
 
 
 def test_what_shapes_a_result_is_asked_for_beside_a_vector_that_is_given() -> None:

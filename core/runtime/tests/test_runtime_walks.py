@@ -1,4 +1,4 @@
-"""Films that wander in noise space, and films that go from size to size."""
+"""Animations that wander in noise space, and animations that go from size to size."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_the_frames_are_what_the_graph_makes_of_the_walk(bundle: i2i.Bundle) -> 
         assert np.abs(frame.transpose(2, 0, 1) - expected).max() <= 1
 
 
-def test_a_film_repeats_and_a_longer_one_begins_like_it(bundle: i2i.Bundle) -> None:
+def test_an_animation_repeats_and_a_longer_one_begins_like_it(bundle: i2i.Bundle) -> None:
     short, again, long = (arrays(bundle.animate.frames(count=n, seed=3, inertia=0.8)) for n in (4, 4, 7))
     np.testing.assert_array_equal(short, again)
     np.testing.assert_array_equal(short, long[:4])
@@ -99,8 +99,8 @@ def test_a_film_repeats_and_a_longer_one_begins_like_it(bundle: i2i.Bundle) -> N
         ({"count": 0}, "count=0 frames"),
         ({"seed": -1}, "seed=-1"),
         ({"to": {"seed": 2}}, "animate wanders by itself"),
-        ({"anchor": 1}, "'anchor' for a film"),
-        ({"noise": np.zeros((3, HEIGHT, WIDTH))}, "'noise' for a film"),
+        ({"anchor": 1}, "'anchor' for an animation"),
+        ({"noise": np.zeros((3, HEIGHT, WIDTH))}, "'noise' for an animation"),
         ({"pull": 1.5}, "pull=1.5\nexpected: from 0 to 1"),
         ({"inertia": "fast"}, "inertia is a str"),
         ({"inertia": [0.1, 0.2]}, "inertia is a list"),
@@ -113,7 +113,7 @@ def test_walks_that_cannot_be_are_refused(bundle: i2i.Bundle, options: dict[str,
 
 
 def test_a_walk_starts_from_nothing(bundle: i2i.Bundle) -> None:
-    with pytest.raises(i2i.OptionError, match="a picture for animate"):
+    with pytest.raises(i2i.OptionError, match="an image for animate"):
         bundle.animate.frames("me.jpg")
 
 
@@ -126,7 +126,7 @@ def test_a_call_keeps_the_limits_of_the_anchor(bundle: i2i.Bundle) -> None:
 
 
 def sizes(frames: list[Any]) -> list[tuple[int, int]]:
-    """Height and width of what is not black: the canvas is, and the pictures here are nowhere."""
+    """Height and width of what is not black: the canvas is, and the images here are nowhere."""
     filled = [np.asarray(frame).any(axis=-1) for frame in frames]
     return [(int(each.any(axis=-1).sum()), int(each.any(axis=0).sum())) for each in filled]
 
@@ -151,7 +151,7 @@ def test_the_first_frame_has_the_size_that_the_call_asks_for(bundle: i2i.Bundle)
     assert sizes(bundle.retarget.frames(LEVELS[:15, :18], to={"size": "8x8"}, count=2)) == [(12, 16), (8, 8)]
 
 
-def test_the_own_size_is_that_of_the_picture_as_it_is_fitted(bundle: i2i.Bundle) -> None:
+def test_the_own_size_is_that_of_the_image_as_it_is_fitted(bundle: i2i.Bundle) -> None:
     """`resize` brings it to 16 x 16, and a shift adds columns of that."""
     frames = bundle.retarget.frames(LEVELS, to={"size": (8, 8)}, count=2, fit="resize")
     assert np.asarray(frames[0]).shape == (16, 16, 3)
@@ -159,11 +159,11 @@ def test_the_own_size_is_that_of_the_picture_as_it_is_fitted(bundle: i2i.Bundle)
     assert np.asarray(frames[0]).shape == (16, 24, 3)
 
 
-def test_frames_are_of_the_kind_that_the_picture_was(bundle: i2i.Bundle) -> None:
-    picture = Image.fromarray(LEVELS)
-    frames = bundle.retarget.frames(picture, to={"scale": 2}, count=2)
+def test_frames_are_of_the_kind_that_the_image_was(bundle: i2i.Bundle) -> None:
+    image = Image.fromarray(LEVELS)
+    frames = bundle.retarget.frames(image, to={"scale": 2}, count=2)
     assert [cast("Image.Image", frame).size for frame in frames] == [(40, 32), (40, 32)]
-    encoded = bundle.retarget.frames(encode(picture), to={"scale": 2}, count=2)
+    encoded = bundle.retarget.frames(encode(image), to={"scale": 2}, count=2)
     assert all(isinstance(frame, bytes) for frame in encoded)
     np.testing.assert_array_equal(np.asarray(read(cast("bytes", encoded[0]))), np.asarray(frames[0]))
     floats = bundle.retarget.frames(LEVELS / 255, to={"scale": 2}, count=2)
@@ -173,11 +173,11 @@ def test_frames_are_of_the_kind_that_the_picture_was(bundle: i2i.Bundle) -> None
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"to": {}}, "a film to another nothing"),
-        ({"to": None}, "a film to another nothing"),
-        ({"to": {"seed": 1}}, "a film to another seed"),
-        ({"to": {"size": (8, 8), "left_shift": 0.1}}, "a film to another left_shift and size"),
-        ({"to": {"size": (8, 8), "scale": 1}}, "a film to another scale and size"),
+        ({"to": {}}, "an animation to another nothing"),
+        ({"to": None}, "an animation to another nothing"),
+        ({"to": {"seed": 1}}, "an animation to another seed"),
+        ({"to": {"size": (8, 8), "left_shift": 0.1}}, "an animation to another left_shift and size"),
+        ({"to": {"size": (8, 8), "scale": 1}}, "an animation to another scale and size"),
         ({"to": {"scale": [1, 2, 1.5]}}, r"scale=\[1, 2, 1.5\]"),
         ({"to": {"scale": []}}, "scale="),
         ({"to": {"scale": [(1, 2), (2, 1)]}, "count": 2}, "count=2 frames\nexpected: at least 3"),
@@ -185,13 +185,13 @@ def test_frames_are_of_the_kind_that_the_picture_was(bundle: i2i.Bundle) -> None
         ({"to": {"size": "8x8"}, "size": (16, 16), "scale": 1}, "size and scale"),
     ],
 )
-def test_films_that_cannot_be_are_refused(bundle: i2i.Bundle, options: dict[str, Any], reason: str) -> None:
+def test_animations_that_cannot_be_are_refused(bundle: i2i.Bundle, options: dict[str, Any], reason: str) -> None:
     with pytest.raises(i2i.OptionError, match=reason):
         bundle.retarget.frames(LEVELS, **options)
 
 
-def test_a_film_needs_its_picture(bundle: i2i.Bundle) -> None:
-    with pytest.raises(i2i.OptionError, match="retarget got no picture"):
+def test_an_animation_needs_its_image(bundle: i2i.Bundle) -> None:
+    with pytest.raises(i2i.OptionError, match="retarget got no image"):
         bundle.retarget.frames(to={"scale": 2})
 
 

@@ -1,4 +1,4 @@
-"""The toy as a paper that learns from one picture: presets of its options, and a Config that follows from the data."""
+"""The toy as a paper that learns from one image: presets of its options, and a Config that follows from the data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Options(toolkit_toy.Options):
 
 
 class Sized(Toy):
-    """A toy of the picture's size."""
+    """A toy of the image's size."""
 
     Config = Config
     presets: ClassVar[Mapping[str, Record]] = {"whole": Config(), "quick": Config(channels=2)}

@@ -49,7 +49,7 @@ def test_what_does_not_fit_is_refused_with_the_advice() -> None:
 
 
 def test_estimates_of_one_process_share_one_speed() -> None:
-    """Else a picture twice as large may take less time, on a machine that was busy at the first one."""
+    """Else an image twice as large may take less time, on a machine that was busy at the first one."""
     first = training_speed()
     assert first > 0
     assert [training_speed() for _ in range(5)] == [first] * 5

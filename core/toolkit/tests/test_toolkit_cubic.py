@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 
 def ramp(length: int) -> Tensor:
-    """1, 2, ... as the columns of a picture of three rows."""
+    """1, 2, ... as the columns of an image of three rows."""
     return torch.arange(1, length + 1, dtype=torch.float64).expand(1, 1, 3, length)
 
 
@@ -32,8 +32,8 @@ def test_sides_are_rounded_up(side: int, factor: float, wanted: int) -> None:
 
 def test_levels_are_truncated_and_63_of_them_lose_one() -> None:
     every = torch.arange(256, dtype=torch.float64)
-    picture = ((every / 255).float() - 0.5) * 2
-    found = levels_of(picture.reshape(1, 1, 16, 16)).flatten()
+    image = ((every / 255).float() - 0.5) * 2
+    found = levels_of(image.reshape(1, 1, 16, 16)).flatten()
     assert set((every - found).tolist()) == {0.0, 1.0}
     assert (every - found).sum() == 63
 
@@ -50,16 +50,16 @@ def test_levels_stay_in_8_bits() -> None:
 
 def test_a_factor_of_1_changes_nothing_but_the_levels() -> None:
     assert torch.equal(cubic_matrix(7, 7, 1.0, stretch=1.0, device=CPU), torch.eye(7, dtype=torch.float64))
-    picture = torch.rand(2, 3, 5, 6) * 2 - 1
-    levels = levels_of(picture)
-    assert torch.equal(resample_by(picture, 1.0), (((levels / 255).float() - 0.5) * 2))
+    image = torch.rand(2, 3, 5, 6) * 2 - 1
+    levels = levels_of(image)
+    assert torch.equal(resample_by(image, 1.0), (((levels / 255).float() - 0.5) * 2))
 
 
 @pytest.mark.parametrize("factor", [0.3, 0.5, 0.75, 1.0, 1.26, 2.0, 3.7])
-def test_a_plain_picture_stays_plain(factor: float) -> None:
-    picture = torch.full((1, 3, 20, 30), 0.2)
-    wanted = resample_by(picture[..., :1, :1], 1.0)
-    assert torch.allclose(resample_by(picture, factor), wanted, atol=1e-6)
+def test_a_plain_image_stays_plain(factor: float) -> None:
+    image = torch.full((1, 3, 20, 30), 0.2)
+    wanted = resample_by(image[..., :1, :1], 1.0)
+    assert torch.allclose(resample_by(image, factor), wanted, atol=1e-6)
 
 
 def test_a_slope_is_reproduced_inside() -> None:
@@ -82,7 +82,7 @@ def test_the_right_border_is_mirrored_and_the_left_one_left_out() -> None:
     assert torch.count_nonzero(matrix[0, 2:]) == 0
 
 
-def test_a_shrinking_picture_is_smoothed_over_4_pixels_of_the_result() -> None:
+def test_a_shrinking_image_is_smoothed_over_4_pixels_of_the_result() -> None:
     matrix = cubic_matrix(40, 10, 0.25, stretch=4.0, device=CPU)
     assert torch.count_nonzero(matrix[5].abs() > 1e-12) == 16
     assert torch.allclose(matrix.sum(1), torch.ones(10, dtype=torch.float64))
@@ -90,34 +90,34 @@ def test_a_shrinking_picture_is_smoothed_over_4_pixels_of_the_result() -> None:
 
 def test_the_height_decides_whether_the_kernel_is_stretched() -> None:
     # The width grows: with the height shrinking, its kernel becomes narrower than a pixel of the original.
-    picture = torch.rand(1, 3, 20, 10) * 2 - 1
-    both_grow, height_shrinks = (resample_to(picture, (height, 15)) for height in (20, 19))
+    image = torch.rand(1, 3, 20, 10) * 2 - 1
+    both_grow, height_shrinks = (resample_to(image, (height, 15)) for height in (20, 19))
     narrow = cubic_matrix(10, 15, 1.5, stretch=1 / 1.5, device=CPU)
     rows = cubic_matrix(20, 19, 19 / 20, stretch=20 / 19, device=CPU)
-    wanted = ((rows @ levels_of(picture) @ narrow.mT / 255).float() - 0.5) * 2
+    wanted = ((rows @ levels_of(image) @ narrow.mT / 255).float() - 0.5) * 2
     assert torch.allclose(height_shrinks, wanted.clamp(-1, 1), atol=1e-6)
     assert (height_shrinks[..., 5, :] - both_grow[..., 5, :]).abs().max() > 0.01
 
 
 def test_fewer_and_more_rows_than_the_factor_gives() -> None:
-    picture = torch.rand(1, 3, 8, 8) * 2 - 1
-    whole = resample_by(picture, 1.3)
+    image = torch.rand(1, 3, 8, 8) * 2 - 1
+    whole = resample_by(image, 1.3)
     assert whole.shape[-2:] == (11, 11)
-    assert torch.allclose(resample(picture, (9, 10), (1.3, 1.3)), whole[..., :9, :10], atol=1e-6)
-    assert torch.allclose(resample(picture, (12, 13), (1.3, 1.3))[..., :11, :11], whole, atol=1e-6)
+    assert torch.allclose(resample(image, (9, 10), (1.3, 1.3)), whole[..., :9, :10], atol=1e-6)
+    assert torch.allclose(resample(image, (12, 13), (1.3, 1.3))[..., :11, :11], whole, atol=1e-6)
 
 
 def test_no_gradient_passes() -> None:
-    picture = torch.zeros(1, 3, 8, 8, requires_grad=True)
-    assert not resample_by(picture, 1.3).requires_grad
+    image = torch.zeros(1, 3, 8, 8, requires_grad=True)
+    assert not resample_by(image, 1.3).requires_grad
 
 
 class Enlarged(nn.Module):
-    """Enlarges a picture to the size of another tensor."""
+    """Enlarges an image to the size of another tensor."""
 
-    def forward(self, picture: Tensor, like: Tensor) -> Tensor:
+    def forward(self, image: Tensor, like: Tensor) -> Tensor:
         height, width = like.shape[-2:]
-        return resample(picture, (height, width), (1.3, 1.3))
+        return resample(image, (height, width), (1.3, 1.3))
 
 
 def test_it_can_be_exported_with_free_sizes() -> None:

@@ -36,25 +36,25 @@ def paint(path: Path, level: int) -> None:
 
 
 def plain(root: Path, **counts: int) -> Path:
-    """Pictures of one grey each, which tells them apart: 0, 1, ... in the first domain, 50, 51, ... in the second."""
+    """Images of one grey each, which tells them apart: 0, 1, ... in the first domain, 50, 51, ... in the second."""
     for domain, (name, count) in enumerate(counts.items()):
         for index in range(count):
             paint(root / name / f"{index}.png", 50 * domain + index)
     return root
 
 
-def level(picture: torch.Tensor) -> int:
-    return round((float(picture.mean()) + 1) / 2 * 255)
+def level(image: torch.Tensor) -> int:
+    return round((float(image.mean()) + 1) / 2 * 255)
 
 
-def test_a_sample_has_a_picture_and_two_references_of_one_domain(root: Path) -> None:
+def test_a_sample_has_an_image_and_two_references_of_one_domain(root: Path) -> None:
     sample = DomainFolders(root, PETS, 8).draw(0)
-    pictures = {name: tuple(tensor.shape) for name, tensor in sample.items() if tensor.ndim}
-    assert pictures == dict.fromkeys(("image", "reference", "other_reference"), (3, 8, 8))
+    images = {name: tuple(tensor.shape) for name, tensor in sample.items() if tensor.ndim}
+    assert images == dict.fromkeys(("image", "reference", "other_reference"), (3, 8, 8))
     assert all(sample[name].dtype == torch.int64 for name in ("domain", "reference_domain"))
 
 
-def test_pictures_belong_to_the_domain_they_come_with(tmp_path: Path) -> None:
+def test_images_belong_to_the_domain_they_come_with(tmp_path: Path) -> None:
     source = DomainFolders(plain(tmp_path, dark=3, light=5), ("dark", "light"), 4)
     for sample in map(source.draw, range(40)):
         assert level(sample["image"]) // 50 == int(sample["domain"])
@@ -67,21 +67,21 @@ def test_labels_follow_the_order_of_the_names_and_not_the_alphabet(tmp_path: Pat
     assert all(level(s["image"]) // 50 == 1 - int(s["domain"]) for s in map(source.draw, range(8)))
 
 
-def test_domains_are_balanced_however_many_pictures_they_have(tmp_path: Path) -> None:
+def test_domains_are_balanced_however_many_images_they_have(tmp_path: Path) -> None:
     source = DomainFolders(plain(tmp_path, few=2, many=30), ("few", "many"), 4)
     for part in ("domain", "reference_domain"):
         drawn = [int(source.draw(position)[part]) for position in range(20)]
         assert all(sorted(drawn[start : start + 2]) == [0, 1] for start in range(0, 20, 2))
 
 
-def test_every_picture_of_a_domain_comes_once_an_epoch(tmp_path: Path) -> None:
+def test_every_image_of_a_domain_comes_once_an_epoch(tmp_path: Path) -> None:
     source = DomainFolders(plain(tmp_path, a=5, b=5), ("a", "b"), 4)
     seen = Counter(level(source.draw(position)["image"]) for position in range(20))
     assert len(seen) == 10
     assert set(seen.values()) == {2}
 
 
-def test_the_two_references_are_never_the_same_picture(tmp_path: Path) -> None:
+def test_the_two_references_are_never_the_same_image(tmp_path: Path) -> None:
     source = DomainFolders(plain(tmp_path, a=2, b=3), ("a", "b"), 4)
     for sample in map(source.draw, range(30)):
         assert level(sample["reference"]) != level(sample["other_reference"])
@@ -116,7 +116,7 @@ def test_a_random_crop_has_the_area_and_shape_it_may_have() -> None:
     assert all(0.799 < across * down / 1e6 <= 1 and 0.89 < across / down < 1.11 for across, down in sizes)
 
 
-def test_half_of_the_pictures_are_cropped_at_probability_one_half() -> None:
+def test_half_of_the_images_are_cropped_at_probability_one_half() -> None:
     generator = np.random.default_rng(1)
     whole = sum(draw_crop(generator, 100, 100, probability=0.5, flip=False).box == (0, 0, 100, 100) for _ in range(400))
     assert 150 < whole < 250
@@ -145,7 +145,7 @@ def test_previews_come_from_the_validation_set_where_there_is_one(tmp_path: Path
     for name in ("a", "b"):
         paint(tmp_path / "val" / name / "0.png", 200)
     batch = DomainFolders(tmp_path, ("a", "b"), 4).preview(4)
-    assert {level(picture) for picture in batch["image"]} == {200}
+    assert {level(image) for image in batch["image"]} == {200}
 
 
 def test_the_folders_may_lie_directly_below_the_root(tmp_path: Path) -> None:
@@ -153,16 +153,16 @@ def test_the_folders_may_lie_directly_below_the_root(tmp_path: Path) -> None:
     assert source.describe() == {"a": 2, "b": 4, "unreadable": 0}
 
 
-def test_unreadable_pictures_are_left_out_and_named(root: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (root / "train" / "cat" / "broken.png").write_bytes(b"no picture")
+def test_unreadable_images_are_left_out_and_named(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (root / "train" / "cat" / "broken.png").write_bytes(b"no image")
     with caplog.at_level(logging.WARNING):
         source = DomainFolders(root, PETS, 8)
     assert source.describe()["cat"] == COUNT
     assert "broken.png" in caplog.text
 
 
-@pytest.mark.parametrize(("count", "words"), [(0, "no picture"), (1, "one picture")])
-def test_a_domain_without_a_pair_of_pictures_is_refused(root: Path, count: int, words: str) -> None:
+@pytest.mark.parametrize(("count", "words"), [(0, "no image"), (1, "one image")])
+def test_a_domain_without_a_pair_of_images_is_refused(root: Path, count: int, words: str) -> None:
     for path in sorted((root / "train" / "dog").iterdir())[count:]:
         path.unlink()
     with pytest.raises(LayoutError, match=words) as caught:
@@ -194,11 +194,11 @@ def test_a_domain_without_a_folder_is_refused_and_the_option_that_is_named_works
 
 
 @pytest.mark.parametrize("left", [("cat", "wild"), ("wild",), ("wild card, 2",), ("2020",), ("true", "2")])
-def test_training_without_a_domain_of_too_few_pictures_works_as_its_fix_says(
+def test_training_without_a_domain_of_too_few_images_works_as_its_fix_says(
     tmp_path: Path, left: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     plain(tmp_path, **dict.fromkeys(left, 3), dog=1)
-    with pytest.raises(LayoutError, match="dog holds one picture") as caught:
+    with pytest.raises(LayoutError, match="dog holds one image") as caught:
         DomainFolders(tmp_path, (*left, "dog"), 8)
 
     with caplog.at_level(logging.WARNING):
@@ -209,15 +209,15 @@ def test_training_without_a_domain_of_too_few_pictures_works_as_its_fix_says(
     assert all(int(source.draw(position)["domain"]) < len(left) for position in range(6))
 
 
-def test_where_no_other_domain_is_left_more_pictures_are_asked_for(tmp_path: Path) -> None:
+def test_where_no_other_domain_is_left_more_images_are_asked_for(tmp_path: Path) -> None:
     with pytest.raises(LayoutError) as caught:
         DomainFolders(plain(tmp_path, dog=1), ("dog",), 8)
-    assert caught.value.fix == "put more pictures of this domain there"
+    assert caught.value.fix == "put more images of this domain there"
 
 
-def test_pictures_that_are_in_no_folder_are_told(tmp_path: Path) -> None:
+def test_images_that_are_in_no_folder_are_told(tmp_path: Path) -> None:
     paint(tmp_path / "0.png", 10)
-    with pytest.raises(LayoutError, match="1 pictures beside them"):
+    with pytest.raises(LayoutError, match="1 images beside them"):
         DomainFolders(tmp_path, ("a", "b"), 8)
 
 

@@ -23,20 +23,20 @@ from i2i_registry.interfaces.cards import CommandCard
 from i2i_registry.plugins.discovery import Registry
 from i2i_registry.weights.store import Store
 from i2i_runtime.device import providers as devices
-from i2i_runtime.errors import DeviceError, PictureError, UsageError
+from i2i_runtime.errors import DeviceError, ImageError, UsageError
 from i2i_toolkit import plugin
 from i2i_toolkit.metrics.feature_network import FeatureNetwork
 from i2i_toolkit.metrics.measuring import measure
 from i2i_toolkit.metrics.single_image import diversity, single_image_fid
 
-PICTURES = ("n", 3, "h", "w")
+IMAGES = ("n", 3, "h", "w")
 CHANNELS = 4
 
 
 def write_network(
     path: Path,
     *,
-    inputs: Sequence[tuple[str, int, Sequence[int | str]]] = (("x", TensorProto.FLOAT, PICTURES),),
+    inputs: Sequence[tuple[str, int, Sequence[int | str]]] = (("x", TensorProto.FLOAT, IMAGES),),
     operator: str = "Conv",
     output: int = TensorProto.FLOAT,
 ) -> Path:
@@ -76,7 +76,7 @@ def paint(path: Path, size: tuple[int, int] = (16, 12), seed: int = 0) -> Path:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def images(tmp_path: Path) -> Path:
     """real.png, and samples/ of the same size: real.png itself at 0.png, then others."""
     paint(tmp_path / "real.png")
     for seed in range(3):
@@ -99,20 +99,20 @@ def command(tmp_path: Path, *arguments: str | Path) -> int:
 
 def test_features_are_those_of_the_file_and_its_hash_is_known(network: Path) -> None:
     loaded = FeatureNetwork.load(network)
-    pictures = torch.rand(2, 3, 10, 8) * 2 - 1
+    images = torch.rand(2, 3, 10, 8) * 2 - 1
 
     weight = torch.from_numpy(np.random.default_rng(0).normal(size=(CHANNELS, 3, 2, 2)).astype(np.float32))
-    expected = torch.nn.functional.conv2d(pictures, weight, stride=2)
-    torch.testing.assert_close(loaded(pictures), expected, rtol=0, atol=1e-5)
+    expected = torch.nn.functional.conv2d(images, weight, stride=2)
+    torch.testing.assert_close(loaded(images), expected, rtol=0, atol=1e-5)
     assert loaded.sha256 == hashlib.sha256(network.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ([("x", TensorProto.FLOAT, PICTURES), ("mask", TensorProto.FLOAT, PICTURES)], "mask tensor(float)"),
+        ([("x", TensorProto.FLOAT, IMAGES), ("mask", TensorProto.FLOAT, IMAGES)], "mask tensor(float)"),
         ([("x", TensorProto.FLOAT, ("n", 1, "h", "w"))], "'n', 1, 'h', 'w'"),
-        ([("x", TensorProto.FLOAT16, PICTURES)], "tensor(float16)"),
+        ([("x", TensorProto.FLOAT16, IMAGES)], "tensor(float16)"),
         ([("x", TensorProto.FLOAT, ("n", 100))], "'n', 100"),
     ],
     ids=["two inputs", "grey", "half precision", "vectors"],
@@ -135,7 +135,7 @@ def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
             FeatureNetwork.load(tmp_path / name)
 
 
-def test_a_network_of_one_size_is_refused_for_pictures_of_another(tmp_path: Path) -> None:
+def test_a_network_of_one_size_is_refused_for_images_of_another(tmp_path: Path) -> None:
     values = [("x", TensorProto.FLOAT, ("n", 3, 299, 299))]
     loaded = FeatureNetwork.load(write_network(tmp_path / "fixed.onnx", inputs=values))
     assert loaded(torch.zeros(1, 3, 299, 299)).shape == (1, CHANNELS, 149, 149)
@@ -163,10 +163,10 @@ def test_without_onnxruntime_the_extra_that_brings_it_is_named(network: Path, mo
 # --- Measuring files --------------------------------------------------------------------------------------------------
 
 
-def test_files_are_measured_as_tensors_are(pictures: Path, network: Path) -> None:
-    found = measure(pictures / "real.png", [pictures / "samples"], network)
+def test_files_are_measured_as_tensors_are(images: Path, network: Path) -> None:
+    found = measure(images / "real.png", [images / "samples"], network)
 
-    real, samples = tensor(pictures / "real.png"), [tensor(pictures / "samples" / f"{seed}.png") for seed in range(3)]
+    real, samples = tensor(images / "real.png"), [tensor(images / "samples" / f"{seed}.png") for seed in range(3)]
     assert found.diversity == pytest.approx(diversity(samples, real), rel=1e-6)
     assert found.sifid == pytest.approx(single_image_fid([real], samples, FeatureNetwork.load(network)), rel=1e-6)
     assert (found.samples, found.real_size, found.sample_sizes) == (3, (12, 16), ((12, 16),))
@@ -174,58 +174,58 @@ def test_files_are_measured_as_tensors_are(pictures: Path, network: Path) -> Non
     assert not found.no_diversity
 
 
-def test_a_sample_equal_to_the_picture_is_at_no_distance(pictures: Path, network: Path) -> None:
-    alone = measure(pictures / "real.png", [pictures / "samples" / "0.png"], network)
+def test_a_sample_equal_to_the_image_is_at_no_distance(images: Path, network: Path) -> None:
+    alone = measure(images / "real.png", [images / "samples" / "0.png"], network)
     assert alone.sifid == pytest.approx(0, abs=1e-9)
     assert alone.diversity is None
     assert alone.no_diversity == "1 sample"
 
 
-def test_samples_of_several_sizes_have_a_distance_and_no_diversity(pictures: Path, network: Path) -> None:
-    paint(pictures / "samples" / "wide.png", size=(40, 12))
-    found = measure(pictures / "real.png", [pictures / "samples"], network)
+def test_samples_of_several_sizes_have_a_distance_and_no_diversity(images: Path, network: Path) -> None:
+    paint(images / "samples" / "wide.png", size=(40, 12))
+    found = measure(images / "real.png", [images / "samples"], network)
 
     assert found.sifid is not None
     assert found.diversity is None
     assert found.no_diversity == "samples of 16x12 and of 40x12 pixels"
     assert found.sample_sizes == ((12, 16), (12, 40))
     with pytest.raises(UsageError, match="16x12 and of 40x12"):
-        measure(pictures / "real.png", [pictures / "samples"])
+        measure(images / "real.png", [images / "samples"])
 
 
-def test_files_and_folders_may_be_mixed_and_count_once(pictures: Path) -> None:
-    samples = pictures / "samples"
-    assert measure(pictures / "real.png", [samples / "1.png", samples, samples / "1.png"]).samples == 3
+def test_files_and_folders_may_be_mixed_and_count_once(images: Path) -> None:
+    samples = images / "samples"
+    assert measure(images / "real.png", [samples / "1.png", samples, samples / "1.png"]).samples == 3
 
 
-def test_what_cannot_be_measured_is_refused(pictures: Path) -> None:
-    real, samples = pictures / "real.png", pictures / "samples"
-    (pictures / "empty").mkdir()
+def test_what_cannot_be_measured_is_refused(images: Path) -> None:
+    real, samples = images / "real.png", images / "samples"
+    (images / "empty").mkdir()
     for fakes, words in (
         ([samples / "0.png"], "1 sample"),
-        ([pictures / "empty"], "holds no pictures"),
-        ([samples, pictures / "gone.png"], "gone.png does not exist"),
-        ([pictures], "is the real picture, and among the samples"),
+        ([images / "empty"], "holds no images"),
+        ([samples, images / "gone.png"], "gone.png does not exist"),
+        ([images], "is the real image, and among the samples"),
     ):
         with pytest.raises(UsageError, match=words):
             measure(real, fakes)
-    with pytest.raises(LayoutError, match="holds 3 pictures"):
+    with pytest.raises(LayoutError, match="holds 3 images"):
         measure(samples, [samples / "0.png"])
 
 
-def test_a_damaged_sample_is_not_left_out(pictures: Path) -> None:
-    (pictures / "samples" / "bad.png").write_text("no picture")
-    with pytest.raises(PictureError, match=r"bad\.png"):
-        measure(pictures / "real.png", [pictures / "samples"])
+def test_a_damaged_sample_is_not_left_out(images: Path) -> None:
+    (images / "samples" / "bad.png").write_text("no image")
+    with pytest.raises(ImageError, match=r"bad\.png"):
+        measure(images / "real.png", [images / "samples"])
 
 
 # --- The command ------------------------------------------------------------------------------------------------------
 
 
-def test_the_command_prints_a_table(pictures: Path, network: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command(pictures, pictures / "real.png", pictures / "samples", "--features", network) == 0
+def test_the_command_prints_a_table(images: Path, network: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(images, images / "real.png", images / "samples", "--features", network) == 0
     told = capsys.readouterr()
-    found = measure(pictures / "real.png", [pictures / "samples"], network)
+    found = measure(images / "real.png", [images / "samples"], network)
 
     title, first, second = told.out.splitlines()
     assert title.split() == ["measure", "value", "of"]
@@ -236,19 +236,19 @@ def test_the_command_prints_a_table(pictures: Path, network: Path, capsys: pytes
     assert not told.err
 
 
-def test_the_command_prints_json(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command(pictures, pictures / "real.png", pictures / "samples", "--json") == 0
+def test_the_command_prints_json(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(images, images / "real.png", images / "samples", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["samples"] == 3
-    assert found["diversity"] == measure(pictures / "real.png", [pictures / "samples"]).diversity
+    assert found["diversity"] == measure(images / "real.png", [images / "samples"]).diversity
     assert found["sifid"] is None
 
 
 def test_the_command_says_what_was_not_measured_and_what_does_not_compare(
-    pictures: Path, network: Path, capsys: pytest.CaptureFixture[str]
+    images: Path, network: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wide = paint(pictures / "wide.png", size=(40, 12))
-    assert command(pictures, pictures / "real.png", wide, "--features", network) == 0
+    wide = paint(images / "wide.png", size=(40, 12))
+    assert command(images, images / "real.png", wide, "--features", network) == 0
     told = capsys.readouterr()
     assert "diversity was not measured: 1 sample" in told.err
     assert "REAL has 16x12, the samples 40x12" in told.err
@@ -264,14 +264,14 @@ def test_the_command_says_what_was_not_measured_and_what_does_not_compare(
         (["real.png", "samples", "--features", "samples/0.png"], 2, "is not an .onnx file"),
         (["real.png", "samples", "--features", "pooled.onnx"], 2, "features of 1 position"),
         (["real.png", "samples", "--features", "log.onnx"], 2, "features are not finite"),
-        (["real.png", "text.png"], 2, "text.png is not a picture"),
-        (["samples", "real.png"], 2, "holds 3 pictures"),
+        (["real.png", "text.png"], 2, "text.png is not an image"),
+        (["samples", "real.png"], 2, "holds 3 images"),
     ],
     ids=[
         "too few",
         "none",
-        "no picture",
-        "a picture as network",
+        "no image",
+        "an image as network",
         "one position",
         "no numbers",
         "text",
@@ -283,15 +283,15 @@ def test_the_command_refuses_in_words(
     arguments: Sequence[str],
     code: int,
     words: str,
-    pictures: Path,
+    images: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.chdir(pictures)
-    Path("text.png").write_text("no picture")
+    monkeypatch.chdir(images)
+    Path("text.png").write_text("no image")
     write_network(Path("pooled.onnx"), operator="GlobalAveragePool")
     write_network(Path("log.onnx"), operator="Log")
-    assert command(pictures, *arguments) == code
+    assert command(images, *arguments) == code
     told = capsys.readouterr()
     assert words in told.err
     assert "Traceback" not in told.err

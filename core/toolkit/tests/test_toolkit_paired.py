@@ -1,4 +1,4 @@
-"""The paired data set: its layouts, what it refuses, and that both pictures of a pair are treated alike."""
+"""The paired data set: its layouts, what it refuses, and that both images of a pair are treated alike."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def paint(path: Path, size: tuple[int, int] = (16, 8), colour: str = "red") -> N
 
 
 def join(path: Path, left: str, right: str, size: int = 8) -> None:
-    picture = Image.new("RGB", (2 * size, size), left)
-    picture.paste(Image.new("RGB", (size, size), right), (size, 0))
+    image = Image.new("RGB", (2 * size, size), left)
+    image.paste(Image.new("RGB", (size, size), right), (size, 0))
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path)
+    image.save(path)
 
 
 def gradient(path: Path, size: int = 24) -> None:
-    """Both halves show the same picture, in which every pixel differs."""
+    """Both halves show the same image, in which every pixel differs."""
     path.parent.mkdir(parents=True, exist_ok=True)
     half = Image.linear_gradient("L").resize((size, size)).convert("RGB")
     half.paste(Image.linear_gradient("L").rotate(90).resize((size, size // 2)).convert("RGB"), (0, 0))
-    picture = Image.new("RGB", (2 * size, size))
-    picture.paste(half, (0, 0))
-    picture.paste(half, (size, 0))
-    picture.save(path)
+    image = Image.new("RGB", (2 * size, size))
+    image.paste(half, (0, 0))
+    image.paste(half, (size, 0))
+    image.save(path)
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_other_splits_are_found_and_shown_but_not_drawn(tmp_path: Path) -> None:
     assert all(float(pairs.draw(position)["input"].max()) == -1.0 for position in range(4))
 
 
-def test_both_pictures_of_a_pair_share_crop_and_flip(tmp_path: Path) -> None:
+def test_both_images_of_a_pair_share_crop_and_flip(tmp_path: Path) -> None:
     gradient(tmp_path / "train" / "0.png")
     pairs = PairedFolders(tmp_path, Preparation("resize_and_crop", load_px=20, crop_px=8, resize=BICUBIC))
     drawn = [pairs.draw(position) for position in range(6)]
@@ -106,7 +106,7 @@ def test_grey_is_one_channel(root: Path) -> None:
 
 
 def test_a_pair_that_cannot_be_read_is_left_out_with_a_warning(root: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (root / "train" / "000.png").write_bytes(b"no picture")
+    (root / "train" / "000.png").write_bytes(b"no image")
 
     with caplog.at_level(logging.WARNING):
         pairs = PairedFolders(root, SQUARE)
@@ -127,10 +127,10 @@ def test_a_paired_set_is_refused_by_an_unpaired_model(root: Path) -> None:
         UnpairedFolders(root, SQUARE)
 
 
-def test_single_pictures_are_not_taken_for_pairs(tmp_path: Path) -> None:
+def test_single_images_are_not_taken_for_pairs(tmp_path: Path) -> None:
     paint(tmp_path / "train" / "0.png", size=(8, 8))
 
-    with pytest.raises(LayoutError, match="looks like one picture"):
+    with pytest.raises(LayoutError, match="looks like one image"):
         PairedFolders(tmp_path, SQUARE)
 
 
@@ -141,12 +141,12 @@ def test_an_odd_width_is_refused(tmp_path: Path) -> None:
         PairedFolders(tmp_path, SQUARE)
 
 
-def test_pictures_without_a_partner_are_counted_and_named(tmp_path: Path) -> None:
+def test_images_without_a_partner_are_counted_and_named(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         paint(tmp_path / "A" / f"{name}.png")
     paint(tmp_path / "B" / "a.png")
 
-    with pytest.raises(LayoutError, match=r"3 pictures in .* and 1 in .*2 in .* without a partner \(b, c\)"):
+    with pytest.raises(LayoutError, match=r"3 images in .* and 1 in .*2 in .* without a partner \(b, c\)"):
         PairedFolders(tmp_path, SQUARE)
 
 
@@ -166,7 +166,7 @@ def test_a_pair_of_two_sizes_is_refused(tmp_path: Path) -> None:
         PairedFolders(tmp_path, SQUARE)
 
 
-def test_a_picture_smaller_than_the_crop_is_refused(tmp_path: Path) -> None:
+def test_an_image_smaller_than_the_crop_is_refused(tmp_path: Path) -> None:
     join(tmp_path / "train" / "0.png", left="black", right="white", size=8)
 
     with pytest.raises(LayoutError, match="8x8 pixels in the mode 'crop'"):

@@ -51,9 +51,9 @@ def test_wasserstein_raises_real_scores_and_lowers_others() -> None:
 
 
 @pytest.mark.parametrize(("channels", "shown"), [(1, [0, 0, 0]), (2, [0, 1, 1]), (3, [0, 1, 2]), (6, [0, 1, 2])])
-def test_pictures_of_any_number_of_channels_are_shown_in_colour(channels: int, shown: list[int]) -> None:
-    pictures = torch.rand(2, channels, 4, 5)
-    assert torch.equal(in_colour(pictures), pictures[:, shown])
+def test_images_of_any_number_of_channels_are_shown_in_colour(channels: int, shown: list[int]) -> None:
+    images = torch.rand(2, channels, 4, 5)
+    assert torch.equal(in_colour(images), images[:, shown])
 
 
 def test_losses_of_half_precision_do_not_overflow() -> None:

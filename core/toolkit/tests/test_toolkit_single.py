@@ -1,4 +1,4 @@
-"""One picture as a data set: what counts as one, what is refused, and which layout it is told to be."""
+"""One image as a data set: what counts as one, what is refused, and which layout it is told to be."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image
 import i2i_toolkit as toolkit
 from i2i_registry.errors import LayoutError
 from i2i_registry.interfaces.trainer import DataSource
-from i2i_toolkit import SinglePicture, find_picture, picture_size, write_single_example
+from i2i_toolkit import SingleImage, find_image, image_size, write_single_example
 from i2i_toolkit.data import single
 from i2i_toolkit.data.domains import write_domains_example
 from i2i_toolkit.data.recognition import recognise
@@ -32,7 +32,7 @@ def paint(path: Path, size: tuple[int, int] = (12, 9), colour: tuple[int, int, i
 def refused(root: Path) -> LayoutError:
     """The error of each of the three ways to open `root`; it must be one and the same, and complete."""
     errors: list[LayoutError] = []
-    for opened in (SinglePicture, picture_size):
+    for opened in (SingleImage, image_size):
         with pytest.raises(LayoutError) as caught:
             opened(root)
         errors.append(caught.value)
@@ -52,7 +52,7 @@ def test_every_level_of_eight_bits_becomes_the_value_of_the_paper(tmp_path: Path
     ramp[..., 1] = ramp[..., 0].T
     Image.fromarray(ramp).save(tmp_path / "ramp.png")
 
-    image = SinglePicture(tmp_path / "ramp.png").draw(0)["image"]
+    image = SingleImage(tmp_path / "ramp.png").draw(0)["image"]
     # SinGAN's reading: x / 255 in float64, cast to float32, then (x - 0.5) * 2.
     expected = ((ramp / 255).astype(np.float32) - np.float32(0.5)) * np.float32(2)
     assert image.dtype == torch.float32
@@ -61,53 +61,53 @@ def test_every_level_of_eight_bits_becomes_the_value_of_the_paper(tmp_path: Path
     assert (float(image.min()), float(image.max())) == (-1, 1)
 
 
-def test_every_position_and_the_preview_show_the_whole_picture(tmp_path: Path) -> None:
-    source = SinglePicture(paint(tmp_path / "a.png", size=(31, 17)))
+def test_every_position_and_the_preview_show_the_whole_image(tmp_path: Path) -> None:
+    source = SingleImage(paint(tmp_path / "a.png", size=(31, 17)))
 
     first = source.draw(0)["image"]
     assert first.shape == (3, 17, 31)
     assert all(torch.equal(source.draw(position)["image"], first) for position in (1, 2, 10**12))
     for count in (1, 4):
         assert torch.equal(source.preview(count)["image"], first[None])
-    assert source.describe() == {"pictures": 1}
+    assert source.describe() == {"images": 1}
     assert isinstance(source, DataSource)
 
 
 def test_what_is_drawn_stays_when_the_file_goes(tmp_path: Path) -> None:
-    picture = paint(tmp_path / "a.png")
-    source = SinglePicture(picture)
+    image = paint(tmp_path / "a.png")
+    source = SingleImage(image)
     before = source.draw(0)["image"].clone()
-    picture.unlink()
+    image.unlink()
     assert torch.equal(source.draw(1)["image"], before)
 
 
-def test_a_folder_with_one_picture_is_that_picture(tmp_path: Path) -> None:
-    picture = paint(tmp_path / "set" / "a.PNG")
+def test_a_folder_with_one_image_is_that_image(tmp_path: Path) -> None:
+    image = paint(tmp_path / "set" / "a.PNG")
     (tmp_path / "set" / "notes.txt").write_text("taken in May")
     (tmp_path / "set" / ".hidden.png").write_bytes(b"")
     (tmp_path / "set" / "empty").mkdir()
 
-    assert find_picture(tmp_path / "set") == picture
-    assert SinglePicture(tmp_path / "set").path == picture
-    assert torch.equal(SinglePicture(tmp_path / "set").draw(0)["image"], SinglePicture(picture).draw(0)["image"])
+    assert find_image(tmp_path / "set") == image
+    assert SingleImage(tmp_path / "set").path == image
+    assert torch.equal(SingleImage(tmp_path / "set").draw(0)["image"], SingleImage(image).draw(0)["image"])
     assert recognise(tmp_path / "set") == {"single"}
 
 
-def test_a_picture_that_is_turned_by_exif_is_learned_from_upright() -> None:
-    upright = SinglePicture(BAD / "progressive.jpg").draw(0)["image"]
-    turned = SinglePicture(BAD / "exif_orientation_6.jpg").draw(0)["image"]
+def test_an_image_that_is_turned_by_exif_is_learned_from_upright() -> None:
+    upright = SingleImage(BAD / "progressive.jpg").draw(0)["image"]
+    turned = SingleImage(BAD / "exif_orientation_6.jpg").draw(0)["image"]
 
-    assert picture_size(BAD / "exif_orientation_6.jpg") == (72, 96)
+    assert image_size(BAD / "exif_orientation_6.jpg") == (72, 96)
     assert turned.shape == upright.shape == (3, 72, 96)
     assert float((turned - upright).abs().mean()) < 0.05  # both are JPEG: equal but for compression
 
 
 def test_the_size_follows_a_file_that_changes(tmp_path: Path) -> None:
-    picture = paint(tmp_path / "a.png", size=(12, 9))
-    assert picture_size(tmp_path) == (9, 12)
-    paint(picture, size=(40, 30))
-    os.utime(picture, ns=(1, 1))
-    assert picture_size(tmp_path) == picture_size(picture) == (30, 40)
+    image = paint(tmp_path / "a.png", size=(12, 9))
+    assert image_size(tmp_path) == (9, 12)
+    paint(image, size=(40, 30))
+    os.utime(image, ns=(1, 1))
+    assert image_size(tmp_path) == image_size(image) == (30, 40)
 
 
 def decode_again(_path: Path) -> Image.Image:
@@ -115,17 +115,17 @@ def decode_again(_path: Path) -> Image.Image:
 
 
 def test_the_size_is_not_decoded_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    picture = paint(tmp_path / "a.png")
-    expected = picture_size(picture)
+    image = paint(tmp_path / "a.png")
+    expected = image_size(image)
     monkeypatch.setattr(single, "read", decode_again)
-    assert picture_size(tmp_path) == picture_size(picture) == expected
+    assert image_size(tmp_path) == image_size(image) == expected
 
 
 def test_a_relative_path_is_found_from_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for side in (8, 16):
         paint(tmp_path / str(side) / "a.png", size=(side, side))
         monkeypatch.chdir(tmp_path / str(side))
-        assert picture_size(Path("a.png")) == picture_size(Path()) == (side, side)
+        assert image_size(Path("a.png")) == image_size(Path()) == (side, side)
 
 
 def rows(outcome: str) -> list[tuple[str, str]]:
@@ -136,10 +136,10 @@ def rows(outcome: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("name", "size"), rows("accept"))
-def test_odd_files_are_pictures_of_the_size_a_person_sees(name: str, size: str) -> None:
+def test_odd_files_are_images_of_the_size_a_person_sees(name: str, size: str) -> None:
     width, height = map(int, size.split("x"))
-    assert picture_size(BAD / name) == (height, width)
-    assert SinglePicture(BAD / name).draw(0)["image"].shape == (3, height, width)
+    assert image_size(BAD / name) == (height, width)
+    assert SingleImage(BAD / name).draw(0)["image"].shape == (3, height, width)
     assert recognise(BAD / name) == {"single"}
 
 
@@ -147,7 +147,7 @@ def test_odd_files_are_pictures_of_the_size_a_person_sees(name: str, size: str) 
 
 
 @pytest.mark.parametrize(("name", "_size"), rows("reject"))
-def test_files_that_are_no_whole_picture_are_refused_by_name(name: str, _size: str) -> None:
+def test_files_that_are_no_whole_image_are_refused_by_name(name: str, _size: str) -> None:
     error = refused(BAD / name)
     assert name in error.found
     assert "save it again" in error.fix
@@ -164,47 +164,47 @@ def test_what_is_neither_a_file_nor_a_folder_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "empty_folder"])
-def test_a_folder_without_a_picture_is_told(name: str, tmp_path: Path) -> None:
+def test_a_folder_without_an_image_is_told(name: str, tmp_path: Path) -> None:
     root = BAD / name if name else tmp_path
     error = refused(root)
-    assert "holds no picture" in error.found
+    assert "holds no image" in error.found
     assert "when it is given itself" in error.fix
 
 
-def test_several_pictures_are_named_with_the_advice_to_give_one(tmp_path: Path) -> None:
+def test_several_images_are_named_with_the_advice_to_give_one(tmp_path: Path) -> None:
     folder = tmp_path / "it's mine"
     for name in ("a.png", "b.png", "c.png", "d.png"):
         paint(folder / name)
     error = refused(folder)
-    assert "holds 4 pictures (a.png, b.png, c.png, ...)" in error.found
+    assert "holds 4 images (a.png, b.png, c.png, ...)" in error.found
     (path,) = shlex.split(error.fix.removeprefix("give the file itself: "))
-    assert SinglePicture(Path(path)).describe() == {"pictures": 1}
+    assert SingleImage(Path(path)).describe() == {"images": 1}
 
 
-def test_a_second_picture_in_a_folder_below_counts_too(tmp_path: Path) -> None:
+def test_a_second_image_in_a_folder_below_counts_too(tmp_path: Path) -> None:
     paint(tmp_path / "a.png")
     paint(tmp_path / "masks" / "a.png")
-    assert "holds 2 pictures" in refused(tmp_path).found
+    assert "holds 2 images" in refused(tmp_path).found
 
 
-def test_a_damaged_second_picture_is_not_passed_over(tmp_path: Path) -> None:
+def test_a_damaged_second_image_is_not_passed_over(tmp_path: Path) -> None:
     """Which of the two was meant cannot be told: the damaged one may be the one that matters."""
     paint(tmp_path / "mask.png")
     (tmp_path / "photo.jpg").write_bytes(b"half of a download")
     assert "mask.png, photo.jpg" in refused(tmp_path).found
 
 
-def test_a_picture_further_down_is_named_and_not_taken(tmp_path: Path) -> None:
-    picture = paint(tmp_path / "deep" / "er" / "a.png")
+def test_an_image_further_down_is_named_and_not_taken(tmp_path: Path) -> None:
+    image = paint(tmp_path / "deep" / "er" / "a.png")
     error = refused(tmp_path)
     assert str(Path("deep", "er", "a.png")) in error.found
-    assert str(picture) in error.fix
+    assert str(image) in error.fix
 
 
 # --- Which layout it is -----------------------------------------------------------------------------------------------
 
 
-def test_a_pair_side_by_side_is_one_picture_by_itself_and_a_pair_below_train(tmp_path: Path) -> None:
+def test_a_pair_side_by_side_is_one_image_by_itself_and_a_pair_below_train(tmp_path: Path) -> None:
     paint(tmp_path / "alone" / "a.png", size=(24, 12))
     paint(tmp_path / "set" / "train" / "a.png", size=(24, 12))
 
@@ -223,7 +223,7 @@ def test_the_other_layouts_are_not_single(tmp_path: Path) -> None:
         assert recognise(tmp_path / layout) == {layout}
 
 
-def test_pairs_with_a_picture_beside_their_folders_are_pairs(tmp_path: Path) -> None:
+def test_pairs_with_an_image_beside_their_folders_are_pairs(tmp_path: Path) -> None:
     toolkit.write_paired_example(tmp_path, size=16, count=1)
     paint(tmp_path / "overview.png")
     assert recognise(tmp_path) == {"paired"}
@@ -233,8 +233,8 @@ def test_pairs_with_a_picture_beside_their_folders_are_pairs(tmp_path: Path) -> 
 def test_the_example_has_the_size_asked_for_and_is_the_same_every_time(size: tuple[int, int], tmp_path: Path) -> None:
     for folder in ("one", "other"):
         write_single_example(tmp_path / folder, size)
-    assert picture_size(tmp_path / "one") == size
-    one, other = (SinglePicture(tmp_path / folder).draw(0)["image"] for folder in ("one", "other"))
+    assert image_size(tmp_path / "one") == size
+    one, other = (SingleImage(tmp_path / folder).draw(0)["image"] for folder in ("one", "other"))
     assert torch.equal(one, other)
     if min(size) > 16:
         assert all(len(channel.unique()) > 8 for channel in one)

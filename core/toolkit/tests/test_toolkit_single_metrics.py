@@ -36,15 +36,15 @@ def grey(value: float, size: tuple[int, int] = (4, 6)) -> Tensor:
 
 
 def halves(size: tuple[int, int] = (4, 6)) -> Tensor:
-    """A picture, half black and half white: the deviation of its intensities is 1."""
-    picture = torch.ones(3, *size)
-    picture[:, :, : size[1] // 2] = -1
-    return picture
+    """An image, half black and half white: the deviation of its intensities is 1."""
+    image = torch.ones(3, *size)
+    image[:, :, : size[1] // 2] = -1
+    return image
 
 
-def pixels(pictures: Tensor) -> Tensor:
+def pixels(images: Tensor) -> Tensor:
     """The simplest features: every pixel is its own colour."""
-    return pictures
+    return images
 
 
 # --- Fréchet distance -------------------------------------------------------------------------------------------------
@@ -129,40 +129,40 @@ def test_one_position_and_what_is_not_finite_are_refused() -> None:
 # --- SIFID ------------------------------------------------------------------------------------------------------------
 
 
-def test_equal_pictures_and_those_with_the_same_pixels_elsewhere_are_at_no_distance() -> None:
-    picture = noise(3, 12, 9).float()
-    elsewhere = picture.flatten(1)[:, torch.randperm(108, generator=torch.Generator().manual_seed(1))].view(3, 9, 12)
+def test_equal_images_and_those_with_the_same_pixels_elsewhere_are_at_no_distance() -> None:
+    image = noise(3, 12, 9).float()
+    elsewhere = image.flatten(1)[:, torch.randperm(108, generator=torch.Generator().manual_seed(1))].view(3, 9, 12)
 
-    assert single_image_fid([picture], [picture, elsewhere], pixels) < 1e-12
-
-
-def test_a_picture_that_is_lighter_is_at_the_square_of_the_shift() -> None:
-    picture = noise(3, 12, 9)
-
-    assert single_image_fid([picture], [picture + 0.3], pixels) == pytest.approx(3 * 0.3**2, rel=1e-10)
+    assert single_image_fid([image], [image, elsewhere], pixels) < 1e-12
 
 
-def test_pairs_are_averaged_and_one_real_picture_is_compared_with_all() -> None:
+def test_an_image_that_is_lighter_is_at_the_square_of_the_shift() -> None:
+    image = noise(3, 12, 9)
+
+    assert single_image_fid([image], [image + 0.3], pixels) == pytest.approx(3 * 0.3**2, rel=1e-10)
+
+
+def test_pairs_are_averaged_and_one_real_image_is_compared_with_all() -> None:
     one, other = noise(3, 8, 8, seed=1), noise(3, 8, 8, seed=2)
 
     assert single_image_fid([one, other], [one + 0.1, other + 0.2], pixels) == pytest.approx(3 * (0.01 + 0.04) / 2)
     assert single_image_fid([one], [one + 0.1, one + 0.2], pixels) == pytest.approx(3 * (0.01 + 0.04) / 2)
 
 
-def test_the_real_picture_is_looked_at_once() -> None:
+def test_the_real_image_is_looked_at_once() -> None:
     seen: list[tuple[int, ...]] = []
 
-    def counting(pictures: Tensor) -> Tensor:
-        seen.append(tuple(pictures.shape))
-        return pictures
+    def counting(images: Tensor) -> Tensor:
+        seen.append(tuple(images.shape))
+        return images
 
     single_image_fid([noise(3, 8, 8)], [noise(3, 5, 6)] * 3, counting)
     assert seen == [(1, 3, 8, 8), *[(1, 3, 5, 6)] * 3]
 
 
 @pytest.mark.parametrize(("reals", "fakes"), [(1, 0), (0, 0), (2, 3), (3, 2), (0, 1)])
-def test_pictures_that_do_not_pair_up_are_refused(reals: int, fakes: int) -> None:
-    with pytest.raises(UsageError, match=f"{reals} real pictures and {fakes} generated"):
+def test_images_that_do_not_pair_up_are_refused(reals: int, fakes: int) -> None:
+    with pytest.raises(UsageError, match=f"{reals} real images and {fakes} generated"):
         single_image_fid([noise(3, 4, 4)] * reals, [noise(3, 4, 4)] * fakes, pixels)
 
 
@@ -174,7 +174,7 @@ def test_equal_samples_have_none() -> None:
 
 
 def test_two_levels_have_their_unbiased_deviation() -> None:
-    """Of +d and -d it is sqrt(2) d; the training picture's is 1."""
+    """Of +d and -d it is sqrt(2) d; the training image's is 1."""
     assert diversity([grey(0.5), grey(-0.5)], halves()) == pytest.approx(0.5 * math.sqrt(2), rel=1e-6)
     flat = halves() * 0.25  # of a fourth of the deviation
     assert diversity([grey(0.5), grey(-0.5)], flat) == pytest.approx(4 * 0.5 * math.sqrt(2), rel=1e-6)
@@ -195,7 +195,7 @@ def test_colours_count_by_their_luma(channel: int) -> None:
     assert sum(LUMA) == pytest.approx(1)
 
 
-def test_samples_that_know_only_the_levels_of_the_picture_are_near_one() -> None:
+def test_samples_that_know_only_the_levels_of_the_image_are_near_one() -> None:
     """Independent N(0, s) at every place: mean deviation c4(n) s, with c4(100) = 0.9975 (Gamma functions)."""
     count = 100
     samples = [noise(1, 60, 60, seed=seed).expand(3, -1, -1) for seed in range(count)]
@@ -213,7 +213,7 @@ def test_one_pass_gives_what_numpy_gives_of_all_samples() -> None:
     assert diversity(iter(samples), real) == pytest.approx(expected, rel=1e-10)
 
 
-def test_the_range_of_the_pictures_does_not_matter() -> None:
+def test_the_range_of_the_images_does_not_matter() -> None:
     samples, real = [noise(3, 7, 5, seed=seed) for seed in range(4)], noise(3, 7, 5, seed=9)
 
     shifted = diversity([(sample + 1) / 2 for sample in samples], (real + 1) / 2)
@@ -226,7 +226,7 @@ def test_too_few_samples_are_refused(samples: list[Tensor], words: str) -> None:
         diversity(samples, halves())
 
 
-def test_samples_of_several_sizes_and_a_picture_of_one_colour_are_refused() -> None:
+def test_samples_of_several_sizes_and_an_image_of_one_colour_are_refused() -> None:
     with pytest.raises(UsageError, match="6x4 and of 5x4 pixels"):
         diversity([grey(0, (4, 6)), grey(0, (4, 5))], halves())
     with pytest.raises(UsageError, match="one intensity"):

@@ -208,7 +208,7 @@ def _without_looking(engine: Engine, _stage: Stage) -> None:
 
 
 class Looking(ToyTrainer):
-    """The painter learns from its picture; then the critic looks at it, and the painter would make another by now."""
+    """The painter learns from its image; then the critic looks at it, and the painter would make another by now."""
 
     keep = True
 
@@ -275,7 +275,7 @@ def test_a_stage_may_keep_what_its_phases_look_at_later(data: Path) -> None:
     assert all(map(torch.equal, whole, parted))
 
 
-def test_computed_again_it_would_be_another_picture(data: Path) -> None:
+def test_computed_again_it_would_be_another_image(data: Path) -> None:
     whole, parted = (critic_at_the_end(data, Repainting, stopped=stopped) for stopped in (False, True))
     assert not all(map(torch.equal, whole, parted))
 

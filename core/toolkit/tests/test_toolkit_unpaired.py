@@ -15,10 +15,10 @@ from PIL import Image
 from safetensors import safe_open
 
 from i2i_registry.errors import LayoutError
-from i2i_runtime.errors import PictureError
+from i2i_runtime.errors import ImageError
 from i2i_runtime.schema.operations import BICUBIC, BILINEAR, Resize
 from i2i_toolkit import Draws, Preparation, UnpairedFolders, write_unpaired_example
-from i2i_toolkit.data.cache import Images, PictureCache
+from i2i_toolkit.data.cache import ImageCache, Images
 from i2i_toolkit.data.order import shuffled
 
 SQUARE = Preparation("resize_and_crop", load_px=38, crop_px=8, resize=BICUBIC)
@@ -59,7 +59,7 @@ def test_another_seed_draws_otherwise(root: Path) -> None:
     assert any(not torch.equal(one.draw(p)["A"], other.draw(p)["A"]) for p in range(4))
 
 
-def test_each_epoch_visits_every_picture_once_in_an_order_of_its_own() -> None:
+def test_each_epoch_visits_every_image_once_in_an_order_of_its_own() -> None:
     epochs = [tuple(shuffled(0, "A", 20, 20 * epoch + i) for i in range(20)) for epoch in range(3)]
 
     assert all(sorted(epoch) == list(range(20)) for epoch in epochs)
@@ -72,17 +72,17 @@ def test_domains_are_visited_independently() -> None:
     assert orders[0] != orders[1]
 
 
-def test_without_flip_and_room_to_crop_a_sample_is_the_resized_picture(root: Path) -> None:
+def test_without_flip_and_room_to_crop_a_sample_is_the_resized_image(root: Path) -> None:
     for path in sorted((root / "trainA").iterdir())[1:]:
         path.unlink()
-    (picture,) = (root / "trainA").iterdir()
+    (image,) = (root / "trainA").iterdir()
     source = UnpairedFolders(root, PLAIN)
 
-    with Image.open(picture) as image:
-        assert torch.equal(source.draw(3)["A"], PLAIN.fitted(image))
+    with Image.open(image) as opened:
+        assert torch.equal(source.draw(3)["A"], PLAIN.fitted(opened))
 
 
-def test_about_half_of_the_pictures_are_mirrored(tmp_path: Path) -> None:
+def test_about_half_of_the_images_are_mirrored(tmp_path: Path) -> None:
     for domain in ("A", "B"):
         half = Image.new("RGB", (8, 8), "black")
         half.paste((255, 255, 255), (0, 0, 4, 8))
@@ -123,15 +123,15 @@ def test_a_mirror_before_the_resize_is_the_mirror_after_it(resize: Resize) -> No
 def test_the_augmentation_is_the_official_one() -> None:
     with safe_open(RECORDED, "pt") as file:
         config = json.loads(file.metadata()["config"])
-        picture = Image.fromarray(file.get_tensor("input/image").numpy())
+        image = Image.fromarray(file.get_tensor("input/image").numpy())
         side = config["img_size"]
         way = Preparation("resize_and_crop", side + 30, side, resize=BILINEAR, flip_first=True)
         for index, draws in enumerate(config["draws"]):
-            found = way.cut(way.scaled(picture), Draws(**draws))
+            found = way.cut(way.scaled(image), Draws(**draws))
             torch.testing.assert_close(found, file.get_tensor(f"output/train_{index}"), rtol=0, atol=1e-6)
 
 
-def test_previews_show_test_pictures_in_order(root: Path) -> None:
+def test_previews_show_test_images_in_order(root: Path) -> None:
     shown = UnpairedFolders(root, SQUARE).preview(2)
 
     with Image.open(root / "testA" / "000.png") as image:
@@ -139,7 +139,7 @@ def test_previews_show_test_pictures_in_order(root: Path) -> None:
     assert tuple(shown["B"].shape) == (2, 3, 8, 8)
 
 
-def test_previews_show_training_pictures_where_there_is_no_test_folder(tmp_path: Path) -> None:
+def test_previews_show_training_images_where_there_is_no_test_folder(tmp_path: Path) -> None:
     paint(tmp_path / "trainA" / "a.png")
     paint(tmp_path / "trainB" / "b.png")
     paint(tmp_path / "trainB" / "c.png")
@@ -148,10 +148,10 @@ def test_previews_show_training_pictures_where_there_is_no_test_folder(tmp_path:
     assert {name: len(t) for name, t in shown.items()} == {"A": 2, "B": 2}
 
 
-def test_pictures_of_all_kinds_are_found_at_any_depth(tmp_path: Path) -> None:
+def test_images_of_all_kinds_are_found_at_any_depth(tmp_path: Path) -> None:
     for name in ("a.JPG", "deep/er/b.png", "c.webp", "d.bmp", "e.tif", "f.ppm", "g.jpeg", "h.tiff"):
         paint(tmp_path / "trainA" / name)
-    (tmp_path / "trainA" / "notes.txt").write_text("no picture", encoding="utf-8")
+    (tmp_path / "trainA" / "notes.txt").write_text("no image", encoding="utf-8")
     paint(tmp_path / "trainB" / "a.png")
 
     assert UnpairedFolders(tmp_path, SQUARE).describe() == {
@@ -163,8 +163,8 @@ def test_pictures_of_all_kinds_are_found_at_any_depth(tmp_path: Path) -> None:
     }
 
 
-def test_unreadable_pictures_are_left_out_and_named(root: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (root / "trainA" / "broken.png").write_bytes(b"no picture at all")
+def test_unreadable_images_are_left_out_and_named(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (root / "trainA" / "broken.png").write_bytes(b"no image at all")
     with caplog.at_level(logging.WARNING):
         source = UnpairedFolders(root, SQUARE)
 
@@ -173,27 +173,27 @@ def test_unreadable_pictures_are_left_out_and_named(root: Path, caplog: pytest.L
     assert "broken.png" in caplog.text
 
 
-def test_a_folder_without_one_readable_picture_is_refused(root: Path) -> None:
+def test_a_folder_without_one_readable_image_is_refused(root: Path) -> None:
     for path in (root / "trainB").iterdir():
         path.write_bytes(b"")
 
-    with pytest.raises(LayoutError, match="trainB holds 4 unreadable pictures"):
+    with pytest.raises(LayoutError, match="trainB holds 4 unreadable images"):
         UnpairedFolders(root, SQUARE)
 
 
-def test_a_picture_that_vanishes_while_training_is_named(root: Path) -> None:
+def test_an_image_that_vanishes_while_training_is_named(root: Path) -> None:
     source = UnpairedFolders(root, SQUARE, cache_bytes=0)
     for path in (root / "trainA").iterdir():
         path.unlink()
 
-    with pytest.raises(PictureError, match="could be read when training started and cannot now"):
+    with pytest.raises(ImageError, match="could be read when training started and cannot now"):
         source.draw(0)
 
 
 @pytest.mark.parametrize(
     ("files", "found", "advice"),
     [
-        (["a.png", "b.png"], "2 pictures", "trainA/"),
+        (["a.png", "b.png"], "2 images", "trainA/"),
         (["trainA/a.png"], "no trainB", "trainB/"),
         (["train/a.png", "test/a.png"], "the folders test, train", "looks like a paired set"),
         (["A/a.png", "B/b.png"], "the folders A, B", "rename"),
@@ -218,7 +218,7 @@ def test_an_empty_and_a_missing_folder_are_refused(tmp_path: Path) -> None:
         UnpairedFolders(tmp_path / "none", SQUARE)
     (tmp_path / "trainA").mkdir()
     (tmp_path / "trainB").mkdir()
-    with pytest.raises(LayoutError, match="trainA holds no pictures"):
+    with pytest.raises(LayoutError, match="trainA holds no images"):
         UnpairedFolders(tmp_path, SQUARE)
 
 
@@ -229,16 +229,14 @@ def test_the_cache_keeps_to_its_bound() -> None:
         decoded.append(key)
         return (np.zeros((4, 4, 3), np.uint8),)
 
-    cache = PictureCache(2 * 3 * 4 * 4)
+    cache = ImageCache(2 * 3 * 4 * 4)
     for _ in range(3):
         for key in range(4):
             cache.get(key, lambda key=key: decode(key))
     assert decoded == [0, 1, 2, 3, 2, 3, 2, 3]  # two fit, and stay
 
 
-def test_what_is_no_picture_and_why_pictures_cannot_be_read_is_told(
-    root: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_is_no_image_and_why_images_cannot_be_read_is_told(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     (root / "trainA" / "notes.txt").touch()
     with caplog.at_level(logging.WARNING):
         UnpairedFolders(root, SQUARE)
@@ -247,20 +245,20 @@ def test_what_is_no_picture_and_why_pictures_cannot_be_read_is_told(
     for path in (root / "trainA").iterdir():
         path.unlink()
     Image.fromarray(np.linspace(-1000, 1000, 64, dtype=np.float32).reshape(8, 8)).save(root / "trainA" / "ct.tif")
-    with pytest.raises(LayoutError, match=r"1 unreadable pictures: .*ct\.tif holds values from -1000 to 1000"):
+    with pytest.raises(LayoutError, match=r"1 unreadable images: .*ct\.tif holds values from -1000 to 1000"):
         UnpairedFolders(root, SQUARE)
 
 
-def test_pictures_that_look_wrong_are_told_once_and_not_in_every_epoch(
+def test_images_that_look_wrong_are_told_once_and_not_in_every_epoch(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for index in range(7):
-        picture = Image.new("RGB", (16, 16))
-        picture.save(root / "trainA" / f"p{index}.png", icc_profile=b"broken" * 40)
+        image = Image.new("RGB", (16, 16))
+        image.save(root / "trainA" / f"p{index}.png", icc_profile=b"broken" * 40)
     with caplog.at_level(logging.WARNING):
         source = UnpairedFolders(root, SQUARE, cache_bytes=0)
         assert caplog.text.count("colour profile") == 5
-        assert "2 more pictures" in caplog.text
+        assert "2 more images" in caplog.text
         caplog.clear()
         for position in range(20):
             source.draw(position)

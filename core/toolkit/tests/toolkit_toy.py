@@ -69,7 +69,7 @@ class Painter(nn.Sequential):
 
 
 class Toy(Model[Config]):
-    """Pictures in, pictures out."""
+    """Images in, images out."""
 
     name = "toy"
     Config = Config
@@ -88,14 +88,14 @@ class Toy(Model[Config]):
             Operation(
                 name="translate",
                 inputs=(ImageInput(name="image", size=SizeRule(height=SIZE, width=SIZE)),),
-                outputs=(ImageOutput(name="picture"),),
-                steps=(GraphCall(graph="painter", inputs={"image": "image"}, outputs={"picture": "picture"}),),
+                outputs=(ImageOutput(name="image"),),
+                steps=(GraphCall(graph="painter", inputs={"image": "image"}, outputs={"image": "image"}),),
             ),
         )
 
     def graphs(self) -> Mapping[str, Graph]:
-        image = GraphInput("image", (Axis("batch", 2), 3, SIZE, SIZE), "picture")
-        return {"painter": Graph(self._networks["painter"], (image,), ("picture",))}
+        image = GraphInput("image", (Axis("batch", 2), 3, SIZE, SIZE), "image")
+        return {"painter": Graph(self._networks["painter"], (image,), ("image",))}
 
     @classmethod
     def shrunk(cls, config: Config) -> Config:

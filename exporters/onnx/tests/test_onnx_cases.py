@@ -4,46 +4,46 @@ import numpy as np
 import pytest
 from torch import nn
 
-from i2i_exporter_onnx.cases import EXTREMES, Case, cases, example_case, photographs, picture_size, values
+from i2i_exporter_onnx.cases import EXTREMES, Case, cases, example_case, image_size, photographs, values
 from i2i_registry.interfaces.model import Axis, Graph, GraphInput
 
 BATCH = Axis("batch", 2)
 
 
-def pictured(side: int, *, channels: int = 3, minimum: int = 8) -> Graph:
+def has_images(side: int, *, channels: int = 3, minimum: int = 8) -> Graph:
     sides = tuple(Axis(name, side, multiple=4, minimum=minimum) for name in ("height", "width"))
-    return Graph(nn.Identity(), (GraphInput("x", (BATCH, channels, *sides), "picture"),), ("y",))
+    return Graph(nn.Identity(), (GraphInput("x", (BATCH, channels, *sides), "image"),), ("y",))
 
 
 @pytest.mark.parametrize("side", [8, 32, 256])
 def test_three_batches_three_sizes_and_every_kind_are_met(side: int) -> None:
-    graph = pictured(side)
+    graph = has_images(side)
 
     plan = cases(graph)
 
-    sizes = {picture_size(graph, case) for case in plan}
+    sizes = {image_size(graph, case) for case in plan}
     assert {case.batch for case in plan} == {1, 2, 3}
     assert len(sizes) == 3
     assert any(height != width for height, width in sizes)
     assert all(length % 4 == 0 and length >= 8 for size in sizes for length in size)
-    assert {case.kind for case in plan} == {"pictures", *EXTREMES}
+    assert {case.kind for case in plan} == {"images", *EXTREMES}
 
 
-def test_small_pictures_meet_all_nine_combinations_and_large_ones_three() -> None:
+def test_small_images_meet_all_nine_combinations_and_large_ones_three() -> None:
     for side, count in ((128, 9), (132, 3)):
-        assert sum(case.kind == "pictures" for case in cases(pictured(side))) == count
+        assert sum(case.kind == "images" for case in cases(has_images(side))) == count
 
 
 def test_a_graph_of_one_size_meets_three_batches() -> None:
-    graph = Graph(nn.Identity(), (GraphInput("x", (BATCH, 3, 512, 512), "picture"),), ("y",))
+    graph = Graph(nn.Identity(), (GraphInput("x", (BATCH, 3, 512, 512), "image"),), ("y",))
 
-    plan = [case for case in cases(graph) if case.kind == "pictures"]
+    plan = [case for case in cases(graph) if case.kind == "images"]
 
     assert [case.batch for case in plan] == [1, 2, 3]
 
 
 def test_a_graph_of_one_batch_is_measured_at_it() -> None:
-    graph = Graph(nn.Identity(), (GraphInput("x", (1, 3, 8, 8), "picture"),), ("y",))
+    graph = Graph(nn.Identity(), (GraphInput("x", (1, 3, 8, 8), "image"),), ("y",))
 
     assert {case.batch for case in cases(graph)} == {1}
 
@@ -52,7 +52,7 @@ def test_values_have_the_declared_shapes_and_ranges() -> None:
     graph = Graph(
         nn.Identity(),
         (
-            GraphInput("x", (BATCH, 1, 16, 12), "picture"),
+            GraphInput("x", (BATCH, 1, 16, 12), "image"),
             GraphInput("z", (BATCH, 5), "normal"),
             GraphInput("u", (BATCH, 2, 5), "uniform"),
             GraphInput("label", (BATCH,), "index", count=2),
@@ -70,7 +70,7 @@ def test_values_have_the_declared_shapes_and_ranges() -> None:
         assert [str(array.dtype) for array in fed.values()] == ["float32", "float32", "float32", "int64"]
 
 
-def test_a_graph_without_pictures_meets_extremes_of_its_own() -> None:
+def test_a_graph_without_images_meets_extremes_of_its_own() -> None:
     graph = Graph(nn.Identity(), (GraphInput("z", (BATCH, 64), "normal"),), ("y",))
 
     plan = cases(graph)
@@ -81,13 +81,13 @@ def test_a_graph_without_pictures_meets_extremes_of_its_own() -> None:
 
 
 def test_the_same_case_gives_the_same_values() -> None:
-    graph, case = pictured(16), Case("noise", {"batch": 1, "height": 16, "width": 16}, 1, seed=3)
+    graph, case = has_images(16), Case("noise", {"batch": 1, "height": 16, "width": 16}, 1, seed=3)
 
     np.testing.assert_array_equal(values(graph, case)["x"], values(graph, case)["x"])
 
 
 def test_the_extremes_are_what_they_are_called() -> None:
-    graph, lengths = pictured(8), {"batch": 1, "height": 8, "width": 8}
+    graph, lengths = has_images(8), {"batch": 1, "height": 8, "width": 8}
 
     fed = {kind: values(graph, Case(kind, lengths, 1))["x"] for kind in EXTREMES}
 
@@ -102,8 +102,8 @@ def test_the_extremes_are_what_they_are_called() -> None:
     assert fed["noise"].std() == pytest.approx(3**-0.5, abs=0.1)
 
 
-def test_beside_a_picture_of_one_colour_a_latent_is_zero() -> None:
-    inputs = (*pictured(8).inputs, GraphInput("z", (BATCH, 5), "normal"), GraphInput("u", (BATCH, 5), "uniform"))
+def test_beside_an_image_of_one_colour_a_latent_is_zero() -> None:
+    inputs = (*has_images(8).inputs, GraphInput("z", (BATCH, 5), "normal"), GraphInput("u", (BATCH, 5), "uniform"))
     graph = Graph(nn.Identity(), inputs, ("y",))
 
     drawn = {case.kind: values(graph, case) for case in cases(graph)}
@@ -114,23 +114,23 @@ def test_beside_a_picture_of_one_colour_a_latent_is_zero() -> None:
     assert not np.allclose(first, second)
 
 
-def test_shipped_photographs_are_real_pictures() -> None:
-    spreads = [np.asarray(picture).std() for picture in photographs()]
+def test_shipped_photographs_are_real_images() -> None:
+    spreads = [np.asarray(image).std() for image in photographs()]
 
     assert len(spreads) >= 2
     assert min(spreads) > 20
 
 
-def test_pictures_differ_within_a_batch() -> None:
-    graph = pictured(16)
+def test_images_differ_within_a_batch() -> None:
+    graph = has_images(16)
 
-    batch = values(graph, Case("pictures", {"batch": 4, "height": 16, "width": 16}, 4))["x"]
+    batch = values(graph, Case("images", {"batch": 4, "height": 16, "width": 16}, 4))["x"]
 
-    assert len({picture.tobytes() for picture in batch}) == 4
+    assert len({image.tobytes() for image in batch}) == 4
 
 
 def test_tracing_starts_from_a_batch_of_two_and_no_length_of_one_step() -> None:
-    graph = Graph(nn.Identity(), (GraphInput("x", (BATCH, 3, Axis("height", 8, 8, 8), 8), "picture"),), ("y",))
+    graph = Graph(nn.Identity(), (GraphInput("x", (BATCH, 3, Axis("height", 8, 8, 8), 8), "image"),), ("y",))
 
     assert example_case(graph).lengths == {"batch": 2, "height": 16}
 
@@ -147,12 +147,12 @@ def test_whole_numbers_are_floats_that_a_batch_goes_through() -> None:
     assert seen == {0.0, 1.0, 2.0}
 
 
-def test_without_a_picture_the_size_is_that_of_the_largest_map() -> None:
+def test_without_an_image_the_size_is_that_of_the_largest_map() -> None:
     inputs = (
         GraphInput("coarse", (BATCH, 1, 6, 9), "normal"),
         GraphInput("fine", (BATCH, 3, Axis("height", 24, minimum=8), Axis("width", 36, minimum=8)), "normal"),
         GraphInput("start", (BATCH,), "whole", count=2),
     )
     graph = Graph(nn.Identity(), inputs, ("y",))
-    assert picture_size(graph, example_case(graph)) == (24, 36)
-    assert len({picture_size(graph, case) for case in cases(graph)}) == 3
+    assert image_size(graph, example_case(graph)) == (24, 36)
+    assert len({image_size(graph, case) for case in cases(graph)}) == 3

@@ -48,7 +48,7 @@ class Sizes(Record):
 
 
 class Painter(nn.Module):
-    """A picture and a latent in; a picture, and one number per picture, out."""
+    """An image and a latent in; an image, and one number per image, out."""
 
     def __init__(self, config: Sizes) -> None:
         super().__init__()
@@ -111,9 +111,9 @@ class Toy(Model[Record]):
         return {
             "paint": Graph(
                 module=self.painter,
-                inputs=(GraphInput("x", (batch, 3, *sides), "picture"), GraphInput("z", (batch, 2), "normal")),
+                inputs=(GraphInput("x", (batch, 3, *sides), "image"), GraphInput("z", (batch, 2), "normal")),
                 outputs=("y", "strength"),
-                pictures=frozenset({"y"}),
+                images=frozenset({"y"}),
                 tolerance=1e-4,
             )
         }
@@ -202,7 +202,7 @@ def test_parity_is_recorded_for_every_batch_size_and_kind(bundle: Path) -> None:
 
     assert {case.batch for case in parity.cases} == {1, 2, 3}
     assert {(case.height, case.width) for case in parity.cases} == {(16, 16), (8, 8), (8, 18)}
-    assert {case.inputs for case in parity.cases} == {"pictures", *EXTREMES}
+    assert {case.inputs for case in parity.cases} == {"images", *EXTREMES}
     assert parity.relative == max(case.relative for case in parity.cases) <= parity.tolerance == 1e-4
     assert parity.levels is not None
     assert parity.levels < 127.5 * 1e-4
@@ -270,7 +270,7 @@ def test_fp16_halves_the_weights_and_keeps_its_own_tolerance(tmp_path: Path) -> 
 
 
 FAULTS: list[tuple[Sizes, str]] = [
-    (Sizes(fault="traced"), r"batch 1, 16x16, pictures: onnxruntime differs from torch by"),
+    (Sizes(fault="traced"), r"batch 1, 16x16, images: onnxruntime differs from torch by"),
     (Sizes(fault="not finite"), r"batch \d, \d+x\d+, black: torch itself gives values that are not finite"),
     (Sizes(fault="promises"), "promises sides that are multiples of 2"),
     (Sizes(fault="grey"), r"made as \['any', 3, 'any', 'any'\], and is to be \['any', 1, 'any', 'any'\]"),
@@ -317,9 +317,9 @@ def test_a_disk_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 def test_a_size_fixes_graph_and_operation(tmp_path: Path) -> None:
     manifest = manifest_of(export(Sizes(), tmp_path / "b", ExportOptions(size=12)).artefact)
 
-    (picture, _) = manifest.operations[0].inputs
-    assert isinstance(picture, ImageInput)
-    assert (picture.size.dynamic, picture.size.height, picture.size.width) == (False, 12, 12)
+    (image, _) = manifest.operations[0].inputs
+    assert isinstance(image, ImageInput)
+    assert (image.size.dynamic, image.size.height, image.size.width) == (False, 12, 12)
     assert manifest.graphs["paint"].inputs[0].shape == ("batch", 3, 12, 12)
     assert {(case.height, case.width) for case in manifest.parity.cases} == {(12, 12)}
 

@@ -18,7 +18,7 @@ SIDE, CHANNELS = 128, 8
 
 
 def nearly_constant(step: float) -> NDArray[np.float32]:
-    """Each channel one value, and in its first row `step` more, as after a convolution of a blank picture."""
+    """Each channel one value, and in its first row `step` more, as after a convolution of a blank image."""
     values = np.random.default_rng(0).uniform(2, 4, (1, CHANNELS, 1, 1)).astype(np.float32)
     maps = np.tile(values, (1, 1, SIDE, SIDE))
     maps[:, :, 0] += np.float32(step)

@@ -28,7 +28,7 @@ EPS = (1e-5, 1e-8, 1e-12, 1e-20)
 
 
 class Divided(nn.Module):
-    """A picture without its channels' means, over what a picture of one colour makes vanish but for an eps."""
+    """An image without its channels' means, over what an image of one colour makes vanish but for an eps."""
 
     def __init__(self, eps: float = 1e-8) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ WAYS = 6
 
 
 def graph_of(module: nn.Module, outputs: tuple[str, ...] = ("y",)) -> Graph:
-    return Graph(module, (GraphInput("x", (BATCH, 3, *SIDES), "picture"),), outputs)
+    return Graph(module, (GraphInput("x", (BATCH, 3, *SIDES), "image"),), outputs)
 
 
 def test_small_numbers_survive_and_one_colour_becomes_nothing(tmp_path: Path) -> None:

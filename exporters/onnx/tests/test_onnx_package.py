@@ -38,7 +38,7 @@ def test_all_names_are_there() -> None:
 
 
 @pytest.mark.parametrize("size", [64, "dynamic"])
-def test_a_size_for_a_model_without_pictures_is_wrong_usage(size: int | str) -> None:
+def test_a_size_for_a_model_without_images_is_wrong_usage(size: int | str) -> None:
     sample = Operation(
         name="sample",
         inputs=(LatentInput(name="z", shape=(4,)),),
@@ -47,5 +47,5 @@ def test_a_size_for_a_model_without_pictures_is_wrong_usage(size: int | str) -> 
     )
 
     mapping = Graph(nn.Identity(), (GraphInput("z", (Axis("batch", 2), 4), "normal"),), ("code",))
-    with pytest.raises(UsageError, match="no operation takes a picture"):
+    with pytest.raises(UsageError, match="no operation takes an image"):
         plan({"mapping": mapping}, (sample,), 64 if isinstance(size, int) else "dynamic")

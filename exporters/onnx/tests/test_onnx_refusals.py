@@ -11,7 +11,7 @@ from i2i_exporter_onnx.tracing import to_onnx
 from i2i_registry.errors import ExportError
 from i2i_registry.interfaces.model import Axis, Graph, GraphInput
 
-FREE = GraphInput("x", (Axis("batch", 2), 3, Axis("height", 16, 4, 4), Axis("width", 16, 4, 4)), "picture")
+FREE = GraphInput("x", (Axis("batch", 2), 3, Axis("height", 16, 4, 4), Axis("width", 16, 4, 4)), "image")
 
 
 class Calls(nn.Module):
@@ -92,7 +92,7 @@ def test_the_same_constructs_pass_where_they_export_right() -> None:
 def test_pooling_to_four_passes_when_the_sides_are_fixed() -> None:
     graph = Graph(
         Calls(lambda x: F.adaptive_avg_pool2d(x, 4)),
-        (GraphInput("x", (Axis("batch", 2), 3, 16, 16), "picture"),),
+        (GraphInput("x", (Axis("batch", 2), 3, 16, 16), "image"),),
         ("y",),
     )
 

@@ -80,7 +80,7 @@ GOOD: dict[str, Operation] = {
         call("colour", when={"animal": "cat"}),
         call("classes", when={"animal": "dog"}, label="animal"),
     ),
-    "more pictures, a mask and numbers": translate(
+    "more images, a mask and numbers": translate(
         (
             IMAGE.model_copy(update={"size": SizeRule(height=8, width=8)}),
             ImageInput(name="other", size=SizeRule(height=8, width=8)),
@@ -129,7 +129,7 @@ MISFITS: dict[str, tuple[Operation, str]] = {
         translate((IMAGE,), call("colour"), outputs=(ImageOutput(name="image", channels=1),)),
         r"'image' is made as \['any', 3, .*and is to be \['any', 1,",
     ),
-    "a vector where a picture belongs": (
+    "a vector where an image belongs": (
         translate(
             (
                 IMAGE,

@@ -13,12 +13,12 @@ from i2i_exporter_onnx.cases import Case
 from i2i_exporter_onnx.parity import Measured, measure, sensitivity
 from i2i_exporter_onnx.tracing import to_onnx
 from i2i_registry.errors import ExportError
-from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Stray
+from i2i_registry.interfaces.model import Axis, Graph, GraphInput, OutlierTolerance
 
 SIDE = 32
 TOLERANCE = 2e-5
 BATCH = Axis("batch", 2)
-IMAGE = GraphInput("image", (BATCH, 3, SIDE, SIDE), "picture")
+IMAGE = GraphInput("image", (BATCH, 3, SIDE, SIDE), "image")
 
 
 def measured(module: nn.Module, outputs: tuple[str, ...], name: str, by: float, folder: Path) -> Measured:
@@ -48,18 +48,18 @@ class Normalising(nn.Module):
         return centred / torch.sqrt(centred.square().mean((2, 3), keepdim=True) + self.get_buffer("eps"))
 
 
-def test_a_millionth_in_the_input_may_show_where_the_picture_is_nearly_constant(tmp_path: Path) -> None:
-    """A pixel of one step more than its picture is known to a ten-thousandth in fp32, and so is what is made of it."""
+def test_a_millionth_in_the_input_may_show_where_the_image_is_nearly_constant(tmp_path: Path) -> None:
+    """A pixel of one step more than its image is known to a ten-thousandth in fp32, and so is what is made of it."""
     figures = measured(Normalising(), ("made",), "rounding", 1e-6, tmp_path)
     found = {case.inputs: case for case in figures.cases}
     assert TOLERANCE < found["pixel"].relative < 4 * 1.3e-4
     assert found["pixel"].sensitivity == pytest.approx(1.3e-4, rel=0.5)
-    assert [found[kind].sensitivity for kind in ("pictures", "noise", "checkerboard")] == [None] * 3
+    assert [found[kind].sensitivity for kind in ("images", "noise", "checkerboard")] == [None] * 3
     assert figures.relative < TOLERANCE
 
 
-def test_a_wrong_export_is_caught_by_a_nearly_constant_picture_alone(tmp_path: Path) -> None:
-    """An eps that is too large by as much as the variance of such a picture; photographs vary a million times more."""
+def test_a_wrong_export_is_caught_by_a_nearly_constant_image_alone(tmp_path: Path) -> None:
+    """An eps that is too large by as much as the variance of such an image; photographs vary a million times more."""
     with pytest.raises(ExportError, match=r", pixel: onnxruntime differs from torch by 0\.\d+ of the largest value"):
         measured(Normalising(), ("made",), "eps", 1e-7, tmp_path)
 
@@ -86,7 +86,7 @@ def test_an_output_that_input_decides_excuses_no_other(tmp_path: Path) -> None:
 
 
 def normalising_graph() -> Graph:
-    """Instance norms, which multiply the rounding of a picture of one colour by 300 each."""
+    """Instance norms, which multiply the rounding of an image of one colour by 300 each."""
     torch.manual_seed(0)
     layers = [
         part for _ in range(3) for part in (nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"), nn.InstanceNorm2d(3))
@@ -95,15 +95,15 @@ def normalising_graph() -> Graph:
 
 
 @pytest.mark.parametrize(
-    ("kind", "is_ill_conditioned"), [("black", True), ("white", True), ("pictures", False), ("noise", False)]
+    ("kind", "is_ill_conditioned"), [("black", True), ("white", True), ("images", False), ("noise", False)]
 )
-def test_a_picture_of_one_colour_decides_nothing(kind: str, *, is_ill_conditioned: bool) -> None:
+def test_an_image_of_one_colour_decides_nothing(kind: str, *, is_ill_conditioned: bool) -> None:
     case = Case(kind=kind, lengths={"batch": 2}, batch=2, seed=0)
     assert (sensitivity(normalising_graph(), case, "made") > 1e-3) == is_ill_conditioned
 
 
 class Stepped(nn.Module):
-    """A picture in steps of 8 bits."""
+    """An image in steps of 8 bits."""
 
     def forward(self, image: Tensor) -> Tensor:
         return torch.floor(image * 127.5) / 127.5
@@ -112,14 +112,14 @@ class Stepped(nn.Module):
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 1 / 127.5), (0.01, 0.0)])
 def test_values_that_may_stray_do_not_make_an_output_sensitive(share: float, expected: float) -> None:
     """A nudge moves a few values by a whole step, which is left out of the error as well."""
-    stray = Stray(share, tolerance=0.02, reason="it truncates to 8 bits")
-    graph = Graph(Stepped(), (GraphInput("image", (BATCH, 3, 200, 200), "picture"),), ("made",), stray=stray)
+    outliers = OutlierTolerance(share, tolerance=0.02, reason="it truncates to 8 bits")
+    graph = Graph(Stepped(), (GraphInput("image", (BATCH, 3, 200, 200), "image"),), ("made",), outliers=outliers)
     case = Case("noise", {"batch": 2}, batch=2)
     assert sensitivity(graph, case, "made") == pytest.approx(expected, rel=0.01, abs=1e-6)
 
 
 class Choosing(nn.Module):
-    """Takes the picture or its negative, as a whole number says."""
+    """Takes the image or its negative, as a whole number says."""
 
     def forward(self, image: Tensor, start: Tensor) -> Tensor:
         return torch.where(start[:, None, None, None] > 1, image, -image)

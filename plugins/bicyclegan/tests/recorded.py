@@ -1,7 +1,7 @@
 """How the recordings of the authors' release are computed with our code.
 
 Three kinds of file, told from their keys: one training step ("train": there are losses), forward passes of all
-networks ("nets"), and pictures in and out ("prepost").
+networks ("nets"), and images in and out ("prepost").
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from tests.parity.junyanz import Variant, check_pictures, check_shared_options, ignore, kind_of
+from tests.parity.junyanz import Variant, check_images, check_shared_options, ignore, kind_of
 from tests.parity.options import Options as RecordedOptions
 from tests.parity.stepping import OurKey, RecordedStep, load
 from torch import Tensor
@@ -186,7 +186,7 @@ def stated_config(case: Case) -> Config:
     options = case.resolved
     encoder, _, side = options.netE.partition("_")
     if int(side) != case.size:
-        raise ValueError(f"netE is {options.netE!r}, and the pictures have {case.size} pixels a side")
+        raise ValueError(f"netE is {options.netE!r}, and the images have {case.size} pixels a side")
     match = re.fullmatch(r"unet_(\d+)", options.netG)
     if match is None:
         raise ValueError(f"netG is {options.netG!r}, which is no generator of the release")
@@ -219,8 +219,8 @@ def check_sizes(recording: Recording, case: Case) -> Iterator[Row]:
     yield recording.agrees("resolved.use_same_D", resolved.use_same_D, "D2" not in recording.networks())
     yield recording.agrees("resolved.batch_size", resolved.batch_size, case.batch)
     yield recording.agrees("resolved.use_dropout", resolved.use_dropout, found=False)
-    picture = recording.tensors["input/A"]
-    yield recording.agrees("batch, size", (case.batch, case.size), (len(picture), picture.shape[-1]))
+    image = recording.tensors["input/A"]
+    yield recording.agrees("batch, size", (case.batch, case.size), (len(image), image.shape[-1]))
 
 
 # --- Forward passes ---------------------------------------------------------------------------------------------------
@@ -367,12 +367,12 @@ def losses(terms: Mapping[str, float], options: Options) -> dict[str, float]:
     return found
 
 
-# --- Pictures in and out ----------------------------------------------------------------------------------------------
+# --- Images in and out ----------------------------------------------------------------------------------------------
 
 
 def check_prepost(recording: Recording, case: Case) -> Iterator[Row]:
-    """Pairs brought to size, the saved picture, and latents between two."""
-    yield from check_pictures(recording, case.variants, case.image_hw)
+    """Pairs brought to size, the saved image, and latents between two."""
+    yield from check_images(recording, case.variants, case.image_hw)
     start, end = recording.tensors["input/z01"].numpy()
     for name, between in (("slerp", slerp), ("lerp", lerp)):
         yield recording.output(name, torch.from_numpy(between(start, end, case.num_frames)), INTERPOLATED)

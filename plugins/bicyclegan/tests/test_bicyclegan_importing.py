@@ -1,4 +1,4 @@
-"""The release's files, each network in one of its own, become a model that translates like a picture."""
+"""The release's files, each network in one of its own, become a model that translates like an image."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def imported(store: Store, *places: Path) -> ImportReport:
 
 
 @pytest.mark.parametrize("whole_folder", [True, False])
-def test_a_picture_is_translated_like_another(tmp_path: Path, *, whole_folder: bool) -> None:
+def test_an_image_is_translated_like_another(tmp_path: Path, *, whole_folder: bool) -> None:
     folder, store = tmp_path / "edges2shoes", Store(tmp_path / "home")
     write_release(folder)
     files = [folder] if whole_folder else [folder / "latest_net_G.pth", folder / "latest_net_E.pth"]

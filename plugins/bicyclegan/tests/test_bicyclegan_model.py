@@ -53,8 +53,8 @@ def test_the_encoder_of_a_clr_gan_comes_with_a_caution() -> None:
         method: BicycleGAN(TINY.model_copy(update={"method": method})).operations()[2].summary
         for method in ("bicyclegan", "clr_gan")
     }
-    assert "generated pictures only" in summaries["clr_gan"]
-    assert "generated pictures only" not in summaries["bicyclegan"]
+    assert "generated images only" in summaries["clr_gan"]
+    assert "generated images only" not in summaries["bicyclegan"]
 
 
 @pytest.mark.parametrize("latent_length", [2, 8, 256])
@@ -106,32 +106,32 @@ def bundle(artefact: Path) -> Iterator[Bundle]:
 
 
 @pytest.fixture
-def picture() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def image() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
 
 
-def test_eight_styles_of_one_picture_come_from_one_call(bundle: Bundle, picture: np.ndarray) -> None:
-    styles = bundle.translate(picture, count=8, seed=0)
+def test_eight_styles_of_one_image_come_from_one_call(bundle: Bundle, image: np.ndarray) -> None:
+    styles = bundle.translate(image, count=8, seed=0)
     assert len({style.tobytes() for style in styles}) == 8
-    assert np.array_equal(styles[3], bundle.translate(picture, seed=3))
+    assert np.array_equal(styles[3], bundle.translate(image, seed=3))
 
 
-def test_frames_lead_from_one_seed_to_the_other(bundle: Bundle, picture: np.ndarray) -> None:
-    frames = bundle.translate.frames(picture, seed=3, to={"seed": 8}, count=5)
+def test_frames_lead_from_one_seed_to_the_other(bundle: Bundle, image: np.ndarray) -> None:
+    frames = bundle.translate.frames(image, seed=3, to={"seed": 8}, count=5)
     for frame, seed in ((frames[0], 3), (frames[-1], 8)):
-        assert np.abs(np.asarray(frame).astype(int) - bundle.translate(picture, seed=seed)).max() <= 1
+        assert np.abs(np.asarray(frame).astype(int) - bundle.translate(image, seed=seed)).max() <= 1
     assert len({np.asarray(frame).tobytes() for frame in frames}) == 5
 
 
-def test_a_latent_of_another_length_is_refused(bundle: Bundle, picture: np.ndarray) -> None:
+def test_a_latent_of_another_length_is_refused(bundle: Bundle, image: np.ndarray) -> None:
     with pytest.raises(OptionError, match=r"latent is float64 of shape \[4\]") as caught:
-        bundle.translate(picture, latent=np.zeros(4))
+        bundle.translate(image, latent=np.zeros(4))
     assert "float [3]" in caught.value.expected
 
 
-def test_a_style_by_example_needs_an_encoder(bundle: Bundle, picture: np.ndarray) -> None:
+def test_a_style_by_example_needs_an_encoder(bundle: Bundle, image: np.ndarray) -> None:
     with pytest.raises(UnknownOperationError, match="translate_like"):
-        bundle.run("translate_like", picture, reference=picture)
+        bundle.run("translate_like", image, reference=image)
 
 
 def test_the_command_line_says_what_a_generator_alone_lacks_and_where_it_is(

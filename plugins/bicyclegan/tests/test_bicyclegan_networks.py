@@ -60,7 +60,7 @@ def test_the_discriminators_see_patches_at_two_scales() -> None:
 
 
 @pytest.mark.parametrize(("layers", "scales"), [(1, 1), (2, 2), (3, 2), (3, 3)])
-def test_the_smallest_picture_leaves_one_logit_at_the_smallest_scale(layers: int, scales: int) -> None:
+def test_the_smallest_image_leaves_one_logit_at_the_smallest_scale(layers: int, scales: int) -> None:
     side = smallest_side(layers, scales)
     discriminator = Discriminator(3, 2, layers, scales, "instance")
     assert discriminator(torch.rand(1, 3, side, side))[-1].shape[2:] == (1, 1)
@@ -70,14 +70,14 @@ def test_the_smallest_picture_leaves_one_logit_at_the_smallest_scale(layers: int
 
 @pytest.mark.parametrize("latent_length", [2, 8, 256])
 @pytest.mark.parametrize("latent_at", ["all", "input"])
-def test_latents_of_any_length_choose_the_picture(latent_length: int, latent_at: str) -> None:
+def test_latents_of_any_length_choose_the_image(latent_length: int, latent_at: str) -> None:
     torch.manual_seed(0)
     sizes = TINY.model_dump() | {"latent_length": latent_length, "latent_at": latent_at}
     model = BicycleGAN(Config.model_validate(sizes))
     assert model.encoder is not None
-    picture, latents = torch.rand(2, 3, 32, 32), torch.randn(2, latent_length)
-    assert model.encoder(picture).mean.shape == (2, latent_length)
-    same = picture[:1].expand(2, -1, -1, -1)
+    image, latents = torch.rand(2, 3, 32, 32), torch.randn(2, latent_length)
+    assert model.encoder(image).mean.shape == (2, latent_length)
+    same = image[:1].expand(2, -1, -1, -1)
     first, second = model.generator(same, latents)
     assert not torch.equal(first, second)
 
@@ -88,7 +88,7 @@ def test_the_latent_enters_every_level() -> None:
     assert entrances == [3 + 3, 2 + 3, 4 + 3, 8 + 3, 16 + 3]
 
 
-def test_the_latent_enters_once_beside_the_picture() -> None:
+def test_the_latent_enters_once_beside_the_image() -> None:
     generator = Generator(TINY.model_copy(update={"latent_at": "input"}))
     entrances = [block.get_submodule("conv").get_parameter("weight").shape[1] for block in generator.down]
     assert entrances == [3 + 3, 2, 4, 8, 16]

@@ -110,7 +110,7 @@ def test_an_encoder_alone_is_refused_by_name() -> None:
         RELEASE_FORMAT.infer_config(encoder)
 
 
-def test_networks_of_two_picture_sizes_are_refused() -> None:
+def test_networks_of_two_image_sizes_are_refused() -> None:
     shapes = saved_by_release(make_config({}))
     other = saved_by_release(make_config({"image_size": 32, "levels": 5}))
     mixed = {k: s for k, s in shapes.items() if k[:2] == "G."} | {k: s for k, s in other.items() if k[:2] == "E."}

@@ -21,7 +21,7 @@ NETWORKS = {"G_Unet_add_input": "generator", "E_NLayers": "encoder"}
 SHARE_OF_RANGE = 2e-5
 ROUNDING = 3
 """Ours may be off by so many times the distance between the recorded results and those in float64. These weights are
-scaled up, and another number of threads, which sums in another order, moves a picture by up to 2.5e-4 of its range."""
+scaled up, and another number of threads, which sums in another order, moves an image by up to 2.5e-4 of its range."""
 MOST_ROUNDING = 1e-3
 """of the range; a wrong activation is off by half of it"""
 TOLD_BY_OPTIONS = {"activation": ("leaky_relu", "opt.txt: nl = lrelu")}

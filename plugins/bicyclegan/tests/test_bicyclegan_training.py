@@ -79,7 +79,7 @@ def test_the_random_style_is_judged_beside_the_second_half() -> None:
     assert changed == {"discriminator_random_real"}
 
 
-def test_a_batch_norm_never_sees_two_kinds_of_pictures_at_once() -> None:
+def test_a_batch_norm_never_sees_two_kinds_of_images_at_once() -> None:
     trainer = make_trainer(TINY.model_copy(update={"norm": "batch"}))
     source = make_batch()["input"]
     latents = {"encoded": torch.zeros(2, 3), "random": torch.ones(2, 3)}
@@ -166,7 +166,7 @@ def test_a_conditional_discriminator_notices_the_source() -> None:
 def test_the_preview_shows_the_pair_its_style_and_random_styles() -> None:
     columns = make_trainer().preview(make_batch(3))
     assert list(columns) == ["input", "target", "in the target's style", "style 1", "style 2", "style 3"]
-    assert all(pictures.shape == (3, 3, 32, 32) for pictures in columns.values())
+    assert all(images.shape == (3, 3, 32, 32) for images in columns.values())
 
 
 # --- Bad input --------------------------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ def test_a_generator_alone_cannot_be_trained() -> None:
         make_trainer(TINY.model_copy(update={"encoder": None}))
 
 
-def test_pictures_too_small_for_the_discriminators_are_refused() -> None:
+def test_images_too_small_for_the_discriminators_are_refused() -> None:
     with pytest.raises(TrainingError, match="at least 48 pixels"):
         make_trainer(discriminator_layers=3)
 

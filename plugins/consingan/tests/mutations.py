@@ -47,7 +47,7 @@ def one_generator_step(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ConSinGANTrainer, "stages", wrong)
 
 
-def slope_over_the_whole_picture(patch: pytest.MonkeyPatch) -> None:
+def slope_over_the_whole_image(patch: pytest.MonkeyPatch) -> None:
     def wrong(self: StageTraining, real: Tensor, fake: Tensor) -> Tensor:
         share = self.draw_share(real)
         slopes = self.critic.slopes(share * real + (1 - share) * fake)
@@ -136,7 +136,7 @@ def one_rule_for_all_pyramids(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Config, "factors", property(wrong))
 
 
-def background_always_the_given_picture(patch: pytest.MonkeyPatch) -> None:
+def background_always_the_given_image(patch: pytest.MonkeyPatch) -> None:
     right = model.Injection.composed
 
     def wrong(self: model.Injection, made: Tensor, image: Tensor, mask: Tensor, background: Tensor) -> Tensor:
@@ -148,7 +148,7 @@ def background_always_the_given_picture(patch: pytest.MonkeyPatch) -> None:
 MUTATIONS: Mapping[str, Mutation] = {
     "generator first": Mutation(generator_first, ("train",)),
     "one generator step": Mutation(one_generator_step, ("train",), shows=above("Gsteps", 1, 3)),
-    "slope over the whole picture": Mutation(slope_over_the_whole_picture, ("train",)),
+    "slope over the whole image": Mutation(slope_over_the_whole_image, ("train",)),
     "slopes that forget the activation": Mutation(slopes_that_forget_the_activation, ("train",)),
     "shares the other way round": Mutation(shares_the_other_way_round, ("train",)),
     "one rate for all stages": Mutation(one_rate_for_all_stages, ("train",), shows=above("depth", 0, 0)),
@@ -161,5 +161,5 @@ MUTATIONS: Mapping[str, Mutation] = {
     ),
     "unbiased variance": Mutation(unbiased_variance, ("injection",)),
     "one rule for all pyramids": Mutation(one_rule_for_all_pyramids, ("resize",), shows=above("train_stages", 3, 0)),
-    "background always the given picture": Mutation(background_always_the_given_picture, ("injection",)),
+    "background always the given image": Mutation(background_always_the_given_image, ("injection",)),
 }

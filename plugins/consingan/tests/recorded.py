@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast, get_args
 import torch
 from tests.parity.judging import absolute_error
 from tests.parity.options import Options as RecordedOptions
-from tests.parity.single_picture import losses, picture_of
+from tests.parity.single_image import image_of, losses
 from tests.parity.stepping import RecordedStep, engine_of
 from torch import Tensor, nn
 
@@ -69,7 +69,7 @@ Maps = list[Tensor]
 
 
 class Computed(RecordedOptions):
-    """What the official functions made of a picture's size."""
+    """What the official functions made of an image's size."""
 
     stop_scale: int
     scale1: float
@@ -119,7 +119,7 @@ class Case(RecordedOptions):
     computed_harmonization: Computed | None = None
 
     def config(self, mode: Mode) -> Config:
-        """Ours, at the size that the recorded picture is scaled to."""
+        """Ours, at the size that the recorded image is scaled to."""
         factor = scale_of(self.H, self.W, self.max_size)
         return Config(
             mode=mode,
@@ -148,7 +148,7 @@ def check(recording: Recording) -> Iterator[Row]:
     """Compute what was recorded and compare."""
     case = recording.options(Case)
     recording.up_to = UP_TO
-    recording.ignore("picture, weights and noise are recorded", "picture", "seed")
+    recording.ignore("image, weights and noise are recorded", "picture", "seed")
     recording.ignore("the weights that it scaled are recorded", "gain")
     kinds = {
         "train": check_step,
@@ -178,7 +178,7 @@ def check_sizes(recording: Recording, case: Case, network: str) -> Row:
 
 
 def check_computed(recording: Recording, case: Case, mode: Mode, computed: Computed | None) -> Iterator[Row]:
-    """What the official functions made of the picture's size."""
+    """What the official functions made of the image's size."""
     if computed is None:
         return
     config = case.config(mode)
@@ -192,16 +192,16 @@ def check_computed(recording: Recording, case: Case, mode: Mode, computed: Compu
     yield recording.row(f"computed {mode}: scale_factor", abs(computed.scale_factor - step), RATES)
 
 
-# --- Pictures ---------------------------------------------------------------------------------------------------------
+# --- Images ---------------------------------------------------------------------------------------------------------
 
 
 def at_last_size(recording: Recording, case: Case) -> Tensor:
-    """The training picture, scaled down as the data set does."""
-    return resample_by(picture_of(recording.tensors["input/image_u8"]), scale_of(case.H, case.W, case.max_size))
+    """The training image, scaled down as the data set does."""
+    return resample_by(image_of(recording.tensors["input/image_u8"]), scale_of(case.H, case.W, case.max_size))
 
 
 def check_pyramid(recording: Recording, case: Case, mode: Mode, prefix: str = "") -> Iterator[Row]:
-    """The training picture at every stage."""
+    """The training image at every stage."""
     for number, found in enumerate(pyramid(at_last_size(recording, case), case.config(mode))):
         yield recording.output(f"{prefix}reals_{number}", found, RESIZE)
 
@@ -226,12 +226,12 @@ def check_resizing(recording: Recording, case: Case) -> Iterator[Row]:
 def official_tensors(recording: Recording, official: str, inputs: str = "") -> dict[str, Tensor]:
     """A recorded generator as the files of a checkpoint: what is recorded beside it fills the lists."""
     tensors = {f"G.{key}": tensor for key, tensor in recording.under(f"state/{official}/").items()}
-    pictures = recording.under("output/reals_")
-    tensors |= {f"reals.{number}": tensor for number, tensor in pictures.items()}
+    images = recording.under("output/reals_")
+    tensors |= {f"reals.{number}": tensor for number, tensor in images.items()}
     tensors |= {f"fixed_noise.{n}": tensor for n, tensor in enumerate(recording.series(f"input/{inputs}fixed_noise_"))}
-    # The release puts the coarsest picture in place of the noise that the recording drew, but for films.
+    # The release puts the coarsest image in place of the noise that the recording drew, but for animations.
     if not inputs.startswith("animation"):
-        tensors["fixed_noise.0"] = pictures["0"]
+        tensors["fixed_noise.0"] = images["0"]
     amplitudes = recording.under(f"input/{inputs}noise_amp_")
     return tensors | {f"noise_amp.{number}": tensor for number, tensor in amplitudes.items()}
 
@@ -302,9 +302,9 @@ def sizes(case: Case, mode: Mode) -> list[tuple[int, int, int]]:
 
 
 def check_injection(recording: Recording, case: Case) -> Iterator[Row]:
-    """A composite at stage 0, statistics of the picture itself, and both backgrounds."""
+    """A composite at stage 0, statistics of the image itself, and both backgrounds."""
     mode, tensors = case.train_mode, recording.tensors
-    naive = picture_of(tensors["input/naive_u8"])
+    naive = image_of(tensors["input/naive_u8"])
     yield recording.agrees("ref_H, ref_W", (case.ref_H, case.ref_W), tuple(naive.shape[2:]))
     yield recording.agrees("mask_H, mask_W", (case.mask_H, case.mask_W), tuple(tensors["input/mask_u8"].shape[:2]))
     yield from check_pyramid(recording, case, mode)
@@ -341,9 +341,9 @@ def check_statistics(recording: Recording, generator: Generator) -> Iterator[Row
 
 
 def softened(recording: Recording, case: Case) -> Tensor:
-    """The recorded mask, resized like a picture and widened by the runtime."""
+    """The recorded mask, resized like an image and widened by the runtime."""
     config = case.config(case.train_mode)
-    levels = levels_of(resample_to(picture_of(recording.tensors["input/mask_u8"]), config.sizes[-1]))
+    levels = levels_of(resample_to(image_of(recording.tensors["input/mask_u8"]), config.sizes[-1]))
     return torch.from_numpy(soften((levels[0, 0] > 0).numpy(), MASK_DILATION[case.train_mode], MASK_BLUR))[None, None]
 
 
@@ -473,7 +473,7 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
 
 
 def batch_of(recording: Recording, case: Case) -> dict[str, Tensor]:
-    """The recorded picture."""
+    """The recorded image."""
     return {"image": recording.tensors[f"output/reals_{case.depth}"]}
 
 
@@ -512,6 +512,6 @@ def gradients_of_frozen(recording: Recording, case: Case) -> dict[str, Tensor]:
     for parameter in frozen.values():
         parameter.requires_grad = True
     adversarial = -trainer.critic(generator(recording.series("input/noise_"))).mean()
-    difference = generator(generator.stored(depth + 1)) - generator.stages[depth].picture
+    difference = generator(generator.stored(depth + 1)) - generator.stages[depth].image
     loss = adversarial + options.reconstruction_weight * difference.square().mean()
     return dict(zip(frozen, torch.autograd.grad(loss, [*frozen.values()]), strict=True))

@@ -89,7 +89,7 @@ def test_the_mask_decides_and_both_backgrounds_are_there() -> None:
     background = torch.tensor([BACKGROUNDS.index(name) for name in ("training", "naive")])
     blended, whole = graph(image, torch.rand(2, 3, *TINY.sizes[0]), mask, background)
     torch.testing.assert_close(blended[..., :10], whole[..., :10])
-    torch.testing.assert_close(blended[0, :, :, 10:], made.generator.stages[-1].picture[0, :, :, 10:])
+    torch.testing.assert_close(blended[0, :, :, 10:], made.generator.stages[-1].image[0, :, :, 10:])
     torch.testing.assert_close(blended[1, :, :, 10:], image[1, :, :, 10:])
 
 
@@ -112,7 +112,7 @@ def test_masks_are_widened_as_the_release_does() -> None:
         assert (mask.dilate_px, mask.blur) == (pixels, 5.0)
 
 
-def test_an_unfinished_model_gives_pictures_of_the_last_size() -> None:
+def test_an_unfinished_model_gives_images_of_the_last_size() -> None:
     made = model()
     for stage in made.generator.stages[1:]:
         stage.amplitude.zero_()

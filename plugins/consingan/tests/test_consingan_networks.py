@@ -35,9 +35,9 @@ def noise(config: Config, count: int = 1) -> list[Tensor]:
     return [torch.randn(count, *config.noise_shape(stage)) for stage in range(config.stages)]
 
 
-def patches(critic: Critic, picture: Tensor) -> Tensor:
+def patches(critic: Critic, image: Tensor) -> Tensor:
     """The scores by the convolution that the critic itself never computes."""
-    x = picture
+    x = image
     for layer in critic.layers:
         x = layer(x)
     return critic.tail(x)
@@ -99,7 +99,7 @@ def test_under_autocast_feature_maps_are_enlarged_in_single_precision() -> None:
 
 @BOTH_RULES
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_pictures_of_a_batch_do_not_see_each_other(mode: Mode, *, batch_norm: bool) -> None:
+def test_images_of_a_batch_do_not_see_each_other(mode: Mode, *, batch_norm: bool) -> None:
     config = TINY.model_copy(update={"mode": mode, "batch_norm": batch_norm})
     made, maps = generator(config).eval(), noise(config, 3)
     together = made(maps)
@@ -108,7 +108,7 @@ def test_pictures_of_a_batch_do_not_see_each_other(mode: Mode, *, batch_norm: bo
         torch.testing.assert_close(together[index : index + 1], alone, rtol=0, atol=1e-5)
 
 
-def test_training_and_evaluation_give_the_same_picture() -> None:
+def test_training_and_evaluation_give_the_same_image() -> None:
     config = TINY.model_copy(update={"batch_norm": True})
     made, maps = generator(config), noise(config)
     torch.testing.assert_close(made.train()(maps), made.eval()(maps), rtol=0, atol=1e-5)
@@ -145,7 +145,7 @@ def test_stages_that_have_not_begun_only_enlarge(mode: Mode) -> None:
     made, maps = generator(config), noise(config)
     made.stages[2].amplitude.zero_()
     features = made.grow(None, maps[:2])
-    expected = made.picture(enlarged(features, config.height, config.width))
+    expected = made.image(enlarged(features, config.height, config.width))
     assert made.begun_count == 2
     torch.testing.assert_close(made.finished(maps), expected, rtol=0, atol=0)
 
@@ -154,17 +154,17 @@ def test_stages_that_have_not_begun_only_enlarge(mode: Mode) -> None:
 def test_the_mean_score_is_that_of_all_patches(activation: Activation) -> None:
     critic = Critic(TINY.model_copy(update={"activation": activation})).double()
     stirred(critic)
-    picture = torch.randn(2, 3, 17, 21, dtype=torch.float64)
-    torch.testing.assert_close(critic(picture), patches(critic, picture).mean((1, 2, 3)))
+    image = torch.randn(2, 3, 17, 21, dtype=torch.float64)
+    torch.testing.assert_close(critic(image), patches(critic, image).mean((1, 2, 3)))
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_slopes_are_what_autograd_gives_twice(activation: Activation) -> None:
     critic = Critic(TINY.model_copy(update={"activation": activation})).double()
     stirred(critic)
-    picture = torch.randn(1, 3, 17, 21, dtype=torch.float64, requires_grad=True)
-    (expected,) = torch.autograd.grad(patches(critic, picture).sum(), picture, create_graph=True)
-    found = critic.slopes(picture.detach())
+    image = torch.randn(1, 3, 17, 21, dtype=torch.float64, requires_grad=True)
+    (expected,) = torch.autograd.grad(patches(critic, image).sum(), image, create_graph=True)
+    found = critic.slopes(image.detach())
     torch.testing.assert_close(found, expected)
     parameters = [parameter for parameter in critic.parameters() if parameter.requires_grad]
     first = torch.autograd.grad((expected.norm(dim=1) - 1).square().mean(), parameters, materialize_grads=True)

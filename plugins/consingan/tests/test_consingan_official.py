@@ -107,7 +107,7 @@ def test_a_generator_alone_is_recognised_and_told_what_else_is_needed() -> None:
 
 def test_files_of_different_stages_are_refused() -> None:
     tensors = {key: t for key, t in checkpoint(small("generation")).items() if not key.startswith("G.body.5.")}
-    with pytest.raises(CheckpointError, match="5 stages, 6 pictures"):
+    with pytest.raises(CheckpointError, match="5 stages, 6 images"):
         CONSINGAN_FORMAT.infer_config(shapes_of(tensors))
 
 
@@ -129,10 +129,10 @@ def test_a_stopped_training_enlarges_what_it_had_learned(mode: Mode) -> None:
         features = model.generator.grow(None, noise[:3])
         for height, width in config.sizes[3:]:
             features = enlarged(features, height, width)
-        torch.testing.assert_close(model.generator.finished(noise), model.generator.picture(features))
+        torch.testing.assert_close(model.generator.finished(noise), model.generator.image(features))
 
 
-def test_pictures_of_no_pyramid_are_refused() -> None:
+def test_images_of_no_pyramid_are_refused() -> None:
     shapes = {**shapes_of(checkpoint(small("generation"))), "reals.3": (1, 3, 59, 71)}
     with pytest.raises(CheckpointError, match="59x71"):
         CONSINGAN_FORMAT.infer_config(shapes)

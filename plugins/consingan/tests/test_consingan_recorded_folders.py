@@ -20,7 +20,7 @@ WEIGHTS = Path(os.environ.get("I2I_PARITY", "../shared/parity")).parent / "weigh
 CLASS = "GrowingGenerator"
 NAMES = ("consingan_mtrushmore", "consingan_pen_tree")
 CLOSE = 2e-5
-"""of the range of a picture, which is 2"""
+"""of the range of an image, which is 2"""
 
 
 def folder_of(name: str) -> Path:
@@ -30,12 +30,12 @@ def folder_of(name: str) -> Path:
 
 
 def imported(store: Store, folder: Path, *values: str) -> ImportReport:
-    return import_checkpoint(discover(), store, find_files([str(folder)]), "picture", values=values)
+    return import_checkpoint(discover(), store, find_files([str(folder)]), "image", values=values)
 
 
 def largest_difference(store: Store, calls: Path) -> float:
     """Between what the imported generator makes of the recorded inputs and the recorded outputs."""
-    model = cast("ConSinGAN", open_model(discover(), "picture", store)[0])
+    model = cast("ConSinGAN", open_model(discover(), "image", store)[0])
     stages = model.config.stages
     with np.load(calls, allow_pickle=False) as file:
         recorded: dict[str, NDArray[np.float32]] = {name: file[name] for name in file.files}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from i2i_plugin_consingan.augment import LEVELS, recoloured, shuffled
 from i2i_plugin_consingan.config import Config, Mode
-from i2i_plugin_consingan.data import PictureAtScale
+from i2i_plugin_consingan.data import ImageAtScale
 from i2i_plugin_consingan.model import ConSinGAN
 from i2i_plugin_consingan.options import Options
 from i2i_plugin_consingan.stage_training import StageTraining
@@ -47,9 +47,9 @@ def begun(built: ConSinGANTrainer, number: int) -> StageTraining:
     return training
 
 
-def picture_file(folder: Path, height: int, width: int) -> Path:
+def image_file(folder: Path, height: int, width: int) -> Path:
     write_single_example(folder, (height, width))
-    return folder / "picture.png"
+    return folder / "image.png"
 
 
 # --- Schedule ---------------------------------------------------------------------------------------------------------
@@ -100,20 +100,20 @@ def test_the_amplitude_is_a_tenth_of_what_the_stages_before_miss() -> None:
     generator = training.generator
     amplitude = generator.stages[2].amplitude.clone()
     generator.stages[2].amplitude.zero_()
-    missed = (generator(generator.stored(3)) - generator.stages[2].picture).detach()
+    missed = (generator(generator.stored(3)) - generator.stages[2].image).detach()
     assert float(amplitude) == pytest.approx(0.1 * float(missed.square().mean().sqrt()), rel=1e-5)
 
 
 @pytest.mark.parametrize("mode", ["generation", "retarget", "harmonization", "editing", "animation"])
-def test_stage_0_reconstructs_from_the_picture_or_from_noise(mode: Mode) -> None:
+def test_stage_0_reconstructs_from_the_image_or_from_noise(mode: Mode) -> None:
     training = begun(trainer(TINY.model_copy(update={"mode": mode})), 0)
-    difference = float((training.generator.stages[0].noise - training.picture).std())
+    difference = float((training.generator.stages[0].noise - training.image).std())
     expected = {"animation": 1.1, "editing": 0.1}.get(mode, 0.0)
     assert difference == pytest.approx(expected, rel=0.25)
 
 
 @pytest.mark.parametrize("mode", ["generation", "harmonization", "editing"])
-def test_stage_0_is_fed_noise_or_a_picture(mode: Mode) -> None:
+def test_stage_0_is_fed_noise_or_an_image(mode: Mode) -> None:
     config = TINY.model_copy(update={"mode": mode})
     training, sample = begun(trainer(config), 1), batch(config)
     first, second = training.draw_noise(sample)
@@ -122,11 +122,11 @@ def test_stage_0_is_fed_noise_or_a_picture(mode: Mode) -> None:
     assert float(second.std()) == pytest.approx(1, abs=0.05)
 
 
-def test_all_stages_keep_the_picture_at_their_size() -> None:
+def test_all_stages_keep_the_image_at_their_size() -> None:
     built = trainer()
     begun(built, 0)
-    assert [tuple(stage.picture.shape[-2:]) for stage in built.consingan.generator.stages] == list(TINY.sizes)
-    assert torch.equal(built.consingan.generator.stages[-1].picture, batch()["image"])
+    assert [tuple(stage.image.shape[-2:]) for stage in built.consingan.generator.stages] == list(TINY.sizes)
+    assert torch.equal(built.consingan.generator.stages[-1].image, batch()["image"])
 
 
 # --- Losses -----------------------------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ def test_all_stages_keep_the_picture_at_their_size() -> None:
 
 def test_the_critics_gradient_is_that_of_the_textbook() -> None:
     training = begun(trainer(), 1)
-    critic, real = training.critic, training.picture
+    critic, real = training.critic, training.image
     fake = torch.rand_like(real)
     parameters = [parameter for parameter in critic.parameters() if parameter.requires_grad]
     torch.manual_seed(3)
@@ -158,33 +158,33 @@ def test_what_frozen_stages_make_of_the_stored_noise_is_kept() -> None:
     torch.testing.assert_close(training.reconstruction(), expected, rtol=0, atol=1e-6)
 
 
-def test_the_generator_is_held_to_the_picture_ten_times() -> None:
+def test_the_generator_is_held_to_the_image_ten_times() -> None:
     training = begun(trainer(), 0)
-    terms = training.generator_terms(Step(number=1, batch={}, shared={"fake": torch.zeros_like(training.picture)}))
-    missed = (training.reconstruction() - training.picture).detach().square().mean()
+    terms = training.generator_terms(Step(number=1, batch={}, shared={"fake": torch.zeros_like(training.image)}))
+    missed = (training.reconstruction() - training.image).detach().square().mean()
     assert float(terms["reconstruction"].detach()) == pytest.approx(10 * float(missed), rel=1e-5)
 
 
 # --- Data -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_size_comes_from_the_picture(tmp_path: Path) -> None:
-    file = picture_file(tmp_path, 100, 130)
+def test_the_size_comes_from_the_image(tmp_path: Path) -> None:
+    file = image_file(tmp_path, 100, 130)
     config = ConSinGANTrainer.config_for(Config(), Options(max_size=65), file)
     assert isinstance(config, Config)
     assert (config.height, config.width) == (50, 65)
-    sample = PictureAtScale(file, config, Options(max_size=65), seed=0).draw(0)
+    sample = ImageAtScale(file, config, Options(max_size=65), seed=0).draw(0)
     assert sample.keys() == {"image"}
     assert sample["image"].shape == (3, 50, 65)
 
 
 @pytest.mark.parametrize(
-    ("size", "max_size", "fix"), [((20, 60), 250, "larger picture"), ((28, 300), 250, "less extreme format")]
+    ("size", "max_size", "fix"), [((20, 60), 250, "larger image"), ((28, 300), 250, "less extreme format")]
 )
-def test_pictures_smaller_than_stage_0_are_refused(
+def test_images_smaller_than_stage_0_are_refused(
     size: tuple[int, int], max_size: int, fix: str, tmp_path: Path
 ) -> None:
-    file = picture_file(tmp_path, *size)
+    file = image_file(tmp_path, *size)
     with pytest.raises(LayoutError, match="at least 25") as caught:
         ConSinGANTrainer.config_for(Config(), Options(max_size=max_size), file)
     assert fix in caught.value.fix
@@ -197,9 +197,9 @@ def test_a_folder_of_another_layout_is_left_to_the_data_set(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("mode", ["harmonization", "editing"])
-def test_stage_0_is_fed_a_picture_that_was_changed_at_random(mode: Mode, tmp_path: Path) -> None:
+def test_stage_0_is_fed_an_image_that_was_changed_at_random(mode: Mode, tmp_path: Path) -> None:
     config = TINY.model_copy(update={"mode": mode, "height": 48, "width": 56, "coarsest": 24})
-    source = PictureAtScale(picture_file(tmp_path, 48, 56), config, Options(), seed=0)
+    source = ImageAtScale(image_file(tmp_path, 48, 56), config, Options(), seed=0)
     samples = [source.draw(position)["coarse"] for position in range(8)]
     assert torch.equal(samples[3], source.draw(3)["coarse"])
     assert len({float(sample.sum()) for sample in samples}) > 5
@@ -208,7 +208,7 @@ def test_stage_0_is_fed_a_picture_that_was_changed_at_random(mode: Mode, tmp_pat
 
 def test_in_fine_tuning_it_is_the_composite_itself(tmp_path: Path) -> None:
     config = TINY.model_copy(update={"mode": "harmonization"})
-    source = PictureAtScale(picture_file(tmp_path, 60, 70), config, Options(fine_tune=True), seed=0)
+    source = ImageAtScale(image_file(tmp_path, 60, 70), config, Options(fine_tune=True), seed=0)
     assert torch.equal(source.draw(0)["coarse"], source.draw(1)["coarse"])
     assert source.describe() == {"composites": 1}
 
@@ -225,13 +225,13 @@ def test_harmonization_mostly_gets_holes_and_sometimes_other_colours() -> None:
     assert changed[changed < 1].max() <= (60 / 120) ** 2
 
 
-def test_editing_moves_parts_of_the_picture_and_makes_none_up() -> None:
-    picture = np.arange(50 * 60 * 3, dtype=np.float64).reshape(50, 60, 3) % 255
-    known = {tuple(pixel) for pixel in picture.reshape(-1, 3).tolist()}
+def test_editing_moves_parts_of_the_image_and_makes_none_up() -> None:
+    image = np.arange(50 * 60 * 3, dtype=np.float64).reshape(50, 60, 3) % 255
+    known = {tuple(pixel) for pixel in image.reshape(-1, 3).tolist()}
     for seed in range(20):
-        result = shuffled(picture, np.random.default_rng(seed))
+        result = shuffled(image, np.random.default_rng(seed))
         assert {tuple(pixel) for pixel in result.reshape(-1, 3).tolist()} <= known
-        assert 0 < (result != picture).any(axis=2).mean() < 0.5
+        assert 0 < (result != image).any(axis=2).mean() < 0.5
 
 
 # --- Fine-tuning ------------------------------------------------------------------------------------------------------
@@ -256,24 +256,24 @@ def test_fine_tuning_without_weights_is_refused() -> None:
     assert "--init" in caught.value.fix
 
 
-def test_fine_tuning_a_sampler_on_another_picture_is_refused() -> None:
+def test_fine_tuning_a_sampler_on_another_image_is_refused() -> None:
     built = trainer(fine_tune=True)
-    built.consingan.generator.stages[-1].picture.data.fill_(0.9)
+    built.consingan.generator.stages[-1].image.data.fill_(0.9)
     (stage,) = built.stages()
-    with pytest.raises(TrainingError, match="another picture"):
+    with pytest.raises(TrainingError, match="another image"):
         stage.begin(batch())
 
 
-def test_the_preview_shows_all_at_the_pictures_size(tmp_path: Path) -> None:
+def test_the_preview_shows_all_at_the_images_size(tmp_path: Path) -> None:
     for mode in ("generation", "harmonization"):
         built = trainer(TINY.model_copy(update={"mode": mode}))
         begun(built, 1)
-        Image.new("RGB", (28, 24), (90, 20, 160)).save(tmp_path / "picture.png")
+        Image.new("RGB", (28, 24), (90, 20, 160)).save(tmp_path / "image.png")
         columns = built.preview(built.dataset(tmp_path, 0).preview(2))
         assert {tuple(column.shape) for column in columns.values()} == {(1, 3, 24, 28)}
 
 
-def test_a_larger_picture_costs_more() -> None:
+def test_a_larger_image_costs_more() -> None:
     small, large = (trainer(Config(height=side, width=side)).cost() for side in (64, 128))
     assert small.seconds * 2 < large.seconds
     assert small.memory * 2 < large.memory

@@ -76,8 +76,8 @@ def no_residual(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_pool_that_forgets(patch: pytest.MonkeyPatch) -> None:
-    def wrong(_pool: ImagePool, pictures: Tensor, _slots: Iterator[int | None] | None = None) -> Tensor:
-        return pictures
+    def wrong(_pool: ImagePool, images: Tensor, _slots: Iterator[int | None] | None = None) -> Tensor:
+        return images
 
     patch.setattr(ImagePool, "exchange", wrong)
 

@@ -1,7 +1,7 @@
 """How the recordings of the authors' PyTorch release are computed with our code.
 
 Four kinds of file, told from their keys: one training step ("train": there are losses), forward passes of some
-networks ("nets"), the store of generated pictures ("pool"), and pictures in and out ("prepost").
+networks ("nets"), the store of generated images ("pool"), and images in and out ("prepost").
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from tests.parity import junyanz
-from tests.parity.junyanz import check_options, check_pictures, kind_of
+from tests.parity.junyanz import check_images, check_options, kind_of
 from tests.parity.stepping import RecordedStep
 from torch import Tensor
 
@@ -81,8 +81,8 @@ def check(recording: Recording) -> Iterator[Row]:
 
 
 def check_prepost(recording: Recording, case: Case) -> Iterator[Row]:
-    """Pictures in and out."""
-    yield from check_pictures(recording, case.variants, case.image_hw)
+    """Images in and out."""
+    yield from check_images(recording, case.variants, case.image_hw)
 
 
 def our_key_of(recording: Recording, official: str, key: str) -> str:
@@ -155,7 +155,7 @@ def build_trainer(recording: Recording, case: Case) -> CycleGANTrainer:
         discriminator_channels=resolved.ndf,
     )
     built = CycleGANTrainer(cast("Model[Record]", CycleGAN(stated_config(case, "both"))), options)
-    # We train on squares; the recorded pictures need not be any.
+    # We train on squares; the recorded images need not be any.
     for domain in built.pools:
         shape = recording.tensors[f"input/{domain}"].shape
         built.pools[domain] = ImagePool(resolved.pool_size, case.batch, (shape[1], shape[2], shape[3]))
@@ -188,16 +188,16 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
         else:
             yield from junyanz.check_discriminator(recording, case, network, case.resolved)
     step, built = recorded_step(recording, case), build_trainer(recording, case)
-    for name, picture in pictures_of(build_trainer(recording, case), batch).items():
+    for name, image in images_of(build_trainer(recording, case), batch).items():
         if f"output/{name}" in recording.tensors:
-            yield recording.output(name, picture, STEP_OUTPUT)
+            yield recording.output(name, image, STEP_OUTPUT)
     found = step.run(built, batch)
     yield from step.check(built, found, losses(found.terms, built))
     yield from step.check_optimizers(build_trainer(recording, case))
 
 
 @torch.no_grad()
-def pictures_of(built: CycleGANTrainer, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def images_of(built: CycleGANTrainer, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What the generators make of the batch, under the release's names."""
     made = built.translations(batch)
     found = {"fake_A": made["fake_A"], "fake_B": made["fake_B"]}
@@ -222,7 +222,7 @@ def losses(terms: Mapping[str, float], built: CycleGANTrainer) -> dict[str, floa
     return found
 
 
-# --- The store of generated pictures ----------------------------------------------------------------------------------
+# --- The store of generated images ----------------------------------------------------------------------------------
 
 
 def check_pool(recording: Recording, case: Case) -> Iterator[Row]:
@@ -235,12 +235,12 @@ def check_pool(recording: Recording, case: Case) -> Iterator[Row]:
     pool = ImagePool(case.pool_size, case.batch, (channels, height, width))
     returned = torch.stack([pool.exchange(batch, slots) for batch in batches])
     yield recording.output("returned", returned, EXACT)
-    yield recording.output("pool_final", pool.pictures, EXACT)
+    yield recording.output("pool_final", pool.images, EXACT)
     yield recording.agrees("draws that are left over", 0, len(list(slots)))
 
 
 def decisions(draws: Sequence[Draw]) -> Iterator[int | None]:
-    """Where each picture is exchanged: a number above 1/2 is followed by the place."""
+    """Where each image is exchanged: a number above 1/2 is followed by the place."""
     following = iter(draws)
     for kind, value in following:
         if kind != "p":

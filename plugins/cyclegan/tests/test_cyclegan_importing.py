@@ -116,9 +116,9 @@ def test_any_generators_of_the_release_are_a_model_of_both_directions(
         torch.save(own, tmp_path / f"latest_net_{name}.pth")
     report = imported(Store(tmp_path / "home"), tmp_path)
     assert report.config == config
-    picture = torch.rand(1, config.picture_channels, 64, 64)
+    image = torch.rand(1, config.image_channels, 64, 64)
     with torch.no_grad():
-        made = [graph.module.eval()(picture) for graph in open_model(*_named(tmp_path))[0].graphs().values()]
+        made = [graph.module.eval()(image) for graph in open_model(*_named(tmp_path))[0].graphs().values()]
     assert [result.shape[1] for result in made] == [config.channels_b, config.channels_a]
 
 
@@ -126,7 +126,7 @@ def _named(home: Path) -> tuple[Registry, str, Store]:
     return discover(), "horses", Store(home / "home")
 
 
-def test_generators_that_no_picture_serves_are_imported_one_by_one(tmp_path: Path) -> None:
+def test_generators_that_no_image_serves_are_imported_one_by_one(tmp_path: Path) -> None:
     config = Config(channels=2, channels_a=6, directions="a_to_b")
     torch.save({k: torch.rand(s) for k, s in JUNYANZ_FORMAT.example(config).items()}, tmp_path / "latest_net_G_A.pth")
     back = Config(channels=2, channels_b=6, directions="a_to_b")

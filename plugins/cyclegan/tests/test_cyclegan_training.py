@@ -32,8 +32,8 @@ def batch(seed: int = 0, count: int = 2) -> dict[str, Tensor]:
     return {domain: 2 * torch.rand(count, 3, 16, 16, generator=generator) - 1 for domain in "AB"}
 
 
-def terms(built: CycleGANTrainer, pictures: Mapping[str, Tensor]) -> dict[str, float]:
-    step = Step(number=1, batch=pictures, shared={})
+def terms(built: CycleGANTrainer, images: Mapping[str, Tensor]) -> dict[str, float]:
+    step = Step(number=1, batch=images, shared={})
     found = {**built.generator_terms(step), **built.discriminator_terms(step)}
     return {name: term.item() for name, term in found.items()}
 
@@ -81,8 +81,8 @@ def test_the_pools_are_in_the_checkpoint() -> None:
     for name, network in again.networks.items():
         network.load_state_dict(built.networks[name].state_dict())
     assert int(again.pools["A"].stored) == 2
-    assert torch.equal(again.pools["A"].pictures, built.pools["A"].pictures)
-    assert bool(again.pools["A"].pictures.any())
+    assert torch.equal(again.pools["A"].images, built.pools["A"].images)
+    assert bool(again.pools["A"].images.any())
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ def test_what_cannot_be_trained_is_refused(config: dict[str, object], changes: d
 
 def test_colour_to_grey_trains_without_an_identity_loss() -> None:
     built = trainer(TINY.model_copy(update={"channels_b": 1}), identity_weight=0.0)
-    pictures = batch()
-    pictures["B"] = pictures["B"][:, :1]
-    assert all(math.isfinite(value) for value in terms(built, pictures).values())
-    assert {tuple(column.shape) for column in built.preview(pictures).values()} == {(2, 3, 16, 16)}
+    images = batch()
+    images["B"] = images["B"][:, :1]
+    assert all(math.isfinite(value) for value in terms(built, images).values())
+    assert {tuple(column.shape) for column in built.preview(images).values()} == {(2, 3, 16, 16)}
 
 
 def test_the_data_is_scaled_cropped_and_grey_as_asked(tmp_path: Path) -> None:

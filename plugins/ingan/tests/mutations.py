@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from i2i_plugin_ingan import critic, layers, networks, trainer
 from i2i_plugin_ingan.critic import MultiScaleCritic
-from i2i_plugin_ingan.layers import PictureNorm, SpectralConv
+from i2i_plugin_ingan.layers import ImageNorm, SpectralConv
 from i2i_plugin_ingan.trainer import InGANTrainer
 from i2i_registry import Stage, Step, Tensors
 from i2i_runtime import Shifts
@@ -77,7 +77,7 @@ def way_back_alone_first(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(InGANTrainer, "stages", wrong)
 
 
-def weights_by_the_scales_of_each_picture(patch: pytest.MonkeyPatch) -> None:
+def weights_by_the_scales_of_each_image(patch: pytest.MonkeyPatch) -> None:
     def wrong(self: MultiScaleCritic, image: Tensor, weights: Sequence[float]) -> Tensor:
         count = critic.scale_count(min(image.shape[2:]), critic.SMALLEST_TRAINED, self.step)
         return right(self, image, weights[:count])
@@ -104,22 +104,22 @@ def antialiased_scales(patch: pytest.MonkeyPatch) -> None:
 
 
 def running_statistics(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(PictureNorm, "forward", _by_running_statistics)
+    patch.setattr(ImageNorm, "forward", _by_running_statistics)
 
 
-def _by_running_statistics(self: PictureNorm, input: Tensor) -> Tensor:  # noqa: A002
+def _by_running_statistics(self: ImageNorm, input: Tensor) -> Tensor:  # noqa: A002
     return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, training=False)
 
 
 def unbiased_variance(patch: pytest.MonkeyPatch) -> None:
-    right = PictureNorm.forward
+    right = ImageNorm.forward
 
-    def wrong(self: PictureNorm, input: Tensor) -> Tensor:  # noqa: A002
+    def wrong(self: ImageNorm, input: Tensor) -> Tensor:  # noqa: A002
         count = input[0, 0].numel()
         offset = self.bias[:, None, None]
         return (right(self, input) - offset) * ((count - 1) / count) ** 0.5 + offset
 
-    patch.setattr(PictureNorm, "forward", wrong)
+    patch.setattr(ImageNorm, "forward", wrong)
 
 
 def no_power_iteration(patch: pytest.MonkeyPatch) -> None:
@@ -219,7 +219,7 @@ MUTATIONS: Mapping[str, Mutation] = {
     "way back with the same shifts": Mutation(way_back_with_the_same_shifts, ("train",), shows=with_shifts),
     "no way back alone": Mutation(no_way_back_alone, ("train",), shows=above("iter", 10_000, 0)),
     "way back alone first": Mutation(way_back_alone_first, ("train",), shows=above("iter", 10_000, 0)),
-    "weights by the scales of each picture": Mutation(weights_by_the_scales_of_each_picture, ("train",)),
+    "weights by the scales of each image": Mutation(weights_by_the_scales_of_each_image, ("train",)),
     "scales that never change": Mutation(scales_that_never_change, ("train",)),
     "antialiased scales": Mutation(antialiased_scales, ("critic", "train")),
     "running statistics": Mutation(running_statistics, ("critic", "generator", "train")),

@@ -103,7 +103,7 @@ def check(recording: Recording) -> Iterator[Row]:
     """Compute what was recorded and compare."""
     case = recording.options(Case)
     recording.up_to = UP_TO
-    recording.ignore("pictures, weights and noise are recorded", "picture", "picture2", "gain", "seed")
+    recording.ignore("images, weights and noise are recorded", "image", "image2", "gain", "seed")
     yield recording.agrees("mode", case.mode, "train")
     if recording.holds("state/G/"):
         yield from check_generator_sizes(recording, case)
@@ -134,9 +134,9 @@ def infer_config(recording: Recording) -> Config:
 def check_generator_sizes(recording: Recording, case: Case) -> Iterator[Row]:
     """Sizes that the options state."""
     found = infer_config(recording)
-    picture = recording.tensors.get("input/image_u8", recording.tensors.get("input/input_crop_u8"))
-    assert picture is not None
-    yield recording.agrees("H, W", (case.H, case.W), tuple(picture.shape[:2]))
+    image = recording.tensors.get("input/image_u8", recording.tensors.get("input/input_crop_u8"))
+    assert image is not None
+    yield recording.agrees("H, W", (case.H, case.W), tuple(image.shape[:2]))
     for option, stated, there in (
         ("G_base_channels", case.G_base_channels, found.channels),
         ("G_num_downscales", case.G_num_downscales, found.downscales),
@@ -180,8 +180,8 @@ def weights_of(case: Case, size: tuple[int, int], iteration: int) -> tuple[float
     return scale_weights(*size, iteration, case.D_scale_weights_iter_for_even_scales, case.D_scale_factor)
 
 
-def picture(recording: Recording, key: str) -> Tensor:
-    """A recorded picture, [1, 3, h, w] in [-1, 1]."""
+def image(recording: Recording, key: str) -> Tensor:
+    """A recorded image, [1, 3, h, w] in [-1, 1]."""
     return recording.tensors[f"input/{key}"].permute(2, 0, 1)[None].float() / 255 * 2 - 1
 
 
@@ -191,8 +191,8 @@ def picture(recording: Recording, key: str) -> Tensor:
 @torch.no_grad()
 def check_generator(recording: Recording, case: Case) -> Iterator[Row]:
     """Plain resizes, homographies, and what the two leave behind."""
-    image, source = picture(recording, "image_u8"), (case.H, case.W)
-    yield recording.output("input_tensor", image, FORWARD)
+    real, source = image(recording, "image_u8"), (case.H, case.W)
+    yield recording.output("input_tensor", real, FORWARD)
     for size in case.sizes:
         name = f"{size[0]}x{size[1]}"
         for kind, grid in (
@@ -200,11 +200,11 @@ def check_generator(recording: Recording, case: Case) -> Iterator[Row]:
             ("zero_shift", homography_grid(source, size, Shifts())),
         ):
             if f"output/{kind}_{name}" in recording.tensors:
-                yield recording.output(f"{kind}_{name}", build_model(recording).generator(image, grid), FORWARD)
-    yield from check_second_pass(recording, image, case)
+                yield recording.output(f"{kind}_{name}", build_model(recording).generator(real, grid), FORWARD)
+    yield from check_second_pass(recording, real, case)
     for number, (size, shifts) in enumerate(case.homographies):
-        yield from check_homography(recording, image, f"homography_{number}", size, Shifts(*shifts))
-    yield from check_use(recording, image, case)
+        yield from check_homography(recording, real, f"homography_{number}", size, Shifts(*shifts))
+    yield from check_use(recording, real, case)
 
 
 def check_second_pass(recording: Recording, image: Tensor, case: Case) -> Iterator[Row]:
@@ -222,7 +222,7 @@ def check_second_pass(recording: Recording, image: Tensor, case: Case) -> Iterat
 def check_homography(
     recording: Recording, image: Tensor, name: str, size: tuple[int, int], shifts: Shifts
 ) -> Iterator[Row]:
-    """The matrix, the grid, and the picture; also as torch samples by default today."""
+    """The matrix, the grid, and the image; also as torch samples by default today."""
     height, width = image.shape[2:]
     grid = sampling_grids.projected(size, shifts)
     yield recording.output(f"{name}/theta", torch.from_numpy(sampling_grids.homography(shifts)), THETA)
@@ -281,21 +281,21 @@ def check_critic(recording: Recording, case: Case) -> Iterator[Row]:
     """The scales' weights, the weighted map, and what single nets say."""
     stated = case.scale_weights or {}
     for number, (height, width, iteration) in enumerate(case.inputs):
-        name, image = f"case_{number}", picture(recording, f"image_{number}_u8")
-        yield recording.agrees(f"inputs.{number}", (height, width), tuple(image.shape[2:]))
+        name, real = f"case_{number}", image(recording, f"image_{number}_u8")
+        yield recording.agrees(f"inputs.{number}", (height, width), tuple(real.shape[2:]))
         weights = weights_of(case, (height, width), iteration)
         found = torch.tensor(weights, dtype=torch.float64)
         yield recording.output(f"{name}/scale_weights", found, WEIGHTS)
         if str(number) in stated:
             error = difference(found, torch.tensor(stated[str(number)], dtype=torch.float64))
             yield recording.row(f"config/scale_weights.{number}", scale_of(error), WEIGHTS)
-        yield recording.output(f"{name}/map", make_critic(recording, case)(image, weights), MAPS)
-        today = make_critic(recording, case, ByFactor)(image, weights)
+        yield recording.output(f"{name}/map", make_critic(recording, case)(real, weights), MAPS)
+        today = make_critic(recording, case, ByFactor)(real, weights)
         yield recording.output(f"{name}/map_recompute_scale_factor_off", today, MAPS)
         for key in recording.under(f"output/{name}/net_"):
             critic = make_critic(recording, case)
             net = cast("PatchCritic", critic.nets[int(key)])
-            yield recording.output(f"{name}/net_{key}", net(critic.reduced(image, int(key))), MAPS)
+            yield recording.output(f"{name}/net_{key}", net(critic.reduced(real, int(key))), MAPS)
 
 
 # --- One training step ------------------------------------------------------------------------------------------------
@@ -315,7 +315,7 @@ class Watched(InGANTrainer):
 
     def critic_terms(self, start: int, step: Step) -> Tensors:
         """Another crop is the recorded example of what is real."""
-        real = picture(self.recording, "real_crop_u8")
+        real = image(self.recording, "real_crop_u8")
         return super().critic_terms(start, replace(step, batch={**step.batch, "image": real}))
 
     def watch(self) -> None:
@@ -325,7 +325,7 @@ class Watched(InGANTrainer):
 
 
 def build_trainer(recording: Recording, case: Case) -> Watched:
-    """The recorded networks, for a picture of which the crop is the recorded one."""
+    """The recorded networks, for an image of which the crop is the recorded one."""
     config = infer_config(recording)
     update = {"height": case.H + config.multiple, "width": case.W + config.multiple}
     steps = max(Options().steps, case.iter + 2)
@@ -352,7 +352,7 @@ def build_trainer(recording: Recording, case: Case) -> Watched:
 def batch_of(recording: Recording, case: Case) -> dict[str, Tensor]:
     """The recorded crop, size and shifts."""
     return {
-        "image": picture(recording, "input_crop_u8"),
+        "image": image(recording, "input_crop_u8"),
         "size": torch.tensor([case.out_size]),
         "shifts": torch.tensor([case.shifts], dtype=torch.float64),
     }

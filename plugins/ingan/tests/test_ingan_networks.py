@@ -9,7 +9,7 @@ from torch.nn.utils import spectral_norm
 from i2i_plugin_ingan.config import PRESETS, Config
 from i2i_plugin_ingan.critic import MultiScaleCritic, net_count, scale_weights
 from i2i_plugin_ingan.geometry import resize_grid
-from i2i_plugin_ingan.layers import PictureNorm, SpectralConv, conv_after_doubling
+from i2i_plugin_ingan.layers import ImageNorm, SpectralConv, conv_after_doubling
 from i2i_plugin_ingan.model import GRAPH, InGAN
 from i2i_plugin_ingan.networks import Generator
 
@@ -20,7 +20,7 @@ def parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def picture(*size: int) -> Tensor:
+def image(*size: int) -> Tensor:
     return 2 * torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)) - 1
 
 
@@ -57,7 +57,7 @@ def test_the_weights_of_the_scales_move_from_coarse_to_fine() -> None:
 
 @pytest.mark.parametrize("size", [(32, 40), (8, 8), (56, 12)])
 def test_a_result_has_the_size_of_its_grid(size: tuple[int, int]) -> None:
-    assert Generator(TINY)(picture(33, 21), resize_grid((33, 21), size)).shape == (1, 3, *size)
+    assert Generator(TINY)(image(33, 21), resize_grid((33, 21), size)).shape == (1, 3, *size)
 
 
 def test_spectral_norm_is_torch_s_in_training() -> None:
@@ -72,16 +72,16 @@ def test_spectral_norm_is_torch_s_in_training() -> None:
         }
     )
     for _ in range(3):
-        torch.testing.assert_close(ours(picture(8, 8)), theirs(picture(8, 8)))
+        torch.testing.assert_close(ours(image(8, 8)), theirs(image(8, 8)))
     torch.testing.assert_close(ours.direction, theirs.get_buffer("weight_u"))
 
 
 def test_only_training_moves_the_direction_of_a_spectral_norm() -> None:
     conv = SpectralConv(3, 5, 3).eval()
     before = conv.direction.clone()
-    evaluated = conv(picture(8, 8))
+    evaluated = conv(image(8, 8))
     assert torch.equal(conv.direction, before)
-    assert torch.equal(conv.train()(picture(8, 8)), evaluated)
+    assert torch.equal(conv.train()(image(8, 8)), evaluated)
     assert not torch.equal(conv.direction, before)
 
 
@@ -94,8 +94,8 @@ def test_the_gradient_of_a_kernel_goes_through_its_norm() -> None:
     assert abs(float((gradient * weight).sum())) < 1e-3 * float(gradient.norm() * weight.norm())
 
 
-def test_outside_of_training_every_picture_has_its_own_statistics() -> None:
-    norm = PictureNorm(4)
+def test_outside_of_training_every_image_has_its_own_statistics() -> None:
+    norm = ImageNorm(4)
     x = torch.randn(3, 4, 6, 5)
     each = torch.cat([norm.train()(item[None]) for item in x])
     torch.testing.assert_close(norm.eval()(x), each)
@@ -110,10 +110,10 @@ def test_a_convolution_behind_an_enlargement_equals_the_two_of_them() -> None:
 def test_the_graph_is_the_generator_on_white() -> None:
     model = InGAN(TINY)
     stirred(model.generator).eval()
-    image, grid = picture(32, 40), resize_grid((32, 40), (24, 56))
+    real, grid = image(32, 40), resize_grid((32, 40), (24, 56))
     coverage = torch.rand(1, 1, 24, 56)
-    expected = coverage * model.generator(image, grid) + 1 - coverage
-    torch.testing.assert_close(model.graphs()[GRAPH].module(image, grid, coverage), expected)
+    expected = coverage * model.generator(real, grid) + 1 - coverage
+    torch.testing.assert_close(model.graphs()[GRAPH].module(real, grid, coverage), expected)
 
 
 def test_the_graph_leaves_the_generator_as_it_is() -> None:
@@ -126,10 +126,10 @@ def test_the_graph_leaves_the_generator_as_it_is() -> None:
 
 def test_a_critic_without_a_scale_is_no_critic() -> None:
     with pytest.raises(ValueError, match="nothing to judge by"):
-        MultiScaleCritic(2, 1)(picture(16, 16), ())
+        MultiScaleCritic(2, 1)(image(16, 16), ())
 
 
-def test_a_config_of_a_picture_without_an_inside_is_refused() -> None:
+def test_a_config_of_an_image_without_an_inside_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 16 pixels"):
         Config(height=15)
 

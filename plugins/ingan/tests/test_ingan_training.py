@@ -10,7 +10,7 @@ from torch import Tensor
 from i2i_plugin_ingan.config import TRAININGS, Config, Options
 from i2i_plugin_ingan.data import Crops, crop_size
 from i2i_plugin_ingan.model import InGAN
-from i2i_plugin_ingan.trainer import InGANTrainer, smallest_picture
+from i2i_plugin_ingan.trainer import InGANTrainer, smallest_image
 from i2i_registry import LayoutError, TrainingError
 from i2i_toolkit import write_single_example
 
@@ -92,7 +92,7 @@ def test_the_second_stage_goes_on_where_the_first_one_ends() -> None:
 # --- Data -------------------------------------------------------------------------------------------------------------
 
 
-def test_crops_are_smaller_than_the_picture() -> None:
+def test_crops_are_smaller_than_the_image() -> None:
     assert crop_size(Config(height=256, width=512), Options()) == (248, 256)
     assert crop_size(Config(height=96, width=104), Options()) == (88, 96)
 
@@ -123,18 +123,18 @@ def test_shifts_are_drawn_where_they_are_asked_for(tmp_path: Path) -> None:
     assert float(shifts.min()) < -0.2
 
 
-def test_a_large_picture_is_reduced(tmp_path: Path) -> None:
+def test_a_large_image_is_reduced(tmp_path: Path) -> None:
     options = NARROW.model_copy(update={"max_size": 56})
     source = Crops(drawn(tmp_path, (90, 120)), 0, config=TINY, options=options, crop=(36, 52))
     assert source.preview(1)["image"].shape == (1, 3, 40, 56)
 
 
-def test_a_picture_below_the_crop_is_refused(tmp_path: Path) -> None:
+def test_an_image_below_the_crop_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LayoutError, match="32x56"):
         trainer().dataset(drawn(tmp_path, (35, 56)), 0)
 
 
-def test_the_config_gets_the_size_of_the_picture(tmp_path: Path) -> None:
+def test_the_config_gets_the_size_of_the_image(tmp_path: Path) -> None:
     found = InGANTrainer.config_for(Config(), Options(), drawn(tmp_path, (90, 123)))
     assert found == Config(height=88, width=120)
     reduced = InGANTrainer.config_for(Config(), Options(max_size=60), tmp_path)
@@ -145,10 +145,10 @@ def test_a_folder_of_another_layout_changes_no_config(tmp_path: Path) -> None:
     assert InGANTrainer.config_for(Config(), Options(), tmp_path) == Config()
 
 
-def test_a_picture_that_is_too_small_is_refused(tmp_path: Path) -> None:
+def test_an_image_that_is_too_small_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LayoutError, match="at least 32 a side"):
         InGANTrainer.config_for(Config(), Options(), drawn(tmp_path, (31, 100)))
-    assert smallest_picture(Config()) == 32
+    assert smallest_image(Config()) == 32
 
 
 def test_crops_without_a_scale_for_the_critic_are_refused() -> None:
@@ -169,7 +169,7 @@ def test_dithering_stays_below_a_level_of_8_bits() -> None:
 def test_previews_have_the_sizes_of_their_titles() -> None:
     columns = trainer().preview({"image": sample()["image"]})
     assert {title: tuple(column.shape[2:]) for title, column in columns.items()} == {
-        "picture": (36, 52),
+        "image": (36, 52),
         "wide": (36, 76),
         "tall": (52, 52),
         "small": (24, 36),
@@ -177,7 +177,7 @@ def test_previews_have_the_sizes_of_their_titles() -> None:
     }
 
 
-def test_the_cost_grows_with_the_picture() -> None:
+def test_the_cost_grows_with_the_image() -> None:
     small, large = trainer().cost(), trainer(TINY.model_copy(update={"height": 80, "width": 112})).cost()
     assert large.memory > 3 * small.memory
     assert small.seconds > 0

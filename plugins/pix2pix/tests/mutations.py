@@ -47,8 +47,8 @@ def real_before_fake(patch: pytest.MonkeyPatch) -> None:
 
 def real_and_fake_in_one_batch(patch: pytest.MonkeyPatch) -> None:
     def wrong(self: Pix2PixTrainer, step: Step) -> Tensors:
-        pictures = torch.cat([step.shared["fake"].detach(), step.batch["target"]])
-        pairs = torch.cat([step.batch["input"].repeat(2, 1, 1, 1), pictures], dim=1)
+        images = torch.cat([step.shared["fake"].detach(), step.batch["target"]])
+        pairs = torch.cat([step.batch["input"].repeat(2, 1, 1, 1), images], dim=1)
         fake, real = self.discriminator(pairs).chunk(2)
         objective = OBJECTIVES[self.options.objective]
         return {"fake": 0.5 * objective(fake, 0.0), "real": 0.5 * objective(real, 1.0)}

@@ -1,7 +1,7 @@
 """How the recordings of the authors' PyTorch release are computed with our code.
 
 Three kinds of file, told from their keys: one training step ("train": there are losses), forward passes of some
-networks ("nets"), and pictures in and out ("prepost").
+networks ("nets"), and images in and out ("prepost").
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 from tests.parity import junyanz
-from tests.parity.junyanz import check_options, check_pictures, kind_of
+from tests.parity.junyanz import check_images, check_options, kind_of
 from tests.parity.stepping import RecordedStep
 
 from i2i_plugin_pix2pix.config import Config
@@ -65,8 +65,8 @@ def check(recording: Recording) -> Iterator[Row]:
 
 
 def check_prepost(recording: Recording, case: Case) -> Iterator[Row]:
-    """Pictures in and out."""
-    yield from check_pictures(recording, case.variants, case.image_hw)
+    """Images in and out."""
+    yield from check_images(recording, case.variants, case.image_hw)
 
 
 def stated_config(case: Case) -> Config:

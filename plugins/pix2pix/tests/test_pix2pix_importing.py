@@ -125,6 +125,6 @@ def test_a_u_net_that_may_be_bicyclegans_is_asked_for_unless_something_tells(tmp
 
 
 @pytest.mark.parametrize("channels", [65, 1000])
-def test_more_channels_than_pictures_have_are_refused(channels: int) -> None:
+def test_more_channels_than_images_have_are_refused(channels: int) -> None:
     with pytest.raises(CheckpointError, match="input_channels"):
         JUNYANZ_FORMAT.infer_config({**JUNYANZ_FORMAT.example(UNET), "model.model.0.weight": (2, channels, 4, 4)})

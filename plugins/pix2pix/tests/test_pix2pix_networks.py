@@ -20,7 +20,7 @@ def parameter_count(network: nn.Module) -> int:
 
 
 def used_generator(config: Config) -> nn.Module:
-    """One whose running statistics are those of some pictures, and whose norms do not all start alike."""
+    """One whose running statistics are those of some images, and whose norms do not all start alike."""
     torch.manual_seed(0)
     generator = make_generator(config)
     for parameter in generator.parameters():
@@ -30,14 +30,14 @@ def used_generator(config: Config) -> nn.Module:
     return generator.eval()
 
 
-def picture(config: Config, count: int = 1) -> Tensor:
+def image(config: Config, count: int = 1) -> Tensor:
     return 2 * torch.rand(count, config.input_channels, config.image_size, config.image_size) - 1
 
 
-def translate(generator: nn.Module, config: Config, pictures: Tensor, behaviour: str, noise: Tensor) -> Tensor:
+def translate(generator: nn.Module, config: Config, images: Tensor, behaviour: str, noise: Tensor) -> Tensor:
     translation = Translation(generator, config.dropout_shapes)  # pyright: ignore[reportArgumentType]
-    index = torch.full((len(pictures),), BEHAVIOURS.index(behaviour))
-    return translation(pictures, index, noise).detach()
+    index = torch.full((len(images),), BEHAVIOURS.index(behaviour))
+    return translation(images, index, noise).detach()
 
 
 def drawn_noise(config: Config, count: int = 1) -> Tensor:
@@ -87,42 +87,42 @@ def test_a_patch_of_the_papers_size_decides_on_a_logit(layers: int, patch: int) 
 
 
 @BOTH
-def test_as_in_the_paper_a_picture_is_normalised_by_itself(config: Config) -> None:
+def test_as_in_the_paper_an_image_is_normalised_by_itself(config: Config) -> None:
     generator = used_generator(config)
-    pictures = picture(config, 3)
-    found = translate(generator, config, pictures, "paper", torch.ones_like(drawn_noise(config, 3)))
-    # Training mode with one picture in the batch is what the authors' test script does; nothing is dropped where the
+    images = image(config, 3)
+    found = translate(generator, config, images, "paper", torch.ones_like(drawn_noise(config, 3)))
+    # Training mode with one image in the batch is what the authors' test script does; nothing is dropped where the
     # noise is 1, which leaves only the factor 2 on all values, put there by hand.
     for module in generator.modules():
         module.train(not isinstance(module, Dropout))
         if isinstance(module, Dropout):
             module.register_forward_hook(doubled)
-    expected = torch.cat([generator(one[None]) for one in pictures])
+    expected = torch.cat([generator(one[None]) for one in images])
     torch.testing.assert_close(found, expected.detach(), rtol=0, atol=2e-5)
 
 
 @BOTH
 def test_deterministically_it_is_evaluation_mode_whatever_the_noise(config: Config) -> None:
     generator = used_generator(config)
-    pictures = picture(config, 2)
-    found = translate(generator, config, pictures, "deterministic", drawn_noise(config, 2))
-    torch.testing.assert_close(found, generator(pictures).detach(), rtol=0, atol=2e-5)
+    images = image(config, 2)
+    found = translate(generator, config, images, "deterministic", drawn_noise(config, 2))
+    torch.testing.assert_close(found, generator(images).detach(), rtol=0, atol=2e-5)
 
 
 @BOTH
 def test_the_two_behaviours_and_two_noises_look_different(config: Config) -> None:
-    generator, pictures = used_generator(config), picture(config)
+    generator, images = used_generator(config), image(config)
     noise = drawn_noise(config)
-    first = translate(generator, config, pictures, "paper", noise)
-    assert not torch.allclose(first, translate(generator, config, pictures, "deterministic", noise), atol=1e-3)
-    assert not torch.allclose(first, translate(generator, config, pictures, "paper", -noise), atol=1e-4)
+    first = translate(generator, config, images, "paper", noise)
+    assert not torch.allclose(first, translate(generator, config, images, "deterministic", noise), atol=1e-3)
+    assert not torch.allclose(first, translate(generator, config, images, "paper", -noise), atol=1e-4)
 
 
 @BOTH
-def test_pictures_of_a_batch_do_not_see_each_other(config: Config) -> None:
-    generator, pictures, noise = used_generator(config), picture(config, 2), drawn_noise(config, 2)
-    together = translate(generator, config, pictures, "paper", noise)
-    alone = [translate(generator, config, pictures[i : i + 1], "paper", noise[i : i + 1]) for i in range(2)]
+def test_images_of_a_batch_do_not_see_each_other(config: Config) -> None:
+    generator, images, noise = used_generator(config), image(config, 2), drawn_noise(config, 2)
+    together = translate(generator, config, images, "paper", noise)
+    alone = [translate(generator, config, images[i : i + 1], "paper", noise[i : i + 1]) for i in range(2)]
     torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=2e-5)
 
 

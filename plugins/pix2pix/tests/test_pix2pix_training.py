@@ -43,8 +43,8 @@ def test_the_rate_of_every_phase_is_the_papers() -> None:
 @pytest.mark.parametrize("discriminator", ["patch", "pixel"])
 def test_every_objective_has_finite_terms_that_reach_what_learns(objective: str, discriminator: str) -> None:
     built = trainer(objective=objective, discriminator=discriminator)
-    pictures = batch()
-    step = Step(number=1, batch=pictures, shared=built.translate(pictures))
+    images = batch()
+    step = Step(number=1, batch=images, shared=built.translate(images))
     judged = built.discriminator_terms(step)
     torch.stack(list(judged.values())).sum().backward()
     assert all(bool(term.isfinite()) for term in judged.values())
@@ -58,26 +58,26 @@ def test_the_gradient_penalty_of_a_linear_critic_is_its_slope_away_from_one() ->
     critic = nn.Conv2d(1, 1, 2, bias=False)
     with torch.no_grad():
         critic.weight.copy_(torch.tensor([[[[3.0, 0.0], [0.0, 4.0]]]]))
-    pictures = torch.rand(3, 1, 2, 2)
-    assert float(gradient_penalty(critic, pictures, -pictures).detach()) == pytest.approx((5 - 1) ** 2)
+    images = torch.rand(3, 1, 2, 2)
+    assert float(gradient_penalty(critic, images, -images).detach()) == pytest.approx((5 - 1) ** 2)
 
 
 def test_the_generators_l1_is_weighted() -> None:
-    built, pictures = trainer(l1_weight=7.0), batch()
-    made = torch.zeros_like(pictures["target"])
-    terms = built.generator_terms(Step(number=1, batch=pictures, shared={"fake": made}))
-    assert float(terms["l1"]) == pytest.approx(7 * float(pictures["target"].abs().mean()), rel=1e-6)
+    built, images = trainer(l1_weight=7.0), batch()
+    made = torch.zeros_like(images["target"])
+    terms = built.generator_terms(Step(number=1, batch=images, shared={"fake": made}))
+    assert float(terms["l1"]) == pytest.approx(7 * float(images["target"].abs().mean()), rel=1e-6)
 
 
 def test_the_preview_shows_both_behaviours_in_colour() -> None:
     built = trainer(TINY.model_copy(update={"output_channels": 1}))
-    pictures = batch()
-    columns = built.preview({**pictures, "target": pictures["target"][:, :1]})
+    images = batch()
+    columns = built.preview({**images, "target": images["target"][:, :1]})
     assert list(columns) == ["input", "paper", "deterministic", "target"]
     assert {tuple(column.shape) for column in columns.values()} == {(2, 3, 16, 16)}
 
 
-def test_pictures_too_small_for_the_discriminator_are_refused() -> None:
+def test_images_too_small_for_the_discriminator_are_refused() -> None:
     with pytest.raises(TrainingError, match="24 pixels"):
         trainer(TINY, discriminator_layers=3)
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 def rounded_levels(patch: pytest.MonkeyPatch) -> None:
-    def wrong(picture: Tensor) -> Tensor:
-        return (picture.detach().float().add(1) / 2).clamp(0, 1).mul(cubic.LEVELS).round().double()
+    def wrong(image: Tensor) -> Tensor:
+        return (image.detach().float().add(1) / 2).clamp(0, 1).mul(cubic.LEVELS).round().double()
 
     patch.setattr(cubic, "levels_of", wrong)
 
@@ -69,7 +69,7 @@ def start_scale_counts_itself(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Pyramid, "forward", wrong)
 
 
-def small_pictures_not_stretched(patch: pytest.MonkeyPatch) -> None:
+def small_images_not_stretched(patch: pytest.MonkeyPatch) -> None:
     right = sampling.enlarged
 
     def wrong(image: Tensor, size: tuple[int, int], factor: float, border: int) -> Tensor:
@@ -81,7 +81,7 @@ def small_pictures_not_stretched(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(networks, "enlarged", wrong)
 
 
-def picture_clamped(patch: pytest.MonkeyPatch) -> None:
+def image_clamped(patch: pytest.MonkeyPatch) -> None:
     right = Generator.forward
 
     def wrong(self: Generator, noise: Tensor, below: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ def picture_clamped(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Generator, "forward", wrong)
 
 
-def penalty_of_whole_pictures(patch: pytest.MonkeyPatch) -> None:
+def penalty_of_whole_images(patch: pytest.MonkeyPatch) -> None:
     def wrong(critic: Critic, real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
         between = (share * real + (1 - share) * fake).requires_grad_()
         (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
@@ -112,7 +112,7 @@ def fake_before_real(patch: pytest.MonkeyPatch) -> None:
     right = SinGANTrainer.critic_terms
 
     def wrong(self: SinGANTrainer, scale: int, number: int, step: Step) -> Tensors:
-        # One more look at the picture that was made, first of all: it moves the running statistics.
+        # One more look at the image that was made, first of all: it moves the running statistics.
         self.critic(scale)(step.shared[f"fake_{number}"].detach())
         return right(self, scale, number, step)
 
@@ -126,7 +126,7 @@ def scales_below_in_training_mode(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SinGANTrainer, "_freeze_below", wrong)
 
 
-def generator_learns_from_the_first_picture(patch: pytest.MonkeyPatch) -> None:
+def generator_learns_from_the_first_image(patch: pytest.MonkeyPatch) -> None:
     right = SinGANTrainer.make
 
     def wrong(self: SinGANTrainer, scale: int, batch: Tensors) -> Tensors:
@@ -177,16 +177,16 @@ MUTATIONS: Mapping[str, Mutation] = {
     "noise at full strength": Mutation(noise_at_full_strength, ("pyramid", "train"), shows=above("train_scale", 0, 1)),
     "details alone": Mutation(details_alone, ("pyramid", "train"), shows=above("train_scale", 0, 1)),
     "start scale counts itself": Mutation(start_scale_counts_itself, ("pyramid",)),
-    "small pictures not stretched": Mutation(small_pictures_not_stretched, ("pyramid",)),
-    "picture clamped": Mutation(picture_clamped, ("pyramid",)),
-    "penalty of whole pictures": Mutation(penalty_of_whole_pictures, ("train",)),
+    "small images not stretched": Mutation(small_images_not_stretched, ("pyramid",)),
+    "image clamped": Mutation(image_clamped, ("pyramid",)),
+    "penalty of whole images": Mutation(penalty_of_whole_images, ("train",)),
     "penalty of the mean score": Mutation(penalty_of_the_mean_score, ("train",)),
     "fake before real": Mutation(fake_before_real, ("train",)),
     "scales below in training mode": Mutation(
         scales_below_in_training_mode, ("train",), shows=above("train_scale", 0, 1)
     ),
-    "generator learns from the first picture": Mutation(
-        generator_learns_from_the_first_picture, ("train",), shows=above("Dsteps", 1, 3)
+    "generator learns from the first image": Mutation(
+        generator_learns_from_the_first_image, ("train",), shows=above("Dsteps", 1, 3)
     ),
     "amplitude of squares": Mutation(amplitude_of_squares, ("train",), shows=above("train_scale", 0, 1)),
     "reconstruction of absolute differences": Mutation(reconstruction_of_absolute_differences, ("train",)),

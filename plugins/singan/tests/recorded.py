@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from tests.parity.judging import difference
 from tests.parity.options import Options
-from tests.parity.single_picture import losses, picture_of
+from tests.parity.single_image import image_of, losses
 from tests.parity.stepping import RecordedStep
 from torch import Tensor
 
@@ -49,7 +49,7 @@ RAW = 1e-9
 RAW_LEVELS = RAW * UP_TO / 255
 FORWARD = 1e-5
 CHAINED, CHAINED_SHARE = 1 / 100, 0.01
-"""Between scales a picture is cut off to 8 bits, where rounding may move a pixel by a level: so much, of so many."""
+"""Between scales an image is cut off to 8 bits, where rounding may move a pixel by a level: so much, of so many."""
 LOSS = 1e-5
 GRADIENT = 1e-4
 AFTER = 2e-2
@@ -57,7 +57,7 @@ RELATIVE = 1e-6
 
 
 class Computed(Options):
-    """What the official functions made of a picture's size."""
+    """What the official functions made of an image's size."""
 
     num_scales: int
     stop_scale: int
@@ -132,7 +132,7 @@ def check(recording: Recording) -> Iterator[Row]:
     """Compute what was recorded and compare."""
     case = recording.options(Case)
     recording.up_to = UP_TO
-    recording.ignore("picture, weights and noise are recorded", "picture", "seed")
+    recording.ignore("image, weights and noise are recorded", "picture", "seed")
     recording.ignore("the weights that it scaled are recorded", "gain")
     kinds = {"resize": check_resize, "pyramid": check_pyramid, "train": check_step}
     modes = {"resize": "n/a", "pyramid": "eval", "train": "train"}
@@ -176,20 +176,20 @@ def check_computed(recording: Recording, computed: Computed, case: Case, config:
 
 
 def real_of(recording: Recording, case: Case) -> Tensor:
-    """The training picture at its largest."""
-    picture = picture_of(recording.tensors["input/image_u8"])
-    return resample_by(picture, min(case.max_size / max(case.H, case.W), 1))
+    """The training image at its largest."""
+    image = image_of(recording.tensors["input/image_u8"])
+    return resample_by(image, min(case.max_size / max(case.H, case.W), 1))
 
 
 # --- The resize -------------------------------------------------------------------------------------------------------
 
 
 def check_resize(recording: Recording, case: Case) -> Iterator[Row]:
-    """Raw results, pictures, and pyramids for generation and for super-resolution."""
+    """Raw results, images, and pyramids for generation and for super-resolution."""
     recording.ignore("there is no network", "nfc", "min_nfc", "num_layer", "ker_size")
     yield from _check_raw(recording, case)
     config, real = config_of(case), real_of(recording, case)
-    yield recording.output("np2torch", picture_of(recording.tensors["input/image_u8"]), EXACT)
+    yield recording.output("np2torch", image_of(recording.tensors["input/image_u8"]), EXACT)
     yield recording.output("real_scale1", real, FORWARD)
     for scale in range(config.scales):
         yield recording.output(f"reals_{scale}", resample_by(real, config.shrinking(scale)), FORWARD)
@@ -201,7 +201,7 @@ def check_resize(recording: Recording, case: Case) -> Iterator[Row]:
         factor = float(Fraction(named).limit_denominator(100))  # 1.3333 stands for 4/3
         yield recording.output(f"float_upscaled_{named}", resample_by(floats, factor), FORWARD)
     every = torch.arange(256, dtype=torch.uint8)
-    there = levels_of(picture_of(every.reshape(16, 16, 1).expand(-1, -1, 3)))[0, 0].flatten().byte()
+    there = levels_of(image_of(every.reshape(16, 16, 1).expand(-1, -1, 3)))[0, 0].flatten().byte()
     yield recording.output("uint8_round_trip_of_0_255", there, EXACT)
     if case.computed_SR is not None:
         yield from _check_enlarging(recording, case, case.computed_SR, real)
@@ -280,7 +280,7 @@ def noises(recording: Recording, run: str) -> list[Tensor]:
 
 
 def check_chained(recording: Recording, key: str, found: Tensor) -> Iterator[Row]:
-    """A picture that was cut off to 8 bits on its way."""
+    """An image that was cut off to 8 bits on its way."""
     off = difference(found, recording.tensors[f"output/{key}"])
     yield recording.output(key, found, CHAINED, by="all scales")
     yield recording.row(f"output/{key} by all scales, share off", float((off > FORWARD).double().mean()), CHAINED_SHARE)
@@ -302,7 +302,7 @@ def check_pyramid(recording: Recording, case: Case) -> Iterator[Row]:
     ):
         yield from check_run(recording, pyramid, run, start, factors)
     yield from check_enlarged(recording, case, pyramid)
-    # The authors blend with the picture as it was before it became the finest scale, which cuts it off to 8 bits.
+    # The authors blend with the image as it was before it became the finest scale, which cuts it off to 8 bits.
     pyramid.real.copy_(real)
     yield from check_injection(recording, case, pyramid)
     yield from check_frames(recording, case)
@@ -311,7 +311,7 @@ def check_pyramid(recording: Recording, case: Case) -> Iterator[Row]:
 def check_run(
     recording: Recording, pyramid: Pyramid, run: str, start: int, factors: tuple[float, float]
 ) -> Iterator[Row]:
-    """A sample: every scale above the recorded picture of the one below, and all in a row."""
+    """A sample: every scale above the recorded image of the one below, and all in a row."""
     config, maps = pyramid.config, noises(recording, run)
     wanted = [tuple(round(side * f) for side, f in zip(size, factors, strict=True)) for size in config.sizes]
     yield recording.agrees(f"size of {run}", wanted, [tuple(each.shape[2:]) for each in maps])
@@ -330,9 +330,9 @@ def check_run(
 
 
 def check_injection(recording: Recording, case: Case, pyramid: Pyramid) -> Iterator[Row]:
-    """A picture that enters half-way, its mask, and the blend with the training picture."""
+    """An image that enters half-way, its mask, and the blend with the training image."""
     config, start, tensors = pyramid.config, case.inject_scale, recording.tensors
-    given = picture_of(tensors["input/inject/ref_u8"])
+    given = image_of(tensors["input/inject/ref_u8"])
     yield recording.agrees("ref_H, ref_W", (case.ref_H, case.ref_W), tuple(given.shape[2:]))
     reference = resample_to(given, (config.height, config.width))
     yield recording.output("inject/ref_resized", reference, FORWARD)
@@ -438,11 +438,11 @@ def build_trainer(recording: Recording, case: Case, critic_steps: int) -> Record
     trainer = RecordedDraws(cast("Model[Record]", SinGAN(config_of(case))), options)
     trainer.recording, trainer.trained = recording, case.train_scale
     filled(trainer.pyramid, recording)
-    picture, scale = picture_of(recording.tensors["input/image_u8"]), case.train_scale
+    image, scale = image_of(recording.tensors["input/image_u8"]), case.train_scale
     if scale > 0:
-        trainer.begin(0, {"image": picture})
+        trainer.begin(0, {"image": image})
         filled(trainer.pyramid, recording)
-    trainer.begin(scale, {"image": picture})
+    trainer.begin(scale, {"image": image})
     trainer.pyramid.level(scale).load_state_dict(our_state(recording, "netG"), strict=False)
     trainer.critic(scale).load_state_dict(our_state(recording, "netD"))
     return trainer
@@ -461,7 +461,7 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
     yield recording.output("noise_amp", level.amplitude, RELATIVE)
     yield recording.output("z_prev", trainer.memory.below(scale), FORWARD)
     yield from check_made(recording, case)
-    batch = {"image": picture_of(recording.tensors["input/image_u8"])}
+    batch = {"image": image_of(recording.tensors["input/image_u8"])}
     prefixes = {"netG": f"levels.{scale}.", "netD": f"{scale}."}
     step = RecordedStep(
         recording=recording,
@@ -483,7 +483,7 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
 
 
 def check_made(recording: Recording, case: Case) -> Iterator[Row]:
-    """The pictures that the critic's steps see, and what they were made above."""
+    """The images that the critic's steps see, and what they were made above."""
     for number in range(case.Dsteps):
         trainer = build_trainer(recording, case, critic_steps=number + 1)
         with torch.no_grad():

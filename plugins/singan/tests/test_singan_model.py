@@ -60,22 +60,22 @@ def test_a_sample_is_as_large_as_its_maps() -> None:
     assert run(model, "pyramid", torch.ones(1), torch.zeros(1), *maps).shape == (1, 3, 19, 43)
 
 
-def test_a_picture_enters_where_each_item_says() -> None:
+def test_an_image_enters_where_each_item_says() -> None:
     model = made()
-    picture, maps = torch.rand(2, 3, 18, 22) * 2 - 1, noises(model, 2, first=1)
-    found = run(model, "injection", picture, torch.tensor([1.0, 2.0]), *maps)
-    other = run(model, "injection", picture, torch.tensor([1.0, 2.0]), torch.randn_like(maps[0]), maps[1])
+    image, maps = torch.rand(2, 3, 18, 22) * 2 - 1, noises(model, 2, first=1)
+    found = run(model, "injection", image, torch.tensor([1.0, 2.0]), *maps)
+    other = run(model, "injection", image, torch.tensor([1.0, 2.0]), torch.randn_like(maps[0]), maps[1])
     # What enters at scale 2 has not seen the noise of scale 1.
     assert [torch.equal(one, two) for one, two in zip(found, other, strict=True)] == [False, True]
 
 
-def test_a_blend_shows_the_training_picture_where_the_mask_is_black() -> None:
+def test_a_blend_shows_the_training_image_where_the_mask_is_black() -> None:
     model = made()
-    picture, mask = torch.rand(1, 3, 18, 22), torch.zeros(1, 1, 18, 22)
+    image, mask = torch.rand(1, 3, 18, 22), torch.zeros(1, 1, 18, 22)
     mask[..., 11:] = 1
-    blended = run(model, "blending", picture, mask)
+    blended = run(model, "blending", image, mask)
     assert torch.equal(blended[..., :11], model.pyramid.real[..., :11])
-    assert torch.equal(blended[..., 11:], picture[..., 11:])
+    assert torch.equal(blended[..., 11:], image[..., 11:])
 
 
 def test_super_resolution_has_the_size_that_it_says() -> None:
@@ -87,12 +87,12 @@ def test_super_resolution_has_the_size_that_it_says() -> None:
 
 def test_paint_flattens_colours_at_the_scale_that_was_trained_for_it() -> None:
     plain, flat = made(), made(TINY.model_copy(update={"paint_scale": 2}))
-    picture, maps = torch.rand(2, 3, 18, 22) * 2 - 1, noises(plain, 2, first=1)
+    image, maps = torch.rand(2, 3, 18, 22) * 2 - 1, noises(plain, 2, first=1)
     start = torch.tensor([1.0, 2.0])
-    one, other = (run(model, "injection", picture, start, *maps) for model in (plain, flat))
+    one, other = (run(model, "injection", image, start, *maps) for model in (plain, flat))
     assert torch.equal(one[0], other[0])
     palette = palette_of(flat.pyramid.level(2).real)
-    entering = resample(quantised(picture[1:], palette), (18, 22), (1.0, 1.0))
+    entering = resample(quantised(image[1:], palette), (18, 22), (1.0, 1.0))
     border = flat.config.border
     below = torch.nn.functional.pad(entering, (border,) * 4)
     with torch.no_grad():

@@ -32,7 +32,7 @@ def test_a_whole_pyramid_has_as_many_as_the_authors() -> None:
 
 
 @pytest.mark.parametrize(
-    ("picture", "scales", "factor", "sizes"),
+    ("image", "scales", "factor", "sizes"),
     [
         ((250, 250), 11, 0.7943282347, [(25, 25), (32, 32), (250, 250)]),
         ((186, 248), 9, 0.7781321924, [(25, 34), (33, 43), (186, 248)]),
@@ -41,10 +41,10 @@ def test_a_whole_pyramid_has_as_many_as_the_authors() -> None:
         ((100, 250), 7, 0.7937005260, [(26, 63), (32, 79), (100, 250)]),
     ],
 )
-def test_pictures_get_the_scales_that_the_authors_scripts_give_them(
-    picture: Size, scales: int, factor: float, sizes: list[Size]
+def test_images_get_the_scales_that_the_authors_scripts_give_them(
+    image: Size, scales: int, factor: float, sizes: list[Size]
 ) -> None:
-    found = scales_for(picture, coarsest=25, scale_factor=0.75, max_size=250)
+    found = scales_for(image, coarsest=25, scale_factor=0.75, max_size=250)
     assert found == scales
     height, width = sizes[-1]
     config = Config(height=height, width=width, scales=found)
@@ -53,7 +53,7 @@ def test_pictures_get_the_scales_that_the_authors_scripts_give_them(
 
 
 def test_super_resolution_counts_the_width_alone() -> None:
-    # A tall picture: its height is what is made smaller, and its width is below the limit, so nothing is left out.
+    # A tall image: its height is what is made smaller, and its width is below the limit, so nothing is left out.
     tall = enlarging_scales_for((500, 200), coarsest=18, scale_factor=0.5 ** (1 / 3), max_size=250)
     wide = enlarging_scales_for((200, 500), coarsest=18, scale_factor=0.5 ** (1 / 3), max_size=250)
     assert (tall, wide) == (12, 9)
@@ -76,7 +76,7 @@ def test_super_resolution_enlarges_in_six_passes() -> None:
         ({"enlargement": 1.0}, "enlargement"),
     ],
 )
-def test_configs_that_fit_no_picture_are_refused(changes: dict[str, int], word: str) -> None:
+def test_configs_that_fit_no_image_are_refused(changes: dict[str, int], word: str) -> None:
     with pytest.raises(ValidationError, match=word):
         Config.model_validate(changes)
 
@@ -113,18 +113,18 @@ def test_noise_stays_out_of_the_border_but_for_animation() -> None:
 
 
 def test_stretching_to_the_own_size_changes_nothing() -> None:
-    picture = torch.rand(2, 3, 7, 9)
-    assert torch.equal(stretched(picture, (7, 9)), picture)
-    corners = stretched(picture, (13, 5))[..., [0, 0, -1, -1], [0, -1, 0, -1]]
-    assert torch.allclose(corners, picture[..., [0, 0, -1, -1], [0, -1, 0, -1]])
+    image = torch.rand(2, 3, 7, 9)
+    assert torch.equal(stretched(image, (7, 9)), image)
+    corners = stretched(image, (13, 5))[..., [0, 0, -1, -1], [0, -1, 0, -1]]
+    assert torch.allclose(corners, image[..., [0, 0, -1, -1], [0, -1, 0, -1]])
 
 
-def test_a_palette_finds_the_colours_of_a_flat_picture() -> None:
+def test_a_palette_finds_the_colours_of_a_flat_image() -> None:
     colours = torch.tensor([[-1.0, -1, -1], [1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
-    picture = colours[torch.arange(60) % 5].T.reshape(1, 3, 6, 10)
-    found = palette_of(picture)
+    image = colours[torch.arange(60) % 5].T.reshape(1, 3, 6, 10)
+    found = palette_of(image)
     assert {tuple(row.tolist()) for row in found} == {tuple(row.tolist()) for row in colours}
-    assert torch.equal(quantised(picture + 0.3 * torch.rand_like(picture), found), picture)
+    assert torch.equal(quantised(image + 0.3 * torch.rand_like(image), found), image)
 
 
 def test_a_palette_of_one_colour_is_that_colour() -> None:

@@ -38,7 +38,7 @@ class Whole(nn.Module):
 def write_training(
     folder: Path, monkeypatch: pytest.MonkeyPatch, *, single: bool = False, channels: int = 3
 ) -> dict[str, Tensor]:
-    """What a training leaves behind; `single`: also the folders of single scales; `channels`: of its pictures."""
+    """What a training leaves behind; `single`: also the folders of single scales; `channels`: of its images."""
     generator = torch.Generator().manual_seed(0)
     shapes = OFFICIAL_FORMAT.example(SMALL)
     tensors = {key: torch.randn(shape, generator=generator).abs() / 5 for key, shape in shapes.items()}
@@ -113,7 +113,7 @@ def test_the_size_of_the_coarsest_scale_tells_the_mode(config: Config, mode: str
     assert (inferred.channels, inferred.layers) == (config.channels, config.layers)
 
 
-def test_pictures_that_make_no_pyramid_are_refused() -> None:
+def test_images_that_make_no_pyramid_are_refused() -> None:
     shapes = {**OFFICIAL_FORMAT.example(SMALL), "reals.1": (1, 3, 39, 39)}
     with pytest.raises(CheckpointError, match="39x39"):
         OFFICIAL_FORMAT.infer_config(shapes)
@@ -186,13 +186,13 @@ def test_a_stopped_training_enlarges_what_it_had_learned(
     pyramid = model.pyramid
     noises = [torch.randn(1, *pyramid.noise_shape(scale)) for scale in range(SMALL.scales)]
     with torch.no_grad():
-        pictures = pyramid(noises)
+        images = pyramid(noises)
         for scale in range(trained, SMALL.scales):
-            below = pyramid.below(pictures[scale - 1], SMALL.size_at(scale), 1 / SMALL.factor)
-            torch.testing.assert_close(pictures[scale], below[..., 5:-5, 5:-5], rtol=0, atol=0)
+            below = pyramid.below(images[scale - 1], SMALL.size_at(scale), 1 / SMALL.factor)
+            torch.testing.assert_close(images[scale], below[..., 5:-5, 5:-5], rtol=0, atol=0)
 
 
-def test_a_training_of_grey_pictures_makes_the_same_greys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_of_grey_images_makes_the_same_greys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, store = tmp_path / "trained", Store(tmp_path / "home")
     tensors = write_training(folder, monkeypatch, channels=1)
     report = imported(store, folder)
@@ -222,7 +222,7 @@ def grey_generator(state: dict[str, Tensor], x: Tensor, below: Tensor) -> Tensor
     return torch.tanh(x) + below[..., 5:-5, 5:-5]
 
 
-def test_pictures_of_other_channels_are_named() -> None:
+def test_images_of_other_channels_are_named() -> None:
     shapes = {**OFFICIAL_FORMAT.example(SMALL), "reals.0": (1, 4, 25, 33)}
-    with pytest.raises(CheckpointError, match=r"reals\.0 is a picture of 4 channels"):
+    with pytest.raises(CheckpointError, match=r"reals\.0 is an image of 4 channels"):
         OFFICIAL_FORMAT.infer_config(shapes)

@@ -1,10 +1,10 @@
-"""Trainings by somebody else import as they lie, and give back the pictures that their author's machine made.
+"""Trainings by somebody else import as they lie, and give back the images that their author's machine made.
 
 `G(z_opt).png` of a scale is what its generator made at the end of its training: while a generator is trained its norms
-take the statistics of the picture, and that training fed it the stored noise without the picture from below, which it
+take the statistics of the image, and that training fed it the stored noise without the image from below, which it
 added behind. All scales below are finished ones.
 
-Between two scales pictures are truncated to 8 bits, so that the last bit of a number, which differs from machine to
+Between two scales images are truncated to 8 bits, so that the last bit of a number, which differs from machine to
 machine, is now and then a whole level; a few such values meet in what the finer scales make of them.
 """
 
@@ -27,7 +27,7 @@ WEIGHTS = Path(os.environ.get("I2I_PARITY", "../shared/parity")).parent / "weigh
 SCALES = 8
 """Both have eight that were finished."""
 ROUNDED_OTHERWISE = 1e-4
-"""Share of the values of a picture that may be more than a level off, by one more, where such truncations meet."""
+"""Share of the values of an image that may be more than a level off, by one more, where such truncations meet."""
 
 
 def folder_of(name: str) -> Path:
@@ -37,21 +37,21 @@ def folder_of(name: str) -> Path:
 
 
 def details(level: Generator, noise: Tensor) -> Tensor:
-    """What a generator that is being trained adds to the picture from below."""
+    """What a generator that is being trained adds to the image from below."""
     level.train()
     made = torch.tanh(level.to_image(level.blocks(level.amplitude * noise)))
     level.eval()
     return made
 
 
-def as_saved(picture: Tensor) -> Tensor:
+def as_saved(image: Tensor) -> Tensor:
     """8 bits, cut off as the plotting library does."""
-    return ((picture[0].clamp(-1, 1) + 1) / 2 * 255).floor().permute(1, 2, 0)
+    return ((image[0].clamp(-1, 1) + 1) / 2 * 255).floor().permute(1, 2, 0)
 
 
 @torch.no_grad()
 def differences(pyramid: Pyramid, recorded: Path) -> list[Tensor]:
-    """Differences of every scale's picture from the recorded one, in levels."""
+    """Differences of every scale's image from the recorded one, in levels."""
     found: list[Tensor] = []
     finished = pyramid.start(pyramid.noise)
     for scale in range(SCALES):
@@ -73,12 +73,12 @@ def differences(pyramid: Pyramid, recorded: Path) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(("name", "stopped"), [("singan_etretat", False), ("singan_balloons", True)])
-def test_the_recorded_pictures_are_made_again(tmp_path: Path, name: str, *, stopped: bool) -> None:
+def test_the_recorded_images_are_made_again(tmp_path: Path, name: str, *, stopped: bool) -> None:
     folder, store = folder_of(name), Store(tmp_path)
-    report = import_checkpoint(discover(), store, find_files([str(folder)]), "picture")
+    report = import_checkpoint(discover(), store, find_files([str(folder)]), "image")
     assert any("stopped before scale 8" in remark for remark in report.remarks) is stopped
     assert report.card.config["mode"] == "generation"
-    model, card = open_model(discover(), "picture", store)
+    model, card = open_model(discover(), "image", store)
     assert isinstance(model, SinGAN)
     assert "in the layout of tamarott/SinGAN" in card.provenance.sentence()
     found = differences(model.pyramid, next(path for path in folder.iterdir() if path.is_dir()))

@@ -29,7 +29,7 @@ def trainer(config: Config = TINY, **changes: object) -> SinGANTrainer:
     return SinGANTrainer(cast("Model[Record]", SinGAN(config)), SHORT.model_copy(update=changes))
 
 
-def picture(config: Config = TINY) -> dict[str, Tensor]:
+def image(config: Config = TINY) -> dict[str, Tensor]:
     return {"image": torch.rand(1, 3, config.height, config.width) * 2 - 1}
 
 
@@ -38,7 +38,7 @@ def statistics(built: SinGANTrainer, scale: int) -> Tensor:
 
 
 def write(folder: Path, width: int, height: int) -> Path:
-    path = folder / "picture.png"
+    path = folder / "image.png"
     Image.new("RGB", (width, height), (90, 120, 60)).save(path)
     return path
 
@@ -50,7 +50,7 @@ def trained(built: SinGANTrainer, folder: Path) -> None:
         pass
 
 
-def test_the_picture_decides_height_width_and_scales(tmp_path: Path) -> None:
+def test_the_image_decides_height_width_and_scales(tmp_path: Path) -> None:
     root = write(tmp_path, 600, 400)
     config = SinGANTrainer.config_for(Config(), Options(), root)
     assert config == Config(height=167, width=250, scales=8)
@@ -71,8 +71,8 @@ def test_a_wrong_folder_changes_nothing(tmp_path: Path) -> None:
     assert SinGANTrainer.config_for(Config(), Options(), tmp_path) == Config()
 
 
-@pytest.mark.parametrize(("width", "height", "word"), [(24, 300, "24 on the shorter"), (20, 20, "larger picture")])
-def test_a_picture_too_small_for_a_scale_is_refused(tmp_path: Path, width: int, height: int, word: str) -> None:
+@pytest.mark.parametrize(("width", "height", "word"), [(24, 300, "24 on the shorter"), (20, 20, "larger image")])
+def test_an_image_too_small_for_a_scale_is_refused(tmp_path: Path, width: int, height: int, word: str) -> None:
     root = write(tmp_path, width, height)
     assert SinGANTrainer.config_for(Config(), Options(), root) == Config()
     with pytest.raises(LayoutError) as error:
@@ -83,7 +83,7 @@ def test_a_picture_too_small_for_a_scale_is_refused(tmp_path: Path, width: int, 
     assert word in str(error.value) or "23 on the shorter" in str(error.value)
 
 
-def test_a_picture_of_another_size_is_brought_to_the_configs() -> None:
+def test_an_image_of_another_size_is_brought_to_the_configs() -> None:
     built = trainer(max_size=30)
     assert built.prepared(torch.rand(1, 3, 60, 40)).shape[-2:] == (18, 22)
     same = torch.rand(1, 3, 18, 22) * 2 - 1
@@ -105,7 +105,7 @@ def test_all_updates_of_a_network_share_an_optimizer() -> None:
 
 def test_a_scale_takes_over_the_weights_below_where_they_fit() -> None:
     config = TINY.model_copy(update={"scales": 6})
-    built, batch = trainer(config), picture(config)
+    built, batch = trainer(config), image(config)
     built.begin(0, batch)
     statistics(built, 0).fill_(3)
     built.begin(1, batch)
@@ -119,7 +119,7 @@ def test_a_scale_takes_over_the_weights_below_where_they_fit() -> None:
 
 
 def test_scales_that_are_not_begun_are_marked_until_they_are() -> None:
-    built, batch = trainer(), picture()
+    built, batch = trainer(), image()
     built.begin(0, batch)
     assert [float(built.pyramid.level(scale).amplitude) for scale in range(3)] == [1.0, UNTRAINED, UNTRAINED]
     built.begin(1, batch)
@@ -127,7 +127,7 @@ def test_scales_that_are_not_begun_are_marked_until_they_are() -> None:
 
 
 def test_the_amplitude_is_a_share_of_the_root_mean_square_error() -> None:
-    built, batch = trainer(noise_amplitude=0.3), picture()
+    built, batch = trainer(noise_amplitude=0.3), image()
     built.begin(0, batch)
     built.begin(1, batch)
     below = built.memory.below(1)[..., 3:-3, 3:-3]
@@ -136,7 +136,7 @@ def test_the_amplitude_is_a_share_of_the_root_mean_square_error() -> None:
 
 
 def test_the_stored_noise_is_the_one_of_the_last_step() -> None:
-    built, batch = trainer(), picture()
+    built, batch = trainer(), image()
     built.begin(0, batch)
     drawn: list[Tensor] = []
     for _ in range(2):
@@ -150,8 +150,8 @@ def test_the_stored_noise_is_the_one_of_the_last_step() -> None:
     assert torch.equal(drawn[1], built.pyramid.noise)
 
 
-def test_every_critic_step_sees_another_picture_and_the_noise_of_the_step() -> None:
-    built, batch = trainer(critic_steps=3), picture()
+def test_every_critic_step_sees_another_image_and_the_noise_of_the_step() -> None:
+    built, batch = trainer(critic_steps=3), image()
     built.begin(0, batch)
     built.begin(1, batch)
     shared = built.make(1, batch)
@@ -162,8 +162,8 @@ def test_every_critic_step_sees_another_picture_and_the_noise_of_the_step() -> N
     assert torch.allclose(built.pyramid.level(1)(shared["noise"], shared["below"]), fakes[2])
 
 
-def test_later_generator_steps_make_the_picture_again() -> None:
-    built, batch = trainer(), picture()
+def test_later_generator_steps_make_the_image_again() -> None:
+    built, batch = trainer(), image()
     built.begin(0, batch)
     shared = built.make(0, batch)
     step = Step(number=1, batch=batch, shared=shared)
@@ -175,7 +175,7 @@ def test_later_generator_steps_make_the_picture_again() -> None:
 
 
 def test_only_the_scale_in_training_moves_its_statistics() -> None:
-    built, batch = trainer(), picture()
+    built, batch = trainer(), image()
     built.begin(0, batch)
     built.begin(1, batch)
     before = statistics(built, 0).clone()
@@ -221,7 +221,7 @@ def test_paint_trains_one_scale_again_on_few_colours(tmp_path: Path) -> None:
 def test_paint_needs_a_trained_pyramid() -> None:
     built = trainer(TINY.model_copy(update={"paint_scale": 1}))
     with pytest.raises(TrainingError, match="not trained"):
-        built.begin(1, picture())
+        built.begin(1, image())
 
 
 def test_a_training_stopped_in_its_first_scale_can_be_looked_at(tmp_path: Path) -> None:
@@ -231,11 +231,11 @@ def test_a_training_stopped_in_its_first_scale_can_be_looked_at(tmp_path: Path) 
     engine = Engine(cast("Trainer[Record]", built), source, accelerator=open_accelerator("cpu"))
     next(iter(engine.phases()))
     columns: Tensors = engine.preview(source.preview(1))
-    assert set(columns) == {"picture", "reconstruction", "sample 1", "sample 2"}
+    assert set(columns) == {"image", "reconstruction", "sample 1", "sample 2"}
     assert all(tuple(column.shape) == (1, 3, 18, 22) for column in columns.values())
 
 
-def test_a_larger_picture_costs_more() -> None:
+def test_a_larger_image_costs_more() -> None:
     small, large = (
         SinGANTrainer(cast("Model[Record]", SinGAN(config)), Options()).cost()
         for config in (Config(height=50, width=50, scales=4), Config(height=400, width=400, scales=11))

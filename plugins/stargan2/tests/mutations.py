@@ -146,7 +146,7 @@ def cycle_that_teaches_no_style(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(StarGAN2Trainer, "generator_terms", wrong)
 
 
-def different_from_the_picture(patch: pytest.MonkeyPatch) -> None:
+def different_from_the_image(patch: pytest.MonkeyPatch) -> None:
     right = StarGAN2Trainer.generator_terms
 
     def wrong(self: StarGAN2Trainer, step: Step, made: trainer.Translations) -> Tensors:
@@ -207,7 +207,7 @@ MUTATIONS: Mapping[str, Mutation] = {
     "discriminator phases exchanged": Mutation(discriminator_phases_exchanged, ("train",)),
     "style encoder learns in the last phase": Mutation(style_encoder_learns_in_the_last_phase, ("train",)),
     "cycle that teaches no style": Mutation(cycle_that_teaches_no_style, ("train",)),
-    "different from the picture": Mutation(different_from_the_picture, ("train",)),
+    "different from the image": Mutation(different_from_the_image, ("train",)),
     "one rate for all": Mutation(one_rate_for_all, ("train",)),
     "no weight decay": Mutation(no_weight_decay, ("train",)),
     "average that forgets": Mutation(forgetful_average, ("train",)),

@@ -39,7 +39,7 @@ SOURCE = "clovaai/stargan-v2"
 # Tolerances of the recordings' README; absolute ones of a step as a share of the learning rate.
 UP_TO = 7.0  # the largest numbers that those of outputs were stated for
 VECTORS = 1e-5
-PICTURES = 1e-4
+IMAGES = 1e-4
 HEATMAPS = 1e-5
 MASKS = 1e-4
 EXACT = 0.0
@@ -217,13 +217,13 @@ def check_networks(recording: Recording, case: Case) -> Iterator[Row]:
         "disc_all": discriminator.of_all_domains(x),
         "disc_fake": discriminator(by_latent, y),
     }
-    pictures = {
+    images = {
         "translate_latent": by_latent,
         "translate_reference": by_reference,
         "reconstruct": model.generator(by_reference, model.style_encoder(x, y_source)),
         "translate_wide": model.generator(tensors["input/x_wide"], mapped[:1]),
     }
-    for found, tolerance in ((vectors, VECTORS), (pictures, PICTURES)):
+    for found, tolerance in ((vectors, VECTORS), (images, IMAGES)):
         for key, value in found.items():
             yield recording.output(key, value, tolerance)
     for psi in recording.under("output/s_psi_"):
@@ -232,7 +232,7 @@ def check_networks(recording: Recording, case: Case) -> Iterator[Row]:
         for key in recording.under(f"output/translate_psi_{psi}_item"):
             one = slice(int(key), int(key) + 1)
             found = model.generator(x[one], shortened[one])
-            yield recording.output(f"translate_psi_{psi}_item{key}", found, PICTURES)
+            yield recording.output(f"translate_psi_{psi}_item{key}", found, IMAGES)
 
 
 @torch.no_grad()
@@ -247,8 +247,8 @@ def check_details(recording: Recording, case: Case) -> Iterator[Row]:
     yield recording.agrees("mask_size", case.mask_size, whole.shape[-1])
     yield recording.output("hpf_of_x", fresh(x), VECTORS, by="a filter made for w_hpf")
     fill(generator, "generator", recording)
-    yield recording.output("fake_masks", generator(x, style, whole, inner), PICTURES)
-    yield recording.output("fake_nomasks", generator(x, style), PICTURES)
+    yield recording.output("fake_masks", generator(x, style, whole, inner), IMAGES)
+    yield recording.output("fake_nomasks", generator(x, style), IMAGES)
 
 
 @torch.no_grad()
@@ -314,7 +314,7 @@ def build_trainer(recording: Recording, case: Case) -> RecordedLatents:
 
 
 def batch_of(recording: Recording) -> dict[str, Tensor]:
-    """The recorded pictures and domains, under the names of the trainer's samples."""
+    """The recorded images and domains, under the names of the trainer's samples."""
     names = {
         "image": "x_src",
         "domain": "y_src",
@@ -384,7 +384,7 @@ def check_losses(
 
 
 def check_gradients(recording: Recording, trainer: RecordedLatents, phase: str, making: float | None) -> Iterator[Row]:
-    """The gradients that a phase has left; `making` is the tolerance for what makes pictures."""
+    """The gradients that a phase has left; `making` is the tolerance for what makes images."""
     for key in recording.under(f"grad/{phase}/"):
         tolerance = JUDGING_GRADIENT if key.startswith("discriminator/") else making or LAST_GRADIENT
         yield recording.gradient(f"{phase}/{key}", trainer.parameter(key).grad, tolerance)

@@ -43,28 +43,28 @@ def test_the_card_names_the_models_presets_and_operations() -> None:
 def test_faces_go_through_the_masks_of_their_landmarks() -> None:
     translate = StarGAN2(FACES).operations()[0]
     assert [step.graph for step in translate.steps] == ["mapping", "fan", "face_masks", "generator"]
-    picture = translate.inputs[0]
-    assert isinstance(picture, ImageInput)
-    assert "face" in picture.framing
-    assert not picture.size.dynamic
+    image = translate.inputs[0]
+    assert isinstance(image, ImageInput)
+    assert "face" in image.framing
+    assert not image.size.dynamic
 
 
 def test_the_landmarks_that_say_how_a_face_lies_are_those_of_eyes_and_mouth() -> None:
     model = StarGAN2(FACES)
-    for picture in (value for o in model.operations() for value in o.inputs if isinstance(value, ImageInput)):
-        assert picture.face is not None
-        fan = model.graphs()[picture.face.graph]
-        assert picture.face.input == fan.inputs[0].name
-        assert picture.face.output in fan.outputs
-        assert (len(picture.face.left_eye), len(picture.face.right_eye), picture.face.mouth) == (9, 9, (76, 82))
+    for image in (value for o in model.operations() for value in o.inputs if isinstance(value, ImageInput)):
+        assert image.face is not None
+        fan = model.graphs()[image.face.graph]
+        assert image.face.input == fan.inputs[0].name
+        assert image.face.output in fan.outputs
+        assert (len(image.face.left_eye), len(image.face.right_eye), image.face.mouth) == (9, 9, (76, 82))
 
 
 def test_animals_need_no_framing_and_have_any_size_the_halvings_allow() -> None:
-    picture = StarGAN2(PRESETS["small"]).operations()[0].inputs[0]
-    assert isinstance(picture, ImageInput)
-    assert picture.framing == ""
-    assert picture.size.accepts(8, 64)
-    assert not picture.size.accepts(4, 64)
+    image = StarGAN2(PRESETS["small"]).operations()[0].inputs[0]
+    assert isinstance(image, ImageInput)
+    assert image.framing == ""
+    assert image.size.accepts(8, 64)
+    assert not image.size.accepts(4, 64)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
 
 
 @pytest.fixture
-def picture() -> Levels:
+def image() -> Levels:
     return np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
 
 
@@ -144,42 +144,42 @@ def test_the_licence_is_in_the_bundle(bundle: Bundle) -> None:
     assert bundle.manifest.weights.licence.spdx == "CC-BY-NC-4.0"
 
 
-def test_seeds_choose_looks_and_names_choose_domains(bundle: Bundle, picture: Levels) -> None:
-    made = [bundle.translate([picture] * 2, domain=domain, seed=0) for domain in ("cat", "dog")]
+def test_seeds_choose_looks_and_names_choose_domains(bundle: Bundle, image: Levels) -> None:
+    made = [bundle.translate([image] * 2, domain=domain, seed=0) for domain in ("cat", "dog")]
     assert len({levels.tobytes() for pair in made for levels in pair}) == 4
 
 
-def test_a_batch_may_ask_for_a_domain_each(bundle: Bundle, picture: Levels) -> None:
+def test_a_batch_may_ask_for_a_domain_each(bundle: Bundle, image: Levels) -> None:
     domains = ["wild", "cat", "dog"]
-    together = bundle.translate([picture] * 3, domain=domains, seed=5, batch_size=3)
-    alone = [bundle.translate(picture, domain=domain, seed=5 + i) for i, domain in enumerate(domains)]
+    together = bundle.translate([image] * 3, domain=domains, seed=5, batch_size=3)
+    alone = [bundle.translate(image, domain=domain, seed=5 + i) for i, domain in enumerate(domains)]
     for one, other in zip(together, alone, strict=True):
         np.testing.assert_allclose(one.astype(int), other.astype(int), atol=1)
 
 
-def test_at_psi_0_all_seeds_give_the_mean_look(bundle: Bundle, picture: Levels) -> None:
-    one, other = bundle.translate([picture] * 2, domain="dog", psi=0.0, seed=0)
+def test_at_psi_0_all_seeds_give_the_mean_look(bundle: Bundle, image: Levels) -> None:
+    one, other = bundle.translate([image] * 2, domain="dog", psi=0.0, seed=0)
     np.testing.assert_allclose(one.astype(int), other.astype(int), atol=1)
 
 
-def test_the_style_that_is_encoded_is_the_one_translate_like_uses(bundle: Bundle, picture: Levels) -> None:
-    reference = picture[::-1].copy()
-    like = bundle.run("translate_like", picture, reference=reference, domain="cat", outputs="style")
+def test_the_style_that_is_encoded_is_the_one_translate_like_uses(bundle: Bundle, image: Levels) -> None:
+    reference = image[::-1].copy()
+    like = bundle.run("translate_like", image, reference=reference, domain="cat", outputs="style")
     encoded = bundle.run("encode", reference, domain="cat", outputs="style")
     np.testing.assert_array_equal(np.asarray(like), np.asarray(encoded))
 
 
-def test_a_style_that_was_encoded_takes_the_place_of_its_picture(bundle: Bundle, picture: Levels) -> None:
-    reference = picture[::-1].copy()
+def test_a_style_that_was_encoded_takes_the_place_of_its_image(bundle: Bundle, image: Levels) -> None:
+    reference = image[::-1].copy()
     style = np.asarray(bundle.run("encode", reference, domain="dog", outputs="style"))
-    expected = bundle.translate_like(picture, reference=reference, domain="dog")
-    np.testing.assert_array_equal(bundle.translate_like(picture, style=style), expected)
-    np.testing.assert_array_equal(bundle.translate(picture, style=style), expected)
+    expected = bundle.translate_like(image, reference=reference, domain="dog")
+    np.testing.assert_array_equal(bundle.translate_like(image, style=style), expected)
+    np.testing.assert_array_equal(bundle.translate(image, style=style), expected)
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
-    """What the first frame is made from, and what the last has instead; pictures are named by how they are turned."""
+class Animation:
+    """What the first frame is made from, and what the last has instead; images are named by how they are turned."""
 
     operation: str
     start: Mapping[str, str | int]
@@ -187,28 +187,30 @@ class Film:
 
 
 FILMS = [
-    Film("translate", {"domain": "cat", "seed": 1}, {"seed": 2}),
-    Film("translate", {"domain": "cat", "seed": 1}, {"domain": "wild"}),
-    Film("translate_like", {"domain": "cat", "reference": "upside down"}, {"reference": "mirrored"}),
-    Film("translate_like", {"domain": "cat", "reference": "upside down"}, {"reference": "mirrored", "domain": "dog"}),
+    Animation("translate", {"domain": "cat", "seed": 1}, {"seed": 2}),
+    Animation("translate", {"domain": "cat", "seed": 1}, {"domain": "wild"}),
+    Animation("translate_like", {"domain": "cat", "reference": "upside down"}, {"reference": "mirrored"}),
+    Animation(
+        "translate_like", {"domain": "cat", "reference": "upside down"}, {"reference": "mirrored", "domain": "dog"}
+    ),
 ]
 
 
-@pytest.mark.parametrize("film", FILMS, ids=lambda film: f"{film.operation}-{'-'.join(film.to)}")
-def test_styles_go_on_a_line_from_one_result_to_another(film: Film, bundle: Bundle, picture: Levels) -> None:
-    turned = {"upside down": picture[::-1].copy(), "mirrored": picture[:, ::-1].copy()}
-    first, to = ({k: turned.get(str(v), v) for k, v in given.items()} for given in (film.start, film.to))
-    call = partial(bundle.run, film.operation, picture)
+@pytest.mark.parametrize("animation", FILMS, ids=lambda animation: f"{animation.operation}-{'-'.join(animation.to)}")
+def test_styles_go_on_a_line_from_one_result_to_another(animation: Animation, bundle: Bundle, image: Levels) -> None:
+    turned = {"upside down": image[::-1].copy(), "mirrored": image[:, ::-1].copy()}
+    first, to = ({k: turned.get(str(v), v) for k, v in given.items()} for given in (animation.start, animation.to))
+    call = partial(bundle.run, animation.operation, image)
     styles = [np.asarray(partial(call, **given)(outputs="style")) for given in (first, first | to)]
-    frames = partial(bundle.frames, film.operation, picture, **first)(to=to, count=3)
+    frames = partial(bundle.frames, animation.operation, image, **first)(to=to, count=3)
     for frame, style in zip(frames, (styles[0], (styles[0] + styles[1]) / 2, styles[1]), strict=True):
         expected = call(style=style)
         np.testing.assert_allclose(np.asarray(frame, int), np.asarray(expected, int), atol=1)
     assert np.abs(np.asarray(frames[0], int) - np.asarray(frames[2], int)).max() > 1
 
 
-def test_a_look_that_many_pictures_share_is_read_once(
-    bundle: Bundle, picture: Levels, monkeypatch: pytest.MonkeyPatch
+def test_a_look_that_many_images_share_is_read_once(
+    bundle: Bundle, image: Levels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs: Counter[str] = Counter()
     real = Sessions.run
@@ -218,27 +220,27 @@ def test_a_look_that_many_pictures_share_is_read_once(
         return real(self, graph, feeds, outputs)  # pyright: ignore[reportArgumentType] - passed on as it came
 
     monkeypatch.setattr(Sessions, "run", counting)
-    bundle.translate_like([picture, picture[::-1].copy(), picture[:, ::-1].copy()], reference=picture, domain="cat")
+    bundle.translate_like([image, image[::-1].copy(), image[:, ::-1].copy()], reference=image, domain="cat")
     assert runs == {"style_encoder": 1, "generator": 3}
 
 
-def test_a_reference_of_another_size_is_brought_to_the_encoders(bundle: Bundle, picture: Levels) -> None:
-    large = np.kron(picture, np.ones((3, 2, 1), np.uint8))
-    assert np.shape(bundle.translate_like(picture, reference=large, domain="cat")) == (32, 32, 3)
+def test_a_reference_of_another_size_is_brought_to_the_encoders(bundle: Bundle, image: Levels) -> None:
+    large = np.kron(image, np.ones((3, 2, 1), np.uint8))
+    assert np.shape(bundle.translate_like(image, reference=large, domain="cat")) == (32, 32, 3)
 
 
-def test_a_domain_that_there_is_not_is_refused_with_those_there_are(bundle: Bundle, picture: Levels) -> None:
+def test_a_domain_that_there_is_not_is_refused_with_those_there_are(bundle: Bundle, image: Levels) -> None:
     with pytest.raises(OptionError, match="bird") as caught:
-        bundle.translate(picture, domain="bird")
+        bundle.translate(image, domain="bird")
     assert "cat" in caught.value.expected
     with pytest.raises(OptionError, match="missing"):
-        bundle.translate(picture)
+        bundle.translate(image)
 
 
 @pytest.mark.parametrize("psi", [-0.1, 1.5])
-def test_psi_outside_of_its_range_is_refused(bundle: Bundle, picture: Levels, psi: float) -> None:
+def test_psi_outside_of_its_range_is_refused(bundle: Bundle, image: Levels, psi: float) -> None:
     with pytest.raises(OptionError, match="psi"):
-        bundle.translate(picture, domain="cat", psi=psi)
+        bundle.translate(image, domain="cat", psi=psi)
 
 
 def test_a_label_beyond_the_domains_in_a_raw_array_is_refused(bundle: Bundle) -> None:

@@ -47,7 +47,7 @@ def test_the_landmark_network_has_as_many_parameters_as_the_releases() -> None:
         assert count(FaceAlignmentNetwork(64)) == 6_333_603
 
 
-def test_pictures_that_are_not_square_keep_their_shape() -> None:
+def test_images_that_are_not_square_keep_their_shape() -> None:
     made = Generator(TINY)(torch.rand(2, 3, 32, 48), torch.rand(2, 6))
     assert made.shape == (2, 3, 32, 48)
 

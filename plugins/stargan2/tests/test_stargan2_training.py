@@ -121,8 +121,8 @@ def test_landmarks_are_not_learned() -> None:
 def test_previews_show_every_domain_and_a_reference(root: Path) -> None:
     trainer = make_trainer()
     columns = trainer.preview(trainer.dataset(root, 0).preview(4))
-    assert list(columns) == ["picture", "cat 1", "dog 1", "wild 1", "cat 2", "dog 2", "wild 2", "reference", "like it"]
-    assert all(pictures.shape == (4, 3, 32, 32) for pictures in columns.values())
+    assert list(columns) == ["image", "cat 1", "dog 1", "wild 1", "cat 2", "dog 2", "wild 2", "reference", "like it"]
+    assert all(images.shape == (4, 3, 32, 32) for images in columns.values())
 
 
 def test_the_domains_are_those_that_have_a_folder(root: Path) -> None:

@@ -1,7 +1,7 @@
 """How the recordings of the authors' PyTorch release are computed with our code.
 
 Three kinds of file, told from their keys: one training step ("train": there are losses), forward passes of some
-networks ("nets"), and pictures in and out ("prepost").
+networks ("nets"), and images in and out ("prepost").
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from i2i_plugin_ugatit.official import GENERATORS, ZNXLWM_FORMAT
 from i2i_plugin_ugatit.trainer import SCALES, Options, UGATITTrainer, preparation
 from i2i_registry import KeyMap, rename
 from i2i_runtime import BILINEAR, ImageInput, SizeRule
-from i2i_runtime.image.fitting import fit, to_picture, to_tensor
+from i2i_runtime.image.fitting import fit, to_image, to_tensor
 from i2i_runtime.image.heatmaps import render
 from i2i_toolkit import Draws
 
@@ -96,7 +96,7 @@ class Resolved(RecordedOptions):
 
 
 class Draw(RecordedOptions):
-    """What was drawn for one picture of the training."""
+    """What was drawn for one image of the training."""
 
     flip: bool
     top: int
@@ -123,7 +123,7 @@ class Case(RecordedOptions):
     resolved: Resolved
 
     def config(self) -> Config:
-        """Ours. The light variant takes pictures of any size, and keeps none."""
+        """Ours. The light variant takes images of any size, and keeps none."""
         size = {} if self.light else {"image_size": self.img_size}
         return Config.model_validate(
             {**size, "channels": self.ch, "res_blocks": self.n_res, "pooled_style": self.light}
@@ -153,7 +153,7 @@ def check(recording: Recording) -> Iterator[Row]:
     yield recording.agrees("resolved.img_ch", resolved.img_ch, 3)
     for network in recording.networks():
         yield from check_sizes(recording, case, network)
-    kinds = {"nets": check_networks, "train": check_step, "prepost": check_pictures}
+    kinds = {"nets": check_networks, "train": check_step, "prepost": check_images}
     yield from kinds[kind](recording, case)
 
 
@@ -208,26 +208,24 @@ def check_networks(recording: Recording, case: Case) -> Iterator[Row]:
     image = recording.tensors["input/image"]
     judged = recording.tensors.get("input/dis_image", image)
     yield recording.agrees("batch", case.batch, len(image))
-    for option, stated, picture in (("hw", case.hw, image), ("dis_hw", case.dis_hw, judged)):
-        yield recording.agrees(option, stated, None if stated is None else tuple(picture.shape[2:]))
+    for option, stated, given in (("hw", case.hw, image), ("dis_hw", case.dis_hw, judged)):
+        yield recording.agrees(option, stated, None if stated is None else tuple(given.shape[2:]))
     for official in recording.networks():
         if official in GENERATORS:
             network: nn.Module = Generator(case.config())
-            picture, first = image, "image"
+            given, first = image, "image"
         else:
             state = recording.under(f"state/{official}/")
             network = Discriminator(width_of(state), layer_count(state))
-            picture, first = judged, "logit"
+            given, first = judged, "logit"
         load(network, official, recording, our_key)
-        yield from compare_outputs(recording, f"{official}/", network.train(case.mode == "train"), picture, first)
+        yield from compare_outputs(recording, f"{official}/", network.train(case.mode == "train"), given, first)
 
 
 @torch.no_grad()
-def compare_outputs(
-    recording: Recording, prefix: str, network: nn.Module, picture: Tensor, first: str
-) -> Iterator[Row]:
+def compare_outputs(recording: Recording, prefix: str, network: nn.Module, image: Tensor, first: str) -> Iterator[Row]:
     """A network's outputs with those recorded under output/`prefix`."""
-    found = named(network(picture), first)
+    found = named(network(image), first)
     for key in recording.under(f"output/{prefix}"):
         yield recording.output(prefix + key, found[key], FORWARD)
 
@@ -294,11 +292,11 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
 def check_evaluation(recording: Recording, built: UGATITTrainer) -> Iterator[Row]:
     """Discriminators in evaluation mode, before the step."""
     for key in recording.under("output/eval_on_"):
-        picture, official, _ = key.split("/")
+        image, official, _ = key.split("/")
         network = built.networks[NAMES[official]].eval()
         if f"output/eval_on_{key}" not in recording.compared:
-            prefix = f"eval_on_{picture}/{official}/"
-            yield from compare_outputs(recording, prefix, network, recording.tensors[f"input/{picture}"], "logit")
+            prefix = f"eval_on_{image}/{official}/"
+            yield from compare_outputs(recording, prefix, network, recording.tensors[f"input/{image}"], "logit")
 
 
 @torch.no_grad()
@@ -355,11 +353,11 @@ def losses(terms: Mapping[str, float], options: Options) -> dict[str, float]:
     return found
 
 
-# --- Pictures in and out ----------------------------------------------------------------------------------------------
+# --- Images in and out ----------------------------------------------------------------------------------------------
 
 
-def check_pictures(recording: Recording, case: Case) -> Iterator[Row]:
-    """The transforms of training and test, the saved picture and the coloured attention."""
+def check_images(recording: Recording, case: Case) -> Iterator[Row]:
+    """The transforms of training and test, the saved image and the coloured attention."""
     recording.ignore("there is no network", "light", "ch", "n_res", "resolved.n_dis", *STEPPING)
     pixels, heatmap = recording.tensors["input/image"], recording.tensors["input/heatmap"][0].numpy()
     height, width, _ = recording.tensors["output/cam_bgr"].shape
@@ -370,17 +368,17 @@ def check_pictures(recording: Recording, case: Case) -> Iterator[Row]:
         ("cam_size", case.cam_size, height),
     ):
         yield recording.agrees(option, stated, found)
-    picture = Image.fromarray(pixels.numpy())
+    image = Image.fromarray(pixels.numpy())
     size = case.img_size
     value = ImageInput(name="image", size=SizeRule(height=size, width=size), resize=BILINEAR)
     fed = to_tensor(fit(pixels.numpy(), value, "resize").pixels)
     yield recording.output("test", torch.from_numpy(fed), TRANSFORM, by="i2i_runtime")
     way = preparation(size, Options())
-    yield recording.output("test", way.fitted(picture), TRANSFORM, by="i2i_toolkit")
+    yield recording.output("test", way.fitted(image), TRANSFORM, by="i2i_toolkit")
     for number, drawn in enumerate(case.draws):
         draws = Draws(flip=drawn.flip, top=drawn.top, left=drawn.left)
-        yield recording.output(f"train_{number}", way.cut(way.scaled(picture), draws), TRANSFORM)
-    saved = to_picture(recording.tensors["input/generated"].numpy())
+        yield recording.output(f"train_{number}", way.cut(way.scaled(image), draws), TRANSFORM)
+    saved = to_image(recording.tensors["input/generated"].numpy())
     yield recording.output("saved_png_rgb", torch.from_numpy(saved), EXACT)
     overlay = render(heatmap, height, width)[..., ::-1].astype(np.float64) / 255
     yield recording.output("cam_bgr", torch.from_numpy(overlay), OVERLAY)

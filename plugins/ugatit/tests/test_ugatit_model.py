@@ -64,15 +64,15 @@ def test_sizes_are_refused_before_they_reach_the_network(
 
 
 @pytest.mark.parametrize("config", [LIGHT, FULL], ids=["light", "full"])
-def test_a_graph_gives_the_picture_and_the_attention_of_its_generator(config: Config) -> None:
+def test_a_graph_gives_the_image_and_the_attention_of_its_generator(config: Config) -> None:
     torch.manual_seed(0)
     model = UGATIT(config)
-    picture = torch.rand(2, 3, 32, 32) * 2 - 1
+    image = torch.rand(2, 3, 32, 32) * 2 - 1
     for name, graph in model.graphs().items():
-        image, attention = graph.module(picture)
-        expected = model.networks[name](picture)
+        translated, attention = graph.module(image)
+        expected = model.networks[name](image)
         assert graph.outputs == ("translated", "attention")
-        assert torch.equal(image, expected.image)
+        assert torch.equal(translated, expected.image)
         assert torch.equal(attention, expected.attention)
 
 
@@ -93,5 +93,5 @@ def test_the_light_graph_is_traced_once_for_every_size() -> None:
     }
     traced = torch.export.export(module, (torch.zeros(2, 3, 32, 32),), dynamic_shapes=(free,)).module()
     for shape in ((1, 3, 8, 8), (3, 3, 64, 20)):
-        picture = torch.rand(shape) * 2 - 1
-        torch.testing.assert_close(traced(picture), module(picture))
+        image = torch.rand(shape) * 2 - 1
+        torch.testing.assert_close(traced(image), module(image))

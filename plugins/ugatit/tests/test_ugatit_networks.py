@@ -146,7 +146,7 @@ def test_the_sizes_of_the_release() -> None:
     assert [count(n) for n in (light, full, whole, patch)] == [10_589_888, 278_959_808, 53_130_176, 3_290_560]
 
 
-def test_the_smallest_picture_is_translated_and_half_of_it_is_not() -> None:
+def test_the_smallest_image_is_translated_and_half_of_it_is_not() -> None:
     generator = Generator(TINY)
     assert generator(torch.zeros(1, 3, SMALLEST_SIDE, SMALLEST_SIDE)).image.shape[2:] == (SMALLEST_SIDE, SMALLEST_SIDE)
     with pytest.raises((RuntimeError, ValueError)):
@@ -161,7 +161,7 @@ def test_a_discriminator_takes_its_smallest_side_and_nothing_below(layers: int) 
         discriminator(torch.zeros(1, 3, side - 1, side - 1))
 
 
-def test_the_attention_is_a_quarter_of_the_picture_and_never_negative() -> None:
+def test_the_attention_is_a_quarter_of_the_image_and_never_negative() -> None:
     torch.manual_seed(0)
     translation = Generator(TINY)(torch.rand(2, 3, 16, 24) * 2 - 1)
     assert translation.image.shape == (2, 3, 16, 24)
@@ -170,8 +170,8 @@ def test_the_attention_is_a_quarter_of_the_picture_and_never_negative() -> None:
     assert translation.attention.min() >= 0
 
 
-def test_a_batch_is_translated_like_its_pictures_one_by_one() -> None:
+def test_a_batch_is_translated_like_its_images_one_by_one() -> None:
     torch.manual_seed(0)
-    generator, pictures = Generator(TINY).double(), normal(3, 3, 16, 16).tanh()
-    together = generator(pictures).image
-    torch.testing.assert_close(together, torch.cat([generator(picture[None]).image for picture in pictures]))
+    generator, images = Generator(TINY).double(), normal(3, 3, 16, 16).tanh()
+    together = generator(images).image
+    torch.testing.assert_close(together, torch.cat([generator(image[None]).image for image in images]))

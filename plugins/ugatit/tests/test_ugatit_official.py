@@ -28,7 +28,7 @@ def test_the_config_is_told_from_the_shapes(
 ) -> None:
     config = Config(image_size=image_size, channels=channels, res_blocks=res_blocks, pooled_style=pooled_style)
     inferred = ZNXLWM_FORMAT.infer_config(ZNXLWM_FORMAT.example(config))
-    # A light generator's tensors do not depend on the size of its pictures.
+    # A light generator's tensors do not depend on the size of its images.
     expected = config.model_copy(update={"image_size": 256}) if pooled_style else config
     assert inferred == expected
 
@@ -72,7 +72,7 @@ def test_our_own_weights_are_not_a_checkpoint_of_the_release() -> None:
     assert not ZNXLWM_FORMAT.detect(shapes)
 
 
-def test_a_style_layer_of_no_square_picture_is_an_error() -> None:
+def test_a_style_layer_of_no_square_image_is_an_error() -> None:
     shapes = {**ZNXLWM_FORMAT.example(TINY), "genA2B.FC.0.weight": (8, 8 * 15)}
     with pytest.raises(CheckpointError, match="takes 120 values"):
         ZNXLWM_FORMAT.infer_config(shapes)

@@ -11,7 +11,7 @@ from torch import Tensor
 from i2i_plugin_ugatit.config import Config
 from i2i_plugin_ugatit.model import UGATIT
 from i2i_plugin_ugatit.networks import smallest_side
-from i2i_plugin_ugatit.trainer import Options, UGATITTrainer, as_picture, clamp_rho, learning_rate_factor
+from i2i_plugin_ugatit.trainer import Options, UGATITTrainer, as_image, clamp_rho, learning_rate_factor
 from i2i_registry import Model, Step, TrainingError
 from i2i_runtime import Record
 
@@ -75,7 +75,7 @@ def test_clamping_follows_the_generators_step(trainer: UGATITTrainer) -> None:
 
 
 @pytest.mark.parametrize("scale", ["global", "local"])
-def test_pictures_too_small_for_a_discriminator_are_refused(scale: str) -> None:
+def test_images_too_small_for_a_discriminator_are_refused(scale: str) -> None:
     options = FEW_LAYERS.model_copy(update={f"{scale}_layers": 5})
     with pytest.raises(TrainingError) as error:
         UGATITTrainer(UGATIT(TINY), options)
@@ -166,11 +166,11 @@ def test_the_preview_shows_both_directions(trainer: UGATITTrainer, batch: dict[s
 
 
 def test_a_constant_attention_is_no_division_by_zero() -> None:
-    shown = as_picture(torch.zeros(1, 1, 2, 2), torch.zeros(1, 3, 8, 8))
+    shown = as_image(torch.zeros(1, 1, 2, 2), torch.zeros(1, 3, 8, 8))
     assert torch.equal(shown, torch.full((1, 3, 8, 8), -1.0))
 
 
 def test_the_example_data_is_what_the_data_set_reads(tmp_path: Path, trainer: UGATITTrainer) -> None:
     UGATITTrainer.write_example_data(tmp_path, cast("Model[Record]", trainer.ugatit))
     sample = trainer.dataset(tmp_path, seed=0).draw(0)
-    assert {name: tuple(picture.shape) for name, picture in sample.items()} == {"A": (3, 16, 16), "B": (3, 16, 16)}
+    assert {name: tuple(image.shape) for name, image in sample.items()} == {"A": (3, 16, 16), "B": (3, 16, 16)}

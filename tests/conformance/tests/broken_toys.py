@@ -76,7 +76,7 @@ class Frozen(Colours):
 
 
 class FrozenAxis(Other):
-    """Declares free sides, and takes pictures of 8 pixels only."""
+    """Declares free sides, and takes images of 8 pixels only."""
 
     network = Frozen
 
@@ -95,10 +95,10 @@ class Uneven(Tint):
 
     def operations(self) -> tuple[Operation, ...]:
         (translate,) = super().operations()
-        (picture,) = translate.inputs
-        assert isinstance(picture, ImageInput)
-        size = SizeRule.model_validate({**picture.size.model_dump(), "multiple": 4})
-        return (translate.model_copy(update={"inputs": (picture.model_copy(update={"size": size}),)}),)
+        (image,) = translate.inputs
+        assert isinstance(image, ImageInput)
+        size = SizeRule.model_validate({**image.size.model_dump(), "multiple": 4})
+        return (translate.model_copy(update={"inputs": (image.model_copy(update={"size": size}),)}),)
 
 
 class Noisy(Colours):
@@ -109,13 +109,13 @@ class Noisy(Colours):
 
 
 class NoisyGraph(Other):
-    """Gives another picture at every call."""
+    """Gives another image at every call."""
 
     network = Noisy
 
 
 class Mirroring(Colours):
-    """Mirrors two pixels at each border, which a picture of one or two pixels does not have."""
+    """Mirrors two pixels at each border, which an image of one or two pixels does not have."""
 
     def __init__(self, reach: int) -> None:
         super().__init__(reach)
@@ -123,20 +123,20 @@ class Mirroring(Colours):
 
 
 class UntrueMinimum(Other):
-    """Says that it takes pictures of one pixel."""
+    """Says that it takes images of one pixel."""
 
     network = Mirroring
 
 
 class Mingling(Colours):
-    """Subtracts the mean picture of the batch."""
+    """Subtracts the mean image of the batch."""
 
     def forward(self, image: Tensor) -> Tensor:
         return super().forward(image - image.mean(0, keepdim=True))
 
 
 class BatchStatistics(Other):
-    """Lets a picture depend on the others in its batch."""
+    """Lets an image depend on the others in its batch."""
 
     network = Mingling
 
@@ -189,7 +189,7 @@ class FromNoise(nn.Module):
 
 
 class Wandering(Tint):
-    """Nothing is wrong with it: it makes pictures of any size from noise, and films of a walk."""
+    """Nothing is wrong with it: it makes images of any size from noise, and animations of a walk."""
 
     strength: ClassVar[float] = 1.0
 
@@ -197,7 +197,7 @@ class Wandering(Tint):
         (image,) = super().graphs()["tint"].inputs
         noise, anchor = replace(image, name="noise", values="normal"), GraphInput("anchor", image.axes[:1], "uniform")
         module = FromNoise(self.colours, self.strength)
-        return {"tint": Graph(module, (noise, anchor), outputs=("tinted",), pictures=frozenset({"tinted"}))}
+        return {"tint": Graph(module, (noise, anchor), outputs=("tinted",), images=frozenset({"tinted"}))}
 
     def operations(self) -> tuple[Operation, ...]:
         side = self.config.image_size
@@ -215,7 +215,7 @@ class Wandering(Tint):
 
 
 class StandingStill(Wandering):
-    """Ignores the maps, so that every seed gives the same film."""
+    """Ignores the maps, so that every seed gives the same animation."""
 
     strength: ClassVar[float] = 0.0
 
@@ -260,7 +260,7 @@ class UnrepeatableData(TintTrainer):
 
 
 class Shifted:
-    """Pictures in [0, 1]."""
+    """Images in [0, 1]."""
 
     def __init__(self, source: DataSource) -> None:
         self.source = source

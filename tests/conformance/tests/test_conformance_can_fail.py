@@ -202,8 +202,8 @@ def test_samples_that_cannot_be_drawn_again(workbench: Workbench) -> None:
 def test_training_in_another_range_than_inference(workbench: Workbench) -> None:
     trainer = workbench.recipe(toy(trainer="OtherTrainingRange")).build_trainer()
     source = trainer.dataset(workbench.data(toy()), 0)
-    with pytest.raises(ConformanceError, match=r"training pictures lie in \[0"):
-        training.check_pictures_share_a_range(trainer, source)
+    with pytest.raises(ConformanceError, match=r"training images lie in \[0"):
+        training.check_images_share_a_range(trainer, source)
 
 
 def test_a_data_set_that_accepts_any_folder(workbench: Workbench, tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_a_minimum_that_is_too_small(sound: Exported) -> None:
         running.check_runtime_equals_torch(toy("UntrueMinimum").build(), sound.bundle, smallest)
 
 
-def test_pictures_that_depend_on_their_batch(workbench: Workbench) -> None:
+def test_images_that_depend_on_their_batch(workbench: Workbench) -> None:
     case = toy("BatchStatistics")
     exported = workbench.exported(case)
     with pytest.raises(ConformanceError, match="in a batch of 3 differs"):
@@ -256,7 +256,7 @@ def test_a_bundle_of_another_model(sound: Exported) -> None:
         running.check_runtime_equals_torch(toy().build(seed=1), sound.bundle, first_call(toy()))
 
 
-def test_pictures_scaled_otherwise_than_torch_has_them(sound: Exported) -> None:
+def test_images_scaled_otherwise_than_torch_has_them(sound: Exported) -> None:
     call = first_call(toy())
     outputs = tuple(output.model_copy(update={"value_range": (0.0, 1.0)}) for output in call.operation.outputs)
     wrong = replace(call, operation=call.operation.model_copy(update={"outputs": outputs}))
@@ -293,7 +293,7 @@ def test_sizes_and_walks_are_accepted_when_they_are_right(workbench: Workbench) 
     exported = workbench.exported(case)
     for operation in exported.model.operations():
         running.check_refuses_small_results(exported.bundle, operation)
-        running.check_film(exported.bundle, operation)
+        running.check_animation(exported.bundle, operation)
         running.check_repeats(exported.bundle, operation)
         running.check_batch_invariance(exported.model, exported.bundle, operation)
         running.check_every_input_matters(exported.model, operation)
@@ -301,10 +301,10 @@ def test_sizes_and_walks_are_accepted_when_they_are_right(workbench: Workbench) 
             running.check_runtime_equals_torch(exported.model, exported.bundle, call)
 
 
-def test_a_film_that_stands_still(workbench: Workbench) -> None:
+def test_an_animation_that_stands_still(workbench: Workbench) -> None:
     exported = workbench.exported(toy("StandingStill"))
-    with pytest.raises(ConformanceError, match="films of two seeds, are equal"):
-        running.check_film(exported.bundle, OperationCase(toy("StandingStill"), "animate").of(exported.model))
+    with pytest.raises(ConformanceError, match="animations of two seeds, are equal"):
+        running.check_animation(exported.bundle, OperationCase(toy("StandingStill"), "animate").of(exported.model))
 
 
 def test_a_result_below_the_smallest_size(workbench: Workbench) -> None:
@@ -329,7 +329,7 @@ def format_of(case: PresetCase) -> OfficialFormat:
 
 def test_an_official_format_is_accepted_when_it_is_right(tmp_path: Path) -> None:
     case = toy("Imported")
-    official.check_recognition(case, format_of(case), official.foreign_shapes(case.model.registry, case.model))
+    official.check_recognition(case, format_of(case), official.external_shapes(case.model.registry, case.model))
     official.check_inferred_config(case, format_of(case))
     official.check_total_map(case, format_of(case), tmp_path)
 
@@ -343,7 +343,7 @@ def test_a_key_map_that_drops_what_it_does_not_know(tmp_path: Path) -> None:
 def test_a_format_that_takes_every_file_for_its_own() -> None:
     case = toy("ImportedVainly")
     with pytest.raises(ConformanceError, match="takes an empty file for its own"):
-        official.check_recognition(case, format_of(case), official.foreign_shapes(case.model.registry, case.model))
+        official.check_recognition(case, format_of(case), official.external_shapes(case.model.registry, case.model))
 
 
 def test_a_config_that_is_not_inferred() -> None:

@@ -28,8 +28,8 @@ from .interfaces.model import GraphInput as GraphInput
 from .interfaces.model import KeyMap as KeyMap
 from .interfaces.model import Model as Model
 from .interfaces.model import OfficialFormat as OfficialFormat
+from .interfaces.model import OutlierTolerance as OutlierTolerance
 from .interfaces.model import Shapes as Shapes
-from .interfaces.model import Stray as Stray
 from .interfaces.model import rename as rename
 from .interfaces.trainer import Cost as Cost
 from .interfaces.trainer import DataSource as DataSource

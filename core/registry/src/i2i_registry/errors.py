@@ -5,7 +5,7 @@ I2IError (i2i_runtime)
 │   ├── UnknownName     no model, weights, exporter, preset or option of that name
 │   └── LayoutError     a data folder is not laid out as the trainer needs it
 ├── PluginError         a plugin is broken, too old or too new, or shares its name with another
-├── CheckpointError     a foreign checkpoint is hostile, unreadable, or of another model
+├── CheckpointError     an external checkpoint is hostile, unreadable, or of another model
 ├── StoreError          the local store or the catalogue is damaged or cannot be written
 ├── ExportError         an export failed, or missed its parity tolerance
 └── TrainingError       a run cannot start, go on or resume
@@ -17,12 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from i2i_runtime.errors import I2IError, PictureError, UsageError, nearest
+from i2i_runtime.errors import I2IError, ImageError, UsageError, nearest
 
 
 def concerns_all(error: I2IError) -> bool:
-    """Whether an error met at one of many pictures would be met at every other: what was asked for is wrong."""
-    return isinstance(error, UsageError) and not isinstance(error, PictureError)
+    """Whether an error met at one of many images would be met at every other: what was asked for is wrong."""
+    return isinstance(error, UsageError) and not isinstance(error, ImageError)
 
 
 class UnknownName(UsageError):  # noqa: N818 - reads as the sentence it raises
@@ -43,7 +43,7 @@ class PluginError(I2IError):
 
 
 class CheckpointError(I2IError):
-    """A foreign checkpoint is hostile, unreadable, or belongs to another model."""
+    """An external checkpoint is hostile, unreadable, or belongs to another model."""
 
 
 class StoreError(I2IError):

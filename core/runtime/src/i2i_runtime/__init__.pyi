@@ -8,8 +8,8 @@ from .device.doctor import diagnose as diagnose
 from .errors import BundleError as BundleError
 from .errors import DeviceError as DeviceError
 from .errors import I2IError as I2IError
+from .errors import ImageError as ImageError
 from .errors import OptionError as OptionError
-from .errors import PictureError as PictureError
 from .errors import RunError as RunError
 from .errors import StorageError as StorageError
 from .errors import UnknownOperationError as UnknownOperationError
@@ -36,11 +36,11 @@ from .schema.operations import BICUBIC as BICUBIC
 from .schema.operations import BILINEAR as BILINEAR
 from .schema.operations import SINGAN as SINGAN
 from .schema.operations import Also as Also
-from .schema.operations import Blend as Blend
 from .schema.operations import Channels as Channels
 from .schema.operations import HeatmapOutput as HeatmapOutput
 from .schema.operations import ImageInput as ImageInput
 from .schema.operations import ImageOutput as ImageOutput
+from .schema.operations import Interpolation as Interpolation
 from .schema.operations import LabelInput as LabelInput
 from .schema.operations import Landmarks as Landmarks
 from .schema.operations import LatentInput as LatentInput

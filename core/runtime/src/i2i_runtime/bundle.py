@@ -11,8 +11,8 @@ from typing import Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from i2i_runtime.animation.frames import is_size_film, on_one_canvas, size_options, walk_options, wandering
-from i2i_runtime.animation.interpolation import Ends, Vector, film_options
+from i2i_runtime.animation.frames import is_size_animation, on_one_canvas, size_options, walk_options, wandering
+from i2i_runtime.animation.interpolation import Ends, Vector, animation_options
 from i2i_runtime.archive.opening import OpenBundle, open_bundle
 from i2i_runtime.call import arguments as inputs
 from i2i_runtime.call import results
@@ -27,17 +27,17 @@ from i2i_runtime.device import providers as devices
 from i2i_runtime.device.cpus import thread_count
 from i2i_runtime.device.sessions import Sessions
 from i2i_runtime.errors import OptionError, UnknownOperationError, nearest
-from i2i_runtime.image.reading import PictureSource
+from i2i_runtime.image.reading import ImageSource
 from i2i_runtime.kinds.spatial import SizeInput
 from i2i_runtime.schema.operations import Fit, ImageInput, ImageOutput, Landmarks, Operation, Output
 from i2i_runtime.schema.wiring import needed_steps
 from i2i_runtime.untrusted_text import printable
 
 GPU_BATCH = 8
-"""Pictures in one run on a GPU when the caller does not say. On a CPU it is 1: larger batches only cost memory."""
+"""Images in one run on a GPU when the caller does not say. On a CPU it is 1: larger batches only cost memory."""
 
 
-_SMALLER_PICTURE = "a smaller picture, or fit='resize', the model's own size"
+_SMALLER_IMAGE = "a smaller image, or fit='resize', the model's own size"
 _SMALLER_SIZE = "a smaller size= or scale="
 _MORE_MEMORY = "this is the model's own size: another bundle, or a machine with more memory"
 
@@ -58,7 +58,7 @@ def load(
         path: where the bundle lies.
         device: "auto", "cpu", "cuda", "cuda:N", "tensorrt" or "tensorrt:N".
         threads: for each session; None: what I2I_THREADS says, else the CPUs this process may use.
-        max_pixels: largest picture, at the size that the graphs see, and largest result. None: any.
+        max_pixels: largest image, at the size that the graphs see, and largest result. None: any.
         memory: most that one call may take, in bytes or as in "4GB"; a call that would take more is refused before it
             starts. None: on the CPU, 80 % of what is free when the call comes (of the machine, and of the control
             group).
@@ -80,7 +80,7 @@ def _loaded(path: Path, device: str, threads: int | None, limits: Limits) -> Bun
 
 
 class Bundle:
-    """A loaded bundle. Each of its operations is a method: `bundle.translate(picture, domain="anime")`.
+    """A loaded bundle. Each of its operations is a method: `bundle.translate(image, domain="anime")`.
 
     Safe to use from several threads. Pickled by its path and opened again on the other side. `close()` it, use it in
     a `with` statement, or leave that to garbage collection.
@@ -147,7 +147,7 @@ class Bundle:
     def run(
         self,
         operation: str,
-        x: PictureSource | Sequence[PictureSource] | None = None,
+        x: ImageSource | Sequence[ImageSource] | None = None,
         *,
         outputs: str | Sequence[str] = "image",
         seed: int | None = None,
@@ -156,30 +156,30 @@ class Bundle:
         count: int | None = None,
         **options: Option,
     ) -> Result:
-        """Run an operation; pictures come back as the kind they went in.
+        """Run an operation; images come back as the kind they went in.
 
-        A path or a PIL picture gives a PIL picture, bytes give the bytes of a PNG, uint8 arrays [h, w, 3] give
+        A path or a PIL image gives a PIL image, bytes give the bytes of a PNG, uint8 arrays [h, w, 3] give
         uint8, float arrays in [0, 1] float32. A list gives a list.
 
         Args:
             operation: one of `operations`.
-            x: the picture, or a list of them; None for operations that start from nothing.
-            outputs: "image" is the first picture the operation makes; another name is that output; a list of names
+            x: the image, or a list of them; None for operations that start from nothing.
+            outputs: "image" is the first image the operation makes; another name is that output; a list of names
                 gives a dictionary. Only what is asked for is computed.
-            seed: for random vectors that are not given: the same seed gives the same picture. Item i of a list uses
+            seed: for random vectors that are not given: the same seed gives the same image. Item i of a list uses
                 seed + i, whatever the batch size. None: a new seed for every call.
-            fit: how pictures are brought to the model's size; None: as the bundle says. "face" cuts the face out,
+            fit: how images are brought to the model's size; None: as the bundle says. "face" cuts the face out,
                 upright, where the model can find it.
-            batch_size: most pictures in one run; pictures of different sizes never share a run.
-            count: how many results, as a list, of one picture or of an operation without any: each with a seed of its
+            batch_size: most images in one run; images of different sizes never share a run.
+            count: how many results, as a list, of one image or of an operation without any: each with a seed of its
                 own. None: one, by itself.
-            **options: the operation's other inputs by name: class names, numbers, random vectors, more pictures. Also
-                a vector that one step makes for the next, such as the style that `encode` has read from a picture:
+            **options: the operation's other inputs by name: class names, numbers, random vectors, more images. Also
+                a vector that one step makes for the next, such as the style that `encode` has read from an image:
                 then what leads to it is left out.
 
         Raises:
             OptionError: unknown operation, output or option (the nearest name is offered), or a value out of range.
-            PictureError: a picture cannot be read, has a size the model cannot take, or is larger than `load` allows.
+            ImageError: an image cannot be read, has a size the model cannot take, or is larger than `load` allows.
             RunError: the model failed, or gave a wrong shape, or values that are not finite.
         """
         chosen = self._operation(operation)
@@ -188,7 +188,7 @@ class Bundle:
     def _run(
         self,
         chosen: Operation,
-        x: PictureSource | Sequence[PictureSource] | None,
+        x: ImageSource | Sequence[ImageSource] | None,
         outputs: str | Sequence[str],
         options: Mapping[str, Option],
         *,
@@ -207,12 +207,12 @@ class Bundle:
             chosen, sources, len(kinds), options, fit=fit, seed=seed, shapes=shapes, locate=self._locate
         )
         for extents in {tuple(item.extents) for item in items}:
-            self._check_size(chosen, extents, together, _SMALLER_SIZE if chosen.size else _SMALLER_PICTURE)
+            self._check_size(chosen, extents, together, _SMALLER_SIZE if chosen.size else _SMALLER_IMAGE)
         call = Call(chosen, self._sessions, wanted, shapes.keys() & options.keys(), self._batch_size(batch_size))
         main = inputs.main_image(chosen)
         values: dict[int, dict[str, Value]] = {}
         for index, tensors in call.run(items):
-            fitted = items[index].pictures.get(main.name) if main else None
+            fitted = items[index].images.get(main.name) if main else None
             values[index] = {
                 output.name: results.finish(output, tensors[output.name], fitted, kinds[index]) for output in wanted
             }
@@ -226,7 +226,7 @@ class Bundle:
     def frames(
         self,
         operation: str,
-        x: PictureSource | None = None,
+        x: ImageSource | None = None,
         *,
         to: Mapping[str, Option] | None = None,
         count: int = 25,
@@ -235,48 +235,48 @@ class Bundle:
         batch_size: int | None = None,
         **options: Option,
     ) -> list[Value]:
-        """The pictures of a film: one result turning into another, or a walk among results.
+        """The images of an animation: one result turning into another, or a walk among results.
 
             bundle.translate.frames("edges.png", seed=1, to={"seed": 2})
             bundle.translate_like.frames("me.jpg", reference="a.jpg", to={"reference": "b.jpg"})
             bundle.retarget.frames("me.jpg", to={"scale": [(1, 2), (2, 2)]})
             bundle.animate.frames(count=100, seed=3)
 
-        The operation says what moves and how (`Operation.blend`, `Operation.walk`); everything else stays. Frames of
-        different sizes lie in the upper left corner of a black canvas that holds the largest.
+        The operation says what moves and how (`Operation.interpolation`, `Operation.walk`); everything else stays.
+        Frames of different sizes lie in the upper left corner of a black canvas that holds the largest.
 
         Args:
-            operation: one of `operations` that has a `blend` or a `walk`.
-            x: the picture, for operations that take one.
-            to: for a `blend`, what the last frame is made from where it differs: "seed", or options by name; a size or
-                scale may be a list of them, which are gone through in turn.
-            count: frames; at least 2 for a `blend`.
+            operation: one of `operations` that has an `interpolation` or a `walk`.
+            x: the image, for operations that take one.
+            to: for an `interpolation`, what the last frame is made from where it differs: "seed", or options by name; a
+                size or scale may be a list of them, which are gone through in turn.
+            count: frames; at least 2 for an `interpolation`.
             seed: of the first frame; None: a new one.
             fit: as in `run`.
             batch_size: most frames in one run.
             **options: the operation's other inputs by name, as in `run`, for the first frame.
 
         Raises:
-            OptionError: the operation makes no film, `to` changes nothing; and what `run` raises.
+            OptionError: the operation makes no animation, `to` changes nothing; and what `run` raises.
         """
         chosen = self._operation(operation)
         if isinstance(x, (list, tuple)):
-            raise OptionError(found=f"frames of a list of {len(x)} pictures", expected="one picture")
+            raise OptionError(found=f"frames of a list of {len(x)} images", expected="one image")
         start = secrets.randbits(32) if seed is None else seed
-        if chosen.walk or is_size_film(chosen):
+        if chosen.walk or is_size_animation(chosen):
             return self._frame_by_frame(chosen, x, options, to or {}, count=count, seed=start, fit=fit)
 
         def compute(value: str, given: Mapping[str, Option], with_seed: int) -> Vector:
             return cast("Vector", self._run(chosen, x, value, given, seed=with_seed, fit=fit))
 
-        film = film_options(chosen, Ends(options, start, to or {}), count, compute)
-        made = self._run(chosen, x, "image", film, seed=start, fit=fit, batch_size=batch_size, count=count)
+        animation = animation_options(chosen, Ends(options, start, to or {}), count, compute)
+        made = self._run(chosen, x, "image", animation, seed=start, fit=fit, batch_size=batch_size, count=count)
         return cast("list[Value]", made)
 
     def _frame_by_frame(
         self,
         operation: Operation,
-        x: PictureSource | None,
+        x: ImageSource | None,
         options: Mapping[str, Option],
         to: Mapping[str, Option],
         *,
@@ -284,14 +284,14 @@ class Bundle:
         seed: int,
         fit: Fit | None,
     ) -> list[Value]:
-        """Films whose frames differ in size, or need so much noise that only one frame's should lie in memory."""
+        """Animations whose frames differ in size, or need so much noise that only one frame's should lie in memory."""
         if operation.walk:
             if to:
                 raise OptionError(found=f"to={dict(to)}", expected=f"nothing: {operation.name} wanders by itself")
             frames = walk_options(operation, operation.walk, options, count, seed)
             operation = wandering(operation, operation.walk)
         else:
-            _sources(operation, x, None)  # a picture that is missing, or one too many, is told first
+            _sources(operation, x, None)  # an image that is missing, or one too many, is told first
             rest = {name: value for name, value in options.items() if name not in {SIZE, SCALE}}
             own = inputs.result_size(operation, x, rest, fit=fit)
             frames = size_options(cast("SizeInput", operation.size), options, to, count, own)
@@ -324,8 +324,8 @@ class Bundle:
             known |= run_step(self._sessions, step, known)
         return {name: known[name] for name in wanted}
 
-    def _locate(self, which: Landmarks, pictures: NDArray[np.float32]) -> NDArray[np.generic]:
-        return self._sessions.run(which.graph, {which.input: pictures}, [which.output])[which.output]
+    def _locate(self, which: Landmarks, images: NDArray[np.float32]) -> NDArray[np.generic]:
+        return self._sessions.run(which.graph, {which.input: images}, [which.output])[which.output]
 
     def _operation(self, name: str) -> Operation:
         operation = self.manifest.operation(name)
@@ -339,7 +339,7 @@ class Bundle:
     def _check_planned(
         self, operation: Operation, options: Mapping[str, Option], *, fit: Fit | None, together: int
     ) -> None:
-        """The sizes that are known before pictures are brought to them, or noise of that size is drawn."""
+        """The sizes that are known before images are brought to them, or noise of that size is drawn."""
         own = [
             (value.size.height, value.size.width)
             for value in operation.inputs
@@ -353,7 +353,7 @@ class Bundle:
     def _check_size(
         self, operation: Operation, sizes: Collection[tuple[int, int]], together: int, way_out: str
     ) -> None:
-        """Raises PictureError for a size beyond what `load` allows."""
+        """Raises ImageError for a size beyond what `load` allows."""
         for height, width in sizes:
             extent = Extent(height, width, together)
             on_cpu = self._device.kind == "cpu"
@@ -398,23 +398,23 @@ def _wanted(operation: Operation, names: str | Sequence[str]) -> list[Output]:
 
 
 def _sources(
-    operation: Operation, x: PictureSource | Sequence[PictureSource] | None, count: int | None
-) -> list[PictureSource] | None:
-    """The pictures of the main input, `count` times the same one if that is asked, or None for an operation without."""
+    operation: Operation, x: ImageSource | Sequence[ImageSource] | None, count: int | None
+) -> list[ImageSource] | None:
+    """The images of the main input, `count` times the same one if that is asked, or None for an operation without."""
     if count is not None and count < 1:
         raise OptionError(found=f"count={count}", expected="at least 1")
     main = inputs.main_image(operation)
     if main is None:
         if x is not None:
-            raise OptionError(found=f"a picture for {operation.name}", expected="none: it starts from nothing")
+            raise OptionError(found=f"an image for {operation.name}", expected="none: it starts from nothing")
         return None
     if x is None:
-        raise OptionError(found=f"{operation.name} got no picture", fix=f"pass {main.name} as the first argument")
+        raise OptionError(found=f"{operation.name} got no image", fix=f"pass {main.name} as the first argument")
     if not isinstance(x, (list, tuple)):
-        return [cast("PictureSource", x)] * (count or 1)
+        return [cast("ImageSource", x)] * (count or 1)
     if count is not None:
         raise OptionError(
-            found=f"count={count} and a list of {len(x)} pictures",
-            expected="several results of one picture, or one result of each picture",
+            found=f"count={count} and a list of {len(x)} images",
+            expected="several results of one image, or one result of each image",
         )
-    return list(cast("Sequence[PictureSource]", x))
+    return list(cast("Sequence[ImageSource]", x))

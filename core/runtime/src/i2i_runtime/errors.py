@@ -5,7 +5,7 @@ I2IError                what was found, what was expected, what to do
 │   ├── OptionError     a value of an operation's input is unknown or out of range
 │   │   └── UnknownOperationError   the bundle has no operation of that name
 │   ├── DeviceError     a device or provider was asked for and is not usable here
-│   └── PictureError    a picture is missing, damaged, none at all, or of a size the model cannot take
+│   └── ImageError    an image is missing, damaged, none at all, or of a size the model cannot take
 ├── StorageError        a file cannot be written or read for reasons of the machine: disk full, no permission
 ├── BundleError         a bundle is damaged, hostile, or newer than this runtime
 └── RunError            onnxruntime failed, or a graph returned a wrong shape, or values that are not finite
@@ -64,10 +64,10 @@ class DeviceError(UsageError):
     """The device asked for cannot be used here; the message names what is missing."""
 
 
-class PictureError(UsageError):
-    """A picture that was given is missing, damaged or none at all, or has a size that the model cannot take.
+class ImageError(UsageError):
+    """An image that was given is missing, damaged or none at all, or has a size that the model cannot take.
 
-    Of many pictures it concerns one: the others may be fine.
+    Of many images it concerns one: the others may be fine.
     """
 
 

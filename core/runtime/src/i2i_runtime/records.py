@@ -10,13 +10,13 @@ MAX_SIDE = 2**16
 """pixels"""
 
 MAX_PIXELS = 2**27
-"""of one picture; a record asks for no larger one, whatever a caller may do"""
+"""of one image; a record asks for no larger one, whatever a caller may do"""
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=100)]
 """A name that is also a Python identifier, a command-line option and an ONNX value name."""
 
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
-"""Height or width of a picture or a map, pixels."""
+"""Height or width of an image or a map, pixels."""
 
 
 Number = Annotated[float, Field(ge=-1e30, le=1e30)]

@@ -7,9 +7,9 @@ from .data.paired import write_paired_example as write_paired_example
 from .data.preparation import Draws as Draws
 from .data.preparation import Preparation as Preparation
 from .data.preparation import tensor_of as tensor_of
-from .data.single import SinglePicture as SinglePicture
-from .data.single import find_picture as find_picture
-from .data.single import picture_size as picture_size
+from .data.single import SingleImage as SingleImage
+from .data.single import find_image as find_image
+from .data.single import image_size as image_size
 from .data.single import write_single_example as write_single_example
 from .data.unpaired import DOMAINS as DOMAINS
 from .data.unpaired import UnpairedFolders as UnpairedFolders

@@ -22,7 +22,7 @@ def logistic(logits: Float[Tensor, " ..."], target: float) -> Float[Tensor, ""]:
 
 
 def wasserstein(scores: Float[Tensor, " ..."], target: float) -> Float[Tensor, ""]:
-    """The critic's mean score, to be raised for real pictures (target 1) and lowered for others (target 0)."""
+    """The critic's mean score, to be raised for real images (target 1) and lowered for others (target 0)."""
     mean = scores.float().mean()
     return -mean if target else mean
 

@@ -14,7 +14,7 @@ def i2i_commands() -> Sequence[CommandCard]:
     return (
         CommandCard(
             name="train",
-            summary="Train a model on a folder of pictures, or go on with a run",
+            summary="Train a model on a folder of images, or go on with a run",
             command="i2i_toolkit.cli.train:train",
         ),
         CommandCard(
@@ -24,7 +24,7 @@ def i2i_commands() -> Sequence[CommandCard]:
         ),
         CommandCard(
             name="measure",
-            summary="Measure samples of a one-picture model: diversity, and SIFID",
+            summary="Measure samples of a one-image model: diversity, and SIFID",
             command="i2i_toolkit.cli.measure:measure",
         ),
     )

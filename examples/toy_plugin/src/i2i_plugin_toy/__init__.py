@@ -12,7 +12,7 @@ def i2i_models() -> Sequence[ModelCard]:
     return [
         ModelCard(
             name="tint",
-            summary="gives pictures the colours of other pictures",
+            summary="gives images the colours of other images",
             paper=Paper(title="The smallest plugin", authors="the i2i-registry authors", year=2026),
             licence=Licence(spdx="Apache-2.0"),
             operations=("translate",),

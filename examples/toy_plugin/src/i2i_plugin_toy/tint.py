@@ -1,4 +1,4 @@
-"""Tint: one convolution that gives pictures the colours of other pictures."""
+"""Tint: one convolution that gives images the colours of other images."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Colours(nn.Module):
         self.mix = nn.Conv2d(3, 3, 2 * reach + 1, padding=reach, padding_mode="replicate")
 
     def forward(self, image: Float[torch.Tensor, "b 3 h w"]) -> Float[torch.Tensor, "b 3 h w"]:
-        """The tinted picture, in (-1, 1)."""
+        """The tinted image, in (-1, 1)."""
         return torch.tanh(self.mix(image))
 
 
 class Tint(Model[Config]):
-    """Gives pictures the colours of other pictures."""
+    """Gives images the colours of other images."""
 
     name = "tint"
     Config = Config
@@ -56,22 +56,22 @@ class Tint(Model[Config]):
         return {"colours": self.colours}
 
     def graphs(self) -> Mapping[str, Graph]:
-        """The network as it is, for pictures of any size."""
+        """The network as it is, for images of any size."""
         batch, height, width = Axis("batch", 2), *(Axis(side, self.config.image_size) for side in ("height", "width"))
-        image = GraphInput("image", (batch, 3, height, width), values="picture")
-        return {"tint": Graph(self.colours, (image,), outputs=("tinted",), pictures=frozenset({"tinted"}))}
+        image = GraphInput("image", (batch, 3, height, width), values="image")
+        return {"tint": Graph(self.colours, (image,), outputs=("tinted",), images=frozenset({"tinted"}))}
 
     def operations(self) -> tuple[Operation, ...]:
-        """`translate`: a picture in, the tinted picture out."""
+        """`translate`: an image in, the tinted image out."""
         size = ops.SizeRule(height=self.config.image_size, width=self.config.image_size, dynamic=True)
-        picture = ops.ImageInput(name="image", summary="any picture", size=size, fit="native")
-        tinted = ops.ImageOutput(name="image", summary="the picture in other colours")
+        image = ops.ImageInput(name="image", summary="any image", size=size, fit="native")
+        tinted = ops.ImageOutput(name="image", summary="the image in other colours")
         step = ops.Step(graph="tint", inputs={"image": "image"}, outputs={"tinted": "image"})
-        return (Operation(name="translate", summary="tint", inputs=(picture,), outputs=(tinted,), steps=(step,)),)
+        return (Operation(name="translate", summary="tint", inputs=(image,), outputs=(tinted,), steps=(step,)),)
 
     @classmethod
     def shrunk(cls, config: Config) -> Config:
-        """The same on pictures of 8 pixels."""
+        """The same on images of 8 pixels."""
         return config.model_copy(update={"image_size": 8})
 
 
@@ -86,7 +86,7 @@ class Options(Record):
 
 
 class TintTrainer(Trainer[Options]):
-    """One phase: the colours of tinted pictures of trainA/ move towards those of trainB/."""
+    """One phase: the colours of tinted images of trainA/ move towards those of trainB/."""
 
     Options = Options
     layout = "unpaired"
@@ -101,7 +101,7 @@ class TintTrainer(Trainer[Options]):
         return self.model.networks
 
     def dataset(self, root: Path, seed: int) -> DataSource:
-        """Pictures of trainA/ and trainB/, at the model's size."""
+        """Images of trainA/ and trainB/, at the model's size."""
         return UnpairedFolders(root, Preparation("resize_and_crop", self.image_size + 30, self.image_size), seed=seed)
 
     def stages(self) -> Sequence[Stage]:
@@ -112,7 +112,7 @@ class TintTrainer(Trainer[Options]):
         return [Stage(name="tint", steps=steps, batch_size=batch_size, phases=(phase,))]
 
     def terms(self, step: Step) -> Tensors:
-        """Squared differences of the mean and the standard deviation of every channel, over all pictures of a batch."""
+        """Squared differences of the mean and the standard deviation of every channel, over all images of a batch."""
         tinted, wanted = self.networks["colours"](step.batch["A"]), step.batch["B"]
         (spread, mean), (wanted_spread, wanted_mean) = (torch.std_mean(x, (0, 2, 3)) for x in (tinted, wanted))
         spread_term = (spread - wanted_spread).square().sum()
@@ -120,14 +120,14 @@ class TintTrainer(Trainer[Options]):
 
     def preview(self, batch: Tensors) -> Tensors:
         """Before and after."""
-        return {"picture": batch["A"], "tinted": self.networks["colours"](batch["A"])}
+        return {"image": batch["A"], "tinted": self.networks["colours"](batch["A"])}
 
     @classmethod
     def shrunk(cls, options: Options) -> Options:
-        """Two steps of two pictures."""
+        """Two steps of two images."""
         return options.model_copy(update={"steps": 2, "batch_size": 2})
 
     @classmethod
-    def write_example_data(cls, root: Path, model: Model[Record]) -> None:  # noqa: ARG003 - any size of picture will do
-        """A few drawn pictures in trainA/ and trainB/."""
+    def write_example_data(cls, root: Path, model: Model[Record]) -> None:  # noqa: ARG003 - any size of image will do
+        """A few drawn images in trainA/ and trainB/."""
         write_unpaired_example(root)

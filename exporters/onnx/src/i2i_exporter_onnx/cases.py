@@ -22,15 +22,15 @@ Array = NDArray[np.float32] | NDArray[np.int64]
 
 BATCHES = (1, 2, 3)
 EXTREMES = ("black", "white", "checkerboard", "noise", "colour", "pixel")
-"""The pictures that find overflow and division by a vanishing variance. colour: one colour for each picture of a batch;
+"""The images that find overflow and division by a vanishing variance. colour: one colour for each image of a batch;
 pixel: the same but for one pixel, by one step of 8 bits. Latents beside these two are 0."""
 DRAWN_EXTREMES = ("extremes", "zeros")
-"""of graphs that take no picture"""
+"""of graphs that take no image"""
 ZERO_LATENTS = frozenset({"colour", "pixel", "zeros"})
 ALL_COMBINATIONS_UP_TO = 128 * 128
-"""pixels: larger pictures meet every batch and every size, but not every batch at every size"""
+"""pixels: larger images meet every batch and every size, but not every batch at every size"""
 _MAP_RANK = 4
-"""axes of pictures and of maps: batch, channels, height, width"""
+"""axes of images and of maps: batch, channels, height, width"""
 EXTREME_NORMAL = 4.0
 """standard deviations: beyond what a seed draws in a few thousand numbers"""
 
@@ -46,38 +46,38 @@ class Case:
 
 
 def example_case(graph: Graph) -> Case:
-    """The values a graph is traced with: pictures, every axis at its example length."""
+    """The values a graph is traced with: images, every axis at its example length."""
     lengths = {axis.name: max(axis.example, 2 * axis.multiple, 2) for axis in _free(graph)}
-    return Case("pictures", lengths, _batch(graph, lengths))
+    return Case("images", lengths, _batch(graph, lengths))
 
 
 def cases(graph: Graph) -> list[Case]:
     """Every batch (1, 2, 3), every size (own, smaller, not square) and every kind of values at least once.
 
-    Small pictures are measured at all nine combinations of batch and size; large ones at three, which keeps the cost
-    of a 256 pixel picture at about six forward passes. Extremes take the same three combinations in turn.
+    Small images are measured at all nine combinations of batch and size; large ones at three, which keeps the cost
+    of a 256 pixel image at about six forward passes. Extremes take the same three combinations in turn.
     """
     diagonal, everything = _combinations(graph)
-    pictured = any(tensor.values == "picture" for tensor in graph.inputs)
-    ordinary, extremes = ("pictures", EXTREMES) if pictured else ("drawn", DRAWN_EXTREMES)
+    has_images = any(tensor.values == "image" for tensor in graph.inputs)
+    ordinary, extremes = ("images", EXTREMES) if has_images else ("drawn", DRAWN_EXTREMES)
     plans = [(ordinary, lengths) for lengths in everything]
     plans += [(kind, diagonal[index % len(diagonal)]) for index, kind in enumerate(extremes)]
     return [Case(kind, lengths, _batch(graph, lengths), seed) for seed, (kind, lengths) in enumerate(plans)]
 
 
 def values(graph: Graph, case: Case) -> dict[str, Array]:
-    """Input name -> values of the declared shape; pictures in [-1, 1]."""
+    """Input name -> values of the declared shape; images in [-1, 1]."""
     return {
         tensor.name: _values(tensor, case, np.random.default_rng([case.seed, position]))
         for position, tensor in enumerate(graph.inputs)
     }
 
 
-def picture_size(graph: Graph, case: Case) -> tuple[int, int]:
-    """Height and width in pixels of the first picture that is fed, else of the largest map; (0, 0) without any."""
+def image_size(graph: Graph, case: Case) -> tuple[int, int]:
+    """Height and width in pixels of the first image that is fed, else of the largest map; (0, 0) without any."""
     maps = [_shape(tensor, case)[2:] for tensor in graph.inputs if len(tensor.axes) == _MAP_RANK]
-    pictures = [_shape(tensor, case)[2:] for tensor in graph.inputs if tensor.values == "picture"]
-    height, width = next(iter(pictures), max(maps, default=(0, 0), key=math.prod))
+    images = [_shape(tensor, case)[2:] for tensor in graph.inputs if tensor.values == "image"]
+    height, width = next(iter(images), max(maps, default=(0, 0), key=math.prod))
     return height, width
 
 
@@ -91,7 +91,7 @@ def _combinations(graph: Graph) -> tuple[list[dict[str, int]], list[dict[str, in
     if not _batch_axes(graph):
         diagonal, everything = sizes, sizes
     own = Case("", sizes[0] | batches[0], 1)
-    height, width = picture_size(graph, own)
+    height, width = image_size(graph, own)
     cheap = len(sizes) == 1 or height * width <= ALL_COMBINATIONS_UP_TO
     return diagonal, everything if cheap else diagonal
 
@@ -138,8 +138,8 @@ def _values(tensor: GraphInput, case: Case, random: np.random.Generator) -> Arra
     if tensor.values in {"index", "whole"}:
         numbers = (np.arange(int(np.prod(shape)), dtype=np.int64).reshape(shape) + case.seed) % tensor.count
         return numbers if tensor.values == "index" else numbers.astype(np.float32)
-    if tensor.values == "picture":
-        return _picture(shape, case.kind, random)
+    if tensor.values == "image":
+        return _image(shape, case.kind, random)
     if case.kind in ZERO_LATENTS:
         return np.zeros(shape, np.float32)
     extreme = case.kind == "extremes"
@@ -150,7 +150,7 @@ def _values(tensor: GraphInput, case: Case, random: np.random.Generator) -> Arra
     return np.sign(drawn) if extreme else drawn
 
 
-def _picture(shape: tuple[int, ...], kind: str, random: np.random.Generator) -> NDArray[np.float32]:
+def _image(shape: tuple[int, ...], kind: str, random: np.random.Generator) -> NDArray[np.float32]:
     if kind == "black":
         return np.full(shape, -1, np.float32)
     if kind == "white":
@@ -163,28 +163,28 @@ def _picture(shape: tuple[int, ...], kind: str, random: np.random.Generator) -> 
     batch, channels, height, width = shape
     if kind in {"colour", "pixel"}:
         colours = random.integers(1, 255, (batch, channels, 1, 1)).astype(np.float32)
-        pictures = np.tile(colours, (1, 1, height, width))
-        pictures[:, :, height // 2, width // 2] += kind == "pixel"
-        return pictures / np.float32(127.5) - 1
+        images = np.tile(colours, (1, 1, height, width))
+        images[:, :, height // 2, width // 2] += kind == "pixel"
+        return images / np.float32(127.5) - 1
     return np.stack([_photograph(index, channels, height, width) for index in range(batch)])
 
 
 def _photograph(index: int, channels: int, height: int, width: int) -> NDArray[np.float32]:
-    """A shipped picture at this size, [channels, height, width] in [-1, 1]; every second round of them is mirrored."""
-    pictures = photographs()
-    picture = pictures[index % len(pictures)].resize((width, height), Image.Resampling.BICUBIC)
-    if index // len(pictures) % 2:
-        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    """A shipped image at this size, [channels, height, width] in [-1, 1]; every second round of them is mirrored."""
+    images = photographs()
+    image = images[index % len(images)].resize((width, height), Image.Resampling.BICUBIC)
+    if index // len(images) % 2:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if channels == 1:
-        picture = picture.convert("L").convert("RGB")
-    colours = np.asarray(picture, np.float32).transpose(2, 0, 1) / 127.5 - 1
+        image = image.convert("L").convert("RGB")
+    colours = np.asarray(image, np.float32).transpose(2, 0, 1) / 127.5 - 1
     return colours[np.arange(channels) % colours.shape[0]]
 
 
 @cache
 def photographs() -> tuple[Image.Image, ...]:
-    """The public-domain pictures that ship with this package, in RGB."""
-    folder = resources.files("i2i_exporter_onnx") / "pictures"
+    """The public-domain images that ship with this package, in RGB."""
+    folder = resources.files("i2i_exporter_onnx") / "images"
     found = sorted((item for item in folder.iterdir() if item.name.endswith(".jpg")), key=lambda item: item.name)
     loaded: list[Image.Image] = []
     for item in found:

@@ -2,7 +2,7 @@
 
 Its rules drop "+ 0", "- 0", "* 1" and "/ 1", and take every scalar within 1e-8 of 0 and within 1e-5 of 1 for these
 (onnxscript 0.7.2, `rewriter.rules.common._no_op` matched with `math.isclose`). The eps of a norm may be that small, and
-without it the constant channels of a picture of one colour are divided by 0. So numbers near 0 and near 1 are hidden
+without it the constant channels of an image of one colour are divided by 0. So numbers near 0 and near 1 are hidden
 while it runs: they are inputs of the graph then, which no rule looks at.
 """
 

@@ -15,11 +15,11 @@ import onnx_ir as ir
 import torch
 from numpy.typing import NDArray
 
-from i2i_exporter_onnx.cases import Array, Case, cases, picture_size, values
+from i2i_exporter_onnx.cases import Array, Case, cases, image_size, values
 from i2i_exporter_onnx.half import with_rounding
 from i2i_exporter_onnx.rewrites import evaluating, outputs_of
 from i2i_registry.errors import ExportError
-from i2i_registry.interfaces.model import Graph, Stray
+from i2i_registry.interfaces.model import Graph, OutlierTolerance
 from i2i_runtime.device import providers as devices
 from i2i_runtime.device.providers import failures
 from i2i_runtime.files.atomic import scratch_folder
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 FP16_TOLERANCE = 2e-2
-"""Relative. fp16 rounds each value by up to 4.9e-4 of itself, and some 20 to 40 roundings lie between picture and
-picture: 4e-3 was measured on U-GAT-IT with random weights. 2e-2 of a picture in [-1, 1] is 1.3 to 2.5 steps of 8 bits,
+"""Relative. fp16 rounds each value by up to 4.9e-4 of itself, and some 20 to 40 roundings lie between image and
+image: 4e-3 was measured on U-GAT-IT with random weights. 2e-2 of an image in [-1, 1] is 1.3 to 2.5 steps of 8 bits,
 below what is seen."""
 NUDGE = 1e-6
 """Change of the input that tells how much an output may differ where it misses the tolerance: some ten roundings of
@@ -38,12 +38,12 @@ fp32 at 1, a hundredth of a percent of an 8-bit step."""
 SCATTER = 4
 """How many of the movements that follow from it an output may be off: difference and movement are two draws of one
 noise, and their largest values scatter by a small factor. Photographs move the shipped networks by some 1e-4 of the
-largest value at most, so that the tolerance is what counts; pictures of one colour by more than the value itself
+largest value at most, so that the tolerance is what counts; images of one colour by more than the value itself
 where norms divide by almost nothing, and there no two machines agree."""
-PICTURE_REACH = 1.0
-"""Largest absolute value of a picture in [-1, 1]."""
+IMAGE_REACH = 1.0
+"""Largest absolute value of an image in [-1, 1]."""
 STEPS_PER_UNIT = 127.5
-"""8-bit steps in a difference of 1 between pictures in [-1, 1]"""
+"""8-bit steps in a difference of 1 between images in [-1, 1]"""
 REFERENCES: Mapping[Precision, str] = {
     "fp32": "torch eager, fp32, CPU",
     "fp16": "torch eager, fp32, CPU; onnxruntime with every fp16 value rounded",
@@ -57,7 +57,7 @@ class Measured:
 
     cases: tuple[ParityCase, ...]
     levels: float | None
-    """largest error of any picture it gives, in 8-bit steps; None when it gives none"""
+    """largest error of any image it gives, in 8-bit steps; None when it gives none"""
 
     @property
     def relative(self) -> float:
@@ -95,7 +95,7 @@ def _judged(graph: Graph, case: Case, row: ParityCase, tolerance: float) -> Pari
     if row.relative > tolerance:
         row = row.model_copy(update={"sensitivity": sensitivity(graph, case, row.output)})
     _require(row, tolerance)
-    _require_near(row, graph.stray, tolerance)
+    _require_near(row, graph.outliers, tolerance)
     return row
 
 
@@ -166,8 +166,8 @@ def _compare(name: str, graph: Graph, sessions: tuple[InferenceSession, ...], ca
 def sensitivity(graph: Graph, case: Case, output: str) -> float:
     """How far torch's output moves, relative to its largest value, when every input value is nudged at random.
 
-    It is measured as the error is, without the few values that may stray. Whole numbers are exact on every machine and
-    stay as they are: a graph may compare with them.
+    It is measured as the error is, without the few values that may be outliers. Whole numbers are exact on every
+    machine and stay as they are: a graph may compare with them.
     """
     feeds = values(graph, case)
     random = np.random.default_rng(case.seed)
@@ -183,10 +183,10 @@ def sensitivity(graph: Graph, case: Case, output: str) -> float:
 
 
 def _typical(graph: Graph, errors: FloatArray) -> float:
-    """The largest of the errors, but for the share that the graph lets stray."""
-    if graph.stray is None:
+    """The largest of the errors, but for the share that the graph lets be outliers."""
+    if graph.outliers is None:
         return float(errors.max(initial=0))
-    return float(np.quantile(errors, 1 - graph.stray.share))
+    return float(np.quantile(errors, 1 - graph.outliers.share))
 
 
 def _relative(error: float, reference: FloatArray) -> float:
@@ -197,13 +197,13 @@ def _relative(error: float, reference: FloatArray) -> float:
 def _row(name: str, graph: Graph, case: Case, output: str, *, reference: FloatArray, result: FloatArray) -> ParityCase:
     where = f"graph {name!r}, output {output!r}, {_describe(graph, case)}"
     _require_sound(where, reference, result)
-    height, width = picture_size(graph, case)
+    height, width = image_size(graph, case)
     errors = np.abs(reference - result)
-    error, stray = _typical(graph, errors), None
-    if graph.stray is not None:
+    error, outlier_error = _typical(graph, errors), None
+    if graph.outliers is not None:
         furthest, largest = float(errors.max(initial=0)), float(np.abs(reference).max(initial=0))
-        # A step of 8 bits is one of a picture's whole range, however pale this one is.
-        stray = furthest / (max(largest, PICTURE_REACH if output in graph.pictures else 0.0) or 1.0)
+        # A step of 8 bits is one of an image's whole range, however pale this one is.
+        outlier_error = furthest / (max(largest, IMAGE_REACH if output in graph.images else 0.0) or 1.0)
     return ParityCase(
         graph=name,
         output=output,
@@ -213,8 +213,8 @@ def _row(name: str, graph: Graph, case: Case, output: str, *, reference: FloatAr
         inputs=case.kind,
         max_abs=error,
         relative=_relative(error, reference),
-        levels=error * STEPS_PER_UNIT if output in graph.pictures else None,
-        stray=stray,
+        levels=error * STEPS_PER_UNIT if output in graph.images else None,
+        outlier_error=outlier_error,
     )
 
 
@@ -243,7 +243,7 @@ def _require_sound(where: str, reference: FloatArray, result: FloatArray) -> Non
     if not np.isfinite(reference).all():
         raise ExportError(
             found=f"{where}: torch itself gives values that are not finite",
-            expected="a network that survives any picture in its range",
+            expected="a network that survives any image in its range",
             fix="train further, or guard the division or root that blows up",
         )
     if not np.isfinite(result).all():
@@ -267,20 +267,20 @@ def _require(case: ParityCase, tolerance: float) -> None:
     )
 
 
-def _require_near(case: ParityCase, stray: Stray | None, tolerance: float) -> None:
+def _require_near(case: ParityCase, outliers: OutlierTolerance | None, tolerance: float) -> None:
     """The few values that may miss the tolerance may not miss it by anything."""
-    if stray is None or case.stray is None or case.stray <= max(tolerance, stray.tolerance):
+    if outliers is None or case.outlier_error is None or case.outlier_error <= max(tolerance, outliers.tolerance):
         return
     raise ExportError(
         found=f"graph {case.graph!r}, output {case.output!r}, batch {case.batch}, {case.inputs}: single values differ "
-        f"from torch by {case.stray:.3g} of the largest",
-        expected=f"at most {stray.tolerance:g} for a share of {stray.share:g}: {stray.reason}",
+        f"from torch by {case.outlier_error:.3g} of the largest",
+        expected=f"at most {outliers.tolerance:g} for a share of {outliers.share:g}: {outliers.reason}",
         fix="the export is wrong for these inputs; find the layer and write it in an export-safe form",
     )
 
 
 def _describe(graph: Graph, case: Case) -> str:
-    height, width = picture_size(graph, case)
+    height, width = image_size(graph, case)
     return f"batch {case.batch}{f', {height}x{width}' if height else ''}, {case.kind}"
 
 

@@ -122,7 +122,7 @@ def _batch_statistics(node: Node) -> Reason | None:
         return None
     return (
         "batch norm with the statistics of the batch (training=True)",
-        "for per-picture statistics write F.instance_norm(x) * weight + bias; for a frozen norm pass training=False",
+        "for per-image statistics write F.instance_norm(x) * weight + bias; for a frozen norm pass training=False",
     )
 
 

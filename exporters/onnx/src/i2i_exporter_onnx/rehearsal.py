@@ -1,4 +1,4 @@
-"""The gate's last question: does every operation of the written bundle run, from a picture to a picture?
+"""The gate's last question: does every operation of the written bundle run, from an image to an image?
 
 Graphs that are right by themselves may still be fed what they do not take: the wrong number of channels in one of two
 directions, a class that a table has no row for, a size that the operation promises and no graph accepts.
@@ -22,8 +22,8 @@ from i2i_runtime.schema.operations import ImageInput, ImageOutput, LabelInput, M
 
 Labels = Mapping[str, str]
 
-PICTURE_CHANNELS = frozenset({1, 3})
-"""A photograph becomes either; pictures of other numbers of channels come as arrays."""
+IMAGE_CHANNELS = frozenset({1, 3})
+"""A photograph becomes either; images of other numbers of channels come as arrays."""
 
 
 def rehearse(artefact: Path, threads: int, tell: Callable[[str], None]) -> None:
@@ -61,7 +61,7 @@ def _run(bundle: Bundle, operation: Operation, labels: Labels) -> None:
             "Mapping[str, object]",
             bundle.run(
                 operation.name,
-                None if main is None else _picture(main, 0),
+                None if main is None else _image(main, 0),
                 outputs=names,
                 seed=0,
                 fit="resize" if main is not None and main.fit == "face" else None,
@@ -78,24 +78,24 @@ def _run(bundle: Bundle, operation: Operation, labels: Labels) -> None:
 
 
 def _others(operation: Operation, main: ImageInput | None) -> dict[str, Option]:
-    """The pictures and masks beside the main picture; numbers, sizes and random values have defaults."""
+    """The images and masks beside the main image; numbers, sizes and random values have defaults."""
     images = {value.name: value for value in operation.inputs if isinstance(value, ImageInput)}
     others: dict[str, Option] = {}
     for number, value in enumerate(operation.inputs):
         if isinstance(value, ImageInput) and value is not main:
-            others[value.name] = _picture(value, number)
+            others[value.name] = _image(value, number)
         elif isinstance(value, MaskInput):
             others[value.name] = Image.new("L", _size(images[value.image]), 255)
     return others
 
 
-def _picture(value: ImageInput, number: int) -> Image.Image | np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _image(value: ImageInput, number: int) -> Image.Image | np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """A photograph, at a size that has to be brought to one that the input takes, where it takes several."""
     shown = photographs()
-    picture = shown[number % len(shown)].resize(_size(value), Image.Resampling.BICUBIC)
-    if value.channels in PICTURE_CHANNELS:
-        return picture
-    return np.asarray(picture)[:, :, np.arange(value.channels) % 3]
+    image = shown[number % len(shown)].resize(_size(value), Image.Resampling.BICUBIC)
+    if value.channels in IMAGE_CHANNELS:
+        return image
+    return np.asarray(image)[:, :, np.arange(value.channels) % 3]
 
 
 def _size(value: ImageInput) -> tuple[int, int]:
@@ -105,8 +105,8 @@ def _size(value: ImageInput) -> tuple[int, int]:
     return (rule.width + 2, rule.height + 1) if larger else (rule.width, rule.height)
 
 
-def _channels(picture: object) -> int:
-    return len(picture.getbands()) if isinstance(picture, Image.Image) else np.asarray(picture).shape[-1]
+def _channels(image: object) -> int:
+    return len(image.getbands()) if isinstance(image, Image.Image) else np.asarray(image).shape[-1]
 
 
 def _failed(operation: Operation, labels: Labels, what: str) -> ExportError:

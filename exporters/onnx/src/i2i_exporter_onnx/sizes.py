@@ -18,7 +18,7 @@ SIDES = ("height", "width")
 """the axis names that `--size` means"""
 
 LEAST_BYTES = 700
-"""of each pixel of a fixed size: three pictures at once, in torch and in onnxruntime, of the smallest network that
+"""of each pixel of a fixed size: three images at once, in torch and in onnxruntime, of the smallest network that
 ships. Larger networks take more; this much is certain beforehand."""
 
 
@@ -31,7 +31,7 @@ class Plan:
 
 
 def plan(graphs: Mapping[str, Graph], operations: tuple[Operation, ...], size: int | Literal["dynamic"] | None) -> Plan:
-    """Apply `--size`: a number fixes the axes named height and width, and the size rule of every picture.
+    """Apply `--size`: a number fixes the axes named height and width, and the size rule of every image.
 
     Raises UsageError when a network of one size is asked for another, or when "dynamic" is asked of it, and ExportError
     when an operation promises sizes that its graphs do not take.
@@ -44,15 +44,15 @@ def plan(graphs: Mapping[str, Graph], operations: tuple[Operation, ...], size: i
         )
     if size is None:
         return Plan(graphs, operations)
-    pictures = list(_pictures(operations))
-    if not pictures:
-        raise UsageError("--size was given, but no operation takes a picture", fix="leave --size away")
+    images = list(_images(operations))
+    if not images:
+        raise UsageError("--size was given, but no operation takes an image", fix="leave --size away")
     if size == "dynamic":
-        for picture in pictures:
-            _require_dynamic(picture)
+        for image in images:
+            _require_dynamic(image)
         return Plan(graphs, operations)
-    for picture in pictures:
-        _require_accepted(picture, size)
+    for image in images:
+        _require_accepted(image, size)
     return Plan(
         graphs={name: fixed(graph, dict.fromkeys(SIDES, size)) for name, graph in graphs.items()},
         operations=tuple(_with_size(operation, size) for operation in operations),
@@ -63,7 +63,7 @@ def check_memory(operations: tuple[Operation, ...], size: int | Literal["dynamic
     """Raises UsageError for a `--size` at which comparing alone takes more than the `free` bytes there are."""
     if not isinstance(size, int) or free is None or size * size * LEAST_BYTES <= free:
         return
-    own = next((picture.size for picture in _pictures(operations)), None)
+    own = next((image.size for image in _images(operations)), None)
     raise UsageError(
         found=f"--size {size} takes more than {in_words(size * size * LEAST_BYTES)} of memory",
         expected=f"a size that fits into the {in_words(free)} that are free",
@@ -108,31 +108,31 @@ def _fixed_lengths(graph: Graph, file: GraphFile) -> dict[str, int]:
     }
 
 
-def _pictures(operations: tuple[Operation, ...]) -> Iterator[ImageInput]:
+def _images(operations: tuple[Operation, ...]) -> Iterator[ImageInput]:
     for operation in operations:
         yield from (value for value in operation.inputs if isinstance(value, ImageInput))
 
 
-def _require_dynamic(picture: ImageInput) -> None:
-    if not picture.size.dynamic:
+def _require_dynamic(image: ImageInput) -> None:
+    if not image.size.dynamic:
         raise UsageError(
-            found=f"--size dynamic was asked of a network that takes {picture.name!r} only at one size",
-            expected=picture.size.describe(),
+            found=f"--size dynamic was asked of a network that takes {image.name!r} only at one size",
+            expected=image.size.describe(),
             fix="leave --size away",
         )
 
 
-def _require_accepted(picture: ImageInput, size: int) -> None:
-    if not picture.size.accepts(size, size):
+def _require_accepted(image: ImageInput, size: int) -> None:
+    if not image.size.accepts(size, size):
         raise UsageError(
-            found=f"--size {size} does not fit the input {picture.name!r}",
-            expected=picture.size.describe(),
-            fix=f"--size {picture.size.height}" if picture.size.height == picture.size.width else "leave --size away",
+            found=f"--size {size} does not fit the input {image.name!r}",
+            expected=image.size.describe(),
+            fix=f"--size {image.size.height}" if image.size.height == image.size.width else "leave --size away",
         )
 
 
 def _with_size(operation: Operation, size: int) -> Operation:
-    """The operation with every picture at exactly `size` x `size`."""
+    """The operation with every image at exactly `size` x `size`."""
     inputs = tuple(
         value.model_copy(
             update={"size": value.size.model_copy(update={"dynamic": False, "height": size, "width": size})}

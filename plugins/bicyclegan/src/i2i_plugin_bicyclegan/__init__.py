@@ -17,7 +17,7 @@ def i2i_models() -> Sequence[ModelCard]:
     return (
         ModelCard(
             name="bicyclegan",
-            summary="paired translation with many results for one picture, chosen by a seed or by an example",
+            summary="paired translation with many results for one image, chosen by a seed or by an example",
             paper=Paper(
                 title="Toward Multimodal Image-to-Image Translation",
                 authors="Jun-Yan Zhu, Richard Zhang, Deepak Pathak, Trevor Darrell, Alexei A. Efros, Oliver Wang, "

@@ -14,7 +14,7 @@ ENCODED_SIDE = 8
 """Side of the encoder's last feature map, which is averaged to one value per channel."""
 
 MOST_LEVELS = 10
-"""Halvings: pictures of 1024 pixels down to one."""
+"""Halvings: images of 1024 pixels down to one."""
 
 Norm = Literal["instance", "batch", "none"]
 Method = Literal["bicyclegan", "cvae_gan", "clr_gan"]
@@ -25,20 +25,20 @@ class Config(Record):
     """BicycleGAN at one size. The defaults are those of the authors' release and of its published weights."""
 
     method: Method = "bicyclegan"
-    """Which cycles the training closes, and so what the encoder has seen: picture -> latent -> picture alone
-    (cvae_gan; paper, section 3.2), latent -> picture -> latent alone (clr_gan; section 3.3), or both"""
+    """Which cycles the training closes, and so what the encoder has seen: image -> latent -> image alone
+    (cvae_gan; paper, section 3.2), latent -> image -> latent alone (clr_gan; section 3.3), or both"""
     image_size: Annotated[int, Field(ge=2 * ENCODED_SIDE)] = 256
     """side in pixels that it is trained at, a power of two; the only one that the encoder takes"""
     levels: Annotated[int, Field(ge=2, le=MOST_LEVELS)] = 8
     """halvings inside the generator; it takes sides that are multiples of 2 ** levels"""
     source_channels: Channels = 3
-    """of the pictures that are translated: 1 for grey ones, as edge maps are, 6 for two pictures in colour, ..."""
+    """of the images that are translated: 1 for grey ones, as edge maps are, 6 for two images in colour, ..."""
     target_channels: Channels = 3
-    """of the pictures they become"""
+    """of the images they become"""
     latent_length: PositiveInt = 8
-    """numbers that choose among the translations of one picture"""
+    """numbers that choose among the translations of one image"""
     latent_at: Literal["all", "input"] = "all"
-    """where the latent enters the generator: at every level on the way down, or beside the picture"""
+    """where the latent enters the generator: at every level on the way down, or beside the image"""
     upsampling: Literal["transposed", "bilinear"] = "transposed"
     activation: Activation = "relu"
     """on the generator's way up; everywhere else it is a leaky ReLU"""
@@ -63,12 +63,12 @@ class Config(Record):
 
     @property
     def size_multiple(self) -> int:
-        """Sides of the pictures that the generator takes are multiples of this."""
+        """Sides of the images that the generator takes are multiples of this."""
         return 2**self.levels
 
     @property
     def encoder_halvings(self) -> int:
-        """How often the encoder halves a picture of `image_size`, before it takes the average."""
+        """How often the encoder halves an image of `image_size`, before it takes the average."""
         return (self.image_size // ENCODED_SIDE).bit_length() - 1
 
     @property

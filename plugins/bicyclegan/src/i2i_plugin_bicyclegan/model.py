@@ -12,9 +12,9 @@ from i2i_plugin_bicyclegan.official import RELEASE_FORMAT
 from i2i_registry import Axis, Graph, GraphInput, Model
 from i2i_runtime import (
     BICUBIC,
-    Blend,
     ImageInput,
     ImageOutput,
+    Interpolation,
     LatentInput,
     Operation,
     SizeRule,
@@ -26,15 +26,15 @@ from i2i_runtime import (
 GENERATOR = "generator"
 ENCODER = "encoder"
 
-BLEND = Blend(value="latent", along="arc")
-"""Films of one style turning into another: the release's way between two latents."""
+INTERPOLATION = Interpolation(value="latent", along="arc")
+"""Animations of one style turning into another: the release's way between two latents."""
 
 SHRUNK_SIZE = 64
 """pixels; the smallest side at which no part of the generator is missing"""
 
 
 class BicycleGAN(Model[Config]):
-    """Paired translation with many results for one picture: a latent chooses among them."""
+    """Paired translation with many results for one image: a latent chooses among them."""
 
     name = "bicyclegan"
     Config = Config
@@ -56,24 +56,24 @@ class BicycleGAN(Model[Config]):
         return (self._translate(), self._translate_like(), self._encode()) if self.encoder else (self._translate(),)
 
     def graphs(self) -> Mapping[str, Graph]:
-        """Picture and latent -> picture; picture -> its latent (the mean) and its log variance."""
+        """Image and latent -> image; image -> its latent (the mean) and its log variance."""
         config = self.config
         batch, side = Axis("batch", 2), config.image_size
         sides = (Axis(name, side, config.size_multiple, config.size_multiple) for name in ("height", "width"))
         generator = Graph(
             module=self.generator,
             inputs=(
-                GraphInput("image", (batch, config.source_channels, *sides), values="picture"),
+                GraphInput("image", (batch, config.source_channels, *sides), values="image"),
                 GraphInput("latent", (batch, config.latent_length), values="normal"),
             ),
             outputs=("translation",),
-            pictures=frozenset({"translation"}),
+            images=frozenset({"translation"}),
         )
         if self.encoder is None:
             return {GENERATOR: generator}
         encoder = Graph(
             module=self.encoder,
-            inputs=(GraphInput("image", (batch, config.target_channels, side, side), values="picture"),),
+            inputs=(GraphInput("image", (batch, config.target_channels, side, side), values="image"),),
             outputs=("latent", "log_variance"),
         )
         return {GENERATOR: generator, ENCODER: encoder}
@@ -87,21 +87,21 @@ class BicycleGAN(Model[Config]):
     def _translate(self) -> Operation:
         return Operation(
             name="translate",
-            summary="one of the many pictures that this one could become; the latent chooses",
+            summary="one of the many images that this one could become; the latent chooses",
             inputs=(
                 self._source(),
                 LatentInput(name="latent", summary="which translation", shape=(self.config.latent_length,)),
             ),
             outputs=(self._translated(),),
             steps=(_generate("latent"),),
-            blend=BLEND,
+            interpolation=INTERPOLATION,
         )
 
     def _translate_like(self) -> Operation:
         return Operation(
             name="translate_like",
-            summary="the translation in the style of another picture" + self._caution(),
-            inputs=(self._source(), self._target("reference", "a picture that shows the style")),
+            summary="the translation in the style of another image" + self._caution(),
+            inputs=(self._source(), self._target("reference", "an image that shows the style")),
             outputs=(
                 self._translated(),
                 VectorOutput(name="latent", summary="the style, as `translate` takes it"),
@@ -110,14 +110,14 @@ class BicycleGAN(Model[Config]):
                 Step(graph=ENCODER, inputs={"image": "reference"}, outputs={"latent": "latent"}),
                 _generate("latent"),
             ),
-            blend=BLEND,
+            interpolation=INTERPOLATION,
         )
 
     def _encode(self) -> Operation:
         return Operation(
             name="encode",
-            summary="the latent that describes a translated picture" + self._caution(),
-            inputs=(self._target("image", "a picture of the kind that is made"),),
+            summary="the latent that describes a translated image" + self._caution(),
+            inputs=(self._target("image", "an image of the kind that is made"),),
             outputs=(
                 VectorOutput(name="latent", summary="the mean of its distribution, as `translate` takes it"),
                 VectorOutput(name="log_variance", summary="how sure the encoder is, in each number"),
@@ -134,7 +134,7 @@ class BicycleGAN(Model[Config]):
     def _caution(self) -> str:
         if self.config.method != "clr_gan":
             return ""
-        return " (the encoder of a cLR-GAN has learned from generated pictures only)"
+        return " (the encoder of a cLR-GAN has learned from generated images only)"
 
     def _source(self) -> ImageInput:
         config = self.config
@@ -147,7 +147,7 @@ class BicycleGAN(Model[Config]):
         )
         return ImageInput(
             name="image",
-            summary="the picture to translate",
+            summary="the image to translate",
             channels=config.source_channels,
             size=size,
             fit=best_fit(size),
@@ -155,7 +155,7 @@ class BicycleGAN(Model[Config]):
         )
 
     def _translated(self) -> ImageOutput:
-        return ImageOutput(name="image", summary="the translated picture", channels=self.config.target_channels)
+        return ImageOutput(name="image", summary="the translated image", channels=self.config.target_channels)
 
     def _target(self, name: str, summary: str) -> ImageInput:
         side = self.config.image_size

@@ -106,10 +106,10 @@ class UpBlock(nn.Module):
 
 
 class Generator(nn.Module):
-    """A U-Net that takes a latent beside the picture (paper, section 3.4 and figure 3).
+    """A U-Net that takes a latent beside the image (paper, section 3.4 and figure 3).
 
     Level i halves the map of level i - 1 on the way down; on the way up it doubles its own and puts the map that it
-    was made from beside the result. Blocks are numbered from the picture inwards, in both directions.
+    was made from beside the result. Blocks are numbered from the image inwards, in both directions.
     """
 
     def __init__(self, config: Config) -> None:
@@ -137,7 +137,7 @@ class Generator(nn.Module):
         initialise(self)
 
     def forward(self, image: Float[Tensor, "b c h w"], latent: Float[Tensor, "b z"]) -> Float[Tensor, "b k h w"]:
-        """Translate pictures in [-1, 1] whose sides are multiples of 2 ** levels; the result lies in (-1, 1)."""
+        """Translate images in [-1, 1] whose sides are multiples of 2 ** levels; the result lies in (-1, 1)."""
         skips: list[Tensor] = []
         x = with_latent(image, latent) if self.latent_at == "input" else image
         for level, block in enumerate(self.down):
@@ -168,7 +168,7 @@ class Generator(nn.Module):
 
 
 _OUTER_LEVELS = 4
-"""levels without dropout, counted from the picture"""
+"""levels without dropout, counted from the image"""
 
 
 # --- Encoder ----------------------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ class CnnBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Guesses the latent of a picture: E_ResNet or E_CNN (paper, section 3.4 and table 2)."""
+    """Guesses the latent of an image: E_ResNet or E_CNN (paper, section 3.4 and table 2)."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -231,7 +231,7 @@ class Encoder(nn.Module):
         initialise(self)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Encoding:
-        """The distribution of latents for pictures in [-1, 1] of the trained size."""
+        """The distribution of latents for images in [-1, 1] of the trained size."""
         x = self.stem(image)
         if not self.is_residual:
             x = F.leaky_relu(x, LEAK)
@@ -279,7 +279,7 @@ class PatchDiscriminator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Patch discriminators on a picture and on smaller copies of it, each half the size and half the width."""
+    """Patch discriminators on an image and on smaller copies of it, each half the size and half the width."""
 
     def __init__(self, channels_in: int, channels: int, layers: int, scales: int, norm: Norm) -> None:
         super().__init__()
@@ -288,15 +288,15 @@ class Discriminator(nn.Module):
         )
         initialise(self)
 
-    def forward(self, picture: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b 1 y x"]]:
+    def forward(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b 1 y x"]]:
         """Logits of every scale, the full one first."""
-        logits = [self.scales[0](picture)]
+        logits = [self.scales[0](image)]
         for scale in self.scales[1:]:
-            picture = F.avg_pool2d(picture, 3, stride=2, padding=1, count_include_pad=False)
-            logits.append(scale(picture))
+            image = F.avg_pool2d(image, 3, stride=2, padding=1, count_include_pad=False)
+            logits.append(scale(image))
         return logits
 
 
 def smallest_side(layers: int, scales: int) -> int:
-    """Smallest picture (pixels) that a discriminator takes: its two last convolutions each cost a pixel."""
+    """Smallest image (pixels) that a discriminator takes: its two last convolutions each cost a pixel."""
     return 3 * 2 ** (layers + scales - 1)

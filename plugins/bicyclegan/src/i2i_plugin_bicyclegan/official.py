@@ -107,7 +107,7 @@ class AuthorsRelease(OfficialFormat):
     source: ClassVar[str] = "junyanz/BicycleGAN"
     licence: ClassVar[Licence] = Licence(
         spdx="BSD-2-Clause",
-        notes="The terms of the release's code; its weights carry none of their own, and the pictures that they were "
+        notes="The terms of the release's code; its weights carry none of their own, and the images that they were "
         "trained on have theirs.",
     )
     option_files: ClassVar[tuple[str, ...]] = ("opt.txt",)
@@ -193,7 +193,7 @@ _NORM_OPTION = TypeAdapter[Norm](Norm)
 _ACTIVATIONS: Mapping[str, Activation] = {"relu": "relu", "lrelu": "leaky_relu", "elu": "elu"}
 _UPSAMPLINGS: Mapping[Upsampling, str] = {"transposed": "basic", "bilinear": "bilinear"}
 _SIZES = ("crop_size", "fineSize")
-"""What the release calls the side of its pictures, and what it was called before."""
+"""What the release calls the side of its images, and what it was called before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ class _Generator:
     levels: int
     channels_in: int
     latent_length: int | None
-    """None: it cannot be told from the picture's channels"""
+    """None: it cannot be told from the image's channels"""
     target_channels: int
     channels: int
     upsampling: Upsampling
@@ -296,7 +296,7 @@ def _common_norm(generator: _Generator, encoder: _Encoder | None) -> Norm | None
 
 
 def _latent_length(generator: _Generator, encoder: _Encoder | None, findings: Findings, clues: Clues) -> int:
-    """Numbers in a latent; beside a picture at the input alone, what goes beyond three channels is taken for it."""
+    """Numbers in a latent; beside an image at the input alone, what goes beyond three channels is taken for it."""
     shown = encoder.latent_length if encoder and generator.latent_length is None else generator.latent_length
     if shown is not None:
         return shown
@@ -305,7 +305,7 @@ def _latent_length(generator: _Generator, encoder: _Encoder | None, findings: Fi
 
 
 def _image_size(generator: _Generator, findings: Findings, clues: Clues) -> int:
-    """Side of the pictures that a generator without its encoder was trained at."""
+    """Side of the images that a generator without its encoder was trained at."""
     smallest = max(2**generator.levels, 2 * ENCODED_SIDE)
     said = [
         said
@@ -323,7 +323,7 @@ def _checked(fields: Mapping[str, object]) -> Config:
         problem = error.errors()[0]
         raise CheckpointError(
             found=f"shapes that no BicycleGAN has: {'.'.join(map(str, problem['loc']))} {problem['msg']}",
-            expected="a generator with its latent, and an encoder of the same picture size",
+            expected="a generator with its latent, and an encoder of the same image size",
             fix="import the two files of one training",
         ) from error
 
@@ -405,7 +405,7 @@ def _read_at_input(bare: Shapes) -> _Generator:
 
 
 def _last_layer(bare: Shapes, transposed: str, bilinear: str) -> tuple[int, Upsampling]:
-    """Channels of the picture that is made, and how maps are doubled. Transposed kernels keep their outputs second."""
+    """Channels of the image that is made, and how maps are doubled. Transposed kernels keep their outputs second."""
     if transposed in bare:
         return _axes(bare, transposed)[1], "transposed"
     if bilinear in bare:

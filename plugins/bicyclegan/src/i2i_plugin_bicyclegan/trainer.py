@@ -36,7 +36,7 @@ RANDOM = "random"
 SHARED = "shared"
 
 SHOWN_STYLES = 3
-"""random translations of each picture in the sample grid"""
+"""random translations of each image in the sample grid"""
 
 
 class Options(LinearDecay):
@@ -63,12 +63,12 @@ class Options(LinearDecay):
     """of the divergence of encoded latents from the normal distribution, summed over the batch"""
     discriminator_channels: PositiveInt = 64
     discriminator_layers: Annotated[int, Field(ge=1, le=5)] = 3
-    """that halve; the release has 2 for pictures of 128 pixels"""
+    """that halve; the release has 2 for images of 128 pixels"""
     discriminator_scales: Annotated[int, Field(ge=1, le=4)] = 2
     one_discriminator: bool = False
     """for encoded and random styles together, in place of one for each"""
     conditional_discriminator: bool = False
-    """whether discriminators see the picture that was translated"""
+    """whether discriminators see the image that was translated"""
     dropout: Fraction = 0.0
     """in the middle of the generator while training; the release's scripts switch it on, with 0.5"""
     ema_decay: Fraction = 0.0
@@ -76,7 +76,7 @@ class Options(LinearDecay):
     direction: Direction = "a_to_b"
     preparation: Literal["resize_and_crop", "crop", "scale_width_and_crop"] = "resize_and_crop"
     enlarge_px: NonNegativeInt = 30
-    """pictures are resized to this much more than the model's size, then cropped at random"""
+    """images are resized to this much more than the model's size, then cropped at random"""
     flip: bool = True
     """mirror every other pair; switch it off where left and right mean something"""
 
@@ -117,7 +117,7 @@ class BicycleGANTrainer(Trainer[Options]):
     """One phase a step: encoder, generator and discriminators learn together.
 
     The release updates encoder and generator first, from two backward passes with the encoder frozen in the second,
-    and then the discriminators on pictures from before that update. No update sees the result of another, so one
+    and then the discriminators on images from before that update. No update sees the result of another, so one
     backward pass over the sum gives the same gradients, when each term is cut off from what it must not teach:
     the latent loss from the encoder (release; else the two would agree on a hidden code, paper, section 4), the
     adversarial losses of the generator from the discriminators, and those of the discriminators from the generator.
@@ -161,7 +161,7 @@ class BicycleGANTrainer(Trainer[Options]):
         return dict.fromkeys(self.bicyclegan.networks, self.options.ema_decay) if self.options.ema_decay else {}
 
     def dataset(self, root: Path, seed: int) -> DataSource:
-        """Pairs of pictures, enlarged, cropped and mirrored together."""
+        """Pairs of images, enlarged, cropped and mirrored together."""
         config, options = self.bicyclegan.config, self.options
         return PairedFolders(
             root,
@@ -248,7 +248,7 @@ class BicycleGANTrainer(Trainer[Options]):
         return dict(zip(latents, made.chunk(len(latents)), strict=True))
 
     def latent_of(self, made: Tensor) -> Tensor:
-        """What the encoder reads from generated pictures. Only a cLR-GAN's learns from being wrong about it."""
+        """What the encoder reads from generated images. Only a cLR-GAN's learns from being wrong about it."""
         if self.has_encoded:
             return cast("Encoding", with_fixed_parameters(self.encoder, made)).mean
         return self.encoder(made).mean
@@ -286,7 +286,7 @@ class BicycleGANTrainer(Trainer[Options]):
             columns["in the target's style"] = self.generator(source, self.encoder(target).mean)
         for number, latent in enumerate(self.noise(SHOWN_STYLES, source), start=1):
             columns[f"style {number}"] = self.generator(source, latent.expand(len(source), -1))
-        return {title: in_colour(pictures) for title, pictures in columns.items()}
+        return {title: in_colour(images) for title, images in columns.items()}
 
     @classmethod
     def shrunk(cls, options: Options) -> Options:
@@ -328,9 +328,9 @@ class BicycleGANTrainer(Trainer[Options]):
             for name in names
         }
 
-    def _shown(self, source: Tensor, picture: Tensor) -> Tensor:
-        """What a discriminator sees of a picture."""
-        return torch.cat([source, picture], dim=1) if self.options.conditional_discriminator else picture
+    def _shown(self, source: Tensor, image: Tensor) -> Tensor:
+        """What a discriminator sees of an image."""
+        return torch.cat([source, image], dim=1) if self.options.conditional_discriminator else image
 
     def _judged_apart(
         self, discriminator: Discriminator, fake: Tensor, real: Tensor
@@ -354,14 +354,14 @@ def _check_size(image_size: int, options: Options) -> None:
     if image_size < smallest:
         raise TrainingError(
             found=f"discriminators of {options.discriminator_layers} halvings at {options.discriminator_scales} scales "
-            f"and pictures of {image_size} pixels",
+            f"and images of {image_size} pixels",
             expected=f"at least {smallest} pixels",
             fix=_smaller_discriminators(image_size, options),
         )
 
 
 def _smaller_discriminators(image_size: int, options: Options) -> str:
-    """As many halvings and scales as pictures of this size allow, the halvings first."""
+    """As many halvings and scales as images of this size allow, the halvings first."""
     scales = options.discriminator_scales
     while scales > 1 and image_size < smallest_side(1, scales):
         scales -= 1

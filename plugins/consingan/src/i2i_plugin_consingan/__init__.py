@@ -17,8 +17,8 @@ def i2i_models() -> Sequence[ModelCard]:
     return (
         ModelCard(
             name="consingan",
-            summary="learns one picture: variations of any size, pasted objects that fit in, rearranged pictures that "
-            "look whole, short films",
+            summary="learns one image: variations of any size, pasted objects that fit in, rearranged images that "
+            "look whole, short animations",
             paper=Paper(
                 title="Improved Techniques for Training Single-Image GANs",
                 authors="Tobias Hinz, Matthew Fisher, Oliver Wang, Stefan Wermter",
@@ -29,7 +29,7 @@ def i2i_models() -> Sequence[ModelCard]:
             licence=Licence(
                 spdx="Apache-2.0",
                 notes="Written from the paper. The authors' release is under the MIT licence. Weights can make the "
-                "picture again that they were trained on: its terms are theirs.",
+                "image again that they were trained on: its terms are theirs.",
             ),
             operations=("sample", "reconstruct", "harmonize", "edit", "animate"),
             presets=tuple(PRESETS),

@@ -1,4 +1,4 @@
-"""The sizes of ConSinGAN: one picture, its pyramid, and what the generator is trained for."""
+"""The sizes of ConSinGAN: one image, its pyramid, and what the generator is trained for."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from i2i_runtime import Record
 Mode = Literal["generation", "retarget", "harmonization", "editing", "animation"]
 """What the generator is trained for; decides what stage 0 is fed, where zeros are padded, and the pyramid's sizes.
 
-generation      variations of the picture
+generation      variations of the image
 retarget        variations in other formats: padded at every layer of a stage, which keeps borders where they are
-harmonization   gives pasted objects the look of the picture
-editing         makes rearranged pictures coherent
-animation       short films
+harmonization   gives pasted objects the look of the image
+editing         makes rearranged images coherent
+animation       short animations
 """
 
 Activation = Literal["lrelu", "elu", "selu", "prelu"]
 
-PICTURE_CHANNELS = 3
+IMAGE_CHANNELS = 3
 
 EDITING_NOISE = 0.1
-"""Share of noise that is added to stage 0's picture in editing, in training and later (release)."""
+"""Share of noise that is added to stage 0's image in editing, in training and later (release)."""
 
 INJECTING: frozenset[Mode] = frozenset({"harmonization", "editing"})
-"""The modes in which stage 0 is fed a picture, not noise."""
+"""The modes in which stage 0 is fed an image, not noise."""
 
 _BORDERED: frozenset[Mode] = frozenset({"generation", "animation"})
 """The modes in which noise surrounds a stage's features in place of zeros."""
 
 
 class Config(Record):
-    """ConSinGAN of one picture. The defaults are the paper's for variations of a picture of 250x250 pixels."""
+    """ConSinGAN of one image. The defaults are the paper's for variations of an image of 250x250 pixels."""
 
     mode: Mode = "generation"
     height: PositiveInt = 250
-    """pixels of the picture that it is trained on, and of what it makes; a new training takes them from the data"""
+    """pixels of the image that it is trained on, and of what it makes; a new training takes them from the data"""
     width: PositiveInt = 250
     stages: Annotated[int, Field(ge=2, le=32)] = 6
     """sizes that it is trained at, one after the other"""
@@ -52,7 +52,7 @@ class Config(Record):
     slope: PositiveFloat = 0.05
     """of "lrelu" below zero; 0.3 is better for harmonization"""
     batch_norm: bool = False
-    """normalises each picture by its own statistics; better for harmonization and editing"""
+    """normalises each image by its own statistics; better for harmonization and editing"""
 
     @model_validator(mode="after")
     def _pyramid_is_possible(self) -> Self:
@@ -60,7 +60,7 @@ class Config(Record):
             raise ValueError(f"coarsest is {self.coarsest}; the critic judges patches of {self.patch} pixels a side")
         if min(self.height, self.width) < self.coarsest:
             raise ValueError(
-                f"a picture of {self.height}x{self.width} pixels (height x width) is smaller than stage 0, whose "
+                f"an image of {self.height}x{self.width} pixels (height x width) is smaller than stage 0, whose "
                 f"shorter side has {self.coarsest}"
             )
         if self.mode != "harmonization" and self.stages < _LEAST_LOGARITHMIC:
@@ -74,7 +74,7 @@ class Config(Record):
 
     @property
     def factors(self) -> tuple[float, ...]:
-        """How much smaller than the picture each stage but the last one is, coarse to fine."""
+        """How much smaller than the image each stage but the last one is, coarse to fine."""
         stop = self.stages - 1
         step = (self.coarsest / min(self.height, self.width)) ** (1 / stop)
         if self.mode == "harmonization":
@@ -96,14 +96,14 @@ class Config(Record):
 
     @property
     def injects(self) -> bool:
-        """Whether stage 0 is fed a picture."""
+        """Whether stage 0 is fed an image."""
         return self.mode in INJECTING
 
     def noise_shape(self, stage: int) -> tuple[int, int, int]:
-        """Channels, height and width of the noise of a stage; that of stage 0 has the form of a picture."""
+        """Channels, height and width of the noise of a stage; that of stage 0 has the form of an image."""
         height, width = self.sizes[stage]
         if stage == 0:
-            return PICTURE_CHANNELS, height, width
+            return IMAGE_CHANNELS, height, width
         return self.channels, height + self.border, width + self.border
 
 

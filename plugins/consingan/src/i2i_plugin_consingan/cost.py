@@ -12,7 +12,7 @@ STEP_OVERHEAD = 0.012
 CRITIC_PASSES = 10
 """Passes through the critic's convolutions that one update takes: three forward, and what their gradients cost."""
 GENERATOR_PASSES = 6
-"""Passes through the generator's convolutions of a step: two pictures, forward and back twice."""
+"""Passes through the generator's convolutions of a step: two images, forward and back twice."""
 BYTES_PER_VALUE = 4
 KEPT_MAPS = 6
 """Feature maps that are held for every layer at once: results, their activations and gradients."""

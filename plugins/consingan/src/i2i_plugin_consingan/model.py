@@ -1,4 +1,4 @@
-"""ConSinGAN as a model of the registry: one generator, and a graph for the whole pyramid or for injecting a picture."""
+"""ConSinGAN as a model of the registry: one generator, and a graph for the whole pyramid or for injecting an image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from i2i_plugin_consingan import wiring
-from i2i_plugin_consingan.config import EDITING_NOISE, PICTURE_CHANNELS, Config
+from i2i_plugin_consingan.config import EDITING_NOISE, IMAGE_CHANNELS, Config
 from i2i_plugin_consingan.networks import Generator
 from i2i_plugin_consingan.official import CONSINGAN_FORMAT
 from i2i_plugin_consingan.presets import PRESETS
@@ -22,7 +22,7 @@ GENERATOR = "generator"
 
 
 class Pyramid(nn.Module):
-    """From noise to a picture, whose size is that of the noise maps; part of the noise may be the stored one.
+    """From noise to an image, whose size is that of the noise maps; part of the noise may be the stored one.
 
     A stage is fed its stored noise where its number is below `start_scale`, else the given noise plus `anchor` times
     the stored.
@@ -46,7 +46,7 @@ class Pyramid(nn.Module):
 
 
 class Injection(nn.Module):
-    """A picture at stage 0, the stored noise behind it, and the result blended in where the mask says so."""
+    """An image at stage 0, the stored noise behind it, and the result blended in where the mask says so."""
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Injection(nn.Module):
     ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 3 h w"]]:
         """The blended result, and the unblended one.
 
-        `coarse` is the picture at the size of stage 0, `background` an index into `BACKGROUNDS`.
+        `coarse` is the image at the size of stage 0, `background` an index into `BACKGROUNDS`.
         """
         fed = coarse if noise is None else coarse + EDITING_NOISE * noise
         made = self.generator.finish([fed, *self.generator.stored(self.generator.config.stages)[1:]], self.begun)
@@ -78,12 +78,12 @@ class Injection(nn.Module):
     ) -> Float[Tensor, "b 3 h w"]:
         """What was made where the mask says so, in front of the background."""
         as_trained = (background == BACKGROUNDS.index("training"))[:, None, None, None]
-        behind = torch.where(as_trained, self.generator.stages[-1].picture, image)
+        behind = torch.where(as_trained, self.generator.stages[-1].image, image)
         return (1 - mask) * behind + mask * made
 
 
 class ConSinGAN(Model[Config]):
-    """A growing generator that has learned one picture."""
+    """A growing generator that has learned one image."""
 
     name = "consingan"
     Config = Config
@@ -117,7 +117,7 @@ class ConSinGAN(Model[Config]):
         batch = Axis("batch", 2)
         inputs = [GraphInput(name, (batch,), values="uniform") for name in (wiring.START_SCALE, wiring.ANCHOR)]
         inputs += [self._noise(number, batch) for number in range(self.config.stages)]
-        return Graph(Pyramid(self.generator), tuple(inputs), ("picture",), pictures=frozenset({"picture"}))
+        return Graph(Pyramid(self.generator), tuple(inputs), ("image",), images=frozenset({"image"}))
 
     def _noise(self, number: int, batch: Axis) -> GraphInput:
         """A noise map of any size at which its stage is not smaller than the critic's patch."""
@@ -130,12 +130,12 @@ class ConSinGAN(Model[Config]):
         batch, config = Axis("batch", 2), self.config
         size = (config.height, config.width)
         inputs = [
-            GraphInput("image", (batch, PICTURE_CHANNELS, *size), values="picture"),
-            GraphInput(COARSE, (batch, PICTURE_CHANNELS, *config.sizes[0]), values="picture"),
+            GraphInput("image", (batch, IMAGE_CHANNELS, *size), values="image"),
+            GraphInput(COARSE, (batch, IMAGE_CHANNELS, *config.sizes[0]), values="image"),
             GraphInput("mask", (batch, 1, *size), values="uniform"),
             GraphInput("background", (batch,), values="index", count=len(BACKGROUNDS)),
         ]
         if config.mode == "editing":
             inputs.append(GraphInput(noise_name(0), (batch, *config.noise_shape(0)), values="normal"))
         outputs = ("blended", "unblended")
-        return Graph(Injection(self.generator), tuple(inputs), outputs, pictures=frozenset(outputs))
+        return Graph(Injection(self.generator), tuple(inputs), outputs, images=frozenset(outputs))

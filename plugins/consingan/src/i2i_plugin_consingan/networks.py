@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i_plugin_consingan.config import PICTURE_CHANNELS, Config
+from i2i_plugin_consingan.config import IMAGE_CHANNELS, Config
 from i2i_plugin_consingan.config import Activation as Kind
 from i2i_plugin_consingan.upsampling import enlarged
 from i2i_toolkit import instance_norm, widened
@@ -82,13 +82,13 @@ class Activation(nn.Module):
 
 
 class Norm(nn.BatchNorm2d):
-    """Normalises each picture by its own statistics: batch norm as the release has it, which is never in eval mode.
+    """Normalises each image by its own statistics: batch norm as the release has it, which is never in eval mode.
 
     The running statistics are kept where it learns, for comparison with the release; nothing uses them.
     """
 
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:  # noqa: A002 - nn.BatchNorm2d's name
-        """Zero mean and unit (biased) variance per picture and channel, then scale and offset; in float32 at least."""
+        """Zero mean and unit (biased) variance per image and channel, then scale and offset; in float32 at least."""
         if self.training and torch.is_grad_enabled() and len(input) == 1:
             return super().forward(widened(input)).to(input.dtype)
         return instance_norm(input, self.weight, self.bias, self.eps)
@@ -118,14 +118,14 @@ def zero_padded(x: Float[Tensor, "b c h w"], px: int) -> Float[Tensor, "b c y x"
 
 
 class GrowingStage(nn.Module):
-    """One stage of the generator, and what it was trained with: its size of the picture, its noise, its amplitude.
+    """One stage of the generator, and what it was trained with: its size of the image, its noise, its amplitude.
 
-    `picture` and `noise` are parameters that nothing trains, and no buffers: they are large, and what owns buffers
-    copies them often. `noise` is what makes the training picture again; that of stage 0 has the form of a picture.
+    `image` and `noise` are parameters that nothing trains, and no buffers: they are large, and what owns buffers
+    copies them often. `noise` is what makes the training image again; that of stage 0 has the form of an image.
     """
 
     noise: nn.Parameter
-    picture: nn.Parameter
+    image: nn.Parameter
     amplitude: Tensor
 
     def __init__(self, config: Config, number: int) -> None:
@@ -133,7 +133,7 @@ class GrowingStage(nn.Module):
         self.layers = nn.ModuleList(
             Layer(config.channels, config, norm=config.batch_norm) for _ in range(config.layers)
         )
-        self.picture = nn.Parameter(torch.zeros(1, PICTURE_CHANNELS, *config.sizes[number]), requires_grad=False)
+        self.image = nn.Parameter(torch.zeros(1, IMAGE_CHANNELS, *config.sizes[number]), requires_grad=False)
         self.noise = nn.Parameter(torch.zeros(1, *config.noise_shape(number)), requires_grad=False)
         if number > 0:
             self.register_buffer("amplitude", torch.ones(()))
@@ -146,7 +146,7 @@ class GrowingStage(nn.Module):
 
 
 class Generator(nn.Module):
-    """Grows from stage to stage, in feature space (paper, section 3); only the tail makes a picture.
+    """Grows from stage to stage, in feature space (paper, section 3); only the tail makes an image.
 
     Stages whose training has not begun have an amplitude of 0, and do nothing but enlarge.
     """
@@ -154,9 +154,9 @@ class Generator(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        self.head = Layer(PICTURE_CHANNELS, config, norm=config.batch_norm)
+        self.head = Layer(IMAGE_CHANNELS, config, norm=config.batch_norm)
         self.body = nn.ModuleList(GrowingStage(config, number) for number in range(config.stages))
-        self.tail = nn.Conv2d(config.channels, PICTURE_CHANNELS, KERNEL)
+        self.tail = nn.Conv2d(config.channels, IMAGE_CHANNELS, KERNEL)
         initialise(self)
 
     @property
@@ -165,7 +165,7 @@ class Generator(nn.Module):
         return [stage for stage in self.body if isinstance(stage, GrowingStage)]
 
     def forward(self, maps: Sequence[Tensor], learning_from: int = 0) -> Float[Tensor, "b 3 h w"]:
-        """A picture from the noise of as many stages as are to be run.
+        """An image from the noise of as many stages as are to be run.
 
         Gradients reach the stages from `learning_from` on; with 0 the head too.
         """
@@ -173,7 +173,7 @@ class Generator(nn.Module):
         if learning_from > 0:
             with torch.no_grad():
                 features = self.grow(None, maps[:learning_from])
-        return self.picture(self.grow(features, maps, first=learning_from))
+        return self.image(self.grow(features, maps, first=learning_from))
 
     def grow(self, features: Tensor | None, maps: Sequence[Tensor], first: int = 0) -> Float[Tensor, "b c h w"]:
         """The features of the last of `maps`, going on from `features` of the stage before `first`."""
@@ -184,7 +184,7 @@ class Generator(nn.Module):
         return features
 
     def finished(self, maps: Sequence[Tensor]) -> Float[Tensor, "b 3 h w"]:
-        """A picture of the last size, whatever has been trained: stages that have not begun only enlarge."""
+        """An image of the last size, whatever has been trained: stages that have not begun only enlarge."""
         return self.finish(maps, self.begun_count)
 
     def finish(self, maps: Sequence[Tensor], begun: int) -> Float[Tensor, "b 3 h w"]:
@@ -192,7 +192,7 @@ class Generator(nn.Module):
         features = self.grow(None, maps[:begun])
         for noise in maps[begun:]:
             features = self._enlarged_for(noise, features)
-        return self.picture(features)
+        return self.image(features)
 
     @property
     def begun_count(self) -> int:
@@ -200,12 +200,12 @@ class Generator(nn.Module):
         begun = (stage.amplitude.is_meta or bool(stage.amplitude) for stage in self.stages[1:])
         return 1 + sum(takewhile(bool, begun))
 
-    def picture(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 3 h w"]:
+    def image(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 3 h w"]:
         """What the features of any stage show, in (-1, 1)."""
         return torch.tanh(self.tail(zero_padded(features, KERNEL // 2)))
 
     def stored(self, stages: int) -> list[Tensor]:
-        """The noise that makes the training picture, of the first `stages`."""
+        """The noise that makes the training image, of the first `stages`."""
         return [stage.noise for stage in self.stages[:stages]]
 
     def _next(self, features: Tensor | None, noise: Tensor, number: int) -> Float[Tensor, "b c h w"]:
@@ -231,23 +231,23 @@ class Generator(nn.Module):
 
 
 class Critic(nn.Module):
-    """Judges every patch of a picture; one critic is carried from stage to stage. It has no norm in any preset."""
+    """Judges every patch of an image; one critic is carried from stage to stage. It has no norm in any preset."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        widths = [PICTURE_CHANNELS, *[config.channels] * config.layers]
+        widths = [IMAGE_CHANNELS, *[config.channels] * config.layers]
         self.layers = nn.ModuleList(Layer(width, config, norm=False) for width in widths)
         self.tail = nn.Conv2d(config.channels, 1, KERNEL)
         # Losses compare scores with each other: what is added to all of them changes nothing.
         self._offset.requires_grad = False
         initialise(self)
 
-    def forward(self, picture: Float[Tensor, "b 3 h w"]) -> Float[Tensor, " b"]:
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, " b"]:
         """The mean score of all patches.
 
         The last convolution is only ever averaged, and is never computed: its mean is a weighted sum of what it is fed.
         """
-        x = picture
+        x = image
         for layer in self.layers:
             x = layer(x)
         weights, count = self._patches_of_tail(x)
@@ -264,8 +264,8 @@ class Critic(nn.Module):
         count = (height - KERNEL + 1) * (width - KERNEL + 1)
         return summed_patches(self.tail.weight[0], height, width)[None], count
 
-    def slopes(self, picture: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-        """The gradient of the summed scores with respect to the picture, written as the network that it is.
+    def slopes(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """The gradient of the summed scores with respect to the image, written as the network that it is.
 
         Autograd would get it by differentiating `forward`, and its own gradient by differentiating that again: with an
         activation of two straight halves, a whole backward pass through zeros. As transposed convolutions between the
@@ -273,7 +273,7 @@ class Critic(nn.Module):
         """
         layers = [layer for layer in self.layers if isinstance(layer, Layer)]
         inner: list[Tensor] = []
-        x = picture
+        x = image
         smooth = not layers[0].act.is_piecewise_linear
         with torch.set_grad_enabled(smooth and torch.is_grad_enabled()):
             for layer in layers:

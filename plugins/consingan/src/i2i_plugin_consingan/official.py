@@ -23,7 +23,7 @@ import torch
 from pydantic import PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 from torch import Tensor
 
-from i2i_plugin_consingan.config import PICTURE_CHANNELS, Activation, Config, Mode
+from i2i_plugin_consingan.config import IMAGE_CHANNELS, Activation, Config, Mode
 from i2i_plugin_consingan.presets import PRESETS
 from i2i_registry import CheckpointError, Clues, Drop, Findings, Inferred, KeyMap, OfficialFormat, Shapes
 from i2i_registry.importing.clues import Part, Said
@@ -53,12 +53,12 @@ T = TypeVar("T")
 
 
 class AuthorsRelease(OfficialFormat):
-    """The files of one trained picture."""
+    """The files of one trained image."""
 
     source: ClassVar[str] = "tohinz/ConSinGAN"
     licence: ClassVar[Licence] = Licence(
         spdx="MIT",
-        notes="The terms of the authors' scripts; nothing shows who trained it. The picture that it was trained on "
+        notes="The terms of the authors' scripts; nothing shows who trained it. The image that it was trained on "
         "has its own, and is in the weights.",
     )
     option_files: ClassVar[tuple[str, ...]] = ("parameters.txt",)
@@ -72,7 +72,7 @@ class AuthorsRelease(OfficialFormat):
         (rf"{_GENERATOR}\.body\.(\d+)\.block(\d+)\.prelu\.weight", r"generator.body.\1.layers.\2.act.weight"),
         (rf"{_GENERATOR}\.tail\.0\.(weight|bias)", r"generator.tail.\1"),
         (r"fixed_noise\.(\d+)", r"generator.body.\1.noise"),
-        (r"reals\.(\d+)", r"generator.body.\1.picture"),
+        (r"reals\.(\d+)", r"generator.body.\1.image"),
         (r"noise_amp\.([1-9]\d*)", r"generator.body.\1.amplitude"),
         (r"\d+\.netD\..+", Drop("the critic is needed for training only; a fine-tuning begins with a new one")),
         (r"\d+\.z_opt(\..+)?", Drop("the same noise is in fixed_noise.pth")),
@@ -82,12 +82,12 @@ class AuthorsRelease(OfficialFormat):
         """A generator of stages of blocks, with the files of lists or without (which `infer_config` then asks for)."""
         network = _network(shapes)
         return "body.0.block0.conv.weight" in network and network.get("head.conv.weight", ())[1:] == (
-            PICTURE_CHANNELS,
+            IMAGE_CHANNELS,
             *_KERNEL,
         )
 
     def infer_config(self, shapes: Shapes) -> Config:
-        """By shapes alone: sizes from the pictures; the mode by the noise's border, the sizes and batch norm.
+        """By shapes alone: sizes from the images; the mode by the noise's border, the sizes and batch norm.
 
         Raises CheckpointError when a list is missing, or the sizes are those of no pyramid.
         """
@@ -108,7 +108,7 @@ class AuthorsRelease(OfficialFormat):
         shapes: dict[str, tuple[int, ...]] = {}
         for number, size in enumerate(config.sizes):
             shapes[f"fixed_noise.{number}"] = (1, *config.noise_shape(number))
-            shapes[f"reals.{number}"] = (1, PICTURE_CHANNELS, *size)
+            shapes[f"reals.{number}"] = (1, IMAGE_CHANNELS, *size)
             if number:
                 shapes[f"noise_amp.{number}"] = ()
         return shapes | {f"G.{key}": shape for key, shape in _generator(config)}
@@ -175,7 +175,7 @@ def _listed(shapes: Shapes, name: str) -> list[tuple[int, ...]]:
     if not numbers or numbers != list(range(len(numbers))):
         raise CheckpointError(
             found=f"{name}.pth is missing" if not numbers else f"a tensor of {name}.pth is missing",
-            expected="the generator, its noise, its amplitudes and the pictures it was trained on",
+            expected="the generator, its noise, its amplitudes and the images it was trained on",
             fix=_FOLDER,
         )
     return [shapes[f"{name}.{number}"] for number in numbers]
@@ -189,13 +189,13 @@ class _Seen:
     """What the tensors of one training show."""
 
     sizes: tuple[Size, ...]
-    """of the pictures, coarse to fine"""
+    """of the images, coarse to fine"""
     stages: int
     """that were trained"""
     layers: int
     channels: int
     bordered: bool
-    """whether noise has more rows and columns than its picture"""
+    """whether noise has more rows and columns than its image"""
     normed: bool
     learned_slope: bool
 
@@ -226,11 +226,11 @@ def _seen(shapes: Shapes) -> _Seen:
     noise = [(shape[-2], shape[-1]) for shape in _listed(shapes, "fixed_noise")]
     places = [(int(match[1]), int(match[2])) for key in network if (match := _BLOCK.fullmatch(key))]
     stages, layers = 1 + max(stage for stage, _ in places), 1 + max(layer for _, layer in places)
-    # A training that was stopped has pictures of all stages, and the rest of those that it had finished.
+    # A training that was stopped has images of all stages, and the rest of those that it had finished.
     if not (len(noise) == stages and (stages == len(sizes) or 1 < stages < len(sizes))):
         raise CheckpointError(
-            found=f"a generator of {stages} stages, {len(sizes)} pictures and {len(noise)} noise maps",
-            expected="one picture and one noise map for every stage",
+            found=f"a generator of {stages} stages, {len(sizes)} images and {len(noise)} noise maps",
+            expected="one image and one noise map for every stage",
             fix="the training was not finished, or a file is missing: " + _FOLDER,
         )
     return _Seen(
@@ -255,7 +255,7 @@ def _config_of(shapes: Shapes, clues: Clues) -> tuple[Config, Findings]:
     geometry = next((config for config in pyramids if config.mode == mode), None)
     if geometry is None:
         raise CheckpointError(
-            found="pictures of " + ", ".join(f"{height}x{width}" for height, width in seen.sizes) + " pixels",
+            found="images of " + ", ".join(f"{height}x{width}" for height, width in seen.sizes) + " pixels",
             expected="a pyramid by one of the release's two rules" + (f", for {mode}" if said else ""),
             fix="import the files of one training",
         )
@@ -335,12 +335,12 @@ def _pyramids(seen: _Seen, minimum: int | None) -> Iterator[Config]:
 
 def _generator(config: Config) -> Iterator[tuple[str, tuple[int, ...]]]:
     """The state dict."""
-    yield from _layer("head", PICTURE_CHANNELS, config)
+    yield from _layer("head", IMAGE_CHANNELS, config)
     for number in range(config.stages):
         for layer in range(config.layers):
             yield from _layer(f"body.{number}.block{layer}", config.channels, config)
-    yield "tail.0.weight", (PICTURE_CHANNELS, config.channels, *_KERNEL)
-    yield "tail.0.bias", (PICTURE_CHANNELS,)
+    yield "tail.0.weight", (IMAGE_CHANNELS, config.channels, *_KERNEL)
+    yield "tail.0.bias", (IMAGE_CHANNELS,)
 
 
 def _layer(name: str, channels_in: int, config: Config) -> Iterator[tuple[str, tuple[int, ...]]]:

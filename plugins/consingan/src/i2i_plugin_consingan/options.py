@@ -23,18 +23,18 @@ class Options(Record):
     concurrent_stages: PositiveInt = 3
     """how many of the newest stages are trained together; the older ones are frozen"""
     rate_scale: Share = 0.1
-    """factor on the learning rate from a stage to the one before it; larger: closer to the picture, less variety"""
+    """factor on the learning rate from a stage to the one before it; larger: closer to the image, less variety"""
     decay_after: Share = 0.8
     """share of a stage's steps after which the learning rates are a tenth"""
     critic_steps: PositiveInt = 3
-    """critic updates a step, all of them with the same generated picture"""
+    """critic updates a step, all of them with the same generated image"""
     generator_repeats: PositiveInt = 3
     """how often the generator's optimizer steps on one and the same gradient (release; not in the paper)"""
     reconstruction_weight: NonNegativeFloat = 10.0
     penalty_weight: NonNegativeFloat = 0.1
     max_size: PositiveInt = 250
-    """pixels of the longer side; larger pictures are scaled down"""
+    """pixels of the longer side; larger images are scaled down"""
     fine_tune: bool = False
     """Train only the last stage, and those that learn with it, further from given weights (--init). With harmonization
-    and editing the data are then the composite that the generator is to fit; what it is compared with is the picture
+    and editing the data are then the composite that the generator is to fit; what it is compared with is the image
     that the weights were trained on."""

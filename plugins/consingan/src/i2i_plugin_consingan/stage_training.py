@@ -15,10 +15,10 @@ from i2i_plugin_consingan.options import Options
 from i2i_registry import Step, Tensors, TrainingError
 
 NOISE_SCALE = 0.1
-"""Noise of a stage, as a share of how far the stages before it miss the picture."""
+"""Noise of a stage, as a share of how far the stages before it miss the image."""
 
-SAME_PICTURE = 0.1
-"""Largest mean difference, in [-1, 1], between two copies of one picture."""
+SAME_IMAGE = 0.1
+"""Largest mean difference, in [-1, 1], between two copies of one image."""
 
 
 class StageTraining:
@@ -38,9 +38,9 @@ class StageTraining:
         self._stored_features: Tensor | None = None
 
     @property
-    def picture(self) -> Float[Tensor, "1 3 h w"]:
-        """The training picture at this stage's size."""
-        return self.generator.stages[self.number].picture
+    def image(self) -> Float[Tensor, "1 3 h w"]:
+        """The training image at this stage's size."""
+        return self.generator.stages[self.number].image
 
     def generator_groups(self) -> ParamsT:
         """Whose parameters learn, and how fast (paper, section 3.2); the head only while every stage does."""
@@ -69,22 +69,22 @@ class StageTraining:
 
     @torch.no_grad()
     def begin_fine_tuning(self, batch: Tensors) -> None:
-        """Everything comes from the weights. Raises TrainingError when there are none, or they know another picture."""
-        if not bool(self.picture.any()):
+        """Everything comes from the weights. Raises TrainingError when there are none, or they know another image."""
+        if not bool(self.image.any()):
             raise TrainingError(
                 found="fine_tune=true, and weights that nobody has trained",
                 expected="those of a finished training",
                 fix="train without it first, then: train consingan --init NAME --data COMPOSITE --set fine_tune=true",
             )
-        if not self.config.injects and (self.picture - batch["image"]).abs().mean() > SAME_PICTURE:
+        if not self.config.injects and (self.image - batch["image"]).abs().mean() > SAME_IMAGE:
             raise TrainingError(
-                found="fine_tune=true, and another picture than the weights were trained on",
+                found="fine_tune=true, and another image than the weights were trained on",
                 expected=f"the same one, in the mode {self.config.mode!r}",
-                fix="leave fine_tune away to train on this picture",
+                fix="leave fine_tune away to train on this image",
             )
 
     def hand_over(self, batch: Tensors) -> None:
-        """What the stage takes from the one before; the first one takes the pictures that all of them will learn."""
+        """What the stage takes from the one before; the first one takes the images that all of them will learn."""
         first, *later = self.generator.stages
         if self.number > 0:
             before, new = self.generator.stages[self.number - 1 : self.number + 1]
@@ -92,27 +92,27 @@ class StageTraining:
             return
         for stage in later:
             stage.amplitude.zero_()
-        for stage, picture in zip((first, *later), pyramid(batch["image"], self.config), strict=True):
-            stage.picture.copy_(picture)
+        for stage, image in zip((first, *later), pyramid(batch["image"], self.config), strict=True):
+            stage.image.copy_(image)
 
     def new_stored_noise(self) -> Tensor:
-        """Noise that is to give the training picture; at stage 0 the picture itself, but where films need noise."""
+        """Noise that is to give the training image; at stage 0 the image itself, but where animations need noise."""
         stage = self.generator.stages[self.number]
         if self.number > 0 or self.config.mode == "animation":
             return torch.randn_like(stage.noise)
-        return self._with_editing_noise(stage.picture)
+        return self._with_editing_noise(stage.image)
 
     def set_amplitude(self) -> None:
-        """A share of the distance that the stages before, without noise in the new one, leave to the picture."""
+        """A share of the distance that the stages before, without noise in the new one, leave to the image."""
         amplitude = self.generator.stages[self.number].amplitude
         amplitude.zero_()
         made = self.generator(self.generator.stored(self.number + 1))
-        amplitude.copy_(NOISE_SCALE * (made - self.picture).square().mean().sqrt())
+        amplitude.copy_(NOISE_SCALE * (made - self.image).square().mean().sqrt())
 
     # --- A step -------------------------------------------------------------------------------------------------------
 
     def share(self, batch: Tensors) -> Tensors:
-        """The generated picture: the same for all critic updates, and then for the generator's."""
+        """The generated image: the same for all critic updates, and then for the generator's."""
         return {"fake": self.generator(self.draw_noise(batch), self.learning_from)}
 
     def draw_noise(self, batch: Tensors) -> list[Tensor]:
@@ -125,45 +125,45 @@ class StageTraining:
     def critic_terms(self, step: Step) -> Tensors:
         """Wasserstein with gradient penalty.
 
-        One pass for each picture: what the two ask of a bias often cancels, to the bit if the sums are alike. In one
+        One pass for each image: what the two ask of a bias often cancels, to the bit if the sums are alike. In one
         batch a rounding error would be left, which Adam makes a whole step of.
         """
         fake = step.shared["fake"].detach()
         return {
-            "real": -self.critic(self.picture).mean(),
+            "real": -self.critic(self.image).mean(),
             "fake": self.critic(fake).mean(),
-            "penalty": self.options.penalty_weight * self.penalty(self.picture, fake),
+            "penalty": self.options.penalty_weight * self.penalty(self.image, fake),
         }
 
     def penalty(self, real: Float[Tensor, "1 3 h w"], fake: Float[Tensor, "1 3 h w"]) -> Float[Tensor, ""]:
-        """Squared distance from 1 of the slope at every pixel, over its channels, somewhere between two pictures."""
+        """Squared distance from 1 of the slope at every pixel, over its channels, somewhere between two images."""
         share = self.draw_share(real)
         slopes = self.critic.slopes(share * real + (1 - share) * fake)
         return (torch.linalg.vector_norm(slopes.float(), dim=1) - 1).square().mean()
 
     def draw_share(self, like: Tensor) -> Float[Tensor, "1 1 1 1"]:
-        """How much of the training picture is in the picture between: one number for all pixels."""
+        """How much of the training image is in the image between: one number for all pixels."""
         return torch.rand(1, 1, 1, 1, dtype=like.dtype, device=like.device)
 
     def generator_terms(self, step: Step) -> Tensors:
-        """What the critic, just updated, says; and how near the stored noise comes to the training picture."""
-        difference = self.reconstruction().float() - self.picture
+        """What the critic, just updated, says; and how near the stored noise comes to the training image."""
+        difference = self.reconstruction().float() - self.image
         return {
             "adversarial": -self.critic(step.shared["fake"]).mean(),
             "reconstruction": self.options.reconstruction_weight * difference.square().mean(),
         }
 
     def reconstruction(self) -> Float[Tensor, "1 3 h w"]:
-        """The picture that the stored noise gives. What frozen stages make of it never changes, and is kept."""
+        """The image that the stored noise gives. What frozen stages make of it never changes, and is kept."""
         stored, first = self.generator.stored(self.number + 1), self.learning_from
         if first > 0 and self._stored_features is None:
             with torch.no_grad():
                 self._stored_features = self.generator.grow(None, stored[:first])
-        return self.generator.picture(self.generator.grow(self._stored_features, stored, first))
+        return self.generator.image(self.generator.grow(self._stored_features, stored, first))
 
-    def _with_editing_noise(self, picture: Tensor) -> Tensor:
-        noise = EDITING_NOISE * torch.randn_like(picture) if self.config.mode == "editing" else 0.0
-        return picture + noise
+    def _with_editing_noise(self, image: Tensor) -> Tensor:
+        noise = EDITING_NOISE * torch.randn_like(image) if self.config.mode == "editing" else 0.0
+        return image + noise
 
 
 def make_adam(groups: ParamsT, options: Options) -> Adam:

@@ -12,7 +12,7 @@ from torch import nn
 
 from i2i_plugin_consingan.config import Config
 from i2i_plugin_consingan.cost import estimate
-from i2i_plugin_consingan.data import PictureAtScale, size_at
+from i2i_plugin_consingan.data import ImageAtScale, size_at
 from i2i_plugin_consingan.model import GENERATOR, ConSinGAN
 from i2i_plugin_consingan.networks import Critic
 from i2i_plugin_consingan.options import Options
@@ -21,7 +21,7 @@ from i2i_plugin_consingan.stage_training import StageTraining, make_adam
 from i2i_plugin_consingan.upsampling import enlarged
 from i2i_registry import Cost, DataSource, LayoutError, Model, Phase, Stage, Tensors, Trainer
 from i2i_runtime import Record
-from i2i_toolkit import find_picture, write_single_example
+from i2i_toolkit import find_image, write_single_example
 
 CRITIC = "critic"
 
@@ -44,8 +44,8 @@ class ConSinGANTrainer(Trainer[Options]):
         return {**self.consingan.networks, CRITIC: self.critic}
 
     def dataset(self, root: Path, seed: int) -> DataSource:
-        """The one picture."""
-        return PictureAtScale(root, self.consingan.config, self.options, seed)
+        """The one image."""
+        return ImageAtScale(root, self.consingan.config, self.options, seed)
 
     def stages(self) -> Sequence[Stage]:
         """All of them; in fine-tuning the last one."""
@@ -86,10 +86,10 @@ class ConSinGANTrainer(Trainer[Options]):
 
     @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
-        """The picture, what the stored noise makes of it, and two results; all at the picture's size."""
+        """The image, what the stored noise makes of it, and two results; all at the image's size."""
         generator, config = self.consingan.generator, self.consingan.config
         stored = generator.stored(config.stages)
-        columns = {"picture": batch["image"], "reconstruction": generator.finished(stored)}
+        columns = {"image": batch["image"], "reconstruction": generator.finished(stored)}
         if config.injects:
             fed = enlarged(batch["coarse"], config.height, config.width)
             return {**columns, "fed to stage 0": fed, "result": generator.finished([batch["coarse"], *stored[1:]])}
@@ -104,11 +104,11 @@ class ConSinGANTrainer(Trainer[Options]):
 
     @classmethod
     def config_for(cls, config: Record, options: Record, root: Path) -> Record:
-        """The picture's size, scaled down to `max_size`. Raises LayoutError for a picture smaller than stage 0."""
+        """The image's size, scaled down to `max_size`. Raises LayoutError for an image smaller than stage 0."""
         if not isinstance(config, Config) or not isinstance(options, Options):
             raise TypeError(f"ConSinGAN has no {type(config).__name__} with {type(options).__name__}")
         try:
-            find_picture(root)
+            find_image(root)
         except LayoutError:
             return config  # `dataset` tells what is wrong with the folder
         height, width = size_at(root, options.max_size, config.coarsest)

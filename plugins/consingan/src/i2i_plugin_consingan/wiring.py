@@ -32,11 +32,11 @@ START_SCALE, ANCHOR = "start_scale", "anchor"
 PULL, INERTIA = "pull", "inertia"
 
 BACKGROUNDS = ("training", "naive")
-"""What is behind the mask: the picture that was learned (the release's evaluation), or the one that was given (its
-training monitor). They differ where the given picture was changed outside the mask."""
+"""What is behind the mask: the image that was learned (the release's evaluation), or the one that was given (its
+training monitor). They differ where the given image was changed outside the mask."""
 
 FIRST_FRESH = 0.01
-"""Share of fresh noise in the first map of a film (release; SinGAN's is five times that)."""
+"""Share of fresh noise in the first map of an animation (release; SinGAN's is five times that)."""
 
 MASK_DILATION = {"harmonization": 7, "editing": 20}
 """Radius in pixels."""
@@ -46,9 +46,9 @@ MASK_BLUR = 5.0
 def operations(config: Config) -> tuple[Operation, ...]:
     """What a generator of this mode does."""
     if config.mode == "harmonization":
-        return (_injecting(config, "harmonize", "give a pasted object the look of the picture around it"),)
+        return (_injecting(config, "harmonize", "give a pasted object the look of the image around it"),)
     if config.mode == "editing":
-        return (_injecting(config, "edit", "make a rearranged picture coherent"),)
+        return (_injecting(config, "edit", "make a rearranged image coherent"),)
     drawing = (_sample(config), _reconstruct(config))
     return (*drawing, _animate(config)) if config.mode == "animation" else drawing
 
@@ -61,7 +61,7 @@ def noise_name(number: int) -> str:
 def _sample(config: Config) -> Operation:
     return Operation(
         name="sample",
-        summary="a variation of the picture, of any size",
+        summary="a variation of the image, of any size",
         inputs=(_size(config), *_noise(config, "normal")),
         outputs=(ImageOutput(name="image", summary="the variation"),),
         steps=(_pyramid_step(config, {START_SCALE: 0.0, ANCHOR: 0.0}),),
@@ -71,9 +71,9 @@ def _sample(config: Config) -> Operation:
 def _reconstruct(config: Config) -> Operation:
     return Operation(
         name="reconstruct",
-        summary="the picture that was learned, from the stored noise; given noise changes it",
+        summary="the image that was learned, from the stored noise; given noise changes it",
         inputs=_noise(config, "zeros"),
-        outputs=(ImageOutput(name="image", summary="nearly the training picture"),),
+        outputs=(ImageOutput(name="image", summary="nearly the training image"),),
         steps=(_pyramid_step(config, {START_SCALE: 0.0, ANCHOR: 1.0}),),
     )
 
@@ -90,13 +90,13 @@ def _animate(config: Config) -> Operation:
         ),
         ScalarInput(name=ANCHOR, summary="share of the stored noise", default=1.0, minimum=0.0, maximum=1.0),
         ScalarInput(
-            name=PULL, summary="how strongly it is pulled back to the picture", default=0.1, minimum=0.0, maximum=1.0
+            name=PULL, summary="how strongly it is pulled back to the image", default=0.1, minimum=0.0, maximum=1.0
         ),
         ScalarInput(name=INERTIA, summary="how much of its motion it keeps", default=0.9, minimum=0.0, maximum=1.0),
     )
     return Operation(
         name="animate",
-        summary="a film that wanders around the picture",
+        summary="an animation that wanders around the image",
         inputs=(_size(config), *_noise(config, "zeros"), *numbers),
         outputs=(ImageOutput(name="image", summary="a frame"),),
         steps=(_pyramid_step(config, {}),),
@@ -108,7 +108,7 @@ def _injecting(config: Config, name: OperationName, summary: str) -> Operation:
     inputs: list[Input] = [
         ImageInput(
             name="image",
-            summary="the training picture with something pasted into it or moved in it",
+            summary="the training image with something pasted into it or moved in it",
             size=SizeRule(height=config.height, width=config.width),
             resize=SINGAN,
             also=Also(name=COARSE, height=config.sizes[0][0], width=config.sizes[0][1]),
@@ -122,7 +122,7 @@ def _injecting(config: Config, name: OperationName, summary: str) -> Operation:
         ),
         LabelInput(
             name="background",
-            summary="what is behind the mask: the training picture, or the naive one, as it was given",
+            summary="what is behind the mask: the training image, or the naive one, as it was given",
             names=BACKGROUNDS,
             default=BACKGROUNDS[0],
         ),
@@ -146,7 +146,7 @@ def _size(config: Config) -> SizeInput:
     """As small as leaves stage 0 one patch of the critic: it has seen nothing smaller."""
     height, width = config.sizes[0]
     return SizeInput(
-        summary="the picture's own by default; sizes from a third of it to three times as large look best",
+        summary="the image's own by default; sizes from a third of it to three times as large look best",
         height=config.height,
         width=config.width,
         rounding="down",
@@ -176,4 +176,4 @@ def _noise_of(config: Config, number: int, default: str) -> NoiseInput:
 def _pyramid_step(config: Config, constants: dict[str, float]) -> Step:
     names = [noise_name(number) for number in range(config.stages)]
     names += [name for name in (START_SCALE, ANCHOR) if name not in constants]
-    return Step(graph=PYRAMID, inputs={name: name for name in names}, constants=constants, outputs={"picture": "image"})
+    return Step(graph=PYRAMID, inputs={name: name for name in names}, constants=constants, outputs={"image": "image"})

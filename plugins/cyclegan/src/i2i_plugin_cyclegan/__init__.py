@@ -28,7 +28,7 @@ def i2i_models() -> Sequence[ModelCard]:
             licence=Licence(
                 spdx="Apache-2.0",
                 notes="Written from the paper. The authors' PyTorch release is under the two-clause BSD licence; its "
-                "published weights come without terms of their own, and their training pictures have theirs.",
+                "published weights come without terms of their own, and their training images have theirs.",
             ),
             operations=("translate",),
             presets=tuple(PRESETS),

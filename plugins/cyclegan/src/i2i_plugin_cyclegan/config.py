@@ -17,7 +17,7 @@ GREY, COLOUR = 1, 3
 
 
 def serves_both(channels_a: int, channels_b: int) -> bool:
-    """Whether one operation can take the pictures of both domains: a grey one is made of one in colour."""
+    """Whether one operation can take the images of both domains: a grey one is made of one in colour."""
     return channels_a == channels_b or {channels_a, channels_b} == {GREY, COLOUR}
 
 
@@ -27,7 +27,7 @@ class Config(Record):
     generator: Kind = "resnet"
     """resnet: the paper's; unet: pix2pix's, an option of the release"""
     image_size: PositiveInt = 256
-    """side in pixels that it is trained at; it takes pictures of any other"""
+    """side in pixels that it is trained at; it takes images of any other"""
     channels: PositiveInt = 64
     """after the first convolution; doubled at each of the first halvings"""
     res_blocks: PositiveInt = 9
@@ -35,7 +35,7 @@ class Config(Record):
     levels: PositiveInt = 8
     """of a unet: how often the side is halved (8 for unet_256, 7 for unet_128)"""
     channels_a: Channels = 3
-    """of the first domain's pictures: 3 for colour, 1 for grey, 6 for two pictures in colour, ..."""
+    """of the first domain's images: 3 for colour, 1 for grey, 6 for two images in colour, ..."""
     channels_b: Channels = 3
     """of the second domain's"""
     norm: Norm = "instance"
@@ -46,7 +46,7 @@ class Config(Record):
     directions: Literal["both", "a_to_b"] = "both"
     """a_to_b: one generator, as in each of the authors' published checkpoints; training needs both"""
     domains: tuple[str, str] = ("A", "B")
-    """what the pictures of trainA/ and of trainB/ show"""
+    """what the images of trainA/ and of trainB/ show"""
 
     @model_validator(mode="after")
     def _domains_differ(self) -> Self:
@@ -55,7 +55,7 @@ class Config(Record):
         return self
 
     @model_validator(mode="after")
-    def _one_picture_serves_both_directions(self) -> Self:
+    def _one_image_serves_both_directions(self) -> Self:
         if self.directions == "both" and not serves_both(self.channels_a, self.channels_b):
             raise ValueError(
                 f"domains of {self.channels_a} and {self.channels_b} channels cannot be one model of both directions: "
@@ -69,19 +69,19 @@ class Config(Record):
         return self
 
     @property
-    def picture_channels(self) -> int:
-        """Of the pictures that are translated, in either direction: colour where one domain is grey."""
+    def image_channels(self) -> int:
+        """Of the images that are translated, in either direction: colour where one domain is grey."""
         return self.channels_a if self.directions == "a_to_b" else max(self.channels_a, self.channels_b)
 
     @property
     def translated_channels(self) -> int | None:
-        """Of the pictures they become; None: the directions differ."""
+        """Of the images they become; None: the directions differ."""
         differ = self.directions == "both" and self.channels_a != self.channels_b
         return None if differ else self.channels_b
 
     @property
     def architecture(self) -> Architecture:
-        """Both generators but for the channels of their pictures."""
+        """Both generators but for the channels of their images."""
         depth = self.res_blocks if self.generator == "resnet" else self.levels
         return Architecture(self.generator, depth, self.channels, self.norm, self.dropout)
 

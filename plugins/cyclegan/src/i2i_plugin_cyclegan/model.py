@@ -21,11 +21,11 @@ A_TO_B = "a_to_b"
 B_TO_A = "b_to_a"
 
 LUMA = (0.299, 0.587, 0.114)
-"""What red, green and blue weigh in a grey picture (ITU-R BT.601; release, on pictures in [-1, 1])."""
+"""What red, green and blue weigh in a grey image (ITU-R BT.601; release, on images in [-1, 1])."""
 
 
 class FromColour(nn.Module):
-    """A translation of grey pictures that takes colour, so that one operation serves a grey and a colour domain."""
+    """A translation of grey images that takes colour, so that one operation serves a grey and a colour domain."""
 
     luma: Tensor
 
@@ -37,7 +37,7 @@ class FromColour(nn.Module):
     def forward(
         self, image: Float[Tensor, "b 3 h w"], behaviour: Int64[Tensor, " b"] | None = None
     ) -> Float[Tensor, "b k h w"]:
-        """Make the picture grey and translate it."""
+        """Make the image grey and translate it."""
         return self.translation((image * self.luma).sum(1, keepdim=True), behaviour)
 
 
@@ -66,8 +66,8 @@ class CycleGAN(Model[Config]):
         inputs: list[Input] = [
             ImageInput(
                 name="image",
-                summary="a picture of the other domain",
-                channels=self.config.picture_channels,
+                summary="an image of the other domain",
+                channels=self.config.image_channels,
                 size=self._size_rule(),
                 fit=best_fit(self._size_rule()),
                 resize=BICUBIC,
@@ -77,15 +77,13 @@ class CycleGAN(Model[Config]):
         if self.config.directions == "both":
             directions = {A_TO_B: {"domain": domain_b}, B_TO_A: {"domain": domain_a}}
             inputs.append(
-                LabelInput(
-                    name="domain", summary="what the picture becomes", names=self.config.domains, default=domain_b
-                )
+                LabelInput(name="domain", summary="what the image becomes", names=self.config.domains, default=domain_b)
             )
         if self._has_behaviours:
             inputs.append(
                 LabelInput(
                     name="behaviour",
-                    summary="paper: the picture's own statistics, as the authors' test script has it; deterministic: "
+                    summary="paper: the image's own statistics, as the authors' test script has it; deterministic: "
                     "the training's running statistics. They look different",
                     names=BEHAVIOURS,
                     default="paper",
@@ -98,9 +96,7 @@ class CycleGAN(Model[Config]):
                 summary=f"{domain_a} to {domain_b}" + (", and back" if B_TO_A in self.generators else ""),
                 inputs=tuple(inputs),
                 outputs=(
-                    ImageOutput(
-                        name="image", summary="the translated picture", channels=self.config.translated_channels
-                    ),
+                    ImageOutput(name="image", summary="the translated image", channels=self.config.translated_channels),
                 ),
                 steps=tuple(
                     Step(graph=graph, inputs=fed, outputs={"translation": "image"}, when=when)
@@ -136,15 +132,15 @@ class CycleGAN(Model[Config]):
         )
 
     def _graph(self, generator: UNet | ResNet, channels: int) -> Graph:
-        taken = self.config.picture_channels
+        taken = self.config.image_channels
         batch, side, architecture = Axis("batch", 2), self.config.image_size, self.config.architecture
         sides = (Axis(name, side, architecture.multiple, architecture.smallest_side) for name in ("height", "width"))
-        inputs = [GraphInput("image", (batch, taken, *sides), values="picture")]
+        inputs = [GraphInput("image", (batch, taken, *sides), values="image")]
         if self._has_behaviours:
             inputs.append(GraphInput("behaviour", (batch,), values="index", count=len(BEHAVIOURS)))
         return Graph(
             module=Translation(generator) if taken == channels else FromColour(Translation(generator)),
             inputs=tuple(inputs),
             outputs=("translation",),
-            pictures=frozenset({"translation"}),
+            images=frozenset({"translation"}),
         )

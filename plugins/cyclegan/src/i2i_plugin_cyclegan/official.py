@@ -41,7 +41,7 @@ class PyTorchRelease(OfficialFormat):
     licence: ClassVar[Licence] = Licence(
         spdx="BSD-2-Clause",
         notes="The release's code is under the two-clause BSD licence. Its weights come without terms of their own, "
-        "and the pictures that they were trained on have theirs: check them before you publish.",
+        "and the images that they were trained on have theirs: check them before you publish.",
     )
     option_files: ClassVar[tuple[str, ...]] = checkpoints.OPTION_FILES
     keys: ClassVar[KeyMap] = _key_map()
@@ -65,12 +65,12 @@ class PyTorchRelease(OfficialFormat):
         """Everything from shapes. What no tensor shows is the release's default for CycleGAN.
 
         Raises CheckpointError for the way back without the way there, which is a model only as a file alone, and for
-        generators between pictures that one model cannot take.
+        generators between images that one model cannot take.
         """
         return _config_of(shapes, Clues())[0]
 
     def infer(self, shapes: Shapes, clues: Clues) -> Inferred:
-        """Picture size, and a U-Net's dropout, by the options of the training. Raises as `infer_config` does."""
+        """Image size, and a U-Net's dropout, by the options of the training. Raises as `infer_config` does."""
         config, findings = _config_of(shapes, clues)
         return findings.inferred(config)
 
@@ -105,8 +105,8 @@ def _config_of(shapes: Shapes, clues: Clues) -> tuple[Config, Findings]:
     both = any(key.startswith("G_B.") for key in shapes)
     if both and not serves_both(found.channels_in, found.channels_out):
         raise CheckpointError(
-            found=f"generators between pictures of {found.channels_in} and of {found.channels_out} channels",
-            expected="one number for both, or 1 and 3, so that one operation takes the pictures of either domain",
+            found=f"generators between images of {found.channels_in} and of {found.channels_out} channels",
+            expected="one number for both, or 1 and 3, so that one operation takes the images of either domain",
             fix="import each generator by itself, as a model of one direction",
         )
     fields = {

@@ -36,7 +36,7 @@ Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class Options(LinearDecay):
-    """How it is trained. The defaults are the paper's: 200 epochs of the 1334 pictures of its horses and zebras."""
+    """How it is trained. The defaults are the paper's: 200 epochs of the 1334 images of its horses and zebras."""
 
     steps: PositiveInt = 266_800
     batch_size: PositiveInt = 1
@@ -48,9 +48,9 @@ class Options(LinearDecay):
     cycle_weight_b: NonNegativeFloat = 10.0
     """of the way from B to A and back"""
     identity_weight: NonNegativeFloat = 0.5
-    """of pictures that are in the target domain already, as a share of that domain's cycle weight; 0 is faster"""
+    """of images that are in the target domain already, as a share of that domain's cycle weight; 0 is faster"""
     pool_size: NonNegativeInt = 50
-    """generated pictures per domain from which the discriminators also see older ones; 0: the newest only"""
+    """generated images per domain from which the discriminators also see older ones; 0: the newest only"""
     objective: Objective = "lsgan"
     """lsgan: squares (paper); vanilla: cross-entropy; wgangp: the release's, which is without a gradient penalty"""
     discriminator: DiscriminatorKind = "patch"
@@ -60,9 +60,9 @@ class Options(LinearDecay):
     """after the first convolution"""
     preprocess: Literal["resize_and_crop", "crop", "scale_width_and_crop"] = "resize_and_crop"
     enlarge_px: NonNegativeInt = 30
-    """pictures are resized to this much more than the model's size, then cropped at random"""
+    """images are resized to this much more than the model's size, then cropped at random"""
     flip: bool = True
-    """mirror every other picture; switch it off where left and right mean something"""
+    """mirror every other image; switch it off where left and right mean something"""
 
 
 def make_adam(networks: Sequence[nn.Module], options: Options) -> Adam:
@@ -72,9 +72,9 @@ def make_adam(networks: Sequence[nn.Module], options: Options) -> Adam:
 
 
 class CycleGANTrainer(Trainer[Options]):
-    """Two phases a step: both generators learn, then both discriminators, from pictures made before that.
+    """Two phases a step: both generators learn, then both discriminators, from images made before that.
 
-    The generators' phase puts its pictures into the pools, where they wait for the discriminators' phase. The pools
+    The generators' phase puts its images into the pools, where they wait for the discriminators' phase. The pools
     are networks without parameters, so that a checkpoint between any two phases holds them.
     """
 
@@ -117,13 +117,13 @@ class CycleGANTrainer(Trainer[Options]):
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """Both generators, both discriminators, and the pools of generated pictures."""
+        """Both generators, both discriminators, and the pools of generated images."""
         discriminators = {f"discriminator_{domain.lower()}": d for domain, d in self.discriminators.items()}
         pools = {f"pool_{domain.lower()}": pool for domain, pool in self.pools.items()}
         return {**self.cyclegan.networks, **discriminators, **pools}
 
     def dataset(self, root: Path, seed: int) -> DataSource:
-        """Pictures of trainA/ and trainB/: scaled, cropped, mirrored."""
+        """Images of trainA/ and trainB/: scaled, cropped, mirrored."""
         config = self.cyclegan.config
         side = config.image_size
         return UnpairedFolders(
@@ -163,7 +163,7 @@ class CycleGANTrainer(Trainer[Options]):
         if not self.options.identity_weight:
             made = {"fake_B": self.a_to_b(a), "fake_A": self.b_to_a(b)}
         else:
-            # One pass for two: these norms keep the pictures of a batch apart.
+            # One pass for two: these norms keep the images of a batch apart.
             to_b, to_a = self.a_to_b(torch.cat([a, b])), self.b_to_a(torch.cat([b, a]))
             made = {"fake_B": to_b[:count], "same_B": to_b[count:], "fake_A": to_a[:count], "same_A": to_a[count:]}
         return made | {"back_A": self.b_to_a(made["fake_B"]), "back_B": self.a_to_b(made["fake_A"])}
@@ -193,7 +193,7 @@ class CycleGANTrainer(Trainer[Options]):
         return terms
 
     def discriminator_terms(self, step: Step) -> Tensors:
-        """Half the losses on real pictures and on the pools' (release): they learn more slowly."""
+        """Half the losses on real images and on the pools' (release): they learn more slowly."""
         terms: dict[str, Tensor] = {}
         for domain, discriminator in self.discriminators.items():
             real = step.batch[domain]
@@ -207,16 +207,16 @@ class CycleGANTrainer(Trainer[Options]):
 
     @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
-        """Both directions: the picture, what it becomes, and the way back."""
+        """Both directions: the image, what it becomes, and the way back."""
         name_a, name_b = self.cyclegan.config.domains
         columns: dict[str, Tensor] = {}
         directions = ((batch["A"], name_a, name_b, self.a_to_b, self.b_to_a),)
         directions += ((batch["B"], name_b, name_a, self.b_to_a, self.a_to_b),)
-        for picture, source, target, forth, back in directions:
-            columns[source] = picture
-            columns[f"{source} to {target}"] = forth(picture)
+        for image, source, target, forth, back in directions:
+            columns[source] = image
+            columns[f"{source} to {target}"] = forth(image)
             columns[f"{source} and back"] = back(columns[f"{source} to {target}"])
-        return {title: in_colour(picture) for title, picture in columns.items()}
+        return {title: in_colour(image) for title, image in columns.items()}
 
     @classmethod
     def shrunk(cls, options: Options) -> Options:
@@ -253,7 +253,7 @@ def _check(config: Config, options: Options) -> None:
         )
     if config.channels_a != config.channels_b and options.identity_weight:
         raise TrainingError(
-            found=f"pictures of {config.channels_a} and {config.channels_b} channels, and an identity loss",
+            found=f"images of {config.channels_a} and {config.channels_b} channels, and an identity loss",
             expected="one number of channels: the loss compares what goes into a generator with what comes out",
             fix="--set identity_weight=0",
         )

@@ -17,7 +17,7 @@ def i2i_models() -> Sequence[ModelCard]:
     return (
         ModelCard(
             name="ingan",
-            summary="learns one picture and retargets it to any size, aspect ratio or slanted shape: things in it keep "
+            summary="learns one image and retargets it to any size, aspect ratio or slanted shape: things in it keep "
             "their size, and the scene grows or shrinks",
             paper=Paper(
                 title="InGAN: Capturing and Retargeting the 'DNA' of a Natural Image",

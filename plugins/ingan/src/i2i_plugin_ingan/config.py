@@ -42,7 +42,7 @@ class Config(Record):
     """What decides the shapes of the generator. The defaults are the paper's."""
 
     height: PositiveInt = 256
-    """of the picture that it is trained on, pixels"""
+    """of the image that it is trained on, pixels"""
     width: PositiveInt = 256
     channels: Annotated[int, Field(ge=1)] = 64
     """after the first convolution; doubled at every downscaling"""
@@ -52,7 +52,7 @@ class Config(Record):
     """residual blocks in the middle"""
 
     @model_validator(mode="after")
-    def _picture_fits(self) -> Self:
+    def _image_fits(self) -> Self:
         if min(self.height, self.width) < self.smallest_side or self.channels * self.multiple < NARROWING:
             raise ValueError(
                 f"{self.height}x{self.width} pixels, {self.channels} channels: with {self.downscales} downscales at "
@@ -67,7 +67,7 @@ class Config(Record):
 
     @property
     def smallest_side(self) -> int:
-        """Pixels a side of a result, and of a picture."""
+        """Pixels a side of a result, and of an image."""
         return BOTTLENECK_SIDE * self.multiple
 
 
@@ -100,9 +100,9 @@ class Options(Record):
     critic_step: Annotated[float, Field(gt=1.0)] = 1.4
     """how many times smaller each scale of the critic is than the one before it; a smaller number: more scales"""
     crop_px: PositiveInt = 256
-    """largest side of what is cut from the picture in a step"""
+    """largest side of what is cut from the image in a step"""
     max_size: PositiveInt = 512
-    """a larger picture is reduced, so that its longer side has this many pixels"""
+    """a larger image is reduced, so that its longer side has this many pixels"""
 
     def iteration_of(self, moment: Moment) -> int:
         """The iteration of a moment that may be a share of all."""

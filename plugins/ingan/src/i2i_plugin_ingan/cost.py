@@ -43,7 +43,7 @@ def of_generator(config: Config) -> float:
 
 
 def of_critic(options: Options) -> float:
-    """Multiplications of a forward pass for every pixel of a picture, with all scales."""
+    """Multiplications of a forward pass for every pixel of an image, with all scales."""
     channels = options.critic_channels
     finest = 9 * (3 * channels + (2 + 4) * channels**2 / 4)
     return finest / (1 - options.critic_step**-2)

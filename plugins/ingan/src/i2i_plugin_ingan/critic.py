@@ -1,6 +1,6 @@
-"""The multi-scale critic of InGAN (paper, section 3.1): nets of one shape, each of which sees the picture smaller.
+"""The multi-scale critic of InGAN (paper, section 3.1): nets of one shape, each of which sees the image smaller.
 
-Shapes: b batch; h, w the picture; y, x a map of judgements.
+Shapes: b batch; h, w the image; y, x a map of judgements.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i_plugin_ingan.layers import LEAK, PictureNorm, SpectralConv
+from i2i_plugin_ingan.layers import LEAK, ImageNorm, SpectralConv
 
 STEP = 1.4
 """From one scale to the next, in the paper."""
@@ -31,7 +31,7 @@ MOST_NETS = 99
 
 
 def scale_count(side: int, smallest: int, step: float) -> int:
-    """How many scales of a picture with that shorter side (pixels) are larger than `smallest`."""
+    """How many scales of an image with that shorter side (pixels) are larger than `smallest`."""
     return min(math.ceil(math.log(side / smallest) / math.log(step)), MOST_NETS)
 
 
@@ -41,7 +41,7 @@ def net_count(height: int, width: int, step: float = STEP) -> int:
 
 
 def scale_weights(height: int, width: int, iteration: int, balanced_at: int, step: float = STEP) -> tuple[float, ...]:
-    """What each scale counts for a picture of that size; they sum to 1.
+    """What each scale counts for an image of that size; they sum to 1.
 
     At first the coarse scales decide, all count alike when `balanced_at` iterations are done, and the fine ones
     decide afterwards.
@@ -62,7 +62,7 @@ class PatchCritic(nn.Module):
         self.convs = nn.ModuleList(
             SpectralConv(c, k, 3, stride) for c, k, stride in zip(widths, widths[1:], strides, strict=False)
         )
-        self.norms = nn.ModuleList(PictureNorm(k) for k in widths[1:])
+        self.norms = nn.ModuleList(ImageNorm(k) for k in widths[1:])
         self.judge = SpectralConv(widths[-1], 1, 1)
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 y x"]:
@@ -95,7 +95,7 @@ class MultiScaleCritic(nn.Module):
         return total
 
     def reduced(self, image: Float[Tensor, "b 3 h w"], scale: int) -> Float[Tensor, "b 3 y x"]:
-        """The picture as net number `scale` sees it: bilinear, without antialiasing."""
+        """The image as net number `scale` sees it: bilinear, without antialiasing."""
         if scale == 0:
             return image
         height, width = (int(side * self.step**-scale) for side in image.shape[2:])

@@ -1,4 +1,4 @@
-"""What a training step sees: a crop of the one picture, and the size and shape that it is to be brought to."""
+"""What a training step sees: a crop of the one image, and the size and shape that it is to be brought to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from i2i_plugin_ingan.config import Config, Options
 from i2i_plugin_ingan.critic import SMALLEST_SEEN
 from i2i_registry import LayoutError
 from i2i_runtime import BICUBIC, Pixels, resampled
-from i2i_toolkit import SinglePicture, derive, tensor_of
+from i2i_toolkit import SingleImage, derive, tensor_of
 
 Size = tuple[int, int]
 """(height, width), pixels"""
@@ -26,41 +26,41 @@ class Crops:
     All of them are a function of the position, which is the iteration: the range of sizes and shifts grows with it
     (paper, section 4). With several processes every sample counts as one iteration.
 
-    Raises LayoutError when `root` is not one picture, or one that is smaller than `crop`.
+    Raises LayoutError when `root` is not one image, or one that is smaller than `crop`.
     """
 
     def __init__(self, root: Path, seed: int, *, config: Config, options: Options, crop: Size) -> None:
-        self._single = SinglePicture(root)
-        self._picture = fitted(self._single.pixels, config, options)
+        self._single = SingleImage(root)
+        self._image = fitted(self._single.pixels, config, options)
         self._seed, self._config, self._options, self._crop = seed, config, options, crop
-        height, width = self._picture.shape[1:]
+        height, width = self._image.shape[1:]
         if height < crop[0] or width < crop[1]:
             raise LayoutError(
                 found=f"{self._single.path} comes to {height}x{width} pixels (height x width)",
-                expected=f"a picture for crops of {crop[0]}x{crop[1]}, which this model learns from",
-                fix=f"take a larger picture, or --set height={height} --set width={width}",
+                expected=f"an image for crops of {crop[0]}x{crop[1]}, which this model learns from",
+                fix=f"take a larger image, or --set height={height} --set width={width}",
             )
 
     def draw(self, position: int) -> dict[str, Tensor]:
         """A crop at a random place, a size at random inside the range of that iteration, and shifts."""
         random = torch.Generator().manual_seed(derive(self._seed, "ingan", position))
         across = torch.rand(6, generator=random, dtype=torch.float64).tolist()
-        top, left = (int(u * (n - c + 1)) for u, n, c in zip(across, self._picture.shape[1:], self._crop, strict=False))
+        top, left = (int(u * (n - c + 1)) for u, n, c in zip(across, self._image.shape[1:], self._crop, strict=False))
         share = self._options.range_share(position)
         size = [self._length(side, u, share) for side, u in zip(self._crop, across[2:4], strict=True)]
         shifts = [(2 * u - 1) * share * self._options.largest_shift for u in across[4:]]
         return {
-            "image": self._picture[:, top : top + self._crop[0], left : left + self._crop[1]].contiguous(),
+            "image": self._image[:, top : top + self._crop[0], left : left + self._crop[1]].contiguous(),
             "size": torch.tensor(size),
             "shifts": torch.tensor(shifts, dtype=torch.float64),
         }
 
     def preview(self, count: int) -> dict[str, Float[Tensor, "1 3 h w"]]:  # noqa: ARG002 - there is only one
-        """The whole picture, once."""
-        return {"image": self._picture[None]}
+        """The whole image, once."""
+        return {"image": self._image[None]}
 
     def describe(self) -> Mapping[str, int]:
-        """One picture."""
+        """One image."""
         return self._single.describe()
 
     def _length(self, side: int, u: float, share: float) -> int:
@@ -76,26 +76,26 @@ def smallest_result(config: Config) -> int:
 
 
 def reduced_size(size: Size, options: Options) -> Size:
-    """The size of a picture of which no side is longer than `max_size`."""
+    """The size of an image of which no side is longer than `max_size`."""
     factor = min(options.max_size / max(size), 1.0)
     height, width = (max(round(side * factor), 1) for side in size)
     return height, width
 
 
 def whole_multiples(size: Size, multiple: int) -> Size:
-    """What is left of a picture when its right and bottom ends are cut to multiples."""
+    """What is left of an image when its right and bottom ends are cut to multiples."""
     height, width = (side // multiple * multiple for side in size)
     return height, width
 
 
 def crop_size(config: Config, options: Options) -> Size:
-    """What is cut from a picture in every step: never quite all of it, so that crops differ."""
+    """What is cut from an image in every step: never quite all of it, so that crops differ."""
     height, width = (min(options.crop_px, side - 1) for side in (config.height, config.width))
     return whole_multiples((height, width), config.multiple)
 
 
 def fitted(pixels: Pixels, config: Config, options: Options) -> Float[Tensor, "3 y x"]:
-    """The picture as it is trained on: reduced to `max_size`, and cut to multiples."""
+    """The image as it is trained on: reduced to `max_size`, and cut to multiples."""
     own_height, own_width = pixels.shape[:2]
     reduced = reduced_size((own_height, own_width), options)
     height, width = whole_multiples(reduced, config.multiple)

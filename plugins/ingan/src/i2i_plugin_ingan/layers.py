@@ -1,4 +1,4 @@
-"""The layers of both networks: convolutions with spectral norm, and a norm by the statistics of one picture.
+"""The layers of both networks: convolutions with spectral norm, and a norm by the statistics of one image.
 
 Shapes: b batch, c and k channels in and out, h and w height and width.
 """
@@ -91,10 +91,10 @@ def _taps(kernel: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     return torch.cat([first + middle, last], dim), torch.cat([first, middle + last], dim)
 
 
-class PictureNorm(nn.BatchNorm2d):
-    """Batch norm of a training on one picture; at any other time every picture is normalised by itself.
+class ImageNorm(nn.BatchNorm2d):
+    """Batch norm of a training on one image; at any other time every image is normalised by itself.
 
-    With one picture in the batch the two are the same, and that is how the authors' code runs. The running statistics
+    With one image in the batch the two are the same, and that is how the authors' code runs. The running statistics
     are kept as theirs are, and used by nothing.
     """
 

@@ -10,10 +10,10 @@ from i2i_plugin_ingan.official import INGAN_FORMAT
 from i2i_registry import Axis, Graph, GraphInput, Model
 from i2i_runtime import (
     BICUBIC,
-    Blend,
     GridInput,
     ImageInput,
     ImageOutput,
+    Interpolation,
     Operation,
     ScalarInput,
     SizeInput,
@@ -29,7 +29,7 @@ MOST_SHIFT = 0.8
 
 
 class InGAN(Model[Config]):
-    """One picture, retargeted to any size, aspect ratio or mild homography."""
+    """One image, retargeted to any size, aspect ratio or mild homography."""
 
     name = "ingan"
     Config = Config
@@ -46,7 +46,7 @@ class InGAN(Model[Config]):
         return {GENERATOR: self.generator}
 
     def operations(self) -> tuple[Operation, ...]:
-        """`retarget`: a picture and a size in, and perhaps two shifts; the picture at that size and shape out."""
+        """`retarget`: an image and a size in, and perhaps two shifts; the image at that size and shape out."""
         config = self.config
         size = SizeRule(height=config.height, width=config.width, dynamic=True, minimum=config.smallest_side)
         shifts = [
@@ -63,15 +63,15 @@ class InGAN(Model[Config]):
         return (
             Operation(
                 name="retarget",
-                summary="the picture at another size: things in it keep theirs, there are more of them or fewer",
+                summary="the image at another size: things in it keep theirs, there are more of them or fewer",
                 inputs=(
                     ImageInput(
                         name="image",
-                        summary="the picture that it was trained on",
+                        summary="the image that it was trained on",
                         size=size,
                         fit="native",
                         resize=BICUBIC,
-                        to_multiple="cut",  # every layer is normalised by the picture's own statistics
+                        to_multiple="cut",  # every layer is normalised by the image's own statistics
                     ),
                     SizeInput(
                         summary="of the result; sides in multiples of "
@@ -87,14 +87,14 @@ class InGAN(Model[Config]):
                     *shifts,
                     GridInput(
                         name="grid",
-                        summary="where in the picture each pixel of the result looks",
+                        summary="where in the image each pixel of the result looks",
                         image="image",
                         left_shift="left_shift",
                         right_shift="right_shift",
                         coverage="coverage",
                     ),
                 ),
-                outputs=(ImageOutput(name="image", summary="the retargeted picture"),),
+                outputs=(ImageOutput(name="image", summary="the retargeted image"),),
                 steps=(
                     Step(
                         graph=GRAPH,
@@ -102,12 +102,12 @@ class InGAN(Model[Config]):
                         outputs={"retargeted": "image"},
                     ),
                 ),
-                blend=Blend(value="size"),
+                interpolation=Interpolation(value="size"),
             ),
         )
 
     def graphs(self) -> Mapping[str, Graph]:
-        """Picture, grid and coverage -> the retargeted picture, with the kernels that training left."""
+        """Image, grid and coverage -> the retargeted image, with the kernels that training left."""
         config, batch = self.config, Axis("batch", 2)
         height, width = (
             Axis(name, length, minimum=config.smallest_side)
@@ -120,18 +120,18 @@ class InGAN(Model[Config]):
         graph = Graph(
             module=Retargeting(self.generator),
             inputs=(
-                GraphInput("image", (batch, 3, height, width), values="picture"),
+                GraphInput("image", (batch, 3, height, width), values="image"),
                 GraphInput("grid", (batch, out_height, out_width, 2), values="uniform"),
                 GraphInput("coverage", (batch, 1, out_height, out_width), values="uniform"),
             ),
             outputs=("retargeted",),
-            pictures=frozenset({"retargeted"}),
+            images=frozenset({"retargeted"}),
         )
         return {GRAPH: graph}
 
     @classmethod
     def shrunk(cls, config: Config) -> Config:
-        """Four channels, two halvings, one block, a picture of 28x32 pixels."""
+        """Four channels, two halvings, one block, an image of 28x32 pixels."""
         return config.model_copy(update={"height": 28, "width": 32, "channels": 4, "downscales": 2, "blocks": 1})
 
 

@@ -2,7 +2,7 @@
 
 Written from the paper and from facts about the authors' code, and checked against tensors recorded from that.
 
-Shapes: b batch; h, w the picture; y, x the result; c channels.
+Shapes: b batch; h, w the image; y, x the result; c channels.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from i2i_plugin_ingan.config import NARROWING, Config
 from i2i_plugin_ingan.layers import (
     INITIAL_GAIN,
     LEAK,
-    PictureNorm,
+    ImageNorm,
     SpectralConv,
     conv_after_doubling,
 )
@@ -30,7 +30,7 @@ BORDER_KERNEL = 7
 
 
 def mirrored(x: Float[Tensor, "b c h w"], pixels: int) -> Float[Tensor, "b c h+2*{pixels} w+2*{pixels}"]:
-    """The picture with its borders mirrored."""
+    """The image with its borders mirrored."""
     return F.pad(x, (pixels, pixels, pixels, pixels), mode="reflect")
 
 
@@ -45,7 +45,7 @@ class ConvBlock(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, kernel: int) -> None:
         super().__init__()
         self.conv = SpectralConv(channels_in, channels_out, kernel)
-        self.norm = PictureNorm(channels_out)
+        self.norm = ImageNorm(channels_out)
         self.padding = kernel // 2
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
@@ -74,7 +74,7 @@ class DoublingBlock(nn.Module):
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
         self.conv = SpectralConv(channels_in, channels_out, 3)
-        self.norm = PictureNorm(channels_out)
+        self.norm = ImageNorm(channels_out)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k 2*h 2*w"]:
         """Twice the size."""
@@ -91,7 +91,7 @@ class Bottleneck(nn.Module):
         self.narrow = ConvBlock(channels, narrow, 1)
         self.inner = ConvBlock(narrow, narrow, 3)
         self.widen = SpectralConv(narrow, channels, 1)
-        self.norm = PictureNorm(channels)
+        self.norm = ImageNorm(channels)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Refine at the same size."""
@@ -99,10 +99,10 @@ class Bottleneck(nn.Module):
 
 
 class Generator(nn.Module):
-    """Maps a picture to another size and shape, with the patches that it is made of (paper, section 3.2).
+    """Maps an image to another size and shape, with the patches that it is made of (paper, section 3.2).
 
     A U-Net behind a geometric transformation of its first feature map: what the transformation stretches, the rest
-    learns to replace by patches of the picture's own size. Feature maps that are halved are kept and added on the way
+    learns to replace by patches of the image's own size. Feature maps that are halved are kept and added on the way
     up.
     """
 
@@ -118,7 +118,7 @@ class Generator(nn.Module):
         nn.init.zeros_(_bias_of(self.to_image))
 
     def forward(self, image: Float[Tensor, "b 3 h w"], grid: Float[Tensor, "b y x 2"]) -> Float[Tensor, "b 3 y x"]:
-        """The picture at the size of the grid, in (-1, 1); sides in multiples of 2^downscales."""
+        """The image at the size of the grid, in (-1, 1); sides in multiples of 2^downscales."""
         x = transformed(self.entry(image), grid)
         kept: list[Tensor] = []
         for down in self.down:
@@ -137,7 +137,7 @@ def transformed(features: Float[Tensor, "b c h w"], grid: Float[Tensor, "b y x 2
 
 
 class Retargeting(nn.Module):
-    """A generator for use: ordinary kernels, any batch, and white where the picture does not reach."""
+    """A generator for use: ordinary kernels, any batch, and white where the image does not reach."""
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ class Retargeting(nn.Module):
     def forward(
         self, image: Float[Tensor, "b 3 h w"], grid: Float[Tensor, "b y x 2"], coverage: Float[Tensor, "b 1 y x"]
     ) -> Float[Tensor, "b 3 y x"]:
-        """The retargeted picture in [-1, 1]."""
+        """The retargeted image in [-1, 1]."""
         return coverage * self.generator(image, grid) + 1 - coverage
 
 

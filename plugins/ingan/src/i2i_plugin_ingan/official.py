@@ -114,7 +114,7 @@ class InGANRelease(OfficialFormat):
         return shapes.keys() >= _SIGNATURE and len(shapes[ENTRY]) == len(("k", "c", "y", "x"))
 
     def infer_config(self, shapes: Shapes) -> Config:
-        """Width, downscales and blocks. The size of the training picture is in no tensor: it gets the default."""
+        """Width, downscales and blocks. The size of the training image is in no tensor: it gets the default."""
         numbers = [
             sorted(int(match[1]) for key in shapes if (match := pattern.fullmatch(key)))
             for pattern in (_DOWNSCALE, _BLOCK)
@@ -130,7 +130,7 @@ class InGANRelease(OfficialFormat):
         return Config(channels=shapes[ENTRY][0], downscales=downscales, blocks=blocks)
 
     def unseen(self, config: Record) -> tuple[str, ...]:
-        """The size of the training picture."""
+        """The size of the training image."""
         del config
         return ("height", "width")
 

@@ -21,7 +21,7 @@ from i2i_plugin_ingan.geometry import homography_grid, resize_grid
 from i2i_plugin_ingan.model import GENERATOR, InGAN
 from i2i_registry import Cost, DataSource, LayoutError, Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import Record, Shifts
-from i2i_toolkit import find_picture, l1, least_squares, picture_size, write_single_example
+from i2i_toolkit import find_image, image_size, l1, least_squares, write_single_example
 
 CRITIC = "critic"
 
@@ -59,7 +59,7 @@ class InGANTrainer(Trainer[Options]):
         return {**self.model.networks, CRITIC: self.critic}
 
     def dataset(self, root: Path, seed: int) -> DataSource:
-        """Crops of the one picture."""
+        """Crops of the one image."""
         return Crops(root, seed, config=self.config, options=self.options, crop=self.crop)
 
     def stages(self) -> Sequence[Stage]:
@@ -138,10 +138,10 @@ class InGANTrainer(Trainer[Options]):
 
     @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
-        """The picture, retargeted to some sizes, and the way back from the first of them."""
+        """The image, retargeted to some sizes, and the way back from the first of them."""
         image = batch["image"]
         own = (image.shape[2], image.shape[3])
-        columns = {"picture": image}
+        columns = {"image": image}
         for title, scales in PREVIEW_SCALES.items():
             wanted = [
                 max(int(side * scale), self.config.smallest_side) for side, scale in zip(own, scales, strict=True)
@@ -158,20 +158,20 @@ class InGANTrainer(Trainer[Options]):
 
     @classmethod
     def config_for(cls, config: Record, options: Options, root: Path) -> Record:
-        """Height and width of the picture, as it is trained on. Raises LayoutError for one that is too small."""
+        """Height and width of the image, as it is trained on. Raises LayoutError for one that is too small."""
         ours = Config.model_validate(config.model_dump())
         try:
-            size = picture_size(root)
+            size = image_size(root)
         except LayoutError:
             return config
         reduced = reduced_size(size, options)
         height, width = whole_multiples(reduced, ours.multiple)
-        if min(height, width) < smallest_picture(ours):
+        if min(height, width) < smallest_image(ours):
             raise LayoutError(
-                found=f"{find_picture(root)} has {size[0]}x{size[1]} pixels (height x width); reduced and cut to "
+                found=f"{find_image(root)} has {size[0]}x{size[1]} pixels (height x width); reduced and cut to "
                 f"multiples of {ours.multiple} that is {height}x{width}",
-                expected=f"at least {smallest_picture(ours)} a side",
-                fix="take a larger picture, or a larger --max-size if it is a narrow one",
+                expected=f"at least {smallest_image(ours)} a side",
+                fix="take a larger image, or a larger --max-size if it is a narrow one",
             )
         return ours.model_copy(update={"height": height, "width": width})
 
@@ -194,12 +194,12 @@ class InGANTrainer(Trainer[Options]):
 
     @classmethod
     def write_example_data(cls, root: Path, model: Model[Record]) -> None:
-        """One drawn picture of the model's size."""
+        """One drawn image of the model's size."""
         config = _as_ingan(model).config
         write_single_example(root, (config.height, config.width))
 
     def dithered(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-        """With noise below an 8-bit level, so that a critic cannot tell a picture by its levels."""
+        """With noise below an 8-bit level, so that a critic cannot tell an image by its levels."""
         return image + (2 * self.uniform(image) - 1) * DITHER
 
     def uniform(self, like: Tensor) -> Tensor:
@@ -210,8 +210,8 @@ class InGANTrainer(Trainer[Options]):
         return self.options.learning_rate_factor(start + number - 1)
 
 
-def smallest_picture(config: Config) -> int:
-    """Pixels a side: a crop, one multiple less than the picture, has a scale for the critic."""
+def smallest_image(config: Config) -> int:
+    """Pixels a side: a crop, one multiple less than the image, has a scale for the critic."""
     return (SMALLEST_TRAINED // config.multiple + 2) * config.multiple
 
 
@@ -230,5 +230,5 @@ def _check(config: Config, crop: tuple[int, int]) -> None:
         raise TrainingError(
             found=f"crops of {crop[0]}x{crop[1]} pixels (height x width)",
             expected=f"more than {SMALLEST_TRAINED} a side, so that the critic has a scale to judge at",
-            fix=f"a picture of at least {smallest_picture(config)} pixels a side, and a larger crop_px",
+            fix=f"an image of at least {smallest_image(config)} pixels a side, and a larger crop_px",
         )

@@ -17,8 +17,8 @@ def i2i_models() -> Sequence[ModelCard]:
     return (
         ModelCard(
             name="pix2pix",
-            summary="translation learned from pairs (labels to photo, edges to object, map to satellite picture); "
-            "translates as the paper tests it, with the picture's own statistics and dropout as noise, or "
+            summary="translation learned from pairs (labels to photo, edges to object, map to satellite image); "
+            "translates as the paper tests it, with the image's own statistics and dropout as noise, or "
             "deterministically with the training's running statistics: the two look different",
             paper=Paper(
                 title="Image-to-Image Translation with Conditional Adversarial Networks",
@@ -30,7 +30,7 @@ def i2i_models() -> Sequence[ModelCard]:
             licence=Licence(
                 spdx="Apache-2.0",
                 notes="Written from the paper. The authors' PyTorch release is under the two-clause BSD licence; its "
-                "published weights come without terms of their own, and their training pictures have theirs.",
+                "published weights come without terms of their own, and their training images have theirs.",
             ),
             operations=("translate",),
             presets=tuple(PRESETS),

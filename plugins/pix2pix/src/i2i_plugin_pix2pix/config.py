@@ -24,9 +24,9 @@ class Config(Record):
     channels: PositiveInt = 64
     """after the first convolution"""
     input_channels: Channels = 3
-    """of the pictures that are translated: 3 for colour, 1 for grey, 6 for two pictures in colour, ..."""
+    """of the images that are translated: 3 for colour, 1 for grey, 6 for two images in colour, ..."""
     output_channels: Channels = 3
-    """of the pictures they become"""
+    """of the images they become"""
     norm: Norm = "batch"
     """instance: without learned scale and offset, and a bias in every convolution, as in the release"""
     dropout: bool = True
@@ -40,12 +40,12 @@ class Config(Record):
 
     @property
     def architecture(self) -> Architecture:
-        """The generator but for the channels of its pictures."""
+        """The generator but for the channels of its images."""
         return Architecture(self.generator, self.depth, self.channels, self.norm, self.dropout)
 
     @property
     def any_size(self) -> bool:
-        """Whether pictures of other sizes can be translated: dropout's noise has the size of the feature maps."""
+        """Whether images of other sizes can be translated: dropout's noise has the size of the feature maps."""
         return not self.dropout_shapes
 
     @property

@@ -18,7 +18,7 @@ GENERATOR = "generator"
 
 
 class Pix2Pix(Model[Config]):
-    """Translation learned from pairs of pictures."""
+    """Translation learned from pairs of images."""
 
     name = "pix2pix"
     Config = Config
@@ -39,7 +39,7 @@ class Pix2Pix(Model[Config]):
         inputs: list[Input] = [
             ImageInput(
                 name="image",
-                summary="a picture like the first of each training pair",
+                summary="an image like the first of each training pair",
                 channels=self.config.input_channels,
                 size=self._size_rule(),
                 fit=best_fit(self._size_rule()),
@@ -50,7 +50,7 @@ class Pix2Pix(Model[Config]):
             inputs.append(
                 LabelInput(
                     name="behaviour",
-                    summary="paper: the picture's own statistics, and dropout as noise (the published results); "
+                    summary="paper: the image's own statistics, and dropout as noise (the published results); "
                     "deterministic: the training's running statistics, no noise. They look different",
                     names=BEHAVIOURS,
                     default="paper",
@@ -66,10 +66,10 @@ class Pix2Pix(Model[Config]):
         return (
             Operation(
                 name="translate",
-                summary="the first picture of a pair to the second",
+                summary="the first image of a pair to the second",
                 inputs=tuple(inputs),
                 outputs=(
-                    ImageOutput(name="image", summary="the translated picture", channels=self.config.output_channels),
+                    ImageOutput(name="image", summary="the translated image", channels=self.config.output_channels),
                 ),
                 steps=(
                     Step(
@@ -88,7 +88,7 @@ class Pix2Pix(Model[Config]):
         if self.config.any_size:
             free = (self.config.architecture.multiple, self.config.architecture.smallest_side)
             sides = tuple(Axis(name, side, *free) for name in ("height", "width"))
-        inputs = [GraphInput("image", (batch, self.config.input_channels, *sides), values="picture")]
+        inputs = [GraphInput("image", (batch, self.config.input_channels, *sides), values="image")]
         if self.config.behaviours_differ:
             inputs.append(GraphInput("behaviour", (batch,), values="index", count=len(BEHAVIOURS)))
         if self.config.dropout_shapes:
@@ -97,7 +97,7 @@ class Pix2Pix(Model[Config]):
             module=Translation(self.generator, self.config.dropout_shapes),
             inputs=tuple(inputs),
             outputs=("translation",),
-            pictures=frozenset({"translation"}),
+            images=frozenset({"translation"}),
         )
         return {GENERATOR: graph}
 

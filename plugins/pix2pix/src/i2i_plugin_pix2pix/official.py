@@ -30,7 +30,7 @@ class PyTorchRelease(OfficialFormat):
     licence: ClassVar[Licence] = Licence(
         spdx="BSD-2-Clause",
         notes="The release's code is under the two-clause BSD licence. Its weights come without terms of their own, "
-        "and the pictures that they were trained on have theirs: check them before you publish.",
+        "and the images that they were trained on have theirs: check them before you publish.",
     )
     option_files: ClassVar[tuple[str, ...]] = checkpoints.OPTION_FILES
     keys: ClassVar[KeyMap] = (
@@ -57,12 +57,12 @@ class PyTorchRelease(OfficialFormat):
     def infer_config(self, shapes: Shapes) -> Config:
         """Everything from shapes. What no tensor shows is the release's default for pix2pix.
 
-        A U-Net does not tell whether it had dropout (by default it has), nor a ResNet its picture size (256).
+        A U-Net does not tell whether it had dropout (by default it has), nor a ResNet its image size (256).
         """
         return _config_of(shapes, Clues())[0]
 
     def infer(self, shapes: Shapes, clues: Clues) -> Inferred:
-        """Picture size, and a U-Net's dropout, by the options of the training."""
+        """Image size, and a U-Net's dropout, by the options of the training."""
         config, findings = _config_of(shapes, clues)
         return findings.inferred(config)
 

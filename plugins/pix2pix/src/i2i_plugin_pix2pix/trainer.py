@@ -43,7 +43,7 @@ GRADIENT_PENALTY = 10.0
 
 
 class Options(LinearDecay):
-    """How it is trained. The defaults are the paper's: 200 epochs of the 400 pictures of its facades."""
+    """How it is trained. The defaults are the paper's: 200 epochs of the 400 images of its facades."""
 
     steps: PositiveInt = 80_000
     batch_size: PositiveInt = 1
@@ -59,10 +59,10 @@ class Options(LinearDecay):
     discriminator_channels: PositiveInt = 64
     """after the first convolution"""
     direction: Direction = "a_to_b"
-    """which picture of a pair is translated into which; the release's facades are b_to_a"""
+    """which image of a pair is translated into which; the release's facades are b_to_a"""
     preprocess: Literal["resize_and_crop", "crop", "scale_width_and_crop"] = "resize_and_crop"
     enlarge_px: NonNegativeInt = 30
-    """pictures are resized to this much more than the model's size, then cropped at random"""
+    """images are resized to this much more than the model's size, then cropped at random"""
     flip: bool = True
     """mirror every other pair; switch it off where left and right mean something"""
 
@@ -152,7 +152,7 @@ class Pix2PixTrainer(Trainer[Options]):
         ]
 
     def translate(self, batch: Tensors) -> Tensors:
-        """The generator's picture for the input, used by both phases: the generator moves after the last use."""
+        """The generator's image for the input, used by both phases: the generator moves after the last use."""
         return {"fake": self.pix2pix.generator(batch["input"])}
 
     def discriminator_terms(self, step: Step) -> Tensors:
@@ -169,7 +169,7 @@ class Pix2PixTrainer(Trainer[Options]):
         return terms
 
     def generator_terms(self, step: Step) -> Tensors:
-        """What the discriminator, just updated, says of the picture, and its distance from the target (eq. 4)."""
+        """What the discriminator, just updated, says of the image, and its distance from the target (eq. 4)."""
         fake = step.shared["fake"]
         logits = self.discriminator(torch.cat([step.batch["input"], fake], dim=1))
         return {
@@ -180,13 +180,13 @@ class Pix2PixTrainer(Trainer[Options]):
     @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
         """Input, what each behaviour at test time makes of it, and the target."""
-        picture, config = batch["input"], self.pix2pix.config
-        columns = {"input": picture}
+        image, config = batch["input"], self.pix2pix.config
+        columns = {"input": image}
         translation = Translation(self.pix2pix.generator, config.dropout_shapes)
-        noise = 2 * torch.rand(len(picture), sum(translation.noise_sizes), device=picture.device) - 1
+        noise = 2 * torch.rand(len(image), sum(translation.noise_sizes), device=image.device) - 1
         for index, name in enumerate(BEHAVIOURS):
-            behaviour = torch.full((len(picture),), index, device=picture.device)
-            columns[name] = translation(picture, behaviour, noise if config.dropout_shapes else None)
+            behaviour = torch.full((len(image),), index, device=image.device)
+            columns[name] = translation(image, behaviour, noise if config.dropout_shapes else None)
         columns["target"] = batch["target"]
         return {title: in_colour(column) for title, column in columns.items()}
 

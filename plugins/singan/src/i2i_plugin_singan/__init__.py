@@ -17,7 +17,7 @@ def i2i_models() -> Sequence[ModelCard]:
     return (
         ModelCard(
             name="singan",
-            summary="learns from a single picture: variations of it in any size, restyling of clip art, pasted objects "
+            summary="learns from a single image: variations of it in any size, restyling of clip art, pasted objects "
             "and edits that fit in, super-resolution without data, short animations",
             paper=Paper(
                 title="SinGAN: Learning a Generative Model from a Single Natural Image",
@@ -29,7 +29,7 @@ def i2i_models() -> Sequence[ModelCard]:
             licence=Licence(
                 spdx="Apache-2.0",
                 notes="Written from the paper. The authors' release is under the MIT licence; it has no weights: every "
-                "model belongs to one picture, and is under that picture's terms.",
+                "model belongs to one image, and is under that image's terms.",
             ),
             operations=("sample", "reconstruct", "paint", "harmonize", "edit", "super_resolve", "animate"),
             presets=tuple(PRESETS),

@@ -17,7 +17,7 @@ from i2i_toolkit.layers.bicubic import Size
 
 
 class Sampling(nn.Module):
-    """Start scale, share of the stored noise, and a noise map for every scale -> a picture as large as the maps say."""
+    """Start scale, share of the stored noise, and a noise map for every scale -> an image as large as the maps say."""
 
     def __init__(self, pyramid: Pyramid) -> None:
         super().__init__()
@@ -26,12 +26,12 @@ class Sampling(nn.Module):
     def forward(
         self, start_scale: Float[Tensor, " b"], anchor: Float[Tensor, " b"], *noises: Float[Tensor, "b _ _ _"]
     ) -> Float[Tensor, "b 3 h w"]:
-        """The picture of the finest scale."""
+        """The image of the finest scale."""
         return self.pyramid(noises, start_scale, anchor)[-1]
 
 
 class Injection(nn.Module):
-    """A picture that enters in place of what the scales below `start_scale` would make (1 to the finest)."""
+    """An image that enters in place of what the scales below `start_scale` would make (1 to the finest)."""
 
     palette: Tensor
 
@@ -48,7 +48,7 @@ class Injection(nn.Module):
         start_scale: Float[Tensor, " b"],
         *noises: Float[Tensor, "b _ _ _"],
     ) -> Float[Tensor, "b 3 h w"]:
-        """The picture of the finest scale. There is no noise map for scale 0."""
+        """The image of the finest scale. There is no noise map for scale 0."""
         pyramid, config = self.pyramid, self.pyramid.config
         start = start_scale.clamp(1, config.finest)[:, None, None, None]
         image = reference
@@ -63,7 +63,7 @@ class Injection(nn.Module):
         return image
 
     def at_scale(self, reference: Float[Tensor, "b 3 h w"], scale: int) -> Float[Tensor, "b 3 y x"]:
-        """The picture made as small as the scale below and enlarged again, as what comes from there would be.
+        """The image made as small as the scale below and enlarged again, as what comes from there would be.
 
         At a scale that was trained again for few colours: made small once, of those colours.
         """
@@ -79,7 +79,7 @@ def _shrunk(image: Float[Tensor, "b 3 h w"], size: Size, factor: float) -> Float
 
 
 class Blending(nn.Module):
-    """A made picture where the mask is white, and the training picture where it is black."""
+    """A made image where the mask is white, and the training image where it is black."""
 
     def __init__(self, pyramid: Pyramid) -> None:
         super().__init__()
@@ -91,14 +91,14 @@ class Blending(nn.Module):
 
 
 class SuperResolution(nn.Module):
-    """The training picture enlarged: by the finest generator, again and again, each time a little more."""
+    """The training image enlarged: by the finest generator, again and again, each time a little more."""
 
     def __init__(self, pyramid: Pyramid) -> None:
         super().__init__()
         self.pyramid = pyramid
 
     def forward(self, *noises: Float[Tensor, "b _ _ _"]) -> Float[Tensor, "b 3 h w"]:
-        """The enlarged picture; there is a noise map for every pass."""
+        """The enlarged image; there is a noise map for every pass."""
         pyramid, config = self.pyramid, self.pyramid.config
         generator, factor = pyramid.level(config.finest), config.pass_factor
         below = padded(resample_by(pyramid.real, factor), config.border).expand(noises[0].shape[0], -1, -1, -1)

@@ -1,4 +1,4 @@
-"""The sizes of SinGAN: how many scales a picture gets, and how large and how wide each of them is."""
+"""The sizes of SinGAN: how many scales an image gets, and how large and how wide each of them is."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ STEP = 0.5 ** (1 / 3)
 
 
 class Config(Record):
-    """SinGAN for one picture. What follows from the picture, `train` reads from it: height, width and scales."""
+    """SinGAN for one image. What follows from the image, `train` reads from it: height, width and scales."""
 
     mode: Mode = "generation"
     """animation: noise reaches into the border as well; super_resolution: as many scales as passes of super_resolve
-    would make the picture from the coarsest; and each has a coarsest scale of its own (presets)"""
+    would make the image from the coarsest; and each has a coarsest scale of its own (presets)"""
     height: PositiveInt = 250
     """of the finest scale, pixels"""
     width: PositiveInt = 250
@@ -50,7 +50,7 @@ class Config(Record):
     """the scale whose generator was, or is to be, trained again for clip art of few colours; with it `train --init`
     trains that generator alone"""
     enlargement: Annotated[float, Field(gt=STEP**-0.5)] = 4.0
-    """by how much super_resolve enlarges the picture"""
+    """by how much super_resolve enlarges the image"""
 
     @model_validator(mode="after")
     def _coarsest_fits(self) -> Self:
@@ -141,7 +141,7 @@ class Config(Record):
             for small, own in zip(self.size_at(0), (self.height, self.width), strict=True)
         ]
         return SizeInput(
-            summary="of the picture that is made",
+            summary="of the image that is made",
             height=self.height,
             width=self.width,
             minimum_height=least[0],
@@ -154,17 +154,17 @@ def enlarging_passes(enlargement: float) -> int:
     return round(math.log(1 / enlargement) / math.log(STEP))
 
 
-def scales_for(picture: Size, *, coarsest: int, scale_factor: float, max_size: int) -> int:
-    """How many scales a picture (pixels) gets, for generation and animation."""
-    height, width = picture
+def scales_for(image: Size, *, coarsest: int, scale_factor: float, max_size: int) -> int:
+    """How many scales an image (pixels) gets, for generation and animation."""
+    height, width = image
     wanted = math.ceil(math.log(coarsest / min(height, width)) / math.log(scale_factor)) + 1
     left_out = math.ceil(math.log(min(max_size, max(height, width)) / max(height, width)) / math.log(scale_factor))
     return wanted - left_out + 1
 
 
-def enlarging_scales_for(picture: Size, *, coarsest: int, scale_factor: float, max_size: int) -> int:
+def enlarging_scales_for(image: Size, *, coarsest: int, scale_factor: float, max_size: int) -> int:
     """The same for super-resolution: cut off, not rounded up, and the width alone in the second count (official)."""
-    height, width = picture
+    height, width = image
     wanted = int(math.log(coarsest / min(height, width)) / math.log(scale_factor)) + 1
     left_out = int(math.log(min(max_size, max(height, width)) / width) / math.log(scale_factor))
     return wanted - left_out + 1
@@ -179,4 +179,4 @@ PRESETS: Mapping[str, Config] = MappingProxyType(
     }
 )
 """The paper's, one for each kind of training in the authors' scripts; and quick, for a first look on a CPU: a smaller
-picture in fewer scales, and options of its own (`trainer.QUICK`)."""
+image in fewer scales, and options of its own (`trainer.QUICK`)."""

@@ -7,7 +7,7 @@ from i2i_registry import Cost
 from i2i_toolkit import training_speed
 
 CRITIC_PASSES = 13
-"""What one update of a critic takes, in forward passes of a scale's network: the picture is made (1), scored and the
+"""What one update of a critic takes, in forward passes of a scale's network: the image is made (1), scored and the
 scores differentiated for real and fake (3 each), and the penalty, which is differentiated twice (6)."""
 GENERATOR_PASSES = 8
 """The same for a generator: made, reconstructed, both differentiated (6), scored, and that differentiated (2)."""
@@ -17,7 +17,7 @@ KEPT_MAPS = 3
 """Maps that a layer keeps for its derivative: of the convolution, of the norm, of the activation."""
 FLOAT_BYTES = 4
 SECONDS_PER_PASS = 1e-3
-"""What a forward pass takes however small the picture is."""
+"""What a forward pass takes however small the image is."""
 
 
 def estimate(config: Config, steps: int, *, critic_steps: int, generator_steps: int) -> Cost:

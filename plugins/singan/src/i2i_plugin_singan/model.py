@@ -9,7 +9,7 @@ from i2i_plugin_singan.applications import Blending, Injection, Sampling, SuperR
 from i2i_plugin_singan.config import COLOURS, PRESETS, Config, Size
 from i2i_plugin_singan.networks import Pyramid
 from i2i_plugin_singan.official import OFFICIAL_FORMAT
-from i2i_registry import Axis, Graph, GraphInput, Model, Stray
+from i2i_registry import Axis, Graph, GraphInput, Model, OutlierTolerance
 from i2i_runtime import (
     SINGAN,
     ImageInput,
@@ -34,7 +34,7 @@ FIRST_STEP = 0.05
 LEVEL_REACH = 4
 """pixels more than a generator sees that one value between two scales changes: it is enlarged first"""
 CHANGED_PER_CUT = 0.02
-"""Share of a picture that lies around values which fell on the other side of a level, each time that it is cut off to
+"""Share of an image that lies around values which fell on the other side of a level, each time that it is cut off to
 8 bits; 0.012 was measured at 512x640 pixels."""
 
 
@@ -43,17 +43,17 @@ CHAIN_TOLERANCE = 2e-3
 5.7e-4 was measured for eight scales of 128x192 pixels with noise four times as strong as any that is drawn."""
 
 
-def eight_bits(config: Config, cuts: int) -> Stray:
-    """How far two computations may be apart that cut pictures off to 8 bits so often, and round in their own ways.
+def eight_bits(config: Config, cuts: int) -> OutlierTolerance:
+    """How far two computations may be apart that cut images off to 8 bits so often, and round in their own ways.
 
-    One level more or less moves everything that a generator sees it from: next to nothing of a picture as it is
+    One level more or less moves everything that a generator sees it from: next to nothing of an image as it is
     trained, and a good part of one that is 20 pixels high. Half the own size is allowed for.
     """
     around_one = (config.field + LEVEL_REACH) ** 2 / (config.height * config.width / 4)
-    return Stray(
+    return OutlierTolerance(
         share=min(max(CHANGED_PER_CUT * cuts, around_one), 1.0),
         tolerance=0.1,
-        reason="between two scales the picture is cut off to 8 bits; where a value is on a step, rounding decides",
+        reason="between two scales the image is cut off to 8 bits; where a value is on a step, rounding decides",
     )
 
 
@@ -64,7 +64,7 @@ BLUR = 5.0
 
 
 class SinGAN(Model[Config]):
-    """A generative model of one picture."""
+    """A generative model of one image."""
 
     name = "singan"
     Config = Config
@@ -83,9 +83,9 @@ class SinGAN(Model[Config]):
     # --- Graphs -------------------------------------------------------------------------------------------------------
 
     def graphs(self) -> Mapping[str, Graph]:
-        """Samples of any size; pictures that enter at a scale; their blend with the training picture; enlarging."""
+        """Samples of any size; images that enter at a scale; their blend with the training image; enlarging."""
         config, batch = self.config, Axis("batch", 2)
-        reference = GraphInput("reference", (batch, COLOURS, config.height, config.width), values="picture")
+        reference = GraphInput("reference", (batch, COLOURS, config.height, config.width), values="image")
         start = GraphInput("start_scale", (batch,), values="whole", count=config.scales)
         maps = [self.pyramid.noise_shape(scale) for scale in range(config.scales)]
         passes = self.enlarging_shapes()
@@ -94,34 +94,34 @@ class SinGAN(Model[Config]):
                 module=Sampling(self.pyramid),
                 inputs=(start, GraphInput("anchor", (batch,), values="normal"), *self._free_maps(batch)),
                 outputs=("sampled",),
-                pictures=frozenset({"sampled"}),
+                images=frozenset({"sampled"}),
                 tolerance=CHAIN_TOLERANCE,
-                stray=eight_bits(config, config.finest),
+                outliers=eight_bits(config, config.finest),
             ),
             INJECTION: Graph(
                 module=Injection(self.pyramid),
                 inputs=(reference, start, *_maps(batch, maps[1:], first=1)),
                 outputs=("made",),
-                pictures=frozenset({"made"}),
+                images=frozenset({"made"}),
                 tolerance=CHAIN_TOLERANCE,
-                stray=eight_bits(config, config.finest),
+                outliers=eight_bits(config, config.finest),
             ),
             BLENDING: Graph(
                 module=Blending(self.pyramid),
                 inputs=(
-                    GraphInput("made", reference.axes, values="picture"),
+                    GraphInput("made", reference.axes, values="image"),
                     GraphInput("mask", (batch, 1, config.height, config.width), values="uniform"),
                 ),
                 outputs=("blended",),
-                pictures=frozenset({"blended"}),
+                images=frozenset({"blended"}),
             ),
             SUPER_RESOLUTION: Graph(
                 module=SuperResolution(self.pyramid),
                 inputs=tuple(_maps(batch, passes)),
                 outputs=("enlarged",),
-                pictures=frozenset({"enlarged"}),
+                images=frozenset({"enlarged"}),
                 tolerance=CHAIN_TOLERANCE,
-                stray=eight_bits(config, config.passes),
+                outliers=eight_bits(config, config.passes),
             ),
         }
 
@@ -153,19 +153,19 @@ class SinGAN(Model[Config]):
             self._sample(),
             self._reconstruct(),
             self._paint(),
-            self._masked("harmonize", "an object pasted into the training picture takes on its look"),
-            self._masked("edit", "a changed copy of the training picture looks as if it had not been changed"),
+            self._masked("harmonize", "an object pasted into the training image takes on its look"),
+            self._masked("edit", "a changed copy of the training image looks as if it had not been changed"),
             self._super_resolve(),
             self._animate(),
         )
 
     def _sample(self) -> Operation:
         start = self._start_scale(
-            0, 0, "scales below it show the training picture: the finer, the smaller is what changes"
+            0, 0, "scales below it show the training image: the finer, the smaller is what changes"
         )
         return Operation(
             name="sample",
-            summary="a picture that has the patches of the training picture, in any size",
+            summary="an image that has the patches of the training image, in any size",
             inputs=(self.config.size_input(), start, *self._noises()),
             outputs=(ImageOutput(name="image", summary="the sample"),),
             steps=(self._sampling({"start_scale": "start_scale"}, {"anchor": 0.0}),),
@@ -174,7 +174,7 @@ class SinGAN(Model[Config]):
     def _reconstruct(self) -> Operation:
         return Operation(
             name="reconstruct",
-            summary="the training picture as the pyramid remembers it: what its stored noise gives",
+            summary="the training image as the pyramid remembers it: what its stored noise gives",
             inputs=self._noises("zeros"),
             outputs=(ImageOutput(name="image", summary="the reconstruction"),),
             steps=(self._sampling({}, {"start_scale": 0.0, "anchor": 1.0}),),
@@ -191,7 +191,7 @@ class SinGAN(Model[Config]):
             ),
             ScalarInput(
                 name="pull",
-                summary="how strongly the walk is drawn back to the training picture",
+                summary="how strongly the walk is drawn back to the training image",
                 default=0.1,
                 minimum=0.0,
                 maximum=1.0,
@@ -207,7 +207,7 @@ class SinGAN(Model[Config]):
         )
         return Operation(
             name="animate",
-            summary="the training picture moves: a walk near the noise that gives it",
+            summary="the training image moves: a walk near the noise that gives it",
             inputs=(*scalars, *self._noises("zeros")),
             outputs=(ImageOutput(name="image", summary="one frame"),),
             steps=(self._sampling({"start_scale": "start_scale", "anchor": "anchor"}, {}),),
@@ -217,10 +217,10 @@ class SinGAN(Model[Config]):
     def _paint(self) -> Operation:
         usual = self.config.paint_scale or 1
         start = self._start_scale(1, usual, "where the clip art enters: the coarser, the freer is what is made of it")
-        image = self._reference("clip art: areas of colour, laid out like a picture of this kind")
+        image = self._reference("clip art: areas of colour, laid out like an image of this kind")
         return Operation(
             name="paint",
-            summary="clip art becomes a picture that looks like the training picture",
+            summary="clip art becomes an image that looks like the training image",
             inputs=(image, start, *self._noises(first=1)),
             outputs=(ImageOutput(name="image", summary="the clip art as a photograph"),),
             steps=(self._injecting("image"),),
@@ -228,23 +228,23 @@ class SinGAN(Model[Config]):
 
     def _masked(self, name: Literal["harmonize", "edit"], summary: str) -> Operation:
         usual = self.config.finest // 2 if name == "edit" else self.config.finest - 1
-        image = self._reference("the training picture with something changed in it")
+        image = self._reference("the training image with something changed in it")
         mask = MaskInput(
             name="mask",
-            summary="white where the picture was changed",
+            summary="white where the image was changed",
             image="image",
             dilate_px=SOFTENING[name],
             blur=BLUR,
         )
-        start = self._start_scale(1, max(1, usual), "where the picture enters: the coarser, the more of it changes")
+        start = self._start_scale(1, max(1, usual), "where the image enters: the coarser, the more of it changes")
         blend = Step(graph=BLENDING, inputs={"made": "made", "mask": "mask"}, outputs={"blended": "image"})
         return Operation(
             name=name,
             summary=summary,
             inputs=(image, mask, start, *self._noises(first=1)),
             outputs=(
-                ImageOutput(name="image", summary="the result; outside of the mask it is the training picture"),
-                ImageOutput(name="made", summary="the same without the training picture around it"),
+                ImageOutput(name="image", summary="the result; outside of the mask it is the training image"),
+                ImageOutput(name="made", summary="the same without the training image around it"),
             ),
             steps=(self._injecting("made"), blend),
         )
@@ -254,7 +254,7 @@ class SinGAN(Model[Config]):
         names = {f"noise_{number}": f"noise_{number}" for number in range(len(shapes))}
         return Operation(
             name="super_resolve",
-            summary="the training picture, enlarged with details of its own kind",
+            summary="the training image, enlarged with details of its own kind",
             inputs=_noise_inputs(shapes, self.config),
             outputs=(ImageOutput(name="image", summary=f"{self.config.enlargement:g} times as high and wide"),),
             steps=(Step(graph=SUPER_RESOLUTION, inputs=names, outputs={"enlarged": "image"}),),
@@ -289,7 +289,7 @@ class SinGAN(Model[Config]):
 
     @classmethod
     def shrunk(cls, config: Config) -> Config:
-        """Three scales of four channels and three layers, for a picture of 32x40 pixels."""
+        """Three scales of four channels and three layers, for an image of 32x40 pixels."""
         return config.model_copy(
             update={
                 "height": 32,

@@ -1,4 +1,4 @@
-"""The networks of SinGAN (paper, sections 2.1 and 2.2): a generator and a critic for every scale of the picture.
+"""The networks of SinGAN (paper, sections 2.1 and 2.2): a generator and a critic for every scale of the image.
 
 No network pads: a border of zeros (or of noise) is laid around their input once, and each convolution takes one pixel
 of it away. Shapes: b = batch, c = channels inside, h and w = a map with its border, H and W = without.
@@ -37,7 +37,7 @@ def convolution(channels_in: int, channels_out: int) -> nn.Conv2d:
 
 
 class Block(nn.Module):
-    """Convolution, batch norm, leaky ReLU. In training the batch is one picture, whose own statistics count."""
+    """Convolution, batch norm, leaky ReLU. In training the batch is one image, whose own statistics count."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
@@ -56,9 +56,9 @@ def blocks(channels: int, layers: int) -> nn.Sequential:
 
 
 class Generator(nn.Module):
-    """The generator of one scale, G_n: adds to the picture from below the details that the noise asks for (eq. 3).
+    """The generator of one scale, G_n: adds to the image from below the details that the noise asks for (eq. 3).
 
-    It also keeps the training picture at its scale, and how strong its noise is.
+    It also keeps the training image at its scale, and how strong its noise is.
     """
 
     amplitude: Tensor
@@ -76,12 +76,12 @@ class Generator(nn.Module):
         self.register_buffer("real", torch.zeros(1, COLOURS, *config.size_at(scale)))
 
     def forward(self, noise: Float[Tensor, "b 3 h w"], below: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 H W"]:
-        """The picture of this scale, not clamped; `below` is the enlarged picture of the coarser one in a border."""
+        """The image of this scale, not clamped; `below` is the enlarged image of the coarser one in a border."""
         details = torch.tanh(self.to_image(self.blocks(self.amplitude * noise + below)))
         return details + self._inside(below)
 
     def where_trained(self, noise: Float[Tensor, "b 3 h w"], below: Float[Tensor, "b 3 h w"]) -> Tensor:
-        """The same; of a scale that was never trained the picture from below, as it is."""
+        """The same; of a scale that was never trained the image from below, as it is."""
         return torch.where(self.amplitude < 0, self._inside(below), self(noise, below))
 
     def _inside(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 H W"]:
@@ -95,7 +95,7 @@ class Critic(nn.Module):
         super().__init__()
         self.blocks = blocks(channels, layers)
         self.to_score = convolution(channels, 1)
-        # What is added to all scores cancels between real and made pictures, and has no gradient.
+        # What is added to all scores cancels between real and made images, and has no gradient.
         cast("nn.Parameter", self.to_score.bias).requires_grad = False
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 H W"]:
@@ -116,12 +116,12 @@ class Pyramid(nn.Module):
         self.config = config
         self.border = config.border
         self.levels = nn.ModuleList(Generator(config, scale) for scale in range(config.scales))
-        # The noise that becomes the training picture: at the coarsest scale; at all others it is zero.
+        # The noise that becomes the training image: at the coarsest scale; at all others it is zero.
         self.register_buffer("noise", self.bordered(torch.randn(1, *self.noise_shape(0))).clone())
 
     @property
     def real(self) -> Float[Tensor, "1 3 h w"]:
-        """The training picture."""
+        """The training image."""
         return self.level(self.config.finest).real
 
     def level(self, scale: int) -> Generator:
@@ -140,15 +140,15 @@ class Pyramid(nn.Module):
         return 1 if scale == 0 else COLOURS, height + more, width + more
 
     def below(self, image: Float[Tensor, "b 3 y x"], size: Size, factor: float) -> Float[Tensor, "b 3 h w"]:
-        """The picture of one scale as the next one takes it: enlarged, cut to `size`, in a border of zeros."""
+        """The image of one scale as the next one takes it: enlarged, cut to `size`, in a border of zeros."""
         return enlarged(image, size, factor, self.border)
 
     def start(self, noise: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 H W"]:
-        """The picture of the coarsest scale, which has nothing below."""
+        """The image of the coarsest scale, which has nothing below."""
         return self.level(0)(noise, torch.zeros_like(noise))
 
     def made(self, noises: Sequence[Float[Tensor, "b _ _ _"]], anchor: float = 0.0) -> Float[Tensor, "b 3 H W"]:
-        """The last of the pictures that `forward` gives, with the same share of the stored noise for all items."""
+        """The last of the images that `forward` gives, with the same share of the stored noise for all items."""
         count, like = len(noises[0]), self.noise
         return self(noises, like.new_zeros(count), like.new_full((count,), anchor))[-1]
 
@@ -158,9 +158,9 @@ class Pyramid(nn.Module):
         start_scale: Float[Tensor, " b"] | None = None,
         anchor: Float[Tensor, " b"] | None = None,
     ) -> list[Float[Tensor, "b 3 _ _"]]:
-        """The pictures of as many scales as there are noise maps, whose sizes theirs are.
+        """The images of as many scales as there are noise maps, whose sizes theirs are.
 
-        Scales below `start_scale` get the stored noise, so that they show the training picture; at the others `anchor`
+        Scales below `start_scale` get the stored noise, so that they show the training image; at the others `anchor`
         says how much of the stored noise is added to theirs.
         """
         images: list[Tensor] = []

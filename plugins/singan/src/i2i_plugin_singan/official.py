@@ -1,11 +1,11 @@
-"""Folders that the authors' scripts write: TrainedModels/<picture>/<settings>/.
+"""Folders that the authors' scripts write: TrainedModels/<image>/<settings>/.
 
 Gs.pth holds whole generators and Zs.pth, reals.pth and NoiseAmp.pth lists of tensors; beside them is a folder for each
 scale with netG.pth, a state dict of the same generator. Together the files are one checkpoint, in which a tensor's name
 begins with its file's ("Gs.0.head.conv.weight", "0.netG.head.conv.weight", "NoiseAmp.1").
 
-A training that was stopped leaves pictures of all scales and generators of those that it had finished: the other scales
-become ones that were never trained, which only enlarge. A training of grey pictures has one channel: its generators get
+A training that was stopped leaves images of all scales and generators of those that it had finished: the other scales
+become ones that were never trained, which only enlarge. A training of grey images has one channel: its generators get
 three that are equal, which changes nothing of what they make.
 
 What it was trained for, no tensor shows; the folder's name does ("scale_factor=0.750000_noise_padding").
@@ -45,12 +45,12 @@ _ENLARGING_ALPHA = 100
 
 
 class AuthorsRelease(OfficialFormat):
-    """The files of one trained picture, in which no hyper-parameter is named."""
+    """The files of one trained image, in which no hyper-parameter is named."""
 
     source: ClassVar[str] = "tamarott/SinGAN"
     licence: ClassVar[Licence] = Licence(
         spdx="MIT",
-        notes="The terms of the authors' scripts; nothing shows who trained it. The picture that it was trained on "
+        notes="The terms of the authors' scripts; nothing shows who trained it. The image that it was trained on "
         "has its own, and is in the weights.",
     )
     keys: ClassVar[KeyMap] = (
@@ -68,12 +68,12 @@ class AuthorsRelease(OfficialFormat):
     )
 
     def detect(self, shapes: Shapes) -> bool:
-        """Lists of pictures and of noise maps beside generators with a head."""
+        """Lists of images and of noise maps beside generators with a head."""
         generators = any(_HEAD.fullmatch(key) for key in shapes)
         return generators and "reals.0" in shapes and "reals.1" in shapes and "Zs.0" in shapes
 
     def infer_config(self, shapes: Shapes) -> Config:
-        """By shapes alone: sizes from the pictures; the mode from the size of the coarsest one.
+        """By shapes alone: sizes from the images; the mode from the size of the coarsest one.
 
         Raises CheckpointError when no pyramid has such sizes.
         """
@@ -145,7 +145,7 @@ def _never_trained(config: Config, trained: int) -> Iterator[tuple[str, Tensor]]
 
 
 def _coloured(key: str, tensor: Tensor) -> Tensor:
-    """A tensor of a training of grey pictures, for pictures of three equal channels; any other as it is."""
+    """A tensor of a training of grey images, for images of three equal channels; any other as it is."""
     if key.endswith(COUNTER):
         return tensor.long()
     if re.search(r"(?:^|\.)tail\.0\.(?:weight|bias)$", key) and tensor.shape[0] == _GREY:
@@ -166,8 +166,8 @@ def _config_of(shapes: Shapes, clues: Clues) -> tuple[Config, Findings]:
     head = shapes.get("Gs.0.head.conv.weight", shapes.get("0.netG.head.conv.weight"))
     if head is None:
         raise CheckpointError(
-            found="pictures of a pyramid, and no generator of its coarsest scale",
-            expected="a generator for every picture of reals.pth",
+            found="images of a pyramid, and no generator of its coarsest scale",
+            expected="a generator for every image of reals.pth",
             fix="import the whole folder that the training wrote",
         )
     findings = Findings(clues)
@@ -176,7 +176,7 @@ def _config_of(shapes: Shapes, clues: Clues) -> tuple[Config, Findings]:
     possible = [config for config in pyramids if config.mode == mode]
     if not possible:
         raise CheckpointError(
-            found=f"pictures of {_in_words(sizes)} pixels",
+            found=f"images of {_in_words(sizes)} pixels",
             expected="a pyramid whose sides shrink by one factor from scale to scale",
             fix="import the files of one training",
         )
@@ -214,7 +214,7 @@ def _remark_on(shapes: Shapes, config: Config, findings: Findings) -> None:
         missing = f"scale {trained}" if trained == config.finest else f"scales {trained} to {config.finest}"
         findings.remark(f"the training was stopped before {missing} had a generator: only enlarged there")
     if shapes["reals.0"][1] == _GREY:
-        findings.remark("trained on grey pictures: three equal channels; give it grey pictures")
+        findings.remark("trained on grey images: three equal channels; give it grey images")
 
 
 def _pyramids(shapes: Shapes, sizes: list[Size], channels: int) -> Iterator[Config]:
@@ -222,7 +222,7 @@ def _pyramids(shapes: Shapes, sizes: list[Size], channels: int) -> Iterator[Conf
     channel_count = shapes["reals.0"][1]
     if channel_count not in (_GREY, COLOURS):
         raise CheckpointError(
-            found=f"reals.0 is a picture of {channel_count} channels",
+            found=f"reals.0 is an image of {channel_count} channels",
             expected="1 (grey) or 3 (colour), which the authors' scripts train on",
         )
     inner = {int(match[1]) for key in shapes if (match := _BLOCK.search(key))}

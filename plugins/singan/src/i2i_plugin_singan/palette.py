@@ -1,4 +1,4 @@
-"""Few colours for many: clip art and the training picture in the same ones (paper, section 4, paint-to-image).
+"""Few colours for many: clip art and the training image in the same ones (paper, section 4, paint-to-image).
 
 The authors' code clusters triples of neighbouring values of one channel, by a slip; here colours are colours.
 """
@@ -15,7 +15,7 @@ MOST_ROUNDS = 100
 
 
 def palette_of(image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "k 3"]:
-    """The colours that are nearest to those of a picture, by k-means; the same for the same picture.
+    """The colours that are nearest to those of an image, by k-means; the same for the same image.
 
     The first is the mean colour; then always the colour of the pixel that is farthest from those chosen.
     """

@@ -1,4 +1,4 @@
-"""From one scale to the next: how pictures and noise maps are brought to other sizes.
+"""From one scale to the next: how images and noise maps are brought to other sizes.
 
 Sizes are computed as tensors, because an exported graph computes them anew from the sizes of each call.
 """
@@ -23,9 +23,9 @@ def padded(x: Float[Tensor, "b c y x"], border: int) -> Float[Tensor, "b c h w"]
 
 
 def enlarged(image: Float[Tensor, "b c y x"], size: Size, factor: float, border: int) -> Float[Tensor, "b c h w"]:
-    """A picture enlarged by `factor`, cut to `size`, in a border of zeros.
+    """An image enlarged by `factor`, cut to `size`, in a border of zeros.
 
-    Where the enlarged picture is smaller than `size`, which can happen when the sizes of a sample are rounded, it is
+    Where the enlarged image is smaller than `size`, which can happen when the sizes of a sample are rounded, it is
     stretched together with its border.
     """
     result = resample(image, size, (factor, factor))

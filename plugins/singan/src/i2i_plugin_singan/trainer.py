@@ -1,8 +1,8 @@
 """The training of SinGAN (paper, section 2.3; constants and order of the authors' scripts): scale by scale.
 
-A step is one of the authors' epochs: the critic learns a few times, each time from another picture, then the generator
-does. Where their code goes on with a picture that the generator as it is now would not make any more, which torch
-refuses since 1.5, the picture is made again from the same noise.
+A step is one of the authors' epochs: the critic learns a few times, each time from another image, then the generator
+does. Where their code goes on with an image that the generator as it is now would not make any more, which torch
+refuses since 1.5, the image is made again from the same noise.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from i2i_plugin_singan.palette import PALETTE_SIZE, palette_of, quantised
 from i2i_plugin_singan.sampling import padded
 from i2i_registry import Cost, DataSource, LayoutError, Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import Record
-from i2i_toolkit import SinglePicture, picture_size, resample_by, resample_to, scaled_side, write_single_example
+from i2i_toolkit import SingleImage, image_size, resample_by, resample_to, scaled_side, write_single_example
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -58,16 +58,16 @@ class Options(Record):
     """None: 10, and 100 for super-resolution"""
     penalty_weight: NonNegativeFloat = 0.1
     noise_amplitude: PositiveFloat = 0.1
-    """strength of a scale's noise, as a share of how far the reconstruction below is from the picture"""
+    """strength of a scale's noise, as a share of how far the reconstruction below is from the image"""
     max_size: PositiveInt = 250
-    """a picture with a longer side than this (pixels) is made smaller first"""
+    """an image with a longer side than this (pixels) is made smaller first"""
     scale_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.75
     """side of a scale over that of the next finer one, roughly: it is adjusted so that the scales come out even; for
     super-resolution the enlargement decides"""
 
 
 QUICK = Options(steps_per_scale=400, critic_steps=1, generator_steps=1, max_size=128, scale_factor=0.65)
-"""For a first look: a fifteenth of the updates, fewer scales, a small picture."""
+"""For a first look: a fifteenth of the updates, fewer scales, a small image."""
 
 
 class Memory(nn.Module):
@@ -90,7 +90,7 @@ class Memory(nn.Module):
 def gradient_penalty(
     critic: Critic, real: Float[Tensor, "1 3 h w"], fake: Float[Tensor, "1 3 h w"], share: Float[Tensor, ""]
 ) -> Float[Tensor, ""]:
-    """Squared distance from 1 of the gradient's length at every pixel of a picture between real and fake.
+    """Squared distance from 1 of the gradient's length at every pixel of an image between real and fake.
 
     The gradient is that of the sum of all scores. Sum, length and distance are in fp32 whatever the layers are in.
     """
@@ -130,12 +130,12 @@ class SinGANTrainer(Trainer[Options]):
         """The critic of one scale."""
         return cast("Critic", self.critics[scale])
 
-    # --- The picture --------------------------------------------------------------------------------------------------
+    # --- The image --------------------------------------------------------------------------------------------------
 
     def dataset(self, root: Path, seed: int) -> DataSource:  # noqa: ARG002 - there is nothing to draw
-        """The one picture, as it is."""
-        source = SinglePicture(root)
-        sides = picture_size(root)
+        """The one image, as it is."""
+        source = SingleImage(root)
+        sides = image_size(root)
         factor = _shrinking(sides, self.options)
         shorter = min(scaled_side(side, factor) for side in sides)
         if shorter < self.config.coarsest:
@@ -143,16 +143,16 @@ class SinGANTrainer(Trainer[Options]):
             raise LayoutError(
                 found=f"{source.path} has {sides[1]}x{sides[0]} pixels (width x height){shrunk}",
                 expected=f"at least {self.config.coarsest} on the shorter side, which is the coarsest scale",
-                fix="take a larger picture" + (", or a larger --max-size" if factor < 1 else ""),
+                fix="take a larger image" + (", or a larger --max-size" if factor < 1 else ""),
             )
         return source
 
     @classmethod
     def config_for(cls, config: Record, options: Options, root: Path) -> Record:
-        """Height and width of the picture, and as many scales as the authors' scripts would give it."""
+        """Height and width of the image, and as many scales as the authors' scripts would give it."""
         config = Config.model_validate(config)
         try:
-            sides = picture_size(root)
+            sides = image_size(root)
         except LayoutError:
             return config
         height, width = (scaled_side(side, _shrinking(sides, options)) for side in sides)
@@ -167,12 +167,12 @@ class SinGANTrainer(Trainer[Options]):
         scales = count(sides, coarsest=config.coarsest, scale_factor=scale_factor, max_size=options.max_size)
         return config.model_copy(update={"height": height, "width": width, "scales": max(scales, 2)})
 
-    def prepared(self, picture: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 y x"]:
-        """The picture at the size of the finest scale."""
-        height, width = picture.shape[-2:]
-        picture = resample_by(picture, _shrinking((height, width), self.options))
+    def prepared(self, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 y x"]:
+        """The image at the size of the finest scale."""
+        height, width = image.shape[-2:]
+        image = resample_by(image, _shrinking((height, width), self.options))
         size = self.config.height, self.config.width
-        return picture if picture.shape[-2:] == size else resample_to(picture, size)
+        return image if image.shape[-2:] == size else resample_to(image, size)
 
     def cost(self) -> Cost:
         """From the number of multiplications, and how fast this machine does some."""
@@ -244,11 +244,11 @@ class SinGANTrainer(Trainer[Options]):
         error = (level.real - below[..., border:-border, border:-border]).square().mean().sqrt()
         level.amplitude.copy_(self.options.noise_amplitude * error)
 
-    def _begin_pyramid(self, picture: Float[Tensor, "1 3 h w"]) -> None:
-        picture = self.prepared(picture)
+    def _begin_pyramid(self, image: Float[Tensor, "1 3 h w"]) -> None:
+        image = self.prepared(image)
         for scale in range(self.config.scales):
             level = self.pyramid.level(scale)
-            level.real.copy_(resample_by(picture, self.config.shrinking(scale)))
+            level.real.copy_(resample_by(image, self.config.shrinking(scale)))
             if scale > 0:
                 level.amplitude.fill_(UNTRAINED)
 
@@ -269,11 +269,11 @@ class SinGANTrainer(Trainer[Options]):
         return torch.randn(count, *self.pyramid.noise_shape(scale), device=self.pyramid.noise.device)
 
     def share(self) -> Float[Tensor, ""]:
-        """Of the real picture in the one that the penalty looks at."""
+        """Of the real image in the one that the penalty looks at."""
         return torch.rand((), device=self.pyramid.noise.device)
 
     def make(self, scale: int, _batch: Tensors) -> Tensors:
-        """The noise of the step, and what the generator makes of it above a picture of its own for every critic step.
+        """The noise of the step, and what the generator makes of it above an image of its own for every critic step.
 
         Only the last keeps its graph: the generator learns from that one.
         """
@@ -294,7 +294,7 @@ class SinGANTrainer(Trainer[Options]):
         return {"noise": noise, "below": last, **{f"fake_{number}": fake for number, fake in enumerate(fakes, 1)}}
 
     def critic_terms(self, scale: int, number: int, step: Step) -> Tensors:
-        """Scores of the real picture, to be raised, and of a made one, to be lowered (WGAN-GP)."""
+        """Scores of the real image, to be raised, and of a made one, to be lowered (WGAN-GP)."""
         critic, real = self.critic(scale), self.pyramid.level(scale).real
         fake = step.shared[f"fake_{number}"].detach()
         # In this order: every pass moves the running statistics of the norms.
@@ -305,7 +305,7 @@ class SinGANTrainer(Trainer[Options]):
         }
 
     def generator_terms(self, scale: int, number: int, step: Step) -> Tensors:
-        """What the critic says of the picture, and how far the reconstruction is from the real one (eq. 6)."""
+        """What the critic says of the image, and how far the reconstruction is from the real one (eq. 6)."""
         level, shared = self.pyramid.level(scale), step.shared
         first = shared[f"fake_{self.options.critic_steps}"]
         fake = first if number == 1 else level(shared["noise"], shared["below"])
@@ -340,22 +340,22 @@ class SinGANTrainer(Trainer[Options]):
 
     @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
-        """The picture, its reconstruction, and two samples; scales that are not trained yet only enlarge."""
-        picture, count = self.prepared(batch["image"]), 2
-        device = picture.device
+        """The image, its reconstruction, and two samples; scales that are not trained yet only enlarge."""
+        image, count = self.prepared(batch["image"]), 2
+        device = image.device
         maps = [self.pyramid.noise_shape(scale) for scale in range(self.config.scales)]
         still = [torch.zeros(1, *shape, device=device) for shape in maps]
         drawn = [torch.randn(count, *shape, device=device) for shape in maps]
         samples = self.pyramid(drawn)[-1]
         return {
-            "picture": picture,
+            "image": image,
             "reconstruction": self.pyramid.made(still, 1.0),
             **{f"sample {number}": samples[number - 1, None] for number in range(1, count + 1)},
         }
 
     @classmethod
     def shrunk(cls, options: Options) -> Options:
-        """One step a scale, of two updates of each network; the largest picture is that of the shrunk Config."""
+        """One step a scale, of two updates of each network; the largest image is that of the shrunk Config."""
         return options.model_copy(
             update={
                 "steps_per_scale": 1,
@@ -368,7 +368,7 @@ class SinGANTrainer(Trainer[Options]):
 
     @classmethod
     def write_example_data(cls, root: Path, model: Model[Record]) -> None:
-        """One drawn picture of the model's size."""
+        """One drawn image of the model's size."""
         config = _as_singan(model).config
         write_single_example(root, (config.height, config.width))
 
@@ -380,7 +380,7 @@ def _as_singan(model: object) -> SinGAN:
 
 
 def _shrinking(sides: tuple[int, int], options: Options) -> float:
-    """Factor that brings a picture to the largest allowed size; 1 for smaller ones."""
+    """Factor that brings an image to the largest allowed size; 1 for smaller ones."""
     return min(options.max_size / max(sides), 1.0)
 
 

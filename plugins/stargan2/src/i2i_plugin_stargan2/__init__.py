@@ -17,7 +17,7 @@ def i2i_models() -> Sequence[ModelCard]:
     return (
         ModelCard(
             name="stargan2",
-            summary="translation between any number of domains, in a style from a seed or from another picture",
+            summary="translation between any number of domains, in a style from a seed or from another image",
             paper=Paper(
                 title="StarGAN v2: Diverse Image Synthesis for Multiple Domains",
                 authors="Yunjey Choi, Youngjung Uh, Jaejun Yoo, Jung-Woo Ha",
@@ -27,7 +27,7 @@ def i2i_models() -> Sequence[ModelCard]:
             ),
             licence=Licence(
                 spdx="Apache-2.0",
-                notes="Written from the paper. The authors' code, weights and AFHQ pictures are CC BY-NC 4.0: what is "
+                notes="Written from the paper. The authors' code, weights and AFHQ images are CC BY-NC 4.0: what is "
                 "imported from their checkpoints stays non-commercial.",
             ),
             operations=("translate", "translate_like", "encode"),

@@ -29,7 +29,7 @@ class Config(Record):
     image_size: Annotated[int, Field(ge=SMALLEST_SIDE)] = 256
     """side in pixels that it is trained at, a power of two; the only one that the style encoder takes"""
     domains: Annotated[tuple[str, ...], Field(min_length=1)] = ("cat", "dog", "wild")
-    """Their names, in the order of the labels; those of the folders of training pictures. With one alone, pictures get
+    """Their names, in the order of the labels; those of the folders of training images. With one alone, images get
     the looks of others of the same kind."""
     channel_base: PositiveInt = 2**14
     """the first convolution has channel_base / image_size channels: 64 at 256 pixels, 256 at 64"""
@@ -76,12 +76,12 @@ class Config(Record):
 
     @property
     def halvings(self) -> int:
-        """How often the generator halves a picture."""
+        """How often the generator halves an image."""
         return (self.image_size // INNER_SIDE).bit_length() - 1 + self.has_masks
 
     @property
     def size_multiple(self) -> int:
-        """Sides of the pictures that the generator takes are multiples of this."""
+        """Sides of the images that the generator takes are multiples of this."""
         return 2**self.halvings
 
     @property

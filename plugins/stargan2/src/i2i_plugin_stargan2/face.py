@@ -34,7 +34,7 @@ def summed(heat: Heat, first: int, end: int, power: int = 1) -> Plane:
 
 
 def enhanced(heatmaps: Float[Tensor, "b 98 64 64"]) -> Float[Tensor, "b 98 256 256"]:
-    """Heat maps at the size of the picture, each stretched from 0 to 1."""
+    """Heat maps at the size of the image, each stretched from 0 to 1."""
     side = (INPUT_SIDE, INPUT_SIDE)
     heat = F.interpolate(heatmaps, size=side, mode="bilinear", align_corners=True)
     heat = torch.where(heat < FAINTEST, 0.0, heat)
@@ -70,7 +70,7 @@ class FaceMasks(nn.Module):
 
 
 def landmarks(heatmaps: Float[Tensor, "b 98 64 64"]) -> Float[Tensor, "b 98 2"]:
-    """Column and row of every landmark, in pixels of a picture of 256: what aligning a face starts from.
+    """Column and row of every landmark, in pixels of an image of 256: what aligning a face starts from.
 
     The hottest place, a quarter of a step towards its hotter neighbours, counted from 1 and at the pixel's centre.
     """

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 INPUT_SIDE = 256
-"""Pixels; pictures are resized to it."""
+"""Pixels; images are resized to it."""
 
 MAP_SIDE = 64
 """Side of the heat maps."""
@@ -107,7 +107,7 @@ class CoordinateConv(nn.Module):
 
 
 class FaceAlignmentNetwork(nn.Module):
-    """From a picture of a face to heat maps of its landmarks.
+    """From an image of a face to heat maps of its landmarks.
 
     Args:
         channels: after the first convolution; the hourglass has four times as many. 64 in the release.
@@ -130,12 +130,12 @@ class FaceAlignmentNetwork(nn.Module):
         self.requires_grad_(requires_grad=False)
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 98 64 64"]:
-        """Heat maps of the landmarks for pictures in [-1, 1], about [0, 1]."""
+        """Heat maps of the landmarks for images in [-1, 1], about [0, 1]."""
         resized = F.interpolate(image, size=(INPUT_SIDE, INPUT_SIDE), mode="bilinear", align_corners=False)
         return self.all_maps(resized * 0.5 + 0.5)[:, :LANDMARKS]
 
     def all_maps(self, image: Float[Tensor, "b 3 256 256"]) -> Float[Tensor, "b 99 64 64"]:
-        """Heat maps of the landmarks and of the face's outlines, for pictures in [0, 1]."""
+        """Heat maps of the landmarks and of the face's outlines, for images in [0, 1]."""
         x = F.relu(self.stem_norm(self.stem(image)))
         first, *others = self.blocks
         x = F.avg_pool2d(first(x), 2)

@@ -16,9 +16,9 @@ from i2i_plugin_stargan2.networks import Generator, MappingNetwork, StyleEncoder
 from i2i_plugin_stargan2.official import CLOVA_FORMAT
 from i2i_registry import Axis, Graph, GraphInput, Model
 from i2i_runtime import (
-    Blend,
     ImageInput,
     ImageOutput,
+    Interpolation,
     LabelInput,
     Landmarks,
     LatentInput,
@@ -98,7 +98,7 @@ def truncated(
 
 
 class StarGAN2(Model[Config]):
-    """One generator for all domains; a style, from a latent or from a picture, says which domain and which look."""
+    """One generator for all domains; a style, from a latent or from an image, says which domain and which look."""
 
     name = "stargan2"
     Config = Config
@@ -119,21 +119,21 @@ class StarGAN2(Model[Config]):
         return networks if self.fan is None else {**networks, FAN: self.fan}
 
     def operations(self) -> tuple[Operation, ...]:
-        """`translate` in a style from a latent, `translate_like` in that of a picture, and `encode` it."""
+        """`translate` in a style from a latent, `translate_like` in that of an image, and `encode` it."""
         return self._translate(), self._translate_like(), self._encode()
 
     def graphs(self) -> Mapping[str, Graph]:
         """A graph per network; the masks of faces are one more, from heat maps to masks."""
         graphs = {
             MAPPING: self._mapping_graph(),
-            STYLE_ENCODER: Graph(self.style_encoder, (self._fixed_picture(), self._domain()), outputs=("style",)),
+            STYLE_ENCODER: Graph(self.style_encoder, (self._fixed_image(), self._domain()), outputs=("style",)),
             GENERATOR: self._generator_graph(),
         }
         if self.fan is None:
             return graphs
         maps = GraphInput("heatmaps", (_BATCH, LANDMARKS, MAP_SIDE, MAP_SIDE), values="uniform")
         names = ("mask_whole", "mask_inner")
-        graphs[FAN] = Graph(self.fan, (self._fixed_picture(),), outputs=("heatmaps",))
+        graphs[FAN] = Graph(self.fan, (self._fixed_image(),), outputs=("heatmaps",))
         graphs[FACE_MASKS] = Graph(FaceMasks(), (maps,), outputs=names, tolerance=CUT_TOLERANCE)
         return graphs
 
@@ -162,16 +162,16 @@ class StarGAN2(Model[Config]):
         style = GraphInput("style", (_BATCH, self.config.style_length), values="normal")
         if self.config.has_masks:
             masks = (GraphInput(m, (_BATCH, 1, INPUT_SIDE, INPUT_SIDE), "uniform") for m in ("whole", "inner"))
-            inputs = (self._fixed_picture(), style, *masks)
+            inputs = (self._fixed_image(), style, *masks)
         else:
             rule = self._size_rule()
             sides = (Axis(s, rule.height, rule.multiple, rule.minimum) for s in ("height", "width"))
-            inputs = (GraphInput("image", (_BATCH, 3, *sides), values="picture"), style)
-        return Graph(self.generator, inputs, outputs=("translated",), pictures=frozenset({"translated"}))
+            inputs = (GraphInput("image", (_BATCH, 3, *sides), values="image"), style)
+        return Graph(self.generator, inputs, outputs=("translated",), images=frozenset({"translated"}))
 
-    def _fixed_picture(self) -> GraphInput:
+    def _fixed_image(self) -> GraphInput:
         side = self.config.image_size
-        return GraphInput("image", (_BATCH, 3, side, side), values="picture")
+        return GraphInput("image", (_BATCH, 3, side, side), values="image")
 
     def _domain(self) -> GraphInput:
         return GraphInput("domain", (_BATCH,), values="index", count=len(self.config.domains))
@@ -181,11 +181,11 @@ class StarGAN2(Model[Config]):
     def _translate(self) -> Operation:
         return Operation(
             name="translate",
-            summary="the picture in another domain; the latent chooses among its looks",
+            summary="the image in another domain; the latent chooses among its looks",
             inputs=(
                 self._source(),
                 LatentInput(name="latent", summary="which look", shape=(self.config.latent_length,)),
-                self._label("what the picture becomes"),
+                self._label("what the image becomes"),
                 ScalarInput(
                     name="psi",
                     summary="below 1, looks nearer to the average of the domain: safer, and more alike",
@@ -196,30 +196,30 @@ class StarGAN2(Model[Config]):
             ),
             outputs=_TRANSLATED,
             steps=(_step(MAPPING, ("latent", "domain", "psi"), {"style": "style"}), *self._generate()),
-            blend=_BLEND,
+            interpolation=_INTERPOLATION,
         )
 
     def _translate_like(self) -> Operation:
         return Operation(
             name="translate_like",
-            summary="the picture with the look, and in the domain, of another one",
+            summary="the image with the look, and in the domain, of another one",
             inputs=(
                 self._source(),
-                self._fixed_input("reference", "a picture that shows the look"),
-                self._label("what the reference shows, and the picture becomes"),
+                self._fixed_input("reference", "an image that shows the look"),
+                self._label("what the reference shows, and the image becomes"),
             ),
             outputs=_TRANSLATED,
             steps=(_encode_step("reference"), *self._generate()),
-            blend=_BLEND,
+            interpolation=_INTERPOLATION,
         )
 
     def _encode(self) -> Operation:
         return Operation(
             name="encode",
-            summary="the style of a picture",
+            summary="the style of an image",
             inputs=(
-                self._fixed_input("image", "a picture that shows the look"),
-                self._label("what the picture shows"),
+                self._fixed_input("image", "an image that shows the look"),
+                self._label("what the image shows"),
             ),
             outputs=_TRANSLATED[1:],
             steps=(_encode_step("image"),),
@@ -244,7 +244,7 @@ class StarGAN2(Model[Config]):
         size = self._size_rule()
         # Faces are framed as in training, and nothing else is.
         fit = "resize" if self.config.has_masks else best_fit(size)
-        return ImageInput(name="image", summary="the picture to translate", size=size, fit=fit, **self._face())
+        return ImageInput(name="image", summary="the image to translate", size=size, fit=fit, **self._face())
 
     def _fixed_input(self, name: str, summary: str) -> ImageInput:
         side = self.config.image_size
@@ -263,11 +263,11 @@ class StarGAN2(Model[Config]):
 
 _BATCH = Axis("batch", 2)
 
-_BLEND = Blend(value="style", along="line")
-"""Styles are interpolated on a line, as in the release's films; between domains, too."""
+_INTERPOLATION = Interpolation(value="style", along="line")
+"""Styles are interpolated on a line, as in the release's animations; between domains, too."""
 
 _TRANSLATED = (
-    ImageOutput(name="image", summary="the translated picture"),
+    ImageOutput(name="image", summary="the translated image"),
     VectorOutput(name="style", summary="its look and domain, as the generator takes it"),
 )
 
@@ -277,5 +277,5 @@ def _step(graph: str, values: tuple[str, ...], outputs: Mapping[str, str]) -> St
     return Step(graph=graph, inputs={name: name for name in values}, outputs=dict(outputs))
 
 
-def _encode_step(picture: str) -> Step:
-    return Step(graph=STYLE_ENCODER, inputs={"image": picture, "domain": "domain"}, outputs={"style": "style"})
+def _encode_step(image: str) -> Step:
+    return Step(graph=STYLE_ENCODER, inputs={"image": image, "domain": "domain"}, outputs={"style": "style"})

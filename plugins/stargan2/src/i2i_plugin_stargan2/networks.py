@@ -62,7 +62,7 @@ class HighPass(nn.Module):
 
 
 class Encoded(NamedTuple):
-    """A picture inside the generator; no style has touched it."""
+    """An image inside the generator; no style has touched it."""
 
     inner: Float[Tensor, "b c y x"]
     """the deepest map"""
@@ -71,7 +71,7 @@ class Encoded(NamedTuple):
 
 
 class Generator(nn.Module):
-    """Translates a picture into the domain and look that a style stands for."""
+    """Translates an image into the domain and look that a style stands for."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -101,11 +101,11 @@ class Generator(nn.Module):
         whole: Float[Tensor, "b 1 y x"] | None = None,
         inner: Float[Tensor, "b 1 y x"] | None = None,
     ) -> Float[Tensor, "b 3 h w"]:
-        """The translated picture, about (-1, 1): nothing limits it. Without both masks no details pass."""
+        """The translated image, about (-1, 1): nothing limits it. Without both masks no details pass."""
         return self.decode(self.encode(image), style, () if whole is None or inner is None else (whole, inner))
 
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> Encoded:
-        """What all translations of a picture have in common."""
+        """What all translations of an image have in common."""
         details: dict[int, Tensor] = {}
         x = self.from_rgb(image)
         for block in self.encoder:
@@ -117,7 +117,7 @@ class Generator(nn.Module):
     def decode(
         self, encoded: Encoded, style: Float[Tensor, "b s"], masks: tuple[Tensor, ...] = ()
     ) -> Float[Tensor, "b 3 h w"]:
-        """The picture in this style. `masks`: none, or two of any one size; see `Masks`."""
+        """The image in this style. `masks`: none, or two of any one size; see `Masks`."""
         x = encoded.inner
         for block in self.decoder:
             x = block(x, style)
@@ -168,7 +168,7 @@ def _through(head: nn.Module, hidden: Tensor) -> Tensor:
 
 
 class Trunk(nn.Module):
-    """What style encoder and discriminator have in common: a picture of one size becomes one vector."""
+    """What style encoder and discriminator have in common: an image of one size becomes one vector."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ class Trunk(nn.Module):
         self.last = nn.Conv2d(widths[-1], widths[-1], ENCODED_SIDE)
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c"]:
-        """Features of the whole picture."""
+        """Features of the whole image."""
         x = self.stem(image)
         for block in self.blocks:
             x = block(x)
@@ -188,7 +188,7 @@ class Trunk(nn.Module):
 
 
 class StyleEncoder(nn.Module):
-    """From a picture to its style, seen as a picture of a domain."""
+    """From an image to its style, seen as an image of a domain."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -197,17 +197,17 @@ class StyleEncoder(nn.Module):
         initialise(self)
 
     def forward(self, image: Float[Tensor, "b 3 h w"], domain: Int[Tensor, " b"]) -> Float[Tensor, "b s"]:
-        """The style of each picture in its domain."""
+        """The style of each image in its domain."""
         return pick(self.of_all_domains(image), domain)
 
     def of_all_domains(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b n s"]:
-        """The style of each picture as one of every domain."""
+        """The style of each image as one of every domain."""
         features = self.trunk(image)
         return torch.stack([head(features) for head in self.heads], dim=1)
 
 
 class Discriminator(nn.Module):
-    """Tells pictures of a domain from generated ones."""
+    """Tells images of a domain from generated ones."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -216,7 +216,7 @@ class Discriminator(nn.Module):
         initialise(self)
 
     def forward(self, image: Float[Tensor, "b 3 h w"], domain: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
-        """One logit per picture, of its domain; high for real."""
+        """One logit per image, of its domain; high for real."""
         return pick(self.of_all_domains(image), domain)
 
     def of_all_domains(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b n"]:

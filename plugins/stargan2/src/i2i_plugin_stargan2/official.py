@@ -23,7 +23,7 @@ from i2i_registry import CheckpointError, Clues, Drop, Inferred, KeyMap, Officia
 from i2i_runtime import Licence, Record
 
 MOST_LAYERS = 12
-"""Layers of the trunks that the key map counts to; pictures of 1024 pixels have 11."""
+"""Layers of the trunks that the key map counts to; images of 1024 pixels have 11."""
 
 _SPARE = " (spare)"
 """Put behind the keys of wing.ckpt where the checkpoint brings the landmark network itself, or needs none."""
@@ -123,7 +123,7 @@ class ClovaRelease(OfficialFormat):
     licence: ClassVar[Licence] = Licence(
         spdx="CC-BY-NC-4.0",
         notes="The terms of the authors' code and weights: attribution, and no commercial use. Whoever trained a "
-        "checkpoint themselves, with other code and pictures, has their own.",
+        "checkpoint themselves, with other code and images, has their own.",
         non_commercial=True,
     )
     keys: ClassVar[KeyMap] = (

@@ -29,7 +29,7 @@ WHOLE_DIVERSITY, DETAILED_DIVERSITY = 2.0, 1.0
 """Weights of the diversity loss in the release: without and with details that pass through masks."""
 
 SHOWN_LOOKS = 2
-"""Latents per domain in the sample pictures."""
+"""Latents per domain in the sample images."""
 
 
 class Options(Record):
@@ -52,9 +52,9 @@ class Options(Record):
     ema_decay: Fraction = 0.999
     """of the moving averages of generator, mapping network and style encoder, which are what is kept; 0: none"""
     crop_probability: Probability = 0.5
-    """how often a picture is cropped at random"""
+    """how often an image is cropped at random"""
     flip: bool = True
-    """mirror every other picture; switch it off where left and right mean something"""
+    """mirror every other image; switch it off where left and right mean something"""
 
 
 class Translations(NamedTuple):
@@ -63,13 +63,13 @@ class Translations(NamedTuple):
     fake: Tensor
     """[b, 3, h, w]"""
     other: Tensor
-    """the same pictures in another style of the same domain; no gradient"""
+    """the same images in another style of the same domain; no gradient"""
     style: Tensor
     """[b, s], which was asked for"""
     found_style: Tensor
     """[b, s], which the style encoder sees in `fake`"""
     own_style: Tensor
-    """[b, s], of the pictures before the translation"""
+    """[b, s], of the images before the translation"""
 
 
 def diversity_factor(step: int, steps: int) -> float:
@@ -90,7 +90,7 @@ class StarGAN2Trainer(Trainer[Options]):
     generator learns together with mapping network and style encoder.
 
     The numbers are the release's, the work is less. Until the third phase is over the generator stays as it is, so its
-    encoder, which no style has touched, sees a picture once for all three phases, and the pictures that the
+    encoder, which no style has touched, sees an image once for all three phases, and the images that the
     discriminator learns from in the first are those that the generator learns from in the third. What only serves as
     a target has no gradient; what does not learn in a phase gets none.
     """
@@ -127,7 +127,7 @@ class StarGAN2Trainer(Trainer[Options]):
         return DETAILED_DIVERSITY if self.stargan.config.has_masks else WHOLE_DIVERSITY
 
     def dataset(self, root: Path, seed: int) -> DataSource:
-        """One folder of pictures per domain: cropped and mirrored at random."""
+        """One folder of images per domain: cropped and mirrored at random."""
         config, options = self.stargan.config, self.options
         return DomainFolders(
             root,
@@ -178,7 +178,7 @@ class StarGAN2Trainer(Trainer[Options]):
     # --- Phases -------------------------------------------------------------------------------------------------------
 
     def shared(self, batch: Tensors) -> Tensors:
-        """The pictures inside the generator, two styles from latents, and the translations in the first of them."""
+        """The images inside the generator, two styles from latents, and the translations in the first of them."""
         image, target = batch["image"], batch["reference_domain"]
         encoded, masks = self.generator.encode(image), self.masks(image)
         style = self.stargan.mapping(self.latents(len(image), image), target)
@@ -201,7 +201,7 @@ class StarGAN2Trainer(Trainer[Options]):
         return self.discriminator_terms(step, fake)
 
     def discriminator_terms(self, step: Step, fake: Tensor) -> Tensors:
-        """Real pictures are real in their domain, translations are not in theirs (paper, eq. 1); R1 on the former."""
+        """Real images are real in their domain, translations are not in theirs (paper, eq. 1); R1 on the former."""
         real = step.batch["image"].detach().requires_grad_()
         logits = self.discriminator(real, step.batch["domain"])
         return {
@@ -237,7 +237,7 @@ class StarGAN2Trainer(Trainer[Options]):
         """What the translations have to be.
 
         They pass for real (paper, eq. 1), have the style asked for (eq. 2), differ from those in another style (eq. 3)
-        and become the picture again in its own style (eq. 4).
+        and become the image again in its own style (eq. 4).
         """
         options = self.options
         back = self.generator.decode(self.generator.encode(made.fake), made.own_style, self.masks(made.fake))
@@ -251,17 +251,17 @@ class StarGAN2Trainer(Trainer[Options]):
 
     @torch.no_grad()
     def masks(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Where details of these pictures pass; nothing in a model that passes none."""
+        """Where details of these images pass; nothing in a model that passes none."""
         return () if self.stargan.fan is None else face_masks(self.stargan.fan(image))
 
     # --- For people and tests -----------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
-        """The picture in each domain with looks that are the same for all rows, then in that of a reference."""
+        """The image in each domain with looks that are the same for all rows, then in that of a reference."""
         image, model = batch["image"], self.stargan
         encoded, masks = self.generator.encode(image), self.masks(image)
-        columns = {"picture": image}
+        columns = {"image": image}
         for number, latent in enumerate(self.latents(SHOWN_LOOKS, image), start=1):
             for index, domain in enumerate(model.config.domains):
                 style = model.mapping(latent[None], torch.tensor([index], device=image.device))
@@ -292,18 +292,18 @@ class StarGAN2Trainer(Trainer[Options]):
 
 
 def r1_penalty(logits: Tensor, images: Tensor) -> Tensor:
-    """Half the squared gradient of the logits at real pictures, mean over them (Mescheder et al. 2018, R1)."""
+    """Half the squared gradient of the logits at real images, mean over them (Mescheder et al. 2018, R1)."""
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return 0.5 * gradient.float().square().flatten(1).sum(1).mean()
 
 
 def encoded_in(shared: Tensors) -> Encoded:
-    """What `StarGAN2Trainer.shared` keeps of the pictures inside the generator."""
+    """What `StarGAN2Trainer.shared` keeps of the images inside the generator."""
     prefix = "detail_"
     details = {int(name.removeprefix(prefix)): t for name, t in shared.items() if name.startswith(prefix)}
     return Encoded(shared["inner"], details)
 
 
 def masks_in(shared: Tensors) -> tuple[Tensor, ...]:
-    """The masks of the pictures, as `StarGAN2Trainer.shared` keeps them."""
+    """The masks of the images, as `StarGAN2Trainer.shared` keeps them."""
     return tuple(shared[name] for name in sorted(shared) if name.startswith("mask_"))

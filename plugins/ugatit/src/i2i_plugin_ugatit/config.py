@@ -11,7 +11,7 @@ from pydantic import Field, PositiveInt, model_validator
 from i2i_runtime import Record
 
 DOWNSAMPLING = 4
-"""Side of the picture over side of the generator's inner feature map."""
+"""Side of the image over side of the generator's inner feature map."""
 
 SMALLEST_SIDE = 8
 """Pixels. Below it the inner map has one value, of which there is no variance."""
@@ -28,9 +28,9 @@ class Config(Record):
     """in the encoder, and as many in the decoder"""
     pooled_style: bool = False
     """gamma and beta from the average of the feature map instead of from all of it: 10.6 million parameters instead of
-    279 million at 256 pixels, and pictures of any size"""
+    279 million at 256 pixels, and images of any size"""
     domains: tuple[str, str] = ("A", "B")
-    """what the pictures of trainA/ and of trainB/ show"""
+    """what the images of trainA/ and of trainB/ show"""
 
     @model_validator(mode="after")
     def _domains_differ(self) -> Config:
@@ -45,7 +45,7 @@ class Config(Record):
 
     @property
     def inner_size(self) -> int:
-        """Side of the inner feature map when the picture has `image_size`."""
+        """Side of the inner feature map when the image has `image_size`."""
         return self.image_size // DOWNSAMPLING
 
 

@@ -27,7 +27,7 @@ A_TO_B = "a_to_b"
 B_TO_A = "b_to_a"
 
 
-class PictureAndAttention(nn.Module):
+class ImageAndAttention(nn.Module):
     """A generator without the logits that only its training needs."""
 
     def __init__(self, generator: Generator) -> None:
@@ -35,7 +35,7 @@ class PictureAndAttention(nn.Module):
         self.generator = generator
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 1 y x"]]:
-        """The translated picture in (-1, 1), and where the generator looked (>= 0, a quarter of the side)."""
+        """The translated image in (-1, 1), and where the generator looked (>= 0, a quarter of the side)."""
         translation = self.generator(image)
         return translation.image, translation.attention
 
@@ -67,20 +67,20 @@ class UGATIT(Model[Config]):
                 inputs=(
                     ImageInput(
                         name="image",
-                        summary="a picture of the other domain",
+                        summary="an image of the other domain",
                         size=self._size_rule(),
                         fit=best_fit(self._size_rule()),
                         resize=BILINEAR,
                     ),
                     LabelInput(
                         name="domain",
-                        summary="what the picture becomes",
+                        summary="what the image becomes",
                         names=self.config.domains,
                         default=domain_b,
                     ),
                 ),
                 outputs=(
-                    ImageOutput(name="image", summary="the translated picture"),
+                    ImageOutput(name="image", summary="the translated image"),
                     HeatmapOutput(name="attention", summary="where the generator looked"),
                 ),
                 steps=(_step(A_TO_B, domain_b), _step(B_TO_A, domain_a)),
@@ -111,10 +111,10 @@ class UGATIT(Model[Config]):
                 Axis(name, side, multiple=DOWNSAMPLING, minimum=SMALLEST_SIDE) for name in ("height", "width")
             )
         return Graph(
-            module=PictureAndAttention(generator),
-            inputs=(GraphInput("image", (Axis("batch", 2), 3, *sides), values="picture"),),
+            module=ImageAndAttention(generator),
+            inputs=(GraphInput("image", (Axis("batch", 2), 3, *sides), values="image"),),
             outputs=("translated", "attention"),
-            pictures=frozenset({"translated"}),
+            images=frozenset({"translated"}),
         )
 
 

@@ -27,7 +27,7 @@ LEAK = 0.2  # negative slope in the discriminators
 
 
 def reflecting_conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    """A convolution without bias that mirrors the picture at its borders."""
+    """A convolution without bias that mirrors the image at its borders."""
     padding = (kernel - 1) // 2
     return nn.Conv2d(channels_in, channels_out, kernel, stride, padding, bias=False, padding_mode="reflect")
 
@@ -82,7 +82,7 @@ def layer_instance_norm(
 
 
 class AdaLIN(nn.Module):
-    """Adaptive layer-instance normalisation: gamma and beta come from the picture, rho in [0, 1] is learned."""
+    """Adaptive layer-instance normalisation: gamma and beta come from the image, rho in [0, 1] is learned."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class AdaLIN(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c h w"], gamma: Float[Tensor, "b c"], beta: Float[Tensor, "b c"]
     ) -> Float[Tensor, "b c h w"]:
-        """Normalise, then scale and shift by what the picture asks for."""
+        """Normalise, then scale and shift by what the image asks for."""
         return layer_instance_norm(x, self.rho, gamma[:, :, None, None], beta[:, :, None, None])
 
 
@@ -297,14 +297,14 @@ class Style(nn.Module):
         self.beta = nn.Linear(channels, channels, bias=False)
 
     def forward(self, x: Float[Tensor, "b d h w"]) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b d"]]:
-        """gamma and beta, one value of each per picture and channel."""
+        """gamma and beta, one value of each per image and channel."""
         features = map_mean(x)[:, :, 0, 0] if self.pooled else x.flatten(1)  # [b, d] or [b, d*h*w]
         hidden = F.relu(self.hidden2(F.relu(self.hidden1(features))))
         return self.gamma(hidden), self.beta(hidden)
 
 
 class Translation(NamedTuple):
-    """What a generator says of a picture."""
+    """What a generator says of an image."""
 
     image: Float[Tensor, "b 3 h w"]
     """in (-1, 1)"""
@@ -315,7 +315,7 @@ class Translation(NamedTuple):
 
 
 class Generator(nn.Module):
-    """Translates pictures of one domain into the other (paper, section 2.1.1 and appendix, table of the generator)."""
+    """Translates images of one domain into the other (paper, section 2.1.1 and appendix, table of the generator)."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -333,7 +333,7 @@ class Generator(nn.Module):
         self.to_image = reflecting_conv(c, 3, 7)
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Translation:
-        """Translate pictures in [-1, 1] whose sides are multiples of 4; the full model takes its own size only."""
+        """Translate images in [-1, 1] whose sides are multiples of 4; the full model takes its own size only."""
         x, cam_logits = self.attention(self.encoder(image))  # [b, d, h/4, w/4], [b, 2]
         attention = x.sum(1, keepdim=True)
         gamma, beta = self.style(x)  # [b, d] each
@@ -346,7 +346,7 @@ class Generator(nn.Module):
 
 
 class Judgement(NamedTuple):
-    """What a discriminator says of a picture: is it real?"""
+    """What a discriminator says of an image: is it real?"""
 
     logits: Float[Tensor, "b 1 y x"]
     """one answer per patch"""
@@ -357,7 +357,7 @@ class Judgement(NamedTuple):
 
 
 def smallest_side(layers: int) -> int:
-    """Smallest picture (pixels) that a discriminator of so many layers takes.
+    """Smallest image (pixels) that a discriminator of so many layers takes.
 
     All but two layers halve; of what is left, the last two convolutions need 3 pixels to end with one logit.
     """
@@ -380,7 +380,7 @@ class Discriminator(nn.Module):
         self.to_logits = SpectralConv(last, 1, stride=1, bias=False)
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Judgement:
-        """Judge pictures in [-1, 1] that are at least `smallest_side(layers)` high and wide."""
+        """Judge images in [-1, 1] that are at least `smallest_side(layers)` high and wide."""
         x = image
         for layer in self.layers:
             x = F.leaky_relu(layer(x), LEAK)

@@ -93,7 +93,7 @@ class PyTorchRelease(OfficialFormat):
     licence: ClassVar[Licence] = Licence(
         spdx="MIT",
         notes="The release's code is MIT; its authors published no weights in this format, so the terms are those of "
-        "whoever trained the checkpoint, and of the pictures they used.",
+        "whoever trained the checkpoint, and of the images they used.",
     )
     keys: ClassVar[KeyMap] = _total_map()
 
@@ -105,7 +105,7 @@ class PyTorchRelease(OfficialFormat):
     def infer_config(self, shapes: Shapes) -> Config:
         """Channels from the first convolution, blocks by counting, the kind of style and the size from its first layer.
 
-        A light checkpoint does not tell its picture size: it gets the paper's, and takes any other.
+        A light checkpoint does not tell its image size: it gets the paper's, and takes any other.
         """
         channels = shapes[_STEM][0]
         style_channels = DOWNSAMPLING * channels
@@ -123,7 +123,7 @@ class PyTorchRelease(OfficialFormat):
         return Config(image_size=DOWNSAMPLING * side, channels=channels, res_blocks=len(blocks))
 
     def unseen(self, config: Record) -> tuple[str, ...]:
-        """The picture size of a light model, whose style comes from averages."""
+        """The image size of a light model, whose style comes from averages."""
         return ("image_size",) if isinstance(config, Config) and config.pooled_style else ()
 
     def example(self, config: Record) -> Shapes:

@@ -47,9 +47,9 @@ class Options(Record):
     ema_decay: Fraction = 0.0
     """of the generators' moving average, which is then what is kept; 0: none, as in the paper"""
     enlarge_px: NonNegativeInt = 30
-    """pictures are resized to this much more than the model's size, then cropped at random"""
+    """images are resized to this much more than the model's size, then cropped at random"""
     flip: bool = True
-    """mirror every other picture; switch it off where left and right mean something"""
+    """mirror every other image; switch it off where left and right mean something"""
 
 
 def learning_rate_factor(step: int, steps: int) -> float:
@@ -136,7 +136,7 @@ class UGATITTrainer(Trainer[Options]):
         return dict.fromkeys(self.ugatit.networks, self.options.ema_decay) if self.options.ema_decay else {}
 
     def dataset(self, root: Path, seed: int) -> UnpairedFolders:
-        """Pictures of trainA/ and trainB/: mirrored, enlarged, cropped."""
+        """Images of trainA/ and trainB/: mirrored, enlarged, cropped."""
         return UnpairedFolders(root, preparation(self.ugatit.config.image_size, self.options), seed=seed)
 
     def stages(self) -> Sequence[Stage]:
@@ -204,22 +204,22 @@ class UGATITTrainer(Trainer[Options]):
             real = step.batch[domain]
             terms[f"cycle_{domain}"] = self.options.cycle_weight * l1(back[domain], real)
             terms[f"identity_{domain}"] = self.options.identity_weight * l1(made[f"same_{domain}"], real)
-            # The heads of the generator into this domain tell whether a picture still has to be translated.
+            # The heads of the generator into this domain tell whether an image still has to be translated.
             cam = logistic(made[f"fake_{domain}_cam"], 1.0) + logistic(made[f"same_{domain}_cam"], 0.0)
             terms[f"cam_{domain}"] = self.options.cam_weight * cam
         return terms
 
     @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
-        """Both directions: the picture, where the generator looks, what it makes of it, and the way back."""
+        """Both directions: the image, where the generator looks, what it makes of it, and the way back."""
         name_a, name_b = self.ugatit.config.domains
         columns: dict[str, Tensor] = {}
         directions = ((batch["A"], name_a, name_b, self.a_to_b, self.b_to_a),)
         directions += ((batch["B"], name_b, name_a, self.b_to_a, self.a_to_b),)
-        for picture, source, target, forth, back in directions:
-            translation = forth(picture)
-            columns[source] = picture
-            columns[f"{source}: attention"] = as_picture(translation.attention, picture)
+        for image, source, target, forth, back in directions:
+            translation = forth(image)
+            columns[source] = image
+            columns[f"{source}: attention"] = as_image(translation.attention, image)
             columns[f"{source} to {target}"] = translation.image
             columns[f"{source} and back"] = back(translation.image).image
         return columns
@@ -250,8 +250,8 @@ class UGATITTrainer(Trainer[Options]):
         clamp_rho(self.b_to_a)
 
 
-def as_picture(attention: Tensor, like: Tensor) -> Tensor:
-    """Attention [b, 1, y, x] as grey pictures [b, 3, h, w] in [-1, 1], each from its own darkest to its brightest."""
+def as_image(attention: Tensor, like: Tensor) -> Tensor:
+    """Attention [b, 1, y, x] as grey images [b, 3, h, w] in [-1, 1], each from its own darkest to its brightest."""
     larger = F.interpolate(attention, size=like.shape[2:], mode="bilinear", align_corners=False)
     low, high = larger.amin((1, 2, 3), keepdim=True), larger.amax((1, 2, 3), keepdim=True)
     grey = (larger - low) / (high - low).clamp_min(torch.finfo(larger.dtype).tiny)
@@ -263,7 +263,7 @@ def _check_size(image_size: int, options: Options) -> None:
     for scale, layers in (("global", options.global_layers), ("local", options.local_layers)):
         if image_size < smallest_side(layers):
             raise TrainingError(
-                found=f"the {scale} discriminators have {layers} layers and the pictures {image_size} pixels",
+                found=f"the {scale} discriminators have {layers} layers and the images {image_size} pixels",
                 expected=f"at least {smallest_side(layers)} pixels for {layers} layers",
                 fix=f"--set image_size={enough}, or fewer {scale}_layers",
             )

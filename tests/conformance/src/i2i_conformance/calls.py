@@ -37,9 +37,9 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of an operation: `count` items, every picture at `size` (pixels) where its rule allows that.
+    """One call of an operation: `count` items, every image at `size` (pixels) where its rule allows that.
 
-    Without a picture `size` is that of the result. Where both are free the result is taller than the picture, and
+    Without an image `size` is that of the result. Where both are free the result is taller than the image, and
     narrower if it may be.
     """
 
@@ -52,17 +52,17 @@ class Call:
         words = "".join(f", {name}={label}" for name, label in self.branch.items())
         return f"{self.operation.name} at {self.size[0]}x{self.size[1]}, batch {self.count}{words}"
 
-    def pictures(self, value: ImageInput) -> list[Levels]:
-        """Random pictures [h, w, channels], in RGB of three equal channels for 1; the same at every call."""
+    def images(self, value: ImageInput) -> list[Levels]:
+        """Random images [h, w, channels], in RGB of three equal channels for 1; the same at every call."""
         height, width = self.size if value.size.accepts(*self.size) else own_size(value)
         generator = np.random.default_rng([height, width, len(value.name)])
         shape = (height, width, value.channels)
         drawn = [generator.integers(0, 256, shape, np.uint8) for _ in range(self.count)]
-        return [picture.repeat(3, axis=2) if value.channels == 1 else picture for picture in drawn]
+        return [image.repeat(3, axis=2) if value.channels == 1 else image for image in drawn]
 
     def floats(self, value: ImageInput) -> list[NDArray[np.float32]]:
-        """The same pictures in [0, 1]."""
-        return [picture.astype(np.float32) / np.float32(255) for picture in self.pictures(value)]
+        """The same images in [0, 1]."""
+        return [image.astype(np.float32) / np.float32(255) for image in self.images(value)]
 
     def labels(self, value: LabelInput) -> list[str]:
         """The branch's class; where no step depends on the label, one class after the other."""
@@ -99,7 +99,7 @@ class Call:
         return value.channels, height + value.border, width + value.border
 
     def grid(self) -> Tensor:
-        """Where a bilinear resize of the picture to the result looks, by the textbook formula."""
+        """Where a bilinear resize of the image to the result looks, by the textbook formula."""
         axes = [
             (2 * ((np.arange(to) + 0.5) * of / to - 0.5).clip(0, of - 1) / (of - 1) - 1)
             for to, of in zip(self.result, self.size, strict=True)
@@ -109,19 +109,19 @@ class Call:
         return torch.from_numpy(np.broadcast_to(grid, (self.count, *grid.shape)).copy())
 
     def mask(self, value: MaskInput) -> Levels:
-        """A white picture: everything is marked, and no blur can change that."""
-        picture = next(v for v in self.operation.inputs if isinstance(v, ImageInput) and v.name == value.image)
-        return np.full((*self.pictures(picture)[0].shape[:2], 3), 255, np.uint8)
+        """A white image: everything is marked, and no blur can change that."""
+        image = next(v for v in self.operation.inputs if isinstance(v, ImageInput) and v.name == value.image)
+        return np.full((*self.images(image)[0].shape[:2], 3), 255, np.uint8)
 
     def tensors(self) -> dict[str, Tensor]:
-        """What torch is fed: pictures scaled to their value range by the textbook formula."""
+        """What torch is fed: images scaled to their value range by the textbook formula."""
         tensors: dict[str, Tensor] = {}
         for value in self.operation.inputs:
             match value:
                 case ImageInput():
-                    tensors[value.name] = _scaled(self.pictures(value), value)
+                    tensors[value.name] = _scaled(self.images(value), value)
                     if value.also:
-                        tensors[value.also.name] = _at_other_size(self.pictures(value), value, value.also)
+                        tensors[value.also.name] = _at_other_size(self.images(value), value, value.also)
                 case LabelInput():
                     tensors[value.name] = torch.tensor([value.names.index(label) for label in self.labels(value)])
                 case LatentInput():
@@ -141,13 +141,13 @@ class Call:
         return tensors
 
     def options(self) -> dict[str, Option]:
-        """The same values as an app passes them, but for the main picture."""
-        main = main_picture(self.operation)
+        """The same values as an app passes them, but for the main image."""
+        main = main_image(self.operation)
         options: dict[str, Option] = {}
         for value in self.operation.inputs:
             match value:
                 case ImageInput() if value is not main:
-                    options[value.name] = self.pictures(value)
+                    options[value.name] = self.images(value)
                 case LabelInput():
                     options[value.name] = self.labels(value)
                 case LatentInput():
@@ -165,7 +165,7 @@ class Call:
 
 def calls(operation: Operation) -> Iterator[Call]:
     """Every branch at every edge size (own, smallest, smallest and not square) and batch."""
-    main = main_picture(operation)
+    main = main_image(operation)
     sizes = edge_sizes(main.size) if main else edge_results(operation.size)
     for branch in operation.branches():
         for size in sizes:
@@ -196,13 +196,13 @@ def smallest(rule: SizeRule) -> int:
     return -(-rule.minimum // rule.multiple) * rule.multiple
 
 
-def main_picture(operation: Operation) -> ImageInput | None:
-    """The picture an operation works on, None when it starts from nothing."""
+def main_image(operation: Operation) -> ImageInput | None:
+    """The image an operation works on, None when it starts from nothing."""
     return next((value for value in operation.inputs if isinstance(value, ImageInput)), None)
 
 
 def own_size(value: ImageInput | SizeInput | None) -> Size:
-    """Height and width that the model was trained at, (0, 0) without a picture and a size."""
+    """Height and width that the model was trained at, (0, 0) without an image and a size."""
     match value:
         case None:
             return (0, 0)
@@ -212,14 +212,14 @@ def own_size(value: ImageInput | SizeInput | None) -> Size:
             return (value.size.height, value.size.width)
 
 
-def _at_other_size(pictures: Sequence[Levels], value: ImageInput, also: Also) -> Tensor:
+def _at_other_size(images: Sequence[Levels], value: ImageInput, also: Also) -> Tensor:
     """SinGAN's resize as torch computes it; no other kernel is known here."""
     if value.resize != SINGAN:
         raise ConformanceError(f"{also.name!r} is resampled by {value.resize.kernel}", expected="the kernel 'singan'")
-    return resample_to(_scaled(pictures, value), (also.height, also.width))
+    return resample_to(_scaled(images, value), (also.height, also.width))
 
 
-def _scaled(pictures: Sequence[Levels], value: ImageInput) -> Tensor:
+def _scaled(images: Sequence[Levels], value: ImageInput) -> Tensor:
     low, high = value.value_range
-    stacked = np.stack(pictures)[..., : value.channels].astype(np.float32).transpose(0, 3, 1, 2) / 255
+    stacked = np.stack(images)[..., : value.channels].astype(np.float32).transpose(0, 3, 1, 2) / 255
     return torch.from_numpy(stacked * (high - low) + low)

@@ -22,7 +22,7 @@ def official(preset_case: PresetCase) -> OfficialFormat:
 
 def test_its_checkpoints_are_recognised_and_no_others(preset_case: PresetCase, official: OfficialFormat) -> None:
     case = preset_case.model
-    checks.check_recognition(preset_case, official, checks.foreign_shapes(case.registry, case))
+    checks.check_recognition(preset_case, official, checks.external_shapes(case.registry, case))
 
 
 def test_the_config_is_inferred_from_shapes(preset_case: PresetCase, official: OfficialFormat) -> None:

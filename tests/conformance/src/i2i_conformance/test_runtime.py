@@ -14,7 +14,7 @@ def test_the_runtime_gives_what_torch_gives(operation_case: OperationCase, workb
         running.check_runtime_equals_torch(exported.model, exported.bundle, call)
 
 
-def test_a_picture_below_the_smallest_size_is_refused(operation_case: OperationCase, workbench: Workbench) -> None:
+def test_an_image_below_the_smallest_size_is_refused(operation_case: OperationCase, workbench: Workbench) -> None:
     exported = workbench.exported(operation_case.preset)
     running.check_refuses_smaller(exported.bundle, operation_case.of(exported.model))
 
@@ -24,9 +24,9 @@ def test_a_result_below_the_smallest_size_is_refused(operation_case: OperationCa
     running.check_refuses_small_results(exported.bundle, operation_case.of(exported.model))
 
 
-def test_a_film_wanders_and_repeats(operation_case: OperationCase, workbench: Workbench) -> None:
+def test_an_animation_wanders_and_repeats(operation_case: OperationCase, workbench: Workbench) -> None:
     exported = workbench.exported(operation_case.preset)
-    running.check_film(exported.bundle, operation_case.of(exported.model))
+    running.check_animation(exported.bundle, operation_case.of(exported.model))
 
 
 def test_seeds_repeat(operation_case: OperationCase, workbench: Workbench) -> None:

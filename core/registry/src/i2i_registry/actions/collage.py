@@ -1,4 +1,4 @@
-"""One picture at every pair of a vertical and a horizontal scale, as InGAN's paper shows what retargeting does."""
+"""One image at every pair of a vertical and a horizontal scale, as InGAN's paper shows what retargeting does."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Settings:
 
 
 def can_retarget(operation: Operation) -> bool:
-    """Whether it makes another size of a picture."""
+    """Whether it makes another size of an image."""
     return main_image(operation) is not None and operation.size is not None
 
 
@@ -61,21 +61,21 @@ def read_scales(text: str) -> tuple[float, ...]:
     return scales
 
 
-def plan(picture: Path, scales: Sequence[float], settings: Settings) -> list[list[Size]]:
+def plan(image: Path, scales: Sequence[float], settings: Settings) -> list[list[Size]]:
     """Height and width of each cell: a row for each vertical scale, in it a cell for each horizontal one.
 
     Raises UsageError for an operation without a size, one of the sizes that it cannot make, and a sheet that is too
-    large; PictureError for a picture that cannot be read.
+    large; ImageError for an image that cannot be read.
     """
     operation = settings.operation
     if not can_retarget(operation):
         raise UsageError(
-            found=f"{operation.name} makes no picture of another size",
-            expected="an operation that takes a picture, and a size or a scale",
+            found=f"{operation.name} makes no image of another size",
+            expected="an operation that takes an image, and a size or a scale",
             fix="i2i-registry inspect BUNDLE shows what its operations take",
         )
     check_shown(operation)
-    source = read(picture)
+    source = read(image)
     sizes = {
         pair: _height_width(_fitted(source, settings))
         if pair == (1, 1)
@@ -87,18 +87,18 @@ def plan(picture: Path, scales: Sequence[float], settings: Settings) -> list[lis
     return rows
 
 
-def make(bundle: Bundle, picture: Path, scales: Sequence[float], settings: Settings) -> Image.Image:
-    """The collage: at 1 x 1 the picture itself, every other cell what the operation makes of it at that scale.
+def make(bundle: Bundle, image: Path, scales: Sequence[float], settings: Settings) -> Image.Image:
+    """The collage: at 1 x 1 the image itself, every other cell what the operation makes of it at that scale.
 
     Raises what `Bundle.run` raises.
     """
-    source = read(picture)
+    source = read(image)
     cells = [[_cell(bundle, source, (vertical, horizontal), settings) for horizontal in scales] for vertical in scales]
     return arrange(cells)
 
 
 def arrange(cells: Sequence[Sequence[Image.Image]]) -> Image.Image:
-    """Rows and columns of pictures in their own sizes on white, each in the upper left corner of its place."""
+    """Rows and columns of images in their own sizes on white, each in the upper left corner of its place."""
     lefts, tops, (width, height) = _sheet([[_height_width(cell) for cell in row] for row in cells])
     sheet = Image.new("RGB", (width, height), _WHITE)
     for row, top in zip(cells, tops, strict=True):
@@ -117,14 +117,14 @@ def _cell(bundle: Bundle, source: Image.Image, pair: tuple[float, float], settin
 
 
 def _fitted(source: Image.Image, settings: Settings) -> Image.Image:
-    """The picture as the model sees it, without what it was padded with."""
+    """The image as the model sees it, without what it was padded with."""
     main = cast("ImageInput", main_image(settings.operation))
     placed = fitting.fit(np.asarray(source), main, settings.fit or main.fit)
     return Image.fromarray(np.rint(placed.crop(placed.pixels)).astype(np.uint8))
 
 
-def _height_width(picture: Image.Image) -> Size:
-    return picture.height, picture.width
+def _height_width(image: Image.Image) -> Size:
+    return image.height, image.width
 
 
 def _sheet(sizes: Sequence[Sequence[Size]]) -> tuple[list[int], list[int], Size]:
@@ -147,5 +147,5 @@ def _check_sheet(width: int, height: int) -> None:
         raise UsageError(
             found=f"a collage of {width}x{height} pixels (width x height)",
             expected=f"at most {MAX_SIDE:,} a side and {MAX_PIXELS:,} in all",
-            fix="smaller or fewer scales, or a smaller picture",
+            fix="smaller or fewer scales, or a smaller image",
         )

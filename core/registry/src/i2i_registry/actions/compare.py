@@ -1,4 +1,4 @@
-"""The same pictures through several models: who can do it with which options, and what each makes of every picture."""
+"""The same images through several models: who can do it with which options, and what each makes of every image."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from i2i_runtime.schema.operations import Fit, ImageInput, Input, Operation, Vec
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What holds for every model and every picture."""
+    """What holds for every model and every image."""
 
     seed: int = 0
-    """picture i is made with seed + i, by every model"""
+    """image i is made with seed + i, by every model"""
     fit: Fit | None = None
     device: str = "auto"
     threads: int | None = None
     cell_px: int = 256
-    """longer side of the pictures that are kept: all results stay in memory, at this size only"""
+    """longer side of the images that are kept: all results stay in memory, at this size only"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +45,16 @@ class Entrant:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What became of one picture: itself or an error."""
+    """What became of one image: itself or an error."""
 
-    picture: Image.Image | None = None
+    image: Image.Image | None = None
     seconds: float = 0.0
     error: I2IError | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What one model made of every picture."""
+    """What one model made of every image."""
 
     entrant: Entrant
     manifest: Manifest
@@ -62,7 +62,7 @@ class Column:
 
     @property
     def seconds(self) -> float | None:
-        """Median time of a picture; None when the model made none."""
+        """Median time of an image; None when the model made none."""
         times = [each.seconds for each in self.made if each.error is None]
         return statistics.median(times) if times else None
 
@@ -84,9 +84,9 @@ def enter(
         settings: as they will be used.
 
     Raises:
-        UsageError: a model has no such operation, or the operation takes or makes no picture.
+        UsageError: a model has no such operation, or the operation takes or makes no image.
         OptionError: no model has such an input, or one does not take the value, or needs another.
-        PictureError: a picture among the values cannot be read.
+        ImageError: an image among the values cannot be read.
     """
     chosen = {title: _operation(title, operations, operation) for title, operations in candidates.items()}
     known = {value.name for each in chosen.values() for value in _free_inputs(each)}
@@ -105,14 +105,14 @@ def enter(
 
 
 def inputs_of(sources: Sequence[Path], cell_px: int) -> list[Made]:
-    """The pictures themselves, for the first column."""
+    """The images themselves, for the first column."""
     return [_tried(source, cell_px) for source in sources]
 
 
 def compare(entrant: Entrant, bundle: Path, manifest: Manifest, sources: Sequence[Path], settings: Settings) -> Column:
-    """Run one model over the pictures; its bundle is loaded here and freed again, so memory holds one at a time.
+    """Run one model over the images; its bundle is loaded here and freed again, so memory holds one at a time.
 
-    A picture that fails, or a bundle that cannot be loaded, is an error in the column, not an exception.
+    An image that fails, or a bundle that cannot be loaded, is an error in the column, not an exception.
 
     Raises UsageError when the settings themselves are wrong: no other model would do better.
     """
@@ -131,12 +131,12 @@ def _run(bundle: Bundle, entrant: Entrant, sources: Sequence[Path], settings: Se
     for index, source in enumerate(sources):
         seed = settings.seed + index
         try:
-            picture = read(source)
-            if not warm:  # the first run makes the sessions, which would count as this picture's time
-                _make(bundle, entrant, picture, settings, seed)
+            image = read(source)
+            if not warm:  # the first run makes the sessions, which would count as this image's time
+                _make(bundle, entrant, image, settings, seed)
                 warm = True
             started = time.perf_counter()
-            result = _make(bundle, entrant, picture, settings, seed)
+            result = _make(bundle, entrant, image, settings, seed)
             seconds = time.perf_counter() - started
         except I2IError as error:
             if concerns_all(error):
@@ -146,10 +146,10 @@ def _run(bundle: Bundle, entrant: Entrant, sources: Sequence[Path], settings: Se
             yield Made(fitted(result, settings.cell_px), seconds)
 
 
-def _make(bundle: Bundle, entrant: Entrant, picture: Image.Image, settings: Settings, seed: int) -> Image.Image:
+def _make(bundle: Bundle, entrant: Entrant, image: Image.Image, settings: Settings, seed: int) -> Image.Image:
     result = bundle.run(
         entrant.operation.name,
-        picture,
+        image,
         seed=seed,
         fit=settings.fit,
         # Inputs are named by the bundle and checked by `enter`; none may have the name of a general argument.
@@ -175,21 +175,21 @@ def _operation(title: str, operations: Sequence[Operation], name: str | None) ->
         )
     chosen = operations[0 if name is None else names.index(name)]
     if main_image(chosen) is None:
-        raise UsageError(f"{chosen.name} of {title} takes no picture", expected="an operation on pictures")
+        raise UsageError(f"{chosen.name} of {title} takes no image", expected="an operation on images")
     if all(isinstance(output, VectorOutput) for output in chosen.outputs):
-        raise UsageError(f"{chosen.name} of {title} makes no picture", expected="an operation that makes pictures")
+        raise UsageError(f"{chosen.name} of {title} makes no image", expected="an operation that makes images")
     check_shown(chosen)
     return chosen
 
 
 def _free_inputs(operation: Operation) -> list[Input]:
-    """What is not the picture itself."""
+    """What is not the image itself."""
     main = main_image(operation)
     return [value for value in operation.inputs if value is not main]
 
 
 def _check(operation: Operation, options: Mapping[str, Option], settings: Settings) -> None:
-    """Everything that a call checks before it computes, on a black picture of the model's own size."""
+    """Everything that a call checks before it computes, on a black image of the model's own size."""
     size = cast("ImageInput", main_image(operation)).size
     blank = Image.new("RGB", (size.width, size.height))
     gather(operation, [blank], 1, options, fit=settings.fit, seed=settings.seed)

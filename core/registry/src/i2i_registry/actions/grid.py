@@ -1,4 +1,4 @@
-"""Sources x looks: each picture translated as every reference shows, or with every seed."""
+"""Sources x looks: each image translated as every reference shows, or with every seed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from i2i_registry.errors import concerns_all
 from i2i_registry.sheets.sheet import Grid, Row, fitted
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.call.arguments import Option, draw, gather, main_image, random_shapes
-from i2i_runtime.errors import I2IError, PictureError, UsageError
+from i2i_runtime.errors import I2IError, ImageError, UsageError
 from i2i_runtime.image.reading import read
 from i2i_runtime.schema.operations import Fit, ImageInput, Input, LatentInput, NoiseInput, Operation, VectorOutput
 
@@ -29,7 +29,7 @@ class Look:
 
     title: str
     options: Mapping[str, Option]
-    picture: Path | None = None
+    image: Path | None = None
     """the reference, which heads the column"""
 
 
@@ -42,19 +42,19 @@ class Settings:
     """values of the inputs that are the same in all columns"""
     fit: Fit | None = None
     cell_px: int = 256
-    """longer side of the pictures that are kept: all results stay in memory, at this size only"""
+    """longer side of the images that are kept: all results stay in memory, at this size only"""
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What became of one cell: a picture or an error."""
+    """What became of one cell: an image or an error."""
 
-    picture: Image.Image | None = None
+    image: Image.Image | None = None
     error: I2IError | None = None
 
 
 def reference_of(operation: Operation) -> ImageInput | None:
-    """The picture that the columns show: the first after the main one."""
+    """The image that the columns show: the first after the main one."""
     main = main_image(operation)
     others = (value for value in operation.inputs if isinstance(value, ImageInput) and value is not main)
     return next(others, None) if main else None
@@ -66,10 +66,10 @@ def is_random(value: Input) -> bool:
 
 
 def can_fill(operation: Operation) -> bool:
-    """Whether one picture becomes many by references or seeds."""
+    """Whether one image becomes many by references or seeds."""
     has_columns = reference_of(operation) or any(map(is_random, operation.inputs))
-    makes_pictures = not all(isinstance(output, VectorOutput) for output in operation.outputs)
-    return bool(main_image(operation) and has_columns and makes_pictures)
+    makes_images = not all(isinstance(output, VectorOutput) for output in operation.outputs)
+    return bool(main_image(operation) and has_columns and makes_images)
 
 
 def looks_like(operation: Operation, references: Sequence[Path], labels: Labels, seed: int) -> list[Look]:
@@ -91,7 +91,7 @@ def looks_like(operation: Operation, references: Sequence[Path], labels: Labels,
 def looks_of_seeds(operation: Operation, seeds: Sequence[int], labels: Labels) -> list[Look]:
     """A column for every seed, all of them for each class (each combination of them, of several labels).
 
-    The vectors of a seed are those that `Bundle.run` draws from it; here every picture gets the same.
+    The vectors of a seed are those that `Bundle.run` draws from it; here every image gets the same.
     """
     columns: list[Look] = []
     for classes in product(*labels.values()):
@@ -101,9 +101,9 @@ def looks_of_seeds(operation: Operation, seeds: Sequence[int], labels: Labels) -
 
 
 def check(settings: Settings, looks: Sequence[Look]) -> None:
-    """Everything that a call checks before it computes, on a black picture of the model's own size.
+    """Everything that a call checks before it computes, on a black image of the model's own size.
 
-    Raises OptionError for an input that is missing or wrong, PictureError for a reference that cannot be read.
+    Raises OptionError for an input that is missing or wrong, ImageError for a reference that cannot be read.
     """
     size = cast("ImageInput", main_image(settings.operation)).size
     blank = Image.new("RGB", (size.width, size.height))
@@ -113,47 +113,47 @@ def check(settings: Settings, looks: Sequence[Look]) -> None:
 
 
 def make(bundle: Bundle, sources: Sequence[Path], looks: Sequence[Look], settings: Settings) -> Iterator[list[Made]]:
-    """Column by column: first the pictures themselves, then each in every look.
+    """Column by column: first the images themselves, then each in every look.
 
-    A look is computed once for all pictures. One that cannot be read, or that the model refuses, is an error in its
+    A look is computed once for all images. One that cannot be read, or that the model refuses, is an error in its
     cells and stops no other.
 
     Raises UsageError when the settings themselves are wrong.
     """
     read_once = [_read(source) for source in sources]
-    yield [made if made.picture is None else Made(fitted(made.picture, settings.cell_px)) for made in read_once]
+    yield [made if made.image is None else Made(fitted(made.image, settings.cell_px)) for made in read_once]
     for look in looks:
         options = {**settings.options, **look.options}
         yield _column(bundle, read_once, options, settings)
 
 
 def draw_grid(places: Sequence[Path], looks: Sequence[Look], columns: Sequence[Sequence[Made]], cell_px: int) -> Grid:
-    """The columns of `make` as a grid: references above, pictures on the left."""
+    """The columns of `make` as a grid: references above, images on the left."""
     titles = ("", *(look.title for look in looks))
     rows: list[Row] = []
-    if any(look.picture for look in looks):
-        heads = (fitted(read(look.picture), cell_px) if look.picture else None for look in looks)
+    if any(look.image for look in looks):
+        heads = (fitted(read(look.image), cell_px) if look.image else None for look in looks)
         rows.append(Row("", (None, *heads)))
     for number, place in enumerate(places):
         first, *others = (column[number] for column in columns)
-        # Where the picture itself cannot be read, its own cell says so; the others would only repeat it.
+        # Where the image itself cannot be read, its own cell says so; the others would only repeat it.
         results = (_cell(made) if first.error is None else None for made in others)
         rows.append(Row(os.fspath(place), (_cell(first), *results)))
     return Grid(titles, tuple(rows))
 
 
 def _column(bundle: Bundle, sources: Sequence[Made], options: Mapping[str, Option], settings: Settings) -> list[Made]:
-    there = [made.picture for made in sources if made.picture is not None]
+    there = [made.image for made in sources if made.image is not None]
     try:
-        results = iter([Made(picture) for picture in _run(bundle, there, options, settings)])
-    except PictureError:  # of one of them: each by itself shows which
-        results = iter([_alone(bundle, picture, options, settings) for picture in there])
-    return [made if made.picture is None else next(results) for made in sources]
+        results = iter([Made(image) for image in _run(bundle, there, options, settings)])
+    except ImageError:  # of one of them: each by itself shows which
+        results = iter([_alone(bundle, image, options, settings) for image in there])
+    return [made if made.image is None else next(results) for made in sources]
 
 
-def _alone(bundle: Bundle, picture: Image.Image, options: Mapping[str, Option], settings: Settings) -> Made:
+def _alone(bundle: Bundle, image: Image.Image, options: Mapping[str, Option], settings: Settings) -> Made:
     try:
-        (made,) = _run(bundle, [picture], options, settings)
+        (made,) = _run(bundle, [image], options, settings)
         return Made(made)
     except I2IError as error:
         if concerns_all(error):
@@ -162,11 +162,11 @@ def _alone(bundle: Bundle, picture: Image.Image, options: Mapping[str, Option], 
 
 
 def _run(
-    bundle: Bundle, pictures: Sequence[Image.Image], options: Mapping[str, Option], settings: Settings
+    bundle: Bundle, images: Sequence[Image.Image], options: Mapping[str, Option], settings: Settings
 ) -> list[Image.Image]:
     # Inputs are named by the bundle and checked by `check`; none may have the name of a general argument.
-    made = bundle.run(settings.operation.name, list(pictures), seed=0, fit=settings.fit, **options)  # pyright: ignore[reportArgumentType]
-    return [fitted(cast("Image.Image", picture), settings.cell_px) for picture in cast("list[object]", made)]
+    made = bundle.run(settings.operation.name, list(images), seed=0, fit=settings.fit, **options)  # pyright: ignore[reportArgumentType]
+    return [fitted(cast("Image.Image", image), settings.cell_px) for image in cast("list[object]", made)]
 
 
 def _read(source: Path) -> Made:
@@ -192,4 +192,4 @@ def _one_for(name: str, classes: Sequence[str], number: int, count: int) -> str:
 
 
 def _cell(made: Made) -> Image.Image | str | None:
-    return made.picture if made.error is None else made.error.found
+    return made.image if made.error is None else made.error.found

@@ -20,16 +20,16 @@ from i2i_runtime.call.arguments import Option, main_image
 from i2i_runtime.errors import I2IError, RunError, UsageError, nearest
 from i2i_runtime.files.atomic import atomic_write
 from i2i_runtime.image.folders import Listing, scan_folder
-from i2i_runtime.image.pixels import GREY, PICTURE_MODES, RGB
+from i2i_runtime.image.pixels import GREY, IMAGE_MODES, RGB
 from i2i_runtime.image.reading import SAVE_FORMATS, file_parts, save
 from i2i_runtime.schema.operations import Fit, ImageOutput, Operation, VectorOutput
 
 DEFAULT_SUFFIX = ".png"
 PAGES_SUFFIX = ".tif"
-"""of pictures with a number of channels that picture files do not have: a page for each"""
+"""of images with a number of channels that image files do not have: a page for each"""
 
 VECTOR_SUFFIX = ".npy"
-"""of results that are numbers: the code that `encode` reads from a picture"""
+"""of results that are numbers: the code that `encode` reads from an image"""
 
 _Values: TypeAlias = Mapping[str, Image.Image | NDArray[np.generic]]
 """output name -> what the operation made"""
@@ -37,13 +37,13 @@ _Values: TypeAlias = Mapping[str, Image.Image | NDArray[np.generic]]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One picture to make."""
+    """One image to make."""
 
     source: Path | None
     """None for operations that start from nothing"""
     target: Path
     count: int | None = None
-    """several results of the one picture, numbered from 1: NAME.png becomes NAME-1.png, NAME-2.png ..."""
+    """several results of the one image, numbered from 1: NAME.png becomes NAME-1.png, NAME-2.png ..."""
 
     @property
     def targets(self) -> tuple[Path, ...]:
@@ -57,13 +57,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What holds for every picture of a run."""
+    """What holds for every image of a run."""
 
     operation: str
     options: Mapping[str, Option] = field(default_factory=dict[str, Option])
     """values for the operation's inputs, by name"""
     outputs: tuple[str, ...] = ()
-    """named outputs saved beside the picture: "attention" becomes NAME.attention.png"""
+    """named outputs saved beside the image: "attention" becomes NAME.attention.png"""
     seed: int | None = None
     fit: Fit | None = None
 
@@ -91,9 +91,9 @@ def plan(
     arrays: bool = False,
     scanned: Callable[[Listing], None] = _ignore,
 ) -> list[Job]:
-    """Which file becomes which. A folder stands for the pictures below it; their places in it are kept.
+    """Which file becomes which. A folder stands for the images below it; their places in it are kept.
 
-    For one file, `out` is a file, or a folder when it is one or has no picture's extension. For more, and for several
+    For one file, `out` is a file, or a folder when it is one or has no image's extension. For more, and for several
     results of each (`count`), it is a folder, and `suffix` is how results are saved there (`suffix_of`).
     Outputs keep the whole stem of the input; where two inputs differ in their extension only, they keep that as well.
 
@@ -115,7 +115,7 @@ def plan(
 
 
 def plan_from_nothing(name: str, out: Path, count: int | None, suffix: str) -> list[Job]:
-    """As `plan`, for an operation that takes no picture: several results are called after `name`."""
+    """As `plan`, for an operation that takes no image: several results are called after `name`."""
     if count is None:
         check_file(out, _suffixes(suffix))
         return [Job(None, out)]
@@ -128,10 +128,10 @@ def collect(
 ) -> list[tuple[Path, Path]]:
     """(input, its place below the folder it was found in). What lies in `out` is no input of the same run.
 
-    `arrays`: whether .npy files in folders are pictures. `scanned` gets what was found in each folder, and what was
+    `arrays`: whether .npy files in folders are images. `scanned` gets what was found in each folder, and what was
     left out.
 
-    Raises UsageError when an input does not exist, or a folder holds no pictures.
+    Raises UsageError when an input does not exist, or a folder holds no images.
     """
     _check_inputs_exist(sources)
     found: list[tuple[Path, Path]] = []
@@ -142,10 +142,10 @@ def collect(
             continue
         listing = scan_folder(source, arrays=arrays)
         scanned(listing)
-        inside = [path for path in listing.pictures if not path.resolve().is_relative_to(results)]
+        inside = [path for path in listing.images if not path.resolve().is_relative_to(results)]
         if not inside:
             raise UsageError(
-                f"{source} holds no pictures; {listing.sentence() or 'nothing else either'}",
+                f"{source} holds no images; {listing.sentence() or 'nothing else either'}",
                 expected="PNG, JPEG, WebP ...",
             )
         found += [(path, path.relative_to(source)) for path in inside]
@@ -153,11 +153,11 @@ def collect(
 
 
 def execute(bundle: Bundle, jobs: Sequence[Job], settings: Settings) -> Iterator[Outcome]:
-    """Make every picture, one outcome each, as they are done. A bad one does not stop the others.
+    """Make every image, one outcome each, as they are done. A bad one does not stop the others.
 
     The first result has the seed of the settings, every further one the next.
 
-    Raises UsageError when the settings themselves are wrong: then no other picture would do better.
+    Raises UsageError when the settings themselves are wrong: then no other image would do better.
     """
     for index, job in enumerate(jobs):
         started = time.monotonic()
@@ -174,14 +174,14 @@ def execute(bundle: Bundle, jobs: Sequence[Job], settings: Settings) -> Iterator
 
 def suffix_of(operation: Operation) -> str:
     """How the first result of an operation is saved."""
-    picture = next((each for each in operation.outputs if isinstance(each, ImageOutput)), None)
-    if picture is None:
+    image = next((each for each in operation.outputs if isinstance(each, ImageOutput)), None)
+    if image is None:
         return VECTOR_SUFFIX
-    return DEFAULT_SUFFIX if picture.channels is None or picture.channels in PICTURE_MODES else PAGES_SUFFIX
+    return DEFAULT_SUFFIX if image.channels is None or image.channels in IMAGE_MODES else PAGES_SUFFIX
 
 
 def reads_arrays(operation: Operation) -> bool:
-    """Whether .npy files in folders can be its pictures: those of 1 and 3 channels come in picture files."""
+    """Whether .npy files in folders can be its images: those of 1 and 3 channels come in image files."""
     main = main_image(operation)
     return main is not None and main.channels not in {GREY, RGB}
 
@@ -254,7 +254,7 @@ def _check_inputs_exist(sources: Sequence[Path]) -> None:
     missing = [source for source in sources if not all(part.exists() for part in file_parts(source))]
     if missing:
         more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise UsageError(f"these inputs do not exist: {missing[0]}{more}", expected="pictures, or folders of pictures")
+        raise UsageError(f"these inputs do not exist: {missing[0]}{more}", expected="images, or folders of images")
 
 
 def _check_folder(out: Path, suffix: str, what: str) -> None:

@@ -16,7 +16,7 @@ from i2i_registry.checkpoints.limits import (
     Allowance,
     DamageError,
 )
-from i2i_registry.checkpoints.placeholders import InertName, InertRecord, refuse_code
+from i2i_registry.checkpoints.placeholders import PlaceholderName, PlaceholderObject, refuse_code
 from i2i_registry.checkpoints.restricted_unpickler import check_key
 from i2i_registry.checkpoints.storages import Storage, UnreadTensor, rebuilt
 
@@ -84,20 +84,20 @@ class TensorMeanings:
                 raise DamageError(f"it names a class in more than {MOST_NAME_LENGTH} characters")
             refuse_code(module, name)
             dtype = vars(torch).get(name) if module == "torch" else None
-            self._names[key] = dtype if isinstance(dtype, torch.dtype) else InertName(module, name)
+            self._names[key] = dtype if isinstance(dtype, torch.dtype) else PlaceholderName(module, name)
         return self._names[key]
 
     def call(self, function: object, args: Arguments) -> object:
         """What a call makes: a tensor, a plain container, or a record of the call."""
-        if not isinstance(function, InertName):
+        if not isinstance(function, PlaceholderName):
             raise DamageError(f"its pickle calls a {type(function).__name__}")
         self._allowance.take_steps(STEPS_PER_OBJECT + _extent(args) // ARGUMENTS_PER_STEP)
         handler = self._calls.get((function.module, function.name))
-        return InertRecord(function.type_name, args) if handler is None else handler(args)
+        return PlaceholderObject(function.type_name, args) if handler is None else handler(args)
 
     def _tensor_of_type(self, args: Arguments) -> object:
         """A tensor of a subclass, or with attributes: the plain tensor."""
-        if len(args) > 2 and isinstance(args[0], InertName) and isinstance(args[2], tuple):  # noqa: PLR2004
+        if len(args) > 2 and isinstance(args[0], PlaceholderName) and isinstance(args[2], tuple):  # noqa: PLR2004
             rebuild = self._rebuilds.get((args[0].module, args[0].name))
             if rebuild is not None:
                 inner = cast("Arguments", args[2])
@@ -115,7 +115,7 @@ class TensorMeanings:
     def _encoded(self, args: Arguments) -> object:
         """How protocols 0 to 2 write bytes: as text of the same numbers."""
         if len(args) != 2 or not isinstance(args[0], str) or not _is_latin(args[1]):  # noqa: PLR2004
-            return InertRecord("_codecs.encode", args)
+            return PlaceholderObject("_codecs.encode", args)
         self._allowance.take_bytes(len(args[0]))
         try:
             return args[0].encode("latin-1")
@@ -124,9 +124,9 @@ class TensorMeanings:
 
     def _attribute(self, args: Arguments) -> object:
         """How protocols 0 to 3 name a class inside a class; anything else stays a record."""
-        if len(args) == 2 and isinstance(args[0], InertName) and isinstance(args[1], str):  # noqa: PLR2004
+        if len(args) == 2 and isinstance(args[0], PlaceholderName) and isinstance(args[1], str):  # noqa: PLR2004
             return self.find(args[0].module, f"{args[0].name}.{args[1]}")
-        return InertRecord("builtins.getattr", args)
+        return PlaceholderObject("builtins.getattr", args)
 
     def _ordered_dict(self, args: Arguments) -> object:
         made: OrderedDict[object, object] = OrderedDict()
@@ -204,7 +204,7 @@ def _unread(what: str) -> Callable[[Arguments], UnreadTensor]:
 
 def _bytes(args: Arguments) -> object:
     """How protocols 0 to 2 write no bytes at all."""
-    return InertRecord("builtins.bytes", args) if args else b""
+    return PlaceholderObject("builtins.bytes", args) if args else b""
 
 
 def _is_latin(encoding: object) -> bool:
@@ -215,8 +215,8 @@ def _sizes(args: Arguments) -> object:
     return args[0] if args and isinstance(args[0], tuple) else ()
 
 
-def _object_of_class(args: Arguments) -> InertRecord:
+def _object_of_class(args: Arguments) -> PlaceholderObject:
     """How protocols 0 and 1 make an object. The class is a name here, and its base is not needed."""
-    if args and isinstance(args[0], InertName):
-        return InertRecord(args[0].type_name)
+    if args and isinstance(args[0], PlaceholderName):
+        return PlaceholderObject(args[0].type_name)
     raise DamageError("its pickle makes an object of something that is no class")

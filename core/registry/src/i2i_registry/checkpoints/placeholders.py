@@ -4,8 +4,8 @@ Old checkpoints are pickles of whole objects. Three things can happen to a globa
 
 - it is one of the few that rebuild tensors and plain containers (`i2i_registry.checkpoints.allowed_globals`): our own
   code does what the original would have done;
-- it is a class or function of some package: it becomes an `InertName`, and calling it makes an `InertRecord`, whatever
-  the original would have done;
+- it is a class or function of some package: it becomes a `PlaceholderName`, and calling it makes a
+  `PlaceholderObject`, whatever the original would have done;
 - it belongs to Python's standard library and is no plain data type (os.system, builtins.eval): the file is refused, and
   the name is told.
 
@@ -68,7 +68,7 @@ _STANDARD_LIBRARY = sys.stdlib_module_names | _PYTHON_2_MODULES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class InertName:
+class PlaceholderName:
     """A class or function that a file names. There is nothing behind it."""
 
     module: str
@@ -81,7 +81,7 @@ class InertName:
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class InertRecord:
+class PlaceholderObject:
     """What an object of a class we do not know left in a file: its arguments, state and items, without behaviour."""
 
     type_name: str

@@ -2,7 +2,7 @@
 
 Handles safetensors, the formats of torch.save (zip since 1.6, the stream before, the tar of the beginning), and plain
 pickles, with state dicts or whole modules in them. All of them are parsed by `i2i_registry.checkpoints`; neither
-torch.load nor Python's unpickler sees a foreign file.
+torch.load nor Python's unpickler sees an external file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 
 from i2i_registry.checkpoints import torch_files
 from i2i_registry.checkpoints.limits import MOST_BYTES, MOST_STEPS, Allowance, DamageError
-from i2i_registry.checkpoints.placeholders import InertName, InertRecord
+from i2i_registry.checkpoints.placeholders import PlaceholderName, PlaceholderObject
 from i2i_registry.checkpoints.safetensors import is_tensor_list
 from i2i_registry.checkpoints.storages import UnreadTensor
 from i2i_registry.checkpoints.tensor_files import parse_tensors
@@ -45,20 +45,20 @@ _REPR_LENGTH = 60
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a foreign file holds. Its content is small enough to walk through; it may hold itself."""
+    """What an external file holds. Its content is small enough to walk through; it may hold itself."""
 
     path: Path
     format: Format
     sha256: str
     """of the bytes that were read"""
     content: object
-    """dicts, lists, tensors, plain values, `InertRecord`s and `InertName`s, nested as in the file"""
+    """dicts, lists, tensors, plain values, `PlaceholderObject`s and `PlaceholderName`s, nested as in the file"""
     tensors: Mapping[str, torch.Tensor]
     """flat: "generator.encode.0.weight"; the "module." that DataParallel adds is gone. Some may share memory."""
 
     def records(self) -> tuple[str, ...]:
         """The classes that were met and not loaded, as the file names them, made safe to print."""
-        names = {printable(value.type_name) for _, value in _walk(self.content) if isinstance(value, InertRecord)}
+        names = {printable(value.type_name) for _, value in _walk(self.content) if isinstance(value, PlaceholderObject)}
         return tuple(sorted(names))
 
     def outline(self) -> Iterator[str]:
@@ -69,7 +69,7 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a foreign checkpoint on the CPU, once, executing nothing that it holds.
+    """Read an external checkpoint on the CPU, once, executing nothing that it holds.
 
     Raises CheckpointError when it would run code (the offending name is told), is damaged, is of no format we read,
     holds a tensor that cannot be read (its name and the reason are told), or takes more than any checkpoint needs.
@@ -100,7 +100,7 @@ def describe(value: object) -> str:
     match value:
         case torch.Tensor():
             return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
-        case InertRecord() | InertName():
+        case PlaceholderObject() | PlaceholderName():
             return f"{printable(value.type_name)} (not loaded)"
         case dict() | list() | tuple() | set() | frozenset():
             return f"{type(value).__name__} of {len(cast('Sequence[object]', value))}"
@@ -195,7 +195,7 @@ def _walk(content: object, visits: int | None = None) -> Iterator[tuple[tuple[st
             continue
         path = (*level.path, key)
         yield path, value
-        if isinstance(value, (dict, list, tuple, InertRecord)):
+        if isinstance(value, (dict, list, tuple, PlaceholderObject)):
             container: object = value
             left -= _size(container)
             above.add(id(container))
@@ -204,7 +204,7 @@ def _walk(content: object, visits: int | None = None) -> Iterator[tuple[tuple[st
 
 def _size(container: object) -> int:
     """How many parts are looked at when a walk comes to a container."""
-    if not isinstance(container, InertRecord):
+    if not isinstance(container, PlaceholderObject):
         return 1 + _length(container)
     state = cast("dict[object, object]", container.state) if isinstance(container.state, dict) else {}
     parts = (container.state, container.items, container.args, container.values, *(state.get(p) for p in _MODULE_PARTS))
@@ -221,7 +221,7 @@ def _children(value: object) -> Iterator[tuple[str, object]]:
             yield from _items(cast("Mapping[object, object]", value))
         case list() | tuple():
             yield from ((str(index), child) for index, child in enumerate(cast("Sequence[object]", value)))
-        case InertRecord():
+        case PlaceholderObject():
             yield from _record_children(value)
         case _:
             return
@@ -240,14 +240,14 @@ def _key_in_words(key: object) -> str:
     return str(key) if plain else describe(key)  # pyright: ignore[reportUnknownArgumentType]
 
 
-def _record_children(record: InertRecord) -> Iterator[tuple[str, object]]:
+def _record_children(record: PlaceholderObject) -> Iterator[tuple[str, object]]:
     """The parts of an object; of a torch module, those that its state dict would name."""
     if isinstance(record.state, dict):
         state = cast("Mapping[object, object]", record.state)
         if "_parameters" in state and "_modules" in state:
             yield from _module_children(state)
             return
-    if isinstance(record.state, InertRecord):
+    if isinstance(record.state, PlaceholderObject):
         yield "state", record.state
     else:
         yield from _children(record.state)

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from i2i_registry.checkpoints.limits import STEPS_PER_OBJECT, Allowance, DamageError
-from i2i_registry.checkpoints.placeholders import InertName, InertRecord
+from i2i_registry.checkpoints.placeholders import PlaceholderName, PlaceholderObject
 
 MOST_NUMBER_BYTES = 256
 """A whole number that is longer is no number of a checkpoint."""
@@ -278,7 +278,7 @@ class _Machine:
 
     def add_items(self) -> None:
         group, target = self.pop_to_mark(), self.top()
-        if isinstance(target, InertRecord):
+        if isinstance(target, PlaceholderObject):
             target.values.extend(group)
             return
         if type(target) is not set:
@@ -288,7 +288,7 @@ class _Machine:
         cast("set[object]", target).update(group)
 
     def _extend(self, target: object, group: list[object]) -> None:
-        if isinstance(target, InertRecord):
+        if isinstance(target, PlaceholderObject):
             target.values.extend(group)
         elif type(target) is list:
             cast("list[object]", target).extend(group)
@@ -296,7 +296,7 @@ class _Machine:
             raise DamageError(f"its pickle appends to a {_kind(target)}")
 
     def _set_items(self, target: object, group: list[object]) -> None:
-        if isinstance(target, InertRecord):
+        if isinstance(target, PlaceholderObject):
             target = target.items
         if type(target) is not dict and type(target) is not OrderedDict:
             raise DamageError(f"its pickle sets items of a {_kind(target)}")
@@ -345,7 +345,7 @@ class _Machine:
 
     def set_state(self) -> None:
         state, target = self.pop(), self.top()
-        if isinstance(target, InertRecord):
+        if isinstance(target, PlaceholderObject):
             target.state = state
         elif type(target) is not OrderedDict:  # torch's state dicts carry versions, which are not needed
             raise DamageError(f"its pickle sets attributes on a {_kind(target)}")
@@ -358,7 +358,7 @@ class _Machine:
 
 
 def _kind(value: object) -> str:
-    return "function or class" if isinstance(value, InertName) else type(value).__name__
+    return "function or class" if isinstance(value, PlaceholderName) else type(value).__name__
 
 
 def _arguments(args: object) -> tuple[object, ...]:

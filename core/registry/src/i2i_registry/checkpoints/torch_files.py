@@ -15,7 +15,7 @@ import torch
 
 from i2i_registry.checkpoints.allowed_globals import TensorMeanings
 from i2i_registry.checkpoints.limits import MOST_NAME_LENGTH, Allowance, DamageError
-from i2i_registry.checkpoints.placeholders import InertName
+from i2i_registry.checkpoints.placeholders import PlaceholderName
 from i2i_registry.checkpoints.restricted_unpickler import read_pickle
 from i2i_registry.checkpoints.storages import ByteOrder, ElementType, Storage, UnreadTensor, numbers, rebuilt
 from i2i_registry.checkpoints.tars import is_tar, read_tar
@@ -41,8 +41,8 @@ _OTHERS: Mapping[bytes, tuple[str, str]] = {
     b"7z\xbc\xaf": ("a 7z archive", _UNPACK),
     b"Rar!": ("a RAR archive", _UNPACK),
     b"\x89HDF": ("a file of HDF5, as Keras writes it", "use weights of the paper's PyTorch release"),
-    b"\x89PNG": ("a picture", _NO_WEIGHTS),
-    b"\xff\xd8\xff": ("a picture", _NO_WEIGHTS),
+    b"\x89PNG": ("an image", _NO_WEIGHTS),
+    b"\xff\xd8\xff": ("an image", _NO_WEIGHTS),
     b"\x08": ("an ONNX model or the like, made to be run", _NO_WEIGHTS),
 }
 """How files begin that are handed over in place of a checkpoint: what they are, and what to do."""
@@ -322,9 +322,9 @@ def _storage_identity(identity: object) -> tuple[ElementType, str, int, tuple[in
 
 
 def _element_type(kind: object) -> ElementType:
-    found = ElementType.of(kind.name) if isinstance(kind, InertName) and kind.module.startswith("torch") else None
+    found = ElementType.of(kind.name) if isinstance(kind, PlaceholderName) and kind.module.startswith("torch") else None
     if found is None:
-        name = printable(kind.type_name) if isinstance(kind, InertName) else type(kind).__name__
+        name = printable(kind.type_name) if isinstance(kind, PlaceholderName) else type(kind).__name__
         raise DamageError(f"its tensors lie on a storage of the unknown kind {name}")
     return found
 

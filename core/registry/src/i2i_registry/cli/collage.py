@@ -1,4 +1,4 @@
-"""`collage`: one picture at every pair of scales."""
+"""`collage`: one image at every pair of scales."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from i2i_runtime.schema.operations import Fit, Operation, SizeInput
 
 
 class CollageCommand(OperationCommand):
-    """All inputs but the picture and the size, which the collage goes through."""
+    """All inputs but the image and the size, which the collage goes through."""
 
     def options_of(self, operation: Operation) -> list[click.Parameter]:
         """As the operation's inputs demand."""
@@ -32,15 +32,15 @@ class CollageCommand(OperationCommand):
         return list({option.name: option for value in kept for option in options_for(value)}.values())
 
     def default_operation(self, operations: Sequence[Operation], words: Sequence[str]) -> Operation:  # noqa: ARG002
-        """The first that makes other sizes of a picture."""
+        """The first that makes other sizes of an image."""
         return next((operation for operation in operations if can_retarget(operation)), operations[0])
 
 
 @click.command(cls=CollageCommand)
 @click.argument("target", metavar="BUNDLE_OR_NAME")
-@click.argument("picture", type=click.Path(path_type=Path), metavar="PICTURE")
+@click.argument("image", type=click.Path(path_type=Path), metavar="IMAGE")
 @click.option(
-    "-o", "out", required=True, type=click.Path(path_type=Path), metavar="OUT", help="The collage: a picture's name."
+    "-o", "out", required=True, type=click.Path(path_type=Path), metavar="OUT", help="The collage: an image's name."
 )
 @click.option(
     "--scales",
@@ -49,7 +49,7 @@ class CollageCommand(OperationCommand):
     metavar="A,B,...",
     help="Of rows and of columns.",
 )
-@click.option("--operation", "operation_name", metavar="NAME", help="Default: the first that takes picture and size.")
+@click.option("--operation", "operation_name", metavar="NAME", help="Default: the first that takes image and size.")
 @fit_option
 @device_option
 @threads_option
@@ -60,7 +60,7 @@ def collage(
     /,
     *,
     target: str,
-    picture: Path,
+    image: Path,
     out: Path,
     scales: str,
     operation_name: str | None,  # noqa: ARG001 - taken in the first pass
@@ -70,23 +70,23 @@ def collage(
     as_json: bool,
     **options: object,
 ) -> None:
-    """Show PICTURE at every pair of a vertical and a horizontal scale, all in their own sizes.
+    """Show IMAGE at every pair of a vertical and a horizontal scale, all in their own sizes.
 
     \b
       i2i-registry collage fruit fruit.png -o collage.png
       i2i-registry collage fruit fruit.png -o wide.png --scales 1,1.5,2
       i2i-registry collage fruit --help                   # with the options of its operation
 
-    A row has one vertical scale, a column one horizontal scale; where both are 1 stands the picture itself.
+    A row has one vertical scale, a column one horizontal scale; where both are 1 stands the image itself.
     """  # noqa: D301 - click reads the mark
     session = context.ensure_object(Session)
     factors, settings = read_scales(scales), _settings(context, options, fit)
-    check_file(out, SAVE_FORMATS, [picture])
-    rows = collages.plan(picture, factors, settings)
+    check_file(out, SAVE_FORMATS, [image])
+    rows = collages.plan(image, factors, settings)
     path = context.with_resource(bundle_of(session.registry, session.store, target, tell))
     with load(path, device=device, threads=threads) as bundle:
         tell(bundle.report)
-        made = collages.make(bundle, picture, factors, settings)
+        made = collages.make(bundle, image, factors, settings)
     out.parent.mkdir(parents=True, exist_ok=True)
     save(made, out)
     if as_json:

@@ -43,13 +43,13 @@ _OWN: Mapping[str, Entry] = {
         "Turn a checkpoint of the official code into weights, executing nothing", "i2i_registry.cli.importing:import_"
     ),
     "export": Entry("Make a bundle, and measure it against torch", "i2i_registry.cli.export:export"),
-    "run": Entry("Run a bundle or weights on pictures and folders", "i2i_registry.cli.run:run"),
-    "compare": Entry("The same pictures through several models, side by side", "i2i_registry.cli.compare:compare"),
-    "grid": Entry("Every picture like every reference, or with every seed", "i2i_registry.cli.grid:grid"),
+    "run": Entry("Run a bundle or weights on images and folders", "i2i_registry.cli.run:run"),
+    "compare": Entry("The same images through several models, side by side", "i2i_registry.cli.compare:compare"),
+    "grid": Entry("Every image like every reference, or with every seed", "i2i_registry.cli.grid:grid"),
     "collage": Entry(
-        "A picture retargeted at every pair of vertical and horizontal scale", "i2i_registry.cli.collage:collage"
+        "An image retargeted at every pair of vertical and horizontal scale", "i2i_registry.cli.collage:collage"
     ),
-    "inspect": Entry("Look into a bundle, weights or a foreign checkpoint", "i2i_registry.cli.inspect:inspect"),
+    "inspect": Entry("Look into a bundle, weights or an external checkpoint", "i2i_registry.cli.inspect:inspect"),
     "verify": Entry("Check a bundle's files, and measure it again", "i2i_registry.cli.export:verify"),
 }
 

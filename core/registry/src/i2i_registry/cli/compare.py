@@ -1,4 +1,4 @@
-"""`compare`: the same pictures through several models, as one picture or one page."""
+"""`compare`: the same images through several models, as one image or one page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from i2i_runtime.schema.operations import Fit, ImageInput
 
 
 @click.command()
-@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PICTURE...")
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
 @click.option(
     "--models",
     "texts",
@@ -52,7 +52,7 @@ def compare(
     context: click.Context,
     /,
     *,
-    pictures: tuple[Path, ...],
+    images: tuple[Path, ...],
     texts: tuple[str, ...],
     out: Path,
     operation: str | None,
@@ -64,20 +64,20 @@ def compare(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Run several models on the same pictures and folders, and put the results side by side.
+    """Run several models on the same images and folders, and put the results side by side.
 
     \b
       i2i-registry compare me.jpg --models anime,anime-small -o out.png
       i2i-registry compare photos/ --models a-onnx,b-onnx -o out.html   # one file, for any browser
       i2i-registry compare me.jpg --models a,b -o out.png --set domain=poster --set reference=style.jpg
 
-    Every model is named with its weights, operation, size and the median time of a picture (the first, unmeasured run
-    not counted). A picture that a model refuses has the reason in its cell, and the exit code is 1.
+    Every model is named with its weights, operation, size and the median time of an image (the first, unmeasured run
+    not counted). An image that a model refuses has the reason in its cell, and the exit code is 1.
     """  # noqa: D301 - click reads the mark
     session = context.ensure_object(Session)
     shared = Settings(seed=seed, fit=fit, device=device, threads=threads, cell_px=cell_px)
     models = _models(texts)
-    sources = collect(pictures, out, scanned=tell_left_out)
+    sources = collect(images, out, scanned=tell_left_out)
     check_out(out, len(models) + 1, len(sources), cell_px)
     candidates = {title: operations_of(session.registry, session.store, text) for title, text in models.items()}
     entrants = comparing.enter(candidates, operation, _given(settings), shared)
@@ -129,8 +129,8 @@ def _given(settings: Sequence[str]) -> dict[str, str]:
 def _check_inputs_survive(out: Path, sources: Sequence[Path], entrants: Sequence[Entrant]) -> None:
     read = [*sources]
     for entrant in entrants:
-        pictures = {value.name for value in entrant.operation.inputs if isinstance(value, ImageInput)}
-        read += [Path(str(value)) for name, value in entrant.options.items() if name in pictures]
+        images = {value.name for value in entrant.operation.inputs if isinstance(value, ImageInput)}
+        read += [Path(str(value)) for name, value in entrant.options.items() if name in images]
     check_inputs_survive(out, read)
 
 
@@ -166,13 +166,13 @@ def _grid(places: Sequence[Path], inputs: Sequence[Made], columns: Sequence[Colu
 
 
 def _cell(made: Made) -> Cell:
-    return made.picture if made.error is None else made.error.found
+    return made.image if made.error is None else made.error.found
 
 
 def _heading(column: Column) -> str:
     manifest, entrant = column.manifest, column.entrant
     chosen = [f"{name}={value}" for name, value in entrant.options.items()]
-    pace = "no result" if column.seconds is None else f"{1000 * column.seconds:.0f} ms a picture"
+    pace = "no result" if column.seconds is None else f"{1000 * column.seconds:.0f} ms an image"
     return "\n".join(
         (
             entrant.title,

@@ -117,7 +117,7 @@ def verify(session: Session, bundle: Path, against: str | None, *, as_json: bool
 
 def parity_in_words(parity: Parity) -> str:
     """How exact a bundle is, in one line."""
-    levels = f", {parity.levels:.2g} steps of an 8-bit picture" if parity.levels is not None else ""
+    levels = f", {parity.levels:.2g} steps of an 8-bit image" if parity.levels is not None else ""
     error, allowed = parity.closest()
     return f"relative error {error:.1e} of {allowed:.1e} allowed{levels}, {len(parity.cases)} cases"
 

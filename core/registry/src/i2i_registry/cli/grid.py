@@ -1,4 +1,4 @@
-"""`grid`: every picture in every look, as one picture or one page."""
+"""`grid`: every image in every look, as one image or one page."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class GridCommand(OperationCommand):
         return options
 
     def default_operation(self, operations: Sequence[Operation], words: Sequence[str]) -> Operation:
-        """The first whose reference is among the options, else the first that makes many pictures of one."""
+        """The first whose reference is among the options, else the first that makes many images of one."""
         flags = {word.partition("=")[0] for word in words}
         fitting = [operation for operation in operations if can_fill(operation)]
         for operation in fitting:
@@ -71,7 +71,7 @@ class GridCommand(OperationCommand):
 
 @click.command(cls=GridCommand)
 @click.argument("target", metavar="BUNDLE_OR_NAME")
-@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PICTURE...")
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
 @sheet_option
 @click.option("--operation", "operation_name", metavar="NAME", help="Default: the first that the options fit.")
 @fit_option
@@ -85,7 +85,7 @@ def grid(
     /,
     *,
     target: str,
-    pictures: tuple[Path, ...],
+    images: tuple[Path, ...],
     out: Path,
     operation_name: str | None,  # noqa: ARG001 - taken in the first pass
     fit: Fit | None,
@@ -95,7 +95,7 @@ def grid(
     as_json: bool,
     **options: object,
 ) -> None:
-    """Put pictures and folders into rows, and looks into columns: references, or seeds.
+    """Put images and folders into rows, and looks into columns: references, or seeds.
 
     \b
       i2i-registry grid shoes edges/ -o styles.png --count 8                # a column for each seed
@@ -104,16 +104,16 @@ def grid(
       i2i-registry grid pets photos/ -o like.png --reference tom.jpg --domain cat --reference rex.jpg --domain dog
       i2i-registry grid pets --help                                         # with the options of its operation
 
-    A look is computed once for all pictures. A picture that cannot be read, or is refused, has the reason in its cell,
+    A look is computed once for all images. An image that cannot be read, or is refused, has the reason in its cell,
     and the exit code is 1.
     """  # noqa: D301 - click reads the mark
     session = context.ensure_object(Session)
     settings, looks = _read_options(cast("Operation", context.meta[Operation.__name__]), options, out, fit, cell_px)
-    sources = collect(pictures, out, scanned=tell_left_out)
-    headed = any(look.picture for look in looks)
+    sources = collect(images, out, scanned=tell_left_out)
+    headed = any(look.image for look in looks)
     check_out(out, len(looks) + 1, len(sources) + headed, cell_px)
     paths = [path for path, _ in sources]
-    check_inputs_survive(out, [*paths, *(look.picture for look in looks if look.picture)])
+    check_inputs_survive(out, [*paths, *(look.image for look in looks if look.image)])
     grids.check(settings, looks)
 
     path = context.with_resource(bundle_of(session.registry, session.store, target, tell))
@@ -122,7 +122,7 @@ def grid(
         columns = list(grids.make(bundle, paths, looks, settings))
         title = f"{bundle.manifest.name}: {settings.operation.name}"
     failed = _failures(paths, columns)
-    drawn = any(made.picture for column in columns[1:] for made in column)
+    drawn = any(made.image for column in columns[1:] for made in column)
     if drawn:
         write_grid(out, title, draw_grid([place for _, place in sources], looks, columns, cell_px), cell_px)
     if as_json:
@@ -140,8 +140,8 @@ def _read_options(
 ) -> tuple[Settings, list[Look]]:
     if not can_fill(operation):
         raise UsageError(
-            found=f"{operation.name} makes one picture of each",
-            expected="an operation with a second picture, or with a seed: they are the columns",
+            found=f"{operation.name} makes one image of each",
+            expected="an operation with a second image, or with a seed: they are the columns",
             fix="i2i-registry run",
         )
     check_shown(operation)
@@ -165,7 +165,7 @@ def _classes(label: LabelInput, given: Mapping[str, Option]) -> Sequence[str]:
 
 
 def _failures(sources: Sequence[Path], columns: Sequence[Sequence[Made]]) -> dict[Path, str]:
-    """The pictures that failed, each with its first error, which is told."""
+    """The images that failed, each with its first error, which is told."""
     failed: dict[Path, str] = {}
     for number, source in enumerate(sources):
         error = next((column[number].error for column in columns if column[number].error), None)

@@ -14,7 +14,7 @@ from i2i_registry.cli.render import json_option, show, show_json, tell
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
 def inspect(file: Path, *, as_json: bool) -> None:
-    """Look into a bundle, an .onnx or .safetensors file, or a foreign checkpoint. Nothing is executed.
+    """Look into a bundle, an .onnx or .safetensors file, or an external checkpoint. Nothing is executed.
 
     \b
       i2i-registry inspect anime-onnx

@@ -179,13 +179,13 @@ def _show_model(card: ModelCard, weights: list[str]) -> None:
     show(f"  weights     {', '.join(weights) or 'none yet'}")
     show("try:")
     show(f"  i2i-registry export {card.name} --onnx")
-    show(f"  i2i-registry run {card.name}{_picture(card)} -o out.png")
+    show(f"  i2i-registry run {card.name}{_image(card)} -o out.png")
     if card.trainer:
-        show(f"  i2i-registry train {card.name} --data PICTURES --as my-{card.name}")
+        show(f"  i2i-registry train {card.name} --data IMAGES --as my-{card.name}")
 
 
-def _picture(card: ModelCard) -> str:
-    """The picture that the first operation is tried on; nothing where it starts from nothing."""
+def _image(card: ModelCard) -> str:
+    """The image that the first operation is tried on; nothing where it starts from nothing."""
     return "" if card.operations[0] == "sample" else " me.jpg"
 
 

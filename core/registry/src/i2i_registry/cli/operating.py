@@ -90,11 +90,11 @@ class OperationCommand(click.Command, ABC):
 
 
 def options_for(value: Input, *, multiple: bool = False) -> list[click.Parameter]:
-    """The options of an input, mostly one; `multiple`: a label or a picture may be given several times."""
+    """The options of an input, mostly one; `multiple`: a label or an image may be given several times."""
     flag = f"--{value.name.replace('_', '-')}"
     match value:
         case LatentInput() | NoiseInput():
-            return [click.Option(["--seed"], type=click.IntRange(min=0), help="Same seed, same picture.")]
+            return [click.Option(["--seed"], type=click.IntRange(min=0), help="Same seed, same image.")]
         case LabelInput():
             return [_label_option(value, flag, multiple=multiple)]
         case ScalarInput():
@@ -132,7 +132,7 @@ def _number_option(value: ScalarInput, flag: str) -> click.Option:
 
 
 def _size_options(value: SizeInput) -> list[click.Parameter]:
-    own = "that of the picture" if value.image else f"{value.height}x{value.width}"
+    own = "that of the image" if value.image else f"{value.height}x{value.width}"
     return [
         click.Option(
             [f"--{SIZE}", _INPUT + SIZE],

@@ -100,7 +100,7 @@ def _explained(error: BaseException) -> I2IError:
     if lacks_memory(error):
         return I2IError(
             found="the memory of this machine is not enough",
-            fix="work on smaller pictures or batches, or end other programs",
+            fix="work on smaller images or batches, or end other programs",
         )
     return I2IError(
         found=f"{type(error).__name__}: {error}",

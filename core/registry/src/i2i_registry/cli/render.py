@@ -42,7 +42,7 @@ def tell_error(error: I2IError) -> None:
 
 
 def tell_left_out(listing: Listing) -> None:
-    """What a folder holds beside pictures, to stderr; nothing where it holds nothing else."""
+    """What a folder holds beside images, to stderr; nothing where it holds nothing else."""
     if listing.left_out:
         tell(listing.sentence())
 

@@ -1,4 +1,4 @@
-"""`run`: a bundle, or weights, on pictures and folders. Its options are those of the bundle's operation."""
+"""`run`: a bundle, or weights, on images and folders. Its options are those of the bundle's operation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from i2i_registry.actions.run import (
     reads_arrays,
     suffix_of,
 )
-from i2i_registry.cli import film
+from i2i_registry.cli import animation
 from i2i_registry.cli.operating import SEED, OperationCommand, given_inputs, options_for
 from i2i_registry.cli.options import device_option, fit_option, threads_option
 from i2i_registry.cli.render import (
@@ -40,18 +40,18 @@ from i2i_runtime.schema.operations import ImageInput, Operation
 
 
 class RunCommand(OperationCommand):
-    """Has an option for every input but the first picture, which is INPUT."""
+    """Has an option for every input but the first image, which is INPUT."""
 
     def options_of(self, operation: Operation) -> list[click.Parameter]:
-        """As the operation's inputs demand; `--count` where a seed chooses, and those of a film."""
+        """As the operation's inputs demand; `--count` where a seed chooses, and those of an animation."""
         main = main_image(operation)
         options = [option for value in operation.inputs if value is not main for option in options_for(value)]
         own = {option.name: option for option in options}  # one --seed, however many latents
         if operation.walk:
-            own.pop(film.anchor_option(operation.walk), None)
+            own.pop(animation.anchor_option(operation.walk), None)
         elif SEED in own:
-            own["count"] = click.Option(["--count"], type=click.IntRange(min=1), help="Results of each picture.")
-        return [*own.values(), *film.film_options(operation)]
+            own["count"] = click.Option(["--count"], type=click.IntRange(min=1), help="Results of each image.")
+        return [*own.values(), *animation.animation_options(operation)]
 
 
 @click.command(cls=RunCommand)
@@ -66,13 +66,13 @@ class RunCommand(OperationCommand):
     help="A file for one input, else a folder.",
 )
 @click.option("--operation", "operation_name", metavar="NAME", help="One of the bundle's; default: its first.")
-@click.option("--output", "outputs", multiple=True, metavar="NAME", help="Also save this output beside the picture.")
+@click.option("--output", "outputs", multiple=True, metavar="NAME", help="Also save this output beside the image.")
 @fit_option
 @device_option
 @threads_option
-@click.option("--max-pixels", type=click.IntRange(min=1), metavar="N", help="Refuse larger pictures and results.")
+@click.option("--max-pixels", type=click.IntRange(min=1), metavar="N", help="Refuse larger images and results.")
 @click.option(
-    "--memory", metavar="SIZE", help="Most that one picture may take: 4GB. Default, on a CPU: 80 % of what is free."
+    "--memory", metavar="SIZE", help="Most that one image may take: 4GB. Default, on a CPU: 80 % of what is free."
 )
 @json_option
 @click.pass_context
@@ -91,29 +91,29 @@ def run(
     as_json: bool,
     **options: object,
 ) -> None:
-    """Run a bundle, or weights by name, on pictures and folders of pictures.
+    """Run a bundle, or weights by name, on images and folders of images.
 
     \b
       i2i-registry run anime-onnx me.jpg -o out.png
       i2i-registry run anime-onnx photos/ -o results/ --output attention
       i2i-registry run shoes-onnx edges.png -o styles/ --count 8           # where a seed chooses among many
-      i2i-registry run shoes-onnx edges.png -o film.gif --seed 1 --to seed=2
-      i2i-registry run fire -o fire.gif --operation animate --frames 100   # an operation that makes films by itself
+      i2i-registry run shoes-onnx edges.png -o animation.gif --seed 1 --to seed=2
+      i2i-registry run fire -o fire.gif --operation animate --frames 100   # an operation that is an animation
       i2i-registry run anime me.jpg -o out.png            # weights: a bundle is made once, and kept
       i2i-registry run anime-onnx --help                  # with the options of its operation
 
-    In a folder, a file that fails is told and counted, the others are done, and the exit code is 1; what is no picture
+    In a folder, a file that fails is told and counted, the others are done, and the exit code is 1; what is no image
     is told and counted. Outputs are named after the whole stem of their input; an input is never overwritten. For
-    models of other channels than 1 and 3, an INPUT may be several pictures of one size: photo.png+depth.png.
+    models of other channels than 1 and 3, an INPUT may be several images of one size: photo.png+depth.png.
     """  # noqa: D301 - click reads the mark
     session = context.ensure_object(Session)
     operation = cast("Operation", context.meta[Operation.__name__])
     settings = _settings(operation, options)
     count = cast("int | None", options.get("count"))
     scanned: list[Listing] = []
-    wanted_film = film.read_film(operation, options)
-    if wanted_film is not None:
-        film.check(operation, inputs, out, count)
+    wanted_animation = animation.read_animation(operation, options)
+    if wanted_animation is not None:
+        animation.check(operation, inputs, out, count)
         jobs = list[Job]()
     else:
         jobs = _jobs(operation, inputs, out, count, scanned.append)
@@ -122,9 +122,9 @@ def run(
     path = context.with_resource(bundle_of(session.registry, session.store, target, tell))
     with load(path, device=device, threads=threads, max_pixels=max_pixels, memory=memory) as bundle:
         tell(bundle.report)
-        if wanted_film is not None:
-            path = film.make(wanted_film, bundle, inputs[0] if inputs else None, out, settings)
-            _show_film(path, wanted_film, as_json=as_json)
+        if wanted_animation is not None:
+            path = animation.make(wanted_animation, bundle, inputs[0] if inputs else None, out, settings)
+            _show_animation(path, wanted_animation, as_json=as_json)
             return
         outcomes = [_told(outcome, as_json=as_json) for outcome in execute(bundle, jobs, settings)]
         if as_json:
@@ -154,9 +154,9 @@ def _settings(operation: Operation, options: Mapping[str, object]) -> Settings:
     )
 
 
-def _show_film(path: Path, made: film.Film, *, as_json: bool) -> None:
+def _show_animation(path: Path, made: animation.Animation, *, as_json: bool) -> None:
     if as_json:
-        show_json({"film": str(path), "frames": made.frames, "fps": made.fps})
+        show_json({"animation": str(path), "frames": made.frames, "fps": made.fps})
     else:
         show(str(path))
 
@@ -166,16 +166,16 @@ def _jobs(
 ) -> list[Job]:
     if not any(isinstance(value, ImageInput) for value in operation.inputs):
         if inputs:
-            raise UsageError(f"{operation.name} takes no picture", expected="no INPUT: it starts from nothing")
+            raise UsageError(f"{operation.name} takes no image", expected="no INPUT: it starts from nothing")
         return plan_from_nothing(operation.name, out, count, suffix_of(operation))
     if not inputs:
-        raise UsageError("no picture was given", expected="INPUT...", fix="i2i-registry run BUNDLE me.jpg -o out.png")
+        raise UsageError("no image was given", expected="INPUT...", fix="i2i-registry run BUNDLE me.jpg -o out.png")
     arrays = reads_arrays(operation)
     return plan(inputs, out, count, suffix_of(operation), arrays=arrays, scanned=scanned)
 
 
 def _told(outcome: Outcome, *, as_json: bool) -> Outcome:
-    """Say what became of a picture as soon as it is known."""
+    """Say what became of an image as soon as it is known."""
     if outcome.error is not None:
         tell_error(outcome.error)
     elif not as_json:

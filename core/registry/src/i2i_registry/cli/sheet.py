@@ -1,4 +1,4 @@
-"""A grid of pictures as the file that the user named: one picture, or one page."""
+"""A grid of images as the file that the user named: one image, or one page."""
 
 from __future__ import annotations
 

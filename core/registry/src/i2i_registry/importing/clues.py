@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from pydantic import TypeAdapter
 
-from i2i_registry.checkpoints.placeholders import InertRecord
+from i2i_registry.checkpoints.placeholders import PlaceholderObject
 from i2i_registry.interfaces.cards import ImportedFile, Settled
 from i2i_runtime.files.regular import read_regular
 from i2i_runtime.schema.operations import Record
@@ -235,7 +235,7 @@ def find_objects(content: object) -> Iterator[tuple[str, Part | dict[str, str]]]
             continue
         seen.add(id(value))
         inside: Iterable[tuple[object, object]] = ()
-        if isinstance(value, InertRecord):
+        if isinstance(value, PlaceholderObject):
             state = cast("Mapping[object, object]", value.state) if isinstance(value.state, dict) else {}
             if value.type_name in _NAMESPACES:
                 yield place, _plain_text(state)
@@ -248,7 +248,7 @@ def find_objects(content: object) -> Iterator[tuple[str, Part | dict[str, str]]]
         elif isinstance(value, (list, tuple)):
             inside = enumerate(cast("Sequence[object]", value))
         for key, child in inside:
-            if key != "_modules" and isinstance(child, (InertRecord, dict, list, tuple)):
+            if key != "_modules" and isinstance(child, (PlaceholderObject, dict, list, tuple)):
                 waiting.append((f"{place}.{key}" if place else str(key), child))
 
 

@@ -144,7 +144,7 @@ class _Search:
         return CheckpointError(
             found=f"{checkpoint.title} holds only what is left out of {' and '.join(knowing)}: "
             + " or ".join(dict.fromkeys(knowing.values())),
-            expected="the networks that make pictures",
+            expected="the networks that make images",
             fix="name their files beside it, or the folder of the training",
         )
 

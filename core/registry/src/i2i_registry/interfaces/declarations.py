@@ -42,7 +42,7 @@ def contradiction(operations: tuple[Operation, ...], graphs: Mapping[str, Graph]
 
 
 def _contradictions(operation: Operation, graphs: Mapping[str, Graph]) -> Iterator[str]:
-    pictures = {value.name: value for value in operation.inputs if isinstance(value, ImageInput)}
+    images = {value.name: value for value in operation.inputs if isinstance(value, ImageInput)}
     for step in operation.steps:
         graph = graphs.get(step.graph)
         if graph is None:
@@ -51,8 +51,8 @@ def _contradictions(operation: Operation, graphs: Mapping[str, Graph]) -> Iterat
         yield from _misfed(operation, step, graph)
         fed = {tensor.name: tensor for tensor in graph.inputs}
         for target, source in step.inputs.items():
-            if source in pictures and target in fed:
-                yield from _misfit(operation, step.graph, fed[target], pictures[source])
+            if source in images and target in fed:
+                yield from _misfit(operation, step.graph, fed[target], images[source])
 
 
 def _misfed(operation: Operation, step: Step, graph: Graph) -> Iterator[str]:
@@ -63,17 +63,17 @@ def _misfed(operation: Operation, step: Step, graph: Graph) -> Iterator[str]:
         yield f"graph {step.graph!r} gives {list(graph.outputs)}, and {operation.name} uses {sorted(step.outputs)}"
 
 
-def _misfit(operation: Operation, graph: str, tensor: GraphInput, picture: ImageInput) -> Iterator[str]:
+def _misfit(operation: Operation, graph: str, tensor: GraphInput, image: ImageInput) -> Iterator[str]:
     channels = tensor.axes[1]
-    if channels != picture.channels:
+    if channels != image.channels:
         yield (
-            f"graph {graph!r} takes {tensor.name!r} with {channels} channels, and {operation.name} feeds it a picture "
-            f"of {picture.channels}"
+            f"graph {graph!r} takes {tensor.name!r} with {channels} channels, and {operation.name} feeds it an image "
+            f"of {image.channels}"
         )
-    if not _allows(tensor, picture.size):
+    if not _allows(tensor, image.size):
         yield (
             f"graph {graph!r} takes {tensor.name!r} with the sides {tensor.axes[2:]}, and {operation.name} promises "
-            f"{picture.size.describe()}"
+            f"{image.size.describe()}"
         )
 
 

@@ -27,7 +27,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A free axis of a graph input. Axes of one name have one length in a call; "batch" and picture sides, mostly."""
+    """A free axis of a graph input. Axes of one name have one length in a call; "batch" and image sides, mostly."""
 
     name: str
     example: int
@@ -42,14 +42,14 @@ class GraphInput:
 
     name: str
     axes: tuple[int | Axis, ...]
-    values: Literal["picture", "normal", "uniform", "index", "whole"]
-    """picture: real pictures in [-1, 1] (and extremes of it); normal: N(0, 1); uniform: U(-1, 1);
+    values: Literal["image", "normal", "uniform", "index", "whole"]
+    """image: real images in [-1, 1] (and extremes of it); normal: N(0, 1); uniform: U(-1, 1);
     index: int64 in [0, count); whole: float32, the whole numbers in [0, count)"""
     count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Stray:
+class OutlierTolerance:
     """Leave for a few values to miss a graph's tolerance, where the paper itself rounds between its layers.
 
     A difference of a millionth moves a value that sits on a step of 8 bits by the whole step, and all that follows
@@ -74,11 +74,11 @@ class Graph:
     module: nn.Module
     inputs: tuple[GraphInput, ...]
     outputs: tuple[str, ...]
-    pictures: frozenset[str] = frozenset()
+    images: frozenset[str] = frozenset()
     """the outputs whose error is also told in 8-bit steps; values in [-1, 1]"""
     tolerance: float = 1e-4
     """largest error of an fp32 graph allowed, relative to torch's largest value; a looser one needs a reason"""
-    stray: Stray | None = None
+    outliers: OutlierTolerance | None = None
     """values that may be further off; None: none may"""
 
 

@@ -85,14 +85,14 @@ class Stage:
     batch_size: int
     phases: tuple[Phase, ...]
     shared: Callable[[Tensors], Tensors] = nothing_shared
-    """Computed once at the start of a step, with gradients, for all its phases (generated pictures, mostly).
+    """Computed once at the start of a step, with gradients, for all its phases (generated images, mostly).
 
     May depend only on parameters that stay as they are until the last phase that uses the result: a step that is
     resumed half-way computes it again. Otherwise see `keep_shared`.
     """
     keep_shared: bool = False
     """Keep the results, without their gradients, in a checkpoint inside a step, and do not compute them again: for
-    stages that go on to look at a picture when the network that made it has learned (InGAN). Only the first phase may
+    stages that go on to look at an image when the network that made it has learned (InGAN). Only the first phase may
     then send gradients through them."""
     begin: Callable[[Tensors], None] = nothing_begun
     """Runs once when the stage is entered, never on resume, with the stage's first batch on the device: hand over
@@ -112,7 +112,7 @@ class DataSource(Protocol):
         ...
 
     def describe(self) -> Mapping[str, int]:
-        """What was found: name of a part -> number of pictures."""
+        """What was found: name of a part -> number of images."""
         ...
 
 
@@ -157,7 +157,7 @@ class Trainer(ABC, Generic[O]):
 
     @abstractmethod
     def preview(self, batch: Tensors) -> Tensors:
-        """Column title -> pictures [n, 3, h, w] in [-1, 1]: one row of the sample grid per sample."""
+        """Column title -> images [n, 3, h, w] in [-1, 1]: one row of the sample grid per sample."""
 
     @property
     def averages(self) -> Mapping[str, float]:
@@ -166,7 +166,7 @@ class Trainer(ABC, Generic[O]):
 
     @classmethod
     def config_for(cls, config: Record, options: O, root: Path) -> Record:  # noqa: ARG003 - for those that need it
-        """The Config of a new run, with what the data at `root` decide: the names of domains, the size of a picture.
+        """The Config of a new run, with what the data at `root` decide: the names of domains, the size of an image.
 
         Both records hold what a user set, which goes before what this gives; training that starts from weights keeps
         their Config. A folder of the wrong layout changes nothing here: `dataset` says what is wrong with it. The
@@ -175,7 +175,7 @@ class Trainer(ABC, Generic[O]):
         return config
 
     def cost(self) -> Cost | None:
-        """What the whole training takes, for papers where a user's picture decides that; None: nobody knows."""
+        """What the whole training takes, for papers where a user's image decides that; None: nobody knows."""
         return None
 
     @classmethod

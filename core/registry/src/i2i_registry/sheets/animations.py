@@ -1,4 +1,4 @@
-"""Frames into a film: GIF, WebP and PNG through Pillow, MP4 through PyAV, or a folder of pictures."""
+"""Frames into an animation: GIF, WebP and PNG through Pillow, MP4 through PyAV, or a folder of images."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ SUFFIXES = (*_PILLOW, _VIDEO)
 """A name without a suffix is a folder of frames."""
 
 
-def check_film(out: Path) -> None:
+def check_animation(out: Path) -> None:
     """Before anything is computed: raises UsageError when frames cannot become `out`."""
     if out.suffix:
-        check_file(out, SUFFIXES, fix="-o film.gif")
+        check_file(out, SUFFIXES, fix="-o animation.gif")
     else:
         check_new(out)
     if out.suffix.lower() == _VIDEO and find_spec("av") is None:
-        raise UsageError("MP4 needs PyAV, which is not here", fix='pip install "i2i-registry[mp4]", or -o film.gif')
+        raise UsageError("MP4 needs PyAV, which is missing", fix='pip install "i2i-registry[mp4]", or -o out.gif')
 
 
-def save_film(frames: Sequence[Image.Image], out: Path, fps: int) -> Path:
+def save_animation(frames: Sequence[Image.Image], out: Path, fps: int) -> Path:
     """Write `frames`, RGB or grey and all of one size, as `out`; it is whole or not there at all.
 
     GIF, WebP and PNG repeat for ever, and count a frame's time in hundredths or thousandths of a second. MP4 is H.264,
     whose sides are even: the last row or column is repeated where one is missing.
 
-    Raises UsageError for what `check_film` refuses, StorageError when the file cannot be written.
+    Raises UsageError for what `check_animation` refuses, StorageError when the file cannot be written.
     """
-    check_film(out)
+    check_animation(out)
     try:
         if not out.suffix:
             with atomic_folder(out) as folder:
@@ -71,6 +71,6 @@ def _write_video(frames: Sequence[Image.Image], path: Path, fps: int) -> None:
         for frame in frames:
             pixels = np.asarray(frame.convert("RGB"))
             padding = ((0, pixels.shape[0] % 2), (0, pixels.shape[1] % 2), (0, 0))
-            picture = av.VideoFrame.from_ndarray(np.pad(pixels, padding, mode="edge"), format="rgb24")
-            container.mux(stream.encode(picture))
+            image = av.VideoFrame.from_ndarray(np.pad(pixels, padding, mode="edge"), format="rgb24")
+            container.mux(stream.encode(image))
         container.mux(stream.encode())

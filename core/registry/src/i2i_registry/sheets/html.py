@@ -1,4 +1,4 @@
-"""A grid of pictures as one HTML file: no other file, no network, no JavaScript; readable on a phone.
+"""A grid of images as one HTML file: no other file, no network, no JavaScript; readable on a phone.
 
 Texts come from file names and manifests, so every one is escaped, and the page forbids the browser to load anything.
 """
@@ -37,7 +37,7 @@ th img, th .refused { max-width: 36vw; margin-bottom: .3rem; }
 def html_page(title: str, grid: Grid) -> str:
     """The grid as a page. Its first column stays in sight while the others scroll: put the inputs there.
 
-    Pictures are kept at their size and become JPEG of the quality that our own files have. What UTF-8 cannot hold
+    Images are kept at their size and become JPEG of the quality that our own files have. What UTF-8 cannot hold
     (a file name of raw bytes) is replaced, so that the page can always be written.
     """
     head = "".join(f'<th scope="col">{_text(column)}</th>' for column in grid.columns)

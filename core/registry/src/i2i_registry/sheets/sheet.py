@@ -1,4 +1,4 @@
-"""Pictures in a grid with titles: as a record that several renderers share, and drawn as one picture.
+"""Images in a grid with titles: as a record that several renderers share, and drawn as one image.
 
 Rows and columns mean what the caller says: inputs x models, sources x references, one input x eight styles.
 """
@@ -14,11 +14,11 @@ from typing import TypeAlias
 from PIL import Image, ImageDraw, ImageFont
 
 from i2i_runtime.errors import UsageError
-from i2i_runtime.image.pixels import PICTURE_MODES, RGB
+from i2i_runtime.image.pixels import IMAGE_MODES, RGB
 from i2i_runtime.schema.operations import ImageInput, ImageOutput, Operation
 
 Cell: TypeAlias = Image.Image | str | None
-"""A picture, a sentence in its place, or nothing."""
+"""An image, a sentence in its place, or nothing."""
 
 MAX_SIDE = 16_383
 """Largest side of a drawn sheet (pixels): what every format we write can hold; WebP sets the limit."""
@@ -55,14 +55,14 @@ class Grid:
 
 
 def check_shown(operation: Operation) -> None:
-    """Raises UsageError for an operation on pictures that nobody can look at, for they have other channels."""
+    """Raises UsageError for an operation on images that nobody can look at, for they have other channels."""
     counts = [value.channels for value in operation.inputs if isinstance(value, ImageInput)]
     counts += [value.channels or RGB for value in operation.outputs if isinstance(value, ImageOutput)]
-    strange = [count for count in counts if count not in PICTURE_MODES]
+    strange = [count for count in counts if count not in IMAGE_MODES]
     if strange:
         raise UsageError(
-            found=f"{operation.name} works on pictures of {strange[0]} channels",
-            expected="pictures of 1, 3 or 4 channels, which a sheet or a film can show",
+            found=f"{operation.name} works on images of {strange[0]} channels",
+            expected="images of 1, 3 or 4 channels, which a sheet or an animation can show",
             fix="i2i-registry run saves them as .tif or .npy",
         )
 
@@ -74,34 +74,34 @@ def check_size(columns: int, rows: int, cell_px: int) -> None:
     if max(width, height) > MAX_SIDE:
         raise UsageError(
             found=f"{rows} rows of {columns} cells of {cell_px} pixels: up to {width}x{height} pixels",
-            expected=f"at most {MAX_SIDE} a side in one picture",
-            fix="smaller cells, fewer pictures, or a page: -o OUT.html",
+            expected=f"at most {MAX_SIDE} a side in one image",
+            fix="smaller cells, fewer images, or a page: -o OUT.html",
         )
 
 
-def fitted(picture: Image.Image, cell_px: int) -> Image.Image:
-    """The picture with its longer side made `cell_px`, its aspect ratio kept: results of any resolution compare."""
-    scale = cell_px / max(picture.size)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture if size == picture.size else picture.resize(size, Image.Resampling.LANCZOS)
+def fitted(image: Image.Image, cell_px: int) -> Image.Image:
+    """The image with its longer side made `cell_px`, its aspect ratio kept: results of any resolution compare."""
+    scale = cell_px / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
 
 
 def draw_sheet(grid: Grid, cell_px: int = 256) -> Image.Image:
-    """Draw the grid, each picture at most `cell_px` (>= MIN_CELL_PX) a side; a row is as high as its highest cell.
+    """Draw the grid, each image at most `cell_px` (>= MIN_CELL_PX) a side; a row is as high as its highest cell.
 
     Row titles stand on the left. Pillow's own font knows ASCII: accents are left out, other letters become "?".
 
     Returns:
-        A picture of mode "RGB".
+        An image of mode "RGB".
 
     Raises:
         UsageError: the sheet would be larger than `MAX_SIDE`.
     """
     check_size(len(grid.columns), len(grid.rows), cell_px)
-    pictures = [[fitted(c, cell_px) if isinstance(c, Image.Image) else c for c in row.cells] for row in grid.rows]
+    images = [[fitted(c, cell_px) if isinstance(c, Image.Image) else c for c in row.cells] for row in grid.rows]
     titles = [_wrap(row.title, cell_px // 2, cell_px // _LINE_PX) for row in grid.rows]
     headers = [_wrap(title, cell_px, _HEADER_LINES) for title in grid.columns]
-    heights = [_height(cells, title, cell_px) for cells, title in zip(pictures, titles, strict=True)]
+    heights = [_height(cells, title, cell_px) for cells, title in zip(images, titles, strict=True)]
     gutter = max((_width(line) for title in titles for line in title), default=0)
     left = _GAP_PX + (gutter + _GAP_PX if gutter else 0)
     top = _GAP_PX + _LINE_PX * max((len(header) for header in headers), default=0)
@@ -112,7 +112,7 @@ def draw_sheet(grid: Grid, cell_px: int = 256) -> Image.Image:
     pen = ImageDraw.Draw(sheet)
     for x, header in zip(columns, headers, strict=True):
         _write(pen, (x, _GAP_PX // 2), header, _INK)
-    for cells, title, height in zip(pictures, titles, heights, strict=True):
+    for cells, title, height in zip(images, titles, heights, strict=True):
         _write(pen, (_GAP_PX, top), title, _INK)
         for x, cell in zip(columns, cells, strict=True):
             _draw_cell(sheet, pen, (x, top, cell_px, height), cell)
@@ -121,7 +121,7 @@ def draw_sheet(grid: Grid, cell_px: int = 256) -> Image.Image:
 
 
 def _draw_cell(sheet: Image.Image, pen: ImageDraw.ImageDraw, box: tuple[int, int, int, int], cell: Cell) -> None:
-    """Into `box` (left, top, width, height): a picture centred, a sentence on a panel."""
+    """Into `box` (left, top, width, height): an image centred, a sentence on a panel."""
     left, top, width, height = box
     if isinstance(cell, Image.Image):
         sheet.paste(cell, (left + (width - cell.width) // 2, top + (height - cell.height) // 2))
@@ -132,7 +132,7 @@ def _draw_cell(sheet: Image.Image, pen: ImageDraw.ImageDraw, box: tuple[int, int
 
 
 def _height(cells: list[Cell], title: list[str], cell_px: int) -> int:
-    """Of a row: its highest picture, or what its title and its sentences need; at most `cell_px`."""
+    """Of a row: its highest image, or what its title and its sentences need; at most `cell_px`."""
     heights = [len(title) * _LINE_PX]
     for cell in cells:
         if isinstance(cell, Image.Image):

@@ -1,4 +1,4 @@
-"""The options of each frame of a film that wanders in noise space, or goes from one size to another."""
+"""The options of each frame of an animation that wanders in noise space, or goes from one size to another."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from i2i_runtime.call.maps import Fields
 from i2i_runtime.call.results import Value
 from i2i_runtime.call.sizes import SCALE, SIZE, Pair, read_scale, read_size, wanted_size
 from i2i_runtime.errors import OptionError
-from i2i_runtime.image import reading as pictures
+from i2i_runtime.image import reading as images
 from i2i_runtime.kinds.spatial import SizeInput
 from i2i_runtime.schema.operations import NoiseInput, Operation, ScalarInput, Walk
 
@@ -43,7 +43,7 @@ def walk_options(
     maps = [value.name for value in operation.inputs if isinstance(value, NoiseInput)]
     for name in (*maps, how.anchor):
         if options.get(name) is not None:
-            raise OptionError(found=f"{name!r} for a film", expected="nothing: the walk sets it in every frame")
+            raise OptionError(found=f"{name!r} for an animation", expected="nothing: the walk sets it in every frame")
     wanted = Fields(operation, options).wanted({}, {})
     shapes = random_shapes(operation, wanted)
     frames = walk(
@@ -64,9 +64,9 @@ def _number(operation: Operation, name: str, options: Mapping[str, Option]) -> f
     return number(value, value.default if given is None else given)
 
 
-def is_size_film(operation: Operation) -> bool:
+def is_size_animation(operation: Operation) -> bool:
     """Whether the frames differ in size: that is what the operation blends."""
-    return operation.blend is not None and operation.blend.value == SIZE
+    return operation.interpolation is not None and operation.interpolation.value == SIZE
 
 
 def size_options(
@@ -79,7 +79,7 @@ def size_options(
     """
     if len(to) != 1 or not to.keys() <= {SIZE, SCALE}:
         named = " and ".join(sorted(to)) or "nothing"
-        raise OptionError(f"a film to another {named}", expected="to={'size': ...} or to={'scale': ...}, one of them")
+        raise OptionError(f"an animation to another {named}", expected="to={'size': ...} or to={'scale': ...}")
     ((name, ends),) = to.items()
     read = read_size if name == SIZE else read_scale
     stops = [read(end) for end in (cast("Sequence[object]", ends) if _is_list(ends) else [ends])]
@@ -122,12 +122,12 @@ def on_one_canvas(frames: Sequence[Value]) -> list[Value]:
 
 def _as_array(frame: Value) -> NDArray[np.generic]:
     if isinstance(frame, bytes):
-        return np.asarray(pictures.read(frame))
+        return np.asarray(images.read(frame))
     return np.asarray(frame)
 
 
 def _like(frame: Value, canvas: NDArray[np.generic]) -> Value:
     if isinstance(frame, np.ndarray):
         return canvas
-    picture = Image.fromarray(canvas)
-    return pictures.encode(picture) if isinstance(frame, bytes) else picture
+    image = Image.fromarray(canvas)
+    return images.encode(image) if isinstance(frame, bytes) else image

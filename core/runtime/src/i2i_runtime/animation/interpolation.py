@@ -1,4 +1,4 @@
-"""The options of a film: all stays as it is in the first frame, but for one vector that goes to another value."""
+"""The options of an animation: all stays as it is in the first frame, but for one vector that goes to another value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from i2i_runtime.animation.lerp import lerp, slerp
 from i2i_runtime.call import arguments as inputs
 from i2i_runtime.call.arguments import Option
 from i2i_runtime.errors import OptionError
-from i2i_runtime.schema.operations import Blend, LatentInput, Operation
+from i2i_runtime.schema.operations import Interpolation, LatentInput, Operation
 from i2i_runtime.schema.wiring import needed_inputs
 
 Vector = NDArray[np.floating]
@@ -44,37 +44,37 @@ class Ends:
         return {**self.options, **{name: value for name, value in self.to.items() if name != "seed"}}
 
 
-def film_options(operation: Operation, ends: Ends, count: int, compute: Compute) -> dict[str, Option]:
+def animation_options(operation: Operation, ends: Ends, count: int, compute: Compute) -> dict[str, Option]:
     """The options of a call of `operation` whose `count` results are the frames.
 
     Raises OptionError when the operation has nothing to interpolate, `to` changes nothing, or frames are too few.
     """
-    blend = _checked(operation, ends, count)
+    interpolation = _checked(operation, ends, count)
     latents = [value for value in operation.inputs if isinstance(value, LatentInput)]
     shapes = {value.name: value.shape for value in latents}
     drawn = inputs.draw(latents, ends.seed, shapes)
-    if blend.value in drawn:
+    if interpolation.value in drawn:
         last = inputs.draw(latents, ends.last_seed, shapes)
         start, end = (
-            np.asarray(options.get(blend.value, vectors[blend.value]), dtype=np.float32)
+            np.asarray(options.get(interpolation.value, vectors[interpolation.value]), dtype=np.float32)
             for options, vectors in ((ends.options, drawn), (ends.last_options, last))
         )
         needed = {value.name for value in operation.inputs}
     else:
         start, end = (
-            compute(blend.value, options, seed)
+            compute(interpolation.value, options, seed)
             for options, seed in ((ends.options, ends.seed), (ends.last_options, ends.last_seed))
         )
-        needed = needed_inputs(operation, {blend.value})
-    _check_vectors(blend, start, end)
-    path = slerp(start, end, count) if blend.along == "arc" else lerp(start, end, count)
+        needed = needed_inputs(operation, {interpolation.value})
+    _check_vectors(interpolation, start, end)
+    path = slerp(start, end, count) if interpolation.along == "arc" else lerp(start, end, count)
     held = {name: vector for name, vector in drawn.items() if name in needed}
     kept = {name: value for name, value in ends.options.items() if name in needed}
-    return {**held, **kept, blend.value: path}
+    return {**held, **kept, interpolation.value: path}
 
 
-def _checked(operation: Operation, ends: Ends, count: int) -> Blend:
-    if operation.blend is None:
+def _checked(operation: Operation, ends: Ends, count: int) -> Interpolation:
+    if operation.interpolation is None:
         raise OptionError(found=f"frames of {operation.name}", expected="an operation with something to interpolate")
     if count < 2:  # noqa: PLR2004 - both ends are frames
         raise OptionError(found=f"count={count} frames", expected="at least 2: the first and the last")
@@ -84,12 +84,12 @@ def _checked(operation: Operation, ends: Ends, count: int) -> Blend:
             expected="to={...} with another seed, or another value of an option",
             fix='to={"seed": 1}',
         )
-    return operation.blend
+    return operation.interpolation
 
 
-def _check_vectors(blend: Blend, start: Vector, end: Vector) -> None:
+def _check_vectors(interpolation: Interpolation, start: Vector, end: Vector) -> None:
     if start.ndim != 1 or start.shape != end.shape:
-        found = f"{blend.value} goes from shape {list(start.shape)} to {list(end.shape)}"
+        found = f"{interpolation.value} goes from shape {list(start.shape)} to {list(end.shape)}"
         raise OptionError(found=found, expected="two vectors of one length")
     if np.array_equal(start, end):
         raise OptionError(found="the last frame equals the first", expected="another seed, or another value, in to")

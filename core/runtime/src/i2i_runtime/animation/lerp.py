@@ -1,6 +1,6 @@
-"""From one vector to another in equal steps, for a film of one style turning into another.
+"""From one vector to another in equal steps, for an animation of one style turning into another.
 
-bundle.translate(picture, count=25, latent=slerp(start, end, 25))
+bundle.translate(image, count=25, latent=slerp(start, end, 25))
 """
 
 from __future__ import annotations

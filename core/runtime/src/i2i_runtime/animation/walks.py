@@ -1,4 +1,4 @@
-"""Random walks in noise space: the noise maps of each frame of a film (`operations.Walk`)."""
+"""Random walks in noise space: the noise maps of each frame of an animation (`operations.Walk`)."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Frame:
 def walk(shapes: Shapes, *, first: float, pull: float, inertia: float, count: int, seed: int) -> Iterator[Frame]:
     """The frames of a walk over noise maps of these shapes; see `operations.Walk` for the formula.
 
-    Map by map, then frame by frame, fresh noise comes from NumPy's PCG64 of (seed, frame): a longer film begins like a
-    shorter one.
+    Map by map, then frame by frame, fresh noise comes from NumPy's PCG64 of (seed, frame): a longer animation begins
+    like a shorter one.
     """
     before = _State(1.0, {name: np.zeros(shape, np.float32) for name, shape in shapes.items()})
     drawn = _drawn(shapes, seed, 0)

@@ -298,9 +298,9 @@ def _require_standard(summary: OnnxSummary, where: str) -> None:
 
     Raises BundleError.
     """
-    foreign = sorted(operator for operator in summary.operators if operator[0])
-    if foreign:
-        domain, name = foreign[0]
+    external = sorted(operator for operator in summary.operators if operator[0])
+    if external:
+        domain, name = external[0]
         raise BundleError(
             found=f"{where} uses the operator {printable(name)!r} of {printable(domain)!r}",
             expected="the operators of ONNX itself",

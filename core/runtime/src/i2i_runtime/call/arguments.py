@@ -1,4 +1,4 @@
-"""From what a caller passes to what an operation takes: pictures, class names, numbers, random vectors.
+"""From what a caller passes to what an operation takes: images, class names, numbers, random vectors.
 
 Everything here is per item of the call; tensors are stacked only when a batch runs, so that items of different size
 or class can travel in one call.
@@ -21,10 +21,10 @@ from i2i_runtime.call.maps import Fields, Placed
 from i2i_runtime.call.sizes import SCALE, Wanted, noise_shape
 from i2i_runtime.errors import OptionError, nearest
 from i2i_runtime.image import faces, fitting
-from i2i_runtime.image import reading as pictures
+from i2i_runtime.image import reading as images
 from i2i_runtime.image.faces import Locate
 from i2i_runtime.image.fitting import Fitted
-from i2i_runtime.image.reading import PictureSource
+from i2i_runtime.image.reading import ImageSource
 from i2i_runtime.kinds.spatial import GridInput, MaskInput, NoiseInput, SizeInput
 from i2i_runtime.schema.operations import Fit, ImageInput, Input, LabelInput, LatentInput, Operation, ScalarInput
 from i2i_runtime.schema.wiring import needed_inputs
@@ -39,12 +39,12 @@ Option: TypeAlias = (
     | Sequence[str]
     | Sequence[float]
     | Sequence[Sequence[float]]
-    | Sequence[PictureSource]
+    | Sequence[ImageSource]
     | None
 )
-"""A value for an input by name: a class, a number, a size, random numbers, or one more picture (or a list of them).
+"""A value for an input by name: a class, a number, a size, random numbers, or one more image (or a list of them).
 
-Lists of sizes are for films (`Bundle.frames`)."""
+Lists of sizes are for animations (`Bundle.frames`)."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 """input -> shape of its value, without batch axis"""
@@ -58,18 +58,18 @@ FITS: tuple[Fit, ...] = get_args(Fit)
 class Item:
     """Everything one item of a call feeds, before it is stacked into a batch."""
 
-    pictures: Mapping[str, Fitted]
+    images: Mapping[str, Fitted]
     labels: Mapping[str, str]
     scalars: Mapping[str, float]
     vectors: Mapping[str, NDArray[np.float32]]
     """random vectors and noise maps, drawn or given, and vectors given in place of the steps that would make them"""
     maps: Mapping[str, NDArray[np.float32]]
-    """masks, sampling grids, what the grids cover, and pictures at one more size"""
+    """masks, sampling grids, what the grids cover, and images at one more size"""
 
     @property
     def extents(self) -> list[tuple[int, int]]:
         """Height and width of all that has two sides."""
-        sizes = [fitted.pixels.shape[:2] for fitted in self.pictures.values()]
+        sizes = [fitted.pixels.shape[:2] for fitted in self.images.values()]
         sizes += [value.shape[-2:] for value in self.vectors.values() if value.ndim > 2]  # noqa: PLR2004 - c, h, w
         sizes += [grid.shape[:2] if grid.shape[-1] == 2 else grid.shape[-2:] for grid in self.maps.values()]  # noqa: PLR2004 - x, y
         return [(height, width) for height, width in sizes]
@@ -78,7 +78,7 @@ class Item:
         """This item's tensor for an input, without a batch axis."""
         match value:
             case ImageInput():
-                return fitting.to_tensor(self.pictures[value.name].pixels, value.value_range)
+                return fitting.to_tensor(self.images[value.name].pixels, value.value_range)
             case LabelInput():
                 return np.array(value.names.index(self.labels[value.name]), dtype=np.int64)
             case ScalarInput():
@@ -94,19 +94,19 @@ class Item:
         """Equal for two items of a call only if both have the same value there; not always if they have."""
         if name in self.labels or name in self.scalars:
             return self.labels.get(name, self.scalars.get(name))
-        if name in self.pictures:
-            return id(self.pictures[name])
+        if name in self.images:
+            return id(self.images[name])
         return id(self.maps.get(name, self.vectors.get(name, self)))
 
 
 def main_image(operation: Operation) -> ImageInput | None:
-    """The picture an operation works on: its first image input. None for operations that start from nothing."""
+    """The image an operation works on: its first image input. None for operations that start from nothing."""
     return next((value for value in operation.inputs if isinstance(value, ImageInput)), None)
 
 
 def gather(
     operation: Operation,
-    sources: Sequence[PictureSource] | None,
+    sources: Sequence[ImageSource] | None,
     count: int,
     options: Mapping[str, Option],
     *,
@@ -115,14 +115,14 @@ def gather(
     shapes: Mapping[str, tuple[int, ...]] = _NO_SHAPES,
     locate: Locate | None = None,
 ) -> list[Item]:
-    """The items of one call. `sources` are the pictures of the main input, `count` of them.
+    """The items of one call. `sources` are the images of the main input, `count` of them.
 
     `shapes` are those of the vectors that the operation makes on its way, each of which may be given instead: then
     the inputs that lead to it are not asked for. `locate` finds faces; without it, where a call is only checked,
-    pictures are taken as they are.
+    images are taken as they are.
 
     Raises OptionError for an option that is unknown, missing, useless, of the wrong kind, or out of range, and
-    PictureError for pictures that cannot be read or fitted.
+    ImageError for images that cannot be read or fitted.
     """
     main = main_image(operation)
     _check_known(operation, main, options)
@@ -131,24 +131,24 @@ def gather(
     asked = needed_inputs(operation, vectors)
     _check_useful(operation, options, vectors, asked)
     inputs = [value for value in operation.inputs if value.name in asked]
-    images: dict[str, list[Placed]] = {}
+    placed_of: dict[str, list[Placed]] = {}
     for value in inputs:
         if isinstance(value, ImageInput):
-            given = sources if value is main else _picture_list(value.name, options.get(value.name), count)
-            images[value.name] = _fit_all(value, given or (), fit, locate)
+            given = sources if value is main else _image_list(value.name, options.get(value.name), count)
+            placed_of[value.name] = _fit_all(value, given or (), fit, locate)
     labels = {v.name: _labels(v, options.get(v.name), count) for v in inputs if isinstance(v, LabelInput)}
     scalars = {v.name: _scalars(v, options.get(v.name), count) for v in inputs if isinstance(v, ScalarInput)}
     masks = {v: _masks(v, options.get(v.name), count) for v in inputs if isinstance(v, MaskInput)}
     fields, random = Fields(operation, options), _Random(operation, options, count, first_seed(seed))
     items: list[Item] = []
     for index in range(count):
-        placed = {name: each[index] for name, each in images.items()}
+        placed = {name: each[index] for name, each in placed_of.items()}
         numbers = {name: each[index] for name, each in scalars.items()}
         wanted = fields.wanted(placed, numbers)
         maps = {v.name: fields.mask(v, each[index], placed[v.image]) for v, each in masks.items()}
         items.append(
             Item(
-                pictures={name: each.fitted for name, each in placed.items()},
+                images={name: each.fitted for name, each in placed.items()},
                 labels={name: chosen[index] for name, chosen in labels.items()},
                 scalars=numbers,
                 vectors={name: each[index] for name, each in vectors.items()} | random.of(index, wanted),
@@ -169,7 +169,7 @@ def check_indices(operation: Operation, values: Mapping[str, NDArray[np.generic]
 
 
 def option_from_text(value: Input, text: str) -> Option:
-    """What a person typed for an input, as a call takes it: a class, the path of a picture, a size, or a number.
+    """What a person typed for an input, as a call takes it: a class, the path of an image, a size, or a number.
 
     Raises OptionError for what is no number, and for random numbers and grids, which nobody types.
     """
@@ -194,7 +194,7 @@ def _check_known(operation: Operation, main: ImageInput | None, options: Mapping
             raise OptionError(
                 found=f"{operation.name} has no option {name!r}",
                 expected=nearest(name, [*known, "seed", "fit", "outputs", "batch_size", "count"]),
-                fix=f"the picture {name!r} is the first argument, without its name" if is_main else "",
+                fix=f"the image {name!r} is the first argument, without its name" if is_main else "",
             )
 
 
@@ -217,25 +217,23 @@ def _check_useful(
             )
 
 
-def _picture_list(name: str, given: Option, count: int) -> Sequence[PictureSource]:
-    """One picture for all items, or a list with one for each."""
+def _image_list(name: str, given: Option, count: int) -> Sequence[ImageSource]:
+    """One image for all items, or a list with one for each."""
     if given is None:
-        raise OptionError(found=f"the picture {name!r} is missing", fix=f"pass {name}=...")
+        raise OptionError(found=f"the image {name!r} is missing", fix=f"pass {name}=...")
     if not isinstance(given, (list, tuple)):
-        return [cast("PictureSource", given)] * count
+        return [cast("ImageSource", given)] * count
     if len(given) != count:
-        raise OptionError(found=f"{len(given)} pictures for {name!r}", expected=f"one, or {count}: one for each item")
-    return cast("Sequence[PictureSource]", given)
+        raise OptionError(found=f"{len(given)} images for {name!r}", expected=f"one, or {count}: one for each item")
+    return cast("Sequence[ImageSource]", given)
 
 
-def _fit_all(
-    value: ImageInput, sources: Sequence[PictureSource], fit: Fit | None, locate: Locate | None
-) -> list[Placed]:
+def _fit_all(value: ImageInput, sources: Sequence[ImageSource], fit: Fit | None, locate: Locate | None) -> list[Placed]:
     policy = fit or value.fit
-    placed: dict[int, Placed] = {}  # a picture that is given several times is read once
+    placed: dict[int, Placed] = {}  # an image that is given several times is read once
     for source in sources:
         if id(source) not in placed:
-            pixels = pictures.read_pixels(source, value.channels)
+            pixels = images.read_pixels(source, value.channels)
             height, width = pixels.shape[:2]
             if policy == "face" and value.face and locate:
                 pixels = faces.cut_face(pixels, value, value.face, locate)
@@ -245,7 +243,7 @@ def _fit_all(
 
 
 def _also(operation: Operation, placed: Mapping[str, Placed]) -> dict[str, NDArray[np.float32]]:
-    """The pictures that are also fed at another size."""
+    """The images that are also fed at another size."""
     again = [value for value in operation.inputs if isinstance(value, ImageInput) and value.also]
     return {
         value.also.name: made
@@ -255,8 +253,8 @@ def _also(operation: Operation, placed: Mapping[str, Placed]) -> dict[str, NDArr
 
 
 def _masks(value: MaskInput, given: Option, count: int) -> list[Image.Image]:
-    sources = _picture_list(value.name, given, count)
-    read = {id(source): pictures.read(source) for source in sources}
+    sources = _image_list(value.name, given, count)
+    read = {id(source): images.read(source) for source in sources}
     return [read[id(source)] for source in sources]
 
 
@@ -330,11 +328,11 @@ class _Random:
 
 
 def result_size(
-    operation: Operation, source: PictureSource | None, options: Mapping[str, Option], *, fit: Fit | None
+    operation: Operation, source: ImageSource | None, options: Mapping[str, Option], *, fit: Fit | None
 ) -> tuple[int, int]:
     """Height and width of the result of a call, before it is made; (0, 0) where no caller chooses.
 
-    Raises what the call would raise about its size and its picture.
+    Raises what the call would raise about its size and its image.
     """
     main = main_image(operation)
     placed = {main.name: _fit_all(main, [source], fit, None)[0]} if main and source is not None else {}

@@ -44,7 +44,7 @@ class Call:
                     yield index, {name: tensors[name][row] for name in names}
 
     def _run_shared(self, items: Sequence[Item], steps: Sequence[Step]) -> tuple[Tensors, list[Step]]:
-        """What is the same for all items, computed once: a style that a hundred pictures get is read once.
+        """What is the same for all items, computed once: a style that a hundred images get is read once.
 
         Returns those values, with a batch axis of 1, and the steps that remain to be run for each item.
         """
@@ -89,11 +89,11 @@ def _stack(operation: Operation, items: Sequence[Item], names: Collection[str]) 
 
 
 def _groups(operation: Operation, items: Sequence[Item]) -> list[tuple[dict[str, str], list[int]]]:
-    """Indices of items that may share a run: pictures and results of one size, the labels that choose steps equal."""
+    """Indices of items that may share a run: images and results of one size, the labels that choose steps equal."""
     branching = sorted({name for step in operation.steps for name in step.when})
     groups: defaultdict[tuple[object, ...], list[int]] = defaultdict(list)
     for index, item in enumerate(items):
-        shapes = [fitted.pixels.shape for fitted in item.pictures.values()]
+        shapes = [fitted.pixels.shape for fitted in item.images.values()]
         shapes += [array.shape for array in (*item.vectors.values(), *item.maps.values())]
         groups[(tuple(shapes), *(item.labels[name] for name in branching))].append(index)
     return [({name: items[members[0]].labels[name] for name in branching}, members) for members in groups.values()]

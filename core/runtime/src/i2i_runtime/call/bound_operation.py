@@ -13,14 +13,14 @@ from PIL import Image
 
 from i2i_runtime.call.arguments import Option
 from i2i_runtime.call.results import Value
-from i2i_runtime.image.reading import PictureSource
+from i2i_runtime.image.reading import ImageSource
 from i2i_runtime.schema.operations import Fit, Operation
 
 if TYPE_CHECKING:
     from i2i_runtime.bundle import Bundle
 
 Result: TypeAlias = Value | dict[str, Value] | Sequence[Value] | Sequence[dict[str, Value]]
-"""One value; for a list of output names a dictionary; for a list of pictures a list of either."""
+"""One value; for a list of output names a dictionary; for a list of images a list of either."""
 _Named: TypeAlias = str | os.PathLike[str] | Image.Image
 
 
@@ -31,7 +31,7 @@ class BoundOperation:
     bundle: Bundle
     operation: Operation
 
-    # Without `outputs`: the picture, of the kind that was passed. (Vector outputs are asked for by name.)
+    # Without `outputs`: the image, of the kind that was passed. (Vector outputs are asked for by name.)
     @overload
     def __call__(
         self,
@@ -116,7 +116,7 @@ class BoundOperation:
         count: None = ...,
         **options: Option,
     ) -> list[NDArray[np.float32]]: ...
-    # With `count`: a list of results of one picture, or of none.
+    # With `count`: a list of results of one image, or of none.
     @overload
     def __call__(
         self,
@@ -144,7 +144,7 @@ class BoundOperation:
     @overload
     def __call__(
         self,
-        x: PictureSource | Sequence[PictureSource] | None = ...,
+        x: ImageSource | Sequence[ImageSource] | None = ...,
         *,
         outputs: str | Sequence[str] = ...,
         seed: int | None = ...,
@@ -156,7 +156,7 @@ class BoundOperation:
 
     def __call__(
         self,
-        x: PictureSource | Sequence[PictureSource] | None = None,
+        x: ImageSource | Sequence[ImageSource] | None = None,
         *,
         outputs: str | Sequence[str] = "image",
         seed: int | None = None,
@@ -173,7 +173,7 @@ class BoundOperation:
 
     def frames(
         self,
-        x: PictureSource | None = None,
+        x: ImageSource | None = None,
         *,
         to: Mapping[str, Option] | None = None,
         count: int = 25,
@@ -182,6 +182,6 @@ class BoundOperation:
         batch_size: int | None = None,
         **options: Option,
     ) -> list[Value]:
-        """The pictures of a film; see `Bundle.frames`."""
+        """The images of an animation; see `Bundle.frames`."""
         name = self.operation.name
         return self.bundle.frames(name, x, to=to, count=count, seed=seed, fit=fit, batch_size=batch_size, **options)

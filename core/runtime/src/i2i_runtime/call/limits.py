@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from i2i_runtime.call import memory_use as footprint
 from i2i_runtime.device.memory import as_bytes, free_bytes, in_words
-from i2i_runtime.errors import PictureError, UsageError
+from i2i_runtime.errors import ImageError, UsageError
 
 _BLOCK = 32
 """pixels"""
@@ -19,7 +19,7 @@ SHARE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """The largest picture or map of a run, and how many of them run together."""
+    """The largest image or map of a run, and how many of them run together."""
 
     height: int
     width: int
@@ -36,7 +36,7 @@ class Limits:
     """What the caller of `load` allows."""
 
     max_pixels: int | None
-    """of one picture at the size that the graphs see, and of one result"""
+    """of one image at the size that the graphs see, and of one result"""
     memory: int | None
     """bytes for a call; None: SHARE of what is free when it comes, on the CPU only"""
 
@@ -50,13 +50,13 @@ class Limits:
     def check(self, extent: Extent, rate: Callable[[], float], *, on_cpu: bool, way_out: str) -> None:
         """Compare a call with the limits. `rate` gives its bytes a pixel, and is asked only where that matters.
 
-        Raises PictureError that says how large would do, and `way_out`.
+        Raises ImageError that says how large would do, and `way_out`.
         """
         size = f"{extent.width}x{extent.height}"
         if self.max_pixels is not None and extent.pixels > self.max_pixels:
             example = _example(extent, self.max_pixels)
-            raise PictureError(
-                found=f"a picture of {size} has {extent.pixels:,} pixels",
+            raise ImageError(
+                found=f"an image of {size} has {extent.pixels:,} pixels",
                 expected=f"at most {self.max_pixels:,}, as max_pixels says{example}",
                 fix=way_out,
             )
@@ -70,8 +70,8 @@ class Limits:
             whose = "that memory= allows" if free is None else f"that may be taken of {in_words(free)} free"
             together = f", {extent.together} together," if extent.together > 1 else ""
             example = _example(extent, allowed / each / extent.together)
-            raise PictureError(
-                found=f"a picture of {size}{together} takes about {in_words(pixels * each)} of memory",
+            raise ImageError(
+                found=f"an image of {size}{together} takes about {in_words(pixels * each)} of memory",
                 expected=f"{in_words(allowed)} {whose}{example}",
                 fix=way_out + ("; batch_size=1" if extent.together > 1 else ""),
             )

@@ -21,13 +21,13 @@ Map = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A picture of a call at the size of the graph, and the size it came with."""
+    """An image of a call at the size of the graph, and the size it came with."""
 
     fitted: Fitted
     size: tuple[int, int]
     """width and height, pixels"""
     also: Map | None = None
-    """the tensor of the same picture at one more size, where the input makes it"""
+    """the tensor of the same image at one more size, where the input makes it"""
 
     @property
     def fed_size(self) -> tuple[int, int]:
@@ -36,8 +36,8 @@ class Placed:
         return height, width
 
 
-Pictures = Mapping[str, Placed]
-"""picture input -> the item's picture"""
+Images = Mapping[str, Placed]
+"""image input -> the item's image"""
 
 
 @dataclass(slots=True)
@@ -49,29 +49,29 @@ class Fields:
     _masks: dict[tuple[str, int, int], Map] = field(default_factory=dict[tuple[str, int, int], Map])
     _grids: dict[tuple[object, ...], tuple[Map, Map]] = field(default_factory=dict[tuple[object, ...], tuple[Map, Map]])
 
-    def wanted(self, pictures: Pictures, scalars: Mapping[str, float]) -> Wanted | None:
+    def wanted(self, images: Images, scalars: Mapping[str, float]) -> Wanted | None:
         """The size of an item's result; None where nobody chooses one. Raises OptionError for one that cannot be."""
         value = self.operation.size
         if value is None:
             return None
         own = value.height, value.width
         if value.image is not None:
-            height, width = pictures[value.image].fed_size
+            height, width = images[value.image].fed_size
             own = height, _shifts(self.operation, scalars).padded_width(width)
         return wanted_size(value, self.options, own)
 
-    def mask(self, value: MaskInput, picture: Image.Image, placed: Placed) -> Map:
-        """[1, h, w]. Raises PictureError as `mask_of` does."""
-        key = (value.name, id(picture), id(placed.fitted))
+    def mask(self, value: MaskInput, image: Image.Image, placed: Placed) -> Map:
+        """[1, h, w]. Raises ImageError as `mask_of` does."""
+        key = (value.name, id(image), id(placed.fitted))
         if key not in self._masks:
-            self._masks[key] = mask_of(value, picture, placed.fitted, placed.size)
+            self._masks[key] = mask_of(value, image, placed.fitted, placed.size)
         return self._masks[key]
 
-    def grids(self, pictures: Pictures, scalars: Mapping[str, float], wanted: Wanted | None) -> dict[str, Map]:
+    def grids(self, images: Images, scalars: Mapping[str, float], wanted: Wanted | None) -> dict[str, Map]:
         """Every grid of an item, and its coverage where that has a name. Raises OptionError as `Shifts.check` does."""
         made: dict[str, Map] = {}
         for value in _grid_inputs(self.operation):
-            source = pictures[value.image].fed_size
+            source = images[value.image].fed_size
             result = (wanted.height, wanted.width) if wanted else source
             shifts = _shifts_of(value, scalars)
             key = (source, result, shifts.left, shifts.right)

@@ -1,4 +1,4 @@
-"""How much memory an operation takes for each pixel: measured on a small picture, so that a large one can be refused.
+"""How much memory an operation takes for each pixel: measured on a small image, so that a large one can be refused.
 
 Every value that a node of a graph makes is asked for, at some 64 pixels a side. How long each of them is needed follows
 from the order of the nodes, so the largest sum of those needed at once is what the graph holds there. onnxruntime holds
@@ -34,7 +34,7 @@ REACH = 3.0
 keep copies in another order. Measured on the CPU: 2.4 at most, at 3 megapixels."""
 
 COPIES = 100
-"""Bytes a pixel that this runtime takes besides: the picture as levels and as numbers, and the result as both."""
+"""Bytes a pixel that this runtime takes besides: the image as levels and as numbers, and the result as both."""
 
 _SIDE = 64
 _LARGEST_TRY = 2**20
@@ -44,12 +44,12 @@ _LARGEST_TRY = 2**20
 def bytes_per_pixel(
     operation: Operation, manifest: Manifest, graphs: Mapping[str, GraphSource], shapes: Mapping[str, tuple[int, ...]]
 ) -> float:
-    """Most memory that a call takes, for each pixel of the operation's picture or result, whichever is larger.
+    """Most memory that a call takes, for each pixel of the operation's image or result, whichever is larger.
 
     `shapes` are those of the vectors between its steps. ASSUMED where the operation cannot be tried.
     """
-    pictures = {value.name: _picture(value) for value in operation.inputs if isinstance(value, ImageInput)}
-    pixels = [picture.shape[0] * picture.shape[1] for picture in pictures.values()]
+    images = {value.name: _image(value) for value in operation.inputs if isinstance(value, ImageInput)}
+    pixels = [image.shape[0] * image.shape[1] for image in images.values()]
     own = operation.size.height * operation.size.width if operation.size and not operation.size.image else 0
     if max([own, *pixels]) > _LARGEST_TRY:
         return ASSUMED
@@ -58,9 +58,9 @@ def bytes_per_pixel(
     try:
         items = inputs.gather(
             operation,
-            [pictures[main.name]] if main else None,
+            [images[main.name]] if main else None,
             1,
-            _options(operation, pictures),
+            _options(operation, images),
             fit="native" if main else None,
             seed=0,
             shapes=shapes,
@@ -73,8 +73,8 @@ def bytes_per_pixel(
     return REACH * counting.peak / max(pixels, default=1) + COPIES
 
 
-def _picture(value: ImageInput) -> NDArray[np.float32]:
-    """A small picture that may be fed as it is: noise, so that nothing is 0 by chance."""
+def _image(value: ImageInput) -> NDArray[np.float32]:
+    """A small image that may be fed as it is: noise, so that nothing is 0 by chance."""
     rule = value.size
     height, width = rule.height, rule.width
     if rule.dynamic:
@@ -84,15 +84,15 @@ def _picture(value: ImageInput) -> NDArray[np.float32]:
     return np.random.default_rng(0).random((height, width, value.channels), dtype=np.float32)
 
 
-def _options(operation: Operation, pictures: Mapping[str, NDArray[np.float32]]) -> dict[str, Option]:
-    """What a caller has to give besides the main picture."""
+def _options(operation: Operation, images: Mapping[str, NDArray[np.float32]]) -> dict[str, Option]:
+    """What a caller has to give besides the main image."""
     main = inputs.main_image(operation)
-    options: dict[str, Option] = {name: each for name, each in pictures.items() if main is None or name != main.name}
+    options: dict[str, Option] = {name: each for name, each in images.items() if main is None or name != main.name}
     for value in operation.inputs:
         if isinstance(value, LabelInput) and value.default is None:
             options[value.name] = value.names[0]
         elif isinstance(value, MaskInput):
-            options[value.name] = np.full(pictures[value.image].shape[:2], 255, np.uint8)
+            options[value.name] = np.full(images[value.image].shape[:2], 255, np.uint8)
     return options
 
 

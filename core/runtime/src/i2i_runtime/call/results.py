@@ -1,4 +1,4 @@
-"""From the tensors an operation gives to what the caller gets: the same kind of picture that went in."""
+"""From the tensors an operation gives to what the caller gets: the same kind of image that went in."""
 
 from __future__ import annotations
 
@@ -10,51 +10,51 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2i_runtime.errors import PictureError
+from i2i_runtime.errors import ImageError
 from i2i_runtime.image import fitting, heatmaps, pixels
-from i2i_runtime.image import reading as pictures
+from i2i_runtime.image import reading as images
 from i2i_runtime.image.fitting import Fitted
 from i2i_runtime.image.pixels import Pixels
 from i2i_runtime.schema.operations import HeatmapOutput, ImageOutput, Output
 
 Value: TypeAlias = Image.Image | bytes | NDArray[np.generic]
-"""One output of one item: a picture of the caller's kind, or the array of a vector output."""
+"""One output of one item: an image of the caller's kind, or the array of a vector output."""
 
 
 class Kind(Enum):
-    """How pictures are handed back."""
+    """How images are handed back."""
 
-    PIL = "a PIL picture, for paths and PIL pictures; an array where the channels are not 1, 3 or 4"
+    PIL = "a PIL image, for paths and PIL images; an array where the channels are not 1, 3 or 4"
     ENCODED = "the bytes of a PNG file, for bytes; of a TIFF with a page for each channel where they are others"
     LEVELS = "uint8 in 0..255, for integer arrays"
     UNIT = "float32 in 0..1, for float arrays"
 
 
 def kind_of(source: object) -> Kind:
-    """The kind a result has for this input. Raises PictureError for what cannot be a picture."""
+    """The kind a result has for this input. Raises ImageError for what cannot be an image."""
     if isinstance(source, np.ndarray):
         return Kind.UNIT if np.issubdtype(cast("NDArray[np.generic]", source).dtype, np.floating) else Kind.LEVELS
     if isinstance(source, bytes):
         return Kind.ENCODED
     if isinstance(source, (str, os.PathLike, Image.Image)):
         return Kind.PIL
-    raise PictureError(
-        found=f"a picture given as {type(source).__name__}",
-        expected="a path, bytes, a PIL picture, a NumPy array, or a list of them",
+    raise ImageError(
+        found=f"an image given as {type(source).__name__}",
+        expected="a path, bytes, a PIL image, a NumPy array, or a list of them",
     )
 
 
 def finish(output: Output, tensor: NDArray[np.generic], fitted: Fitted | None, kind: Kind) -> Value:
     """One output of one item, tensor without batch axis; padding is cut where `fitted` put some."""
     if isinstance(output, ImageOutput):
-        return _picture(output, tensor.astype(np.float32), fitted, kind)
+        return _image(output, tensor.astype(np.float32), fitted, kind)
     if isinstance(output, HeatmapOutput):
         return _heatmap(tensor.astype(np.float32), fitted, kind)
     return tensor
 
 
-def _picture(output: ImageOutput, tensor: NDArray[np.float32], fitted: Fitted | None, kind: Kind) -> Value:
-    convert = fitting.to_unit if kind is Kind.UNIT else fitting.to_picture
+def _image(output: ImageOutput, tensor: NDArray[np.float32], fitted: Fitted | None, kind: Kind) -> Value:
+    convert = fitting.to_unit if kind is Kind.UNIT else fitting.to_image
     result: NDArray[np.generic] = convert(tensor, output.value_range)
     if fitted is not None:
         result = fitted.crop(result)
@@ -62,7 +62,7 @@ def _picture(output: ImageOutput, tensor: NDArray[np.float32], fitted: Fitted | 
 
 
 def _heatmap(tensor: NDArray[np.float32], fitted: Fitted | None, kind: Kind) -> Value:
-    """The map of one item, [1, h, w], coloured, at the size of the picture it belongs to."""
+    """The map of one item, [1, h, w], coloured, at the size of the image it belongs to."""
     height, width = fitted.pixels.shape[:2] if fitted is not None else tensor.shape[1:]
     result: NDArray[np.generic] = heatmaps.render(tensor[0], height, width)
     if fitted is not None:
@@ -76,7 +76,7 @@ def _as_kind(result: NDArray[np.generic], kind: Kind) -> Value:
     if kind in {Kind.LEVELS, Kind.UNIT}:
         return np.ascontiguousarray(result)
     levels = cast("Pixels", result)
-    picture = pixels.to_picture(levels)
+    image = pixels.to_image(levels)
     if kind is Kind.ENCODED:
-        return pictures.encode(levels, "TIFF" if picture is None else "PNG")
-    return levels if picture is None else picture
+        return images.encode(levels, "TIFF" if image is None else "PNG")
+    return levels if image is None else image

@@ -192,11 +192,11 @@ def _timed_probe(threads: int) -> float:
     session = ort.InferenceSession(
         conv_model(_PROBE_CHANNELS), options, providers=devices.providers(cpu, fixed_size=True)
     )
-    picture = np.ones((1, _PROBE_CHANNELS, _PROBE_SIDE, _PROBE_SIDE), dtype=np.float32)
-    session.run(None, {"x": picture})
+    image = np.ones((1, _PROBE_CHANNELS, _PROBE_SIDE, _PROBE_SIDE), dtype=np.float32)
+    session.run(None, {"x": image})
     seconds: list[float] = []
     for _ in range(_PROBE_RUNS):
         start = time.perf_counter()
-        session.run(None, {"x": picture})
+        session.run(None, {"x": image})
         seconds.append(time.perf_counter() - start)
     return round(1000 * sorted(seconds)[_PROBE_RUNS // 2], 3)

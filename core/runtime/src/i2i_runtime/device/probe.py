@@ -14,7 +14,7 @@ _IR_VERSION, _OPSET = 9, 17
 def conv_model(channels: int) -> bytes:
     """A model y = 3x3 convolution of x, float [1, channels, h, w] with h and w free; all weights are 1 / (9 channels).
 
-    So a constant picture stays what it is, away from the border.
+    So a constant image stays what it is, away from the border.
     """
     weights = np.full((channels, channels, 3, 3), 1 / (9 * channels), dtype="<f4")
     tensor = b"".join(_number(1, side) for side in weights.shape)

@@ -239,12 +239,12 @@ def _run_probe(kind: Kind, index: int) -> None:
     options = ort.SessionOptions()
     options.log_severity_level = 4
     device = Device(kind, index, "probe")
-    picture = np.ones((1, 4, 8, 8), dtype=np.float32)
+    image = np.ones((1, 4, 8, 8), dtype=np.float32)
     try:
         with _preload_lock, contextlib.redirect_stdout(io.StringIO()):  # a failing TensorRT prints a banner
             session = ort.InferenceSession(conv_model(4), options, providers=providers(device, fixed_size=True))
         check_took(device, session.get_providers())
-        session.run(None, {"x": picture})
+        session.run(None, {"x": image})
     except failures() as error:
         raise DeviceError(
             found=f"{device.name} cannot run a convolution: {error}", fix="see what `i2i-registry doctor` says"
@@ -277,7 +277,7 @@ def providers(device: Device, *, fixed_size: bool, cache: Path | None = None) ->
 def _cuda_options(index: int, *, fixed_size: bool) -> ProviderOptions:
     return {
         "device_id": str(index),
-        # The exhaustive search times every algorithm again for each new picture size: seconds instead of milliseconds.
+        # The exhaustive search times every algorithm again for each new image size: seconds instead of milliseconds.
         "cudnn_conv_algo_search": "EXHAUSTIVE" if fixed_size else "HEURISTIC",
         "arena_extend_strategy": "kSameAsRequested",
         "do_copy_in_default_stream": "1",

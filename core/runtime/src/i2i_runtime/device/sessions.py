@@ -58,7 +58,7 @@ class Sessions:
                 raise RunError(
                     found=f"there was not enough memory for graph {graph!r} on {shapes}: {reason}",
                     expected="a size that fits into what is free",
-                    fix="a smaller picture or size; fit='resize', the model's own size; batch_size=1",
+                    fix="a smaller image or size; fit='resize', the model's own size; batch_size=1",
                 ) from error
             raise RunError(found=f"graph {graph!r} failed on {shapes}: {reason}") from error
         values = dict(zip(outputs, (np.asarray(result) for result in results), strict=True))
@@ -188,5 +188,5 @@ def _check_finite(graph: str, name: str, value: Tensor) -> None:
         raise RunError(
             found=f"output {name!r} of graph {graph!r} has {count} of {value.size} values that are not finite",
             expected="numbers",
-            fix="an fp16 bundle may overflow on this picture: export it with --precision fp32",
+            fix="an fp16 bundle may overflow on this image: export it with --precision fp32",
         )

@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _OURS = re.compile(r"\..*\.i2i-[0-9a-f]+\.partial", re.DOTALL)
-"""Names that nobody else gives: a program's own `.film.partial` is never touched."""
+"""Names that nobody else gives: a program's own `.animation.partial` is never touched."""
 
 _SHOWN = 32
 """characters of the final name in the temporary one, which may be no longer than the system allows"""

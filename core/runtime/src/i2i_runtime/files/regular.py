@@ -1,6 +1,6 @@
 """Open a file that somebody else names: a regular file, or an error at once.
 
-Whoever reads files that come from elsewhere (checkpoints, bundles, pictures) opens them here. Opening a named pipe
+Whoever reads files that come from elsewhere (checkpoints, bundles, images) opens them here. Opening a named pipe
 waits for a writer that may never come, and reading a device may never end.
 """
 

@@ -2,7 +2,7 @@
 
 The square is that of Karras et al., "Progressive Growing of GANs", ICLR 2018 (arXiv:1710.10196), appendix C: its
 centre, side and axis follow from the eyes and the mouth alone. Coordinates are column and row in pixels, from the upper
-left corner of the picture.
+left corner of the image.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from i2i_runtime.errors import PictureError
+from i2i_runtime.errors import ImageError
 from i2i_runtime.image import fitting
-from i2i_runtime.image.pixels import RGB, Pixels, of_count, of_picture
+from i2i_runtime.image.pixels import RGB, Pixels, of_count, of_image
 from i2i_runtime.schema.operations import ImageInput, Landmarks
 
 Points = NDArray[np.float64]
@@ -36,7 +36,7 @@ _OVERSAMPLED = 2
 """Pixels of what is cut out for each of those that remain."""
 
 _FADE, _BLUR = 0.15, 0.03
-"""Beyond the border the mirrored picture fades into a blurred one: over what share of the side, and how blurred."""
+"""Beyond the border the mirrored image fades into a blurred one: over what share of the side, and how blurred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Square:
         return self.corner + 2 * np.array([(a * self.half + b * self.down) for a in (0, 1) for b in (0, 1)])
 
     def scaled(self, factor: float, shift: Points) -> Square:
-        """The same square in a picture that is scaled, and whose corner is then moved to `shift`."""
+        """The same square in an image that is scaled, and whose corner is then moved to `shift`."""
         return Square(self.centre * factor - shift, self.half * factor)
 
 
@@ -102,9 +102,9 @@ def square_of(points: Points, which: Landmarks) -> Square | None:
 
 
 def cut_face(pixels: Pixels, value: ImageInput, which: Landmarks, locate: Locate) -> Pixels:
-    """The face of a grey or RGB picture at the own size of the input.
+    """The face of a grey or RGB image at the own size of the input.
 
-    Raises PictureError when there is none.
+    Raises ImageError when there is none.
     """
     own_height, own_width, channels = pixels.shape
     fed = fitting.centred(pixels, value)
@@ -114,22 +114,22 @@ def cut_face(pixels: Pixels, value: ImageInput, which: Landmarks, locate: Locate
     places = (landmarks(heat) * shape - (fed.left, fed.top)) * (own_width, own_height) / (fed.width, fed.height)
     square = square_of(places, which)
     if square is None or not np.median(needed.max((1, 2))) >= FAINTEST:  # also where heat is not a number
-        raise PictureError(
-            found=f"no face was found in a picture of {own_width}x{own_height} pixels",
+        raise ImageError(
+            found=f"no face was found in an image of {own_width}x{own_height} pixels",
             expected="eyes and mouth that can be seen",
-            fix="fit='resize' takes the picture as it is",
+            fix="fit='resize' takes the image as it is",
         )
-    picture = Image.fromarray(of_count(pixels, RGB, "the picture"))
-    return of_picture(cut_square(picture, square, value.size.width, value.size.height), channels)
+    image = Image.fromarray(of_count(pixels, RGB, "the image"))
+    return of_image(cut_square(image, square, value.size.width, value.size.height), channels)
 
 
-def cut_square(picture: Image.Image, square: Square, width: int, height: int) -> Image.Image:
-    """The square as a picture of this size; what lies beyond the border is mirrored and fades into a blur."""
+def cut_square(image: Image.Image, square: Square, width: int, height: int) -> Image.Image:
+    """The square as an image of this size; what lies beyond the border is mirrored and fades into a blur."""
     scale = min(1.0, _OVERSAMPLED * max(width, height) / square.side)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     if scale < 1:
-        picture = picture.resize(size, Image.Resampling.LANCZOS)
-    around, corner = _surroundings(picture, square.scaled(scale, np.zeros(2)))
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    around, corner = _surroundings(image, square.scaled(scale, np.zeros(2)))
     inside = square.scaled(scale, corner)
     pixels = max(1, round(inside.side))
     steps = np.stack([2 * inside.half, 2 * inside.down], 1) / pixels
@@ -139,13 +139,13 @@ def cut_square(picture: Image.Image, square: Square, width: int, height: int) ->
     return cut.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def _surroundings(picture: Image.Image, square: Square) -> tuple[Image.Image, Points]:
-    """The upright box around the square, no larger, and its upper left corner in the picture."""
-    size = np.array(picture.size)
+def _surroundings(image: Image.Image, square: Square) -> tuple[Image.Image, Points]:
+    """The upright box around the square, no larger, and its upper left corner in the image."""
+    size = np.array(image.size)
     low, high = np.floor(square.corners.min(0)).astype(int), np.ceil(square.corners.max(0)).astype(int)
     first, last = np.clip(low, 0, size - 1), np.clip(high, 1, size)
     last = np.maximum(last, first + 1)
-    part = np.asarray(picture.crop((*first.tolist(), *last.tolist())))
+    part = np.asarray(image.crop((*first.tolist(), *last.tolist())))
     before, after = np.maximum(first - low, 0), np.maximum(high - last, 0)
     if not before.any() and not after.any():
         return Image.fromarray(part), first.astype(np.float64)

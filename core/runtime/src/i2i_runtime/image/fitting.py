@@ -1,6 +1,6 @@
-"""Bring a picture to a size that a graph takes, turn it into a tensor, and undo both on the result.
+"""Bring an image to a size that a graph takes, turn it into a tensor, and undo both on the result.
 
-How a picture is resampled, and how it comes to a multiple, an input says (`ImageInput.resize`, `to_multiple`): as the
+How an image is resampled, and how it comes to a multiple, an input says (`ImageInput.resize`, `to_multiple`): as the
 paper's own code does it.
 """
 
@@ -12,19 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from i2i_runtime.errors import PictureError
+from i2i_runtime.errors import ImageError
 from i2i_runtime.image.pixels import Pixels
 from i2i_runtime.image.resampling import Levels, resampled
 from i2i_runtime.schema.operations import Fit, ImageInput, SizeRule
 
 Range = tuple[float, float]
 _ALL = (0.0, 0.0, 1.0, 1.0)
-"""the whole of a picture"""
+"""the whole of an image"""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A picture at the size of the graph, and where in it the picture itself lies (pixels); the rest is padding."""
+    """An image at the size of the graph, and where in it the image itself lies (pixels); the rest is padding."""
 
     pixels: Levels
     top: int
@@ -32,10 +32,10 @@ class Fitted:
     height: int
     width: int
     seen: tuple[float, float, float, float]
-    """the part of the given picture that it is: top, left, bottom and right of a box, as shares of the sides"""
+    """the part of the given image that it is: top, left, bottom and right of a box, as shares of the sides"""
 
     def crop(self, result: NDArray[np.generic]) -> NDArray[np.generic]:
-        """The part of a result [h, w, ...] that belongs to the picture, at the result's own scale."""
+        """The part of a result [h, w, ...] that belongs to the image, at the result's own scale."""
         fed_height, fed_width = self.pixels.shape[:2]
         down, across = result.shape[0] / fed_height, result.shape[1] / fed_width
         top, left = round(self.top * down), round(self.left * across)
@@ -44,13 +44,13 @@ class Fitted:
 
 
 def fit(pixels: Pixels, value: ImageInput, policy: Fit) -> Fitted:
-    """Bring a picture to a size that the input accepts.
+    """Bring an image to a size that the input accepts.
 
-    Padding mirrors the picture where it is large enough for that, and repeats its border where it is not. It lies at
-    the bottom and on the right unless the input says otherwise, so that the picture keeps its place on the grid of a
-    network that works at a fraction of the resolution; around pictures for a graph of one size it lies on both sides.
+    Padding mirrors the image where it is large enough for that, and repeats its border where it is not. It lies at
+    the bottom and on the right unless the input says otherwise, so that the image keeps its place on the grid of a
+    network that works at a fraction of the resolution; around images for a graph of one size it lies on both sides.
 
-    Raises PictureError when `native`, or a cut, meets a size that the rule cannot take.
+    Raises ImageError when `native`, or a cut, meets a size that the rule cannot take.
     """
     if policy == "native":
         return _in_multiples(pixels, value)
@@ -63,7 +63,7 @@ def fit(pixels: Pixels, value: ImageInput, policy: Fit) -> Fitted:
 
 
 def also(pixels: Pixels, value: ImageInput, policy: Fit) -> NDArray[np.float32] | None:
-    """The tensor of the picture at the input's other size, framed as `policy` frames it; None where there is none."""
+    """The tensor of the image at the input's other size, framed as `policy` frames it; None where there is none."""
     if value.also is None:
         return None
     other = value.model_copy(update={"size": SizeRule(height=value.also.height, width=value.also.width)})
@@ -80,7 +80,7 @@ def centred(pixels: Pixels, value: ImageInput) -> Fitted:
 
 
 def _inside(pixels: Pixels, value: ImageInput) -> Levels:
-    """The picture as large as fits inside the model's own size, in its own form."""
+    """The image as large as fits inside the model's own size, in its own form."""
     own_height, own_width = pixels.shape[:2]
     rule = value.size
     scale = min(rule.width / own_width, rule.height / own_height)
@@ -91,13 +91,13 @@ def _inside(pixels: Pixels, value: ImageInput) -> Levels:
 
 
 def _in_multiples(pixels: Levels, value: ImageInput, minimum: int = 1) -> Fitted:
-    """Padded or cut to multiples; smaller pictures than `minimum` are padded up to it."""
+    """Padded or cut to multiples; smaller images than `minimum` are padded up to it."""
     height, width = pixels.shape[:2]
     rule, cut = value.size, value.to_multiple == "cut"
     wanted = [_multiple(side, rule, minimum, cut=cut) for side in (height, width)]
     if not rule.accepts(*wanted):
-        raise PictureError(
-            found=f"a picture of {height}x{width} pixels (height x width)",
+        raise ImageError(
+            found=f"an image of {height}x{width} pixels (height x width)",
             expected=rule.describe(),
             fix="fit='resize' or fit='keep_aspect' bring it to the model's own size",
         )
@@ -157,6 +157,6 @@ def to_unit(tensor: NDArray[np.float32], value_range: Range = (-1.0, 1.0)) -> ND
     return np.clip(unit, np.float32(0), np.float32(1))
 
 
-def to_picture(tensor: NDArray[np.float32], value_range: Range = (-1.0, 1.0)) -> NDArray[np.uint8]:
+def to_image(tensor: NDArray[np.float32], value_range: Range = (-1.0, 1.0)) -> NDArray[np.uint8]:
     """float [channels, h, w] in `value_range` to uint8 [h, w, channels]; halves round to even, the rest saturates."""
     return np.rint(to_unit(tensor, value_range) * np.float32(255)).astype(np.uint8)

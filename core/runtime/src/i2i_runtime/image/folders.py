@@ -1,4 +1,4 @@
-"""Which files of a folder are pictures, and which are left out and why: one answer for running and training."""
+"""Which files of a folder are images, and which are left out and why: one answer for running and training."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ EXTENSIONS: Mapping[str, str] = {
     **dict.fromkeys((".heic", ".heif", ".hif"), "HEIF"),
     **dict.fromkeys((".avif", ".avifs"), "AVIF"),
 }
-"""Which names stand for pictures when a folder is listed, and of which format; case is ignored."""
+"""Which names stand for images when a folder is listed, and of which format; case is ignored."""
 
 ARRAY_SUFFIX = ".npy"
-"""Of files that hold an array: pictures of any number of channels, and numbers."""
+"""Of files that hold an array: images of any number of channels, and numbers."""
 
 INSTALL: Mapping[str, str] = {"HEIF": "pip install pillow-heif", "AVIF": 'pip install --upgrade "pillow>=11.3"'}
 """What brings the formats that are not always there."""
@@ -43,7 +43,7 @@ def formats() -> tuple[str, ...]:
 
     HEIF is among them where pillow-heif is installed, AVIF where Pillow was built with it.
     """
-    from PIL import features  # noqa: PLC0415 - commands that look at no picture start without Pillow
+    from PIL import features  # noqa: PLC0415 - commands that look at no image start without Pillow
 
     found = ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM"]
     if features.check("avif"):
@@ -56,10 +56,10 @@ def formats() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The picture files below a folder, in a fixed order, and what was passed over."""
+    """The image files below a folder, in a fixed order, and what was passed over."""
 
     folder: Path
-    pictures: tuple[Path, ...]
+    images: tuple[Path, ...]
     left_out: Mapping[str, tuple[Path, ...]] = field(default_factory=dict[str, tuple[Path, ...]])
     """reason -> files and folders"""
 
@@ -81,16 +81,16 @@ class Listing:
 
 
 def scan_folder(root: str | os.PathLike[str], *, arrays: bool = False) -> Listing:
-    """List the pictures below `root` by extension, sorted by path; links to folders are not followed.
+    """List the images below `root` by extension, sorted by path; links to folders are not followed.
 
-    `arrays`: whether .npy files count as pictures. Nothing is opened: damaged files are found when they are read.
+    `arrays`: whether .npy files count as images. Nothing is opened: damaged files are found when they are read.
 
     Raises UsageError when `root` is not a folder.
     """
     folder = Path(root)
     if not folder.is_dir():
         raise UsageError(found=f"{folder} is not a folder" if folder.exists() else f"{folder} does not exist")
-    pictures: list[Path] = []
+    images: list[Path] = []
     left_out: dict[str, list[Path]] = defaultdict(list)
 
     def cannot_be_listed(error: OSError) -> None:
@@ -108,9 +108,9 @@ def scan_folder(root: str | os.PathLike[str], *, arrays: bool = False) -> Listin
             if reason:
                 left_out[reason].append(path)
             else:
-                pictures.append(path)
+                images.append(path)
     return Listing(
-        folder, tuple(sorted(pictures)), {reason: tuple(sorted(left_out[reason])) for reason in sorted(left_out)}
+        folder, tuple(sorted(images)), {reason: tuple(sorted(left_out[reason])) for reason in sorted(left_out)}
     )
 
 
@@ -121,13 +121,13 @@ def _reason_of_folder(path: Path) -> str:
 
 
 def _reason_of_file(path: Path, *, arrays: bool) -> str:
-    """Why a file is no picture, said after a number; empty for pictures."""
+    """Why a file is no image, said after a number; empty for images."""
     if path.name.startswith("."):
         return "hidden"
     suffix = path.suffix.lower()
     file_format = EXTENSIONS.get(suffix)
     if file_format is None and not (arrays and suffix == ARRAY_SUFFIX):
-        return "not named like a picture"
+        return "not named like an image"
     if file_format is not None and file_format not in formats():
         return f"{suffix.lstrip('.').upper()}, which needs: {INSTALL[file_format]}"
     if not path.is_file():

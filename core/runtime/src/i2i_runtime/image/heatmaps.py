@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def render(heatmap: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
-    """A map [h, w] as an RGB picture [height, width, 3]: smallest value blue, largest red.
+    """A map [h, w] as an RGB image [height, width, 3]: smallest value blue, largest red.
 
     Follows the overlay of the U-GAT-IT release step by step: min-max, truncation to 8 bits, bilinear, JET.
     """

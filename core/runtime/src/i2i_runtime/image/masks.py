@@ -1,4 +1,4 @@
-"""From a picture that somebody painted over to a soft mask (SinGAN's editing and harmonisation).
+"""From an image that somebody painted over to a soft mask (SinGAN's editing and harmonisation).
 
 What is not black counts; it is widened by a disc, blurred, and stretched to [0, 1], so that the blend has no seam.
 """
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2i_runtime.errors import PictureError
+from i2i_runtime.errors import ImageError
 from i2i_runtime.image.fitting import Fitted
 from i2i_runtime.kinds.spatial import MaskInput
 
@@ -19,18 +19,18 @@ _CUT = 4.0
 """Standard deviations at which the Gaussian ends."""
 
 
-def mask_of(value: MaskInput, picture: Image.Image, fitted: Fitted, size: tuple[int, int]) -> NDArray[np.float32]:
-    """The mask [1, h, w] that belongs to a fitted picture, which had this size (width, height) before.
+def mask_of(value: MaskInput, image: Image.Image, fitted: Fitted, size: tuple[int, int]) -> NDArray[np.float32]:
+    """The mask [1, h, w] that belongs to a fitted image, which had this size (width, height) before.
 
-    Raises PictureError when the mask has another size, or marks nothing.
+    Raises ImageError when the mask has another size, or marks nothing.
     """
-    if picture.size != size:
-        raise PictureError(
-            found=f"the mask {value.name!r} has {picture.size[0]}x{picture.size[1]} pixels (width x height)",
-            expected=f"{size[0]}x{size[1]}, the size of the picture {value.image!r}",
-            fix="paint the mask over a copy of the picture, and save it at the same size",
+    if image.size != size:
+        raise ImageError(
+            found=f"the mask {value.name!r} has {image.size[0]}x{image.size[1]} pixels (width x height)",
+            expected=f"{size[0]}x{size[1]}, the size of the image {value.image!r}",
+            fix="paint the mask over a copy of the image, and save it at the same size",
         )
-    marked = np.asarray((np.asarray(picture.convert("RGB")) > 0).any(axis=-1), dtype=np.float32)
+    marked = np.asarray((np.asarray(image.convert("RGB")) > 0).any(axis=-1), dtype=np.float32)
     width, height = size
     top, left, bottom, right = fitted.seen
     marked = marked[round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
@@ -39,9 +39,9 @@ def mask_of(value: MaskInput, picture: Image.Image, fitted: Fitted, size: tuple[
     inside = np.asarray(Image.fromarray(marked).resize((fitted.width, fitted.height), Image.Resampling.BOX)) > 0
     placed[fitted.top : fitted.top + fitted.height, fitted.left : fitted.left + fitted.width] = inside
     if not placed.any():
-        raise PictureError(
+        raise ImageError(
             found=f"the mask {value.name!r} is black everywhere",
-            expected="something that is not black where the picture is to change",
+            expected="something that is not black where the image is to change",
             fix="paint the changed area white",
         )
     return soften(placed, value.dilate_px, value.blur)[None]

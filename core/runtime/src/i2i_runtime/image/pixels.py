@@ -1,6 +1,6 @@
-"""Pictures as arrays of 8-bit levels with any number of channels.
+"""Images as arrays of 8-bit levels with any number of channels.
 
-What people see has one or three channels; a picture of more (colour with a mask, two pictures of one place, bands of
+What people see has one or three channels; an image of more (colour with a mask, two images of one place, bands of
 a satellite) is the same array [height, width, channels], only that no PNG holds it.
 """
 
@@ -15,42 +15,42 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2i_runtime.errors import PictureError
+from i2i_runtime.errors import ImageError
 
 Pixels = NDArray[np.uint8]
 """[height, width, channels] in 0..255: grey for one channel, RGB for three"""
 
 MAX_PIXELS = 100_000_000
-"""Largest picture decoded (300 MB as RGB). Refused from the header, before anything is decoded."""
+"""Largest image decoded (300 MB as RGB). Refused from the header, before anything is decoded."""
 
 MAX_LEVELS = 3 * MAX_PIXELS
-"""Most bytes of a picture with any number of channels."""
+"""Most bytes of an image with any number of channels."""
 
 NPY_MAGIC = b"\x93NUMPY"
 _NPY_HEADER = 10_000
 """Longest header of a .npy file, bytes; it is Python's notation, which takes time to parse."""
 
 GREY, RGB, RGBA = 1, 3, 4
-PICTURE_MODES = {GREY: "L", RGB: "RGB", RGBA: "RGBA"}
-"""Channels that one picture in a file can have, and what Pillow calls them."""
+IMAGE_MODES = {GREY: "L", RGB: "RGB", RGBA: "RGBA"}
+"""Channels that one image in a file can have, and what Pillow calls them."""
 
 _ARRAYS = "[h, w, channels] or [h, w]: uint8 in 0..255, or float in 0..1"
 
 
-def of_picture(picture: Image.Image, channels: int) -> Pixels:
-    """A picture of mode L, RGB or RGBA as an array: its luminance for 1 channel, its colours for 3.
+def of_image(image: Image.Image, channels: int) -> Pixels:
+    """An image of mode L, RGB or RGBA as an array: its luminance for 1 channel, its colours for 3.
 
-    Raises PictureError where `channels` is a number that the picture has not, and that does not follow from it.
+    Raises ImageError where `channels` is a number that the image has not, and that does not follow from it.
     """
-    if channels in {GREY, RGB} and picture.mode != PICTURE_MODES[channels]:
-        picture = picture.convert(PICTURE_MODES[channels])
-    levels = np.asarray(picture, dtype=np.uint8)
-    return of_count(levels[:, :, None] if levels.ndim == 2 else levels, channels, "the picture")  # noqa: PLR2004 - grey
+    if channels in {GREY, RGB} and image.mode != IMAGE_MODES[channels]:
+        image = image.convert(IMAGE_MODES[channels])
+    levels = np.asarray(image, dtype=np.uint8)
+    return of_count(levels[:, :, None] if levels.ndim == 2 else levels, channels, "the image")  # noqa: PLR2004 - grey
 
 
-def to_picture(pixels: Pixels) -> Image.Image | None:
-    """The Pillow picture of these pixels; None for a number of channels that Pillow has no picture for."""
-    if pixels.shape[2] not in PICTURE_MODES:
+def to_image(pixels: Pixels) -> Image.Image | None:
+    """The Pillow image of these pixels; None for a number of channels that Pillow has no image for."""
+    if pixels.shape[2] not in IMAGE_MODES:
         return None
     return Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == GREY else pixels))
 
@@ -58,23 +58,23 @@ def to_picture(pixels: Pixels) -> Image.Image | None:
 def of_array(array: NDArray[np.generic], name: str = "an array") -> Pixels:
     """Levels [h, w, channels] from [h, w, channels] or [h, w]: uint8, or float in [0, 1] (rounded to 8 bits).
 
-    Raises PictureError for any other type, shape or range; `name` is what errors call it.
+    Raises ImageError for any other type, shape or range; `name` is what errors call it.
     """
     axes = 3
     if array.ndim not in {2, axes} or 0 in array.shape:
-        raise PictureError(
+        raise ImageError(
             found=f"{name} of shape {array.shape}",
-            expected=f"{_ARRAYS}, for one picture",
-            fix="channels first: a.transpose(1, 2, 0); several pictures: list(a)",
+            expected=f"{_ARRAYS}, for one image",
+            fix="channels first: a.transpose(1, 2, 0); several images: list(a)",
         )
     array = array[:, :, None] if array.ndim < axes else array
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array, dtype=np.uint8)
     if not np.issubdtype(array.dtype, np.floating):
-        raise PictureError(found=f"{name} of {array.dtype}", expected=_ARRAYS, fix=_fix_of_numbers(array.dtype))
+        raise ImageError(found=f"{name} of {array.dtype}", expected=_ARRAYS, fix=_fix_of_numbers(array.dtype))
     low, high = float(array.min()), float(array.max())
     if not (low >= 0 and high <= 1):  # also catches values that are not numbers
-        raise PictureError(
+        raise ImageError(
             found=f"{name} of floats with values from {low:g} to {high:g}",
             expected="values from 0 to 1",
             fix="0..255: a / 255; -1..1: (a + 1) / 2",
@@ -94,7 +94,7 @@ def _fix_of_numbers(dtype: np.dtype[Any]) -> str:
 def of_count(pixels: Pixels, channels: int, name: str) -> Pixels:
     """The pixels with this many channels: grey and RGB become each other, nothing else is made up or dropped.
 
-    Raises PictureError for another number.
+    Raises ImageError for another number.
     """
     own = pixels.shape[2]
     if own == channels:
@@ -102,8 +102,8 @@ def of_count(pixels: Pixels, channels: int, name: str) -> Pixels:
     if (own, channels) == (GREY, RGB):
         return np.repeat(pixels, RGB, axis=2)
     if (own, channels) == (RGB, GREY):
-        return of_picture(Image.fromarray(pixels), GREY)
-    raise PictureError(
+        return of_image(Image.fromarray(pixels), GREY)
+    raise ImageError(
         found=f"{name} has {own} channels (shape {pixels.shape})", expected=_wanted(channels), fix=_fix(own, channels)
     )
 
@@ -118,26 +118,26 @@ SOURCES = (
     "an array or .npy of [h, w, channels], a multi-page TIFF whose pages are stacked, several files as "
     "a.png+b.png, or RGBA for 4"
 )
-"""How pictures of more channels than three come, in words."""
+"""How images of more channels than three come, in words."""
 
 
 def _fix(own: int, channels: int) -> str:
     if channels in {GREY, RGB}:
-        return "drop alpha with a[..., :3]; channels first: a.transpose(1, 2, 0); several pictures: list(a)"
+        return "drop alpha with a[..., :3]; channels first: a.transpose(1, 2, 0); several images: list(a)"
     if own <= RGB and channels > own:
-        return "several pictures of one place: i2i_runtime.stack(a, b), or a.png+b.png in place of one path"
+        return "several images of one place: i2i_runtime.stack(a, b), or a.png+b.png in place of one path"
     return f"keep the channels that the model learned from: a[..., :{channels}]"
 
 
 def stack(parts: Sequence[Pixels], name: str) -> Pixels:
-    """Several pictures of one size as one, channel behind channel.
+    """Several images of one size as one, channel behind channel.
 
-    Raises PictureError when their sizes differ, or there is too much of them.
+    Raises ImageError when their sizes differ, or there is too much of them.
     """
     sizes = {part.shape[:2] for part in parts}
     if len(sizes) > 1:
         shown = ", ".join(f"{width}x{height}" for height, width in sorted(sizes))
-        raise PictureError(
+        raise ImageError(
             found=f"the parts of {name} have different sizes: {shown} pixels (width x height)",
             expected="parts of one size, so that what they show lies at the same place",
             fix="bring them to one size",
@@ -148,9 +148,9 @@ def stack(parts: Sequence[Pixels], name: str) -> Pixels:
 
 
 def check_levels(height: int, width: int, channels: int, name: str) -> None:
-    """Raises PictureError for more than `MAX_PIXELS` pixels, or `MAX_LEVELS` levels in all."""
+    """Raises ImageError for more than `MAX_PIXELS` pixels, or `MAX_LEVELS` levels in all."""
     if width * height > MAX_PIXELS or width * height * channels > MAX_LEVELS:
-        raise PictureError(
+        raise ImageError(
             found=f"{name} claims {width}x{height} pixels of {channels} channels",
             expected=f"at most {MAX_PIXELS:,} pixels in all, and {MAX_LEVELS:,} levels in all channels",
         )
@@ -164,23 +164,23 @@ def _read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, n
         if version == (2, 0):
             return np.lib.format.read_array_header_2_0(stream, _NPY_HEADER)
     except (ValueError, TypeError, SyntaxError, TokenError, RecursionError, MemoryError) as error:
-        raise PictureError(found=f"{name} has a damaged .npy header: {error}", expected=_ARRAYS) from error
-    raise PictureError(found=f"{name} is a .npy of version {version}", expected="version 1.0 or 2.0")
+        raise ImageError(found=f"{name} has a damaged .npy header: {error}", expected=_ARRAYS) from error
+    raise ImageError(found=f"{name} is a .npy of version {version}", expected="version 1.0 or 2.0")
 
 
 def read_npy(stream: IO[bytes], size: int, name: str) -> Pixels:
     """The array of a .npy file of `size` bytes: its header is checked before memory is taken, nothing is unpickled.
 
-    Raises PictureError for whatever is no picture.
+    Raises ImageError for whatever is no image.
     """
     shape, is_fortran, dtype = _read_header(stream, name)
     if dtype.kind not in "biuf":
-        raise PictureError(found=f"{name} is a .npy of {dtype}", expected=_ARRAYS)
+        raise ImageError(found=f"{name} is a .npy of {dtype}", expected=_ARRAYS)
     if len(shape) not in {2, 3} or min(shape) < 1:
-        raise PictureError(found=f"{name} is a .npy of shape {shape}", expected=_ARRAYS)
+        raise ImageError(found=f"{name} is a .npy of shape {shape}", expected=_ARRAYS)
     check_levels(shape[0], shape[1], math.prod(shape[2:]), name)
     needed, left = math.prod(shape) * dtype.itemsize, size - stream.tell()
     if needed != left:
-        raise PictureError(found=f"{name} has {left} bytes of numbers", expected=f"{needed}, as its header says")
+        raise ImageError(found=f"{name} has {left} bytes of numbers", expected=f"{needed}, as its header says")
     values = np.frombuffer(stream.read(needed), dtype=dtype)
     return of_array(values.reshape(shape, order="F" if is_fortran else "C"), name)

@@ -1,12 +1,12 @@
-"""Pictures in and out: safe decoding to upright 8-bit RGB, encoding, atomic saving, and listing a folder.
+"""Images in and out: safe decoding to upright 8-bit RGB, encoding, atomic saving, and listing a folder.
 
 What decoding promises, whatever the file: the pixels a person sees, as sRGB, 8 bits a channel, turned upright.
-Embedded colour profiles are applied, 16-bit pictures are scaled (65535 becomes 255), float ones are read as 0..1,
+Embedded colour profiles are applied, 16-bit images are scaled (65535 becomes 255), float ones are read as 0..1,
 transparency is flattened on white, of several frames or pages the first is taken, and the content decides the format,
 never the name. What is taken but looks wrong (a broken profile, 16 bits of which a sliver is used) is told.
 
-Where a model takes another number of channels than 1 or 3 (`read_pixels`), a picture is an array [h, w, channels]:
-a .npy file, the pages of a TIFF or several files `a.png+b.png` stacked, or the four channels of an RGBA picture.
+Where a model takes another number of channels than 1 or 3 (`read_pixels`), an image is an array [h, w, channels]:
+a .npy file, the pages of a TIFF or several files `a.png+b.png` stacked, or the four channels of an RGBA image.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from i2i_runtime.errors import PictureError, StorageError, UsageError, nearest
+from i2i_runtime.errors import ImageError, StorageError, UsageError, nearest
 from i2i_runtime.files.atomic import atomic_write
 from i2i_runtime.files.regular import open_regular
 from i2i_runtime.image import pixels
@@ -41,11 +41,11 @@ from i2i_runtime.image.pixels import GREY, NPY_MAGIC, RGB, RGBA, Pixels
 # Under this name it is part of this module's face.
 from i2i_runtime.image.pixels import MAX_PIXELS as MAX_PIXELS  # noqa: PLC0414
 
-PictureSource: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.generic]
-"""A path, an encoded picture, a PIL picture, or an array: uint8 or float in [0, 1], [h, w, channels] or [h, w]."""
+ImageSource: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.generic]
+"""A path, an encoded image, a PIL image, or an array: uint8 or float in [0, 1], [h, w, channels] or [h, w]."""
 
 BACKGROUND = (255, 255, 255, 255)
-"""Transparent pictures are flattened on white, as a page or a browser would show them."""
+"""Transparent images are flattened on white, as a page or a browser would show them."""
 
 SAVE_FORMATS: Mapping[str, str] = {
     ".png": "PNG",
@@ -77,7 +77,7 @@ _DAMAGE = (
 """What Pillow's decoders raise for damaged files; a handler that knows only OSError misses most of it."""
 
 _MACHINE = frozenset({errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.ETIMEDOUT})
-"""Numbers of system errors that say nothing about a picture."""
+"""Numbers of system errors that say nothing about an image."""
 
 _log = logging.getLogger(__name__)
 
@@ -86,28 +86,28 @@ _log = logging.getLogger(__name__)
 _decoder = threading.Lock()
 
 
-def read(source: PictureSource, tell: Tell | None = None) -> Image.Image:
-    """Decode `source` to an upright picture of mode "RGB"; a new picture, never a view of the caller's.
+def read(source: ImageSource, tell: Tell | None = None) -> Image.Image:
+    """Decode `source` to an upright image of mode "RGB"; a new image, never a view of the caller's.
 
     A PNG whose checksums are wrong is refused even where its pixels could still be decoded.
 
     Raises:
-        PictureError: it is missing, damaged, larger than `MAX_PIXELS`, no picture at all, or an array whose
-            type, shape or values are not those of a picture.
+        ImageError: it is missing, damaged, larger than `MAX_PIXELS`, no image at all, or an array whose
+            type, shape or values are not those of an image.
         StorageError: the machine cannot read it: the disk is broken, too many files are open.
     """
     return Image.fromarray(read_pixels(source, RGB, tell))
 
 
-def read_pixels(source: PictureSource, channels: int = RGB, tell: Tell | None = None) -> Pixels:
-    """Decode `source` to upright levels [h, w, channels]; the one way in which running and training read pictures.
+def read_pixels(source: ImageSource, channels: int = RGB, tell: Tell | None = None) -> Pixels:
+    """Decode `source` to upright levels [h, w, channels]; the one way in which running and training read images.
 
     1 is the luminance and 3 the colours of what `read` gives. Other numbers are never guessed: they are those of an
     array or .npy, of a TIFF's pages or of several files `a.png+b.png` stacked in their order, or RGBA for 4.
 
     `tell` gets a sentence about what looks wrong and was taken all the same; None logs it once, as a warning.
 
-    Raises PictureError as `read` does, and where the number of channels is another.
+    Raises ImageError as `read` does, and where the number of channels is another.
     """
     reader = _Reader(tell or _log_once)
     parts = file_parts(source) if channels not in {GREY, RGB} else ()
@@ -139,12 +139,12 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def stack(*sources: PictureSource) -> Pixels:
-    """Several pictures of one place as one array [h, w, channels], in their order: what models of more channels take.
+def stack(*sources: ImageSource) -> Pixels:
+    """Several images of one place as one array [h, w, channels], in their order: what models of more channels take.
 
         bundle.translate(i2i_runtime.stack("photo.png", "depth.png"))
 
-    Grey pictures add one channel, others three, arrays and .npy files what they have. Raises PictureError as `read`
+    Grey images add one channel, others three, arrays and .npy files what they have. Raises ImageError as `read`
     does, and where the sizes differ.
     """
     reader = _Reader(_log_once)
@@ -152,7 +152,7 @@ def stack(*sources: PictureSource) -> Pixels:
 
 
 def _stacked(readers: list[Callable[[int | None], Pixels]], channels: int, name: str) -> Pixels:
-    """Parts as one picture of this many channels.
+    """Parts as one image of this many channels.
 
     Where all of them could be grey, or all of them colours, they are read as that; else each with its own channels.
     """
@@ -163,7 +163,7 @@ def _stacked(readers: list[Callable[[int | None], Pixels]], channels: int, name:
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Reads one picture; a number of channels of None stands for what the picture has."""
+    """Reads one image; a number of channels of None stands for what the image has."""
 
     tell: Tell
 
@@ -172,16 +172,16 @@ class _Reader:
         if isinstance(source, np.ndarray):
             return _counted(pixels.of_array(cast("NDArray[np.generic]", source)), channels, "an array")
         if isinstance(source, Image.Image):
-            with _decoding("the PIL picture"):
-                _check_size(source, "the PIL picture")
-                return self._levels(source, "the PIL picture", channels)
+            with _decoding("the PIL image"):
+                _check_size(source, "the PIL image")
+                return self._levels(source, "the PIL image", channels)
         if isinstance(source, bytes):
-            return self._decode(BytesIO(source), len(source), f"the picture of {len(source)} bytes", channels)
+            return self._decode(BytesIO(source), len(source), f"the image of {len(source)} bytes", channels)
         if isinstance(source, (str, os.PathLike)):
             return self._read_file(Path(os.fsdecode(cast("str", source))), channels)
-        raise PictureError(
-            found=f"a picture given as {type(source).__name__}",
-            expected="a path, bytes, a PIL picture, or a NumPy array",
+        raise ImageError(
+            found=f"an image given as {type(source).__name__}",
+            expected="a path, bytes, a PIL image, or a NumPy array",
         )
 
     def _read_file(self, path: Path, channels: int | None) -> Pixels:
@@ -189,22 +189,22 @@ class _Reader:
             with open_regular(path) as stream:
                 size = os.fstat(stream.fileno()).st_size
                 if size == 0:
-                    raise PictureError(found=f"{path} is empty (0 bytes)", expected="a picture file")
+                    raise ImageError(found=f"{path} is empty (0 bytes)", expected="an image file")
                 return self._decode(stream, size, str(path), channels)
         except FileNotFoundError as error:
             if len(file_parts(path)) > 1:
-                raise PictureError(
-                    found=f"{path} means several files, and this model takes pictures of {channels} channels",
-                    expected="one picture; several are stacked for models of more channels than 3",
+                raise ImageError(
+                    found=f"{path} means several files, and this model takes images of {channels} channels",
+                    expected="one image; several are stacked for models of more channels than 3",
                     fix="give one of the files",
                 ) from error
-            raise PictureError(found=f"{path} does not exist", expected="a picture file") from error
+            raise ImageError(found=f"{path} does not exist", expected="an image file") from error
         except IsADirectoryError as error:
-            raise PictureError(found=f"{path} is a folder", expected="a picture file") from error
+            raise ImageError(found=f"{path} is a folder", expected="an image file") from error
         except (OSError, ValueError) as error:  # no permission, a pipe; a name that the system cannot hold
             _raise_if_of_the_machine(error, str(path))
             why = error.strerror or error if isinstance(error, OSError) else error
-            raise PictureError(found=f"{path} cannot be read: {why}", expected="a picture file") from error
+            raise ImageError(found=f"{path} cannot be read: {why}", expected="an image file") from error
 
     def _decode(self, stream: IO[bytes], size: int, name: str, channels: int | None) -> Pixels:
         with _decoding(name):
@@ -217,13 +217,13 @@ class _Reader:
                 _check_size(image, name)
                 if image.format != "PNG":
                     return self._levels(image, name, channels)
-                image.verify()  # reads every checksum, and leaves the picture unusable
+                image.verify()  # reads every checksum, and leaves the image unusable
             stream.seek(0)
             with Image.open(stream, formats=formats()) as image:
                 return self._levels(image, name, channels)
 
     def _levels(self, image: Image.Image, name: str, channels: int | None) -> Pixels:
-        """Upright levels of an opened picture; of all its pages where it is a TIFF that has to have more channels."""
+        """Upright levels of an opened image; of all its pages where it is a TIFF that has to have more channels."""
         if channels is None or channels in {GREY, RGB}:
             return self._page(image, name, channels)
         if image.format == "TIFF" and (pages := _pages(image, channels)) > 1:
@@ -250,12 +250,12 @@ class _Reader:
         shown = to_srgb(levels, image.info.get("icc_profile"), name, self.tell)
         if channels == RGBA and shown.mode == "RGBA":
             return np.asarray(shown)
-        picture = _on_white(shown) if shown.mode == "RGBA" else shown
-        return _counted(pixels.of_picture(picture, own), channels, name)
+        flat = _on_white(shown) if shown.mode == "RGBA" else shown
+        return _counted(pixels.of_image(flat, own), channels, name)
 
-    def _tell_of_a_sliver(self, picture: Image.Image, name: str) -> None:
-        """16 bits of which the upper ones are not used: pictures of 8, 10, 12 or 14 bits come like this."""
-        brightest = max(high for _, high in _extrema(picture))
+    def _tell_of_a_sliver(self, image: Image.Image, name: str) -> None:
+        """16 bits of which the upper ones are not used: images of 8, 10, 12 or 14 bits come like this."""
+        brightest = max(high for _, high in _extrema(image))
         if brightest <= _SLIVER:
             bits = _depth(brightest)
             self.tell(
@@ -275,7 +275,7 @@ _PHOTOMETRIC = 262
 """The tag of a TIFF that says what its numbers mean; 0: white is zero."""
 
 _SLIVER = 64
-"""The level (of 255) that 16-bit pictures of 14 bits and less do not exceed."""
+"""The level (of 255) that 16-bit images of 14 bits and less do not exceed."""
 
 
 def _depth(brightest: int) -> int:
@@ -289,34 +289,34 @@ def _is_negative(image: Image.Image) -> bool:
     return image.format == "TIFF" and tags.get(_PHOTOMETRIC) == 0 and image.mode in {"I;16", "F"}
 
 
-def _extrema(picture: Image.Image) -> list[tuple[int, int]]:
-    found = picture.convert("RGB").getextrema()
+def _extrema(image: Image.Image) -> list[tuple[int, int]]:
+    found = image.convert("RGB").getextrema()
     return cast("list[tuple[int, int]]", list(found))
 
 
 def _check_is_built_in(beginning: bytes, name: str) -> None:
-    """Raises PictureError for pictures of a format that is not here, and says what brings it."""
+    """Raises ImageError for images of a format that is not here, and says what brings it."""
     if beginning[4:8] != b"ftyp":
         return
     brand = beginning[8:12]
     file_format = "AVIF" if brand in _AVIF_BRANDS else "HEIF" if brand in _HEIF_BRANDS else ""
     if file_format and file_format not in formats():
         shown = "HEIC" if file_format == "HEIF" else file_format
-        raise PictureError(
-            found=f"{name} is a picture in {shown}, which is not read here",
+        raise ImageError(
+            found=f"{name} is an image in {shown}, which is not read here",
             expected=", ".join(formats()),
             fix=INSTALL[file_format],
         )
 
 
 def _opened(stream: IO[bytes], beginning: bytes, name: str) -> Image.Image:
-    """The picture, nothing of it decoded yet. Raises PictureError for a TIFF of numbers that no decoder here knows."""
+    """The image, nothing of it decoded yet. Raises ImageError for a TIFF of numbers that no decoder here knows."""
     try:
         return Image.open(stream, formats=formats())
     except Image.UnidentifiedImageError as error:
         if not beginning.startswith(_TIFF_STARTS):
             raise
-        raise PictureError(
+        raise ImageError(
             found=f"{name} is a TIFF of a kind that is not read here, or its header is damaged",
             expected="8 or 16 bits a channel, or one channel of 32-bit floats in 0..1",
             fix="write it so, or as a .npy of [h, w, channels]: uint8 in 0..255, or float in 0..1",
@@ -339,30 +339,30 @@ def _pages(image: Image.Image, most: int) -> int:
 
 
 def _raise_if_of_the_machine(error: Exception, name: str) -> None:
-    """Raises StorageError for what is no fault of a picture."""
+    """Raises StorageError for what is no fault of an image."""
     if isinstance(error, OSError) and error.errno in _MACHINE:
         raise StorageError(found=f"{name} cannot be read: {error.strerror}") from error
 
 
 @contextmanager
 def _decoding(name: str) -> Generator[None]:
-    """Turn whatever a decoder raises into a PictureError about `name`, and keep its warnings from the caller."""
+    """Turn whatever a decoder raises into an ImageError about `name`, and keep its warnings from the caller."""
     with _decoder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             yield
         except Image.UnidentifiedImageError as error:
-            raise PictureError(
-                found=f"{name} is not a picture, or its header is damaged",
+            raise ImageError(
+                found=f"{name} is not an image, or its header is damaged",
                 expected=", ".join(formats()),
             ) from error
         except Image.DecompressionBombError as error:
-            raise PictureError(
+            raise ImageError(
                 found=f"{name} claims too many pixels: {error}", expected=f"at most {MAX_PIXELS:,} pixels"
             ) from error
         except _DAMAGE as error:
             _raise_if_of_the_machine(error, name)
-            raise PictureError(found=f"{name} is damaged: {error}", expected="a whole picture") from error
+            raise ImageError(found=f"{name} is damaged: {error}", expected="a whole image") from error
 
 
 def _check_size(image: Image.Image, name: str) -> None:
@@ -370,54 +370,54 @@ def _check_size(image: Image.Image, name: str) -> None:
     pixels.check_levels(height, width, RGB, name)
 
 
-def _eight_bits(picture: Image.Image, name: str) -> Image.Image:
-    """The picture in one of the modes L, RGB, RGBA, CMYK and LAB, which have 8 bits a channel."""
-    if picture.mode.startswith("I"):
-        return _from_levels(np.asarray(picture), 65535.0, name)
-    if picture.mode == "F":
-        return _from_levels(np.asarray(picture), 1.0, name)
-    if picture.has_transparency_data:
-        return picture.convert("RGBA")
-    if picture.mode in {"L", "RGB", "CMYK", "LAB"}:
-        return picture
-    return picture.convert("L" if picture.mode == "1" else "RGB")
+def _eight_bits(image: Image.Image, name: str) -> Image.Image:
+    """The image in one of the modes L, RGB, RGBA, CMYK and LAB, which have 8 bits a channel."""
+    if image.mode.startswith("I"):
+        return _from_levels(np.asarray(image), 65535.0, name)
+    if image.mode == "F":
+        return _from_levels(np.asarray(image), 1.0, name)
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    if image.mode in {"L", "RGB", "CMYK", "LAB"}:
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _on_white(picture: Image.Image) -> Image.Image:
-    page = Image.new("RGBA", picture.size, BACKGROUND)
-    page.alpha_composite(picture)
+def _on_white(image: Image.Image) -> Image.Image:
+    page = Image.new("RGBA", image.size, BACKGROUND)
+    page.alpha_composite(image)
     return page.convert("RGB")
 
 
 def _from_levels(levels: NDArray[np.generic], white: float, name: str) -> Image.Image:
-    """A grey picture whose white is `white`, in 8 bits. Pillow's own conversion clips instead of scaling."""
+    """A grey image whose white is `white`, in 8 bits. Pillow's own conversion clips instead of scaling."""
     values = levels.astype(np.float32)
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= white):  # also catches values that are not numbers
-        raise PictureError(
+        raise ImageError(
             found=f"{name} holds values from {low:g} to {high:g}",
             expected=f"values from 0 to {white:g}",
-            fix="write it anew as (values - LOW) / (HIGH - LOW) in 0..1, with one LOW and HIGH for all pictures of "
+            fix="write it anew as (values - LOW) / (HIGH - LOW) in 0..1, with one LOW and HIGH for all images of "
             "training and running",
         )
     return Image.fromarray(np.rint(values * np.float32(255.0 / white)).astype(np.uint8))
 
 
-def encode(picture: Image.Image | Pixels, file_format: str = "PNG") -> bytes:
-    """The picture as the bytes of a file of this Pillow format.
+def encode(image: Image.Image | Pixels, file_format: str = "PNG") -> bytes:
+    """The image as the bytes of a file of this Pillow format.
 
-    Of an array with a number of channels that no picture has, each channel becomes a page, which takes TIFF. Raises
+    Of an array with a number of channels that no image has, each channel becomes a page, which takes TIFF. Raises
     UsageError for another format.
     """
-    whole = picture if isinstance(picture, Image.Image) else pixels.to_picture(picture)
+    whole = image if isinstance(image, Image.Image) else pixels.to_image(image)
     buffer = BytesIO()
     if whole is not None:
         whole.save(buffer, format=file_format, **_SAVE_OPTIONS.get(file_format, {}))
         return buffer.getvalue()
-    levels = np.asarray(picture)
+    levels = np.asarray(image)
     if file_format != "TIFF":
         raise UsageError(
-            found=f"a picture of {levels.shape[2]} channels as {file_format}, which holds 1, 3 or 4",
+            found=f"an image of {levels.shape[2]} channels as {file_format}, which holds 1, 3 or 4",
             expected="a file that holds any number of channels: .npy, or .tif with a page for each",
             fix="-o out.tif, or -o out.npy",
         )
@@ -426,19 +426,19 @@ def encode(picture: Image.Image | Pixels, file_format: str = "PNG") -> bytes:
     return buffer.getvalue()
 
 
-def encode_npy(picture: Image.Image | Pixels) -> bytes:
-    """The picture as a .npy file: uint8 [h, w, channels]."""
-    levels = np.asarray(picture, dtype=np.uint8)
+def encode_npy(image: Image.Image | Pixels) -> bytes:
+    """The image as a .npy file: uint8 [h, w, channels]."""
+    levels = np.asarray(image, dtype=np.uint8)
     buffer = BytesIO()
     np.save(buffer, levels if levels.ndim > 2 else levels[:, :, None], allow_pickle=False)  # noqa: PLR2004 - grey
     return buffer.getvalue()
 
 
-def save(picture: Image.Image | Pixels, path: str | os.PathLike[str]) -> Path:
-    """Write the picture in the format of the extension; at every moment `path` holds a whole file or the old one.
+def save(image: Image.Image | Pixels, path: str | os.PathLike[str]) -> Path:
+    """Write the image in the format of the extension; at every moment `path` holds a whole file or the old one.
 
     Raises:
-        UsageError: the extension is not one of `SAVE_FORMATS` or .npy, or its format cannot hold such a picture.
+        UsageError: the extension is not one of `SAVE_FORMATS` or .npy, or its format cannot hold such an image.
         StorageError: the file cannot be written (folder missing, disk full ...); nothing is left behind.
     """
     target = Path(path)
@@ -448,7 +448,7 @@ def save(picture: Image.Image | Pixels, path: str | os.PathLike[str]) -> Path:
             found=f"{target} ends in {target.suffix!r}", expected=nearest(suffix, [*SAVE_FORMATS, ARRAY_SUFFIX])
         )
     try:
-        data = encode_npy(picture) if suffix == ARRAY_SUFFIX else encode(picture, SAVE_FORMATS[suffix])
+        data = encode_npy(image) if suffix == ARRAY_SUFFIX else encode(image, SAVE_FORMATS[suffix])
         target.parent.stat()  # a folder that is missing is the caller's to make
         with atomic_write(target) as part:
             part.write_bytes(data)

@@ -1,6 +1,6 @@
-"""How a picture changes its size: what the papers' own code does, which differs visibly from one paper to the next.
+"""How an image changes its size: what the papers' own code does, which differs visibly from one paper to the next.
 
-Running and training bring pictures to size with `resampled`, so that a network meets what it has learned from.
+Running and training bring images to size with `resampled`, so that a network meets what it has learned from.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TOP = 255
 
 
 def resampled(pixels: Pixels, width: int, height: int, resize: Resize) -> Levels:
-    """The picture at width x height pixels, each channel by itself.
+    """The image at width x height pixels, each channel by itself.
 
     Where nothing is to be changed the levels stay as they are.
     """

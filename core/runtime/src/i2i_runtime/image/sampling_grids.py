@@ -1,8 +1,8 @@
-"""Where in a picture each pixel of the result looks: a plain resize, or a mild homography (InGAN, section 3.3).
+"""Where in an image each pixel of the result looks: a plain resize, or a mild homography (InGAN, section 3.3).
 
-Points are (x, y) in [-1, 1] of the picture, whose first and last pixel centres are -1 and 1; sizes are (height, width).
+Points are (x, y) in [-1, 1] of the image, whose first and last pixel centres are -1 and 1; sizes are (height, width).
 The homography shifts the left border by r0 and the right border by r1 (shares of the width) between top and bottom;
-beyond its left and right borders the picture is mirrored.
+beyond its left and right borders the image is mirrored.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Points = NDArray[np.float64]
 Size = tuple[int, int]
 
 _STEEPEST = 1.0
-"""|r0 + r1| at which the homography's denominator vanishes inside the picture."""
+"""|r0 + r1| at which the homography's denominator vanishes inside the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +32,22 @@ class Shifts:
     right: float = 0.0
 
     def check(self, width: int) -> None:
-        """Raises OptionError for a degenerate homography, or one that leaves the mirrored picture of this width."""
+        """Raises OptionError for a degenerate homography, or one that leaves the mirrored image of this width."""
         if abs(self.left + self.right) >= _STEEPEST:
             raise OptionError(
                 found=f"shifts of {self.left:g} and {self.right:g}, whose sum is {self.left + self.right:g}",
-                expected="a sum between -1 and 1: at 1 the picture folds over, as its horizon lies inside it",
+                expected="a sum between -1 and 1: at 1 the image folds over, as its horizon lies inside it",
                 fix="make one of them smaller, or of the other sign",
             )
         if max(self.mirrored(width)) >= width:
             raise OptionError(
-                found=f"shifts of {self.left:g} and {self.right:g} for a picture of {width} pixels in width",
-                expected="shifts below the width of the picture, which is mirrored once",
+                found=f"shifts of {self.left:g} and {self.right:g} for an image of {width} pixels in width",
+                expected="shifts below the width of the image, which is mirrored once",
                 fix="use smaller shifts",
             )
 
     def padded_width(self, width: int) -> int:
-        """Pixels that a picture and its shifted borders take: what a scale of 1 means."""
+        """Pixels that an image and its shifted borders take: what a scale of 1 means."""
         return sum(self.framed(width)) + width
 
     def is_plain(self) -> bool:
@@ -59,11 +59,11 @@ class Shifts:
         return Shifts(-self.left, -self.right)
 
     def mirrored(self, width: int) -> tuple[int, int]:
-        """Columns of a picture of that width that are mirrored on the left and on the right."""
+        """Columns of an image of that width that are mirrored on the left and on the right."""
         return abs(math.ceil(width * self.left)), abs(math.ceil(-width * self.right))
 
     def framed(self, width: int) -> tuple[int, int]:
-        """Columns beside the picture in the frame of the result; on the right it may be one less than mirrored."""
+        """Columns beside the image in the frame of the result; on the right it may be one less than mirrored."""
         return abs(math.ceil(width * self.left)), abs(math.ceil(width * self.right))
 
 
@@ -94,17 +94,17 @@ def homography_grid(source: Size, result: Size, shifts: Shifts) -> NDArray[np.fl
 
 
 def homography(shifts: Shifts) -> NDArray[np.float64]:
-    """[3, 3], from points of the result to those of the mirrored picture.
+    """[3, 3], from points of the result to those of the mirrored image.
 
     The solution, in closed form, for the correspondences (-1, -1) to (-1 + r0, -1), (1, 1) to (1 + r1, 1), and (-1, 0)
-    and (1, 0) to themselves. With |r0 + r1| >= 1 the third coordinate vanishes inside the picture.
+    and (1, 0) to themselves. With |r0 + r1| >= 1 the third coordinate vanishes inside the image.
     """
     total, difference = (shifts.left + shifts.right) / 2, (shifts.right - shifts.left) / 2
     return np.array([[1.0, difference, total], [0.0, 1.0, 0.0], [total, -total, 1.0]])
 
 
 def projected(result: Size, shifts: Shifts) -> Points:
-    """The points of a result, end points included, as points of the mirrored picture (`Shifts.mirrored`)."""
+    """The points of a result, end points included, as points of the mirrored image (`Shifts.mirrored`)."""
     height, width = result
     x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
     moved = np.stack([x, y, np.ones_like(x)], axis=-1) @ homography(shifts).T
@@ -112,9 +112,9 @@ def projected(result: Size, shifts: Shifts) -> Points:
 
 
 def folded(points: Points, width: int, shifts: Shifts) -> Points:
-    """Points of the mirrored picture as points of the picture itself, which is `width` pixels wide.
+    """Points of the mirrored image as points of the image itself, which is `width` pixels wide.
 
-    Between two columns everything is linear, and the mirror lies on a column: sampling the picture at the folded points
+    Between two columns everything is linear, and the mirror lies on a column: sampling the image at the folded points
     gives what sampling its mirrored copy gives, which nobody has to make.
     """
     left, right = shifts.mirrored(width)
@@ -125,7 +125,7 @@ def folded(points: Points, width: int, shifts: Shifts) -> Points:
 
 
 def covered(points: Points, width: int, shifts: Shifts) -> NDArray[np.float64]:
-    """[height, width]: 1 where a point lies in the picture, 0 beside it, and between them at its borders."""
+    """[height, width]: 1 where a point lies in the image, 0 beside it, and between them at its borders."""
     left, right = shifts.framed(width)
     column = _pixels(points[..., 0], width + left + right) - left
     return np.clip(np.minimum(column + 1, width - column), 0.0, 1.0)

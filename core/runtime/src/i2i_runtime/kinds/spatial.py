@@ -1,4 +1,4 @@
-"""Inputs whose shape follows the size of the result or of a picture: sizes, noise maps, masks, sampling grids.
+"""Inputs whose shape follows the size of the result or of an image: sizes, noise maps, masks, sampling grids.
 
 How the values are made is in `sizing`, `masks` and `sampling_grids`.
 """
@@ -28,7 +28,7 @@ class SizeInput(Record):
     """pixels; the own size, which a caller gets who asks for none"""
     width: Side
     image: Name | None = None
-    """the picture of the call whose size is meant by "own", in place of height x width"""
+    """the image of the call whose size is meant by "own", in place of height x width"""
     rounding: Literal["nearest", "down"] = "nearest"
     """of lengths that a factor gives; halves go to the even neighbour"""
     multiple: Side = 1
@@ -82,23 +82,23 @@ class NoiseInput(Record):
 
 
 class MaskInput(Record):
-    """Where something is: float [n, 1, h, w] in [0, 1], from a picture of which all that is not black counts."""
+    """Where something is: float [n, 1, h, w] in [0, 1], from an image of which all that is not black counts."""
 
     kind: Literal["mask"] = "mask"
     name: Name
     summary: str = ""
     image: Name
-    """the picture of the call that it belongs to, and whose size it has"""
+    """the image of the call that it belongs to, and whose size it has"""
     dilate_px: Annotated[NonNegativeInt, Field(le=MAX_SPREAD)] = 0
-    """radius of the disc that it is widened by, pixels of the fitted picture"""
+    """radius of the disc that it is widened by, pixels of the fitted image"""
     blur: Annotated[NonNegativeFloat, Field(le=MAX_SPREAD)] = 0.0
-    """standard deviation of the Gaussian that softens it then, pixels of the fitted picture"""
+    """standard deviation of the Gaussian that softens it then, pixels of the fitted image"""
 
 
 class GridInput(Record):
-    """Where in a picture each pixel of the result looks: float [n, height, width, 2], (x, y) in [-1, 1].
+    """Where in an image each pixel of the result looks: float [n, height, width, 2], (x, y) in [-1, 1].
 
-    -1 and 1 are the centres of the picture's first and last pixels. The runtime computes it from the size of the
+    -1 and 1 are the centres of the image's first and last pixels. The runtime computes it from the size of the
     result and two shifts, so that the output's size is free and nothing in a graph depends on values.
     """
 
@@ -110,7 +110,7 @@ class GridInput(Record):
     """number input: how far the left border is shifted between top and bottom (`sampling_grids`)"""
     right_shift: Name | None = None
     coverage: Name | None = None
-    """also makes this value, float [n, 1, height, width] in [0, 1]: how much of each pixel the picture covers"""
+    """also makes this value, float [n, 1, height, width] in [0, 1]: how much of each pixel the image covers"""
 
     @model_validator(mode="after")
     def _shifts_come_in_pairs(self) -> Self:

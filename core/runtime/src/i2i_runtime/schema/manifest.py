@@ -56,23 +56,23 @@ class ParityCase(Record):
     output: Name
     batch: PositiveInt
     height: NonNegativeInt = 0
-    """pixels, of the first picture fed or else of the largest map; 0 for graphs without either"""
+    """pixels, of the first image fed or else of the largest map; 0 for graphs without either"""
     width: NonNegativeInt = 0
     inputs: str
-    """what was fed: "pictures", "white", "noise" ..."""
+    """what was fed: "images", "white", "noise" ..."""
     max_abs: NonNegativeFloat
     relative: NonNegativeFloat
     """max_abs divided by the largest absolute value of torch's output"""
     levels: NonNegativeFloat | None = None
-    """max_abs in steps of an 8-bit picture; None for outputs that are no picture"""
+    """max_abs in steps of an 8-bit image; None for outputs that are no image"""
     sensitivity: NonNegativeFloat | None = None
     """Only where `relative` is above the tolerance and the input is to blame: how far torch's own output moves,
-    relative to its largest value, when the input changes by a millionth. A picture of one colour can do that to a
+    relative to its largest value, when the input changes by a millionth. An image of one colour can do that to a
     network of norms, which then divide by almost nothing; no two machines agree there, and this is the bound."""
 
-    stray: NonNegativeFloat | None = None
+    outlier_error: NonNegativeFloat | None = None
     """Only for graphs that round to 8 bits inside: the largest error of the few values that this moves by a whole step
-    (the graph says which share), relative to torch's largest value, of a picture at least to 1. All other figures
+    (the graph says which share), relative to torch's largest value, of an image at least to 1. All other figures
     leave these values out."""
 
 
@@ -86,7 +86,7 @@ class Parity(Record):
     relative: NonNegativeFloat
     """largest relative error measured, over the cases without `sensitivity`"""
     levels: NonNegativeFloat | None = None
-    """largest error of a picture in 8-bit steps, over the same cases; None when no output is a picture"""
+    """largest error of an image in 8-bit steps, over the same cases; None when no output is an image"""
     reference: str
     """what onnxruntime was compared with: "torch eager, fp32, CPU" """
     cases: Annotated[tuple[ParityCase, ...], Field(min_length=1, max_length=10_000)]

@@ -50,7 +50,7 @@ OperationName = Literal[
 """The canonical verbs. Apps swap models because two papers that do the same thing call it the same."""
 
 Fit = Literal["resize", "keep_aspect", "native", "face"]
-"""How a picture is brought to a size the graph takes.
+"""How an image is brought to a size the graph takes.
 
 resize       to the model's own size; the aspect ratio is not kept (what most papers do at test time)
 keep_aspect  scaled to fit inside the model's own size; where sizes are free it is padded (or cut) to a multiple, else
@@ -63,7 +63,7 @@ face         the face in it, cut out upright at the model's own size; for inputs
 Kernel = Literal["bilinear", "bicubic", "box", "nearest", "singan"]
 """
 bilinear, bicubic (Keys, a = -0.5), box (the mean of what a pixel covers), nearest    as Pillow's filters
-singan    the bicubic resize that SinGAN and ConSinGAN have their pictures from (`resampling.cubic_matrix`)
+singan    the bicubic resize that SinGAN and ConSinGAN have their images from (`resampling.cubic_matrix`)
 """
 
 Rounding = Literal["nearest", "down", "none"]
@@ -71,11 +71,11 @@ Rounding = Literal["nearest", "down", "none"]
 
 
 class Resize(Record):
-    """One way of resampling; the default is what most papers' test transforms do (torchvision on PIL pictures)."""
+    """One way of resampling; the default is what most papers' test transforms do (torchvision on PIL images)."""
 
     kernel: Kernel = "bilinear"
     antialias: bool = True
-    """whether all pixels count that one of a smaller picture covers; False: only those next to its centre"""
+    """whether all pixels count that one of a smaller image covers; False: only those next to its centre"""
     rounding: Rounding = "nearest"
 
     @model_validator(mode="after")
@@ -96,7 +96,7 @@ SINGAN = Resize(kernel="singan", rounding="none")
 
 
 class SizeRule(Record):
-    """The picture sizes (pixels) a graph accepts, and the one it was trained at."""
+    """The image sizes (pixels) a graph accepts, and the one it was trained at."""
 
     height: Side
     width: Side
@@ -116,7 +116,7 @@ class SizeRule(Record):
         return self
 
     def accepts(self, height: int, width: int) -> bool:
-        """Whether a picture of this size (pixels) may be fed as it is."""
+        """Whether an image of this size (pixels) may be fed as it is."""
         if not self.dynamic:
             return (height, width) == (self.height, self.width)
         top = self.maximum or max(height, width)
@@ -131,36 +131,36 @@ class SizeRule(Record):
 
 
 LARGE_ENOUGH = 256
-"""pixels; a result whose sides are smaller is a thumbnail. The papers' networks learn from pictures of this size."""
+"""pixels; a result whose sides are smaller is a thumbnail. The papers' networks learn from images of this size."""
 
 
 def best_fit(size: SizeRule) -> Fit:
-    """How a translator of whole pictures is best fed, so that its results keep the form of what goes in.
+    """How a translator of whole images is best fed, so that its results keep the form of what goes in.
 
-    What learned from pictures too small to look at knows tones and textures, which any size has: `native` where sizes
+    What learned from images too small to look at knows tones and textures, which any size has: `native` where sizes
     are free. What learned from larger ones knows things of a certain scale, and gets them at that: `keep_aspect`.
     """
     return "native" if size.dynamic and max(size.height, size.width) < LARGE_ENOUGH else "keep_aspect"
 
 
 class Landmarks(Record):
-    """A graph that finds the parts of a face: picture -> a heat map for each landmark, [n, k, y, x]."""
+    """A graph that finds the parts of a face: image -> a heat map for each landmark, [n, k, y, x]."""
 
     graph: Name
     input: Name
     output: Name
     left_eye: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
-    """indices of the landmarks whose mean it is; the eye on the left of the picture"""
+    """indices of the landmarks whose mean it is; the eye on the left of the image"""
     right_eye: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
     mouth: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
 
 
 Channels = Annotated[int, Field(ge=1, le=64)]
-"""How many channels a picture has; the bound keeps what a manifest can ask for small."""
+"""How many channels an image has; the bound keeps what a manifest can ask for small."""
 
 
 class Also(Record):
-    """One more value made of the same picture: at another size, resampled once from how the picture was given."""
+    """One more value made of the same image: at another size, resampled once from how the image was given."""
 
     name: Name
     height: PositiveInt
@@ -168,7 +168,7 @@ class Also(Record):
 
 
 class ImageInput(Record):
-    """A picture: float [n, channels, height, width] in `value_range`, RGB when it has three channels."""
+    """An image: float [n, channels, height, width] in `value_range`, RGB when it has three channels."""
 
     kind: Literal["image"] = "image"
     name: Name
@@ -186,9 +186,9 @@ class ImageInput(Record):
     also: Also | None = None
     """also makes this value, float [n, channels, also.height, also.width] in `value_range`"""
     framing: str = ""
-    """What the picture has to show for good results, for people: "a face, centred"."""
+    """What the image has to show for good results, for people: "a face, centred"."""
     face: Landmarks | None = None
-    """what finds the face in a picture of this input's own size"""
+    """what finds the face in an image of this input's own size"""
 
     @model_validator(mode="after")
     def _face_can_be_found(self) -> Self:
@@ -261,18 +261,18 @@ Input = Annotated[
 
 
 class ImageOutput(Record):
-    """A picture: float [n, channels, height, width] in `value_range`."""
+    """An image: float [n, channels, height, width] in `value_range`."""
 
     kind: Literal["image"] = "image"
     name: Name
     summary: str = ""
     channels: Channels | None = None
-    """None: 1, 3 or 4, which picture files hold; other numbers are saved as .tif or .npy, and have to be said"""
+    """None: 1, 3 or 4, which image files hold; other numbers are saved as .tif or .npy, and have to be said"""
     value_range: Range = (-1.0, 1.0)
 
 
 class HeatmapOutput(Record):
-    """A non-negative map [n, 1, h, w], usually coarser than the picture; people see it scaled and coloured."""
+    """A non-negative map [n, 1, h, w], usually coarser than the image; people see it scaled and coloured."""
 
     kind: Literal["heatmap"] = "heatmap"
     name: Name
@@ -304,7 +304,7 @@ class Step(Record):
     """label input -> class for which the step runs; empty: always. Lets one operation own a graph per direction."""
 
 
-class Blend(Record):
+class Interpolation(Record):
     """How one result turns into another, frame by frame: a vector, or the size, goes from one value to the other."""
 
     value: Name
@@ -314,7 +314,7 @@ class Blend(Record):
 
 
 class Walk(Record):
-    """A film by a random walk in noise space, held near the noise that gives the training picture (SinGAN, supplement).
+    """A random walk in noise space, held near the noise that gives the training image (SinGAN, supplement).
 
     With stored noise Z and fresh n, n', the maps are u_1 = (1 - first) Z + first n, u_0 = Z, and in every frame
     d = inertia (u_t - u_(t-1)) + (1 - inertia) n',  u_(t+1) = pull Z + (1 - pull) (u_t + d).
@@ -343,10 +343,10 @@ class Operation(Record):
     inputs: Annotated[tuple[Input, ...], Field(min_length=1, max_length=MAX_PARTS)]
     outputs: Annotated[tuple[Output, ...], Field(min_length=1, max_length=MAX_PARTS)]
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MAX_PARTS)]
-    blend: Blend | None = None
+    interpolation: Interpolation | None = None
     """what `frames` interpolates; None: the paper has no such thing"""
     walk: Walk | None = None
-    """how `frames` wanders; such an operation has no `blend`"""
+    """how `frames` wanders; such an operation has no `interpolation`"""
 
     @model_validator(mode="after")
     def _wired(self) -> Self:
@@ -357,14 +357,14 @@ class Operation(Record):
                 raise ValueError(f"{self.name}: names repeat: {repeated}")
         again = sorted({value.name for value in self.inputs} & set(self.also))
         if again or len(set(self.also)) < len(self.also):
-            raise ValueError(f"{self.name}: names of pictures at one more size repeat: {again or self.also}")
+            raise ValueError(f"{self.name}: names of images at one more size repeat: {again or self.also}")
         taken = sorted(RESERVED_NAMES & {value.name for value in self.inputs})
         if taken:
             raise ValueError(f"{self.name}: an input may not be called {taken}: every call has that argument")
         for choice in self.branches():
             self._check_branch(choice)
         self._check_references()
-        self._check_film()
+        self._check_animation()
         return self
 
     @property
@@ -381,7 +381,7 @@ class Operation(Record):
 
     @property
     def also(self) -> tuple[str, ...]:
-        """The values that are pictures of the call at one more size."""
+        """The values that are images of the call at one more size."""
         return tuple(value.also.name for value in self.inputs if isinstance(value, ImageInput) and value.also)
 
     @property
@@ -411,12 +411,12 @@ class Operation(Record):
         return tuple(s for s in self.steps if all(choice.get(name) == label for name, label in s.when.items()))
 
     def _check_references(self) -> None:
-        """Inputs may name others: masks and grids their picture, grids and walks their numbers."""
+        """Inputs may name others: masks and grids their image, grids and walks their numbers."""
         images = {value.name for value in self.inputs if isinstance(value, ImageInput)}
         scalars = {value.name for value in self.inputs if isinstance(value, ScalarInput)}
         for value in self.inputs:
             if isinstance(value, (MaskInput, GridInput, SizeInput)) and value.image not in images | {None}:
-                raise ValueError(f"{self.name}: {value.name!r} belongs to {value.image!r}, which is no picture input")
+                raise ValueError(f"{self.name}: {value.name!r} belongs to {value.image!r}, which is no image input")
             if isinstance(value, GridInput):
                 self._check_numbers((value.left_shift, value.right_shift), scalars)
         if self.walk:
@@ -427,17 +427,18 @@ class Operation(Record):
             if name is not None and name not in scalars:
                 raise ValueError(f"{self.name}: {name!r} is no number input")
 
-    def _check_film(self) -> None:
-        if self.blend and self.walk:
-            raise ValueError(f"{self.name}: a film goes from one result to another, or wanders, not both")
+    def _check_animation(self) -> None:
+        if self.interpolation and self.walk:
+            raise ValueError(f"{self.name}: an animation goes from one result to another, or wanders, not both")
         if self.walk and not any(isinstance(value, NoiseInput) for value in self.inputs):
             raise ValueError(f"{self.name}: a walk without noise maps")
         if self.walk and self.size and self.size.image:
             raise ValueError(f"{self.name}: a walk starts from nothing, and its size is that of {self.size.image!r}")
         latents = {value.name for value in self.inputs if isinstance(value, (LatentInput, SizeInput))}
-        if self.blend and self.blend.value not in latents | self.intermediates:
+        if self.interpolation and self.interpolation.value not in latents | self.intermediates:
             raise ValueError(
-                f"{self.name}: blends {self.blend.value!r}, which is no latent, no size and no vector between steps"
+                f"{self.name}: interpolates {self.interpolation.value!r}, "
+                "which is not a latent, a size or a vector between steps"
             )
 
     def _check_branch(self, choice: dict[str, str]) -> None:

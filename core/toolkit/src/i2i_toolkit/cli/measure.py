@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     "--features",
     type=click.Path(path_type=Path),
     metavar="FILE.onnx",
-    help="Network for SIFID: pictures [n, 3, h, w] in [-1, 1] in, a map of features out first.",
+    help="Network for SIFID: images [n, 3, h, w] in [-1, 1] in, a map of features out first.",
 )
 @json_option
 def measure(*, real: Path, fakes: tuple[Path, ...], features: Path | None, as_json: bool) -> None:
-    """Measure samples of a one-picture model against the picture that it learned from, REAL.
+    """Measure samples of a one-image model against the image that it learned from, REAL.
 
     \b
       i2i-registry measure balloons.png samples/
@@ -47,7 +47,7 @@ def measure(*, real: Path, fakes: tuple[Path, ...], features: Path | None, as_js
         tell(f"diversity was not measured: {measures.no_diversity}")
     if measures.sifid is not None and measures.sample_sizes != (measures.real_size,):
         tell(
-            f"SIFID compares pictures of other sizes: REAL has {_pixels([measures.real_size])}, the samples "
+            f"SIFID compares images of other sizes: REAL has {_pixels([measures.real_size])}, the samples "
             f"{_pixels(measures.sample_sizes)}; where that is another scale, features differ for this alone"
         )
 

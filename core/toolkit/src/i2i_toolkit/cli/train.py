@@ -27,12 +27,12 @@ from i2i_runtime.untrusted_text import printable
 _LONGEST_COMMAND = 10_000
 
 EXAMPLES = """
-Train MODEL on a folder of pictures, or go on with a run.
+Train MODEL on a folder of images, or go on with a run.
 
 \b
   i2i-registry train ugatit --data selfie2anime/ --as anime
   i2i-registry train ugatit --data selfie2anime/ --preset light --set image_size=128 --steps 20000
-  i2i-registry train singan --data birds.jpg --as birds --quick        # papers that learn from one picture
+  i2i-registry train singan --data birds.jpg --as birds --quick        # papers that learn from one image
   i2i-registry train --resume runs/anime
 
 Ctrl-C, SIGTERM and a closed terminal save and say how to go on; a killed run goes on from its last checkpoint.
@@ -82,7 +82,7 @@ def _value_after(words: Sequence[str], option: str) -> str:
 
 @click.command(cls=TrainCommand, help=EXAMPLES)
 @click.argument("model", required=False)
-@click.option("--data", type=click.Path(path_type=Path), help="Folder with the training pictures, or the one picture.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder with the training images, or the one image.")
 @click.option("--as", "name", metavar="NAME", help="Name of the finished weights; default: model and data folder.")
 @click.option("--preset", help="One of the model's presets; default: the first that `i2i-registry info` names.")
 @click.option("--set", "values", multiple=True, metavar="KEY=VALUE", help="A field of the config or the options.")
@@ -90,7 +90,7 @@ def _value_after(words: Sequence[str], option: str) -> str:
 @click.option("--steps", type=click.IntRange(min=1), help="Short for --set steps=N.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Short for --set batch_size=N; per process.")
 @click.option(
-    "--max-size", type=click.IntRange(min=1), help="Short for --set max_size=N; longer side of a single picture."
+    "--max-size", type=click.IntRange(min=1), help="Short for --set max_size=N; longer side of a single image."
 )
 @click.option("--init", metavar="WEIGHTS", help="Start from these weights of the store, with their config.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; default: runs/NAME.")
@@ -137,7 +137,7 @@ def train(
         missing = "MODEL" if model is None else "--data"
         raise UsageError(
             found=f"{missing} is not given",
-            expected="a model and a folder of pictures, or a run to go on with",
+            expected="a model and a folder of images, or a run to go on with",
             fix="i2i-registry train MODEL --data DIR, or i2i-registry train --resume RUN",
         )
     if quick and preset is not None:

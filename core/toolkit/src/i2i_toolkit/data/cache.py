@@ -1,4 +1,4 @@
-"""Decoded pictures kept in memory, as many as fit."""
+"""Decoded images kept in memory, as many as fit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from i2i_runtime.image.resampling import Levels
 Images = tuple[Levels, ...]
 
 
-class PictureCache:
+class ImageCache:
     """What was decoded stays until the memory given is full; what comes later is decoded every time.
 
     Nothing is thrown out: an epoch visits everything once, so what was used longest ago is what comes next.
@@ -23,12 +23,12 @@ class PictureCache:
         self._kept: dict[Hashable, Images] = {}
 
     def get(self, key: Hashable, decode: Callable[[], Images]) -> Images:
-        """The pictures of this key, from `decode` unless they are kept."""
+        """The images of this key, from `decode` unless they are kept."""
         if key in self._kept:
             return self._kept[key]
-        pictures = decode()
-        size = sum(picture.nbytes for picture in pictures)
+        images = decode()
+        size = sum(image.nbytes for image in images)
         if size <= self._room:
             self._room -= size
-            self._kept[key] = pictures
-        return pictures
+            self._kept[key] = images
+        return images

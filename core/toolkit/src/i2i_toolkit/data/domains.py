@@ -1,6 +1,6 @@
-"""Pictures of any number of domains, one folder for each.
+"""Images of any number of domains, one folder for each.
 
-root/train/cat/   root/train/dog/   ...   the pictures that are learned from
+root/train/cat/   root/train/dog/   ...   the images that are learned from
 root/val/cat/     root/val/dog/     ...   optional (or test/): shown while training, and not learned from
 
 root/cat/         root/dog/         ...   the same without splits
@@ -24,11 +24,11 @@ from torch import Tensor
 
 from i2i_registry.errors import LayoutError
 from i2i_runtime.image.resampling import Levels
-from i2i_toolkit.data.cache import PictureCache
+from i2i_toolkit.data.cache import ImageCache
 from i2i_toolkit.data.folders import (
-    Pictures,
-    check_pictures,
-    list_pictures,
+    ImageFolder,
+    check_images,
+    list_images,
     read_again,
     unreadable_in_words,
     warn_left_out,
@@ -41,13 +41,13 @@ from i2i_toolkit.seeds import derive
 _log = logging.getLogger(__name__)
 
 LEAST = 2
-"""pictures of a domain: a pair of references is two different ones"""
+"""images of a domain: a pair of references is two different ones"""
 
 AREA = (0.8, 1.0)
-"""share of a picture that a random crop has"""
+"""share of an image that a random crop has"""
 
 RATIO = (0.9, 1.1)
-"""width over height of a random crop, as a factor on that of the picture"""
+"""width over height of a random crop, as a factor on that of the image"""
 
 _ATTEMPTS = 10
 _SPLITS = ("val", "test")
@@ -55,7 +55,7 @@ _SPLITS = ("val", "test")
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A random crop, in pixels of the picture, and whether it is mirrored."""
+    """A random crop, in pixels of the image, and whether it is mirrored."""
 
     box: tuple[int, int, int, int]
     """left, top, right, bottom"""
@@ -63,27 +63,27 @@ class Crop:
 
 
 class DomainFolders:
-    """Training samples of a source picture and of two reference pictures of one domain.
+    """Training samples of a source image and of two reference images of one domain.
 
     A sample is {"image" [3, s, s], "domain" [], "reference" [3, s, s], "other_reference" [3, s, s],
-    "reference_domain" []}; pictures in [-1, 1], domains as int64 indices into `domains`.
+    "reference_domain" []}; images in [-1, 1], domains as int64 indices into `domains`.
 
     Domains are balanced: of n samples in a row (from a multiple of n on) each of the n domains has one, in a random
-    order, and as many references. The two references are different pictures. Each domain's pictures are gone through
+    order, and as many references. The two references are different images. Each domain's images are gone through
     in a random order, new in every epoch. All of it is a function of the seed and the position.
 
     Args:
         root: the folder described at the top of this file.
         domains: names of the folders, in the order of the labels.
         image_size: side s of the samples, pixels.
-        crop_probability: how often a random crop is taken (of AREA and RATIO) instead of the whole picture.
-        flip: whether pictures may be mirrored.
+        crop_probability: how often a random crop is taken (of AREA and RATIO) instead of the whole image.
+        flip: whether images may be mirrored.
         seed: of order and augmentation.
-        cache_bytes: how much memory decoded pictures may take; sets that fit are decoded once.
+        cache_bytes: how much memory decoded images may take; sets that fit are decoded once.
 
     Folders that are no domain of the model are left out, and told.
 
-    Raises LayoutError when a domain has no folder, or one that holds fewer than two pictures.
+    Raises LayoutError when a domain has no folder, or one that holds fewer than two images.
     """
 
     def __init__(
@@ -111,8 +111,8 @@ class DomainFolders:
         others = sorted(set(_folders(base)) - set(self.domains))
         if others:
             _log.warning("left out of %s: %s, no domains of the model", base, ", ".join(others))
-        warn_left_out("pictures", [sentence for pictures in self._all() for sentence in pictures.unreadable])
-        self._cache = PictureCache(cache_bytes)
+        warn_left_out("images", [sentence for images in self._all() for sentence in images.unreadable])
+        self._cache = ImageCache(cache_bytes)
 
     def draw(self, position: int) -> dict[str, Tensor]:
         """Sample number `position`, augmented."""
@@ -131,13 +131,13 @@ class DomainFolders:
         }
 
     def preview(self, count: int) -> dict[str, Tensor]:
-        """The first pictures of each domain in turn, each beside the reference of the next domain; not augmented.
+        """The first images of each domain in turn, each beside the reference of the next domain; not augmented.
 
         From val/ or test/ where there is one, else from those of the training. Fewer than `count` rows when there are
-        fewer pictures.
+        fewer images.
         """
         number = len(self.domains)
-        rows = min(count, sum(len(pictures.readable) for pictures in self._shown))
+        rows = min(count, sum(len(images.readable) for images in self._shown))
         sources = [row % number for row in range(rows)]
         targets = [(row + 1) % number for row in range(rows)]
         return {
@@ -148,9 +148,9 @@ class DomainFolders:
         }
 
     def describe(self) -> Mapping[str, int]:
-        """Pictures per domain, and how many were left out as unreadable."""
-        counts = {pictures.folder.name: len(pictures.readable) for pictures in self._train}
-        return {**counts, "unreadable": sum(len(pictures.unreadable) for pictures in self._all())}
+        """Images per domain, and how many were left out as unreadable."""
+        counts = {images.folder.name: len(images.readable) for images in self._train}
+        return {**counts, "unreadable": sum(len(images.unreadable) for images in self._all())}
 
     def _domain(self, part: str, position: int) -> tuple[int, int]:
         """Which domain this sample has, and how often the domain came before."""
@@ -161,40 +161,40 @@ class DomainFolders:
         return shuffled(self._seed, f"{part} {self.domains[domain]}", len(self._train[domain].readable), visit)
 
     def _augmented(self, domain: int, index: int, position: int, part: str) -> Tensor:
-        picture = self._picture(self._train[domain].readable[index])
+        image = self._image(self._train[domain].readable[index])
         generator = np.random.default_rng(derive(self._seed, "augment", part, position))
-        crop = draw_crop(generator, *size_of(picture), probability=self._crop_probability, flip=self._flip)
-        return cropped(picture, crop, self.image_size)
+        crop = draw_crop(generator, *size_of(image), probability=self._crop_probability, flip=self._flip)
+        return cropped(image, crop, self.image_size)
 
     def _fitted(self, domain: int, index: int) -> Tensor:
         paths = self._shown[domain].readable
-        picture = self._picture(paths[index % len(paths)])
-        return cropped(picture, Crop((0, 0, *size_of(picture)), flip=False), self.image_size)
+        image = self._image(paths[index % len(paths)])
+        return cropped(image, Crop((0, 0, *size_of(image)), flip=False), self.image_size)
 
-    def _picture(self, path: Path) -> Levels:
+    def _image(self, path: Path) -> Levels:
         return self._cache.get(path, lambda: (read_again(path),))[0]
 
-    def _all(self) -> tuple[Pictures, ...]:
-        return (*self._train, *(pictures for pictures in self._shown if pictures not in self._train))
+    def _all(self) -> tuple[ImageFolder, ...]:
+        return (*self._train, *(images for images in self._shown if images not in self._train))
 
 
 def find_domains(root: Path) -> tuple[str, ...]:
-    """The names of the domains whose pictures are below `root`, in the order of the alphabet.
+    """The names of the domains whose images are below `root`, in the order of the alphabet.
 
-    None where there are no two folders with pictures, or where pictures lie beside them.
+    None where there are no two folders with images, or where images lie beside them.
     """
     base = root / "train" if (root / "train").is_dir() else root
     folders = _folders(base) if base.is_dir() else []
-    pictures = list_pictures(base)
-    filled = {path.relative_to(base).parts[0] for path in pictures if path.parent != base}
-    loose = any(path.parent == base for path in pictures)
+    images = list_images(base)
+    filled = {path.relative_to(base).parts[0] for path in images if path.parent != base}
+    loose = any(path.parent == base for path in images)
     return tuple(folders) if len(folders) > 1 and filled == set(folders) and not loose else ()
 
 
 def draw_crop(generator: np.random.Generator, width: int, height: int, *, probability: float, flip: bool) -> Crop:
-    """The whole picture, or with `probability` a part of it of AREA and RATIO at a random place.
+    """The whole image, or with `probability` a part of it of AREA and RATIO at a random place.
 
-    Where no such part fits in ten attempts (long and thin pictures), it is the whole picture.
+    Where no such part fits in ten attempts (long and thin images), it is the whole image.
     """
     mirrored = flip and bool(generator.integers(2))
     if generator.random() < probability:
@@ -208,30 +208,30 @@ def draw_crop(generator: np.random.Generator, width: int, height: int, *, probab
     return Crop((0, 0, width, height), mirrored)
 
 
-def cropped(picture: Levels, crop: Crop, size: int) -> Tensor:
-    """The crop of an RGB picture at size x size (bilinear), mirrored if so drawn, as a tensor in [-1, 1]."""
-    resized = np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BILINEAR, box=crop.box))
+def cropped(image: Levels, crop: Crop, size: int) -> Tensor:
+    """The crop of an RGB image at size x size (bilinear), mirrored if so drawn, as a tensor in [-1, 1]."""
+    resized = np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR, box=crop.box))
     return tensor_of(resized[:, ::-1] if crop.flip else resized)
 
 
 def write_domains_example(root: Path, domains: Sequence[str], size: int = 64, count: int = 4) -> None:
     """Draw a tiny set below `root`: every domain has a figure of its own (a polygon), in random colours."""
-    for split, pictures in (("train", count), ("val", LEAST)):
+    for split, images in (("train", count), ("val", LEAST)):
         for corners, domain in enumerate(domains, start=3):
             folder = root / split / domain
             folder.mkdir(parents=True, exist_ok=True)
-            for index in range(pictures):
+            for index in range(images):
                 generator = np.random.default_rng(derive(0, split, domain, index))
                 _example(corners, size, generator).save(folder / f"{index:03d}.png")
 
 
 def _example(corners: int, size: int, generator: np.random.Generator) -> Image.Image:
     dark, light = (tuple(generator.integers(low, low + 60, size=3).tolist()) for low in (0, 190))
-    picture = Image.new("RGB", (size, size), dark)
+    image = Image.new("RGB", (size, size), dark)
     radius = int(generator.integers(size // 6, size // 3))
     x, y = generator.integers(radius, size - radius, size=2).tolist()
-    ImageDraw.Draw(picture).regular_polygon((x, y, radius), corners, fill=light)
-    return picture
+    ImageDraw.Draw(image).regular_polygon((x, y, radius), corners, fill=light)
+    return image
 
 
 # --- Layout -----------------------------------------------------------------------------------------------------------
@@ -256,19 +256,19 @@ def _check_names(base: Path, domains: Sequence[str]) -> None:
     folders = _folders(base)
     if set(domains) <= set(folders):
         return
-    loose = sum(path.parent == base for path in list_pictures(base))
-    pictures = f" and {loose} pictures beside them" if loose else ""
+    loose = sum(path.parent == base for path in list_images(base))
+    images = f" and {loose} images beside them" if loose else ""
     raise LayoutError(
-        found=f"{base} holds {len(folders)} folders ({', '.join(folders) or 'none'}){pictures}",
+        found=f"{base} holds {len(folders)} folders ({', '.join(folders) or 'none'}){images}",
         expected=f"one for each of the model's {len(domains)} domains: {', '.join(domains)}",
         fix=_naming(_trainable(base))
-        or "put the pictures of each domain into a folder with its name, and name them: --set domains=first,second",
+        or "put the images of each domain into a folder with its name, and name them: --set domains=first,second",
     )
 
 
 def _trainable(base: Path) -> list[str]:
-    """The folders that hold enough pictures for a domain."""
-    return [name for name in _folders(base) if len(list_pictures(base / name)) >= LEAST]
+    """The folders that hold enough images for a domain."""
+    return [name for name in _folders(base) if len(list_images(base / name)) >= LEAST]
 
 
 def _naming(domains: Sequence[str]) -> str:
@@ -278,26 +278,26 @@ def _naming(domains: Sequence[str]) -> str:
     return f"--set {shlex.quote(f'domains={text}')}" if domains else ""
 
 
-def _usable(base: Path, domain: str) -> Pictures:
+def _usable(base: Path, domain: str) -> ImageFolder:
     folder = base / domain
-    pictures = check_pictures(folder)
-    if len(pictures.readable) < LEAST:
-        number = {0: "no picture", 1: "one picture"}[len(pictures.readable)]
-        reasons = unreadable_in_words(pictures.unreadable)
-        damaged = f" that can be read, and {len(pictures.unreadable)} that cannot: {reasons}" if reasons else ""
+    images = check_images(folder)
+    if len(images.readable) < LEAST:
+        number = {0: "no image", 1: "one image"}[len(images.readable)]
+        reasons = unreadable_in_words(images.unreadable)
+        damaged = f" that can be read, and {len(images.unreadable)} that cannot: {reasons}" if reasons else ""
         without = _naming([name for name in _trainable(base) if name != domain])
         raise LayoutError(
             found=f"{folder} holds {number}{damaged}",
-            expected="at least two (jpg, png, webp, ppm, bmp, tif): references are pairs of different pictures",
-            fix="put more pictures of this domain there" + (f", or train without it: {without}" if without else ""),
+            expected="at least two (jpg, png, webp, ppm, bmp, tif): references are pairs of different images",
+            fix="put more images of this domain there" + (f", or train without it: {without}" if without else ""),
         )
-    return pictures
+    return images
 
 
-def _shown_beside(root: Path, base: Path, train: Sequence[Pictures]) -> list[Pictures]:
-    """What is shown of each domain: its pictures in val/, else in test/, else those of the training."""
+def _shown_beside(root: Path, base: Path, train: Sequence[ImageFolder]) -> list[ImageFolder]:
+    """What is shown of each domain: its images in val/, else in test/, else those of the training."""
     splits = [root / split for split in _SPLITS] if base != root else []
     return [
-        next((found for split in splits if (found := check_pictures(split / own.folder.name)).readable), own)
+        next((found for split in splits if (found := check_images(split / own.folder.name)).readable), own)
         for own in train
     ]

@@ -20,7 +20,7 @@ def open_data(trainer: Trainer[Record], root: Path, seed: int, registry: Registr
         fitting = [] if trainer.layout in layouts else models_of(registry, layouts)
         if not fitting:
             raise
-        such = "such a folder" if root.is_dir() else "one picture"
+        such = "such a folder" if root.is_dir() else "one image"
         names = f"installed models that learn from {such}: {', '.join(fitting)}"
         raise LayoutError(error.found, error.expected, f"{error.fix}; {names}") from error
 

@@ -1,6 +1,6 @@
-"""Pictures that come in pairs, in the layouts people have them in.
+"""Images that come in pairs, in the layouts people have them in.
 
-    root/train/0001.jpg                      A and B side by side in one picture (A is the left half)
+    root/train/0001.jpg                      A and B side by side in one image (A is the left half)
     root/A/train/0001.png  root/B/train/...  or two folders, paired by the files' names
     root/train/A/0001.png  root/train/B/...  the same with the folders the other way round
     root/A/0001.png        root/B/...        the same without splits
@@ -21,12 +21,12 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
-from i2i_runtime.errors import PictureError
+from i2i_runtime.errors import ImageError
 from i2i_runtime.image.colour_profiles import Tell
 from i2i_runtime.image.pixels import GREY, RGB, Pixels
 from i2i_runtime.image.reading import read_pixels
 from i2i_runtime.image.resampling import Levels
-from i2i_toolkit.data.cache import Images, PictureCache
+from i2i_toolkit.data.cache import ImageCache, Images
 from i2i_toolkit.data.folders import (
     DECODED_AT_START,
     silent,
@@ -41,7 +41,7 @@ from i2i_toolkit.data.preparation import Channels, Preparation, size_of
 from i2i_toolkit.seeds import derive
 
 Direction = Literal["a_to_b", "b_to_a"]
-"""Which picture of a pair is translated into which."""
+"""Which image of a pair is translated into which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +53,20 @@ class _Checked:
 
 
 class PairedFolders:
-    """Training samples {"input": [c, h, w], "target": [k, h, w]} in [-1, 1]; both come from one pair of pictures.
+    """Training samples {"input": [c, h, w], "target": [k, h, w]} in [-1, 1]; both come from one pair of images.
 
-    Both pictures of a pair share the crop and the flip. Order and draws are functions of the seed and the position.
+    Both images of a pair share the crop and the flip. Order and draws are functions of the seed and the position.
 
     Args:
         root: the folder described at the top of this file.
-        preparation: how pictures are scaled, cropped and mirrored.
-        direction: which picture of a pair is the input.
-        input_channels: 3, 1 for grey, or the number that the pictures have themselves.
+        preparation: how images are scaled, cropped and mirrored.
+        direction: which image of a pair is the input.
+        input_channels: 3, 1 for grey, or the number that the images have themselves.
         target_channels: the same of the targets.
         seed: of order and augmentation.
         cache_bytes: how much memory scaled pairs may take; sets that fit are decoded once.
 
-    Raises LayoutError when the folders are not there, hold no pairs, or hold pictures that are no pairs.
+    Raises LayoutError when the folders are not there, hold no pairs, or hold images that are no pairs.
     """
 
     def __init__(
@@ -90,16 +90,16 @@ class PairedFolders:
         _need_one(root, self._train, self._splits["train"].unreadable)
         warn_passed_over(root)
         warn_left_out("pairs", [sentence for split in self._splits.values() for sentence in split.unreadable])
-        self._cache = PictureCache(cache_bytes)
+        self._cache = ImageCache(cache_bytes)
 
     def draw(self, position: int) -> dict[str, Tensor]:
         """Sample number `position`: one pair, augmented."""
         pair = self._train[shuffled(self._seed, "pairs", len(self._train), position)]
-        pictures = self._scaled(pair)
+        images = self._scaled(pair)
         generator = np.random.default_rng(derive(self._seed, "augment", position))
-        # Scaled sizes are what they are scaled to, so drawing for them is drawing for the picture itself.
-        draws = self.preparation.draw(generator, *size_of(pictures[0]))
-        source, target = (self.preparation.cut(picture, draws) for picture in pictures)
+        # Scaled sizes are what they are scaled to, so drawing for them is drawing for the image itself.
+        draws = self.preparation.draw(generator, *size_of(images[0]))
+        source, target = (self.preparation.cut(image, draws) for image in images)
         return {"input": source, "target": target}
 
     def preview(self, count: int) -> dict[str, Tensor]:
@@ -147,11 +147,11 @@ class PairedFolders:
 def read_pair(
     pair: Pair, channels: tuple[Channels, Channels] = (RGB, RGB), tell: Tell = silent
 ) -> tuple[Pixels, Pixels]:
-    """The two pictures of a pair, [h, w, c], of one size; `channels` are those of A and B.
+    """The two images of a pair, [h, w, c], of one size; `channels` are those of A and B.
 
     `tell` gets a sentence about what looks wrong and was taken all the same.
 
-    Raises PictureError for a file that cannot be read, LayoutError for one that is no pair, or a pair of two sizes.
+    Raises ImageError for a file that cannot be read, LayoutError for one that is no pair, or a pair of two sizes.
     """
     if not pair.is_joined:
         a, b = read_pixels(pair.a, channels[0], tell), read_pixels(pair.b, channels[1], tell)
@@ -179,15 +179,15 @@ def _channels_of_both(path: Path, channels: tuple[Channels, Channels]) -> Channe
 
 def _read_again(pair: Pair, preparation: Preparation, channels: tuple[Channels, Channels]) -> tuple[Pixels, Pixels]:
     try:
-        pictures = read_pair(pair, channels)
-    except PictureError as error:
-        raise PictureError(
+        images = read_pair(pair, channels)
+    except ImageError as error:
+        raise ImageError(
             found=f"{pair.a} could be read when training started and cannot now: {error.found}",
             expected="a data set that stays as it is",
             fix="put the file back and go on with --resume",
         ) from error
-    preparation.check(pair.a, pictures[0])
-    return pictures
+    preparation.check(pair.a, images[0])
+    return images
 
 
 def _check(pairs: Sequence[Pair], preparation: Preparation, channels: tuple[Channels, Channels]) -> _Checked:
@@ -199,7 +199,7 @@ def _check(pairs: Sequence[Pair], preparation: Preparation, channels: tuple[Chan
     for pair in pairs[:DECODED_AT_START]:
         try:
             a, _ = read_pair(pair, channels, told.append)
-        except PictureError as error:
+        except ImageError as error:
             unreadable.append(error.found)
             continue
         preparation.check(pair.a, a)
@@ -213,8 +213,8 @@ def _need_one(root: Path, pairs: Sequence[Pair], unreadable: Sequence[str]) -> N
         raise LayoutError(
             found=f"training set {root} holds {f'{len(unreadable)} unreadable' if unreadable else 'no'} pairs"
             + (f": {unreadable_in_words(unreadable)}" if unreadable else ""),
-            expected="at least one pair of pictures (jpg, png, webp, ppm, bmp, tif)",
-            fix="put A and B side by side into one picture in train/, or into A/train/ and B/train/ under one name",
+            expected="at least one pair of images (jpg, png, webp, ppm, bmp, tif)",
+            fix="put A and B side by side into one image in train/, or into A/train/ and B/train/ under one name",
         )
 
 
@@ -222,14 +222,14 @@ def _check_joined(path: Path, width: int, height: int) -> None:
     if width % 2:
         raise LayoutError(
             found=f"{path} is {width} pixels wide, which is odd",
-            expected="A and B side by side in one picture, each half of its width",
+            expected="A and B side by side in one image, each half of its width",
             fix="join them again at one size, or put them into the folders A/train and B/train",
         )
     if width <= height:
         raise LayoutError(
-            found=f"{path} is {width}x{height} pixels: that looks like one picture, not two side by side",
-            expected="A and B side by side in one picture, wider than high",
-            fix="pairs go side by side or into A/train and B/train; pictures without a partner fit an unpaired model, "
+            found=f"{path} is {width}x{height} pixels: that looks like one image, not two side by side",
+            expected="A and B side by side in one image, wider than high",
+            fix="pairs go side by side or into A/train and B/train; images without a partner fit an unpaired model, "
             "with the folders trainA and trainB",
         )
 
@@ -238,7 +238,7 @@ def _check_sizes(pair: Pair, a: Pixels, b: Pixels) -> None:
     if size_of(a) != size_of(b):
         raise LayoutError(
             found=f"{pair.a} is {_size(a)} pixels and {pair.b} is {_size(b)}",
-            expected="both pictures of a pair at one size, so that what they show lies at the same place",
+            expected="both images of a pair at one size, so that what they show lies at the same place",
             fix="bring one of them to the other's size",
         )
 
@@ -262,9 +262,9 @@ def _example(size: int, generator: np.random.Generator) -> Image.Image:
     ground, colour = (tuple(generator.integers(low, low + 100, size=3).tolist()) for low in (20, 130))
     side = int(generator.integers(size // 3, size // 2 + 1))
     left, top = generator.integers(0, size - side, size=2).tolist()
-    picture = Image.new("RGB", (2 * size, size), "white")
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (2 * size, size), "white")
+    pen = ImageDraw.Draw(image)
     pen.ellipse((left, top, left + side, top + side), outline="black")
     pen.rectangle((size, 0, 2 * size, size), fill=ground)
     pen.ellipse((size + left, top, size + left + side, top + side), fill=colour)
-    return picture
+    return image

@@ -1,4 +1,4 @@
-"""Where the pictures of pairs lie below a folder: finds the layout, pairs files by name, and says what is wrong."""
+"""Where the images of pairs lie below a folder: finds the layout, pairs files by name, and says what is wrong."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from i2i_registry.errors import LayoutError
-from i2i_toolkit.data.folders import list_pictures
+from i2i_toolkit.data.folders import list_images
 
 SPLITS = ("train", "val", "test")
 _LAYOUT = (
-    "train/ with A and B side by side in each picture, or A/train/ and B/train/ with files of the same names "
+    "train/ with A and B side by side in each image, or A/train/ and B/train/ with files of the same names "
     "(val/ and test/ are optional)"
 )
 _SHOWN = 3
@@ -20,7 +20,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two pictures that belong together, or the one file that holds both."""
+    """Two images that belong together, or the one file that holds both."""
 
     a: Path
     b: Path
@@ -34,7 +34,7 @@ class Pair:
 def find_pairs(root: Path) -> Mapping[str, tuple[Pair, ...]]:
     """Split -> its pairs, in the order of their paths; "train" is always among them.
 
-    Raises LayoutError when `root` holds no layout of pairs, or a picture has no partner.
+    Raises LayoutError when `root` holds no layout of pairs, or an image has no partner.
     """
     if not root.is_dir():
         found = f"{root} is a file" if root.exists() else f"{root} does not exist"
@@ -44,7 +44,7 @@ def find_pairs(root: Path) -> Mapping[str, tuple[Pair, ...]]:
             return {split: _match(a, b) for split, (a, b) in folders.items()}
     if (root / "train").is_dir():
         folders = {split: root / split for split in SPLITS if (root / split).is_dir()}
-        return {split: tuple(Pair(path, path) for path in list_pictures(folder)) for split, folder in folders.items()}
+        return {split: tuple(Pair(path, path) for path in list_images(folder)) for split, folder in folders.items()}
     raise LayoutError(
         found=f"{root} holds no pairs: there is no train/, and no A/ with B/; it holds {_contents(root)}",
         expected=_LAYOUT,
@@ -83,9 +83,9 @@ def _match(folder_a: Path, folder_b: Path) -> tuple[Pair, ...]:
             if alone
         ]
         raise LayoutError(
-            found=f"{len(named_a)} pictures in {folder_a} and {len(named_b)} in {folder_b}: {' and '.join(lonely)}",
+            found=f"{len(named_a)} images in {folder_a} and {len(named_b)} in {folder_b}: {' and '.join(lonely)}",
             expected="a file of the same name in both folders for every pair",
-            fix="give both pictures of a pair one name; if they do not belong together, train an unpaired model "
+            fix="give both images of a pair one name; if they do not belong together, train an unpaired model "
             "on the folders trainA and trainB",
         )
     return tuple(Pair(named_a[name], named_b[name]) for name in sorted(named_a))
@@ -93,12 +93,12 @@ def _match(folder_a: Path, folder_b: Path) -> tuple[Pair, ...]:
 
 def _by_name(folder: Path) -> dict[str, Path]:
     named: dict[str, Path] = {}
-    for path in list_pictures(folder):
+    for path in list_images(folder):
         name = path.relative_to(folder).with_suffix("").as_posix()
         if name in named:
             raise LayoutError(
                 found=f"{named[name]} and {path} have one name",
-                expected="one picture per name, since names tell which belong together",
+                expected="one image per name, since names tell which belong together",
                 fix="remove or rename one of them",
             )
         named[name] = path
@@ -107,8 +107,8 @@ def _by_name(folder: Path) -> dict[str, Path]:
 
 def _contents(root: Path) -> str:
     folders = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
-    pictures = sum(path.parent == root for path in list_pictures(root))
-    parts = [f"{pictures} pictures"] if pictures else []
+    images = sum(path.parent == root for path in list_images(root))
+    parts = [f"{images} images"] if images else []
     if folders:
         parts.append("the folders " + ", ".join(folders))
     return " and ".join(parts) or "nothing"
@@ -124,6 +124,6 @@ def _advice(root: Path) -> str:
     nested = [entry for entry in sorted(root.iterdir()) if (entry / "train").is_dir()]
     if nested:
         return f"did you mean --data {nested[0]}?"
-    if any(path.parent == root for path in list_pictures(root)):
-        return f"if each picture shows A and B side by side, move them to {root / 'train'}"
-    return "put A and B side by side into one picture in train/, or into A/train/ and B/train/ under one name"
+    if any(path.parent == root for path in list_images(root)):
+        return f"if each image shows A and B side by side, move them to {root / 'train'}"
+    return "put A and B side by side into one image in train/, or into A/train/ and B/train/ under one name"

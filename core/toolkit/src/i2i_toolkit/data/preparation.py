@@ -1,7 +1,7 @@
-"""How papers bring training pictures to size: scale, crop, mirror, each with PIL.
+"""How papers bring training images to size: scale, crop, mirror, each with PIL.
 
 The five modes are those of pix2pix, CycleGAN and BicycleGAN (`--preprocess`); U-GAT-IT has the first of them. The
-random part is drawn apart from what it does, so that two pictures of a pair can share it.
+random part is drawn apart from what it does, so that two images of a pair can share it.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from PIL import Image
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
-from i2i_runtime.image.pixels import RGB, Pixels, of_count, of_picture
+from i2i_runtime.image.pixels import RGB, Pixels, of_count, of_image
 from i2i_runtime.image.resampling import Levels, resampled
 from i2i_runtime.schema.operations import BILINEAR, Resize
 
 Mode = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"]
 """
 resize_and_crop       to a square of load_px, then a square of crop_px is cut out
-crop                  the square of crop_px is cut out of the picture as it is
+crop                  the square of crop_px is cut out of the image as it is
 scale_width           to load_px in width, the height in proportion and at least crop_px; not cropped
 scale_width_and_crop  the same, then cropped
 none                  each side to the nearest multiple of 4
 """
 
 Channels = int
-"""How many channels samples have: 3 for colour, 1 for grey, or what the pictures have themselves."""
+"""How many channels samples have: 3 for colour, 1 for grey, or what the images have themselves."""
 
 ROUNDING = 4
 """Sides become multiples of this in mode "none": what the generators with two halvings return unchanged."""
@@ -48,7 +48,7 @@ class Draws:
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """One way of bringing pictures to size; lengths in pixels."""
+    """One way of bringing images to size; lengths in pixels."""
 
     mode: Mode
     load_px: int
@@ -56,17 +56,17 @@ class Preparation:
     resize: Resize = BILINEAR
     """how: as `ImageInput.resize` of the operation says, so that running sees what training saw"""
     flip: bool = True
-    """whether pictures may be mirrored"""
+    """whether images may be mirrored"""
     flip_first: bool = False
-    """whether pictures are mirrored before they are cropped (U-GAT-IT), or only what was cut out"""
+    """whether images are mirrored before they are cropped (U-GAT-IT), or only what was cut out"""
 
     @property
     def is_square(self) -> bool:
-        """Whether every picture that is large enough comes out as crop_px x crop_px."""
+        """Whether every image that is large enough comes out as crop_px x crop_px."""
         return "crop" in self.mode
 
     def scaled_size(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height of a picture before it is cropped."""
+        """Width and height of an image before it is cropped."""
         if "resize" in self.mode:
             return self.load_px, self.load_px
         if "scale_width" in self.mode:
@@ -78,32 +78,32 @@ class Preparation:
             return max(round(width / ROUNDING), 1) * ROUNDING, max(round(height / ROUNDING), 1) * ROUNDING
         return width, height
 
-    def check(self, path: Path, picture: Pixels) -> None:
-        """Raises LayoutError when the picture read from `path` is too small for the crop."""
-        width, height = self.scaled_size(*size_of(picture))
+    def check(self, path: Path, image: Pixels) -> None:
+        """Raises LayoutError when the image read from `path` is too small for the crop."""
+        width, height = self.scaled_size(*size_of(image))
         if self.is_square and min(width, height) < self.crop_px:
             raise LayoutError(
                 found=f"{path} gives {width}x{height} pixels in the mode {self.mode!r}",
                 expected=f"at least {self.crop_px}x{self.crop_px}, which is what is cut out",
-                fix="use the mode 'resize_and_crop', or leave the small pictures out",
+                fix="use the mode 'resize_and_crop', or leave the small images out",
             )
 
     def draw(self, generator: np.random.Generator, width: int, height: int) -> Draws:
-        """A crop position for a picture of this size, and whether it is mirrored (half of them are)."""
+        """A crop position for an image of this size, and whether it is mirrored (half of them are)."""
         scaled_width, scaled_height = self.scaled_size(width, height)
         free = {"left": max(0, scaled_width - self.crop_px), "top": max(0, scaled_height - self.crop_px), "flip": 1}
         order = ("flip", "top", "left") if self.flip_first else ("left", "top", "flip")
         drawn = {name: int(generator.integers(free[name] + 1)) for name in order}
         return Draws(flip=bool(drawn["flip"]) and self.flip, top=drawn["top"], left=drawn["left"])
 
-    def scaled(self, picture: Image.Image | Pixels, channels: Channels = RGB) -> Levels:
+    def scaled(self, image: Image.Image | Pixels, channels: Channels = RGB) -> Levels:
         """The part that draws nothing, and may be kept: grey when there is one channel, then resized."""
-        coloured = _with_channels(picture, channels)
+        coloured = _with_channels(image, channels)
         size = self.scaled_size(*size_of(coloured))
         return coloured if size == size_of(coloured) else resampled(coloured, *size, self.resize)
 
     def cut(self, scaled: Levels, draws: Draws) -> Float[Tensor, "c h w"]:
-        """The drawn part of a scaled picture, mirrored if so drawn; values in [-1, 1].
+        """The drawn part of a scaled image, mirrored if so drawn; values in [-1, 1].
 
         Where one side is shorter than the crop, the missing part is black (-1), as in the releases.
         """
@@ -117,20 +117,20 @@ class Preparation:
             scaled = scaled[:, ::-1]
         return tensor_of(scaled)
 
-    def fitted(self, picture: Image.Image | Pixels, channels: Channels = RGB) -> Float[Tensor, "c h w"]:
-        """`picture` resized to crop_px x crop_px without any draw, as at test time; values in [-1, 1]."""
+    def fitted(self, image: Image.Image | Pixels, channels: Channels = RGB) -> Float[Tensor, "c h w"]:
+        """`image` resized to crop_px x crop_px without any draw, as at test time; values in [-1, 1]."""
         side = self.crop_px
-        return tensor_of(resampled(_with_channels(picture, channels), side, side, self.resize))
+        return tensor_of(resampled(_with_channels(image, channels), side, side, self.resize))
 
 
-def _with_channels(picture: Image.Image | Pixels, channels: Channels) -> Pixels:
-    if isinstance(picture, Image.Image):
-        return of_picture(picture, channels)
-    return of_count(picture, channels, "the picture")
+def _with_channels(image: Image.Image | Pixels, channels: Channels) -> Pixels:
+    if isinstance(image, Image.Image):
+        return of_image(image, channels)
+    return of_count(image, channels, "the image")
 
 
 def _window(pixels: Levels, top: int, left: int, side: int) -> Levels:
-    """A square cut out of a picture; what lies beyond its border is black."""
+    """A square cut out of an image; what lies beyond its border is black."""
     part = pixels[top : top + side, left : left + side]
     missing = (side - part.shape[0], side - part.shape[1])
     return np.pad(part, ((0, missing[0]), (0, missing[1]), (0, 0))) if any(missing) else part
@@ -142,8 +142,8 @@ def size_of(pixels: Levels) -> tuple[int, int]:
     return width, height
 
 
-def tensor_of(picture: Image.Image | Levels) -> Float[Tensor, "c h w"]:
-    """A grey or RGB picture, or levels [h, w, c], as a tensor in [-1, 1]."""
-    levels = np.array(picture, dtype=np.float32)
+def tensor_of(image: Image.Image | Levels) -> Float[Tensor, "c h w"]:
+    """A grey or RGB image, or levels [h, w, c], as a tensor in [-1, 1]."""
+    levels = np.array(image, dtype=np.float32)
     pixels = torch.from_numpy(levels.reshape(*levels.shape[:2], -1)).permute(2, 0, 1)
     return ((pixels / 255 - 0.5) / 0.5).contiguous()

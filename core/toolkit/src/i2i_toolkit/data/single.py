@@ -1,7 +1,7 @@
-"""One picture as the whole data set.
+"""One image as the whole data set.
 
-root                 a picture, whatever its name
-root/picture.png     or a folder with this one picture in it, and no other in it or below
+root                 an image, whatever its name
+root/image.png     or a folder with this one image in it, and no other in it or below
 """
 
 from __future__ import annotations
@@ -17,91 +17,91 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
-from i2i_runtime.errors import PictureError
+from i2i_runtime.errors import ImageError
 from i2i_runtime.image.folders import formats, scan_folder
 from i2i_runtime.image.reading import read
-from i2i_toolkit.data.folders import list_pictures
+from i2i_toolkit.data.folders import list_images
 from i2i_toolkit.data.preparation import tensor_of
 from i2i_toolkit.seeds import derive
 
-_EXPECTED = "one picture: its file, or a folder that holds it and no other"
+_EXPECTED = "one image: its file, or a folder that holds it and no other"
 _SHOWN = 3
-"""how many pictures an error names"""
+"""how many images an error names"""
 
 
-class SinglePicture:
-    """Every training sample is the same: {"image": float32 [3, h, w] in [-1, 1]}, the whole picture, upright, RGB.
+class SingleImage:
+    """Every training sample is the same: {"image": float32 [3, h, w] in [-1, 1]}, the whole image, upright, RGB.
 
     Args:
-        root: the picture, or the folder described at the top of this file.
+        root: the image, or the folder described at the top of this file.
 
-    Raises LayoutError when there is no picture, more than one, or one that cannot be read.
+    Raises LayoutError when there is no image, more than one, or one that cannot be read.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.path = find_picture(root)
+        self.path = find_image(root)
         self.pixels = np.asarray(_read(self.path))
-        """[h, w, 3]: the picture as it was decoded"""
+        """[h, w, 3]: the image as it was decoded"""
         self._image = tensor_of(self.pixels)
 
     def draw(self, position: int) -> dict[str, Tensor]:  # noqa: ARG002 - of a DataSource; there is nothing to choose
-        """The picture, at every position."""
+        """The image, at every position."""
         return {"image": self._image}
 
     def preview(self, count: int) -> dict[str, Float[Tensor, "1 3 h w"]]:  # noqa: ARG002 - there is only one
-        """The picture with a batch axis, once, however many are asked for."""
+        """The image with a batch axis, once, however many are asked for."""
         return {"image": self._image[None]}
 
     def describe(self) -> Mapping[str, int]:
-        """One picture."""
-        return {"pictures": 1}
+        """One image."""
+        return {"images": 1}
 
 
-def find_picture(root: Path) -> Path:
-    """The file of the one picture. Nothing is decoded.
+def find_image(root: Path) -> Path:
+    """The file of the one image. Nothing is decoded.
 
-    Raises LayoutError when `root` is not there, or is a folder without a picture in it, or with several.
+    Raises LayoutError when `root` is not there, or is a folder without an image in it, or with several.
     """
     if root.is_file():
         return root
     if not root.is_dir():
         found = f"{root} is neither a file nor a folder" if root.exists() else f"{root} does not exist"
-        raise LayoutError(found=found, expected=_EXPECTED, fix="give the picture's file")
-    pictures = list_pictures(root)
-    if not pictures:
+        raise LayoutError(found=found, expected=_EXPECTED, fix="give the image's file")
+    images = list_images(root)
+    if not images:
         passed_over = scan_folder(root, arrays=True).sentence()
         raise LayoutError(
-            found=f"{root} holds no picture (png, jpg, webp, gif, bmp, tif, ppm)"
+            found=f"{root} holds no image (png, jpg, webp, gif, bmp, tif, ppm)"
             + f"; {passed_over}" * bool(passed_over),
             expected=_EXPECTED,
-            fix="put the picture there; a file of another name is taken when it is given itself",
+            fix="put the image there; a file of another name is taken when it is given itself",
         )
-    picture, others = pictures[0], pictures[1:]
+    image, others = images[0], images[1:]
     if others:
-        more = ", ..." if len(pictures) > _SHOWN else ""
+        more = ", ..." if len(images) > _SHOWN else ""
         raise LayoutError(
-            found=f"{root} holds {len(pictures)} pictures "
-            f"({', '.join(str(path.relative_to(root)) for path in pictures[:_SHOWN])}{more})",
+            found=f"{root} holds {len(images)} images "
+            f"({', '.join(str(path.relative_to(root)) for path in images[:_SHOWN])}{more})",
             expected=_EXPECTED,
-            fix=f"give the file itself: {shlex.quote(str(picture))}",
+            fix=f"give the file itself: {shlex.quote(str(image))}",
         )
-    if picture.parent != root:
+    if image.parent != root:
         raise LayoutError(
-            found=f"{root} holds no picture itself; there is one below it, {picture.relative_to(root)}",
+            found=f"{root} holds no image itself; there is one below it, {image.relative_to(root)}",
             expected=_EXPECTED,
-            fix=f"give the file itself: {shlex.quote(str(picture))}",
+            fix=f"give the file itself: {shlex.quote(str(image))}",
         )
-    return picture
+    return image
 
 
-def picture_size(root: Path) -> tuple[int, int]:
-    """Height and width of the one picture, upright, in pixels.
+def image_size(root: Path) -> tuple[int, int]:
+    """Height and width of the one image, upright, in pixels.
 
     It is decoded for that, so that a damaged one is found now, but not again while its file stays as it is. Raises
-    LayoutError as `SinglePicture` does.
+    LayoutError as `SingleImage` does.
     """
-    path = find_picture(root)
+    path = find_image(root)
     state = path.stat()
     return _size_of(path.absolute(), state.st_mtime_ns, state.st_size)
 
@@ -115,18 +115,18 @@ def _size_of(path: Path, _changed: int, _size: int) -> tuple[int, int]:
 def _read(path: Path) -> Image.Image:
     try:
         return read(path)
-    except PictureError as error:
+    except ImageError as error:
         raise LayoutError(
             found=error.found,
-            expected=error.expected or f"a whole picture ({', '.join(formats())})",
-            fix="open it in an image program and save it again as png, or take another picture",
+            expected=error.expected or f"a whole image ({', '.join(formats())})",
+            fix="open it in an image program and save it again as png, or take another image",
         ) from error
 
 
 def write_single_example(root: Path, size: tuple[int, int]) -> None:
-    """Draw one picture of `size` (height, width), picture.png below `root`: shapes in colours on a ramp of two more."""
+    """Draw one image of `size` (height, width), image.png below `root`: shapes in colours on a ramp of two more."""
     root.mkdir(parents=True, exist_ok=True)
-    _example(*size).save(root / "picture.png")
+    _example(*size).save(root / "image.png")
 
 
 def _example(height: int, width: int) -> Image.Image:
@@ -134,11 +134,11 @@ def _example(height: int, width: int) -> Image.Image:
     top, bottom = generator.integers(40, 216, size=(2, 3))
     share = np.linspace(0, 1, height)[:, None, None]
     ramp = np.broadcast_to((1 - share) * top + share * bottom, (height, width, 3))
-    picture = Image.fromarray(np.rint(ramp).astype(np.uint8))
-    pen = ImageDraw.Draw(picture)
+    image = Image.fromarray(np.rint(ramp).astype(np.uint8))
+    pen = ImageDraw.Draw(image)
     for index in range(8):
         side = int(generator.integers(max(min(height, width) // 6, 2), max(min(height, width) // 3, 2) + 1))
         left, upper = (int(generator.integers(max(length - side, 0) + 1)) for length in (width, height))
         draw = pen.ellipse if index % 2 else pen.rectangle
         draw((left, upper, left + side - 1, upper + side - 1), fill=tuple(generator.integers(256, size=3).tolist()))
-    return picture
+    return image

@@ -1,7 +1,7 @@
-"""Two sets of pictures with no correspondence between them, as the unpaired papers share them.
+"""Two sets of images with no correspondence between them, as the unpaired papers share them.
 
-root/trainA  root/trainB     pictures of the first and the second domain, any depth of folders
-root/testA   root/testB      optional: pictures that are shown while training, and not learned from
+root/trainA  root/trainB     images of the first and the second domain, any depth of folders
+root/testA   root/testB      optional: images that are shown while training, and not learned from
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch import Tensor
 
 from i2i_registry.errors import LayoutError
 from i2i_runtime.image.resampling import Levels
-from i2i_toolkit.data.cache import Images, PictureCache
+from i2i_toolkit.data.cache import ImageCache, Images
 from i2i_toolkit.data.folders import (
-    Pictures,
-    check_pictures,
-    list_pictures,
+    ImageFolder,
+    check_images,
+    list_images,
     read_again,
     unreadable_in_words,
     warn_left_out,
@@ -31,7 +31,7 @@ from i2i_toolkit.data.preparation import Channels, Preparation, size_of
 from i2i_toolkit.seeds import derive
 
 DOMAINS = ("A", "B")
-_LAYOUT = "trainA/ and trainB/ with the pictures of each domain (testA/ and testB/ are optional)"
+_LAYOUT = "trainA/ and trainB/ with the images of each domain (testA/ and testB/ are optional)"
 
 
 class UnpairedFolders:
@@ -42,12 +42,12 @@ class UnpairedFolders:
 
     Args:
         root: the folder described at the top of this file.
-        preparation: how pictures are scaled, cropped and mirrored; s is its crop_px.
-        channels: of the samples of A and B; 1 makes them grey; what is not 1 or 3 the pictures have themselves.
+        preparation: how images are scaled, cropped and mirrored; s is its crop_px.
+        channels: of the samples of A and B; 1 makes them grey; what is not 1 or 3 the images have themselves.
         seed: of orders and augmentation.
-        cache_bytes: how much memory scaled pictures may take; sets that fit are decoded once.
+        cache_bytes: how much memory scaled images may take; sets that fit are decoded once.
 
-    Raises LayoutError when the folders are not there, hold nothing readable, or hold pictures smaller than the crop.
+    Raises LayoutError when the folders are not there, hold nothing readable, or hold images smaller than the crop.
     """
 
     def __init__(
@@ -65,17 +65,17 @@ class UnpairedFolders:
         self._seed = seed
         _check_layout(root)
         self._train = {domain: _usable(root / f"train{domain}", self._channels[domain]) for domain in DOMAINS}
-        self._test = {domain: check_pictures(root / f"test{domain}", self._channels[domain]) for domain in DOMAINS}
+        self._test = {domain: check_images(root / f"test{domain}", self._channels[domain]) for domain in DOMAINS}
         warn_passed_over(root)
-        warn_left_out("pictures", [sentence for pictures in self._all() for sentence in pictures.unreadable])
-        self._cache = PictureCache(cache_bytes)
+        warn_left_out("images", [sentence for images in self._all() for sentence in images.unreadable])
+        self._cache = ImageCache(cache_bytes)
 
     def draw(self, position: int) -> dict[str, Tensor]:
-        """Sample number `position`: one picture of each domain, augmented."""
+        """Sample number `position`: one image of each domain, augmented."""
         return {domain: self._draw(domain, position) for domain in DOMAINS}
 
     def preview(self, count: int) -> dict[str, Tensor]:
-        """The first `count` test pictures of each domain (training pictures where there are none), in [-1, 1].
+        """The first `count` test images of each domain (training images where there are none), in [-1, 1].
 
         Fewer when no domain has so many; the smaller domain repeats itself.
         """
@@ -87,9 +87,9 @@ class UnpairedFolders:
         }
 
     def describe(self) -> Mapping[str, int]:
-        """Pictures per folder, and how many were left out as unreadable."""
-        counts = {pictures.folder.name: len(pictures.readable) for pictures in self._all()}
-        return {**counts, "unreadable": sum(len(pictures.unreadable) for pictures in self._all())}
+        """Images per folder, and how many were left out as unreadable."""
+        counts = {images.folder.name: len(images.readable) for images in self._all()}
+        return {**counts, "unreadable": sum(len(images.unreadable) for images in self._all())}
 
     def _fitted(self, domain: str, path: Path) -> Tensor:
         channels = self._channels[domain]
@@ -100,31 +100,31 @@ class UnpairedFolders:
         path = paths[shuffled(self._seed, domain, len(paths), position)]
         generator = np.random.default_rng(derive(self._seed, domain, "augment", position))
         scaled = self._scaled(domain, path)
-        # Scaled sizes are what they are scaled to, so drawing for them is drawing for the picture itself.
+        # Scaled sizes are what they are scaled to, so drawing for them is drawing for the image itself.
         return self.preparation.cut(scaled, self.preparation.draw(generator, *size_of(scaled)))
 
     def _scaled(self, domain: str, path: Path) -> Levels:
-        """A picture before it is cropped."""
+        """An image before it is cropped."""
         channels = self._channels[domain]
 
         def decode() -> Images:
-            picture = read_again(path, channels)
-            self.preparation.check(path, picture)
-            return (self.preparation.scaled(picture, channels),)
+            image = read_again(path, channels)
+            self.preparation.check(path, image)
+            return (self.preparation.scaled(image, channels),)
 
         return self._cache.get(path, decode)[0]
 
-    def _all(self) -> tuple[Pictures, ...]:
+    def _all(self) -> tuple[ImageFolder, ...]:
         return (*self._train.values(), *self._test.values())
 
 
 def write_unpaired_example(root: Path, size: int = 64, count: int = 4) -> None:
     """Draw a tiny unpaired set below `root`: light discs on dark ground (A), dark squares on light ground (B)."""
-    for split, pictures in (("train", count), ("test", max(count // 2, 1))):
+    for split, images in (("train", count), ("test", max(count // 2, 1))):
         for domain in DOMAINS:
             folder = root / f"{split}{domain}"
             folder.mkdir(parents=True, exist_ok=True)
-            for index in range(pictures):
+            for index in range(images):
                 generator = np.random.default_rng(derive(0, split, domain, index))
                 _example(domain, size, generator).save(folder / f"{index:03d}.png")
 
@@ -132,16 +132,16 @@ def write_unpaired_example(root: Path, size: int = 64, count: int = 4) -> None:
 def _example(domain: str, size: int, generator: np.random.Generator) -> Image.Image:
     dark, light = (tuple(generator.integers(low, low + 60, size=3).tolist()) for low in (0, 190))
     ground, colour = (dark, light) if domain == "A" else (light, dark)
-    picture = Image.new("RGB", (size, size), ground)
+    image = Image.new("RGB", (size, size), ground)
     side = int(generator.integers(size // 3, size // 2 + 1))
     left, top = generator.integers(0, size - side, size=2).tolist()
     box = (left, top, left + side, top + side)
-    pen = ImageDraw.Draw(picture)
+    pen = ImageDraw.Draw(image)
     if domain == "A":
         pen.ellipse(box, fill=colour)
     else:
         pen.rectangle(box, fill=colour)
-    return picture
+    return image
 
 
 def _check_layout(root: Path) -> None:
@@ -159,8 +159,8 @@ def _check_layout(root: Path) -> None:
 
 def _contents(root: Path) -> str:
     folders = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
-    pictures = sum(path.parent == root for path in list_pictures(root))
-    parts = [f"{pictures} pictures"] if pictures else []
+    images = sum(path.parent == root for path in list_images(root))
+    parts = [f"{images} images"] if images else []
     if folders:
         parts.append("the folders " + ", ".join(folders[:8]) + (" ..." if len(folders) > 8 else ""))  # noqa: PLR2004
     return " and ".join(parts) or "nothing"
@@ -175,17 +175,17 @@ def _advice(root: Path) -> str:
     nested = [entry for entry in sorted(root.iterdir()) if (entry / "trainA").is_dir()]
     if nested:
         return f"did you mean --data {nested[0]}?"
-    return "move the pictures of the first domain to trainA/, those of the second to trainB/"
+    return "move the images of the first domain to trainA/, those of the second to trainB/"
 
 
-def _usable(folder: Path, channels: Channels) -> Pictures:
-    pictures = check_pictures(folder, channels)
-    if not pictures.readable:
-        reasons = unreadable_in_words(pictures.unreadable)
-        damaged = f"{len(pictures.unreadable)} unreadable pictures: {reasons}" if reasons else "no pictures"
+def _usable(folder: Path, channels: Channels) -> ImageFolder:
+    images = check_images(folder, channels)
+    if not images.readable:
+        reasons = unreadable_in_words(images.unreadable)
+        damaged = f"{len(images.unreadable)} unreadable images: {reasons}" if reasons else "no images"
         raise LayoutError(
             found=f"{folder} holds {damaged}",
-            expected="at least one picture (jpg, png, webp, ppm, bmp, tif)",
-            fix="put the pictures of this domain there",
+            expected="at least one image (jpg, png, webp, ppm, bmp, tif)",
+            fix="put the images of this domain there",
         )
-    return pictures
+    return images

@@ -152,14 +152,14 @@ class Engine:
 
     @torch.no_grad()
     def preview(self, batch: Tensors) -> dict[str, Tensor]:
-        """The trainer's sample pictures for `batch`: evaluation mode, averaged weights, fixed seed, no gradients.
+        """The trainer's sample images for `batch`: evaluation mode, averaged weights, fixed seed, no gradients.
 
         Between two steps only: within one, the phases that follow still need the parameters as they are.
         """
         seed_everything(derive(self.seed, "preview"))
         with self.networks.evaluating(), self.averages.applied(), self.accelerator.autocast():
-            pictures = self.trainer.preview(self._to_device(batch))
-        return {title: picture.float().cpu() for title, picture in pictures.items()}
+            images = self.trainer.preview(self._to_device(batch))
+        return {title: image.float().cpu() for title, image in images.items()}
 
     def snapshot(self) -> Snapshot:
         """Everything that `restore` needs to go on from here, exactly. Its tensors share memory with the engine's."""

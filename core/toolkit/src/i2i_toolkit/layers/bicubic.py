@@ -1,8 +1,8 @@
 """The bicubic resize of SinGAN and its successors, which is part of their networks.
 
-Between two scales of a pyramid the picture is cut off to 8 bits and resized like this, so a network trained with it
-gives other pictures with another. It is a resize of 8-bit levels in float64 (Keys' kernel, a = -0.5, stretched where
-the picture shrinks). Two of its habits are accidents that trained networks have learned to live with: levels are
+Between two scales of a pyramid the image is cut off to 8 bits and resized like this, so a network trained with it
+gives other images with another. It is a resize of 8-bit levels in float64 (Keys' kernel, a = -0.5, stretched where
+the image shrinks). Two of its habits are accidents that trained networks have learned to live with: levels are
 truncated, not rounded; and taps over the right and bottom border are mirrored, while those over the left and top border
 are left out.
 
@@ -36,29 +36,29 @@ def scaled_side(side: int, factor: float) -> int:
     return math.ceil(side * factor)
 
 
-def resample(picture: Float[Tensor, "b c h w"], size: Size, factors: tuple[float, float]) -> Float[Tensor, "b c y x"]:
-    """The picture, in [-1, 1] and truncated to 8 bits, resized by `factors`; the first rows and columns of the result.
+def resample(image: Float[Tensor, "b c h w"], size: Size, factors: tuple[float, float]) -> Float[Tensor, "b c y x"]:
+    """The image, in [-1, 1] and truncated to 8 bits, resized by `factors`; the first rows and columns of the result.
 
     `size` says how many: those that the factors would give, or fewer or more. No gradient passes.
     """
-    resized = resample_levels(levels_of(picture), size, factors)
+    resized = resample_levels(levels_of(image), size, factors)
     return ((resized / LEVELS).float() - 0.5).mul(2).clamp(-1, 1)
 
 
-def resample_by(picture: Float[Tensor, "b c h w"], factor: float) -> Float[Tensor, "b c y x"]:
-    """The picture, in [-1, 1], resized by one factor, whole. A factor of 1 truncates it to 8 bits."""
-    height, width = picture.shape[-2:]
-    return resample(picture, (scaled_side(height, factor), scaled_side(width, factor)), (factor, factor))
+def resample_by(image: Float[Tensor, "b c h w"], factor: float) -> Float[Tensor, "b c y x"]:
+    """The image, in [-1, 1], resized by one factor, whole. A factor of 1 truncates it to 8 bits."""
+    height, width = image.shape[-2:]
+    return resample(image, (scaled_side(height, factor), scaled_side(width, factor)), (factor, factor))
 
 
-def resample_to(picture: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c y x"]:
-    """The picture, in [-1, 1], resized to `size` = (height, width)."""
-    return resample(picture, size, (size[0] / picture.shape[-2], size[1] / picture.shape[-1]))
+def resample_to(image: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c y x"]:
+    """The image, in [-1, 1], resized to `size` = (height, width)."""
+    return resample(image, size, (size[0] / image.shape[-2], size[1] / image.shape[-1]))
 
 
-def levels_of(picture: Float[Tensor, "b c h w"]) -> Float64[Tensor, "b c h w"]:
-    """The 8-bit levels of a picture in [-1, 1]; truncated: 63 of the 256 levels come back one lower than they went."""
-    return (picture.detach().float().add(1) / 2).clamp(0, 1).mul(LEVELS).floor().double()
+def levels_of(image: Float[Tensor, "b c h w"]) -> Float64[Tensor, "b c h w"]:
+    """The 8-bit levels of an image in [-1, 1]; truncated: 63 of the 256 levels come back one lower than they went."""
+    return (image.detach().float().add(1) / 2).clamp(0, 1).mul(LEVELS).floor().double()
 
 
 def resample_levels(

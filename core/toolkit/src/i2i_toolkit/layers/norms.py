@@ -26,7 +26,7 @@ def instance_norm(
 
     Where nothing learns, mean and variance come from means of rows and the means of these. onnxruntime's own norm sums
     over a whole map one by one, and is off by 1e-4 at four megapixels, after some twenty norms by more than a step of
-    8 bits. And what is left of a constant map, as a blank picture gives, is the rounding error of its mean, 300 times
+    8 bits. And what is left of a constant map, as a blank image gives, is the rounding error of its mean, 300 times
     as large after every norm. Training does without: it would take longer, and torch sums in a better order.
     """
     wide = widened(x)

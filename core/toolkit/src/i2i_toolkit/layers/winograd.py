@@ -111,7 +111,7 @@ def _tiles(x: Tensor, side: int) -> Tensor:
 
 
 def _squares_side_by_side(squares: Tensor, shape: torch.Size, channels: int) -> Tensor:
-    """[16, k * p] to pictures [b, k, h - 2, w - 2], for an input of the shape [b, c, h, w]."""
+    """[16, k * p] to images [b, k, h - 2, w - 2], for an input of the shape [b, c, h, w]."""
     batch, _, height, width = shape
     down, across = (height - KERNEL + 1) // OUT, (width - KERNEL + 1) // OUT
     squares = squares.reshape(OUT, OUT, channels, batch, down, across)

@@ -21,15 +21,15 @@ from i2i_runtime.errors import BundleError, RunError, UsageError
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-_EXPECTED = "an ONNX network: pictures float32 [n, 3, h, w] in [-1, 1] in, a map of features [n, c, y, x] out first"
+_EXPECTED = "an ONNX network: images float32 [n, 3, h, w] in [-1, 1] in, a map of features [n, c, y, x] out first"
 _FIX = "export it with a free height and width, up to the layer whose features count"
-_PICTURES = 4
-"""axes of a batch of pictures, and of one of features: n, channels, height, width"""
+_IMAGES = 4
+"""axes of a batch of images, and of one of features: n, channels, height, width"""
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureNetwork:
-    """Pictures in [-1, 1] to features; which network it was is told by its hash, since numbers depend on it."""
+    """Images in [-1, 1] to features; which network it was is told by its hash, since numbers depend on it."""
 
     path: Path
     sha256: str
@@ -37,7 +37,7 @@ class FeatureNetwork:
 
     @classmethod
     def load(cls, path: Path, threads: int | None = None) -> FeatureNetwork:
-        """Open an ONNX file: pictures [n, 3, h, w] in [-1, 1] are its input, a map of features its first output.
+        """Open an ONNX file: images [n, 3, h, w] in [-1, 1] are its input, a map of features its first output.
 
         Raises UsageError when it is not there or not such a network, DeviceError where onnxruntime is not installed.
         """
@@ -61,23 +61,23 @@ class FeatureNetwork:
         _check(path, session)
         return cls(path, sha256(data).hexdigest(), session)
 
-    def __call__(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c y x"]:
-        """Features of `pictures`.
+    def __call__(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c y x"]:
+        """Features of `images`.
 
         Raises UsageError when they have a size that the network does not take, or its output is no map of features,
         RunError when it fails.
         """
         (value,), output = self.session.get_inputs(), self.session.get_outputs()[0]
-        _check_fits(self.path, value.shape, pictures.shape)
-        feed = np.ascontiguousarray(pictures.detach().cpu().numpy(), dtype=np.float32)
+        _check_fits(self.path, value.shape, images.shape)
+        feed = np.ascontiguousarray(images.detach().cpu().numpy(), dtype=np.float32)
         try:
             results = self.session.run([output.name], {value.name: feed})
         except devices.failures() as error:
             reason = str(error).splitlines()[0]
             size = f"{feed.shape[3]}x{feed.shape[2]}"
-            raise RunError(f"{self.path} failed on a picture of {size} pixels: {reason}", fix=_FIX) from error
+            raise RunError(f"{self.path} failed on an image of {size} pixels: {reason}", fix=_FIX) from error
         features = np.asarray(results[0])
-        if features.ndim != _PICTURES or not np.issubdtype(features.dtype, np.floating):
+        if features.ndim != _IMAGES or not np.issubdtype(features.dtype, np.floating):
             raise UsageError(
                 f"{self.path} gives {output.name!r} as {features.dtype}{list(features.shape)}", _EXPECTED, _FIX
             )
@@ -87,16 +87,16 @@ class FeatureNetwork:
 def _check(path: Path, session: InferenceSession) -> None:
     inputs = session.get_inputs()
     described = ", ".join(f"{value.name} {value.type}{value.shape}" for value in inputs)
-    fits = len(inputs) == 1 and inputs[0].type == "tensor(float)" and len(inputs[0].shape) == _PICTURES
+    fits = len(inputs) == 1 and inputs[0].type == "tensor(float)" and len(inputs[0].shape) == _IMAGES
     if not fits or (isinstance(inputs[0].shape[1], int) and inputs[0].shape[1] != 3):  # noqa: PLR2004 - RGB
         raise UsageError(found=f"{path} takes {described or 'no input'}", expected=_EXPECTED, fix=_FIX)
 
 
 def _check_fits(path: Path, wanted: Sequence[object], given: Sequence[int]) -> None:
-    """A side that the file fixes is that of the pictures. Raises UsageError."""
+    """A side that the file fixes is that of the images. Raises UsageError."""
     if any(isinstance(side, int) and side != have for side, have in zip(wanted, given, strict=True)):
         raise UsageError(
-            found=f"{path} takes pictures of the shape {list(wanted)} only, and these are {list(given)}",
-            expected="a network for pictures of any size: they are not resized, which would change their features",
+            found=f"{path} takes images of the shape {list(wanted)} only, and these are {list(given)}",
+            expected="a network for images of any size: they are not resized, which would change their features",
             fix=_FIX,
         )

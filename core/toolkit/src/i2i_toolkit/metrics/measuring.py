@@ -1,4 +1,4 @@
-"""Measures of a one-picture model's samples, from files."""
+"""Measures of a one-image model's samples, from files."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import overload
 
 from torch import Tensor
 
-from i2i_runtime.errors import PictureError, UsageError
+from i2i_runtime.errors import ImageError, UsageError
 from i2i_runtime.image.folders import scan_folder
 from i2i_runtime.image.reading import read
 from i2i_toolkit.data.preparation import tensor_of
-from i2i_toolkit.data.single import find_picture
+from i2i_toolkit.data.single import find_image
 from i2i_toolkit.metrics.feature_network import FeatureNetwork
 from i2i_toolkit.metrics.single_image import diversity, single_image_fid
 
@@ -24,7 +24,7 @@ class Measures:
 
     samples: int
     real_size: tuple[int, int]
-    """height and width of the real picture"""
+    """height and width of the real image"""
     sample_sizes: tuple[tuple[int, int], ...]
     """all that occur"""
     diversity: float | None
@@ -37,24 +37,24 @@ class Measures:
 
 
 def measure(real: Path, fakes: Sequence[Path], features: Path | None = None) -> Measures:
-    """Measure samples against the picture that their model learned from.
+    """Measure samples against the image that their model learned from.
 
     Args:
-        real: that picture, or a folder that holds it alone.
+        real: that image, or a folder that holds it alone.
         fakes: samples, and folders of samples.
         features: an ONNX network (see `FeatureNetwork`), for SIFID.
 
-    Raises UsageError when there is too little to measure, PictureError for a picture that cannot be read: no sample is
+    Raises UsageError when there is too little to measure, ImageError for an image that cannot be read: no sample is
     left out.
     """
-    path = find_picture(real)
+    path = find_image(real)
     samples = _Samples(_collect(path, fakes))
     network = None if features is None else FeatureNetwork.load(features)
-    picture = tensor_of(read(path))
+    image = tensor_of(read(path))
     spread, reason = None, ""
     try:
-        spread = diversity(samples, picture)
-    except PictureError:
+        spread = diversity(samples, image)
+    except ImageError:
         raise
     except UsageError as error:
         if network is None:
@@ -64,15 +64,15 @@ def measure(real: Path, fakes: Sequence[Path], features: Path | None = None) -> 
         samples=len(samples),
         diversity=spread,
         no_diversity=reason,
-        sifid=None if network is None else single_image_fid([picture], samples, network),
+        sifid=None if network is None else single_image_fid([image], samples, network),
         features_sha256="" if network is None else network.sha256,
-        real_size=_size(picture),
+        real_size=_size(image),
         sample_sizes=samples.sizes,
     )
 
 
 class _Samples(Sequence[Tensor]):
-    """Pictures that are decoded when they are looked at, and not kept."""
+    """Images that are decoded when they are looked at, and not kept."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
@@ -88,9 +88,9 @@ class _Samples(Sequence[Tensor]):
     def __getitem__(self, index: int | slice) -> Tensor | Sequence[Tensor]:
         if isinstance(index, slice):
             return _Samples(self._paths[index])
-        picture = tensor_of(read(self._paths[index]))
-        self._sizes.add(_size(picture))
-        return picture
+        image = tensor_of(read(self._paths[index]))
+        self._sizes.add(_size(image))
+        return image
 
     @property
     def sizes(self) -> tuple[tuple[int, int], ...]:
@@ -99,24 +99,24 @@ class _Samples(Sequence[Tensor]):
 
 
 def _collect(real: Path, fakes: Sequence[Path]) -> tuple[Path, ...]:
-    """The samples in `fakes`, files as they are and folders by their pictures, each once. Raises UsageError."""
+    """The samples in `fakes`, files as they are and folders by their images, each once. Raises UsageError."""
     found: dict[Path, None] = {}
     for fake in fakes:
-        pictures = scan_folder(fake).pictures if fake.is_dir() else (fake,)
-        if not pictures:
-            raise UsageError(f"{fake} holds no pictures", expected="samples of the model", fix="give their folder")
-        found |= dict.fromkeys(pictures)
+        images = scan_folder(fake).images if fake.is_dir() else (fake,)
+        if not images:
+            raise UsageError(f"{fake} holds no images", expected="samples of the model", fix="give their folder")
+        found |= dict.fromkeys(images)
     missing = next((path for path in found if not path.is_file()), None)
     if missing is not None:
-        raise UsageError(f"{missing} does not exist", expected="a picture, or a folder of pictures")
+        raise UsageError(f"{missing} does not exist", expected="an image, or a folder of images")
     if any(path.samefile(real) for path in found):
         raise UsageError(
-            found=f"{real} is the real picture, and among the samples",
+            found=f"{real} is the real image, and among the samples",
             expected="what the model made",
             fix="put the samples into a folder of their own",
         )
     return tuple(found)
 
 
-def _size(picture: Tensor) -> tuple[int, int]:
-    return picture.shape[-2], picture.shape[-1]
+def _size(image: Tensor) -> tuple[int, int]:
+    return image.shape[-2], image.shape[-1]

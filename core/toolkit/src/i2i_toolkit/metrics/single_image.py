@@ -1,7 +1,7 @@
-"""How good, and how different from each other, the samples of a one-picture model are: SIFID and diversity.
+"""How good, and how different from each other, the samples of a one-image model are: SIFID and diversity.
 
 Both are those of SinGAN (Rott Shaham, Dekel, Michaeli 2019, section 3; diversity is in its table 1, SIFID in table 2).
-Everything is computed in float64. Pictures are [3, h, w] in [-1, 1].
+Everything is computed in float64. Images are [3, h, w] in [-1, 1].
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from i2i_runtime.errors import UsageError
 
 Features = Callable[[Float[Tensor, "n 3 h w"]], Float[Tensor, "n c y x"]]
-"""A network that sees pictures in [-1, 1]; the paper's is Inception v3 up to its second max-pool, 192 channels."""
+"""A network that sees images in [-1, 1]; the paper's is Inception v3 up to its second max-pool, 192 channels."""
 
 LUMA = (0.299, 0.587, 0.114)
 """weights of red, green and blue in the intensity of a pixel (ITU-R BT.601)"""
@@ -35,7 +35,7 @@ class Gaussian:
 
 
 def gaussian_of(features: Float[Tensor, "n c y x"]) -> Gaussian:
-    """Mean and unbiased covariance of feature vectors; every position of every picture is one sample.
+    """Mean and unbiased covariance of feature vectors; every position of every image is one sample.
 
     Raises UsageError when there are not two positions, or a value is not finite.
     """
@@ -44,13 +44,13 @@ def gaussian_of(features: Float[Tensor, "n c y x"]) -> Gaussian:
         raise UsageError(
             found=f"features of {len(vectors)} position{'s' * (len(vectors) != 1)}",
             expected="a map of features, of which every position is one sample",
-            fix="take an earlier layer of the network, or larger pictures",
+            fix="take an earlier layer of the network, or larger images",
         )
     if not bool(vectors.isfinite().all()):
         raise UsageError(
             found=f"{int((~vectors.isfinite()).sum())} of {vectors.numel()} features are not finite",
             expected="numbers",
-            fix="check that the network takes pictures in [-1, 1] and computes in fp32",
+            fix="check that the network takes images in [-1, 1] and computes in fp32",
         )
     mean = vectors.mean(dim=0)
     centred = vectors - mean
@@ -79,23 +79,23 @@ def _root(covariance: Float[Tensor, "c c"]) -> Float[Tensor, "c c"]:
 def single_image_fid(
     real: Sequence[Float[Tensor, "3 _ _"]], fake: Sequence[Float[Tensor, "3 _ _"]], features: Features
 ) -> float:
-    """SIFID: the mean Fréchet distance between the features of a real picture and those of a generated one.
+    """SIFID: the mean Fréchet distance between the features of a real image and those of a generated one.
 
-    Pictures are compared in pairs, real i with fake i, or one real picture with every fake. They are not resized: of
-    pictures at another scale the features are others. Zero for equal pictures; less is nearer.
+    Images are compared in pairs, real i with fake i, or one real image with every fake. They are not resized: of
+    images at another scale the features are others. Zero for equal images; less is nearer.
 
-    Raises UsageError when the pictures do not pair up, or `features` gives no map of features.
+    Raises UsageError when the images do not pair up, or `features` gives no map of features.
     """
     if not fake or len(real) not in {1, len(fake)}:
         raise UsageError(
-            found=f"{len(real)} real pictures and {len(fake)} generated ones",
-            expected="one real picture for each generated one, or one for all",
+            found=f"{len(real)} real images and {len(fake)} generated ones",
+            expected="one real image for each generated one, or one for all",
         )
-    reals = (gaussian_of(features(picture[None])) for picture in real)
+    reals = (gaussian_of(features(image[None])) for image in real)
     paired = repeat(next(reals)) if len(real) == 1 else reals
     distances = [
-        frechet_distance(seen, gaussian_of(features(picture[None])))
-        for seen, picture in zip(paired, fake, strict=False)  # `repeat` has no end
+        frechet_distance(seen, gaussian_of(features(image[None])))
+        for seen, image in zip(paired, fake, strict=False)  # `repeat` has no end
     ]
     return sum(distances) / len(distances)
 
@@ -104,7 +104,7 @@ def diversity(samples: Iterable[Float[Tensor, "3 h w"]], real: Float[Tensor, "3 
     """How much samples differ from each other: mean over pixels (std over samples of intensity) / std of `real`.
 
     The deviation at one place is taken over all samples (unbiased: of a few samples it is not less than of many), then
-    averaged over the places, and divided by the deviation of the training picture's intensities over its places.
+    averaged over the places, and divided by the deviation of the training image's intensities over its places.
     0: all samples are equal; near 1: no place knows what it shows. The paper uses 100 samples. Intensity is luma
     (`LUMA`); the paper does not say which it takes. Samples are gone through once, and not kept.
 
@@ -133,13 +133,13 @@ def diversity(samples: Iterable[Float[Tensor, "3 h w"]], real: Float[Tensor, "3 
         )
     deviation = intensities(real).std(correction=0)
     if float(deviation) == 0:
-        raise UsageError("the training picture is of one intensity", expected="a picture that shows something")
+        raise UsageError("the training image is of one intensity", expected="an image that shows something")
     return float((squares / (count - 1)).sqrt().mean() / deviation)
 
 
-def intensities(picture: Float[Tensor, "3 h w"]) -> Float[Tensor, "h w"]:
-    """The luma of every pixel, in the range of the picture."""
-    return torch.einsum("chw,c->hw", picture.double(), torch.tensor(LUMA, dtype=torch.float64, device=picture.device))
+def intensities(image: Float[Tensor, "3 h w"]) -> Float[Tensor, "h w"]:
+    """The luma of every pixel, in the range of the image."""
+    return torch.einsum("chw,c->hw", image.double(), torch.tensor(LUMA, dtype=torch.float64, device=image.device))
 
 
 def _size(map_of_pixels: Tensor) -> str:

@@ -9,15 +9,15 @@ Kind = Literal["unet", "resnet"]
 Norm = Literal["batch", "instance", "none"]
 
 RESNET_DOWNSAMPLING = 4
-"""Side of the picture over side of the feature map inside the ResNet."""
+"""Side of the image over side of the feature map inside the ResNet."""
 
 FIRST_DROPOUT_LEVEL = 5
-"""U-Net levels from this one on (the picture is level 1) up to the last but one have dropout; also the least depth."""
+"""U-Net levels from this one on (the image is level 1) up to the last but one have dropout; also the least depth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A generator of the release but for the channels of its pictures."""
+    """A generator of the release but for the channels of its images."""
 
     kind: Kind
     depth: int
@@ -35,7 +35,7 @@ class Architecture:
 
     @property
     def multiple(self) -> int:
-        """What the sides of a picture are multiples of, in pixels."""
+        """What the sides of an image are multiples of, in pixels."""
         return 2**self.depth if self.kind == "unet" else RESNET_DOWNSAMPLING
 
     @property
@@ -48,7 +48,7 @@ class Architecture:
         return self.channels * min(2 ** (level - 1), 8)
 
     def dropout_shapes(self, side: int) -> tuple[tuple[int, int, int], ...]:
-        """Channels, height and width where dropout acts, in the order of the forward pass, for pictures of `side`."""
+        """Channels, height and width where dropout acts, in the order of the forward pass, for images of `side`."""
         if not self.dropout:
             return ()
         if self.kind == "resnet":
@@ -59,7 +59,7 @@ class Architecture:
         return tuple((self.level_channels(level - 1), size, size) for level, size in zip(levels, sides, strict=True))
 
     def check_side(self, side: int) -> None:
-        """Raises ValueError for a depth that no U-Net has, and for pictures (pixels a side) that it cannot take."""
+        """Raises ValueError for a depth that no U-Net has, and for images (pixels a side) that it cannot take."""
         if self.kind == "unet" and self.depth < FIRST_DROPOUT_LEVEL:
             raise ValueError(f"a U-Net has a depth of at least {FIRST_DROPOUT_LEVEL}, not {self.depth}")
         if side % self.multiple or side < self.smallest_side:

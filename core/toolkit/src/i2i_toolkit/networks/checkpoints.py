@@ -28,7 +28,7 @@ OPTION_FILES = ("train_opt.txt", "opt.txt", "test_opt.txt")
 """Where the release keeps its options, and kept them before it had one for each phase."""
 
 MOST_LEVELS = 12
-"""U-Net levels that the key map counts to: pictures of 4096 pixels a side."""
+"""U-Net levels that the key map counts to: images of 4096 pixels a side."""
 
 UNET_FIRST = "model.model.0.weight"
 UNET_SECOND = "model.model.1.model.1.weight"
@@ -45,10 +45,10 @@ COLOUR = 3
 """channels that are taken for granted where the layer that would show them is missing, which the import then says"""
 
 RESNET_SIZE = 256
-"""pixels; taken for granted for ResNets, of whose pictures no tensor tells the size"""
+"""pixels; taken for granted for ResNets, of whose images no tensor tells the size"""
 
 _SIZES = ("crop_size", "fineSize")
-"""What the release calls the side of its pictures, and what it was called before."""
+"""What the release calls the side of its images, and what it was called before."""
 _SIDE = TypeAdapter[PositiveInt](PositiveInt)
 _YES = TypeAdapter[bool](bool)
 _TEXT = TypeAdapter[str](str)
@@ -232,7 +232,7 @@ class Unseen(NamedTuple):
 
 
 def settle(generator: Generator, clues: Clues, *, dropout: bool) -> tuple[Unseen, Findings]:
-    """Side of the pictures, and whether a U-Net has dropout, by the options of the training.
+    """Side of the images, and whether a U-Net has dropout, by the options of the training.
 
     `dropout` is the paper's default, which is taken for granted. Options that contradict the tensors are not used.
     """

@@ -1,4 +1,4 @@
-"""The discriminators: on patches of a picture, and on single pixels.
+"""The discriminators: on patches of an image, and on single pixels.
 
 Written from the papers and checked against tensors recorded from the authors' PyTorch release.
 
@@ -33,7 +33,7 @@ MOST_DOUBLINGS = 8
 
 
 class PatchDiscriminator(nn.Module):
-    """Judges every patch of a picture (pix2pix, section 3.2.2); three halving layers see 70x70 pixels each."""
+    """Judges every patch of an image (pix2pix, section 3.2.2); three halving layers see 70x70 pixels each."""
 
     def __init__(self, channels_in: int, channels: int, layers: int, norm: Norm) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class PatchDiscriminator(nn.Module):
         initialise(self)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 y x"]:
-        """Logits of being real, one per patch, for a picture, or a pair of them stacked along the channels."""
+        """Logits of being real, one per patch, for an image, or a pair of them stacked along the channels."""
         x = F.leaky_relu(self.first(x), LEAK)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = F.leaky_relu(norm(conv(x)), LEAK)
@@ -70,7 +70,7 @@ class PixelDiscriminator(nn.Module):
         initialise(self)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
-        """Logits of being real, one per pixel, for a picture, or a pair of them stacked along the channels."""
+        """Logits of being real, one per pixel, for an image, or a pair of them stacked along the channels."""
         x = F.leaky_relu(self.first(x), LEAK)
         return self.to_logits(F.leaky_relu(self.norm(self.conv(x)), LEAK))
 

@@ -30,15 +30,15 @@ INITIAL_DEVIATION = 0.02
 """Standard deviation of initial weights (papers, appendix)."""
 
 BEHAVIOURS = ("paper", "deterministic")
-"""paper: statistics of the picture itself, and dropout as the noise; what the authors' test script does, and how their
-published results look. deterministic: running statistics of the training, no dropout; the same picture each time."""
+"""paper: statistics of the image itself, and dropout as the noise; what the authors' test script does, and how their
+published results look. deterministic: running statistics of the training, no dropout; the same image each time."""
 
 
 class TestTime(NamedTuple):
-    """How a picture is translated after training; without it the modules' training modes decide."""
+    """How an image is translated after training; without it the modules' training modes decide."""
 
     own_statistics: Bool[Tensor, "b 1 1 1"]
-    """per picture: normalise by its own statistics (the paper) or by the training's running ones"""
+    """per image: normalise by its own statistics (the paper) or by the training's running ones"""
     kept: Iterator[Float[Tensor, "b c h w"]] | None
     """one for each dropout layer, in the order of the forward pass: the factor of every value, 0 or 2 for dropout at
     work, 1 for none; None: no dropout at all"""
@@ -59,7 +59,7 @@ def initialise(network: nn.Module) -> None:
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch norm that can also normalise each picture by itself, as the paper does at test time with one picture."""
+    """Batch norm that can also normalise each image by itself, as the paper does at test time with one image."""
 
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride] - one argument more than its base
         self,
@@ -140,18 +140,18 @@ class Chain(nn.Sequential):
 
 
 class Down(nn.Module):
-    """One level of the way down: LeakyReLU (not on the picture), convolution, norm (not at the ends)."""
+    """One level of the way down: LeakyReLU (not on the image), convolution, norm (not at the ends)."""
 
-    def __init__(self, channels_in: int, channels_out: int, norm: Norm, *, on_picture: bool, normalised: bool) -> None:
+    def __init__(self, channels_in: int, channels_out: int, norm: Norm, *, on_image: bool, normalised: bool) -> None:
         super().__init__()
-        self.on_picture = on_picture
+        self.on_image = on_image
         # The release goes by the norm of the whole network, also where this level has none.
         self.conv = nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1, bias=norm == "instance")
         self.norm = make_norm(norm, channels_out) if normalised else None
 
     def forward(self, x: Float[Tensor, "b c h w"], test: TestTime | None) -> Float[Tensor, "b k y x"]:
         """Half the size."""
-        x = self.conv(x if self.on_picture else F.leaky_relu(x, LEAK))
+        x = self.conv(x if self.on_image else F.leaky_relu(x, LEAK))
         return x if self.norm is None else self.norm(x, test)
 
 
@@ -176,10 +176,10 @@ class UNet(nn.Module):
     def __init__(self, architecture: Architecture, channels_in: int, channels_out: int) -> None:
         super().__init__()
         depth, norm = architecture.depth, architecture.norm
-        # Level i + 1 takes widths[i] channels and hands widths[i + 1] down; the picture is level 1.
+        # Level i + 1 takes widths[i] channels and hands widths[i + 1] down; the image is level 1.
         widths = [channels_in, *(architecture.level_channels(level) for level in range(1, depth + 1))]
         self.down = nn.ModuleList(
-            Down(widths[i], widths[i + 1], norm, on_picture=i == 0, normalised=0 < i < depth - 1) for i in range(depth)
+            Down(widths[i], widths[i + 1], norm, on_image=i == 0, normalised=0 < i < depth - 1) for i in range(depth)
         )
         self.up = nn.ModuleList(
             Up(
@@ -195,7 +195,7 @@ class UNet(nn.Module):
         initialise(self)
 
     def forward(self, image: Float[Tensor, "b c h w"], test: TestTime | None = None) -> Float[Tensor, "b k h w"]:
-        """Translate pictures in [-1, 1] to (-1, 1); sides are multiples of 2**depth."""
+        """Translate images in [-1, 1] to (-1, 1); sides are multiples of 2**depth."""
         x = image
         crossing: list[Tensor] = []
         for down in self.down:
@@ -246,7 +246,7 @@ class ResNet(nn.Module):
             nn.Conv2d(channels_in, c, 7, bias=bias),
             make_norm(norm, c),
             nn.ReLU(inplace=True),
-            # Zeros around the picture here, mirrored everywhere else.
+            # Zeros around the image here, mirrored everywhere else.
             nn.Conv2d(c, 2 * c, 3, stride=2, padding=1, bias=bias),
             make_norm(norm, 2 * c),
             nn.ReLU(inplace=True),
@@ -267,12 +267,12 @@ class ResNet(nn.Module):
         initialise(self)
 
     def forward(self, image: Float[Tensor, "b c h w"], test: TestTime | None = None) -> Float[Tensor, "b k h w"]:
-        """Translate pictures in [-1, 1] to (-1, 1); sides are multiples of 4."""
+        """Translate images in [-1, 1] to (-1, 1); sides are multiples of 4."""
         return self.model(image, test)
 
 
 def make_generator(architecture: Architecture, channels_in: int, channels_out: int) -> UNet | ResNet:
-    """The generator of that architecture, from pictures of `channels_in` channels to those of `channels_out`."""
+    """The generator of that architecture, from images of `channels_in` channels to those of `channels_out`."""
     kind = UNet if architecture.kind == "unet" else ResNet
     return kind(architecture, channels_in, channels_out)
 

@@ -9,7 +9,7 @@ from i2i_runtime.untrusted_text import printable
 from i2i_toolkit.engine.loop import StopRequest
 from i2i_toolkit.training.progress import Progress
 from i2i_toolkit.training.run_folder import RunFolder
-from i2i_toolkit.training.session import Outcome, Show, Sitting, Start
+from i2i_toolkit.training.session import Outcome, Show, Start, TrainingSession
 
 _LINE = 4096
 """characters of a line, which names a path"""
@@ -28,7 +28,7 @@ def sit(folder: RunFolder, catalogue: Catalogue, *, stop: StopRequest, stream: T
         return shown[0].phase
 
     try:
-        outcome = Sitting(folder, catalogue, stop=stop, say=say, show=show).run()
+        outcome = TrainingSession(folder, catalogue, stop=stop, say=say, show=show).run()
     finally:
         for progress in shown:
             progress.close()

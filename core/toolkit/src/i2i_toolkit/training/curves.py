@@ -1,4 +1,4 @@
-"""Loss curves as a picture, from the rows of metrics.jsonl."""
+"""Loss curves as an image, from the rows of metrics.jsonl."""
 
 from __future__ import annotations
 

@@ -61,8 +61,8 @@ class Journal:
         """Write a sample grid, under its step and as the latest."""
         save_grid(columns, self._folder.samples / f"step-{total_step:09d}.png")
         save_grid(columns, self._folder.samples / "latest.png")
-        for title, pictures in columns.items():
-            self._board.add_images(title, (pictures.clamp(-1, 1) + 1) / 2, total_step)
+        for title, images in columns.items():
+            self._board.add_images(title, (images.clamp(-1, 1) + 1) / 2, total_step)
 
     def draw_curves(self) -> None:
         """Draw the losses so far."""

@@ -42,7 +42,7 @@ class Settings(Record):
     threads: PositiveInt = 1
     """CPU threads of each process"""
     workers: NonNegativeInt = 0
-    """background processes that load pictures, for each process"""
+    """background processes that load images, for each process"""
     checkpoint_every: NonNegativeInt = 1000
     """steps; 0: never for this reason"""
     checkpoint_minutes: NonNegativeFloat = 10.0

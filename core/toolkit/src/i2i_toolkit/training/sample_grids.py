@@ -1,4 +1,4 @@
-"""Sample grids: rows of pictures under column titles, as one PNG."""
+"""Sample grids: rows of images under column titles, as one PNG."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from i2i_runtime.files.atomic import atomic_write
 _GAP_PX = 4
 _TITLE_PX = 16
 _SMALLEST_PX = 128
-"""pictures smaller than this are enlarged by a whole factor, so that the titles fit and people see something"""
+"""images smaller than this are enlarged by a whole factor, so that the titles fit and people see something"""
 
 
 def grid(columns: Mapping[str, Float[Tensor, "n 3 h w"]]) -> Image.Image:
-    """Column title -> pictures in [-1, 1], one row per sample; all columns have one number of rows."""
-    cells = {title: [_picture(tensor) for tensor in pictures] for title, pictures in columns.items()}
+    """Column title -> images in [-1, 1], one row per sample; all columns have one number of rows."""
+    cells = {title: [_image(tensor) for tensor in images] for title, images in columns.items()}
     width = max(cell.width for column in cells.values() for cell in column)
     height = max(cell.height for column in cells.values() for cell in column)
     rows = max(len(column) for column in cells.values())
@@ -42,9 +42,9 @@ def save_grid(columns: Mapping[str, Float[Tensor, "n 3 h w"]], path: Path) -> No
         grid(columns).save(partial, format="PNG")
 
 
-def _picture(tensor: Float[Tensor, "3 h w"]) -> Image.Image:
+def _image(tensor: Float[Tensor, "3 h w"]) -> Image.Image:
     steps = (tensor.detach().float().cpu().clamp(-1, 1) + 1) * 127.5
     pixels = steps.round().to(torch.uint8).permute(1, 2, 0).numpy()
-    picture = Image.fromarray(np.ascontiguousarray(pixels))
-    factor = -(-_SMALLEST_PX // max(picture.size))
-    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    factor = -(-_SMALLEST_PX // max(image.size))
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)

@@ -59,7 +59,7 @@ class Outcome:
     """of the stored weights, when the run is complete"""
 
 
-class Sitting:
+class TrainingSession:
     """A run from its last checkpoint to its end, or to a request to stop.
 
     Args:

@@ -25,10 +25,10 @@ def check_requirement_lines(distribution: str, lines: Collection[str]) -> None:
     """`lines` as in a wheel's metadata; those behind an extra of the plugin's own are its author's business."""
     needed = [Requirement(line) for line in lines]
     always = [need for need in needed if need.marker is None or "extra" not in str(need.marker)]
-    foreign = sorted(str(need) for need in always if not _is_foundation(need.name.lower().replace("_", "-")))
-    if foreign:
+    external = sorted(str(need) for need in always if not _is_foundation(need.name.lower().replace("_", "-")))
+    if external:
         raise ConformanceError(
-            found=f"{distribution} depends on {', '.join(foreign)}",
+            found=f"{distribution} depends on {', '.join(external)}",
             expected="i2i-runtime, i2i-registry, i2i-toolkit, exporters, and their extras",
             fix="take what you need through i2i-toolkit, or put it behind an extra of your own",
         )

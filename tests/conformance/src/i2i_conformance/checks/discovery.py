@@ -61,7 +61,7 @@ def check_discovery_is_light(module: str) -> None:
     if loaded:
         raise ConformanceError(
             found=f"importing {module} loads {', '.join(loaded)}",
-            expected="cards only: no network, no picture library",
+            expected="cards only: no network, no image library",
             fix='keep such imports in the modules that the card names ("package.module:Class"), and out of the '
             "module of the entry point and whatever it imports",
         )

@@ -103,7 +103,7 @@ def _check_refused(case: PresetCase, tensors: Tensors, folder: Path, *, what: st
     )
 
 
-def foreign_shapes(registry: Registry, own: ModelCase) -> dict[str, Shapes]:
+def external_shapes(registry: Registry, own: ModelCase) -> dict[str, Shapes]:
     """What a format must not take for its own: nothing, our own weights, and every other plugin's checkpoints."""
     shapes: dict[str, Shapes] = {"an empty file": {}, "another network": {"conv.weight": (8, 3, 3, 3)}}
     for preset in own.presets:

@@ -1,4 +1,4 @@
-"""The runtime gives what torch gives: every operation and branch, at edge sizes, for pictures as apps have them."""
+"""The runtime gives what torch gives: every operation and branch, at edge sizes, for images as apps have them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from i2i_conformance.calls import Call, main_picture, own_size, smallest
+from i2i_conformance.calls import Call, main_image, own_size, smallest
 from i2i_conformance.errors import ConformanceError
 from i2i_conformance.reference import run_operation
 from i2i_registry.interfaces.model import Model
 from i2i_runtime.bundle import Bundle
-from i2i_runtime.errors import OptionError, PictureError
+from i2i_runtime.errors import ImageError, OptionError
 from i2i_runtime.schema.operations import (
     GridInput,
     HeatmapOutput,
@@ -34,13 +34,13 @@ from i2i_runtime.schema.operations import (
 
 HALF_A_LEVEL = 0.5 / 255
 
-Pictures = Sequence[NDArray[np.uint8]] | Sequence[NDArray[np.float32]]
+Images = Sequence[NDArray[np.uint8]] | Sequence[NDArray[np.float32]]
 Rows = list[dict[str, NDArray[np.generic]]]
 """one dictionary per item: output -> value"""
 
 
 def check_runtime_equals_torch(model: Model[Record], bundle: Bundle, call: Call) -> None:
-    """Tensors from onnxruntime are those from torch, and pictures are torch's within half a step of 8 bits."""
+    """Tensors from onnxruntime are those from torch, and images are torch's within half a step of 8 bits."""
     expected = _by_torch(model, call)
     feeds = {name: tensor.numpy() for name, tensor in call.tensors().items()}
     found = bundle.compute(call.operation.name, feeds, call.branch, list(expected))
@@ -51,25 +51,25 @@ def check_runtime_equals_torch(model: Model[Record], bundle: Bundle, call: Call)
         if isinstance(output, HeatmapOutput):
             _check_heatmap(f"{call}: {output.name}", expected[output.name])
         if isinstance(output, ImageOutput):
-            _check_pictures(call, bundle, output, expected[output.name], allowed)
+            _check_images(call, bundle, output, expected[output.name], allowed)
 
 
 def check_refuses_smaller(bundle: Bundle, operation: Operation) -> None:
-    """A picture below the smallest size is refused with a message, and never reaches the graph."""
-    main = main_picture(operation)
+    """An image below the smallest size is refused with a message, and never reaches the graph."""
+    main = main_image(operation)
     if main is None:
         return
     side = smallest(main.size) - main.size.multiple if main.size.dynamic else main.size.height - 1
     if side < 1:
         return
-    picture = np.zeros((side, side, main.channels), np.uint8)
+    image = np.zeros((side, side, main.channels), np.uint8)
     call = Call(operation, (side, side), 1, next(operation.branches()))
     try:
-        _run(bundle, operation, [picture], outputs=[main.name], fit="native", **call.options())
-    except PictureError:
+        _run(bundle, operation, [image], outputs=[main.name], fit="native", **call.options())
+    except ImageError:
         return
     raise ConformanceError(
-        found=f"{operation.name} took a picture of {side}x{side} pixels",
+        found=f"{operation.name} took an image of {side}x{side} pixels",
         expected=main.size.describe(),
         fix="state the true minimum in SizeRule",
     )
@@ -77,7 +77,7 @@ def check_refuses_smaller(bundle: Bundle, operation: Operation) -> None:
 
 def check_refuses_small_results(bundle: Bundle, operation: Operation) -> None:
     """A result below the smallest size is refused with a message, and never reaches the graph."""
-    value, main = operation.size, main_picture(operation)
+    value, main = operation.size, main_image(operation)
     if value is None or max(value.minimum_height, value.minimum_width) == 1:
         return
     call = Call(operation, own_size(main or value), 1, next(operation.branches()))
@@ -86,7 +86,7 @@ def check_refuses_small_results(bundle: Bundle, operation: Operation) -> None:
     options = {name: given for name, given in call.options().items() if name not in noise} | {"size": small}
     try:
         names = [operation.outputs[0].name]
-        _run(bundle, operation, call.pictures(main) if main else None, outputs=names, **options)
+        _run(bundle, operation, call.images(main) if main else None, outputs=names, **options)
     except OptionError:
         return
     raise ConformanceError(
@@ -96,20 +96,22 @@ def check_refuses_small_results(bundle: Bundle, operation: Operation) -> None:
     )
 
 
-def check_film(bundle: Bundle, operation: Operation) -> None:
+def check_animation(bundle: Bundle, operation: Operation) -> None:
     """The frames of a walk differ from each other, and one seed gives the same ones again."""
     if operation.walk is None:
         return
-    films = [[np.asarray(frame) for frame in bundle.frames(operation.name, count=3, seed=seed)] for seed in (7, 7, 8)]
-    first, again, other = films
+    animations = [
+        [np.asarray(frame) for frame in bundle.frames(operation.name, count=3, seed=seed)] for seed in (7, 7, 8)
+    ]
+    first, again, other = animations
     if not all(np.array_equal(one, two) for one, two in zip(first, again, strict=True)):
         raise ConformanceError(
-            f"{operation.name}: seed 7 gives two films", expected="one", fix="draw nothing in a graph"
+            f"{operation.name}: seed 7 gives two animations", expected="one", fix="draw nothing in a graph"
         )
     still = np.array_equal(first[0], first[1]) or all(map(np.array_equal, first, other))
     if still:
         raise ConformanceError(
-            found=f"{operation.name}: frames, or films of two seeds, are equal",
+            found=f"{operation.name}: frames, or animations of two seeds, are equal",
             expected="a walk through the noise maps",
             fix="use the maps in the graph",
         )
@@ -145,8 +147,8 @@ def check_batch_invariance(model: Model[Record], bundle: Bundle, operation: Oper
 
 
 def check_every_input_matters(model: Model[Record], operation: Operation) -> None:
-    """Another picture, class or number gives another output."""
-    call = Call(operation, own_size(main_picture(operation) or operation.size), 2, next(operation.branches()))
+    """Another image, class or number gives another output."""
+    call = Call(operation, own_size(main_image(operation) or operation.size), 2, next(operation.branches()))
     # Half-transparent masks show what is behind them as well.
     masks = {value.name for value in operation.inputs if isinstance(value, MaskInput)}
     tensors = {name: tensor / 2 if name in masks else tensor for name, tensor in call.tensors().items()}
@@ -193,33 +195,33 @@ def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Allowed:
-    """How far an operation may be from torch: most values, and the few that a graph lets stray."""
+    """How far an operation may be from torch: most values, and the few that a graph lets be outliers."""
 
     error: float
     share: float
-    stray: float
+    outlier_error: float
 
     def misses(self, errors: NDArray[np.floating], extra: float = 0.0) -> bool:
         """Whether these errors are more than that, `extra` added to what each value may miss."""
         ordinary = float(np.quantile(errors, 1 - self.share)) if errors.size else 0.0
-        return not (ordinary <= self.error + extra and float(errors.max(initial=0)) <= self.stray + extra)
+        return not (ordinary <= self.error + extra and float(errors.max(initial=0)) <= self.outlier_error + extra)
 
 
-def _check_pictures(call: Call, bundle: Bundle, output: ImageOutput, expected: Tensor, allowed: _Allowed) -> None:
-    """What `run` hands to an app for uint8 and for float pictures, against torch's tensor scaled to [0, 1]."""
-    main = main_picture(call.operation)
+def _check_images(call: Call, bundle: Bundle, output: ImageOutput, expected: Tensor, allowed: _Allowed) -> None:
+    """What `run` hands to an app for uint8 and for float images, against torch's tensor scaled to [0, 1]."""
+    main = main_image(call.operation)
     low, high = output.value_range
     unit = ((expected.numpy() - low) / (high - low)).clip(0, 1).transpose(0, 2, 3, 1)
-    for pictures in (call.pictures(main), call.floats(main)) if main else (None,):
-        given = {"fit": "native"} if pictures else {"count": call.count}
-        rows = _run(bundle, call.operation, pictures, outputs=[output.name], **given, **call.options())
+    for images in (call.images(main), call.floats(main)) if main else (None,):
+        given = {"fit": "native"} if images else {"count": call.count}
+        rows = _run(bundle, call.operation, images, outputs=[output.name], **given, **call.options())
         for row, wanted in zip(rows, unit, strict=True):
-            _check_picture(f"{call}: {output.name}", row[output.name], wanted, allowed)
+            _check_image(f"{call}: {output.name}", row[output.name], wanted, allowed)
 
 
-def _check_picture(what: str, picture: object, wanted: NDArray[np.float32], allowed: _Allowed) -> None:
-    """`picture`: an array of levels or of numbers in [0, 1], or a PIL picture where the app gave none."""
-    array = np.asarray(picture)
+def _check_image(what: str, image: object, wanted: NDArray[np.float32], allowed: _Allowed) -> None:
+    """`image`: an array of levels or of numbers in [0, 1], or a PIL image where the app gave none."""
+    array = np.asarray(image)
     whole = not np.issubdtype(array.dtype, np.floating)
     found = array.astype(np.float32) / 255 if whole else array
     rounding = HALF_A_LEVEL if whole else 0.0
@@ -263,9 +265,12 @@ def _allowed(model: Model[Record], operation: Operation) -> _Allowed:
     graphs = model.graphs()
     chains = [[graphs[step.graph] for step in operation.steps_for(branch)] for branch in operation.branches()]
     error = max(sum(graph.tolerance for graph in chain) for chain in chains)
-    strays = [graph.stray for chain in chains for graph in chain if graph.stray]
-    share, stray = max((each.share for each in strays), default=0.0), max((s.tolerance for s in strays), default=0.0)
-    return _Allowed(error, share, max(error, stray))
+    tolerances = [graph.outliers for chain in chains for graph in chain if graph.outliers]
+    share, outlier_error = (
+        max((each.share for each in tolerances), default=0.0),
+        max((s.tolerance for s in tolerances), default=0.0),
+    )
+    return _Allowed(error, share, max(error, outlier_error))
 
 
 def _check_heatmap(what: str, tensor: Tensor) -> None:
@@ -278,25 +283,25 @@ def _check_heatmap(what: str, tensor: Tensor) -> None:
 
 
 def _drawn(bundle: Bundle, operation: Operation, *, count: int, seed: int, batch_size: int | None = None) -> Rows:
-    """All outputs for float pictures of the model's own size, every random vector drawn by the runtime.
+    """All outputs for float images of the model's own size, every random vector drawn by the runtime.
 
-    Without a picture that goes in, those that come out are arrays of 8 bits.
+    Without an image that goes in, those that come out are arrays of 8 bits.
     """
-    main = main_picture(operation)
+    main = main_image(operation)
     call = Call(operation, own_size(main or operation.size), count, next(operation.branches()))
     latents = {value.name for value in operation.inputs if isinstance(value, (LatentInput, NoiseInput))}
     options = {name: value for name, value in call.options().items() if name not in latents}
     names = [output.name for output in operation.outputs]
-    pictures = call.floats(main) if main else None
+    images = call.floats(main) if main else None
     count_asked = None if main else count
     rows = _run(
-        bundle, operation, pictures, outputs=names, seed=seed, batch_size=batch_size, count=count_asked, **options
+        bundle, operation, images, outputs=names, seed=seed, batch_size=batch_size, count=count_asked, **options
     )
     return [{name: np.asarray(value) for name, value in row.items()} for row in rows]
 
 
-def _run(bundle: Bundle, operation: Operation, pictures: Pictures | None, **options: object) -> Rows:
+def _run(bundle: Bundle, operation: Operation, images: Images | None, **options: object) -> Rows:
     """`bundle.run` for a list of arrays (or for `count` results) and a list of outputs, whose result is this."""
     # The inputs' names are known only now, so that no type can tell them from run's own arguments.
     run = cast("Callable[..., Rows]", bundle.run)
-    return run(operation.name, pictures, **options)
+    return run(operation.name, images, **options)

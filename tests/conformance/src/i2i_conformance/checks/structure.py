@@ -19,11 +19,11 @@ from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Model
 from i2i_runtime.errors import I2IError, OptionError
 from i2i_runtime.schema.operations import ImageInput, ImageOutput, Operation, Record, Step
 
-PICTURE_RANGE = (-1.0, 1.0)
-"""What the exporter feeds to a graph input of the kind "picture", and what it takes `Graph.pictures` to be."""
+IMAGE_RANGE = (-1.0, 1.0)
+"""What the exporter feeds to a graph input of the kind "image", and what it takes `Graph.images` to be."""
 
 ODD_NUMBERS = (30, 100)
-"""Neither is a power of two; 30 is no multiple of 4, and 100 is more channels than a picture has."""
+"""Neither is a power of two; 30 is no multiple of 4, and 100 is more channels than an image has."""
 
 
 def check_builds_in_full(case: PresetCase) -> None:
@@ -75,7 +75,7 @@ LARGEST_SHRUNK = 2_000_000
 
 
 def check_wiring(model: Model[Record], operation: Operation) -> None:
-    """Steps name graphs and values that exist, and what is declared of pictures agrees on both sides."""
+    """Steps name graphs and values that exist, and what is declared of images agrees on both sides."""
     graphs = model.graphs()
     inputs = {value.name: value for value in operation.inputs}
     for step in operation.steps:
@@ -88,9 +88,9 @@ def check_wiring(model: Model[Record], operation: Operation) -> None:
         for tensor in graph.inputs:
             value = inputs.get(step.inputs.get(tensor.name, ""))
             if isinstance(value, ImageInput):
-                _check_picture(operation, value, step.graph, tensor)
+                _check_image(operation, value, step.graph, tensor)
     for output in operation.outputs:
-        if isinstance(output, ImageOutput) and output.value_range != PICTURE_RANGE:
+        if isinstance(output, ImageOutput) and output.value_range != IMAGE_RANGE:
             raise _other_range(f"{operation.name}'s output {output.name!r}", output.value_range)
 
 
@@ -111,7 +111,7 @@ def check_graph_runs(name: str, graph: Graph) -> None:
             raise ConformanceError(
                 found=f"graph {name!r}: output {output!r} has the shape {tuple(tensor.shape)} for a batch of {batch}",
                 expected="the batch as first axis of every output",
-                fix="return one row per picture",
+                fix="return one row per image",
             )
         if not torch.equal(tensor, again[output]):
             raise ConformanceError(
@@ -122,7 +122,7 @@ def check_graph_runs(name: str, graph: Graph) -> None:
         if not bool(tensor.isfinite().all()):
             raise ConformanceError(
                 found=f"graph {name!r}: output {output!r} holds values that are not finite",
-                expected="finite values for pictures in [-1, 1]",
+                expected="finite values for images in [-1, 1]",
                 fix="guard divisions and roots with an epsilon",
             )
 
@@ -222,9 +222,9 @@ def _check_names(operation: Operation, step: Step, graph: Graph) -> None:
         )
 
 
-def _check_picture(operation: Operation, value: ImageInput, graph: str, tensor: GraphInput) -> None:
+def _check_image(operation: Operation, value: ImageInput, graph: str, tensor: GraphInput) -> None:
     where = f"{operation.name}'s input {value.name!r}"
-    if tensor.values == "picture" and value.value_range != PICTURE_RANGE:
+    if tensor.values == "image" and value.value_range != IMAGE_RANGE:
         raise _other_range(where, value.value_range)
     _, channels, *sides = tensor.axes
     if channels != value.channels:
@@ -246,6 +246,6 @@ def _check_picture(operation: Operation, value: ImageInput, graph: str, tensor: 
 def _other_range(where: str, value_range: tuple[float, float]) -> ConformanceError:
     return ConformanceError(
         found=f"{where} has the value range {value_range}",
-        expected=f"{PICTURE_RANGE}: the range in which graphs are fed and measured",
+        expected=f"{IMAGE_RANGE}: the range in which graphs are fed and measured",
         fix="scale inside the graph when the network wants another range",
     )

@@ -155,7 +155,7 @@ def check_dataset(trainer: Trainer[Record], root: Path) -> None:
             fix="stack the samples",
         )
     if not source.describe():
-        raise ConformanceError("describe() says nothing", expected="how many pictures were found in which part")
+        raise ConformanceError("describe() says nothing", expected="how many images were found in which part")
 
 
 def check_refuses_wrong_folder(trainer: Trainer[Record], empty: Path) -> None:
@@ -188,12 +188,12 @@ def check_layout(trainer: Trainer[Record], root: Path) -> None:
         )
 
 
-def check_pictures_share_a_range(trainer: Trainer[Record], source: DataSource) -> None:
-    """Training sees pictures in the value range in which the operation is fed later."""
-    pictures = [value for o in trainer.model.operations() for value in o.inputs if isinstance(value, ImageInput)]
-    if not pictures:
+def check_images_share_a_range(trainer: Trainer[Record], source: DataSource) -> None:
+    """Training sees images in the value range in which the operation is fed later."""
+    images = [value for o in trainer.model.operations() for value in o.inputs if isinstance(value, ImageInput)]
+    if not images:
         return
-    (low, high), channels = pictures[0].value_range, pictures[0].channels
+    (low, high), channels = images[0].value_range, images[0].channels
     drawn = [tensor for position in POSITIONS for tensor in source.draw(position).values()]
     seen = [tensor for tensor in drawn if tensor.ndim == 3 and len(tensor) == channels and tensor.is_floating_point()]
     if not seen:
@@ -202,14 +202,14 @@ def check_pictures_share_a_range(trainer: Trainer[Record], source: DataSource) -
     middle = (low + high) / 2
     if not (low <= darkest < middle < lightest <= high):
         raise ConformanceError(
-            found=f"training pictures lie in [{darkest:.3g}, {lightest:.3g}]",
+            found=f"training images lie in [{darkest:.3g}, {lightest:.3g}]",
             expected=f"values on both sides of the middle of [{low:g}, {high:g}], in which the operation is fed",
             fix="normalise in the data set as the operation's value_range says",
         )
 
 
 def check_preview(trainer: Trainer[Record], source: DataSource) -> None:
-    """Sample pictures are [n, 3, h, w] in [-1, 1], one row per sample."""
+    """Sample images are [n, 3, h, w] in [-1, 1], one row per sample."""
     batch = source.preview(2)
     rows = len(next(iter(batch.values())))
     for network in trainer.networks.values():
@@ -217,13 +217,13 @@ def check_preview(trainer: Trainer[Record], source: DataSource) -> None:
     with torch.no_grad():
         columns = trainer.preview(batch)
     if not columns:
-        raise ConformanceError("preview() gives no picture", expected="at least one column of the sample grid")
-    for title, pictures in columns.items():
-        shape = tuple(pictures.shape)
-        if pictures.ndim != 4 or shape[:2] != (rows, 3):
+        raise ConformanceError("preview() gives no image", expected="at least one column of the sample grid")
+    for title, images in columns.items():
+        shape = tuple(images.shape)
+        if images.ndim != 4 or shape[:2] != (rows, 3):
             raise ConformanceError(f"preview column {title!r} has the shape {shape}", expected=f"[{rows}, 3, h, w]")
-        # Networks without a tanh at the end may leave the range a little; pictures are clipped when they are drawn.
-        if not bool(pictures.isfinite().all()):
+        # Networks without a tanh at the end may leave the range a little; images are clipped when they are drawn.
+        if not bool(images.isfinite().all()):
             raise ConformanceError(f"preview column {title!r} is not finite", expected="values in [-1, 1]")
 
 

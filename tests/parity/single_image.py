@@ -1,4 +1,4 @@
-"""What the releases of SinGAN and ConSinGAN, which share that code, record alike: a picture, and losses of WGAN-GP."""
+"""What the releases of SinGAN and ConSinGAN, which share that code, record alike: an image, and losses of WGAN-GP."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 
-def picture_of(levels: Tensor) -> Tensor:
-    """A picture [1, 3, h, w] in [-1, 1] from its 8-bit levels [h, w, 3]."""
+def image_of(levels: Tensor) -> Tensor:
+    """An image [1, 3, h, w] in [-1, 1] from its 8-bit levels [h, w, 3]."""
     return ((levels.permute(2, 0, 1)[None].double() / 255).float() - 0.5) * 2
 
 

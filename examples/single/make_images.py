@@ -1,9 +1,9 @@
-"""Make the three pictures that the shipped one-picture weights are trained on.
+"""Make the three images that the shipped one-image weights are trained on.
 
-    python examples/single/make_pictures.py data/single
+    python examples/single/make_images.py data/single
 
 forest.png    128 x 192, drawn here (CC0), misty ridges with firs: SinGAN
-sky.png       128 x 160, examples/pictures/hubble.jpg (NASA, public domain): ConSinGAN
+sky.png       128 x 160, examples/images/hubble.jpg (NASA, public domain): ConSinGAN
 fruit.png     128 x 160, drawn here (CC0), fruit on a wooden table: InGAN
 
 Needs numpy and pillow. The same numbers come out everywhere: all that is random has a seed.
@@ -24,9 +24,9 @@ Plane = NDArray[np.float64]
 Colours = NDArray[np.float64]
 """[..., 3], 0 to 1"""
 
-SKY = Path(__file__).resolve().parent.parent / "pictures" / "hubble.jpg"
+SKY = Path(__file__).resolve().parent.parent / "images" / "hubble.jpg"
 OVERSAMPLED = 3
-"""Drawn pictures are made at this many times their size and shrunk, for smooth edges."""
+"""Drawn images are made at this many times their size and shrunk, for smooth edges."""
 
 
 def noise(height: int, width: int, cells: int, rng: np.random.Generator, octaves: int = 4) -> Plane:
@@ -44,9 +44,9 @@ def mixed(low: Colours, high: Colours, share: Plane) -> Colours:
     return low + (high - low) * share[..., None]
 
 
-def finished(picture: Colours) -> Image.Image:
+def finished(image: Colours) -> Image.Image:
     """At its final size, 8 bits."""
-    full = Image.fromarray(np.rint(picture.clip(0, 1) * 255).astype(np.uint8))
+    full = Image.fromarray(np.rint(image.clip(0, 1) * 255).astype(np.uint8))
     return full.resize((full.width // OVERSAMPLED, full.height // OVERSAMPLED), Image.Resampling.BOX)
 
 
@@ -92,11 +92,11 @@ def draw_fruit(height: int, width: int, rng: np.random.Generator) -> Image.Image
     grain = noise(rows.shape[0], rows.shape[1], 3, rng) + 0.5 * np.sin(
         rows * 0.9 + 6 * noise(rows.shape[0], rows.shape[1], 2, rng)
     )
-    picture = mixed(np.array((0.36, 0.21, 0.12)), np.array((0.56, 0.36, 0.20)), (grain - grain.min()) / np.ptp(grain))
+    image = mixed(np.array((0.36, 0.21, 0.12)), np.array((0.56, 0.36, 0.20)), (grain - grain.min()) / np.ptp(grain))
     fruits = scattered(height, width, rng)
     for fruit in fruits:
         distance = np.hypot(rows - fruit.row - 2.2, columns - fruit.column - 2.2) / fruit.radius
-        picture *= 1 - 0.55 * np.clip(1.25 - distance, 0, 0.4)[..., None] / 0.4
+        image *= 1 - 0.55 * np.clip(1.25 - distance, 0, 0.4)[..., None] / 0.4
     for fruit in fruits:
         down, across = (rows - fruit.row) / fruit.radius, (columns - fruit.column) / fruit.radius
         inside = np.hypot(down, across) < 1
@@ -105,8 +105,8 @@ def draw_fruit(height: int, width: int, rng: np.random.Generator) -> Image.Image
         shine = np.clip(light, 0, 1) ** 14
         speckle = 0.92 + 0.16 * rng.random(rows.shape)
         lit = np.array(fruit.colour) * (0.35 + 0.85 * light * speckle)[..., None] + 0.6 * shine[..., None]
-        picture[inside] = lit[inside]
-    return finished(picture)
+        image[inside] = lit[inside]
+    return finished(image)
 
 
 # --- Misty ridges with firs -------------------------------------------------------------------------------------------
@@ -118,7 +118,7 @@ def draw_forest(height: int, width: int, rng: np.random.Generator) -> Image.Imag
     down = np.linspace(0, 1, tall)[:, None] * np.ones(wide)
     clouds = noise(tall, wide, 3, rng)
     sky = mixed(np.array((0.55, 0.68, 0.86)), np.array((0.99, 0.86, 0.70)), np.clip(down / 0.45, 0, 1))
-    picture = mixed(sky, np.array((1.0, 0.97, 0.93)), np.clip(clouds - 0.55, 0, 1) * 1.2)
+    image = mixed(sky, np.array((1.0, 0.97, 0.93)), np.clip(clouds - 0.55, 0, 1) * 1.2)
     layers = 5
     for layer in range(layers):
         depth = layer / (layers - 1)
@@ -129,8 +129,8 @@ def draw_forest(height: int, width: int, rng: np.random.Generator) -> Image.Imag
         texture = 0.8 + 0.4 * noise(tall, wide, 24, rng, 3)
         mist = np.clip(below / (tall * 0.22), 0, 1) * (0.75 - 0.5 * depth)
         ground = mixed(colour * texture[..., None], np.array((0.86, 0.88, 0.90)), mist)
-        picture = np.where((below > 0)[..., None], ground, picture)
-    return finished(picture)
+        image = np.where((below > 0)[..., None], ground, image)
+    return finished(image)
 
 
 def firs(width: int, size: float, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -148,14 +148,14 @@ def firs(width: int, size: float, rng: np.random.Generator) -> NDArray[np.float6
 
 def read_sky() -> Image.Image:
     """Galaxies, as they are."""
-    with Image.open(SKY) as picture:
-        return picture.convert("RGB")
+    with Image.open(SKY) as image:
+        return image.convert("RGB")
 
 
 def main() -> None:
-    """Write the three pictures to the folder named on the command line."""
+    """Write the three images to the folder named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="where to write the pictures")
+    parser.add_argument("folder", type=Path, help="where to write the images")
     folder: Path = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     read_sky().save(folder / "sky.png")

@@ -1,4 +1,4 @@
-"""Running feeds what training has learned from: the same picture comes to the same tensor on both ways."""
+"""Running feeds what training has learned from: the same image comes to the same tensor on both ways."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ PLACES: Mapping[str, Mapping[str, str]] = {
         "_": "train/dog/0.png",
     },
 }
-"""model -> what a sample calls a picture, and where that lies on disk"""
+"""model -> what a sample calls an image, and where that lies on disk"""
 
 CHANGED: Mapping[str, Mapping[str, object]] = {"stargan2": {"domains": ("cat", "dog")}, "ugatit": {"image_size": 96}}
 
 
 @pytest.mark.parametrize("model", PLACES)
-def test_a_picture_is_the_same_tensor_in_training_and_running(tmp_path: Path, model: str) -> None:
+def test_an_image_is_the_same_tensor_in_training_and_running(tmp_path: Path, model: str) -> None:
     generator = np.random.default_rng(0)
     for place in PLACES[model].values():
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def test_a_picture_is_the_same_tensor_in_training_and_running(tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("model", PLACES)
-def test_translations_keep_the_form_of_a_picture_unless_its_framing_is_fixed(model: str) -> None:
+def test_translations_keep_the_form_of_an_image_unless_its_framing_is_fixed(model: str) -> None:
     model_class = discover(strict=False).model_class(model)
     for preset, config in model_class.presets.items():
         with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""Several results of one picture, vectors given in place of what makes them, and one result turning into another."""
+"""Several results of one image, vectors given in place of what makes them, and one result turning into another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 import i2i_runtime as i2i
 from i2i_runtime.device.sessions import Sessions
-from i2i_runtime.schema.operations import Blend
+from i2i_runtime.schema.operations import Interpolation
 
 LEVELS = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
 Array = NDArray[Any]
@@ -45,10 +45,10 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     return noted
 
 
-# --- Several results of one picture -----------------------------------------------------------------------------------
+# --- Several results of one image -----------------------------------------------------------------------------------
 
 
-def test_a_count_gives_that_many_results_of_one_picture(bundle: i2i.Bundle) -> None:
+def test_a_count_gives_that_many_results_of_one_image(bundle: i2i.Bundle) -> None:
     several = cast("list[Array]", bundle.edit(LEVELS, count=4, seed=7, domain="zero"))
     for index, result in enumerate(several):
         np.testing.assert_array_equal(result, bundle.edit(LEVELS, seed=7 + index, domain="zero"))
@@ -57,7 +57,7 @@ def test_a_count_gives_that_many_results_of_one_picture(bundle: i2i.Bundle) -> N
     np.testing.assert_array_equal(one, several[0])
 
 
-@pytest.mark.parametrize(("count", "reason"), [(0, "count=0"), (2, "count=2 and a list of 2 pictures")])
+@pytest.mark.parametrize(("count", "reason"), [(0, "count=0"), (2, "count=2 and a list of 2 images")])
 def test_a_count_that_makes_no_sense_is_refused(bundle: i2i.Bundle, count: int, reason: str) -> None:
     with pytest.raises(i2i.OptionError, match=reason):
         bundle.run("edit", [LEVELS, LEVELS], count=count, domain="zero")
@@ -66,12 +66,12 @@ def test_a_count_that_makes_no_sense_is_refused(bundle: i2i.Bundle, count: int, 
 # --- Nothing is computed twice ----------------------------------------------------------------------------------------
 
 
-def test_what_is_the_same_for_all_pictures_is_computed_once(bundle: i2i.Bundle, runs: list[tuple[str, int]]) -> None:
+def test_what_is_the_same_for_all_images_is_computed_once(bundle: i2i.Bundle, runs: list[tuple[str, int]]) -> None:
     others = [LEVELS, 255 - LEVELS, LEVELS // 2]
     results = bundle.edit(others, domain="ten", latent=np.zeros(3), strength=0.5)
     assert runs == [("mapping", 1), ("painter", 1), ("painter", 1), ("painter", 1)]
-    for picture, result in zip(others, results, strict=True):
-        np.testing.assert_array_equal(result, bundle.edit(picture, domain="ten", latent=np.zeros(3), strength=0.5))
+    for image, result in zip(others, results, strict=True):
+        np.testing.assert_array_equal(result, bundle.edit(image, domain="ten", latent=np.zeros(3), strength=0.5))
 
 
 def test_what_differs_is_computed_for_each_in_batches(bundle: i2i.Bundle, runs: list[tuple[str, int]]) -> None:
@@ -153,17 +153,17 @@ def test_an_operation_with_nothing_to_interpolate_has_no_frames(bundle: i2i.Bund
         bundle.translate.frames(LEVELS, to={"domain": "same"})
 
 
-def test_frames_are_made_of_one_picture(bundle: i2i.Bundle) -> None:
-    pictures: Any = [LEVELS, LEVELS]
-    with pytest.raises(i2i.OptionError, match="a list of 2 pictures"):
-        bundle.edit.frames(pictures, domain="zero", to={"seed": 1})
+def test_frames_are_made_of_one_image(bundle: i2i.Bundle) -> None:
+    images: Any = [LEVELS, LEVELS]
+    with pytest.raises(i2i.OptionError, match="a list of 2 images"):
+        bundle.edit.frames(images, domain="zero", to={"seed": 1})
 
 
 def test_only_a_vector_that_steps_pass_on_can_be_interpolated(bundle: i2i.Bundle) -> None:
     edit = bundle.operations["edit"].model_dump()
     for value in ("image", "domain", "nothing"):
-        with pytest.raises(ValidationError, match=f"blends '{value}'"):
-            i2i.Operation.model_validate(edit | {"blend": Blend(value=value)})
+        with pytest.raises(ValidationError, match=f"interpolates '{value}'"):
+            i2i.Operation.model_validate(edit | {"interpolation": Interpolation(value=value)})
 
 
 # --- Interpolation ----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Training on one picture and using the result through the command line: what people get wrong, and a stopped run."""
+"""Training on one image and using the result through the command line: what people get wrong, and a stopped run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from i2i_toolkit import write_single_example
 from i2i_toolkit.training import session as sittings
 
 HEIGHT, WIDTH = 40, 48
-"""of the picture that is learned from, pixels"""
+"""of the image that is learned from, pixels"""
 
 TINY: Mapping[str, Mapping[str, object]] = {
     "consingan": {
@@ -55,18 +55,18 @@ PYRAMIDS = ("consingan", "singan")
 
 @dataclass(frozen=True)
 class Learned:
-    """A store with weights, and the picture that they learned from."""
+    """A store with weights, and the image that they learned from."""
 
     folder: Path
 
     @property
-    def picture(self) -> Path:
-        return self.folder / "data" / "picture.png"
+    def image(self) -> Path:
+        return self.folder / "data" / "image.png"
 
     def run(self, model: str, *arguments: str | Path) -> int:
         """The exit code of `i2i-registry run` with the model's weights, which are trained when they are first used."""
         if not (self.folder / model / "weights.safetensors").exists():
-            command = ["train", model, "--data", self.picture, "--as", f"my-{model}", "--out", self.folder / model]
+            command = ["train", model, "--data", self.image, "--as", f"my-{model}", "--out", self.folder / model]
             assert program(self.folder / "store", *command, *settings(model)) == 0
         return program(self.folder / "store", "run", f"my-{model}", *arguments, "-o", "out.png")
 
@@ -141,18 +141,18 @@ def fails(learned: Learned, capsys: pytest.CaptureFixture[str], model: str, *arg
     return message
 
 
-# --- The picture ------------------------------------------------------------------------------------------------------
+# --- The image ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("model", sorted(TINY))
-def test_the_picture_itself_is_taken_as_data(model: str) -> None:
-    assert train(model, paint(Path("my picture.jpg")), "--as", "mine") == 0
+def test_the_image_itself_is_taken_as_data(model: str) -> None:
+    assert train(model, paint(Path("my image.jpg")), "--as", "mine") == 0
     assert Path("runs", "mine", "weights.safetensors").is_file()
 
 
 @pytest.mark.parametrize("size", [(3, 3), (1, 1), (400, 3)])
 @pytest.mark.parametrize("model", sorted(TINY))
-def test_a_picture_that_is_too_small_is_refused_with_its_size(
+def test_an_image_that_is_too_small_is_refused_with_its_size(
     model: str, size: tuple[int, int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     width, height = size
@@ -162,20 +162,20 @@ def test_a_picture_that_is_too_small_is_refused_with_its_size(
 
 
 @pytest.mark.parametrize("model", sorted(TINY))
-def test_two_pictures_are_refused_by_name(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_images_are_refused_by_name(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("first.png", "second.png"):
         paint(Path("data", name))
 
     message = refused(model, "data", capsys)
-    assert "2 pictures (first.png, second.png)" in message
+    assert "2 images (first.png, second.png)" in message
     assert f"give the file itself: {Path('data', 'first.png').resolve()}" in message
 
 
 @pytest.mark.parametrize("model", sorted(TINY))
 def test_a_text_named_png_is_refused_by_name(model: str, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("text.png").write_text("no picture", encoding="utf-8")
+    Path("text.png").write_text("no image", encoding="utf-8")
 
-    assert "text.png is not a picture" in refused(model, "text.png", capsys)
+    assert "text.png is not an image" in refused(model, "text.png", capsys)
 
 
 @pytest.mark.parametrize("model", sorted(TINY))
@@ -183,16 +183,16 @@ def test_nothing_there_is_told(model: str, capsys: pytest.CaptureFixture[str]) -
     Path("empty").mkdir()
 
     assert "gone.png does not exist" in refused(model, "gone.png", capsys)
-    assert "empty holds no picture" in refused(model, "empty", capsys)
+    assert "empty holds no image" in refused(model, "empty", capsys)
 
 
-def test_whoever_gives_one_picture_to_another_model_is_told_of_these(capsys: pytest.CaptureFixture[str]) -> None:
-    paint(Path("picture.png"))
+def test_whoever_gives_one_image_to_another_model_is_told_of_these(capsys: pytest.CaptureFixture[str]) -> None:
+    paint(Path("image.png"))
 
-    assert program(Path("store"), "train", "cyclegan", "--data", "picture.png", "--steps", "1") == 2
+    assert program(Path("store"), "train", "cyclegan", "--data", "image.png", "--steps", "1") == 2
     message = capsys.readouterr().err
-    assert "picture.png is a file" in message
-    named = message.partition("installed models that learn from one picture:")[2]
+    assert "image.png is a file" in message
+    named = message.partition("installed models that learn from one image:")[2]
     assert set(TINY) <= set(named.replace(",", " ").split())
 
 
@@ -201,9 +201,9 @@ def test_more_than_the_machine_holds_is_refused_with_an_estimate(
     model: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sittings, "usable_memory", lambda: 1_000_000_000)
-    picture = paint(Path("large.png"), (2000, 400))
+    image = paint(Path("large.png"), (2000, 400))
 
-    command = ["train", model, "--data", picture, "--max-size", "2000", "--device", "cpu", "--threads", "1"]
+    command = ["train", model, "--data", image, "--max-size", "2000", "--device", "cpu", "--threads", "1"]
     assert program(Path("store"), *command) == 2
     message = capsys.readouterr().err
     assert_is_in_three_parts(message)
@@ -217,7 +217,7 @@ def test_more_than_the_machine_holds_is_refused_with_an_estimate(
 
 
 def test_a_degenerate_homography_is_refused(learned: Learned, capsys: pytest.CaptureFixture[str]) -> None:
-    message = fails(learned, capsys, "ingan", learned.picture, "--left-shift", "0.6", "--right-shift", "0.4")
+    message = fails(learned, capsys, "ingan", learned.image, "--left-shift", "0.6", "--right-shift", "0.4")
     assert_is_in_three_parts(message)
     assert "0.6 and 0.4, whose sum is 1" in message
 
@@ -226,14 +226,14 @@ def test_a_degenerate_homography_is_refused(learned: Learned, capsys: pytest.Cap
 def test_a_size_that_ingan_does_not_make_is_refused(
     size: str, words: str, learned: Learned, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    message = fails(learned, capsys, "ingan", learned.picture, "--size", size)
+    message = fails(learned, capsys, "ingan", learned.image, "--size", size)
     assert size in message
     assert words in message
 
 
 @pytest.mark.parametrize("size", ["0x8", "8", "axb", "8x8x8", "-8x8", "1e400x8"])
 def test_a_size_that_is_none_is_refused(size: str, learned: Learned, capsys: pytest.CaptureFixture[str]) -> None:
-    message = fails(learned, capsys, "ingan", learned.picture, f"--size={size}")
+    message = fails(learned, capsys, "ingan", learned.image, f"--size={size}")
     assert f"{size!r}: expected height and width in pixels" in message
 
 
@@ -252,7 +252,7 @@ def test_a_sample_below_the_receptive_field_is_refused(
 def test_a_start_scale_that_is_not_there_is_refused_with_those_that_are(
     operation: str, scale: str, learned: Learned, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    inputs = [learned.picture] if operation == "paint" else []
+    inputs = [learned.image] if operation == "paint" else []
     message = fails(learned, capsys, "singan", *inputs, "--operation", operation, f"--start-scale={scale}")
     assert re.search(rf"{scale} is not in the range {int(operation == 'paint')}<=x<=\d+", message)
 
@@ -268,37 +268,37 @@ def test_a_mask_of_another_size_is_refused_with_both_sizes(
     operation: str, learned: Learned, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mask = paint_mask(Path("mask.png"), (WIDTH + 1, HEIGHT), (5, 5, 20, 20))
-    message = fails(learned, capsys, "singan", learned.picture, "--operation", operation, "--mask", mask)
+    message = fails(learned, capsys, "singan", learned.image, "--operation", operation, "--mask", mask)
     assert_is_in_three_parts(message)
     assert f"{WIDTH + 1}x{HEIGHT} pixels" in message
-    assert f"{WIDTH}x{HEIGHT}, the size of the picture" in message
+    assert f"{WIDTH}x{HEIGHT}, the size of the image" in message
 
 
 @pytest.mark.parametrize("operation", ["edit", "harmonize"])
 def test_an_empty_mask_is_refused(operation: str, learned: Learned, capsys: pytest.CaptureFixture[str]) -> None:
     mask = paint_mask(Path("mask.png"), (WIDTH, HEIGHT), None)
-    message = fails(learned, capsys, "singan", learned.picture, "--operation", operation, "--mask", mask)
+    message = fails(learned, capsys, "singan", learned.image, "--operation", operation, "--mask", mask)
     assert_is_in_three_parts(message)
     assert "'mask' is black everywhere" in message
 
 
-def test_a_mask_that_is_no_picture_and_one_that_is_not_there_are_refused(
+def test_a_mask_that_is_no_image_and_one_that_is_not_there_are_refused(
     learned: Learned, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("text.png").write_text("no picture", encoding="utf-8")
-    edit = [learned.picture, "--operation", "edit"]
-    assert "text.png is not a picture" in fails(learned, capsys, "singan", *edit, "--mask", "text.png")
+    Path("text.png").write_text("no image", encoding="utf-8")
+    edit = [learned.image, "--operation", "edit"]
+    assert "text.png is not an image" in fails(learned, capsys, "singan", *edit, "--mask", "text.png")
     assert "'gone.png' does not exist" in fails(learned, capsys, "singan", *edit, "--mask", "gone.png")
     assert "Missing option '--mask'" in fails(learned, capsys, "singan", *edit)
 
 
-def test_outside_of_the_mask_the_result_is_the_training_picture(learned: Learned) -> None:
+def test_outside_of_the_mask_the_result_is_the_training_image(learned: Learned) -> None:
     """The case beside those above: a mask that fits is taken, and the corner far from it stays as it was."""
     mask = paint_mask(Path("mask.png"), (WIDTH, HEIGHT), (0, 0, 2, 2))
-    assert learned.run("singan", learned.picture, "--operation", "harmonize", "--mask", mask) == 0
-    found, real = (np.asarray(read(path), dtype=int) for path in ("out.png", learned.picture))
+    assert learned.run("singan", learned.image, "--operation", "harmonize", "--mask", mask) == 0
+    found, real = (np.asarray(read(path), dtype=int) for path in ("out.png", learned.image))
     assert found.shape == real.shape
-    # The paper's resize cuts off to 8 bits, and the picture goes through it twice: up to one level each time.
+    # The paper's resize cuts off to 8 bits, and the image goes through it twice: up to one level each time.
     assert np.abs(found - real)[-4:, -4:].max() <= 2
 
 
@@ -311,7 +311,7 @@ def test_a_pyramid_that_is_stopped_in_its_first_scale_is_kept_and_sampled(model:
     command = [str(Path(sys.executable).with_name("i2i-registry"))]
     environment = {**os.environ, "I2I_HOME": str(tmp_path / "store"), "OMP_NUM_THREADS": "1"}
     long = {key: 100_000 for key in TINY[model] if key in {"steps_per_scale", "stage_steps"}}
-    arguments = ["train", model, "--data", "data/picture.png", "--as", "mine", *settings(model, **long)]
+    arguments = ["train", model, "--data", "data/image.png", "--as", "mine", *settings(model, **long)]
     metrics = Path("runs", "mine", "metrics.jsonl")
     with subprocess.Popen([*command, *arguments], env=environment, stderr=subprocess.PIPE, text=True) as running:
         while running.poll() is None and not (metrics.exists() and metrics.read_bytes().count(b"\n") > 2):

@@ -234,7 +234,7 @@ def test_a_missing_file_is_an_error_of_ours(tmp_path: Path) -> None:
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "a pointer of Git LFS", "git lfs pull"),
         (gzip.compress(b"weights"), "a gzip archive", "unpack it"),
         (b"\x89HDF\r\n\x1a\n0000", "a file of HDF5, as Keras", "PyTorch release"),
-        (b"\x89PNG\r\n\x1a\n0000", "a picture", "the checkpoint of the training"),
+        (b"\x89PNG\r\n\x1a\n0000", "an image", "the checkpoint of the training"),
         (b"\x08\n\x12\x07pytorch", "an ONNX model", "the checkpoint of the training"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The part of `run` that makes a film: one result turning into another, or a walk among results."""
+"""The part of `run` that makes an animation: one result turning into another, or a walk among results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 from i2i_registry.actions.run import Settings
 from i2i_registry.cli.operating import SEED
 from i2i_registry.output_paths import check_inputs_survive
-from i2i_registry.sheets.animations import SUFFIXES, check_film, save_film
+from i2i_registry.sheets.animations import SUFFIXES, check_animation, save_animation
 from i2i_registry.sheets.sheet import check_shown
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.call.arguments import Option, main_image, option_from_text
@@ -23,7 +23,7 @@ from i2i_runtime.schema.operations import GridInput, LatentInput, NoiseInput, Op
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
+class Animation:
     """What `--to`, `--frames` and `--fps` ask for."""
 
     to: Mapping[str, Option]
@@ -32,29 +32,29 @@ class Film:
 
 
 WALK_FRAMES, WALK_FPS = 100, 10
-"""Of a film that wanders, as SinGAN and ConSinGAN make them."""
+"""Of an animation that wanders, as SinGAN and ConSinGAN make them."""
 
 
-def film_options(operation: Operation) -> list[click.Parameter]:
-    """`--to`, `--frames` and `--fps`, for operations that make films; one that wanders needs no `--to`."""
-    if operation.blend is None and operation.walk is None:
+def animation_options(operation: Operation) -> list[click.Parameter]:
+    """`--to`, `--frames` and `--fps`, for operations that make animations; one that wanders needs no `--to`."""
+    if operation.interpolation is None and operation.walk is None:
         return []
     frames, fps = (25, 12) if operation.walk is None else (WALK_FRAMES, WALK_FPS)
     options: list[click.Parameter] = [
-        click.Option(["--frames"], type=click.IntRange(min=2), default=frames, show_default=True, help="Of the film."),
+        click.Option(["--frames"], type=click.IntRange(min=2), default=frames, show_default=True, help="How many."),
         click.Option(["--fps"], type=click.IntRange(1, 100), default=fps, show_default=True, help="Frames a second."),
     ]
     return options if operation.walk else [_to_option(operation), *options]
 
 
 def _to_option(operation: Operation) -> click.Option:
-    sized = operation.blend is not None and operation.blend.value == SIZE
+    sized = operation.interpolation is not None and operation.interpolation.value == SIZE
     what = "scale=1x2, several are gone through in turn" if sized else "seed=7"
     return click.Option(
         ["--to"],
         multiple=True,
         metavar="NAME=VALUE",
-        help=f"Make a film, in whose last frame this differs: {what}. OUT is a {', '.join(SUFFIXES)} or a folder.",
+        help=f"Make an animation, whose last frame has this: {what}. OUT is a {', '.join(SUFFIXES)} or a folder.",
     )
 
 
@@ -63,8 +63,8 @@ def anchor_option(walk: Walk) -> str:
     return f"input_{walk.anchor}"
 
 
-def read_film(operation: Operation, options: Mapping[str, object]) -> Film | None:
-    """The film that the options ask for, or None. Raises UsageError for a `--to` that names no input."""
+def read_animation(operation: Operation, options: Mapping[str, object]) -> Animation | None:
+    """The animation that the options ask for, or None. Raises UsageError for a `--to` that names no input."""
     texts = cast("Sequence[str]", options.get("to") or ())
     if not texts and operation.walk is None:
         return None
@@ -72,34 +72,34 @@ def read_film(operation: Operation, options: Mapping[str, object]) -> Film | Non
     to: dict[str, Option] = dict(pairs)
     for name in {SIZE, SCALE} & to.keys():
         to[name] = cast("Option", [value for key, value in pairs if key == name])
-    return Film(to, cast("int", options["frames"]), cast("int", options["fps"]))
+    return Animation(to, cast("int", options["frames"]), cast("int", options["fps"]))
 
 
 def check(operation: Operation, inputs: Sequence[Path], out: Path, count: int | None) -> None:
-    """Before a model is loaded: raises UsageError when this cannot become one film."""
+    """Before a model is loaded: raises UsageError when this cannot become one animation."""
     most = 0 if main_image(operation) is None else 1
     if len(inputs) != most or any(path.is_dir() for path in inputs):
-        raise UsageError(f"a film of {len(inputs)} inputs", expected="one picture" if most else "no INPUT")
+        raise UsageError(f"an animation of {len(inputs)} inputs", expected="one image" if most else "no INPUT")
     if count is not None:
-        raise UsageError("--count beside --to", expected="several results, or a film of one turning into another")
+        raise UsageError("--count beside --to", expected="several results, or an animation of one turning into another")
     check_shown(operation)
-    check_film(out)
+    check_animation(out)
     check_inputs_survive(out, inputs)
 
 
-def make(film: Film, bundle: Bundle, source: Path | None, out: Path, settings: Settings) -> Path:
-    """Compute the frames and write the film."""
+def make(animation: Animation, bundle: Bundle, source: Path | None, out: Path, settings: Settings) -> Path:
+    """Compute the frames and write the animation."""
     frames = bundle.frames(
         settings.operation,
         None if source is None else str(source),
-        to=film.to or None,
-        count=film.frames,
+        to=animation.to or None,
+        count=animation.frames,
         seed=settings.seed,
         fit=settings.fit,
         # Inputs are named by the bundle; an input that had the name of a general option would be an OptionError there.
         **settings.options,  # pyright: ignore[reportArgumentType]
     )
-    return save_film(cast("Sequence[Image.Image]", frames), out, film.fps)
+    return save_animation(cast("Sequence[Image.Image]", frames), out, animation.fps)
 
 
 def _pair(operation: Operation, text: str) -> tuple[str, Option]:

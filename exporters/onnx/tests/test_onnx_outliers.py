@@ -13,14 +13,14 @@ from i2i_exporter_onnx.bundle import write_graph
 from i2i_exporter_onnx.parity import Measured, measure
 from i2i_exporter_onnx.tracing import to_onnx
 from i2i_registry.errors import ExportError
-from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Stray
+from i2i_registry.interfaces.model import Axis, Graph, GraphInput, OutlierTolerance
 
 TOLERANCE = 1e-4
-FEW = Stray(share=0.015, tolerance=0.02, reason="the network truncates to 8 bits")
+FEW = OutlierTolerance(share=0.015, tolerance=0.02, reason="the network truncates to 8 bits")
 
 
 class Truncating(nn.Module):
-    """A picture in steps of 8 bits. The thresholds lie `shift` steps higher, which a checkpoint may say."""
+    """An image in steps of 8 bits. The thresholds lie `shift` steps higher, which a checkpoint may say."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Truncating(nn.Module):
 
 
 class Doubtful(nn.Module):
-    """A picture as it is, of which the first rows are `jump` brighter."""
+    """An image as it is, of which the first rows are `jump` brighter."""
 
     def __init__(self, rows: int) -> None:
         super().__init__()
@@ -43,9 +43,9 @@ class Doubtful(nn.Module):
         return image + self.get_buffer("jump") * bright[:, None]
 
 
-def graph_of(module: nn.Module, stray: Stray | None = FEW) -> Graph:
-    image = GraphInput("image", (Axis("batch", 2), 3, 100, 20), "picture")
-    return Graph(module, (image,), ("made",), pictures=frozenset({"made"}), tolerance=TOLERANCE, stray=stray)
+def graph_of(module: nn.Module, outliers: OutlierTolerance | None = FEW) -> Graph:
+    image = GraphInput("image", (Axis("batch", 2), 3, 100, 20), "image")
+    return Graph(module, (image,), ("made",), images=frozenset({"made"}), tolerance=TOLERANCE, outliers=outliers)
 
 
 def moved(graph: Graph, name: str, by: float, folder: Path) -> Measured:
@@ -63,8 +63,8 @@ def test_a_few_values_may_be_a_step_off(tmp_path: Path) -> None:
     """One row of a hundred is 0.01 off: that share is left out of the error, and told beside it."""
     measured = moved(graph_of(Doubtful(1)), "jump", 0.01, tmp_path)
     assert measured.relative <= TOLERANCE
-    strays = [case.stray for case in measured.cases]
-    assert all(stray is not None and 0.009 < stray < 0.02 for stray in strays)
+    errors = [case.outlier_error for case in measured.cases]
+    assert all(error is not None and 0.009 < error < 0.02 for error in errors)
 
 
 def test_more_values_may_not(tmp_path: Path) -> None:
@@ -80,12 +80,12 @@ def test_a_few_values_may_not_be_anywhere(tmp_path: Path) -> None:
 
 def test_no_value_may_without_leave(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"differs from torch by 0\.01"):
-        moved(graph_of(Doubtful(1), stray=None), "jump", 0.01, tmp_path)
+        moved(graph_of(Doubtful(1), outliers=None), "jump", 0.01, tmp_path)
 
 
 def test_a_graph_without_strays_has_no_such_figure(tmp_path: Path) -> None:
-    measured = moved(graph_of(Doubtful(1), stray=None), "jump", 0.0, tmp_path)
-    assert {case.stray for case in measured.cases} == {None}
+    measured = moved(graph_of(Doubtful(1), outliers=None), "jump", 0.0, tmp_path)
+    assert {case.outlier_error for case in measured.cases} == {None}
 
 
 def test_truncation_moves_few_values_by_a_rounding_error_and_all_by_half_a_step(tmp_path: Path) -> None:

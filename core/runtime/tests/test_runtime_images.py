@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i_runtime.errors import PictureError, StorageError, UsageError
-from i2i_runtime.image import reading as pictures
+from i2i_runtime.errors import ImageError, StorageError, UsageError
+from i2i_runtime.image import reading as images
 
 BAD = Path(__file__).parent / "data" / "bad"
 
@@ -32,14 +32,14 @@ def rows(outcome: str) -> Iterator[dict[str, str]]:
 
 
 def pixels(name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    return np.asarray(pictures.read(BAD / name))
+    return np.asarray(images.read(BAD / name))
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row["file"]) for row in rows("reject")])
 def test_a_bad_file_is_refused_quickly_with_its_name_and_a_reason(row: dict[str, str]) -> None:
     start = time.perf_counter()
-    with pytest.raises(PictureError) as caught:
-        pictures.read(BAD / row["file"])
+    with pytest.raises(ImageError) as caught:
+        images.read(BAD / row["file"])
     assert time.perf_counter() - start < 1
     assert row["file"] in caught.value.found
     assert len(caught.value.found) > len(str(BAD / row["file"])) + 5
@@ -49,12 +49,12 @@ def test_refusing_every_bad_file_takes_less_than_100_mb() -> None:
     names = [row["file"] for row in rows("reject")]
     code = (
         "import resource, sys\n"
-        "from i2i_runtime.image import reading as pictures\n"
-        "from i2i_runtime.errors import PictureError\n"
+        "from i2i_runtime.image import reading as images\n"
+        "from i2i_runtime.errors import ImageError\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "for name in sys.argv[1:]:\n"
-        "    try: pictures.read(name)\n"
-        "    except PictureError: continue\n"
+        "    try: images.read(name)\n"
+        "    except ImageError: continue\n"
         "    sys.exit(name + ' was accepted')\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
     )
@@ -70,8 +70,8 @@ def test_refusing_every_bad_file_takes_less_than_100_mb() -> None:
 )
 def test_an_odd_but_whole_file_is_read_at_its_upright_size(row: dict[str, str]) -> None:
     width, height = map(int, row["upright_size"].split("x"))
-    picture = pictures.read(BAD / row["file"])
-    assert (picture.mode, picture.size) == ("RGB", (width, height))
+    image = images.read(BAD / row["file"])
+    assert (image.mode, image.size) == ("RGB", (width, height))
 
 
 @pytest.mark.parametrize("orientation", [2, 3, 6, 8])
@@ -80,22 +80,22 @@ def test_a_turned_photograph_is_shown_upright(orientation: int) -> None:
     assert np.abs(turned.astype(int) - scene).mean() < 3  # two JPEG encodings of one scene
 
 
-def test_16_bit_pictures_equal_their_8_bit_scene() -> None:
+def test_16_bit_images_equal_their_8_bit_scene() -> None:
     assert np.abs(pixels("gray16.png").astype(int) - pixels("gray8.png")).max() <= 1
     assert np.abs(pixels("rgb16.png").astype(int) - pixels("png_named.jpg")).max() <= 1
 
 
-def test_a_float_picture_from_0_to_1_spans_the_whole_range() -> None:
+def test_a_float_image_from_0_to_1_spans_the_whole_range() -> None:
     assert np.abs(pixels("float.tiff").astype(int) - pixels("gray8.png")).max() <= 1
 
 
-def test_a_float_picture_beyond_1_is_refused(tmp_path: Path) -> None:
+def test_a_float_image_beyond_1_is_refused(tmp_path: Path) -> None:
     Image.fromarray(np.array([[0.0, 7.5]], dtype=np.float32)).save(tmp_path / "hdr.tiff")
-    with pytest.raises(PictureError, match=r"hdr\.tiff holds values from 0 to 7\.5"):
-        pictures.read(tmp_path / "hdr.tiff")
+    with pytest.raises(ImageError, match=r"hdr\.tiff holds values from 0 to 7\.5"):
+        images.read(tmp_path / "hdr.tiff")
 
 
-def test_a_bilevel_picture_becomes_black_and_white() -> None:
+def test_a_bilevel_image_becomes_black_and_white() -> None:
     assert set(np.unique(pixels("bilevel.png"))) == {0, 255}
 
 
@@ -103,18 +103,18 @@ def test_what_is_transparent_becomes_white() -> None:
     hidden = pixels("rgba_hidden_colour.png")
     assert (hidden[:30] == 255).all()
     half = Image.new("RGBA", (1, 1), (255, 0, 0, 128))
-    assert pictures.read(half).getpixel((0, 0)) == (255, 127, 127)
+    assert images.read(half).getpixel((0, 0)) == (255, 127, 127)
     grey = Image.new("LA", (1, 1), (0, 0))
-    assert pictures.read(grey).getpixel((0, 0)) == (255, 255, 255)
+    assert images.read(grey).getpixel((0, 0)) == (255, 255, 255)
 
 
 def test_a_palette_with_transparency_gives_colours() -> None:
-    picture = Image.new("P", (2, 1))
-    picture.putpalette([255, 0, 0, 0, 0, 255])
-    picture.putpixel((1, 0), 1)
+    image = Image.new("P", (2, 1))
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.putpixel((1, 0), 1)
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", transparency=bytes([255, 0]))
-    read = pictures.read(buffer.getvalue())
+    image.save(buffer, "PNG", transparency=bytes([255, 0]))
+    read = images.read(buffer.getvalue())
     assert [read.getpixel((x, 0)) for x in (0, 1)] == [(255, 0, 0), (255, 255, 255)]
 
 
@@ -128,44 +128,44 @@ def test_of_an_animation_the_first_frame_is_taken() -> None:
     np.testing.assert_array_equal(pixels("animated.gif"), first)
 
 
-def test_bytes_and_pil_pictures_are_read_like_files() -> None:
+def test_bytes_and_pil_images_are_read_like_files() -> None:
     path = BAD / "exif_orientation_6.jpg"
-    expected = np.asarray(pictures.read(str(path)))
-    np.testing.assert_array_equal(np.asarray(pictures.read(path.read_bytes())), expected)
+    expected = np.asarray(images.read(str(path)))
+    np.testing.assert_array_equal(np.asarray(images.read(path.read_bytes())), expected)
     with Image.open(path) as opened:
-        np.testing.assert_array_equal(np.asarray(pictures.read(opened)), expected)
+        np.testing.assert_array_equal(np.asarray(images.read(opened)), expected)
 
 
 def test_missing_files_folders_and_strange_values_are_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(PictureError, match=r"no\.png does not exist"):
-        pictures.read(tmp_path / "no.png")
-    with pytest.raises(PictureError, match="is a folder"):
-        pictures.read(BAD / "folder_named.png")
-    with pytest.raises(PictureError, match="cannot be read"):
-        pictures.read("a\0b.png")
-    with pytest.raises(PictureError, match="given as int"):
-        pictures.read(3)  # pyright: ignore[reportArgumentType] - the mistake under test
+    with pytest.raises(ImageError, match=r"no\.png does not exist"):
+        images.read(tmp_path / "no.png")
+    with pytest.raises(ImageError, match="is a folder"):
+        images.read(BAD / "folder_named.png")
+    with pytest.raises(ImageError, match="cannot be read"):
+        images.read("a\0b.png")
+    with pytest.raises(ImageError, match="given as int"):
+        images.read(3)  # pyright: ignore[reportArgumentType] - the mistake under test
 
 
-def test_a_file_that_would_start_another_program_is_no_picture(tmp_path: Path) -> None:
+def test_a_file_that_would_start_another_program_is_no_image(tmp_path: Path) -> None:
     path = tmp_path / "page.eps"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n")
-    with pytest.raises(PictureError, match="not a picture"):
-        pictures.read(path)
+    with pytest.raises(ImageError, match="not an image"):
+        images.read(path)
 
 
-def test_a_picture_between_pillow_s_warning_and_our_limit_is_read_without_a_warning() -> None:
+def test_an_image_between_pillow_s_warning_and_our_limit_is_read_without_a_warning() -> None:
     buffer = io.BytesIO()
     Image.new("1", (9000, 9990)).save(buffer, "PNG")
     assert (Image.MAX_IMAGE_PIXELS or 0) < 9000 * 9990
-    assert pictures.read(buffer.getvalue()).size == (9000, 9990)
+    assert images.read(buffer.getvalue()).size == (9000, 9990)
 
 
-def test_uint8_and_float_arrays_are_pictures() -> None:
+def test_uint8_and_float_arrays_are_images() -> None:
     colours = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
-    np.testing.assert_array_equal(np.asarray(pictures.read(colours)), colours)
-    np.testing.assert_array_equal(np.asarray(pictures.read(colours / 255)), colours)
-    grey = np.asarray(pictures.read(np.array([[0, 7]], dtype=np.uint8)))
+    np.testing.assert_array_equal(np.asarray(images.read(colours)), colours)
+    np.testing.assert_array_equal(np.asarray(images.read(colours / 255)), colours)
+    grey = np.asarray(images.read(np.array([[0, 7]], dtype=np.uint8)))
     np.testing.assert_array_equal(grey, [[[0, 0, 0], [7, 7, 7]]])
 
 
@@ -183,11 +183,11 @@ def test_uint8_and_float_arrays_are_pictures() -> None:
         (np.full((4, 4, 3), np.nan), "nan"),
     ],
 )
-def test_arrays_that_are_no_pictures_are_refused(
+def test_arrays_that_are_no_images_are_refused(
     array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], reason: str
 ) -> None:
-    with pytest.raises(PictureError, match=reason):
-        pictures.read(array)
+    with pytest.raises(ImageError, match=reason):
+        images.read(array)
 
 
 WHOLE, DEEP, YES = np.array([[0, 255]]), np.array([[0, 65535]], np.uint16), np.array([[False, True]])
@@ -201,15 +201,15 @@ WHOLE, DEEP, YES = np.array([[0, 255]]), np.array([[0, 65535]], np.uint16), np.a
         (YES, "a.astype('float32')", YES.astype("float32")),
     ],
 )
-def test_the_fix_for_an_array_of_other_numbers_gives_the_picture(
+def test_the_fix_for_an_array_of_other_numbers_gives_the_image(
     array: np.ndarray[tuple[int, ...], np.dtype[np.generic]],
     fix: str,
     fixed: np.ndarray[tuple[int, ...], np.dtype[np.generic]],
 ) -> None:
-    with pytest.raises(PictureError) as caught:
-        pictures.read(array)
+    with pytest.raises(ImageError) as caught:
+        images.read(array)
     assert fix in caught.value.fix
-    np.testing.assert_array_equal(np.asarray(pictures.read(fixed))[0, :, 0], [0, 255])
+    np.testing.assert_array_equal(np.asarray(images.read(fixed))[0, :, 0], [0, 255])
 
 
 @pytest.mark.parametrize("sample_bits", [64, 24])
@@ -218,8 +218,8 @@ def test_a_tiff_that_no_decoder_knows_is_said_to_be_one(tmp_path: Path, sample_b
     bits, others = (struct.pack("<HHIHH", 258, 3, 1, number, 0) for number in (32, sample_bits))
     data = (tmp_path / "a.tif").read_bytes()
     assert data.count(bits) == 1
-    with pytest.raises(PictureError, match=r"is a TIFF of a kind that is not read here[\s\S]*fix: .*\.npy"):
-        pictures.read(data.replace(bits, others))
+    with pytest.raises(ImageError, match=r"is a TIFF of a kind that is not read here[\s\S]*fix: .*\.npy"):
+        images.read(data.replace(bits, others))
 
 
 def test_threads_can_decode_at_the_same_time() -> None:
@@ -228,10 +228,10 @@ def test_threads_can_decode_at_the_same_time() -> None:
     def work() -> None:
         for name in ("gray16.png", "truncated.jpg", "progressive.jpg"):
             try:
-                size = pictures.read(BAD / name).size
+                size = images.read(BAD / name).size
                 if size != (96, 72):
                     failures.append(name)
-            except PictureError:
+            except ImageError:
                 if name != "truncated.jpg":
                     failures.append(name)
 
@@ -245,35 +245,35 @@ def test_threads_can_decode_at_the_same_time() -> None:
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff", ".TIF"])
 def test_saving_without_loss_gives_the_same_pixels_back(tmp_path: Path, suffix: str) -> None:
-    picture = pictures.read(BAD / "progressive.jpg")
-    path = pictures.save(picture, tmp_path / f"out{suffix}")
-    np.testing.assert_array_equal(np.asarray(pictures.read(path)), np.asarray(picture))
+    image = images.read(BAD / "progressive.jpg")
+    path = images.save(image, tmp_path / f"out{suffix}")
+    np.testing.assert_array_equal(np.asarray(images.read(path)), np.asarray(image))
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [(".jpg", "JPEG"), (".webp", "WEBP")])
 def test_the_extension_decides_the_format(tmp_path: Path, suffix: str, kind: str) -> None:
-    path = pictures.save(pictures.read(BAD / "gray8.png"), tmp_path / f"out{suffix}")
+    path = images.save(images.read(BAD / "gray8.png"), tmp_path / f"out{suffix}")
     with Image.open(path) as image:
         assert image.format == kind
 
 
 def test_an_unknown_extension_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"did you mean '\.png'"):
-        pictures.save(Image.new("RGB", (2, 2)), tmp_path / "out.pngg")
+        images.save(Image.new("RGB", (2, 2)), tmp_path / "out.pngg")
 
 
 def test_a_side_that_the_format_cannot_have_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be written"):
-        pictures.save(Image.new("L", (16384, 1)), tmp_path / "wide.webp")
+        images.save(Image.new("L", (16384, 1)), tmp_path / "wide.webp")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_picture_that_cannot_be_written_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_written_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot be written"):
-        pictures.save(Image.new("RGB", (2, 2)), tmp_path / "missing" / "out.png")
+        images.save(Image.new("RGB", (2, 2)), tmp_path / "missing" / "out.png")
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(StorageError, match="cannot be written"):
-        pictures.save(Image.new("RGB", (2, 2)), tmp_path / "folder.png")
+        images.save(Image.new("RGB", (2, 2)), tmp_path / "folder.png")
     assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
 
 
@@ -283,11 +283,11 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> Non
     code = (
         "import resource, signal, sys\n"
         "from PIL import Image\n"
-        "from i2i_runtime.image import reading as pictures\n"
+        "from i2i_runtime.image import reading as images\n"
         "from i2i_runtime.errors import StorageError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        "try: pictures.save(Image.new('RGB', (99, 99)), sys.argv[1])\n"
+        "try: images.save(Image.new('RGB', (99, 99)), sys.argv[1])\n"
         "except StorageError: sys.exit(7)\n"
     )
     assert resource is not None
@@ -297,7 +297,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ENOSPC])
-def test_what_the_machine_cannot_do_is_no_fault_of_the_picture(
+def test_what_the_machine_cannot_do_is_no_fault_of_the_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     (tmp_path / "a.png").write_bytes((BAD / "gray8.png").read_bytes())
@@ -305,14 +305,14 @@ def test_what_the_machine_cannot_do_is_no_fault_of_the_picture(
     def broken(_path: Path) -> None:  # a real disk that fails cannot be had in a test
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(pictures, "open_regular", broken)
+    monkeypatch.setattr(images, "open_regular", broken)
     with pytest.raises(StorageError) as caught:
-        pictures.read(tmp_path / "a.png")
+        images.read(tmp_path / "a.png")
     assert not isinstance(caught.value, UsageError)
 
 
 def test_a_broken_upload_is_the_caller_s_fault() -> None:
     with pytest.raises(UsageError) as caught:
-        pictures.read(b"an upload that is no picture")
-    assert isinstance(caught.value, PictureError)
+        images.read(b"an upload that is no image")
+    assert isinstance(caught.value, ImageError)
     assert caught.value.exit_code == 2
