@@ -232,7 +232,7 @@ def test_a_missing_file_is_an_error_of_ours(tmp_path: Path) -> None:
         (b"\n<!DOCTYPE html><html><title>Virus scan warning", "a page of the web", "the file itself"),
         (b"<?xml version='1.0'?><Error><Code>AccessDenied", "a page of the web", "the file itself"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "a pointer of Git LFS", "git lfs pull"),
-        (gzip.compress(b"weights"), "a gzip archive", "unpack it"),
+        (gzip.compress(b"weights", mtime=0), "a gzip archive", "unpack it"),
         (b"\x89HDF\r\n\x1a\n0000", "a file of HDF5, as Keras", "PyTorch release"),
         (b"\x89PNG\r\n\x1a\n0000", "an image", "the checkpoint of the training"),
         (b"\x08\n\x12\x07pytorch", "an ONNX model", "the checkpoint of the training"),
