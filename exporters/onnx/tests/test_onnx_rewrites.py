@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, spectral_norm, weight_norm
 
-from i2i_exporter_onnx.rewrites import evaluating, folded, outputs_of
+from i2i_exporter_onnx.rewrites import folded, outputs_of
 from i2i_registry.errors import ExportError
+from i2i_registry.interfaces.evaluating import evaluating
 
 STYLES: dict[str, Callable[[nn.Conv2d], nn.Module]] = {
     "spectral hook": spectral_norm,
@@ -33,7 +34,7 @@ def test_a_folded_network_gives_the_same(style: Callable[[nn.Conv2d], nn.Module]
 
     rewritten = folded(module, x, "net")
 
-    with evaluating(module):
+    with evaluating(module), torch.no_grad():
         torch.testing.assert_close(outputs_of(rewritten, x), outputs_of(module, x))
 
 

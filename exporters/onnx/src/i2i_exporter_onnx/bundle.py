@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from hashlib import file_digest
 from pathlib import Path
 
 import onnx
@@ -14,6 +13,7 @@ import onnx_ir as ir
 from i2i_registry.errors import ExportError
 from i2i_runtime.errors import UsageError
 from i2i_runtime.files.atomic import atomic_folder
+from i2i_runtime.files.regular import sha256_of
 from i2i_runtime.schema.manifest import (
     GRAPH_KEY,
     MANIFEST_FILE,
@@ -110,8 +110,7 @@ def _append_metadata(path: Path, metadata: Mapping[str, str]) -> None:
 
 
 def _fingerprint(path: Path) -> dict[str, str | int]:
-    with path.open("rb") as stream:
-        return {"sha256": file_digest(stream, "sha256").hexdigest(), "size": path.stat().st_size}
+    return {"sha256": sha256_of(path), "size": path.stat().st_size}
 
 
 def _spec(value: ir.Value) -> TensorSpec:

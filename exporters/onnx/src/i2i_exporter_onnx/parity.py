@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from i2i_exporter_onnx.cases import Array, Case, cases, image_size, values
 from i2i_exporter_onnx.half import with_rounding
-from i2i_exporter_onnx.rewrites import evaluating, outputs_of
+from i2i_exporter_onnx.rewrites import outputs_of
 from i2i_registry.errors import ExportError
+from i2i_registry.interfaces.evaluating import evaluating
 from i2i_registry.interfaces.model import Graph, OutlierTolerance
 from i2i_runtime.device import providers as devices
 from i2i_runtime.device.providers import failures
@@ -80,7 +81,7 @@ def measure(name: str, graph: Graph, file: Path, tolerance: float, threads: int)
     """
     figures: list[ParityCase] = []
     levels: list[float] = []
-    with _sessions(name, file, threads) as sessions, evaluating(graph.module):
+    with _sessions(name, file, threads) as sessions, evaluating(graph.module), torch.no_grad():
         for case in cases(graph):
             rows = [_judged(graph, case, row, tolerance) for row in _compare(name, graph, sessions, case)]
             exact = [row for row in rows if row.sensitivity is None]

@@ -6,8 +6,6 @@ Spectral and weight normalisation compute their weight anew in every call. Folde
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import cast
 
 import torch
@@ -17,22 +15,10 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from i2i_registry.errors import ExportError
+from i2i_registry.interfaces.evaluating import evaluating
 
 TOLERANCE = 1e-5
 """Relative. Folding repeats the module's own arithmetic once, so what remains is the order of a few fp32 sums."""
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Generator[nn.Module]:
-    """The module itself in evaluation mode, without gradients; every submodule gets its own mode back afterwards."""
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        with torch.no_grad():
-            yield module
-    finally:
-        for part, training in modes.items():
-            part.training = training
 
 
 def folded(module: nn.Module, example: tuple[Tensor, ...], graph: str) -> nn.Module:
@@ -91,7 +77,7 @@ def _give_own_class(part: nn.Module) -> None:
 
 
 def _check_same(module: nn.Module, rewritten: nn.Module, example: tuple[Tensor, ...], what: str) -> None:
-    with evaluating(module):
+    with evaluating(module), torch.no_grad():
         expected = outputs_of(module, example)
         given = outputs_of(rewritten, example)
     for before, after in zip(expected, given, strict=True):

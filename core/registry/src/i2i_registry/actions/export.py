@@ -15,7 +15,7 @@ from i2i_registry.interfaces.model import Model
 from i2i_registry.output_paths import check_new
 from i2i_registry.plugins.discovery import Registry
 from i2i_registry.weights.catalogue import Catalogue
-from i2i_registry.weights.loading import build_model, load_into, open_card, open_model
+from i2i_registry.weights.loading import build_model, load_for_use, open_card, open_model
 from i2i_registry.weights.store import Store
 from i2i_runtime.archive.opening import open_bundle, read_manifest
 from i2i_runtime.errors import BundleError, UsageError
@@ -143,9 +143,7 @@ def _reference_model(registry: Registry, store: Store, manifest: Manifest, again
         model_class = registry.model_class(manifest.model)
         model = model_class(model_class.Config.model_validate(manifest.config))
         given = sha256_of(Path(against))
-        load_into(model, Path(against), given)
-        for network in model.networks.values():
-            network.eval()
+        load_for_use(model, Path(against), given)
     if given != manifest.weights.sha256:
         raise ExportError(
             found=f"the bundle was exported from {manifest.weights.name} (sha256 {manifest.weights.sha256[:12]})",

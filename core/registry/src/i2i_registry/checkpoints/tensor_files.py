@@ -31,13 +31,25 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
 
     try:
         with atomic_write(path) as partial:
-            save_file(dict(tensors), partial, METADATA)
+            save_file(without_shared_memory(tensors), partial, METADATA)
     except (OSError, SafetensorError) as error:
         raise StoreError(
             found=f"{path} could not be written: {error}",
             expected="a writable folder with room for the weights",
             fix="free some space or choose another folder; nothing was left behind",
         ) from error
+
+
+def without_shared_memory(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same values as safetensors takes them: detached, contiguous, on the CPU, none sharing memory with another."""
+    separate: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        plain = tensor.detach().cpu().contiguous()
+        address = plain.untyped_storage().data_ptr()
+        separate[name] = plain.clone() if address in seen else plain
+        seen.add(address)
+    return separate
 
 
 def read_tensors(path: Path, sha256: str | None = None) -> dict[str, Tensor]:

@@ -116,7 +116,7 @@ def import_checkpoint(
         plugin=registry.sources[known.model].label,
     )
     remarks = (*found.remarks, *known.remarks, *inferred.remarks)
-    card = store.add(_separate(ours), draft)
+    card = store.add(ours, draft)
     records = known.checkpoint.records()
     return ImportReport(card, inferred.config, keys, converted, inferred.settled, remarks, records)
 
@@ -197,14 +197,3 @@ def map_keys(rules: KeyMap, tensors: Mapping[str, Tensor]) -> KeyReport:
     if twice:
         raise CheckpointError(some("two tensors would become one", twice), expected="one source for each of ours")
     return KeyReport(used, dropped)
-
-
-def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors that share no memory, which safetensors refuses."""
-    seen: set[int] = set()
-    result: dict[str, Tensor] = {}
-    for key, tensor in tensors.items():
-        address = tensor.untyped_storage().data_ptr()
-        result[key] = tensor.clone() if address in seen else tensor
-        seen.add(address)
-    return result

@@ -26,16 +26,12 @@ if TYPE_CHECKING:
 
 
 def tensors_of(model: Model[Record]) -> dict[str, Tensor]:
-    """The model's weights as they are saved: detached, contiguous, on the CPU, none sharing memory with another."""
-    tensors: dict[str, Tensor] = {}
-    seen: set[int] = set()
-    for network_name, network in model.networks.items():
-        for key, value in network.state_dict().items():
-            tensor: Tensor = value.detach().cpu().contiguous()
-            address = tensor.untyped_storage().data_ptr()
-            tensors[f"{network_name}.{key}"] = tensor.clone() if address in seen else tensor
-            seen.add(address)
-    return tensors
+    """The model's weights under the names that a weights file has for them. They share the networks' memory."""
+    return {
+        f"{network_name}.{key}": value
+        for network_name, network in model.networks.items()
+        for key, value in network.state_dict().items()
+    }
 
 
 def save(model: Model[Record], path: Path) -> None:
@@ -62,11 +58,7 @@ def load_into(model: Model[Record], path: Path, sha256: str | None = None) -> No
 
 def shapes_of(model: Model[Record]) -> dict[str, tuple[int, ...]]:
     """The tensors that a weights file of this model must hold: name -> shape."""
-    return {
-        f"{network_name}.{key}": tuple(value.shape)
-        for network_name, network in model.networks.items()
-        for key, value in network.state_dict().items()
-    }
+    return {name: tuple(tensor.shape) for name, tensor in tensors_of(model).items()}
 
 
 def open_model(registry: Registry, reference: str, store: Store | None = None) -> tuple[Model[Record], WeightsCard]:
@@ -85,10 +77,15 @@ def open_model(registry: Registry, reference: str, store: Store | None = None) -
 def open_card(catalogue: Catalogue, card: WeightsCard) -> Model[Record]:
     """The model of a card, with its weights in it, in eval mode on the CPU. Raises as `open_model`."""
     model = build_model(catalogue.registry, card)
-    load_into(model, catalogue.path_of(card), card.sha256)
+    load_for_use(model, catalogue.path_of(card), card.sha256)
+    return model
+
+
+def load_for_use(model: Model[Record], path: Path, sha256: str) -> None:
+    """As `load_into`, and put the networks into evaluation mode."""
+    load_into(model, path, sha256)
     for network in model.networks.values():
         network.eval()
-    return model
 
 
 def build_model(registry: Registry, card: WeightsCard) -> Model[Record]:

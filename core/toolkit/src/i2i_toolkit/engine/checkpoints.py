@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from i2i_registry.checkpoints.tensor_files import read_tensors
+from i2i_registry.checkpoints.tensor_files import read_tensors, without_shared_memory
 from i2i_registry.errors import CheckpointError, TrainingError
 from i2i_registry.record_files import RecordError, in_words, read_record
 from i2i_runtime.files.atomic import atomic_folder, remove_leftovers
@@ -124,7 +124,7 @@ class Checkpoints:
         return sorted(self.folder.glob("step-*"), key=lambda path: path.name, reverse=True)
 
     def _write(self, folder: Path, snapshot: Snapshot, *, total_step: int, seconds: float) -> None:
-        save_file(_apart(snapshot.tensors), folder / TENSORS)
+        save_file(without_shared_memory(snapshot.tensors), folder / TENSORS)
         values = CheckpointValues(
             identity=self.identity,
             total_step=total_step,
@@ -172,15 +172,3 @@ def _read(path: Path) -> tuple[CheckpointValues, dict[str, Tensor]]:
         raise _DamageError(f"{TENSORS} was changed") from error
     except (OSError, RecordError) as error:
         raise _DamageError(printable(str(error))) from error
-
-
-def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors as safetensors takes them: contiguous, on the CPU, none sharing memory with another."""
-    seen: set[int] = set()
-    apart: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        plain = tensor.detach().cpu().contiguous()
-        storage = plain.untyped_storage().data_ptr()
-        apart[name] = plain.clone() if storage in seen else plain
-        seen.add(storage)
-    return apart

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from i2i_registry.errors import TrainingError
+from i2i_registry.interfaces.evaluating import evaluating
 from i2i_registry.interfaces.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer, nothing_shared
 from i2i_runtime.schema.operations import Record
 from i2i_toolkit.data.batches import batches, split
@@ -157,7 +158,7 @@ class Engine:
         Between two steps only: within one, the phases that follow still need the parameters as they are.
         """
         seed_everything(derive(self.seed, "preview"))
-        with self.networks.evaluating(), self.averages.applied(), self.accelerator.autocast():
+        with evaluating(*self.networks.modules.values()), self.averages.applied(), self.accelerator.autocast():
             images = self.trainer.preview(self._to_device(batch))
         return {title: image.float().cpu() for title, image in images.items()}
 

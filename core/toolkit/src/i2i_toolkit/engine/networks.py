@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -50,18 +49,6 @@ class Networks:
         for name, buffer in self._buffers().items():
             # Through `.data`: autograd must not take this for a change of what it saved in the forward pass.
             buffer.data.copy_(values[name])
-
-    @contextmanager
-    def evaluating(self) -> Generator[None]:
-        """Within the block all networks are in evaluation mode; afterwards each module is in the mode it was in."""
-        modes = [(module, module.training) for network in self.modules.values() for module in network.modules()]
-        for network in self.modules.values():
-            network.eval()
-        try:
-            yield
-        finally:
-            for module, mode in modes:
-                module.training = mode
 
     def load(self, name: str, tensors: Mapping[str, Tensor]) -> None:
         """Copy saved tensors into a network. Raises TrainingError unless they are exactly those it has."""
