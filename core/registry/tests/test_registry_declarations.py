@@ -13,7 +13,7 @@ from i2i_registry.interfaces.config_values import with_values
 from i2i_registry.interfaces.declarations import check_declarations
 from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Model
 from i2i_runtime.errors import OptionError
-from i2i_runtime.schema.operations import ImageInput, ImageOutput, Operation, Record, SizeRule, Step
+from i2i_runtime.schema.operations import GraphCall, ImageInput, ImageOutput, Operation, Record, SizeRule
 
 Fault = Literal["", "channels", "sides", "graph", "feeds", "gives", "words"]
 
@@ -44,7 +44,7 @@ class Halving(Model[Sizes]):
         if fault == "words":
             raise ValueError("16 pixels and 3 channels go together")
         rule = SizeRule(height=side, width=side, dynamic=True, multiple=2 if fault == "sides" else 4)
-        step = Step(
+        step = GraphCall(
             graph="other" if fault == "graph" else "net",
             inputs={"z" if fault == "feeds" else "x": "image"},
             outputs={"w" if fault == "gives" else "y": "image"},

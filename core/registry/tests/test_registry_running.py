@@ -14,7 +14,7 @@ from i2i_registry.sheets.sheet import check_shown
 from i2i_runtime.bundle import load
 from i2i_runtime.errors import OptionError, UsageError
 from i2i_runtime.image.folders import Listing
-from i2i_runtime.schema.operations import ImageInput, ImageOutput, Operation, SizeRule, Step
+from i2i_runtime.schema.operations import GraphCall, ImageInput, ImageOutput, Operation, SizeRule
 
 Write = Callable[..., Path]
 
@@ -163,7 +163,7 @@ def operation_of(channels: int | None) -> Operation:
         name="translate",
         inputs=(ImageInput(name="image", channels=channels or 3, size=SizeRule(height=8, width=8)),),
         outputs=(ImageOutput(name="image", channels=channels),),
-        steps=(Step(graph="g", inputs={"x": "image"}, outputs={"y": "image"}),),
+        steps=(GraphCall(graph="g", inputs={"x": "image"}, outputs={"y": "image"}),),
     )
 
 

@@ -25,6 +25,7 @@ from i2i_runtime.schema.manifest import (
     WeightsSource,
 )
 from i2i_runtime.schema.operations import (
+    GraphCall,
     HeatmapOutput,
     ImageInput,
     ImageOutput,
@@ -33,7 +34,6 @@ from i2i_runtime.schema.operations import (
     Record,
     ScalarInput,
     SizeRule,
-    Step,
 )
 
 SIDE = 8
@@ -71,7 +71,7 @@ class ToyExporter(Exporter):
 def write_bundle(folder: Path, name: str = "toy", sha256: str = "0" * 64) -> None:
     graphs = {"negative": _graph(folder, "negative", -1.0), "same": _graph(folder, "same", 1.0)}
     steps = tuple(
-        Step(
+        GraphCall(
             graph=graph,
             inputs={"image": "image", "strength": "strength"},
             outputs={"image_out": "image", "bright": "bright"},

@@ -12,7 +12,7 @@ from i2i_registry.errors import CheckpointError
 from i2i_registry.importing.clues import Clues, Findings, Inferred
 from i2i_registry.interfaces.model import Axis, Drop, Graph, GraphInput, KeyMap, Model, OfficialFormat, Shapes
 from i2i_runtime.schema.manifest import Licence
-from i2i_runtime.schema.operations import ImageInput, ImageOutput, Operation, Record, SizeRule, Step
+from i2i_runtime.schema.operations import GraphCall, ImageInput, ImageOutput, Operation, Record, SizeRule
 
 
 class ToyConfig(Record):
@@ -76,7 +76,7 @@ class Toy(Model[ToyConfig]):
                 name="translate",
                 inputs=(ImageInput(name="image", size=SizeRule(height=8, width=8)),),
                 outputs=(ImageOutput(name="image"),),
-                steps=(Step(graph="net", inputs={"image": "image"}, outputs={"image": "image"}),),
+                steps=(GraphCall(graph="net", inputs={"image": "image"}, outputs={"image": "image"}),),
             ),
         )
 

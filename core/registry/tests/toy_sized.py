@@ -9,6 +9,7 @@ from toy_styled import graph_file, write_manifest
 
 from i2i_runtime.schema.manifest import GraphFile
 from i2i_runtime.schema.operations import (
+    GraphCall,
     GridInput,
     ImageInput,
     ImageOutput,
@@ -19,7 +20,6 @@ from i2i_runtime.schema.operations import (
     ScalarInput,
     SizeInput,
     SizeRule,
-    Step,
     Walk,
 )
 
@@ -75,13 +75,13 @@ def _retarget() -> Operation:
             GridInput(name="grid", image="image", left_shift="left_shift", right_shift="right_shift"),
         ),
         outputs=(ImageOutput(name="image"),),
-        steps=(Step(graph="look", inputs={"image": "image", "grid": "grid"}, outputs={"looked": "image"}),),
+        steps=(GraphCall(graph="look", inputs={"image": "image", "grid": "grid"}, outputs={"looked": "image"}),),
         interpolation=Interpolation(value="size"),
     )
 
 
 def _sample() -> Operation:
-    step = Step(graph="wander", inputs={"noise": "noise"}, constants={"anchor": 0.0}, outputs={"drawn": "image"})
+    step = GraphCall(graph="wander", inputs={"noise": "noise"}, constants={"anchor": 0.0}, outputs={"drawn": "image"})
     return Operation(
         name="sample",
         inputs=(
@@ -94,7 +94,7 @@ def _sample() -> Operation:
 
 
 def _animate() -> Operation:
-    step = Step(graph="wander", inputs={"noise": "noise", "anchor": "anchor"}, outputs={"drawn": "image"})
+    step = GraphCall(graph="wander", inputs={"noise": "noise", "anchor": "anchor"}, outputs={"drawn": "image"})
     return Operation(
         name="animate",
         inputs=(
@@ -116,7 +116,7 @@ def _edit() -> Operation:
             ScalarInput(name="start_scale", default=1, minimum=0, maximum=4, whole=True),
         ),
         outputs=(ImageOutput(name="image"),),
-        steps=(Step(graph="multiply", inputs={"image": "image", "mask": "mask"}, outputs={"edited": "image"}),),
+        steps=(GraphCall(graph="multiply", inputs={"image": "image", "mask": "mask"}, outputs={"edited": "image"}),),
     )
 
 
@@ -124,7 +124,7 @@ def _paint() -> Operation:
     """Two maps of noise, of which each call draws both."""
     maps = [NoiseInput(name=f"noise_{number}", channels=3, height=8, width=8) for number in range(2)]
     steps = (
-        Step(graph="add", inputs={"image": "image", "noise": "noise_0"}, outputs={"painted": "half"}),
-        Step(graph="add", inputs={"image": "half", "noise": "noise_1"}, outputs={"painted": "image"}),
+        GraphCall(graph="add", inputs={"image": "image", "noise": "noise_0"}, outputs={"painted": "half"}),
+        GraphCall(graph="add", inputs={"image": "half", "noise": "noise_1"}, outputs={"painted": "image"}),
     )
     return Operation(name="paint", inputs=(IMAGE, *maps), outputs=(ImageOutput(name="image"),), steps=steps)

@@ -14,13 +14,13 @@ from i2i_runtime.files.atomic import write_text
 from i2i_runtime.schema.manifest import GraphFile, Licence, Manifest, Paper, TensorSpec, WeightsSource
 from i2i_runtime.schema.operations import (
     Fit,
+    GraphCall,
     ImageInput,
     ImageOutput,
     LabelInput,
     LatentInput,
     Operation,
     SizeRule,
-    Step,
     VectorOutput,
 )
 
@@ -78,20 +78,20 @@ def _operations(fit: Fit) -> tuple[Operation, ...]:
     size = SizeRule(height=SIDE, width=SIDE)
     image, reference = ImageInput(name="image", size=size, fit=fit), ImageInput(name="reference", size=size)
     reads = (
-        Step(graph=domain, inputs={"image": "reference"}, outputs={"style": "style"}, when={"domain": domain})
+        GraphCall(graph=domain, inputs={"image": "reference"}, outputs={"style": "style"}, when={"domain": domain})
         for domain in ("plus", "minus")
     )
     by_latent = Operation(
         name="translate",
         inputs=(image, LatentInput(name="latent", shape=(3,))),
         outputs=(ImageOutput(name="image"),),
-        steps=(Step(graph="mix", inputs={"image": "image", "style": "latent"}, outputs={"mixed": "image"}),),
+        steps=(GraphCall(graph="mix", inputs={"image": "image", "style": "latent"}, outputs={"mixed": "image"}),),
     )
     by_image = Operation(
         name="translate_like",
         inputs=(image, reference, LabelInput(name="domain", names=("plus", "minus"), default="plus")),
         outputs=(ImageOutput(name="image"), VectorOutput(name="style")),
-        steps=(*reads, Step(graph="mix", inputs={"image": "image", "style": "style"}, outputs={"mixed": "image"})),
+        steps=(*reads, GraphCall(graph="mix", inputs={"image": "image", "style": "style"}, outputs={"mixed": "image"})),
     )
     return by_latent, by_image
 

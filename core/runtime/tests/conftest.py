@@ -29,6 +29,7 @@ from i2i_runtime.schema.manifest import (
     WeightsSource,
 )
 from i2i_runtime.schema.operations import (
+    GraphCall,
     HeatmapOutput,
     ImageInput,
     ImageOutput,
@@ -39,7 +40,6 @@ from i2i_runtime.schema.operations import (
     Operation,
     ScalarInput,
     SizeRule,
-    Step,
     VectorOutput,
 )
 
@@ -172,7 +172,7 @@ def translate(rule: SizeRule | None = None) -> Operation:
         inputs=(image_input(rule), LabelInput(name="domain", names=("negative", "same"), default="same")),
         outputs=(ImageOutput(name="image"), HeatmapOutput(name="attention")),
         steps=tuple(
-            Step(
+            GraphCall(
                 graph=graph,
                 inputs={"image": "image"},
                 outputs={"result": "image", "attention": "attention"},
@@ -195,8 +195,8 @@ def edit() -> Operation:
         ),
         outputs=(ImageOutput(name="image"), VectorOutput(name="style")),
         steps=(
-            Step(graph="mapping", inputs={"latent": "latent", "domain": "domain"}, outputs={"style": "style"}),
-            Step(
+            GraphCall(graph="mapping", inputs={"latent": "latent", "domain": "domain"}, outputs={"style": "style"}),
+            GraphCall(
                 graph="painter",
                 inputs={"image": "image", "style": "style", "strength": "strength"},
                 outputs={"result": "image"},
@@ -211,14 +211,14 @@ def sample() -> Operation:
         name="sample",
         inputs=(LatentInput(name="latent", shape=(3,), distribution="uniform"),),
         outputs=(ImageOutput(name="image"),),
-        steps=(Step(graph="sampler", inputs={"latent": "latent"}, outputs={"result": "image"}),),
+        steps=(GraphCall(graph="sampler", inputs={"latent": "latent"}, outputs={"result": "image"}),),
     )
 
 
 def translate_like() -> Operation:
     """Two images, which may have different sizes."""
     reference = image_input(SizeRule(height=8, width=8), name="reference")
-    step = Step(graph="average", inputs={"image": "image", "reference": "reference"}, outputs={"result": "image"})
+    step = GraphCall(graph="average", inputs={"image": "image", "reference": "reference"}, outputs={"result": "image"})
     return Operation(
         name="translate_like",
         inputs=(image_input(), reference),
@@ -233,7 +233,7 @@ def enhance() -> Operation:
         name="enhance",
         inputs=(ImageInput(name="image", channels=1, value_range=(0, 1), size=SizeRule(height=8, width=8)),),
         outputs=(ImageOutput(name="image", value_range=(0, 1)),),
-        steps=(Step(graph="grey", inputs={"image": "image"}, outputs={"result": "image"}),),
+        steps=(GraphCall(graph="grey", inputs={"image": "image"}, outputs={"result": "image"}),),
     )
 
 
@@ -323,7 +323,7 @@ def faces(tmp_path: Path) -> Path:
         name="translate",
         inputs=(ImageInput(name="image", size=SizeRule(height=64, width=64), face=which),),
         outputs=(ImageOutput(name="image"),),
-        steps=(Step(graph="keep", inputs={"image": "image"}, outputs={"same": "image"}),),
+        steps=(GraphCall(graph="keep", inputs={"image": "image"}, outputs={"same": "image"}),),
     )
     return write_bundle(tmp_path / "faces", (operation,), {"find": find, "keep": keep})
 
@@ -344,7 +344,7 @@ def logarithm(tmp_path: Path) -> Path:
         name="translate",
         inputs=(image_input(),),
         outputs=(ImageOutput(name="image"),),
-        steps=(Step(graph="log", inputs={"image": "image"}, outputs={"result": "image"}),),
+        steps=(GraphCall(graph="log", inputs={"image": "image"}, outputs={"result": "image"}),),
     )
     return write_bundle(tmp_path / "logarithm", (operation,), {"log": graph})
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from i2i_runtime.schema.operations import (
+    GraphCall,
     GridInput,
     ImageInput,
     ImageOutput,
@@ -17,7 +18,6 @@ from i2i_runtime.schema.operations import (
     ScalarInput,
     SizeInput,
     SizeRule,
-    Step,
     VectorOutput,
     Walk,
 )
@@ -109,7 +109,7 @@ def sample() -> Operation:
         ),
         outputs=(ImageOutput(name="image"), VectorOutput(name="map_0"), VectorOutput(name="map_1")),
         steps=(
-            Step(
+            GraphCall(
                 graph="pyramid",
                 inputs={"noise_0": "noise_0", "noise_1": "noise_1"},
                 constants={"level": 0.25},
@@ -130,7 +130,7 @@ def animate() -> Operation:
             ScalarInput(name="inertia", default=0.9, minimum=0, maximum=1),
         ),
         outputs=(ImageOutput(name="image"),),
-        steps=(Step(graph="walker", inputs={"noise": "noise", "anchor": "anchor"}, outputs={"result": "image"}),),
+        steps=(GraphCall(graph="walker", inputs={"noise": "noise", "anchor": "anchor"}, outputs={"result": "image"}),),
         walk=Walk(anchor="anchor", pull="pull", inertia="inertia", first=FIRST),
     )
 
@@ -152,7 +152,7 @@ def retarget() -> Operation:
         ),
         outputs=(ImageOutput(name="image"), VectorOutput(name="looked"), VectorOutput(name="covered")),
         steps=(
-            Step(
+            GraphCall(
                 graph="retargeter",
                 inputs={"image": "image", "grid": "grid", "coverage": "coverage"},
                 outputs={"result": "image", "looked": "looked", "covered": "covered"},
@@ -173,7 +173,7 @@ def edit(rule: SizeRule = ANY_SIDE, *, dilate_px: int = 0, blur: float = 0.0) ->
         ),
         outputs=(ImageOutput(name="image"), VectorOutput(name="soft")),
         steps=(
-            Step(
+            GraphCall(
                 graph="masker",
                 inputs={"image": "image", "mask": "mask"},
                 outputs={"result": "image", "soft": "soft"},

@@ -192,7 +192,7 @@ def test_an_input_may_not_be_called_like_an_argument_of_every_call() -> None:
             name="sample",
             inputs=(i2i.LatentInput(name="seed", shape=(1,)),),
             outputs=(i2i.VectorOutput(name="out"),),
-            steps=(i2i.Step(graph="g", inputs={"z": "seed"}, outputs={"y": "out"}),),
+            steps=(i2i.GraphCall(graph="g", inputs={"z": "seed"}, outputs={"y": "out"}),),
         )
 
 

@@ -16,13 +16,13 @@ from i2i_runtime.schema.operations import (
     BICUBIC,
     Also,
     Fit,
+    GraphCall,
     ImageInput,
     ImageOutput,
     Kernel,
     Operation,
     Resize,
     SizeRule,
-    Step,
     best_fit,
 )
 
@@ -200,5 +200,5 @@ def test_the_names_of_all_values_differ() -> None:
             name="edit",
             inputs=(value,),
             outputs=(ImageOutput(name="image"),),
-            steps=(Step(graph="g", inputs={"x": "image"}, outputs={"y": "image"}),),
+            steps=(GraphCall(graph="g", inputs={"x": "image"}, outputs={"y": "image"}),),
         )

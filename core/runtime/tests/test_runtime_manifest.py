@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import i2i_runtime as i2i
-from i2i_runtime.schema.operations import MAX_BRANCHES, ImageOutput, LabelInput, Operation, Step
+from i2i_runtime.schema.operations import MAX_BRANCHES, GraphCall, ImageOutput, LabelInput, Operation
 
 from .conftest import FLOAT, IMAGE, Shape, TinyGraph, image_input, node, write_bundle
 
@@ -182,7 +182,7 @@ def one_graph(folder: Path, graph: TinyGraph) -> i2i.Bundle:
         name="translate",
         inputs=(image_input(), LabelInput(name="domain", names=("a", "b"), default="a")),
         outputs=(ImageOutput(name="image"),),
-        steps=(Step(graph="g", inputs={"image": "image"}, outputs={"result": "image"}),),
+        steps=(GraphCall(graph="g", inputs={"image": "image"}, outputs={"result": "image"}),),
     )
     return i2i.load(write_bundle(folder, (operation,), {"g": graph}))
 

@@ -15,7 +15,7 @@ import i2i_runtime as i2i
 from i2i_runtime.archive.opening import open_bundle
 from i2i_runtime.call.memory_use import COPIES, REACH, bytes_per_pixel
 from i2i_runtime.device.memory import as_bytes, free_bytes
-from i2i_runtime.schema.operations import ImageOutput, Operation, SizeRule, Step
+from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation, SizeRule
 
 from .conftest import FLOAT, IMAGE, TinyGraph, image_input, node, write_bundle
 from .spatial_toys import write_spatial
@@ -40,7 +40,7 @@ def wide(tmp_path: Path) -> Path:
         name="translate",
         inputs=(image_input(SizeRule(height=16, width=16, dynamic=True, multiple=8)),),
         outputs=(ImageOutput(name="image"),),
-        steps=(Step(graph="g", inputs={"image": "image"}, outputs={"result": "image"}),),
+        steps=(GraphCall(graph="g", inputs={"image": "image"}, outputs={"result": "image"}),),
     )
     return write_bundle(tmp_path / "wide", (operation,), {"g": graph})
 
@@ -97,7 +97,7 @@ def test_a_model_whose_own_size_takes_too_much_is_refused(tmp_path: Path) -> Non
         name="translate",
         inputs=(image_input(SizeRule(height=10_000, width=10_000)),),
         outputs=(ImageOutput(name="image"),),
-        steps=(Step(graph="g", inputs={"image": "image"}, outputs={"result": "image"}),),
+        steps=(GraphCall(graph="g", inputs={"image": "image"}, outputs={"result": "image"}),),
     )
     bundle = i2i.load(write_bundle(tmp_path / "large", (operation,), {"g": graph}), memory="1GB")
     with pytest.raises(i2i.ImageError, match=r"10000x10000 takes about .* GB[\s\S]*the model's own size"):

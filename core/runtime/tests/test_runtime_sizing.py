@@ -16,7 +16,7 @@ import i2i_runtime as i2i
 from i2i_runtime.call.arguments import option_from_text
 from i2i_runtime.call.sizes import noise_shape, read_scale, read_size, wanted_size
 from i2i_runtime.kinds.spatial import GridInput, MaskInput, NoiseInput, SizeInput
-from i2i_runtime.schema.operations import Interpolation, LatentInput, Operation, Step, VectorOutput, Walk
+from i2i_runtime.schema.operations import GraphCall, Interpolation, LatentInput, Operation, VectorOutput, Walk
 from i2i_runtime.schema.wiring import needed_inputs
 
 from . import spatial_toys
@@ -304,7 +304,7 @@ def test_what_shapes_a_result_is_asked_for_beside_a_vector_that_is_given() -> No
             "inputs": (*data["inputs"], LatentInput(name="latent", shape=(3,))),
             "outputs": (*data["outputs"], VectorOutput(name="code")),
             "steps": (
-                Step(graph="encoder", inputs={"latent": "latent"}, outputs={"code": "code"}),
+                GraphCall(graph="encoder", inputs={"latent": "latent"}, outputs={"code": "code"}),
                 step | {"inputs": step["inputs"] | {"code": "code"}},
             ),
         }
@@ -326,7 +326,7 @@ def test_a_step_feeds_each_input_of_its_graph_once(tmp_path: Path) -> None:
     (step,) = spatial_toys.sample().steps
     graphs = {"pyramid": spatial_toys.pyramid()}
     for constants in ({}, {"level": 0.0, "noise_0": 1.0}, {"level": 0.0, "depth": 1.0}):
-        changed = Step.model_validate(step.model_dump() | {"constants": constants})
+        changed = GraphCall.model_validate(step.model_dump() | {"constants": constants})
         operation = Operation.model_validate(data | {"steps": (changed,)})
         with pytest.raises(ValidationError, match=r"graph 'pyramid' takes .*, the step feeds"):
             spatial_toys.write_bundle(tmp_path / "wrong", (operation,), graphs)

@@ -28,8 +28,7 @@ from i2i_registry.plugins.discovery import Registry, build_registry
 from i2i_registry.plugins.hooks import hookimpl
 from i2i_registry.weights.store import Store
 from i2i_runtime.schema.manifest import Licence, Paper
-from i2i_runtime.schema.operations import BILINEAR, ImageInput, ImageOutput, Operation, Record, SizeRule
-from i2i_runtime.schema.operations import Step as GraphCall
+from i2i_runtime.schema.operations import BILINEAR, GraphCall, ImageInput, ImageOutput, Operation, Record, SizeRule
 from i2i_toolkit import Preparation, UnpairedFolders, l1, least_squares, logistic, plugin, write_unpaired_example
 
 SIZE = 8

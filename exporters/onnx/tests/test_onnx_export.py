@@ -35,7 +35,7 @@ from i2i_runtime.archive.opening import open_bundle
 from i2i_runtime.device import providers as devices
 from i2i_runtime.errors import BundleError, I2IError, UsageError
 from i2i_runtime.schema.manifest import GRAPH_KEY, MANIFEST_KEY, Licence, Manifest, Paper
-from i2i_runtime.schema.operations import ImageInput, ImageOutput, LatentInput, Operation, Record, SizeRule, Step
+from i2i_runtime.schema.operations import GraphCall, ImageInput, ImageOutput, LatentInput, Operation, Record, SizeRule
 
 
 class Sizes(Record):
@@ -98,7 +98,7 @@ class Toy(Model[Record]):
                 name="translate",
                 inputs=(ImageInput(name="image", size=rule), LatentInput(name="style", shape=(2,))),
                 outputs=(ImageOutput(name="image", channels=1 if self.sizes.fault == "grey" else None),),
-                steps=(Step(graph="paint", inputs={"x": "image", "z": "style"}, outputs={"y": "image"}),),
+                steps=(GraphCall(graph="paint", inputs={"x": "image", "z": "style"}, outputs={"y": "image"}),),
             ),
         )
 

@@ -12,7 +12,7 @@ from i2i_exporter_onnx.sizes import plan
 from i2i_registry.interfaces.model import Axis, Graph, GraphInput
 from i2i_registry.plugins.discovery import build_registry
 from i2i_runtime.errors import UsageError
-from i2i_runtime.schema.operations import LatentInput, Operation, Step, VectorOutput
+from i2i_runtime.schema.operations import GraphCall, LatentInput, Operation, VectorOutput
 
 
 def test_the_card_leads_to_the_exporter() -> None:
@@ -43,7 +43,7 @@ def test_a_size_for_a_model_without_images_is_wrong_usage(size: int | str) -> No
         name="sample",
         inputs=(LatentInput(name="z", shape=(4,)),),
         outputs=(VectorOutput(name="code"),),
-        steps=(Step(graph="mapping", inputs={"z": "z"}, outputs={"code": "code"}),),
+        steps=(GraphCall(graph="mapping", inputs={"z": "z"}, outputs={"code": "code"}),),
     )
 
     mapping = Graph(nn.Identity(), (GraphInput("z", (Axis("batch", 2), 4), "normal"),), ("code",))

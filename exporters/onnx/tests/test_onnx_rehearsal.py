@@ -13,6 +13,7 @@ from i2i_exporter_onnx.rehearsal import rehearse
 from i2i_registry.errors import ExportError
 from i2i_runtime.schema.manifest import Licence, Manifest, Paper, Parity, ParityCase, WeightsSource
 from i2i_runtime.schema.operations import (
+    GraphCall,
     ImageInput,
     ImageOutput,
     Input,
@@ -22,7 +23,6 @@ from i2i_runtime.schema.operations import (
     Operation,
     ScalarInput,
     SizeRule,
-    Step,
 )
 
 GRAPHS = {
@@ -40,11 +40,11 @@ RESULT = (ImageOutput(name="image"),)
 ANIMALS = LabelInput(name="animal", names=("cat", "dog"), default="dog")
 
 
-def call(graph: str, *, when: dict[str, str] | None = None, **inputs: str) -> Step:
-    return Step(graph=graph, inputs={"x": "image", **inputs}, outputs={"y": "image"}, when=when or {})
+def call(graph: str, *, when: dict[str, str] | None = None, **inputs: str) -> GraphCall:
+    return GraphCall(graph=graph, inputs={"x": "image", **inputs}, outputs={"y": "image"}, when=when or {})
 
 
-def translate(inputs: tuple[Input, ...], *steps: Step, outputs: tuple[ImageOutput, ...] = RESULT) -> Operation:
+def translate(inputs: tuple[Input, ...], *steps: GraphCall, outputs: tuple[ImageOutput, ...] = RESULT) -> Operation:
     return Operation(name="translate", inputs=inputs, outputs=outputs, steps=steps)
 
 

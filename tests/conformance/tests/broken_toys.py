@@ -17,6 +17,7 @@ from i2i_registry.interfaces.model import Axis, Drop, Graph, GraphInput, KeyMap,
 from i2i_registry.interfaces.trainer import DataSource, Phase, Stage, Step, Tensors
 from i2i_runtime.schema.manifest import Licence
 from i2i_runtime.schema.operations import (
+    GraphCall,
     ImageInput,
     ImageOutput,
     LatentInput,
@@ -28,7 +29,6 @@ from i2i_runtime.schema.operations import (
     SizeRule,
     Walk,
 )
-from i2i_runtime.schema.operations import Step as Call
 
 
 class DeadField(Tint):
@@ -204,8 +204,10 @@ class Wandering(Tint):
         size = SizeInput(height=side, width=side, minimum_height=3, minimum_width=4)
         maps = [NoiseInput(name="noise", channels=3, height=side, width=side, default=d) for d in ("normal", "zeros")]
         numbers = [ScalarInput(name=name, default=0.5, minimum=0, maximum=1) for name in ("anchor", "pull", "inertia")]
-        draw = Call(graph="tint", inputs={"noise": "noise"}, constants={"anchor": 0.0}, outputs={"tinted": "image"})
-        move = Call(graph="tint", inputs={"noise": "noise", "anchor": "anchor"}, outputs={"tinted": "image"})
+        draw = GraphCall(
+            graph="tint", inputs={"noise": "noise"}, constants={"anchor": 0.0}, outputs={"tinted": "image"}
+        )
+        move = GraphCall(graph="tint", inputs={"noise": "noise", "anchor": "anchor"}, outputs={"tinted": "image"})
         walk = Walk(anchor="anchor", pull="pull", inertia="inertia", first=0.05)
         image = (ImageOutput(name="image"),)
         return (

@@ -37,6 +37,7 @@ from .schema.operations import BILINEAR as BILINEAR
 from .schema.operations import SINGAN as SINGAN
 from .schema.operations import Also as Also
 from .schema.operations import Channels as Channels
+from .schema.operations import GraphCall as GraphCall
 from .schema.operations import HeatmapOutput as HeatmapOutput
 from .schema.operations import ImageInput as ImageInput
 from .schema.operations import ImageOutput as ImageOutput
@@ -48,7 +49,6 @@ from .schema.operations import Operation as Operation
 from .schema.operations import OperationName as OperationName
 from .schema.operations import ScalarInput as ScalarInput
 from .schema.operations import SizeRule as SizeRule
-from .schema.operations import Step as Step
 from .schema.operations import VectorOutput as VectorOutput
 from .schema.operations import Walk as Walk
 from .schema.operations import best_fit as best_fit

@@ -66,7 +66,7 @@ class Tint(Model[Config]):
         size = ops.SizeRule(height=self.config.image_size, width=self.config.image_size, dynamic=True)
         image = ops.ImageInput(name="image", summary="any image", size=size, fit="native")
         tinted = ops.ImageOutput(name="image", summary="the image in other colours")
-        step = ops.Step(graph="tint", inputs={"image": "image"}, outputs={"tinted": "image"})
+        step = ops.GraphCall(graph="tint", inputs={"image": "image"}, outputs={"tinted": "image"})
         return (Operation(name="translate", summary="tint", inputs=(image,), outputs=(tinted,), steps=(step,)),)
 
     @classmethod

@@ -62,7 +62,7 @@ def _check_names(name: str, graph: Graph) -> None:
         raise ExportError(
             found=f"graph {name!r} has more than one tensor named {', '.join(repeated)}",
             expected="names that differ among all inputs and outputs of a graph, as ONNX demands",
-            fix="rename the output in Graph.outputs; Step.outputs gives it any name in the operation",
+            fix="rename the output in Graph.outputs; GraphCall.outputs gives it any name in the operation",
         )
 
 

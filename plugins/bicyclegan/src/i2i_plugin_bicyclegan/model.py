@@ -12,13 +12,13 @@ from i2i_plugin_bicyclegan.official import RELEASE_FORMAT
 from i2i_registry import Axis, Graph, GraphInput, Model
 from i2i_runtime import (
     BICUBIC,
+    GraphCall,
     ImageInput,
     ImageOutput,
     Interpolation,
     LatentInput,
     Operation,
     SizeRule,
-    Step,
     VectorOutput,
     best_fit,
 )
@@ -107,7 +107,7 @@ class BicycleGAN(Model[Config]):
                 VectorOutput(name="latent", summary="the style, as `translate` takes it"),
             ),
             steps=(
-                Step(graph=ENCODER, inputs={"image": "reference"}, outputs={"latent": "latent"}),
+                GraphCall(graph=ENCODER, inputs={"image": "reference"}, outputs={"latent": "latent"}),
                 _generate("latent"),
             ),
             interpolation=INTERPOLATION,
@@ -123,7 +123,7 @@ class BicycleGAN(Model[Config]):
                 VectorOutput(name="log_variance", summary="how sure the encoder is, in each number"),
             ),
             steps=(
-                Step(
+                GraphCall(
                     graph=ENCODER,
                     inputs={"image": "image"},
                     outputs={"latent": "latent", "log_variance": "log_variance"},
@@ -168,5 +168,5 @@ class BicycleGAN(Model[Config]):
         )
 
 
-def _generate(latent: str) -> Step:
-    return Step(graph=GENERATOR, inputs={"image": "image", "latent": latent}, outputs={"translation": "image"})
+def _generate(latent: str) -> GraphCall:
+    return GraphCall(graph=GENERATOR, inputs={"image": "image", "latent": latent}, outputs={"translation": "image"})

@@ -8,6 +8,7 @@ from i2i_plugin_consingan.config import Config
 from i2i_runtime import (
     SINGAN,
     Also,
+    GraphCall,
     ImageInput,
     ImageOutput,
     LabelInput,
@@ -18,7 +19,6 @@ from i2i_runtime import (
     ScalarInput,
     SizeInput,
     SizeRule,
-    Step,
     Walk,
 )
 from i2i_runtime.schema.operations import Input
@@ -138,7 +138,7 @@ def _injecting(config: Config, name: OperationName, summary: str) -> Operation:
             ImageOutput(name="image", summary="the result inside the mask, the background around it"),
             ImageOutput(name="unblended", summary="the result everywhere"),
         ),
-        steps=(Step(graph=INJECTION, inputs=fed, outputs={"blended": "image", "unblended": "unblended"}),),
+        steps=(GraphCall(graph=INJECTION, inputs=fed, outputs={"blended": "image", "unblended": "unblended"}),),
     )
 
 
@@ -173,7 +173,9 @@ def _noise_of(config: Config, number: int, default: str) -> NoiseInput:
     )
 
 
-def _pyramid_step(config: Config, constants: dict[str, float]) -> Step:
+def _pyramid_step(config: Config, constants: dict[str, float]) -> GraphCall:
     names = [noise_name(number) for number in range(config.stages)]
     names += [name for name in (START_SCALE, ANCHOR) if name not in constants]
-    return Step(graph=PYRAMID, inputs={name: name for name in names}, constants=constants, outputs={"image": "image"})
+    return GraphCall(
+        graph=PYRAMID, inputs={name: name for name in names}, constants=constants, outputs={"image": "image"}
+    )

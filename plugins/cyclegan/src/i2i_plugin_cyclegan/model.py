@@ -12,7 +12,7 @@ from i2i_plugin_cyclegan.config import PRESETS, Config
 from i2i_plugin_cyclegan.networks import ResNet, UNet, make_generator
 from i2i_plugin_cyclegan.official import JUNYANZ_FORMAT
 from i2i_registry import Axis, Graph, GraphInput, Model
-from i2i_runtime import BICUBIC, ImageInput, ImageOutput, LabelInput, Operation, SizeRule, Step, best_fit
+from i2i_runtime import BICUBIC, GraphCall, ImageInput, ImageOutput, LabelInput, Operation, SizeRule, best_fit
 from i2i_runtime.schema.operations import Input
 from i2i_toolkit import FIRST_DROPOUT_LEVEL, Translation
 from i2i_toolkit.networks.generators import BEHAVIOURS
@@ -99,7 +99,7 @@ class CycleGAN(Model[Config]):
                     ImageOutput(name="image", summary="the translated image", channels=self.config.translated_channels),
                 ),
                 steps=tuple(
-                    Step(graph=graph, inputs=fed, outputs={"translation": "image"}, when=when)
+                    GraphCall(graph=graph, inputs=fed, outputs={"translation": "image"}, when=when)
                     for graph, when in directions.items()
                 ),
             ),

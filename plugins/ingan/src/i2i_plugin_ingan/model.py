@@ -10,6 +10,7 @@ from i2i_plugin_ingan.official import INGAN_FORMAT
 from i2i_registry import Axis, Graph, GraphInput, Model
 from i2i_runtime import (
     BICUBIC,
+    GraphCall,
     GridInput,
     ImageInput,
     ImageOutput,
@@ -18,7 +19,6 @@ from i2i_runtime import (
     ScalarInput,
     SizeInput,
     SizeRule,
-    Step,
 )
 
 GENERATOR = "generator"
@@ -96,7 +96,7 @@ class InGAN(Model[Config]):
                 ),
                 outputs=(ImageOutput(name="image", summary="the retargeted image"),),
                 steps=(
-                    Step(
+                    GraphCall(
                         graph=GRAPH,
                         inputs={name: name for name in ("image", "grid", "coverage")},
                         outputs={"retargeted": "image"},

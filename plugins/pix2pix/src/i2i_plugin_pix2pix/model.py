@@ -9,7 +9,17 @@ from i2i_plugin_pix2pix.config import PRESETS, Config
 from i2i_plugin_pix2pix.networks import ResNet, UNet, make_generator
 from i2i_plugin_pix2pix.official import JUNYANZ_FORMAT
 from i2i_registry import Axis, Graph, GraphInput, Model
-from i2i_runtime import BICUBIC, ImageInput, ImageOutput, LabelInput, LatentInput, Operation, SizeRule, Step, best_fit
+from i2i_runtime import (
+    BICUBIC,
+    GraphCall,
+    ImageInput,
+    ImageOutput,
+    LabelInput,
+    LatentInput,
+    Operation,
+    SizeRule,
+    best_fit,
+)
 from i2i_runtime.schema.operations import Input
 from i2i_toolkit import FIRST_DROPOUT_LEVEL, Translation
 from i2i_toolkit.networks.generators import BEHAVIOURS
@@ -72,7 +82,7 @@ class Pix2Pix(Model[Config]):
                     ImageOutput(name="image", summary="the translated image", channels=self.config.output_channels),
                 ),
                 steps=(
-                    Step(
+                    GraphCall(
                         graph=GENERATOR,
                         inputs=dict(zip(names, names, strict=True)),
                         outputs={"translation": "image"},

@@ -12,6 +12,7 @@ from i2i_plugin_singan.official import OFFICIAL_FORMAT
 from i2i_registry import Axis, Graph, GraphInput, Model, OutlierTolerance
 from i2i_runtime import (
     SINGAN,
+    GraphCall,
     ImageInput,
     ImageOutput,
     MaskInput,
@@ -19,7 +20,6 @@ from i2i_runtime import (
     Operation,
     ScalarInput,
     SizeRule,
-    Step,
     Walk,
 )
 
@@ -237,7 +237,7 @@ class SinGAN(Model[Config]):
             blur=BLUR,
         )
         start = self._start_scale(1, max(1, usual), "where the image enters: the coarser, the more of it changes")
-        blend = Step(graph=BLENDING, inputs={"made": "made", "mask": "mask"}, outputs={"blended": "image"})
+        blend = GraphCall(graph=BLENDING, inputs={"made": "made", "mask": "mask"}, outputs={"blended": "image"})
         return Operation(
             name=name,
             summary=summary,
@@ -257,7 +257,7 @@ class SinGAN(Model[Config]):
             summary="the training image, enlarged with details of its own kind",
             inputs=_noise_inputs(shapes, self.config),
             outputs=(ImageOutput(name="image", summary=f"{self.config.enlargement:g} times as high and wide"),),
-            steps=(Step(graph=SUPER_RESOLUTION, inputs=names, outputs={"enlarged": "image"}),),
+            steps=(GraphCall(graph=SUPER_RESOLUTION, inputs=names, outputs={"enlarged": "image"}),),
         )
 
     def _start_scale(self, least: int, usual: int, summary: str) -> ScalarInput:
@@ -278,14 +278,16 @@ class SinGAN(Model[Config]):
         shapes = [self.pyramid.noise_shape(scale) for scale in range(self.config.scales)]
         return _noise_inputs(shapes, self.config, default)[first:]
 
-    def _sampling(self, inputs: Mapping[str, str], constants: Mapping[str, float]) -> Step:
+    def _sampling(self, inputs: Mapping[str, str], constants: Mapping[str, float]) -> GraphCall:
         names = {f"noise_{scale}": f"noise_{scale}" for scale in range(self.config.scales)}
-        return Step(graph=PYRAMID, inputs={**inputs, **names}, constants=dict(constants), outputs={"sampled": "image"})
+        return GraphCall(
+            graph=PYRAMID, inputs={**inputs, **names}, constants=dict(constants), outputs={"sampled": "image"}
+        )
 
-    def _injecting(self, result: str) -> Step:
+    def _injecting(self, result: str) -> GraphCall:
         names = {f"noise_{scale}": f"noise_{scale}" for scale in range(1, self.config.scales)}
         inputs = {"reference": "image", "start_scale": "start_scale", **names}
-        return Step(graph=INJECTION, inputs=inputs, outputs={"made": result})
+        return GraphCall(graph=INJECTION, inputs=inputs, outputs={"made": result})
 
     @classmethod
     def shrunk(cls, config: Config) -> Config:

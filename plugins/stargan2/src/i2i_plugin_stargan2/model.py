@@ -16,6 +16,7 @@ from i2i_plugin_stargan2.networks import Generator, MappingNetwork, StyleEncoder
 from i2i_plugin_stargan2.official import CLOVA_FORMAT
 from i2i_registry import Axis, Graph, GraphInput, Model
 from i2i_runtime import (
+    GraphCall,
     ImageInput,
     ImageOutput,
     Interpolation,
@@ -25,7 +26,6 @@ from i2i_runtime import (
     Operation,
     ScalarInput,
     SizeRule,
-    Step,
     VectorOutput,
     best_fit,
 )
@@ -225,7 +225,7 @@ class StarGAN2(Model[Config]):
             steps=(_encode_step("image"),),
         )
 
-    def _generate(self) -> tuple[Step, ...]:
+    def _generate(self) -> tuple[GraphCall, ...]:
         translated = {"translated": "image"}
         if self.fan is None:
             return (_step(GENERATOR, ("image", "style"), translated),)
@@ -272,10 +272,10 @@ _TRANSLATED = (
 )
 
 
-def _step(graph: str, values: tuple[str, ...], outputs: Mapping[str, str]) -> Step:
+def _step(graph: str, values: tuple[str, ...], outputs: Mapping[str, str]) -> GraphCall:
     """A step whose graph's inputs are called as the values that are fed to them."""
-    return Step(graph=graph, inputs={name: name for name in values}, outputs=dict(outputs))
+    return GraphCall(graph=graph, inputs={name: name for name in values}, outputs=dict(outputs))
 
 
-def _encode_step(image: str) -> Step:
-    return Step(graph=STYLE_ENCODER, inputs={"image": image, "domain": "domain"}, outputs={"style": "style"})
+def _encode_step(image: str) -> GraphCall:
+    return GraphCall(graph=STYLE_ENCODER, inputs={"image": image, "domain": "domain"}, outputs={"style": "style"})

@@ -13,13 +13,13 @@ from i2i_plugin_ugatit.official import ZNXLWM_FORMAT
 from i2i_registry import Axis, Graph, GraphInput, Model
 from i2i_runtime import (
     BILINEAR,
+    GraphCall,
     HeatmapOutput,
     ImageInput,
     ImageOutput,
     LabelInput,
     Operation,
     SizeRule,
-    Step,
     best_fit,
 )
 
@@ -118,6 +118,6 @@ class UGATIT(Model[Config]):
         )
 
 
-def _step(graph: str, domain: str) -> Step:
+def _step(graph: str, domain: str) -> GraphCall:
     outputs = {"translated": "image", "attention": "attention"}
-    return Step(graph=graph, inputs={"image": "image"}, outputs=outputs, when={"domain": domain})
+    return GraphCall(graph=graph, inputs={"image": "image"}, outputs=outputs, when={"domain": domain})

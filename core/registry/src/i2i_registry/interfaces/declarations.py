@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from i2i_registry.interfaces.config_values import as_set
 from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Model
 from i2i_runtime.errors import OptionError
-from i2i_runtime.schema.operations import ImageInput, Operation, Record, SizeRule, Step
+from i2i_runtime.schema.operations import GraphCall, ImageInput, Operation, Record, SizeRule
 
 
 def check_declarations(model: Model[Record]) -> None:
@@ -55,7 +55,7 @@ def _contradictions(operation: Operation, graphs: Mapping[str, Graph]) -> Iterat
                 yield from _misfit(operation, step.graph, fed[target], images[source])
 
 
-def _misfed(operation: Operation, step: Step, graph: Graph) -> Iterator[str]:
+def _misfed(operation: Operation, step: GraphCall, graph: Graph) -> Iterator[str]:
     takes, given = {tensor.name for tensor in graph.inputs}, {*step.inputs, *step.constants}
     if takes != given:
         yield f"graph {step.graph!r} takes {sorted(takes)}, and {operation.name} feeds {sorted(given)}"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from i2i_runtime.call.arguments import Item
 from i2i_runtime.device.sessions import Sessions
-from i2i_runtime.schema.operations import Operation, Output, Step
+from i2i_runtime.schema.operations import GraphCall, Operation, Output
 from i2i_runtime.schema.wiring import needed_steps
 
 Tensors: TypeAlias = dict[str, NDArray[np.generic]]
@@ -43,14 +43,14 @@ class Call:
                 for row, index in enumerate(part):
                     yield index, {name: tensors[name][row] for name in names}
 
-    def _run_shared(self, items: Sequence[Item], steps: Sequence[Step]) -> tuple[Tensors, list[Step]]:
+    def _run_shared(self, items: Sequence[Item], steps: Sequence[GraphCall]) -> tuple[Tensors, list[GraphCall]]:
         """What is the same for all items, computed once: a style that a hundred images get is read once.
 
         Returns those values, with a batch axis of 1, and the steps that remain to be run for each item.
         """
         fed = {name for step in steps for name in step.inputs.values()}
         equal = [name for name in fed if len({item.identity(name) for item in items}) == 1]
-        known, rest = _stack(self.operation, items[:1], equal), list[Step]()
+        known, rest = _stack(self.operation, items[:1], equal), list[GraphCall]()
         for step in steps:
             if known.keys() >= set(step.inputs.values()):
                 known |= run_step(self.sessions, step, known)
@@ -58,7 +58,7 @@ class Call:
                 rest.append(step)
         return known, rest
 
-    def _run_batch(self, items: Sequence[Item], shared: Tensors, steps: Sequence[Step]) -> Tensors:
+    def _run_batch(self, items: Sequence[Item], shared: Tensors, steps: Sequence[GraphCall]) -> Tensors:
         """The values of some items that fit into one batch, from the steps that are left."""
         fed = {output.name for output in self.wanted} | {name for step in steps for name in step.inputs.values()}
         known = _stack(self.operation, items, fed - shared.keys())
@@ -68,7 +68,7 @@ class Call:
         return known
 
 
-def run_step(sessions: Sessions, step: Step, known: Mapping[str, NDArray[np.generic]]) -> Tensors:
+def run_step(sessions: Sessions, step: GraphCall, known: Mapping[str, NDArray[np.generic]]) -> Tensors:
     """The values that a step makes of those known."""
     feeds = {name: known[value] for name, value in step.inputs.items()}
     count = len(next(iter(feeds.values())))

@@ -9,6 +9,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from i2i_runtime.schema.operations import (
     MAX_PARTS,
+    GraphCall,
     GridInput,
     HeatmapOutput,
     ImageInput,
@@ -22,7 +23,6 @@ from i2i_runtime.schema.operations import (
     Output,
     Record,
     SizeInput,
-    Step,
 )
 
 MAX_RANK = 8
@@ -107,7 +107,7 @@ def _fed(value: Input) -> tuple[str, Shape] | None:
     return "int64" if isinstance(value, LabelInput) else "float32", shape
 
 
-def _check_step(operation: Operation, step: Step, graph: GraphFile, known: dict[str, tuple[str, Shape]]) -> None:
+def _check_step(operation: Operation, step: GraphCall, graph: GraphFile, known: dict[str, tuple[str, Shape]]) -> None:
     takes = {tensor.name: tensor for tensor in graph.inputs}
     given = {name: known[value] for name, value in step.inputs.items()}
     given |= dict.fromkeys(step.constants, ("float32", (None,)))

@@ -290,7 +290,7 @@ class VectorOutput(Record):
 Output = Annotated[ImageOutput | HeatmapOutput | VectorOutput, Field(discriminator="kind")]
 
 
-class Step(Record):
+class GraphCall(Record):
     """One call of one graph. Values are passed by name: the operation's inputs, then the outputs of earlier steps."""
 
     graph: Name
@@ -342,7 +342,7 @@ class Operation(Record):
     summary: str = ""
     inputs: Annotated[tuple[Input, ...], Field(min_length=1, max_length=MAX_PARTS)]
     outputs: Annotated[tuple[Output, ...], Field(min_length=1, max_length=MAX_PARTS)]
-    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MAX_PARTS)]
+    steps: Annotated[tuple[GraphCall, ...], Field(min_length=1, max_length=MAX_PARTS)]
     interpolation: Interpolation | None = None
     """what `frames` interpolates; None: the paper has no such thing"""
     walk: Walk | None = None
@@ -406,7 +406,7 @@ class Operation(Record):
             choices = [{**choice, name: label} for choice in choices for label in labels[name].names]
         yield from choices
 
-    def steps_for(self, choice: dict[str, str]) -> tuple[Step, ...]:
+    def steps_for(self, choice: dict[str, str]) -> tuple[GraphCall, ...]:
         """The steps that run when the labels have these values."""
         return tuple(s for s in self.steps if all(choice.get(name) == label for name, label in s.when.items()))
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from i2i_runtime.schema.operations import GridInput, MaskInput, Operation, SizeInput, Step
+from i2i_runtime.schema.operations import GraphCall, GridInput, MaskInput, Operation, SizeInput
 
 
-def needed_steps(steps: Sequence[Step], wanted: Collection[str], given: Collection[str] = ()) -> list[Step]:
+def needed_steps(steps: Sequence[GraphCall], wanted: Collection[str], given: Collection[str] = ()) -> list[GraphCall]:
     """The steps that lead to `wanted` from the inputs and from what is `given`, in their order.
 
     Each names only those of its graph's outputs that are needed of it.
     """
-    needed, plan = set(wanted) - set(given), list[Step]()
+    needed, plan = set(wanted) - set(given), list[GraphCall]()
     for step in reversed(steps):
         used = {name: value for name, value in step.outputs.items() if value in needed}
         if used:

@@ -17,7 +17,7 @@ from i2i_conformance.reference import example_inputs, run_graph
 from i2i_registry.interfaces.declarations import check_declarations
 from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Model
 from i2i_runtime.errors import I2IError, OptionError
-from i2i_runtime.schema.operations import ImageInput, ImageOutput, Operation, Record, Step
+from i2i_runtime.schema.operations import GraphCall, ImageInput, ImageOutput, Operation, Record
 
 IMAGE_RANGE = (-1.0, 1.0)
 """What the exporter feeds to a graph input of the kind "image", and what it takes `Graph.images` to be."""
@@ -101,7 +101,7 @@ def check_graph_runs(name: str, graph: Graph) -> None:
         raise ConformanceError(
             found=f"the inputs and outputs of graph {name!r} are called {names}",
             expected="different names: exporters cannot tell an input from an output of its name",
-            fix="rename the output in Graph.outputs; Step.outputs gives it any name in the operation",
+            fix="rename the output in Graph.outputs; GraphCall.outputs gives it any name in the operation",
         )
     inputs = example_inputs(graph)
     first, again = run_graph(graph, inputs), run_graph(graph, inputs)
@@ -204,21 +204,21 @@ def _same(first: Iterable[Tensor], second: Iterable[Tensor]) -> bool:
     return all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
 
 
-def _check_names(operation: Operation, step: Step, graph: Graph) -> None:
+def _check_names(operation: Operation, step: GraphCall, graph: Graph) -> None:
     taken = [tensor.name for tensor in graph.inputs]
     given = sorted([*step.inputs, *step.constants])
     if given != sorted(taken):
         raise ConformanceError(
             found=f"{operation.name} feeds {given} to graph {step.graph!r}",
             expected=f"each of its inputs once: {taken}",
-            fix="correct Step.inputs (graph input -> value) and Step.constants",
+            fix="correct GraphCall.inputs (graph input -> value) and GraphCall.constants",
         )
     unknown = sorted(set(step.outputs) - set(graph.outputs))
     if unknown:
         raise ConformanceError(
             found=f"{operation.name} takes {unknown} from graph {step.graph!r}",
             expected=f"some of its outputs: {list(graph.outputs)}",
-            fix="correct Step.outputs (graph output -> value)",
+            fix="correct GraphCall.outputs (graph output -> value)",
         )
 
 
