@@ -247,7 +247,7 @@ def our_config(size: Size) -> Config:
         levels=LEVELS[size],
         channels=CHANNELS[size],
         encoder_channels=CHANNELS[size],
-        latent_length=LATENT,
+        latent_dim=LATENT,
     )
 
 

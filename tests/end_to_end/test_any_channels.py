@@ -27,7 +27,7 @@ SIDE = 32
 SMALL: Mapping[str, Mapping[str, object]] = {
     "pix2pix": {"channels": 2, "image_size": SIDE},
     "cyclegan": {"channels": 2, "image_size": SIDE, "res_blocks": 1, "levels": 5},
-    "bicyclegan": {"channels": 2, "image_size": SIDE, "levels": 5, "encoder_channels": 2, "latent_length": 3},
+    "bicyclegan": {"channels": 2, "image_size": SIDE, "levels": 5, "encoder_channels": 2, "latent_dim": 3},
 }
 NETWORKS: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "pix2pix: ResNet without norms, 6 to 4": (

@@ -196,7 +196,7 @@ def stated_config(case: Case) -> Config:
             "levels": int(match[1]).bit_length() - 1,
             "source_channels": options.input_nc,
             "target_channels": options.output_nc,
-            "latent_length": options.nz,
+            "latent_dim": options.nz,
             "latent_at": options.where_add,
             "upsampling": UPSAMPLINGS[options.upsample],
             "activation": ACTIVATIONS[options.nl],

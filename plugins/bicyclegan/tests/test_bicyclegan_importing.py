@@ -13,7 +13,7 @@ from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_plugin_bicyclegan.official import RELEASE_FORMAT
 from i2i_registry import CheckpointError, ImportReport, Store, discover, find_files, import_checkpoint, open_model
 
-SMALL = Config(image_size=64, levels=6, channels=2, encoder_channels=2, latent_length=5)
+SMALL = Config(image_size=64, levels=6, channels=2, encoder_channels=2, latent_dim=5)
 
 
 def write_release(folder: Path, config: Config = SMALL, networks: tuple[str, ...] = ("G", "E", "D", "D2")) -> None:
@@ -58,7 +58,7 @@ def test_an_image_is_translated_like_another(tmp_path: Path, *, whole_folder: bo
         codes = [encoder(reference) for reference in references]
         codes = [code[0] if isinstance(code, tuple) else code for code in codes]
         first, second = (generator(image, code) for code in codes)
-    assert codes[0].shape == (1, SMALL.latent_length)
+    assert codes[0].shape == (1, SMALL.latent_dim)
     assert first.shape == image.shape
     assert torch.isfinite(first).all()
     assert not torch.equal(first, second)
@@ -78,7 +78,7 @@ def test_every_tensor_is_the_one_of_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"latent_length": 8}, r"wrong shape: encoder\.log_variance\.bias is \(8,\), not \(5,\)"),
+        ({"latent_dim": 8}, r"wrong shape: encoder\.log_variance\.bias is \(8,\), not \(5,\)"),
         ({"target_channels": 1}, r"encoder\.stem\.weight is \(2, 1, 4, 4\), not \(2, 3, 4, 4\)"),
         ({"image_size": 32, "levels": 5}, "image_size"),
     ],

@@ -21,7 +21,7 @@ from i2i_registry.cli.program import run as run_program
 from i2i_registry.cli.session import Session
 from i2i_runtime import Bundle, LatentInput, Licence, OptionError, Record, UnknownOperationError
 
-TINY = Config(image_size=16, levels=3, channels=2, encoder_channels=2, latent_length=3)
+TINY = Config(image_size=16, levels=3, channels=2, encoder_channels=2, latent_dim=3)
 GENERATOR_ALONE = TINY.model_copy(update={"encoder": None})
 
 
@@ -57,11 +57,11 @@ def test_the_encoder_of_a_clr_gan_comes_with_a_caution() -> None:
     assert "generated images only" not in summaries["bicyclegan"]
 
 
-@pytest.mark.parametrize("latent_length", [2, 8, 256])
-def test_translate_takes_a_latent_of_the_models_length(latent_length: int) -> None:
-    translate = BicycleGAN(TINY.model_copy(update={"latent_length": latent_length})).operations()[0]
+@pytest.mark.parametrize("latent_dim", [2, 8, 256])
+def test_translate_takes_a_latent_of_the_models_dim(latent_dim: int) -> None:
+    translate = BicycleGAN(TINY.model_copy(update={"latent_dim": latent_dim})).operations()[0]
     (latent,) = [value for value in translate.inputs if isinstance(value, LatentInput)]
-    assert (latent.shape, latent.distribution) == ((latent_length,), "normal")
+    assert (latent.shape, latent.distribution) == ((latent_dim,), "normal")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_frames_lead_from_one_seed_to_the_other(bundle: Bundle, image: np.ndarra
     assert len({np.asarray(frame).tobytes() for frame in frames}) == 5
 
 
-def test_a_latent_of_another_length_is_refused(bundle: Bundle, image: np.ndarray) -> None:
+def test_a_latent_of_another_dim_is_refused(bundle: Bundle, image: np.ndarray) -> None:
     with pytest.raises(OptionError, match=r"latent is float64 of shape \[4\]") as caught:
         bundle.translate(image, latent=np.zeros(4))
     assert "float [3]" in caught.value.expected

@@ -8,7 +8,7 @@ from i2i_plugin_bicyclegan.config import Config
 from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_plugin_bicyclegan.networks import Discriminator, Encoder, Generator, smallest_side
 
-TINY = Config(image_size=32, levels=5, channels=2, encoder_channels=2, latent_length=3)
+TINY = Config(image_size=32, levels=5, channels=2, encoder_channels=2, latent_dim=3)
 
 
 def parameter_count(network: nn.Module) -> int:
@@ -68,15 +68,15 @@ def test_the_smallest_image_leaves_one_logit_at_the_smallest_scale(layers: int, 
         discriminator(torch.rand(1, 3, side // 2, side // 2))
 
 
-@pytest.mark.parametrize("latent_length", [2, 8, 256])
+@pytest.mark.parametrize("latent_dim", [2, 8, 256])
 @pytest.mark.parametrize("latent_at", ["all", "input"])
-def test_latents_of_any_length_choose_the_image(latent_length: int, latent_at: str) -> None:
+def test_latents_of_any_dim_choose_the_image(latent_dim: int, latent_at: str) -> None:
     torch.manual_seed(0)
-    sizes = TINY.model_dump() | {"latent_length": latent_length, "latent_at": latent_at}
+    sizes = TINY.model_dump() | {"latent_dim": latent_dim, "latent_at": latent_at}
     model = BicycleGAN(Config.model_validate(sizes))
     assert model.encoder is not None
-    image, latents = torch.rand(2, 3, 32, 32), torch.randn(2, latent_length)
-    assert model.encoder(image).mean.shape == (2, latent_length)
+    image, latents = torch.rand(2, 3, 32, 32), torch.randn(2, latent_dim)
+    assert model.encoder(image).mean.shape == (2, latent_dim)
     same = image[:1].expand(2, -1, -1, -1)
     first, second = model.generator(same, latents)
     assert not torch.equal(first, second)

@@ -10,7 +10,7 @@ from i2i_plugin_bicyclegan.official import RELEASE_FORMAT, UNUSED, WITHOUT_NORMS
 from i2i_registry import CheckpointError, Clues, Inferred, map_keys
 from i2i_registry.importing.clues import Options
 
-SMALL = {"image_size": 64, "levels": 6, "channels": 2, "encoder_channels": 2, "latent_length": 5}
+SMALL = {"image_size": 64, "levels": 6, "channels": 2, "encoder_channels": 2, "latent_dim": 5}
 VARIANTS = [
     {},
     {"norm": "batch"},
@@ -134,7 +134,7 @@ def test_what_nobody_says_is_taken_for_granted_and_told() -> None:
     whole = RELEASE_FORMAT.infer(saved_by_release(make_config({})), Clues())
     assert settled(whole) == {"method": ("bicyclegan", ""), "activation": ("relu", "")}
     alone = RELEASE_FORMAT.infer(saved_by_release(make_config({"encoder": None, "latent_at": "input"})), Clues())
-    assert set(settled(alone)) == {"method", "activation", "image_size", "latent_length"}
+    assert set(settled(alone)) == {"method", "activation", "image_size", "latent_dim"}
     alone = RELEASE_FORMAT.infer(saved_by_release(make_config({"encoder": None})), Clues())
     assert set(settled(alone)) == {"method", "activation", "image_size", "norm"}
 
@@ -147,7 +147,7 @@ def test_the_activation_is_the_option_files(option: str, value: str) -> None:
 
 
 def test_a_generator_alone_is_completed_by_the_option_file() -> None:
-    config = make_config({"encoder": None, "latent_at": "input", "source_channels": 6, "latent_length": 7})
+    config = make_config({"encoder": None, "latent_at": "input", "source_channels": 6, "latent_dim": 7})
     inferred = RELEASE_FORMAT.infer(saved_by_release(config), told(nz=7, crop_size=128, norm="instance"))
     assert inferred.config == config.model_copy(update={"image_size": 128, "encoder_channels": 64})
     without = make_config({"encoder": None, "norm": "none"})

@@ -14,7 +14,7 @@ from i2i_plugin_bicyclegan.trainer import BicycleGANTrainer, Options, kl_diverge
 from i2i_registry import LayoutError, Step, TrainingError
 from i2i_toolkit import wasserstein, write_unpaired_example
 
-TINY = Config(image_size=32, levels=5, channels=2, encoder_channels=2, latent_length=3)
+TINY = Config(image_size=32, levels=5, channels=2, encoder_channels=2, latent_dim=3)
 FEW = Options(discriminator_channels=2, discriminator_layers=2)
 
 Batch = dict[str, Tensor]

@@ -117,8 +117,8 @@ class Case(RecordedOptions):
             domains=tuple(f"domain_{number}" for number in range(self.num_domains)),
             channel_base=self.channel_base,
             max_channels=self.max_conv_dim,
-            latent_length=self.latent_dim,
-            style_length=self.style_dim,
+            latent_dim=self.latent_dim,
+            style_dim=self.style_dim,
             mapping_channels=self.hidden_dim,
             high_pass=self.w_hpf,
             fan_channels=self.fan_width[0],
@@ -175,7 +175,7 @@ def check_sizes(recording: Recording, case: Case) -> Iterator[Row]:
     """What an import tells from the tensors, as far as they show it, and the sizes that the options state."""
     shapes = {key.replace("/", ".", 1): tuple(t.shape) for key, t in recording.under("state/").items()}
     found, stated = CLOVA_FORMAT.infer_config(shapes), case.config()
-    for option in ("image_size", "domains", "channel_base", "latent_length", "style_length", "mapping_channels"):
+    for option in ("image_size", "domains", "channel_base", "latent_dim", "style_dim", "mapping_channels"):
         yield recording.agrees(option, getattr(stated, option), getattr(found, option))
     yield recording.agrees("max_conv_dim", stated.trunk_widths, found.trunk_widths)
     yield recording.agrees("w_hpf", stated.has_masks, found.has_masks)

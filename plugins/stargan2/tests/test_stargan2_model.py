@@ -23,7 +23,7 @@ from i2i_registry import CheckpointError, ExportOptions, Model, Trained, Weights
 from i2i_runtime import Bundle, I2IError, ImageInput, Licence, OptionError, Record
 from i2i_runtime.device.sessions import Sessions
 
-TINY = Config(image_size=32, channel_base=128, max_channels=8, latent_length=4, style_length=6, mapping_channels=8)
+TINY = Config(image_size=32, channel_base=128, max_channels=8, latent_dim=4, style_dim=6, mapping_channels=8)
 FACES = TINY.model_copy(update={"image_size": 64, "channel_base": 256, "high_pass": 1.0, "fan_channels": 2})
 
 Levels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
@@ -96,7 +96,7 @@ def test_psi_moves_a_style_on_the_line_to_the_mean() -> None:
 def test_each_domain_has_a_mean_of_its_own() -> None:
     torch.manual_seed(0)
     model = StarGAN2(TINY)
-    mapping = TruncatedMapping(model.mapping, TINY.latent_length)
+    mapping = TruncatedMapping(model.mapping, TINY.latent_dim)
     domains = torch.tensor([0, 1, 2])
     latents = torch.randn(20_000, 4)
     with torch.no_grad():

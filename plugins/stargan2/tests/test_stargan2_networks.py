@@ -11,7 +11,7 @@ from i2i_plugin_stargan2.fan import FaceAlignmentNetwork
 from i2i_plugin_stargan2.layers import AdaIN, doubled, doubled_conv, halved, halved_conv, normalised
 from i2i_plugin_stargan2.networks import Discriminator, Generator, HighPass, MappingNetwork, StyleEncoder, pick
 
-TINY = Config(image_size=32, channel_base=128, max_channels=8, latent_length=4, style_length=6, mapping_channels=8)
+TINY = Config(image_size=32, channel_base=128, max_channels=8, latent_dim=4, style_dim=6, mapping_channels=8)
 FACES = TINY.model_copy(update={"image_size": 64, "channel_base": 256, "high_pass": 1.0, "fan_channels": 2})
 
 

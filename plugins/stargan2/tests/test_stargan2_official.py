@@ -17,7 +17,7 @@ from i2i_registry.cli.session import Session
 from i2i_registry.importing.files import find
 from i2i_runtime import UsageError, read_manifest
 
-SMALL = {"image_size": 64, "channel_base": 256, "max_channels": 8, "latent_length": 5, "style_length": 6}
+SMALL = {"image_size": 64, "channel_base": 256, "max_channels": 8, "latent_dim": 5, "style_dim": 6}
 PLAIN = Config.model_validate(SMALL | {"mapping_channels": 8, "fan_channels": 4})
 FACES = PLAIN.model_copy(update={"high_pass": 1.0, "domains": ("female", "male")})
 VARIANTS = [

@@ -15,7 +15,7 @@ from i2i_registry import LayoutError, Step, Trainer
 from i2i_runtime import LabelInput, Record
 from i2i_toolkit import Engine, open_accelerator, write_domains_example
 
-TINY = Config(image_size=32, channel_base=128, max_channels=8, latent_length=4, style_length=6, mapping_channels=8)
+TINY = Config(image_size=32, channel_base=128, max_channels=8, latent_dim=4, style_dim=6, mapping_channels=8)
 FACES = TINY.model_copy(update={"image_size": 64, "channel_base": 256, "high_pass": 1.0, "fan_channels": 2})
 PHASES = ("discriminator_latent", "discriminator_reference", "generator_latent", "generator_reference")
 

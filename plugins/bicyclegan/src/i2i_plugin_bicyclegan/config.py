@@ -35,7 +35,7 @@ class Config(Record):
     """of the images that are translated: 1 for grey ones, as edge maps are, 6 for two images in colour, ..."""
     target_channels: Channels = 3
     """of the images they become"""
-    latent_length: PositiveInt = 8
+    latent_dim: PositiveInt = 8
     """numbers that choose among the translations of one image"""
     latent_at: Literal["all", "input"] = "all"
     """where the latent enters the generator: at every level on the way down, or beside the image"""

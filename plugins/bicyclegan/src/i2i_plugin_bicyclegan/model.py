@@ -64,7 +64,7 @@ class BicycleGAN(Model[Config]):
             module=self.generator,
             inputs=(
                 GraphInput("image", (batch, config.source_channels, *sides), values="image"),
-                GraphInput("latent", (batch, config.latent_length), values="normal"),
+                GraphInput("latent", (batch, config.latent_dim), values="normal"),
             ),
             outputs=("translation",),
             images=frozenset({"translation"}),
@@ -82,7 +82,7 @@ class BicycleGAN(Model[Config]):
     def shrunk(cls, config: Config) -> Config:
         """Two channels, 64 pixels, a latent of three numbers."""
         sizes = {"image_size": SHRUNK_SIZE, "levels": SHRUNK_SIZE.bit_length() - 1, "channels": 2}
-        return config.model_copy(update=sizes | {"encoder_channels": 2, "latent_length": min(config.latent_length, 3)})
+        return config.model_copy(update=sizes | {"encoder_channels": 2, "latent_dim": min(config.latent_dim, 3)})
 
     def _translate(self) -> Operation:
         return Operation(
@@ -90,7 +90,7 @@ class BicycleGAN(Model[Config]):
             summary="one of the many images that this one could become; the latent chooses",
             inputs=(
                 self._source(),
-                LatentInput(name="latent", summary="which translation", shape=(self.config.latent_length,)),
+                LatentInput(name="latent", summary="which translation", shape=(self.config.latent_dim,)),
             ),
             outputs=(self._translated(),),
             steps=(_generate("latent"),),

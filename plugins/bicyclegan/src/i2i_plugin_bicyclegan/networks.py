@@ -3,7 +3,7 @@
 Written from the paper and from the facts of the authors' release, and checked against tensors recorded from it. The
 numbers are the release's, its in-place activations included, where they change what a later layer sees.
 
-Shapes: b batch, c channels, h and w height and width at this depth, z latent length.
+Shapes: b batch, c channels, h and w height and width at this depth, z latent dim.
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ class Generator(nn.Module):
         self.latent_at = config.latent_at
         self.activation = config.activation
         widths, last = config.widths, config.levels - 1
-        extra = config.latent_length if config.latent_at == "all" else 0
-        sources = (config.source_channels + config.latent_length - extra, *widths[:-1])
+        extra = config.latent_dim if config.latent_at == "all" else 0
+        sources = (config.source_channels + config.latent_dim - extra, *widths[:-1])
         self.down = nn.ModuleList(
             DownBlock(sources[i] + extra, widths[i], make_norm(config.norm if 0 < i < last else "none", widths[i]))
             for i in range(config.levels)
@@ -226,8 +226,8 @@ class Encoder(nn.Module):
         block = EncoderBlock if self.is_residual else CnnBlock
         self.stem = halving_conv(config.target_channels, config.encoder_channels)
         self.blocks = nn.ModuleList(block(width, wider, config.norm) for width, wider in pairwise(widths))
-        self.mean = nn.Linear(widths[-1], config.latent_length)
-        self.log_variance = nn.Linear(widths[-1], config.latent_length)
+        self.mean = nn.Linear(widths[-1], config.latent_dim)
+        self.log_variance = nn.Linear(widths[-1], config.latent_dim)
         initialise(self)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Encoding:

@@ -203,7 +203,7 @@ class _Generator:
     latent_at: Literal["all", "input"]
     levels: int
     channels_in: int
-    latent_length: int | None
+    latent_dim: int | None
     """None: it cannot be told from the image's channels"""
     target_channels: int
     channels: int
@@ -218,7 +218,7 @@ class _Encoder:
 
     kind: Literal["resnet", "cnn"]
     halvings: int
-    latent_length: int
+    latent_dim: int
     channels: int
     norm: Norm | None
     """None: instance norms look like none"""
@@ -240,7 +240,7 @@ def _config_of(shapes: Shapes, clues: Clues) -> tuple[Config, Findings]:
     norm = _common_norm(generator, encoder)
     clues = clues.believed(_options(generator, encoder, norm))
     findings = Findings(clues)
-    latent_length = _latent_length(generator, encoder, findings, clues)
+    latent_dim = _latent_dim(generator, encoder, findings, clues)
     activations = [
         Said(_ACTIVATIONS[said.value], said.by) for said in clues.option("nl", _TEXT) if said.value in _ACTIVATIONS
     ]
@@ -250,9 +250,9 @@ def _config_of(shapes: Shapes, clues: Clues) -> tuple[Config, Findings]:
     fields: dict[str, object] = {
         "method": findings.settle("method", methods, "bicyclegan"),
         "levels": generator.levels,
-        "source_channels": generator.channels_in - latent_length,
+        "source_channels": generator.channels_in - latent_dim,
         "target_channels": generator.target_channels,
-        "latent_length": latent_length,
+        "latent_dim": latent_dim,
         "latent_at": generator.latent_at,
         "upsampling": generator.upsampling,
         "activation": findings.settle("activation", activations, "relu"),
@@ -277,9 +277,9 @@ def _options(generator: _Generator, encoder: _Encoder | None, norm: Norm | None)
     if norm:
         options["norm"] = (norm,)
     if encoder:
-        options |= {"nef": (encoder.channels,), "nz": (encoder.latent_length,)}
-    if generator.latent_length is not None:
-        options["nz"] = (generator.latent_length,)
+        options |= {"nef": (encoder.channels,), "nz": (encoder.latent_dim,)}
+    if generator.latent_dim is not None:
+        options["nz"] = (generator.latent_dim,)
     return options
 
 
@@ -295,13 +295,13 @@ def _common_norm(generator: _Generator, encoder: _Encoder | None) -> Norm | None
     return norms.pop() if norms else None
 
 
-def _latent_length(generator: _Generator, encoder: _Encoder | None, findings: Findings, clues: Clues) -> int:
+def _latent_dim(generator: _Generator, encoder: _Encoder | None, findings: Findings, clues: Clues) -> int:
     """Numbers in a latent; beside an image at the input alone, what goes beyond three channels is taken for it."""
-    shown = encoder.latent_length if encoder and generator.latent_length is None else generator.latent_length
+    shown = encoder.latent_dim if encoder and generator.latent_dim is None else generator.latent_dim
     if shown is not None:
         return shown
     beyond = generator.channels_in - _COLOURS if generator.channels_in > _COLOURS else generator.channels_in - 1
-    return findings.settle("latent_length", clues.option("nz", _COUNT), beyond)
+    return findings.settle("latent_dim", clues.option("nz", _COUNT), beyond)
 
 
 def _image_size(generator: _Generator, findings: Findings, clues: Clues) -> int:
@@ -374,7 +374,7 @@ def _read_at_all_levels(bare: Shapes) -> _Generator:
         latent_at="all",
         levels=1 + max(key.count("submodule.") for key in bare),
         channels_in=channels_in,
-        latent_length=_axes(bare, "model.submodule.down.1.weight")[1] - channels,
+        latent_dim=_axes(bare, "model.submodule.down.1.weight")[1] - channels,
         target_channels=target_channels,
         channels=channels,
         upsampling=upsampling,
@@ -396,7 +396,7 @@ def _read_at_input(bare: Shapes) -> _Generator:
         latent_at="input",
         levels=levels,
         channels_in=channels_in,
-        latent_length=None,
+        latent_dim=None,
         target_channels=target_channels,
         channels=channels,
         upsampling=upsampling,
@@ -430,7 +430,7 @@ def _read_encoder(bare: Shapes) -> _Encoder:
     return _Encoder(
         kind="resnet" if blocks else "cnn",
         halvings=len(blocks) + 1 if blocks else len(kernels),
-        latent_length=bare[_ENCODER_HEAD][0],
+        latent_dim=bare[_ENCODER_HEAD][0],
         channels=_axes(bare, _ENCODER_STEM)[0],
         norm=_norm_by(bare, "conv.1.conv.0", "conv.1.conv.1", "conv.1.conv.2")
         if blocks

@@ -22,13 +22,13 @@ def saved_by_release(config: Config) -> Shapes:
 def _generator_shapes(config: Config) -> Shapes:
     """State dict of the release's U-Net at this Config."""
     at_all, last = config.latent_at == "all", config.levels - 1
-    sources = (config.source_channels + (0 if at_all else config.latent_length), *config.widths[:-1])
+    sources = (config.source_channels + (0 if at_all else config.latent_dim), *config.widths[:-1])
     results = (config.target_channels, *config.widths[:-1])
     shapes: dict[str, tuple[int, ...]] = {}
     for level, width in enumerate(config.widths):
         down, down_norm, up, up_norm = _generator_keys(config, level)
         joined = width if level == last else 2 * width
-        shapes |= _layer(down, (width, sources[level] + (config.latent_length if at_all else 0), 4, 4))
+        shapes |= _layer(down, (width, sources[level] + (config.latent_dim if at_all else 0), 4, 4))
         if config.upsampling == "transposed":
             shapes |= {f"{up}.weight": (joined, results[level], 4, 4), f"{up}.bias": (results[level],)}
         else:
@@ -75,7 +75,7 @@ def _encoder_shapes(config: Config) -> Shapes:
             for key, channels in norms.items():
                 shapes |= _batch_norm(key, channels)
     heads = ("fc.0", "fcVar.0")
-    return shapes | {k: s for head in heads for k, s in _layer(head, (config.latent_length, widths[-1])).items()}
+    return shapes | {k: s for head in heads for k, s in _layer(head, (config.latent_dim, widths[-1])).items()}
 
 
 def _discriminator_shapes(config: Config) -> Shapes:

@@ -199,7 +199,7 @@ class BicycleGANTrainer(Trainer[Options]):
 
     def noise(self, count: int, like: Tensor) -> Tensor:
         """Latents from the normal distribution."""
-        return torch.randn(count, self.bicyclegan.config.latent_length, device=like.device)
+        return torch.randn(count, self.bicyclegan.config.latent_dim, device=like.device)
 
     def terms(self, step: Step) -> Tensors:
         """All losses of one batch, weighted. A weight of 0 leaves its term out."""

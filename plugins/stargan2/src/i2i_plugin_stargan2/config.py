@@ -35,8 +35,8 @@ class Config(Record):
     """the first convolution has channel_base / image_size channels: 64 at 256 pixels, 256 at 64"""
     max_channels: PositiveInt = 512
     """channels double with every halving of the map, up to this many"""
-    latent_length: PositiveInt = 16
-    style_length: PositiveInt = 64
+    latent_dim: PositiveInt = 16
+    style_dim: PositiveInt = 64
     mapping_channels: PositiveInt = 512
     """of every layer inside the mapping network"""
     high_pass: NonNegativeFloat = 0.0

@@ -2,7 +2,7 @@
 
 What is regrouped (convolutions next to a halving or a doubling) says so where it is.
 
-Shapes: b batch, c and k channels, h and w height and width at this depth, s style length.
+Shapes: b batch, c and k channels, h and w height and width at this depth, s style dim.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ class InstanceNorm(nn.Module):
 class AdaIN(nn.Module):
     """Adaptive instance norm: scale - 1 and offset are linear in the style."""
 
-    def __init__(self, style_length: int, channels: int) -> None:
+    def __init__(self, style_dim: int, channels: int) -> None:
         super().__init__()
-        self.affine = nn.Linear(style_length, 2 * channels)
+        self.affine = nn.Linear(style_dim, 2 * channels)
 
     def forward(self, x: Float[Tensor, "b c h w"], style: Float[Tensor, "b s"]) -> Float[Tensor, "b c h w"]:
         """Normalise, then scale and shift as the style says."""
@@ -155,12 +155,12 @@ class StyledBlock(nn.Module):
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, style_length: int, *, doubles: bool, has_shortcut: bool
+        self, channels_in: int, channels_out: int, style_dim: int, *, doubles: bool, has_shortcut: bool
     ) -> None:
         super().__init__()
-        self.norm1 = AdaIN(style_length, channels_in)
+        self.norm1 = AdaIN(style_dim, channels_in)
         self.conv1 = conv3(channels_in, channels_out)
-        self.norm2 = AdaIN(style_length, channels_out)
+        self.norm2 = AdaIN(style_dim, channels_out)
         self.conv2 = conv3(channels_out, channels_out)
         self.shortcut = conv1(channels_in, channels_out).requires_grad_(has_shortcut)
         self.doubles = doubles

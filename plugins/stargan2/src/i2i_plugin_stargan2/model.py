@@ -75,11 +75,11 @@ class TruncatedMapping(nn.Module):
 
     means: Tensor
 
-    def __init__(self, mapping: MappingNetwork, latent_length: int) -> None:
+    def __init__(self, mapping: MappingNetwork, latent_dim: int) -> None:
         super().__init__()
         self.mapping = mapping
         generator = torch.Generator(device="cpu").manual_seed(0)
-        latents = torch.randn(MEAN_OF, latent_length, generator=generator, device="cpu")
+        latents = torch.randn(MEAN_OF, latent_dim, generator=generator, device="cpu")
         weight = next(mapping.parameters())
         self.register_buffer("means", mean_styles(mapping, latents.to(weight)), persistent=False)
 
@@ -142,16 +142,16 @@ class StarGAN2(Model[Config]):
         """Two channels that grow to eight, 32 pixels; 64 where details pass, the least at which all masks do."""
         side = 64 if config.has_masks else 32
         sizes = {"image_size": side, "channel_base": 4 * side, "max_channels": 8, "fan_channels": 2}
-        return config.model_copy(update=sizes | {"latent_length": 4, "style_length": 6, "mapping_channels": 8})
+        return config.model_copy(update=sizes | {"latent_dim": 4, "style_dim": 6, "mapping_channels": 8})
 
     # --- Graphs -------------------------------------------------------------------------------------------------------
 
     def _mapping_graph(self) -> Graph:
         config = self.config
         return Graph(
-            TruncatedMapping(self.mapping, config.latent_length),
+            TruncatedMapping(self.mapping, config.latent_dim),
             (
-                GraphInput("latent", (_BATCH, config.latent_length), values="normal"),
+                GraphInput("latent", (_BATCH, config.latent_dim), values="normal"),
                 self._domain(),
                 GraphInput("psi", (_BATCH,), values="uniform"),
             ),
@@ -159,7 +159,7 @@ class StarGAN2(Model[Config]):
         )
 
     def _generator_graph(self) -> Graph:
-        style = GraphInput("style", (_BATCH, self.config.style_length), values="normal")
+        style = GraphInput("style", (_BATCH, self.config.style_dim), values="normal")
         if self.config.has_masks:
             masks = (GraphInput(m, (_BATCH, 1, INPUT_SIDE, INPUT_SIDE), "uniform") for m in ("whole", "inner"))
             inputs = (self._fixed_image(), style, *masks)
@@ -184,7 +184,7 @@ class StarGAN2(Model[Config]):
             summary="the image in another domain; the latent chooses among its looks",
             inputs=(
                 self._source(),
-                LatentInput(name="latent", summary="which look", shape=(self.config.latent_length,)),
+                LatentInput(name="latent", summary="which look", shape=(self.config.latent_dim,)),
                 self._label("what the image becomes"),
                 ScalarInput(
                     name="psi",

@@ -3,7 +3,7 @@
 Written from the paper and from the facts of the authors' release, and checked against tensors recorded from it. The
 numbers are the release's.
 
-Shapes: b batch, c and k channels, h and w height and width at this depth, s style length, z latent length, n domains.
+Shapes: b batch, c and k channels, h and w height and width at this depth, s style dim, z latent dim, n domains.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Generator(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        widths, style_length = config.generator_widths, config.style_length
+        widths, style_dim = config.generator_widths, config.style_dim
         deepest, plain = widths[-1], not config.has_masks
         self.from_rgb = conv3(3, widths[0])
         self.encoder = nn.ModuleList(
@@ -83,9 +83,9 @@ class Generator(nn.Module):
             + [ResBlock(deepest, deepest, norms=True, halves=False) for _ in range(2)]
         )
         self.decoder = nn.ModuleList(
-            [StyledBlock(deepest, deepest, style_length, doubles=False, has_shortcut=plain) for _ in range(2)]
+            [StyledBlock(deepest, deepest, style_dim, doubles=False, has_shortcut=plain) for _ in range(2)]
             + [
-                StyledBlock(wider, width, style_length, doubles=True, has_shortcut=plain)
+                StyledBlock(wider, width, style_dim, doubles=True, has_shortcut=plain)
                 for wider, width in pairwise(reversed(widths))
             ]
         )
@@ -138,11 +138,11 @@ class MappingNetwork(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         width, depth = config.mapping_channels, 3
-        sizes = [config.latent_length] + [width] * (depth + 1)
+        sizes = [config.latent_dim] + [width] * (depth + 1)
         self.trunk = nn.ModuleList([nn.Linear(length, longer) for length, longer in pairwise(sizes)])
         self.heads = nn.ModuleList(
             [
-                nn.ModuleList([*(nn.Linear(width, width) for _ in range(depth)), nn.Linear(width, config.style_length)])
+                nn.ModuleList([*(nn.Linear(width, width) for _ in range(depth)), nn.Linear(width, config.style_dim)])
                 for _ in config.domains
             ]
         )
@@ -193,7 +193,7 @@ class StyleEncoder(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.trunk = Trunk(config)
-        self.heads = nn.ModuleList([nn.Linear(config.trunk_widths[-1], config.style_length) for _ in config.domains])
+        self.heads = nn.ModuleList([nn.Linear(config.trunk_widths[-1], config.style_dim) for _ in config.domains])
         initialise(self)
 
     def forward(self, image: Float[Tensor, "b 3 h w"], domain: Int[Tensor, " b"]) -> Float[Tensor, "b s"]:

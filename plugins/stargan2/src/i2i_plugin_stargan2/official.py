@@ -163,8 +163,8 @@ class ClovaRelease(OfficialFormat):
             domains=tuple(f"domain_{n}" for n in range(_count(shapes, r"style_encoder\.unshared\.(\d+)\.weight"))),
             channel_base=channels * image_size,
             max_channels=features if features < channels * 2**halvings else max(features, usual),
-            latent_length=shapes[_MAPPING_STEM][1],
-            style_length=shapes[_STYLE_HEAD][0],
+            latent_dim=shapes[_MAPPING_STEM][1],
+            style_dim=shapes[_STYLE_HEAD][0],
             mapping_channels=shapes[_MAPPING_STEM][0],
             high_pass=float(further),
             **({"fan_channels": fan[0]} if fan else {}),
@@ -248,18 +248,18 @@ def _generator_shapes(config: Config) -> Shapes:
     for number, (c, k) in enumerate(up):
         shapes |= _block(f"decode.{number}", c, k, k)
         for norm, width in ((1, c), (2, k)):
-            shapes |= _layer(f"decode.{number}.norm{norm}.fc", (2 * width, config.style_length))
+            shapes |= _layer(f"decode.{number}.norm{norm}.fc", (2 * width, config.style_dim))
     shapes |= _layer("to_rgb.2", (3, widths[0], 1, 1)) | {f"to_rgb.0.{p}": widths[:1] for p in ("weight", "bias")}
     return shapes | ({"hpf.filter": (3, 3)} if config.has_masks else {})
 
 
 def _mapping_shapes(config: Config) -> Shapes:
     width, shapes = config.mapping_channels, dict[str, tuple[int, ...]]()
-    for layer, length in enumerate((config.latent_length, width, width, width)):
-        shapes |= _layer(f"shared.{2 * layer}", (width, length))
+    for layer, dim in enumerate((config.latent_dim, width, width, width)):
+        shapes |= _layer(f"shared.{2 * layer}", (width, dim))
     for head in range(len(config.domains)):
-        for layer, length in enumerate((width, width, width, config.style_length)):
-            shapes |= _layer(f"unshared.{head}.{2 * layer}", (length, width))
+        for layer, dim in enumerate((width, width, width, config.style_dim)):
+            shapes |= _layer(f"unshared.{head}.{2 * layer}", (dim, width))
     return shapes
 
 
@@ -272,7 +272,7 @@ def _trunk_shapes(name: str, config: Config) -> dict[str, tuple[int, ...]]:
 
 
 def _style_heads(config: Config) -> dict[str, tuple[int, ...]]:
-    heads = (_layer(f"unshared.{n}", (config.style_length, config.trunk_widths[-1])) for n in _domains(config))
+    heads = (_layer(f"unshared.{n}", (config.style_dim, config.trunk_widths[-1])) for n in _domains(config))
     return {key: shape for head in heads for key, shape in head.items()}
 
 

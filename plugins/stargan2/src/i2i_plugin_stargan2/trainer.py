@@ -173,7 +173,7 @@ class StarGAN2Trainer(Trainer[Options]):
 
     def latents(self, count: int, like: Tensor) -> Tensor:
         """Latents from the normal distribution."""
-        return torch.randn(count, self.stargan.config.latent_length, device=like.device)
+        return torch.randn(count, self.stargan.config.latent_dim, device=like.device)
 
     # --- Phases -------------------------------------------------------------------------------------------------------
 
