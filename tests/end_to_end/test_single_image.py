@@ -326,6 +326,6 @@ def test_a_pyramid_that_is_stopped_in_its_first_scale_is_kept_and_sampled(model:
         assert done.returncode == 0, done.stderr
         return done.stderr
 
-    assert "unfinished" in succeed("keep", "runs/mine")
+    assert "unfinished" in succeed("save", "runs/mine")
     succeed("run", "mine", "-o", "out.png", "--operation", "sample")
     assert read("out.png").size == (WIDTH, HEIGHT)

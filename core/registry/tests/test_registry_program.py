@@ -250,7 +250,7 @@ LONG = "x" * 5000
         ["train", "ugatit", "--data", LONG],
         ["train", "ugatit", "--data", ".", "--as", LONG],
         ["train", "--resume", LONG],
-        ["keep", LONG],
+        ["save", LONG],
         [LONG],
         ["list", f"--{LONG}"],
         ["inspect", os.fsdecode(b"no-utf8-\xff.pth")],

@@ -26,7 +26,7 @@ from i2i_runtime.device import providers as devices
 from i2i_runtime.errors import DeviceError, ImageError, UsageError
 from i2i_toolkit import plugin
 from i2i_toolkit.metrics.feature_network import FeatureNetwork
-from i2i_toolkit.metrics.measuring import measure
+from i2i_toolkit.metrics.measuring import measure_samples
 from i2i_toolkit.metrics.single_image import diversity, single_image_fid
 
 IMAGES = ("n", 3, "h", "w")
@@ -164,7 +164,7 @@ def test_without_onnxruntime_the_extra_that_brings_it_is_named(network: Path, mo
 
 
 def test_files_are_measured_as_tensors_are(images: Path, network: Path) -> None:
-    found = measure(images / "real.png", [images / "samples"], network)
+    found = measure_samples(images / "real.png", [images / "samples"], network)
 
     real, samples = tensor(images / "real.png"), [tensor(images / "samples" / f"{seed}.png") for seed in range(3)]
     assert found.diversity == pytest.approx(diversity(samples, real), rel=1e-6)
@@ -175,7 +175,7 @@ def test_files_are_measured_as_tensors_are(images: Path, network: Path) -> None:
 
 
 def test_a_sample_equal_to_the_image_is_at_no_distance(images: Path, network: Path) -> None:
-    alone = measure(images / "real.png", [images / "samples" / "0.png"], network)
+    alone = measure_samples(images / "real.png", [images / "samples" / "0.png"], network)
     assert alone.sifid == pytest.approx(0, abs=1e-9)
     assert alone.diversity is None
     assert alone.no_diversity == "1 sample"
@@ -183,19 +183,19 @@ def test_a_sample_equal_to_the_image_is_at_no_distance(images: Path, network: Pa
 
 def test_samples_of_several_sizes_have_a_distance_and_no_diversity(images: Path, network: Path) -> None:
     paint(images / "samples" / "wide.png", size=(40, 12))
-    found = measure(images / "real.png", [images / "samples"], network)
+    found = measure_samples(images / "real.png", [images / "samples"], network)
 
     assert found.sifid is not None
     assert found.diversity is None
     assert found.no_diversity == "samples of 16x12 and of 40x12 pixels"
     assert found.sample_sizes == ((12, 16), (12, 40))
     with pytest.raises(UsageError, match="16x12 and of 40x12"):
-        measure(images / "real.png", [images / "samples"])
+        measure_samples(images / "real.png", [images / "samples"])
 
 
 def test_files_and_folders_may_be_mixed_and_count_once(images: Path) -> None:
     samples = images / "samples"
-    assert measure(images / "real.png", [samples / "1.png", samples, samples / "1.png"]).samples == 3
+    assert measure_samples(images / "real.png", [samples / "1.png", samples, samples / "1.png"]).samples == 3
 
 
 def test_what_cannot_be_measured_is_refused(images: Path) -> None:
@@ -208,15 +208,15 @@ def test_what_cannot_be_measured_is_refused(images: Path) -> None:
         ([images], "is the real image, and among the samples"),
     ):
         with pytest.raises(UsageError, match=words):
-            measure(real, fakes)
+            measure_samples(real, fakes)
     with pytest.raises(LayoutError, match="holds 3 images"):
-        measure(samples, [samples / "0.png"])
+        measure_samples(samples, [samples / "0.png"])
 
 
 def test_a_damaged_sample_is_not_left_out(images: Path) -> None:
     (images / "samples" / "bad.png").write_text("no image")
     with pytest.raises(ImageError, match=r"bad\.png"):
-        measure(images / "real.png", [images / "samples"])
+        measure_samples(images / "real.png", [images / "samples"])
 
 
 # --- The command ------------------------------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ def test_a_damaged_sample_is_not_left_out(images: Path) -> None:
 def test_the_command_prints_a_table(images: Path, network: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(images, images / "real.png", images / "samples", "--features", network) == 0
     told = capsys.readouterr()
-    found = measure(images / "real.png", [images / "samples"], network)
+    found = measure_samples(images / "real.png", [images / "samples"], network)
 
     title, first, second = told.out.splitlines()
     assert title.split() == ["measure", "value", "of"]
@@ -240,7 +240,7 @@ def test_the_command_prints_json(images: Path, capsys: pytest.CaptureFixture[str
     assert command(images, images / "real.png", images / "samples", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["samples"] == 3
-    assert found["diversity"] == measure(images / "real.png", [images / "samples"]).diversity
+    assert found["diversity"] == measure_samples(images / "real.png", [images / "samples"]).diversity
     assert found["sifid"] is None
 
 

@@ -15,7 +15,7 @@ from i2i_toolkit.engine.checkpoints import Checkpoints
 from i2i_toolkit.engine.state import Cursor, Snapshot
 from i2i_toolkit.training import journal
 from i2i_toolkit.training.launch import note_failure, take_failure
-from i2i_toolkit.training.run_folder import RunFolder, RunRecord, Settings
+from i2i_toolkit.training.run_folder import RunFolder, RunRecord, TrainingSettings
 
 TRIES = 120
 LONGEST_MESSAGE = 3000
@@ -66,7 +66,7 @@ def readers(tmp_path: Path) -> dict[str, Reader]:
         preset="p",
         config={"width": 3},
         options={},
-        settings=Settings(),
+        settings=TrainingSettings(),
         data="/d",
         command="c",
         versions={},

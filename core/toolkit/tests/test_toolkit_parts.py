@@ -18,14 +18,14 @@ from PIL import Image
 
 import i2i_toolkit
 from i2i_registry.errors import TrainingError
-from i2i_toolkit import Cursor, PhaseReport, Snapshot, grid, l1, least_squares, logistic
+from i2i_toolkit import Cursor, PhaseReport, Snapshot, l1, least_squares, logistic, sample_grid
 from i2i_toolkit.data.batches import batches, split
 from i2i_toolkit.engine.checkpoints import Checkpoints
 from i2i_toolkit.losses import wasserstein
 from i2i_toolkit.seeds import derive
 from i2i_toolkit.training.curves import save_curves
 from i2i_toolkit.training.previews import in_colour
-from i2i_toolkit.training.progress import Progress
+from i2i_toolkit.training.progress import ProgressDisplay
 from i2i_toolkit.training.signals import stopping_on_signals
 
 
@@ -99,7 +99,7 @@ def test_a_batch_is_split_in_order() -> None:
 
 def test_a_grid_has_a_column_for_each_title_and_a_row_for_each_sample() -> None:
     white, black = torch.ones(2, 3, 8, 8), -torch.ones(2, 3, 8, 8)
-    sheet = grid({"white": white, "black": black})
+    sheet = sample_grid({"white": white, "black": black})
 
     middle = sheet.width // 4
     assert sheet.getpixel((middle, sheet.height - 20)) == (255, 255, 255)
@@ -122,7 +122,7 @@ def report(total_step: int, **values: float) -> PhaseReport:
 
 def test_progress_without_a_terminal_is_lines_with_terms_and_time_left() -> None:
     stream, now = io.StringIO(), [0.0]
-    progress = Progress(100, 0, stream, clock=lambda: now[0])
+    progress = ProgressDisplay(100, 0, stream, clock=lambda: now[0])
     for step in range(1, 31):
         now[0] = 2.0 * step
         progress.phase(report(step, critic_real=0.25))
@@ -138,7 +138,7 @@ def test_progress_on_a_terminal_is_a_bar() -> None:
             return True
 
     stream = Terminal()
-    progress = Progress(10, 4, stream)
+    progress = ProgressDisplay(10, 4, stream)
     progress.phase(report(5, critic_real=0.25))
     progress.close()
 
@@ -148,7 +148,7 @@ def test_progress_on_a_terminal_is_a_bar() -> None:
 
 def test_many_terms_are_shown_as_their_sums() -> None:
     stream = io.StringIO()
-    Progress(1, 0, stream).phase(report(1, **{f"critic_{i}": 1.0 for i in range(9)}))
+    ProgressDisplay(1, 0, stream).phase(report(1, **{f"critic_{i}": 1.0 for i in range(9)}))
 
     assert stream.getvalue().strip().endswith("critic 9")
 

@@ -15,7 +15,7 @@ from i2i_registry.interfaces.cards import Trained, WeightsCard
 from i2i_registry.plugins.discovery import Registry
 from i2i_registry.weights.store import Store
 from i2i_runtime.schema.manifest import Licence
-from i2i_toolkit import Settings, new_record
+from i2i_toolkit import TrainingSettings, new_record
 from i2i_toolkit.training.run_folder import RunRecord
 
 
@@ -31,7 +31,7 @@ def record(registry: Registry, *values: str, preset: str | None = None, init: We
         name="mine",
         preset=preset,
         values=values,
-        settings=Settings(),
+        settings=TrainingSettings(),
         data=Path("data"),
         init=init,
         command="none",

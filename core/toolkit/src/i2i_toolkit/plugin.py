@@ -1,4 +1,4 @@
-"""What the toolkit adds to `i2i-registry`: `train`, `keep` and `measure`. Importing this loads no torch."""
+"""What the toolkit adds to `i2i-registry`: `train`, `save` and `measure`. Importing this loads no torch."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def i2i_commands() -> Sequence[CommandCard]:
             command="i2i_toolkit.cli.train:train",
         ),
         CommandCard(
-            name="keep",
-            summary="Store the weights of a run that is not finished, as they are",
-            command="i2i_toolkit.cli.train:keep",
+            name="save",
+            summary="Save the weights of a run that is not finished, as they are",
+            command="i2i_toolkit.cli.train:save_run",
         ),
         CommandCard(
             name="measure",

@@ -1,1 +1,1 @@
-"""The commands of the toolkit: `train`, `keep` and `measure`."""
+"""The commands of the toolkit: `train`, `save` and `measure`."""

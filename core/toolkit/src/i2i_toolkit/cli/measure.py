@@ -36,9 +36,9 @@ def measure(*, real: Path, fakes: tuple[Path, ...], features: Path | None, as_js
     SIFID: how far features of the samples are from those of REAL; less is nearer, and only numbers of one network
     compare. SinGAN's is Inception v3 up to its second max-pool. Give REAL at the size of the samples.
     """  # noqa: D301 - click reads the mark
-    from i2i_toolkit.metrics.measuring import measure as measure_files  # noqa: PLC0415 - loads torch, which --help needs not
+    from i2i_toolkit.metrics.measuring import measure_samples  # noqa: PLC0415 - loads torch, which --help needs not
 
-    measures = measure_files(real, fakes, features)
+    measures = measure_samples(real, fakes, features)
     if as_json:
         show_json(asdict(measures))
     else:

@@ -126,7 +126,7 @@ def train(
     resume: Path | None,
     **settings: object,
 ) -> None:
-    """Train a model: parse, build or find the run, sit."""
+    """Train a model: parse, build or find the run, and train it."""
     session = context.find_object(Session) or Session()
     # Whoever draws the curves writes a cache: into our own folder, not all over the user's.
     os.environ.setdefault("MPLCONFIGDIR", str(session.store.root / "cache" / "matplotlib"))
@@ -154,7 +154,7 @@ def train(
         name=name,
         preset="quick" if quick else preset,
         values=values,
-        settings=toolkit.Settings.model_validate(settings),
+        settings=toolkit.TrainingSettings.model_validate(settings),
         data=data,
         init=None if init is None else session.catalogue.find(init),
         command=printable(shlex.join(["i2i-registry", *sys.argv[1:]]), _LONGEST_COMMAND),
@@ -173,24 +173,24 @@ def train(
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--as", "name", metavar="NAME", help="Name of the weights; default: the run's.")
 @click.pass_context
-def keep(context: click.Context, /, *, run: Path, name: str | None) -> None:
+def save_run(context: click.Context, /, *, run: Path, name: str | None) -> None:
     """Store the weights of a run that is not finished, as they are at its last checkpoint.
 
     \b
-      i2i-registry keep runs/anime
-      i2i-registry keep runs/anime --as anime-so-far
+      i2i-registry save runs/anime
+      i2i-registry save runs/anime --as anime-so-far
 
     The run can go on afterwards; its finished weights become the next version of the name.
     """  # noqa: D301 - click reads the mark
     session = context.find_object(Session) or Session()
-    card, progress = toolkit.keep(toolkit.RunFolder(run), session.catalogue, name)
+    card, progress = toolkit.save_weights(toolkit.RunFolder(run), session.catalogue, name)
     tell(f"weights {'' if progress.complete else 'of an unfinished training, '}{progress.sentence()}")
     tell(f"next: i2i-registry export {card.name} --onnx")
     show(card.reference)
 
 
 def _go_on(folder: toolkit.RunFolder, catalogue: Catalogue) -> int:
-    """Sit with a run until it ends or is stopped. Returns the exit code."""
+    """Train a run until it ends or is stopped. Returns the exit code."""
     record = folder.record()
     if record.settings.processes > 1:
         number = toolkit.launch(folder, catalogue.store)
@@ -198,7 +198,7 @@ def _go_on(folder: toolkit.RunFolder, catalogue: Catalogue) -> int:
             return 128 + number
     else:
         with toolkit.stopping_on_signals() as stop:
-            outcome = toolkit.sit(folder, catalogue, stop=stop, stream=sys.stderr)
+            outcome = toolkit.run_training(folder, catalogue, stop=stop, stream=sys.stderr)
         if not outcome.complete:
             return stop.exit_code
     show(catalogue.store.find(record.name).reference)

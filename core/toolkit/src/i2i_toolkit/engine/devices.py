@@ -14,13 +14,15 @@ from torch import Tensor
 from i2i_registry.errors import TrainingError
 from i2i_runtime.errors import DeviceError
 
-Device = Literal["auto", "cpu", "cuda"]
-Precision = Literal["fp32", "bf16", "fp16"]
+TrainingDevice = Literal["auto", "cpu", "cuda"]
+TrainingPrecision = Literal["fp32", "bf16", "fp16"]
 
 _ACCELERATE_NAMES = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
-def open_accelerator(device: Device = "auto", precision: Precision = "fp32", processes: int = 1) -> Accelerator:
+def open_accelerator(
+    device: TrainingDevice = "auto", precision: TrainingPrecision = "fp32", processes: int = 1
+) -> Accelerator:
     """The Accelerator of this process.
 
     Raises DeviceError when the device or the precision cannot be had here, and TrainingError when the launcher started

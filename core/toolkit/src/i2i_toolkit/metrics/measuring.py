@@ -36,7 +36,7 @@ class Measures:
     """of the network's file: distances in the features of two networks cannot be compared"""
 
 
-def measure(real: Path, fakes: Sequence[Path], features: Path | None = None) -> Measures:
+def measure_samples(real: Path, fakes: Sequence[Path], features: Path | None = None) -> Measures:
     """Measure samples against the image that their model learned from.
 
     Args:

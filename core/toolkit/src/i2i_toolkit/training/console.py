@@ -1,4 +1,4 @@
-"""A sitting as a person sees it: lines, progress, and what to do next."""
+"""A training session as a person sees it: lines, progress, and what to do next."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import TextIO
 from i2i_registry.weights.catalogue import Catalogue
 from i2i_runtime.untrusted_text import printable
 from i2i_toolkit.engine.loop import StopRequest
-from i2i_toolkit.training.progress import Progress
+from i2i_toolkit.training.progress import ProgressDisplay
 from i2i_toolkit.training.run_folder import RunFolder
-from i2i_toolkit.training.session import Outcome, Show, Start, TrainingSession
+from i2i_toolkit.training.session import SessionOutcome, SessionStart, Show, TrainingSession
 
 _LINE = 4096
 """characters of a line, which names a path"""
 
 
-def sit(folder: RunFolder, catalogue: Catalogue, *, stop: StopRequest, stream: TextIO) -> Outcome:
+def run_training(folder: RunFolder, catalogue: Catalogue, *, stop: StopRequest, stream: TextIO) -> SessionOutcome:
     """Go on with a run in this process, and tell `stream` about it."""
-    shown: list[Progress] = []
+    shown: list[ProgressDisplay] = []
 
     def say(line: str) -> None:
         stream.write(printable(line, _LINE) + "\n")
         stream.flush()
 
-    def show(start: Start) -> Show:
-        shown.append(Progress(start.total_steps, start.done, stream))
+    def show(start: SessionStart) -> Show:
+        shown.append(ProgressDisplay(start.total_steps, start.done, stream))
         return shown[0].phase
 
     try:
@@ -38,5 +38,5 @@ def sit(folder: RunFolder, catalogue: Catalogue, *, stop: StopRequest, stream: T
     elif not outcome.complete:
         say(f"saved after step {outcome.total_step}; go on with: i2i-registry train --resume {folder.path}")
         if outcome.total_step:
-            say(f"or use it as it is: i2i-registry keep {folder.path}")
+            say(f"or use it as it is: i2i-registry save {folder.path}")
     return outcome

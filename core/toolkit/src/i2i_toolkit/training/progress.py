@@ -15,7 +15,7 @@ _MOST_TERMS = 8
 _BAR = "{desc} {percentage:3.0f}%|{bar:12}| {n}/{total} [{elapsed}, {remaining} left, {rate_fmt}] {postfix}"
 
 
-class Progress:
+class ProgressDisplay:
     """Shows the steps of a run.
 
     Args:

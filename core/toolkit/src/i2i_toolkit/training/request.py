@@ -11,7 +11,7 @@ from i2i_registry.interfaces.cards import WeightsCard
 from i2i_registry.interfaces.config_values import with_values
 from i2i_registry.plugins.discovery import Registry
 from i2i_runtime.errors import UsageError
-from i2i_toolkit.training.run_folder import RunRecord, Settings
+from i2i_toolkit.training.run_folder import RunRecord, TrainingSettings
 
 _PARTS = ("i2i-runtime", "i2i-registry", "i2i-toolkit", "torch", "accelerate", "numpy", "pillow")
 
@@ -23,7 +23,7 @@ def new_record(
     name: str,
     preset: str | None,
     values: Sequence[str],
-    settings: Settings,
+    settings: TrainingSettings,
     data: Path,
     init: WeightsCard | None,
     command: str,

@@ -27,15 +27,15 @@ from i2i_runtime.errors import UsageError
 from i2i_runtime.files.atomic import alone_with, remove_leftovers, write_text
 from i2i_runtime.schema.operations import Name, Record
 from i2i_toolkit.engine.checkpoints import Checkpoints
-from i2i_toolkit.engine.devices import Device, Precision
+from i2i_toolkit.engine.devices import TrainingDevice, TrainingPrecision
 
 
-class Settings(Record):
+class TrainingSettings(Record):
     """How a run is computed and recorded; what is learned is in the trainer's Options."""
 
     seed: NonNegativeInt = 0
-    device: Device = "auto"
-    precision: Precision = "fp32"
+    device: TrainingDevice = "auto"
+    precision: TrainingPrecision = "fp32"
     processes: PositiveInt = 1
     accumulate: PositiveInt = 1
     """micro-batches a batch is computed in"""
@@ -63,7 +63,7 @@ class RunRecord(Record):
     preset: str
     config: dict[str, JsonValue]
     options: dict[str, JsonValue]
-    settings: Settings
+    settings: TrainingSettings
     data: str
     """absolute path"""
     init: str = ""
@@ -157,7 +157,7 @@ class RunFolder:
 
     @contextmanager
     def alone(self) -> Generator[None]:
-        """For a sitting: two at once would write over each other. Raises TrainingError when there is another one."""
+        """Lock the run for one session: two would overwrite each other. Raises TrainingError when there is another."""
         with ExitStack() as stack:
             try:
                 stack.enter_context(alone_with(self.path))

@@ -19,7 +19,7 @@ _SMALLEST_PX = 128
 """images smaller than this are enlarged by a whole factor, so that the titles fit and people see something"""
 
 
-def grid(columns: Mapping[str, Float[Tensor, "n 3 h w"]]) -> Image.Image:
+def sample_grid(columns: Mapping[str, Float[Tensor, "n 3 h w"]]) -> Image.Image:
     """Column title -> images in [-1, 1], one row per sample; all columns have one number of rows."""
     cells = {title: [_image(tensor) for tensor in images] for title, images in columns.items()}
     width = max(cell.width for column in cells.values() for cell in column)
@@ -37,9 +37,9 @@ def grid(columns: Mapping[str, Float[Tensor, "n 3 h w"]]) -> Image.Image:
 
 
 def save_grid(columns: Mapping[str, Float[Tensor, "n 3 h w"]], path: Path) -> None:
-    """Write `grid(columns)` as a PNG, whole or not at all."""
+    """Write `sample_grid(columns)` as a PNG, whole or not at all."""
     with atomic_write(path) as partial:
-        grid(columns).save(partial, format="PNG")
+        sample_grid(columns).save(partial, format="PNG")
 
 
 def _image(tensor: Float[Tensor, "3 h w"]) -> Image.Image:

@@ -24,7 +24,7 @@ from i2i_toolkit.training.run_folder import RunFolder, RunRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RunProgress:
     """How far a run is."""
 
     step: int
@@ -46,7 +46,7 @@ class Progress:
 
 
 def draft(
-    record: RunRecord, registry: Registry, progress: Progress, *, data: str = "", machine: str = "", name: str = ""
+    record: RunRecord, registry: Registry, progress: RunProgress, *, data: str = "", machine: str = "", name: str = ""
 ) -> WeightsDraft:
     """What is known about a run's weights before they are stored.
 
@@ -84,7 +84,7 @@ def draft(
     )
 
 
-def keep(folder: RunFolder, catalogue: Catalogue, name: str | None = None) -> tuple[WeightsCard, Progress]:
+def save_weights(folder: RunFolder, catalogue: Catalogue, name: str | None = None) -> tuple[WeightsCard, RunProgress]:
     """Store the weights of a run's newest checkpoint, finished or not; the run itself stays as it is.
 
     Raises UsageError when the name cannot be had or no step is complete, TrainingError when no checkpoint is whole,
@@ -107,9 +107,9 @@ def keep(folder: RunFolder, catalogue: Catalogue, name: str | None = None) -> tu
     return catalogue.store.add(tensors, draft(record, catalogue.registry, progress, name=name or "")), progress
 
 
-def _progress(trainer: Trainer[Record], cursor: Cursor, step: int, seconds: float) -> Progress:
+def _progress(trainer: Trainer[Record], cursor: Cursor, step: int, seconds: float) -> RunProgress:
     stages = trainer.stages()
-    return Progress(step, sum(stage.steps for stage in stages), stages[cursor.stage].name, seconds)
+    return RunProgress(step, sum(stage.steps for stage in stages), stages[cursor.stage].name, seconds)
 
 
 def _weights(model: Model[Record], snapshot: Snapshot) -> Mapping[str, Tensor]:

@@ -1,4 +1,4 @@
-"""One sitting of a run: builds what run.json describes, trains from its last checkpoint, and keeps the run's files."""
+"""One session of a run: builds what run.json describes, trains from its last checkpoint, and writes the run's files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from i2i_toolkit.training.building import build_trainer
 from i2i_toolkit.training.cost import check_cost, usable_memory
 from i2i_toolkit.training.journal import Journal
 from i2i_toolkit.training.run_folder import RunFolder
-from i2i_toolkit.training.saving import Progress, draft
+from i2i_toolkit.training.saving import RunProgress, draft
 
 _SMALLER = {
     "batch_size": "a smaller --batch-size, or the same in parts: --accumulate",
@@ -41,16 +41,16 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """Where a sitting starts: how many steps there are, and how many are complete."""
+class SessionStart:
+    """Where a session starts: how many steps there are, and how many are complete."""
 
     total_steps: int
     done: int
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a sitting ended."""
+class SessionOutcome:
+    """How a session ended."""
 
     complete: bool
     total_step: int
@@ -77,7 +77,7 @@ class TrainingSession:
         *,
         stop: StopRequest,
         say: Say,
-        show: Callable[[Start], Show],
+        show: Callable[[SessionStart], Show],
     ) -> None:
         self._folder, self._catalogue = folder, catalogue
         self._stop, self._say, self._make_show = stop, say, show
@@ -86,8 +86,8 @@ class TrainingSession:
         self._seconds = 0.0
         self._checkpointed = time.monotonic()
 
-    def run(self) -> Outcome:
-        """Train. Raises TrainingError, LayoutError and what else keeps the run from going on."""
+    def run(self) -> SessionOutcome:
+        """Train. Raises TrainingError, LayoutError and what else stops the run."""
         try:
             return self._run()
         except (MemoryError, RuntimeError) as error:
@@ -102,7 +102,7 @@ class TrainingSession:
                 fix=f"start a new run with {', or '.join(ways) or 'another --preset'}",
             ) from error
 
-    def _run(self) -> Outcome:
+    def _run(self) -> SessionOutcome:
         settings = self._settings
         torch.set_num_threads(settings.threads)
         accelerator = open_accelerator(settings.device, settings.precision, settings.processes)
@@ -123,17 +123,17 @@ class TrainingSession:
         checkpoints = self._folder.checkpoints()
         self._restore(engine, checkpoints)
         if main:
-            described = describe(source)
+            described = data_summary(source)
             self._say(f"data: {described} in {self._record.data}")
             self._say(f"device: {accelerator.device}, {settings.precision}, {settings.threads} threads a process")
             if estimate:
                 self._say(f"the whole training: {estimate}")
             with self._folder.alone():
                 complete = self._train_and_record(engine, source, checkpoints)
-                card = self._keep_weights(engine, described) if complete else None
+                card = self._save_weights(engine, described) if complete else None
         else:
             complete, card = self._train(engine), None
-        return Outcome(complete=complete, total_step=engine.total_step, card=card)
+        return SessionOutcome(complete=complete, total_step=engine.total_step, card=card)
 
     def _restore(self, engine: Engine, checkpoints: Checkpoints) -> None:
         found = checkpoints.newest()
@@ -150,9 +150,9 @@ class TrainingSession:
         return all(not report.stop for report in engine.phases())
 
     def _train_and_record(self, engine: Engine, source: DataSource, checkpoints: Checkpoints) -> bool:
-        """Train and keep the run's files. Returns whether the run is complete."""
+        """Train and write the run's files. Returns whether the run is complete."""
         shown = source.preview(self._settings.samples)
-        show = self._make_show(Start(total_steps=engine.total_steps, done=engine.total_step))
+        show = self._make_show(SessionStart(total_steps=engine.total_steps, done=engine.total_step))
         with Journal(self._folder, first_step=engine.total_step + 1) as journal:
             if not checkpoints.paths():
                 # Before the first step: what can go wrong with samples or the disk goes wrong now, not in an hour.
@@ -192,13 +192,13 @@ class TrainingSession:
         self._checkpointed = time.monotonic()
         journal.draw_curves_if_cheap()
 
-    def _keep_weights(self, engine: Engine, described: str) -> WeightsCard:
+    def _save_weights(self, engine: Engine, described: str) -> WeightsCard:
         """Write the run's weights file and store it under the run's name."""
         tensors = {name: tensor.cpu().contiguous().clone() for name, tensor in engine.weights().items()}
         write_tensors(tensors, self._folder.weights)
         self._check_name_again()
         steps = engine.total_steps
-        progress = Progress(steps, steps, engine.stages[-1].name, self._seconds)
+        progress = RunProgress(steps, steps, engine.stages[-1].name, self._seconds)
         known = draft(self._record, self._catalogue.registry, progress, data=described, machine=_machine(engine))
         return self._catalogue.store.add(self._folder.weights, known)
 
@@ -212,11 +212,11 @@ class TrainingSession:
             raise TrainingError(
                 found=f"{error.found}, which it did not when this training began",
                 expected="a name that means nothing else; the training is complete, and nothing of it is lost",
-                fix=f"i2i-registry keep {self._folder.path} --as {now.free_name(name)}",
+                fix=f"i2i-registry save {self._folder.path} --as {now.free_name(name)}",
             ) from error
 
 
-def describe(source: DataSource) -> str:
+def data_summary(source: DataSource) -> str:
     """What a data source found, in words: "trainA: 5, trainB: 6"."""
     return ", ".join(f"{name}: {count}" for name, count in source.describe().items() if count)
 

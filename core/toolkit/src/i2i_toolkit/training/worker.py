@@ -15,19 +15,19 @@ from i2i_registry.weights.catalogue import Catalogue
 from i2i_registry.weights.store import Store
 from i2i_runtime.errors import I2IError
 from i2i_toolkit.engine.devices import close_processes
-from i2i_toolkit.training.console import sit
+from i2i_toolkit.training.console import run_training
 from i2i_toolkit.training.launch import note_failure
 from i2i_toolkit.training.run_folder import RunFolder
 from i2i_toolkit.training.signals import stopping_on_signals
 
 
-def main(run: str, store: str) -> int:
+def train_as_worker(run: str, store: str) -> int:
     """Train this process's share. Returns the exit code."""
     open_streams()
     folder, catalogue = RunFolder(Path(run)), Catalogue.gather(discover(), Store(Path(store)))
     try:
         with stopping_on_signals(repeatable=True) as stop, _stream() as stream:
-            sit(folder, catalogue, stop=stop, stream=stream)
+            run_training(folder, catalogue, stop=stop, stream=stream)
     except I2IError as error:
         note_failure(folder, error)
         return 1
@@ -47,4 +47,4 @@ def _stream() -> Generator[TextIO]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(train_as_worker(*sys.argv[1:]))

@@ -42,9 +42,9 @@ def test_a_stopped_run_is_kept_as_it_is_and_says_so(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stop(home, "3/critic", monkeypatch)
-    assert f"i2i-registry keep {home / 'run'}" in capsys.readouterr().err
+    assert f"i2i-registry save {home / 'run'}" in capsys.readouterr().err
 
-    assert program(home, "keep", str(home / "run")) == 0
+    assert program(home, "save", str(home / "run")) == 0
 
     written = capsys.readouterr()
     assert written.out == "painted@1\n"
@@ -57,7 +57,7 @@ def test_a_stopped_run_is_kept_as_it_is_and_says_so(
 
 def test_what_is_kept_are_the_averages_of_the_last_checkpoint(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stop(home, "2/painter", monkeypatch)
-    assert program(home, "keep", str(home / "run"), "--as", "so-far") == 0
+    assert program(home, "save", str(home / "run"), "--as", "so-far") == 0
 
     (checkpoint,) = (path for path in (home / "run" / "checkpoints").iterdir() if "000000000." not in path.name)
     saved = load_file(checkpoint / "state.safetensors")
@@ -70,19 +70,19 @@ def test_the_run_goes_on_afterwards_and_its_end_is_the_next_version(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stop(home, "2/critic", monkeypatch)
-    assert program(home, "keep", str(home / "run")) == 0
+    assert program(home, "save", str(home / "run")) == 0
     assert program(home, "train", "--resume", str(home / "run")) == 0
 
     assert Store(home / "store").versions("painted") == (1, 2)
     capsys.readouterr()
-    assert program(home, "keep", str(home / "run")) == 0
+    assert program(home, "save", str(home / "run")) == 0
     assert capsys.readouterr().out == "painted@2\n"
 
 
 def test_a_run_without_a_complete_step_has_nothing_to_keep(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train(home, "--checkpoint-every", "0", "--set", "poison_step=1") == 1
 
-    assert program(home, "keep", str(home / "run")) == 2
+    assert program(home, "save", str(home / "run")) == 2
     assert "no checkpoint with a complete step" in capsys.readouterr().err
 
 
@@ -109,7 +109,7 @@ def test_a_name_that_was_taken_meanwhile_loses_nothing_and_the_fix_works(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stop(home, "3/critic", monkeypatch)
-    assert program(home, "keep", str(home / "run")) == 0
+    assert program(home, "save", str(home / "run")) == 0
     (card,) = (home / "store" / "cards" / "painted").iterdir()
     card.write_text(card.read_text().replace('"model": "toy"', '"model": "another"'))
     capsys.readouterr()
@@ -124,7 +124,7 @@ def test_a_name_that_was_taken_meanwhile_loses_nothing_and_the_fix_works(
 
 
 def test_what_is_no_run_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert program(home, "keep", str(home / "data")) == 2
+    assert program(home, "save", str(home / "data")) == 2
     assert "holds no run.json" in capsys.readouterr().err
 
 
@@ -143,7 +143,7 @@ def test_every_command_that_stores_refuses_a_name_in_the_same_words_before_the_w
     for command in (
         ["train", "toy", "--data", str(home / "none"), "--as", name],
         ["import", "toy", str(home / "garbage.pth"), "--as", name],
-        ["keep", str(home / "run"), "--as", name],
+        ["save", str(home / "run"), "--as", name],
     ):
         capsys.readouterr()
         assert program(home, *command) == 2
