@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from i2i_plugin_consingan.config import Config
+    from i2i_registry.interfaces.data import Tensors
     from i2i_registry.interfaces.model import KeyMap, Model
-    from i2i_registry.interfaces.trainer import Step, Tensors, Trainer
+    from i2i_registry.interfaces.trainer import Step, Trainer
     from i2i_runtime.schema.operations import Record
 
 IMAGE = {"full": (186, 250), "small": (34, 40)}

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from i2i_plugin_ingan.config import Config
+    from i2i_registry.interfaces.data import Tensors
     from i2i_registry.interfaces.model import KeyMap, Model
-    from i2i_registry.interfaces.trainer import Step, Tensors, Trainer
+    from i2i_registry.interfaces.trainer import Step, Trainer
     from i2i_runtime.schema.operations import Record
 
 IMAGE = {"full": 256, "small": 48}

@@ -120,7 +120,7 @@ def test_it_learns_from_arrays_of_as_many_channels(tmp_path: Path, name: str) ->
         | ({"identity_weight": 0} if len(set(channels_of(name))) > 1 and model == "cyclegan" else {})
     )
     trainer = trainer_class(make(name), options)
-    source = trainer.dataset(tmp_path, 0)
+    source = trainer.layout.open(tmp_path, 0)
     samples = [source.draw(position) for position in range(2)]
     batch = {key: torch.stack([sample[key] for sample in samples]) for key in samples[0]}
     assert [tensor.shape[1] for tensor in batch.values()] == list(channels_of(name))

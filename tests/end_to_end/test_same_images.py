@@ -44,7 +44,7 @@ def test_an_image_is_the_same_tensor_in_training_and_running(tmp_path: Path, mod
     config = model_class.shrunk(next(iter(model_class.presets.values())))
     config = config.model_copy(update=CHANGED.get(model, {}))
     built = model_class(config)
-    shown = trainer_class(built, trainer_class.Options()).dataset(tmp_path, 0).preview(1)
+    shown = trainer_class(built, trainer_class.Options()).layout.open(tmp_path, 0).preview(1)
 
     main = main_image(built.operations()[0])
     assert isinstance(main, ImageInput)

@@ -11,7 +11,8 @@ from toolkit_toy import Config, Options, ToyTrainer, make_trainer, state_of, wri
 from torch import Tensor
 
 from i2i_registry.errors import TrainingError
-from i2i_registry.interfaces.trainer import Step, Tensors
+from i2i_registry.interfaces.data import Tensors
+from i2i_registry.interfaces.trainer import Step
 from i2i_runtime.errors import DeviceError, UsageError
 from i2i_toolkit import Engine, StopRequest, open_accelerator
 from i2i_toolkit.seeds import seed_everything
@@ -31,7 +32,7 @@ def make_engine(
     trainer = make_trainer(Options(**options))
     return Engine(
         trainer,
-        trainer.dataset(data, seed),
+        trainer.layout.open(data, seed),
         accelerator=open_accelerator("cpu"),
         seed=seed,
         accumulate=accumulate,
@@ -262,12 +263,12 @@ def test_a_parameter_outside_of_all_networks_is_refused(data: Path, monkeypatch:
     monkeypatch.setattr(ToyTrainer, "networks", property(lambda _: without_tint))
 
     with pytest.raises(TrainingError, match="'tint' holds a parameter of no network"):
-        Engine(trainer, trainer.dataset(data, 0), accelerator=open_accelerator("cpu"))
+        Engine(trainer, trainer.layout.open(data, 0), accelerator=open_accelerator("cpu"))
 
 
 def test_a_snapshot_of_other_sizes_is_refused(data: Path) -> None:
     wide = make_trainer(Options(), Config(channels=6))
-    other = Engine(wide, wide.dataset(data, 0), accelerator=open_accelerator("cpu"))
+    other = Engine(wide, wide.layout.open(data, 0), accelerator=open_accelerator("cpu"))
 
     with pytest.raises(TrainingError, match="saved network 'painter' differs"):
         make_engine(data).restore(other.snapshot())
@@ -275,7 +276,7 @@ def test_a_snapshot_of_other_sizes_is_refused(data: Path) -> None:
 
 def test_bf16_trains_and_keeps_its_parameters_in_fp32(data: Path) -> None:
     trainer = make_trainer(Options(steps=1))
-    engine = Engine(trainer, trainer.dataset(data, 0), accelerator=open_accelerator("cpu", "bf16"))
+    engine = Engine(trainer, trainer.layout.open(data, 0), accelerator=open_accelerator("cpu", "bf16"))
     run_to_end(engine)
 
     assert {t.dtype for t in engine.weights().values() if t.is_floating_point()} == {torch.float32}

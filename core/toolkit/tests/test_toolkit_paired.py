@@ -11,10 +11,10 @@ from PIL import Image
 
 from i2i_registry.errors import LayoutError
 from i2i_runtime.schema.operations import BICUBIC
-from i2i_toolkit.data.paired import PairedFolders, write_paired_example
+from i2i_toolkit.data.paired import PairedLayout, write_paired_example
 from i2i_toolkit.data.paired_layout import Pair, find_pairs
 from i2i_toolkit.data.preparation import Preparation
-from i2i_toolkit.data.unpaired import UnpairedFolders, write_unpaired_example
+from i2i_toolkit.data.unpaired import UnpairedLayout, write_unpaired_example
 
 SQUARE = Preparation("resize_and_crop", load_px=10, crop_px=8, resize=BICUBIC)
 
@@ -51,8 +51,8 @@ def root(tmp_path: Path) -> Path:
 def test_the_left_half_is_the_input_unless_the_direction_is_turned(tmp_path: Path) -> None:
     join(tmp_path / "train" / "0.png", left="black", right="white")
 
-    forth = PairedFolders(tmp_path, SQUARE).draw(0)
-    back = PairedFolders(tmp_path, SQUARE, direction="b_to_a").draw(0)
+    forth = PairedLayout(SQUARE).open(tmp_path, 0).draw(0)
+    back = PairedLayout(SQUARE, direction="b_to_a").open(tmp_path, 0).draw(0)
 
     assert (float(forth["input"].max()), float(forth["target"].min())) == (-1.0, 1.0)
     assert (float(back["input"].min()), float(back["target"].max())) == (1.0, -1.0)
@@ -73,7 +73,7 @@ def test_other_splits_are_found_and_shown_but_not_drawn(tmp_path: Path) -> None:
     join(tmp_path / "train" / "0.png", left="black", right="black")
     join(tmp_path / "val" / "0.png", left="white", right="white")
     join(tmp_path / "test" / "0.png", left="red", right="red")
-    pairs = PairedFolders(tmp_path, SQUARE)
+    pairs = PairedLayout(SQUARE).open(tmp_path, 0)
 
     assert pairs.describe() == {"train": 1, "val": 1, "test": 1, "unreadable": 0}
     assert float(pairs.preview(3)["input"].min()) == 1.0
@@ -82,7 +82,7 @@ def test_other_splits_are_found_and_shown_but_not_drawn(tmp_path: Path) -> None:
 
 def test_both_images_of_a_pair_share_crop_and_flip(tmp_path: Path) -> None:
     gradient(tmp_path / "train" / "0.png")
-    pairs = PairedFolders(tmp_path, Preparation("resize_and_crop", load_px=20, crop_px=8, resize=BICUBIC))
+    pairs = PairedLayout(Preparation("resize_and_crop", load_px=20, crop_px=8, resize=BICUBIC)).open(tmp_path, 0)
     drawn = [pairs.draw(position) for position in range(6)]
 
     assert all(torch.equal(sample["input"], sample["target"]) for sample in drawn)
@@ -90,7 +90,7 @@ def test_both_images_of_a_pair_share_crop_and_flip(tmp_path: Path) -> None:
 
 
 def test_a_position_gives_the_same_bits_whatever_was_drawn_before(root: Path) -> None:
-    first, second = PairedFolders(root, SQUARE, seed=5), PairedFolders(root, SQUARE, seed=5, cache_bytes=0)
+    first, second = PairedLayout(SQUARE).open(root, 5), PairedLayout(SQUARE, cache_bytes=0).open(root, 5)
     for position in range(7):
         first.draw(position)
 
@@ -98,7 +98,7 @@ def test_a_position_gives_the_same_bits_whatever_was_drawn_before(root: Path) ->
 
 
 def test_grey_is_one_channel(root: Path) -> None:
-    pairs = PairedFolders(root, SQUARE, input_channels=1)
+    pairs = PairedLayout(SQUARE, input_channels=1).open(root, 0)
 
     assert pairs.draw(0)["input"].shape == (1, 8, 8)
     assert pairs.draw(0)["target"].shape == (3, 8, 8)
@@ -109,7 +109,7 @@ def test_a_pair_that_cannot_be_read_is_left_out_with_a_warning(root: Path, caplo
     (root / "train" / "000.png").write_bytes(b"no image")
 
     with caplog.at_level(logging.WARNING):
-        pairs = PairedFolders(root, SQUARE)
+        pairs = PairedLayout(SQUARE).open(root, 0)
 
     assert pairs.describe()["unreadable"] == 1
     assert "000.png" in caplog.text
@@ -119,26 +119,26 @@ def test_an_unpaired_set_is_refused_and_what_fits_is_named(tmp_path: Path) -> No
     write_unpaired_example(tmp_path, size=8, count=1)
 
     with pytest.raises(LayoutError, match="unpaired model"):
-        PairedFolders(tmp_path, SQUARE)
+        PairedLayout(SQUARE).open(tmp_path, 0)
 
 
 def test_a_paired_set_is_refused_by_an_unpaired_model(root: Path) -> None:
     with pytest.raises(LayoutError, match="paired set"):
-        UnpairedFolders(root, SQUARE)
+        UnpairedLayout(SQUARE).open(root, 0)
 
 
 def test_single_images_are_not_taken_for_pairs(tmp_path: Path) -> None:
     paint(tmp_path / "train" / "0.png", size=(8, 8))
 
     with pytest.raises(LayoutError, match="looks like one image"):
-        PairedFolders(tmp_path, SQUARE)
+        PairedLayout(SQUARE).open(tmp_path, 0)
 
 
 def test_an_odd_width_is_refused(tmp_path: Path) -> None:
     paint(tmp_path / "train" / "0.png", size=(17, 8))
 
     with pytest.raises(LayoutError, match="odd"):
-        PairedFolders(tmp_path, SQUARE)
+        PairedLayout(SQUARE).open(tmp_path, 0)
 
 
 def test_images_without_a_partner_are_counted_and_named(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_images_without_a_partner_are_counted_and_named(tmp_path: Path) -> None:
     paint(tmp_path / "B" / "a.png")
 
     with pytest.raises(LayoutError, match=r"3 images in .* and 1 in .*2 in .* without a partner \(b, c\)"):
-        PairedFolders(tmp_path, SQUARE)
+        PairedLayout(SQUARE).open(tmp_path, 0)
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
         paint(tmp_path / folder / f"a.{extension}")
 
     with pytest.raises(LayoutError, match="have one name"):
-        PairedFolders(tmp_path, SQUARE)
+        PairedLayout(SQUARE).open(tmp_path, 0)
 
 
 def test_a_pair_of_two_sizes_is_refused(tmp_path: Path) -> None:
@@ -163,14 +163,14 @@ def test_a_pair_of_two_sizes_is_refused(tmp_path: Path) -> None:
     paint(tmp_path / "B" / "a.png", size=(8, 9))
 
     with pytest.raises(LayoutError, match=r"8x8 pixels and .* 8x9"):
-        PairedFolders(tmp_path, SQUARE)
+        PairedLayout(SQUARE).open(tmp_path, 0)
 
 
 def test_an_image_smaller_than_the_crop_is_refused(tmp_path: Path) -> None:
     join(tmp_path / "train" / "0.png", left="black", right="white", size=8)
 
     with pytest.raises(LayoutError, match="8x8 pixels in the mode 'crop'"):
-        PairedFolders(tmp_path, Preparation("crop", load_px=0, crop_px=12, resize=BICUBIC))
+        PairedLayout(Preparation("crop", load_px=0, crop_px=12, resize=BICUBIC)).open(tmp_path, 0)
 
 
 @pytest.mark.parametrize("folder", ["elsewhere", "train"])
@@ -178,12 +178,12 @@ def test_a_folder_without_pairs_is_refused(tmp_path: Path, folder: str) -> None:
     (tmp_path / folder).mkdir()
 
     with pytest.raises(LayoutError):
-        PairedFolders(tmp_path, SQUARE)
+        PairedLayout(SQUARE).open(tmp_path, 0)
 
 
 def test_the_folder_above_is_told_where_the_set_is(root: Path) -> None:
     with pytest.raises(LayoutError, match=f"did you mean --data {root}"):
-        PairedFolders(root.parent, SQUARE)
+        PairedLayout(SQUARE).open(root.parent, 0)
 
 
 def test_scaled_sizes_are_those_of_the_releases() -> None:

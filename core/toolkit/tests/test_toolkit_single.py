@@ -14,8 +14,17 @@ from PIL import Image
 
 import i2i_toolkit as toolkit
 from i2i_registry.errors import LayoutError
-from i2i_registry.interfaces.trainer import DataSource
-from i2i_toolkit import SingleImage, find_image, image_size, write_single_example
+from i2i_registry.interfaces.data import DataSource
+from i2i_toolkit import (
+    DomainsLayout,
+    PairedLayout,
+    SingleImage,
+    SingleImageLayout,
+    UnpairedLayout,
+    find_image,
+    image_size,
+    write_single_example,
+)
 from i2i_toolkit.data import single
 from i2i_toolkit.data.domains import write_domains_example
 from i2i_toolkit.data.recognition import recognise
@@ -90,7 +99,7 @@ def test_a_folder_with_one_image_is_that_image(tmp_path: Path) -> None:
     assert find_image(tmp_path / "set") == image
     assert SingleImage(tmp_path / "set").path == image
     assert torch.equal(SingleImage(tmp_path / "set").draw(0)["image"], SingleImage(image).draw(0)["image"])
-    assert recognise(tmp_path / "set") == {"single"}
+    assert recognise(tmp_path / "set") == {SingleImageLayout}
 
 
 def test_an_image_that_is_turned_by_exif_is_learned_from_upright() -> None:
@@ -140,7 +149,7 @@ def test_odd_files_are_images_of_the_size_a_person_sees(name: str, size: str) ->
     width, height = map(int, size.split("x"))
     assert image_size(BAD / name) == (height, width)
     assert SingleImage(BAD / name).draw(0)["image"].shape == (3, height, width)
-    assert recognise(BAD / name) == {"single"}
+    assert recognise(BAD / name) == {SingleImageLayout}
 
 
 # --- What is refused --------------------------------------------------------------------------------------------------
@@ -208,9 +217,9 @@ def test_a_pair_side_by_side_is_one_image_by_itself_and_a_pair_below_train(tmp_p
     paint(tmp_path / "alone" / "a.png", size=(24, 12))
     paint(tmp_path / "set" / "train" / "a.png", size=(24, 12))
 
-    assert recognise(tmp_path / "alone") == {"single"}
-    assert recognise(tmp_path / "set" / "train" / "a.png") == {"single"}
-    assert recognise(tmp_path / "set") == {"paired"}
+    assert recognise(tmp_path / "alone") == {SingleImageLayout}
+    assert recognise(tmp_path / "set" / "train" / "a.png") == {SingleImageLayout}
+    assert recognise(tmp_path / "set") == {PairedLayout}
 
 
 def test_the_other_layouts_are_not_single(tmp_path: Path) -> None:
@@ -219,14 +228,15 @@ def test_the_other_layouts_are_not_single(tmp_path: Path) -> None:
     write_domains_example(tmp_path / "domains", ("cat", "dog"), size=16, count=2)
     write_single_example(tmp_path / "single", (16, 20))
 
-    for layout in ("paired", "unpaired", "domains", "single"):
-        assert recognise(tmp_path / layout) == {layout}
+    for folder, layout in (("paired", PairedLayout), ("unpaired", UnpairedLayout), ("domains", DomainsLayout)):
+        assert recognise(tmp_path / folder) == {layout}
+    assert recognise(tmp_path / "single") == {SingleImageLayout}
 
 
 def test_pairs_with_an_image_beside_their_folders_are_pairs(tmp_path: Path) -> None:
     toolkit.write_paired_example(tmp_path, size=16, count=1)
     paint(tmp_path / "overview.png")
-    assert recognise(tmp_path) == {"paired"}
+    assert recognise(tmp_path) == {PairedLayout}
 
 
 @pytest.mark.parametrize("size", [(32, 48), (1, 1), (3, 200), (250, 250)])

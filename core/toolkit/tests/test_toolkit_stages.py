@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from i2i_registry.errors import TrainingError
+from i2i_registry.interfaces.data import Tensors
 from i2i_registry.interfaces.model import Model
-from i2i_registry.interfaces.trainer import Phase, Stage, Step, Tensors, Trainer
+from i2i_registry.interfaces.trainer import Phase, Stage, Step, Trainer
 from i2i_runtime.errors import UsageError
 from i2i_runtime.schema.operations import Record
 from i2i_toolkit import Engine, l1, open_accelerator
@@ -63,7 +64,7 @@ def start(data: Path) -> tuple[Engine, Repeating]:
     seed_everything(3)
     trainer = Repeating(cast("Model[Record]", Toy(Config())), Options())
     return Engine(
-        cast("Trainer[Record]", trainer), trainer.dataset(data, 3), accelerator=open_accelerator("cpu"), seed=3
+        cast("Trainer[Record]", trainer), trainer.layout.open(data, 3), accelerator=open_accelerator("cpu"), seed=3
     ), trainer
 
 
@@ -101,7 +102,7 @@ class Sluggish(ToyTrainer):
 
 def sluggish(data: Path) -> Engine:
     trainer = Sluggish(cast("Model[Record]", Toy(Config())), Options())
-    return Engine(cast("Trainer[Record]", trainer), trainer.dataset(data, 3), accelerator=open_accelerator("cpu"))
+    return Engine(cast("Trainer[Record]", trainer), trainer.layout.open(data, 3), accelerator=open_accelerator("cpu"))
 
 
 @pytest.mark.parametrize(
@@ -250,7 +251,7 @@ def looking(data: Path, kind: type[Looking], accumulate: int = 1) -> Engine:
     trainer = kind(cast("Model[Record]", Toy(Config())), Options())
     return Engine(
         cast("Trainer[Record]", trainer),
-        trainer.dataset(data, 3),
+        trainer.layout.open(data, 3),
         accelerator=open_accelerator("cpu"),
         seed=3,
         accumulate=accumulate,

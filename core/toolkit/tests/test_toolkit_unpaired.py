@@ -17,7 +17,7 @@ from safetensors import safe_open
 from i2i_registry.errors import LayoutError
 from i2i_runtime.errors import ImageError
 from i2i_runtime.schema.operations import BICUBIC, BILINEAR, Resize
-from i2i_toolkit import Draws, Preparation, UnpairedFolders, write_unpaired_example
+from i2i_toolkit import Draws, Preparation, UnpairedLayout, write_unpaired_example
 from i2i_toolkit.data.cache import ImageCache, Images
 from i2i_toolkit.data.order import shuffled
 
@@ -39,14 +39,14 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_samples_have_the_size_and_range_asked_for(root: Path) -> None:
-    sample = UnpairedFolders(root, SQUARE).draw(0)
+    sample = UnpairedLayout(SQUARE).open(root, 0).draw(0)
 
     assert {name: tuple(t.shape) for name, t in sample.items()} == {"A": (3, 8, 8), "B": (3, 8, 8)}
     assert all(float(t.min()) >= -1 and float(t.max()) <= 1 for t in sample.values())
 
 
 def test_a_position_gives_the_same_bits_whatever_was_drawn_before(root: Path) -> None:
-    first, second = UnpairedFolders(root, SQUARE, seed=5), UnpairedFolders(root, SQUARE, seed=5, cache_bytes=0)
+    first, second = UnpairedLayout(SQUARE).open(root, 5), UnpairedLayout(SQUARE, cache_bytes=0).open(root, 5)
     for position in range(9):
         first.draw(position)
 
@@ -54,7 +54,7 @@ def test_a_position_gives_the_same_bits_whatever_was_drawn_before(root: Path) ->
 
 
 def test_another_seed_draws_otherwise(root: Path) -> None:
-    one, other = (UnpairedFolders(root, SQUARE, seed=seed) for seed in (1, 2))
+    one, other = (UnpairedLayout(SQUARE).open(root, seed) for seed in (1, 2))
 
     assert any(not torch.equal(one.draw(p)["A"], other.draw(p)["A"]) for p in range(4))
 
@@ -76,7 +76,7 @@ def test_without_flip_and_room_to_crop_a_sample_is_the_resized_image(root: Path)
     for path in sorted((root / "trainA").iterdir())[1:]:
         path.unlink()
     (image,) = (root / "trainA").iterdir()
-    source = UnpairedFolders(root, PLAIN)
+    source = UnpairedLayout(PLAIN).open(root, 0)
 
     with Image.open(image) as opened:
         assert torch.equal(source.draw(3)["A"], PLAIN.fitted(opened))
@@ -88,7 +88,7 @@ def test_about_half_of_the_images_are_mirrored(tmp_path: Path) -> None:
         half.paste((255, 255, 255), (0, 0, 4, 8))
         (tmp_path / f"train{domain}").mkdir()
         half.save(tmp_path / f"train{domain}" / "half.png")
-    source = UnpairedFolders(tmp_path, replace(PLAIN, flip=True))
+    source = UnpairedLayout(replace(PLAIN, flip=True)).open(tmp_path, 0)
 
     mirrored = sum(bool(source.draw(position)["A"][0, 0, 0] < 0) for position in range(200))
     assert 70 < mirrored < 130  # 200 fair coins: four standard deviations are 28
@@ -132,7 +132,7 @@ def test_the_augmentation_is_the_official_one() -> None:
 
 
 def test_previews_show_test_images_in_order(root: Path) -> None:
-    shown = UnpairedFolders(root, SQUARE).preview(2)
+    shown = UnpairedLayout(SQUARE).open(root, 0).preview(2)
 
     with Image.open(root / "testA" / "000.png") as image:
         assert torch.equal(shown["A"][0], PLAIN.fitted(image))
@@ -144,7 +144,7 @@ def test_previews_show_training_images_where_there_is_no_test_folder(tmp_path: P
     paint(tmp_path / "trainB" / "b.png")
     paint(tmp_path / "trainB" / "c.png")
 
-    shown = UnpairedFolders(tmp_path, SQUARE).preview(4)
+    shown = UnpairedLayout(SQUARE).open(tmp_path, 0).preview(4)
     assert {name: len(t) for name, t in shown.items()} == {"A": 2, "B": 2}
 
 
@@ -154,7 +154,7 @@ def test_images_of_all_kinds_are_found_at_any_depth(tmp_path: Path) -> None:
     (tmp_path / "trainA" / "notes.txt").write_text("no image", encoding="utf-8")
     paint(tmp_path / "trainB" / "a.png")
 
-    assert UnpairedFolders(tmp_path, SQUARE).describe() == {
+    assert UnpairedLayout(SQUARE).open(tmp_path, 0).describe() == {
         "trainA": 8,
         "trainB": 1,
         "testA": 0,
@@ -166,7 +166,7 @@ def test_images_of_all_kinds_are_found_at_any_depth(tmp_path: Path) -> None:
 def test_unreadable_images_are_left_out_and_named(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     (root / "trainA" / "broken.png").write_bytes(b"no image at all")
     with caplog.at_level(logging.WARNING):
-        source = UnpairedFolders(root, SQUARE)
+        source = UnpairedLayout(SQUARE).open(root, 0)
 
     assert source.describe()["trainA"] == 4
     assert source.describe()["unreadable"] == 1
@@ -178,11 +178,11 @@ def test_a_folder_without_one_readable_image_is_refused(root: Path) -> None:
         path.write_bytes(b"")
 
     with pytest.raises(LayoutError, match="trainB holds 4 unreadable images"):
-        UnpairedFolders(root, SQUARE)
+        UnpairedLayout(SQUARE).open(root, 0)
 
 
 def test_an_image_that_vanishes_while_training_is_named(root: Path) -> None:
-    source = UnpairedFolders(root, SQUARE, cache_bytes=0)
+    source = UnpairedLayout(SQUARE, cache_bytes=0).open(root, 0)
     for path in (root / "trainA").iterdir():
         path.unlink()
 
@@ -205,7 +205,7 @@ def test_a_wrong_layout_is_told_from_what_was_found(files: list[str], found: str
         paint(tmp_path / name)
 
     with pytest.raises(LayoutError) as caught:
-        UnpairedFolders(tmp_path, SQUARE)
+        UnpairedLayout(SQUARE).open(tmp_path, 0)
     assert found in caught.value.found
     assert "trainA/ and trainB/" in caught.value.expected
     assert advice in caught.value.fix
@@ -213,13 +213,13 @@ def test_a_wrong_layout_is_told_from_what_was_found(files: list[str], found: str
 
 def test_an_empty_and_a_missing_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(LayoutError, match="holds nothing"):
-        UnpairedFolders(tmp_path, SQUARE)
+        UnpairedLayout(SQUARE).open(tmp_path, 0)
     with pytest.raises(LayoutError, match="does not exist"):
-        UnpairedFolders(tmp_path / "none", SQUARE)
+        UnpairedLayout(SQUARE).open(tmp_path / "none", 0)
     (tmp_path / "trainA").mkdir()
     (tmp_path / "trainB").mkdir()
     with pytest.raises(LayoutError, match="trainA holds no images"):
-        UnpairedFolders(tmp_path, SQUARE)
+        UnpairedLayout(SQUARE).open(tmp_path, 0)
 
 
 def test_the_cache_keeps_to_its_bound() -> None:
@@ -239,14 +239,14 @@ def test_the_cache_keeps_to_its_bound() -> None:
 def test_what_is_no_image_and_why_images_cannot_be_read_is_told(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     (root / "trainA" / "notes.txt").touch()
     with caplog.at_level(logging.WARNING):
-        UnpairedFolders(root, SQUARE)
+        UnpairedLayout(SQUARE).open(root, 0)
     assert "notes.txt" in caplog.text
 
     for path in (root / "trainA").iterdir():
         path.unlink()
     Image.fromarray(np.linspace(-1000, 1000, 64, dtype=np.float32).reshape(8, 8)).save(root / "trainA" / "ct.tif")
     with pytest.raises(LayoutError, match=r"1 unreadable images: .*ct\.tif holds values from -1000 to 1000"):
-        UnpairedFolders(root, SQUARE)
+        UnpairedLayout(SQUARE).open(root, 0)
 
 
 def test_images_that_look_wrong_are_told_once_and_not_in_every_epoch(
@@ -256,7 +256,7 @@ def test_images_that_look_wrong_are_told_once_and_not_in_every_epoch(
         image = Image.new("RGB", (16, 16))
         image.save(root / "trainA" / f"p{index}.png", icc_profile=b"broken" * 40)
     with caplog.at_level(logging.WARNING):
-        source = UnpairedFolders(root, SQUARE, cache_bytes=0)
+        source = UnpairedLayout(SQUARE, cache_bytes=0).open(root, 0)
         assert caplog.text.count("colour profile") == 5
         assert "2 more images" in caplog.text
         caplog.clear()
@@ -273,7 +273,7 @@ def test_six_channels_are_learned_from_as_they_are(tmp_path: Path) -> None:
         for index in range(2):
             array = generator.integers(0, 256, (8, 8, 6), dtype=np.uint8)
             np.save(tmp_path / f"train{domain}" / f"{index}.npy", array)
-    source = UnpairedFolders(tmp_path, PLAIN, channels=(6, 6))
+    source = UnpairedLayout(PLAIN, channels=(6, 6)).open(tmp_path, 0)
     assert source.draw(0)["A"].shape == (6, 8, 8)
     expected = torch.from_numpy(np.load(tmp_path / "trainA" / "0.npy")).permute(2, 0, 1) / 127.5 - 1
     torch.testing.assert_close(source.preview(1)["A"][0], expected, rtol=0, atol=1e-6)

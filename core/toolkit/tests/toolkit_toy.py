@@ -22,14 +22,15 @@ from torch.optim import SGD, Adam
 from i2i_registry.cli.program import run
 from i2i_registry.cli.session import Session
 from i2i_registry.interfaces.cards import ModelCard
+from i2i_registry.interfaces.data import DataLayout, Tensors
 from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Model
-from i2i_registry.interfaces.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer
+from i2i_registry.interfaces.trainer import Phase, Stage, Step, Trainer
 from i2i_registry.plugins.discovery import Registry, build_registry
 from i2i_registry.plugins.hooks import hookimpl
 from i2i_registry.weights.store import Store
 from i2i_runtime.schema.manifest import Licence, Paper
 from i2i_runtime.schema.operations import BILINEAR, GraphCall, ImageInput, ImageOutput, Operation, Record, SizeRule
-from i2i_toolkit import Preparation, UnpairedFolders, l1, least_squares, logistic, plugin, write_unpaired_example
+from i2i_toolkit import Preparation, UnpairedLayout, l1, least_squares, logistic, plugin, write_unpaired_example
 
 SIZE = 8
 KILL = "TOY_KILL"
@@ -105,6 +106,7 @@ class ToyTrainer(Trainer[Options]):
     """Stage "draft" has one phase and hands over to "paint", which has three."""
 
     Options = Options
+    Layout = UnpairedLayout
 
     def __init__(self, model: Model[Record], options: Options) -> None:
         super().__init__(model, options)
@@ -121,8 +123,9 @@ class ToyTrainer(Trainer[Options]):
     def averages(self) -> Mapping[str, float]:
         return {"painter": 0.9}
 
-    def dataset(self, root: Path, seed: int) -> DataSource:
-        return UnpairedFolders(root, Preparation("resize_and_crop", SIZE + 2, SIZE, BILINEAR), seed=seed)
+    @property
+    def layout(self) -> DataLayout:
+        return UnpairedLayout(Preparation("resize_and_crop", SIZE + 2, SIZE, BILINEAR))
 
     def stages(self) -> Sequence[Stage]:
         draft = Phase(name="draft", optimizer=SGD(self.painter.parameters(), lr=0.05, momentum=0.9), loss=self.draft)
@@ -178,10 +181,6 @@ class ToyTrainer(Trainer[Options]):
     def shrunk(cls, options: Options) -> Options:
         return options
 
-    @classmethod
-    def write_example_data(cls, root: Path, model: Model[Record]) -> None:  # noqa: ARG003 - one size fits all
-        write_unpaired_example(root, size=12, count=3)
-
     @torch.no_grad()
     def _clamp(self) -> None:
         _leave_parameters(self.networks)
@@ -227,8 +226,7 @@ def make_trainer(options: Options, config: Config | None = None) -> Trainer[Reco
 
 def write_data(root: Path) -> None:
     """A data set for the toy."""
-    trainer = make_trainer(Options())
-    trainer.write_example_data(root, trainer.model)
+    write_unpaired_example(root, size=12, count=3)
 
 
 def run_program(arguments: Sequence[str], store: Path, kill: str = "") -> None:

@@ -197,4 +197,4 @@ def test_images_too_small_for_the_discriminators_are_refused() -> None:
 def test_unpaired_folders_are_refused(tmp_path: Path) -> None:
     write_unpaired_example(tmp_path, size=32)
     with pytest.raises(LayoutError, match="unpaired"):
-        make_trainer().dataset(tmp_path, seed=0)
+        make_trainer().layout.open(tmp_path, seed=0)

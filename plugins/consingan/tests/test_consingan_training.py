@@ -193,7 +193,7 @@ def test_images_smaller_than_stage_0_are_refused(
 def test_a_folder_of_another_layout_is_left_to_the_data_set(tmp_path: Path) -> None:
     assert ConSinGANTrainer.config_for(Config(), Options(), tmp_path) == Config()
     with pytest.raises(LayoutError):
-        trainer().dataset(tmp_path, seed=0)
+        trainer().layout.open(tmp_path, seed=0)
 
 
 @pytest.mark.parametrize("mode", ["harmonization", "editing"])
@@ -269,7 +269,7 @@ def test_the_preview_shows_all_at_the_images_size(tmp_path: Path) -> None:
         built = trainer(TINY.model_copy(update={"mode": mode}))
         begun(built, 1)
         Image.new("RGB", (28, 24), (90, 20, 160)).save(tmp_path / "image.png")
-        columns = built.preview(built.dataset(tmp_path, 0).preview(2))
+        columns = built.preview(built.layout.open(tmp_path, 0).preview(2))
         assert {tuple(column.shape) for column in columns.values()} == {(1, 3, 24, 28)}
 
 

@@ -13,7 +13,7 @@ from i2i_plugin_cyclegan.config import Config
 from i2i_plugin_cyclegan.model import CycleGAN
 from i2i_plugin_cyclegan.trainer import CycleGANTrainer, Options
 from i2i_registry import Step, TrainingError
-from i2i_toolkit import UnpairedFolders, write_unpaired_example
+from i2i_toolkit import write_unpaired_example
 
 if TYPE_CHECKING:
     from i2i_registry import Model
@@ -109,8 +109,7 @@ def test_colour_to_grey_trains_without_an_identity_loss() -> None:
 
 def test_the_data_is_scaled_cropped_and_grey_as_asked(tmp_path: Path) -> None:
     write_unpaired_example(tmp_path, size=24, count=2)
-    source = trainer(TINY.model_copy(update={"channels_b": 1}), identity_weight=0.0).dataset(tmp_path, seed=3)
-    assert isinstance(source, UnpairedFolders)
+    source = trainer(TINY.model_copy(update={"channels_b": 1}), identity_weight=0.0).layout.open(tmp_path, seed=3)
     sample = source.draw(0)
     assert {name: tuple(tensor.shape) for name, tensor in sample.items()} == {"A": (3, 16, 16), "B": (1, 16, 16)}
     assert source.preview(1)["B"].shape == (1, 1, 16, 16)

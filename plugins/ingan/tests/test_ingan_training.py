@@ -131,7 +131,7 @@ def test_a_large_image_is_reduced(tmp_path: Path) -> None:
 
 def test_an_image_below_the_crop_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LayoutError, match="32x56"):
-        trainer().dataset(drawn(tmp_path, (35, 56)), 0)
+        trainer().layout.open(drawn(tmp_path, (35, 56)), 0)
 
 
 def test_the_config_gets_the_size_of_the_image(tmp_path: Path) -> None:

@@ -84,8 +84,8 @@ def test_images_too_small_for_the_discriminator_are_refused() -> None:
 
 def test_pairs_are_cropped_alike_and_turned_as_asked(tmp_path: Path) -> None:
     write_paired_example(tmp_path, size=24, count=2)
-    forth = trainer().dataset(tmp_path, seed=3).draw(0)
-    back = trainer(direction="b_to_a").dataset(tmp_path, seed=3).draw(0)
+    forth = trainer().layout.open(tmp_path, seed=3).draw(0)
+    back = trainer(direction="b_to_a").layout.open(tmp_path, seed=3).draw(0)
     assert forth["input"].shape == (3, 16, 16)
     assert torch.equal(forth["input"], back["target"])
     assert torch.equal(forth["target"], back["input"])
@@ -94,4 +94,4 @@ def test_pairs_are_cropped_alike_and_turned_as_asked(tmp_path: Path) -> None:
 def test_an_unpaired_set_is_refused(tmp_path: Path) -> None:
     write_unpaired_example(tmp_path, size=16, count=1)
     with pytest.raises(LayoutError, match="unpaired"):
-        trainer().dataset(tmp_path, seed=0)
+        trainer().layout.open(tmp_path, seed=0)

@@ -45,7 +45,7 @@ def write(folder: Path, width: int, height: int) -> Path:
 
 def trained(built: SinGANTrainer, folder: Path) -> None:
     write_single_example(folder, (built.config.height, built.config.width))
-    source = built.dataset(folder, 0)
+    source = built.layout.open(folder, 0)
     for _ in Engine(cast("Trainer[Record]", built), source, accelerator=open_accelerator("cpu")).phases():
         pass
 
@@ -76,7 +76,7 @@ def test_an_image_too_small_for_a_scale_is_refused(tmp_path: Path, width: int, h
     root = write(tmp_path, width, height)
     assert SinGANTrainer.config_for(Config(), Options(), root) == Config()
     with pytest.raises(LayoutError) as error:
-        trainer(Config(height=50, width=50, scales=3, channels=2), max_size=299 if width == 24 else 250).dataset(
+        trainer(Config(height=50, width=50, scales=3, channels=2), max_size=299 if width == 24 else 250).layout.open(
             root, 0
         )
     assert "at least 25" in error.value.expected
@@ -227,7 +227,7 @@ def test_paint_needs_a_trained_pyramid() -> None:
 def test_a_training_stopped_in_its_first_scale_can_be_looked_at(tmp_path: Path) -> None:
     built = trainer()
     write_single_example(tmp_path, (18, 22))
-    source = built.dataset(tmp_path, 0)
+    source = built.layout.open(tmp_path, 0)
     engine = Engine(cast("Trainer[Record]", built), source, accelerator=open_accelerator("cpu"))
     next(iter(engine.phases()))
     columns: Tensors = engine.preview(source.preview(1))

@@ -43,7 +43,7 @@ def root(tmp_path: Path) -> Path:
 def test_each_phase_moves_its_networks_and_no_other(root: Path) -> None:
     trainer = make_trainer()
     engine = Engine(
-        cast("Trainer[Record]", trainer), trainer.dataset(root, 0), accelerator=open_accelerator("cpu"), seed=1
+        cast("Trainer[Record]", trainer), trainer.layout.open(root, 0), accelerator=open_accelerator("cpu"), seed=1
     )
     before, found = parameters_of(trainer), dict[str, set[str]]()
     for report in engine.phases():
@@ -59,7 +59,7 @@ def test_one_domain_is_enough(tmp_path: Path) -> None:
     config = TINY.model_copy(update={"domains": ("cat",)})
     write_domains_example(tmp_path, config.domains, size=32)
     trainer = make_trainer(config, steps=1)
-    source = trainer.dataset(tmp_path, 0)
+    source = trainer.layout.open(tmp_path, 0)
     engine = Engine(cast("Trainer[Record]", trainer), source, accelerator=open_accelerator("cpu"), seed=1)
     before = parameters_of(trainer)
     reports = list(engine.phases())
@@ -104,7 +104,7 @@ def test_the_penalty_is_half_the_squared_slope() -> None:
 def test_averages_start_from_the_raw_weights_and_follow_them(root: Path) -> None:
     trainer = make_trainer(ema_decay=0.75)
     start = trainer.generator.from_rgb.weight.detach().clone()
-    engine = Engine(cast("Trainer[Record]", trainer), trainer.dataset(root, 0), accelerator=open_accelerator("cpu"))
+    engine = Engine(cast("Trainer[Record]", trainer), trainer.layout.open(root, 0), accelerator=open_accelerator("cpu"))
     next(report for report in engine.phases() if report.step_complete)
     raw = trainer.generator.from_rgb.weight.detach()
     expected = raw + 0.75 * (start - raw)
@@ -120,7 +120,7 @@ def test_landmarks_are_not_learned() -> None:
 
 def test_previews_show_every_domain_and_a_reference(root: Path) -> None:
     trainer = make_trainer()
-    columns = trainer.preview(trainer.dataset(root, 0).preview(4))
+    columns = trainer.preview(trainer.layout.open(root, 0).preview(4))
     assert list(columns) == ["image", "cat 1", "dog 1", "wild 1", "cat 2", "dog 2", "wild 2", "reference", "like it"]
     assert all(images.shape == (4, 3, 32, 32) for images in columns.values())
 
@@ -136,5 +136,5 @@ def test_the_domains_are_those_that_have_a_folder(root: Path) -> None:
 def test_folders_of_other_domains_are_refused_with_the_option_to_give(root: Path) -> None:
     trainer = make_trainer(TINY.model_copy(update={"domains": ("male", "female")}))
     with pytest.raises(LayoutError) as caught:
-        trainer.dataset(root, 0)
+        trainer.layout.open(root, 0)
     assert caught.value.fix == "--set domains=cat,dog,wild"

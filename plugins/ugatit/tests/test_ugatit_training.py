@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import pytest
 import torch
@@ -12,8 +11,7 @@ from i2i_plugin_ugatit.config import Config
 from i2i_plugin_ugatit.model import UGATIT
 from i2i_plugin_ugatit.networks import smallest_side
 from i2i_plugin_ugatit.trainer import Options, UGATITTrainer, as_image, clamp_rho, learning_rate_factor
-from i2i_registry import Model, Step, TrainingError
-from i2i_runtime import Record
+from i2i_registry import Step, TrainingError
 
 TINY = Config(image_size=16, channels=2, res_blocks=1, pooled_style=True)
 FEW_LAYERS = Options(global_layers=4, local_layers=3, discriminator_channels=2)
@@ -171,6 +169,6 @@ def test_a_constant_attention_is_no_division_by_zero() -> None:
 
 
 def test_the_example_data_is_what_the_data_set_reads(tmp_path: Path, trainer: UGATITTrainer) -> None:
-    UGATITTrainer.write_example_data(tmp_path, cast("Model[Record]", trainer.ugatit))
-    sample = trainer.dataset(tmp_path, seed=0).draw(0)
+    trainer.layout.write_example(tmp_path)
+    sample = trainer.layout.open(tmp_path, seed=0).draw(0)
     assert {name: tuple(image.shape) for name, image in sample.items()} == {"A": (3, 16, 16), "B": (3, 16, 16)}

@@ -13,8 +13,9 @@ from i2i_plugin_toy import tint
 from i2i_plugin_toy.tint import Colours, Tint, TintTrainer
 from torch import Tensor, nn
 
+from i2i_registry.interfaces.data import DataSource, Tensors
 from i2i_registry.interfaces.model import Axis, Drop, Graph, GraphInput, KeyMap, OfficialFormat, Shapes
-from i2i_registry.interfaces.trainer import DataSource, Phase, Stage, Step, Tensors
+from i2i_registry.interfaces.trainer import Phase, Stage, Step
 from i2i_runtime.schema.manifest import Licence
 from i2i_runtime.schema.operations import (
     GraphCall,
@@ -29,6 +30,7 @@ from i2i_runtime.schema.operations import (
     SizeRule,
     Walk,
 )
+from i2i_toolkit import PairedLayout, UnpairedLayout
 
 
 class DeadField(Tint):
@@ -254,11 +256,19 @@ class Rerolled:
         return self.source.describe()
 
 
+class RerolledLayout(UnpairedLayout):
+    """Opens images that cannot be drawn again."""
+
+    def open(self, root: Path, seed: int) -> DataSource:
+        return Rerolled(super().open(root, seed))
+
+
 class UnrepeatableData(TintTrainer):
     """Its samples depend on how many were drawn before."""
 
-    def dataset(self, root: Path, seed: int) -> DataSource:
-        return Rerolled(super().dataset(root, seed))
+    @property
+    def layout(self) -> UnpairedLayout:
+        return RerolledLayout(super().layout.preparation)
 
 
 class Shifted:
@@ -277,18 +287,40 @@ class Shifted:
         return self.source.describe()
 
 
+class ShiftedLayout(UnpairedLayout):
+    """Opens images in [0, 1]."""
+
+    def open(self, root: Path, seed: int) -> DataSource:
+        return Shifted(super().open(root, seed))
+
+
 class OtherTrainingRange(TintTrainer):
     """Trains on [0, 1] what is fed [-1, 1] later."""
 
-    def dataset(self, root: Path, seed: int) -> DataSource:
-        return Shifted(super().dataset(root, seed))
+    @property
+    def layout(self) -> UnpairedLayout:
+        return ShiftedLayout(super().layout.preparation)
+
+
+class LateLayout(UnpairedLayout):
+    """Looks at the folder when the first sample is drawn."""
+
+    def open(self, root: Path, seed: int) -> DataSource:
+        return Shifted(cast("DataSource", (root, seed)))
+
+
+class MisnamedLayout(TintTrainer):
+    """Its class names one layout and the trainer another."""
+
+    Layout = PairedLayout
 
 
 class LateLayoutError(TintTrainer):
     """Accepts any folder."""
 
-    def dataset(self, root: Path, seed: int) -> DataSource:
-        return Shifted(cast("DataSource", (root, seed)))
+    @property
+    def layout(self) -> UnpairedLayout:
+        return LateLayout(super().layout.preparation)
 
 
 class ForgetfulTrainer(TintTrainer):

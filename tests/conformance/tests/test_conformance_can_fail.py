@@ -201,9 +201,15 @@ def test_samples_that_cannot_be_drawn_again(workbench: Workbench) -> None:
 
 def test_training_in_another_range_than_inference(workbench: Workbench) -> None:
     trainer = workbench.recipe(toy(trainer="OtherTrainingRange")).build_trainer()
-    source = trainer.dataset(workbench.data(toy()), 0)
+    source = trainer.layout.open(workbench.data(toy()), 0)
     with pytest.raises(ConformanceError, match=r"training images lie in \[0"):
         training.check_images_share_a_range(trainer, source)
+
+
+def test_a_layout_that_the_class_does_not_name(workbench: Workbench) -> None:
+    case = toy(trainer="MisnamedLayout")
+    with pytest.raises(ConformanceError, match="is PairedLayout, and the trainer's `layout` is a UnpairedLayout"):
+        training.check_layout(workbench.recipe(case).build_trainer(), workbench.data(case))
 
 
 def test_a_data_set_that_accepts_any_folder(workbench: Workbench, tmp_path: Path) -> None:

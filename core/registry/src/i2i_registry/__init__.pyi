@@ -18,6 +18,9 @@ from .interfaces.cards import ModelCard as ModelCard
 from .interfaces.cards import Trained as Trained
 from .interfaces.cards import WeightsCard as WeightsCard
 from .interfaces.cards import WeightsDraft as WeightsDraft
+from .interfaces.data import DataLayout as DataLayout
+from .interfaces.data import DataSource as DataSource
+from .interfaces.data import Tensors as Tensors
 from .interfaces.exporter import Exporter as Exporter
 from .interfaces.exporter import ExportOptions as ExportOptions
 from .interfaces.exporter import ExportReport as ExportReport
@@ -32,11 +35,9 @@ from .interfaces.model import OutlierTolerance as OutlierTolerance
 from .interfaces.model import Shapes as Shapes
 from .interfaces.model import rename as rename
 from .interfaces.trainer import Cost as Cost
-from .interfaces.trainer import DataSource as DataSource
 from .interfaces.trainer import Phase as Phase
 from .interfaces.trainer import Stage as Stage
 from .interfaces.trainer import Step as Step
-from .interfaces.trainer import Tensors as Tensors
 from .interfaces.trainer import Trainer as Trainer
 from .plugins.discovery import Registry as Registry
 from .plugins.discovery import build_registry as build_registry

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import cast
 
@@ -12,10 +11,10 @@ from jaxtyping import Float
 from pydantic import PositiveFloat, PositiveInt
 from torch import nn
 
-from i2i_registry import Axis, DataSource, Graph, GraphInput, Model, Phase, Stage, Step, Tensors, Trainer
+from i2i_registry import Axis, Graph, GraphInput, Model, Phase, Stage, Step, Tensors, Trainer
 from i2i_runtime import Operation, Record
 from i2i_runtime.schema import operations as ops
-from i2i_toolkit import Preparation, UnpairedFolders, write_unpaired_example
+from i2i_toolkit import Preparation, UnpairedLayout
 
 
 class Config(Record):
@@ -89,7 +88,7 @@ class TintTrainer(Trainer[Options]):
     """One phase: the colours of tinted images of trainA/ move towards those of trainB/."""
 
     Options = Options
-    layout = "unpaired"
+    Layout = UnpairedLayout
 
     def __init__(self, model: Tint, options: Options) -> None:
         super().__init__(cast("Model[Record]", model), options)
@@ -100,9 +99,10 @@ class TintTrainer(Trainer[Options]):
         """Training needs no further network."""
         return self.model.networks
 
-    def dataset(self, root: Path, seed: int) -> DataSource:
+    @property
+    def layout(self) -> UnpairedLayout:
         """Images of trainA/ and trainB/, at the model's size."""
-        return UnpairedFolders(root, Preparation("resize_and_crop", self.image_size + 30, self.image_size), seed=seed)
+        return UnpairedLayout(Preparation("resize_and_crop", self.image_size + 30, self.image_size))
 
     def stages(self) -> Sequence[Stage]:
         """One stage of one phase."""
@@ -126,8 +126,3 @@ class TintTrainer(Trainer[Options]):
     def shrunk(cls, options: Options) -> Options:
         """Two steps of two images."""
         return options.model_copy(update={"steps": 2, "batch_size": 2})
-
-    @classmethod
-    def write_example_data(cls, root: Path, model: Model[Record]) -> None:  # noqa: ARG003 - any size of image will do
-        """A few drawn images in trainA/ and trainB/."""
-        write_unpaired_example(root)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal, NamedTuple, Self, cast
 
 import torch
@@ -14,19 +13,18 @@ from torch.optim import Adam
 
 from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_plugin_bicyclegan.networks import Discriminator, Encoder, Encoding, Generator, smallest_side
-from i2i_registry import DataSource, Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import BICUBIC, Record
 from i2i_toolkit import (
     Direction,
     LinearDecay,
-    PairedFolders,
+    PairedLayout,
     Preparation,
     in_colour,
     l1,
     least_squares,
     logistic,
     wasserstein,
-    write_paired_example,
 )
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -124,7 +122,7 @@ class BicycleGANTrainer(Trainer[Options]):
     """
 
     Options = Options
-    layout = "paired"
+    Layout = PairedLayout
 
     def __init__(self, model: BicycleGAN, options: Options) -> None:
         super().__init__(cast("Model[Record]", model), options)
@@ -160,11 +158,11 @@ class BicycleGANTrainer(Trainer[Options]):
         """Generator and encoder when there is an average at all."""
         return dict.fromkeys(self.bicyclegan.networks, self.options.ema_decay) if self.options.ema_decay else {}
 
-    def dataset(self, root: Path, seed: int) -> DataSource:
+    @property
+    def layout(self) -> PairedLayout:
         """Pairs of images, enlarged, cropped and mirrored together."""
         config, options = self.bicyclegan.config, self.options
-        return PairedFolders(
-            root,
+        return PairedLayout(
             Preparation(
                 mode=options.preparation,
                 load_px=config.image_size + options.enlarge_px,
@@ -175,7 +173,6 @@ class BicycleGANTrainer(Trainer[Options]):
             direction=options.direction,
             input_channels=config.source_channels,
             target_channels=config.target_channels,
-            seed=seed,
         )
 
     def stages(self) -> Sequence[Stage]:
@@ -299,11 +296,6 @@ class BicycleGANTrainer(Trainer[Options]):
                 "enlarge_px": 2,
             }
         )
-
-    @classmethod
-    def write_example_data(cls, root: Path, model: Model[Record]) -> None:
-        """Outlines and what they enclose, side by side."""
-        write_paired_example(root, size=cast("BicycleGAN", model).config.image_size)
 
     def _judged_styles(self) -> list[str]:
         weights = {

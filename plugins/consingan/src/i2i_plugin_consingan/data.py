@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from i2i_plugin_consingan.augment import LEVELS, recoloured, shuffled
 from i2i_plugin_consingan.config import Config
 from i2i_plugin_consingan.options import Options
 from i2i_registry import LayoutError
-from i2i_toolkit import SingleImage, derive, image_size, resample_by, resample_to, scaled_side
+from i2i_toolkit import SingleImage, SingleImageLayout, derive, image_size, resample_by, resample_to, scaled_side
 
 
 def scale_of(height: int, width: int, max_size: int) -> float:
@@ -53,6 +54,18 @@ def check_large_enough(root: Path, size: tuple[int, int], coarsest: int) -> None
 def pyramid(image: Float[Tensor, "1 3 h w"], config: Config) -> list[Tensor]:
     """The image at the size of every stage, coarse to fine; the last is the image itself."""
     return [*(resample_by(image, factor) for factor in config.factors), image]
+
+
+@dataclass(frozen=True)
+class ImageAtScaleLayout(SingleImageLayout):
+    """One image, and what the release makes of it."""
+
+    config: Config
+    options: Options
+
+    def open(self, root: Path, seed: int) -> ImageAtScale:
+        """Read and resize the image. Raises LayoutError when there is none, or it is smaller than stage 0."""
+        return ImageAtScale(root, self.config, self.options, seed)
 
 
 class ImageAtScale:

@@ -12,16 +12,16 @@ from torch import nn
 
 from i2i_plugin_consingan.config import Config
 from i2i_plugin_consingan.cost import estimate
-from i2i_plugin_consingan.data import ImageAtScale, size_at
+from i2i_plugin_consingan.data import ImageAtScaleLayout, size_at
 from i2i_plugin_consingan.model import GENERATOR, ConSinGAN
 from i2i_plugin_consingan.networks import Critic
 from i2i_plugin_consingan.options import Options
 from i2i_plugin_consingan.presets import OPTIONS
 from i2i_plugin_consingan.stage_training import StageTraining, make_adam
 from i2i_plugin_consingan.upsampling import enlarged
-from i2i_registry import Cost, DataSource, LayoutError, Model, Phase, Stage, Tensors, Trainer
+from i2i_registry import Cost, LayoutError, Model, Phase, Stage, Tensors, Trainer
 from i2i_runtime import Record
-from i2i_toolkit import find_image, write_single_example
+from i2i_toolkit import SingleImageLayout, find_image
 
 CRITIC = "critic"
 
@@ -30,7 +30,7 @@ class ConSinGANTrainer(Trainer[Options]):
     """A stage of training for each of the generator; a step is some critic updates, then the generator's."""
 
     Options = Options
-    layout = "single"
+    Layout = SingleImageLayout
     presets: ClassVar[Mapping[str, Record]] = MappingProxyType(dict(OPTIONS))
 
     def __init__(self, model: Model[Record], options: Options) -> None:
@@ -43,9 +43,11 @@ class ConSinGANTrainer(Trainer[Options]):
         """The generator and the critic."""
         return {**self.consingan.networks, CRITIC: self.critic}
 
-    def dataset(self, root: Path, seed: int) -> DataSource:
-        """The one image."""
-        return ImageAtScale(root, self.consingan.config, self.options, seed)
+    @property
+    def layout(self) -> ImageAtScaleLayout:
+        """The one image, at the size of the last stage."""
+        config = self.consingan.config
+        return ImageAtScaleLayout((config.height, config.width), config, self.options)
 
     def stages(self) -> Sequence[Stage]:
         """All of them; in fine-tuning the last one."""
@@ -118,12 +120,6 @@ class ConSinGANTrainer(Trainer[Options]):
     def shrunk(cls, options: Options) -> Options:
         """Five steps a stage, the last of them at the lower rate; two stages learn together."""
         return options.model_copy(update={"stage_steps": 5, "concurrent_stages": 2, "max_size": 40})
-
-    @classmethod
-    def write_example_data(cls, root: Path, model: Model[Record]) -> None:
-        """Drawn shapes, at the model's size."""
-        config = _as_consingan(model).config
-        write_single_example(root, size=(config.height, config.width))
 
 
 def _as_consingan(model: object) -> ConSinGAN:

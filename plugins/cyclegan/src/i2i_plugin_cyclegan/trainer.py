@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
@@ -14,7 +13,7 @@ from torch.optim import Adam
 from i2i_plugin_cyclegan.config import Config
 from i2i_plugin_cyclegan.model import A_TO_B, B_TO_A, CycleGAN
 from i2i_plugin_cyclegan.networks import ResNet, UNet
-from i2i_registry import DataSource, Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import BICUBIC, Record
 from i2i_toolkit import (
     DOMAINS,
@@ -24,12 +23,11 @@ from i2i_toolkit import (
     LinearDecay,
     Objective,
     Preparation,
-    UnpairedFolders,
+    UnpairedLayout,
     in_colour,
     l1,
     make_discriminator,
     smallest_side,
-    write_unpaired_example,
 )
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -79,7 +77,7 @@ class CycleGANTrainer(Trainer[Options]):
     """
 
     Options = Options
-    layout = "unpaired"
+    Layout = UnpairedLayout
 
     def __init__(self, model: Model[Record], options: Options) -> None:
         super().__init__(model, options)
@@ -122,17 +120,16 @@ class CycleGANTrainer(Trainer[Options]):
         pools = {f"pool_{domain.lower()}": pool for domain, pool in self.pools.items()}
         return {**self.cyclegan.networks, **discriminators, **pools}
 
-    def dataset(self, root: Path, seed: int) -> DataSource:
+    @property
+    def layout(self) -> UnpairedLayout:
         """Images of trainA/ and trainB/: scaled, cropped, mirrored."""
         config = self.cyclegan.config
         side = config.image_size
-        return UnpairedFolders(
-            root,
+        return UnpairedLayout(
             Preparation(
                 self.options.preprocess, side + self.options.enlarge_px, side, flip=self.options.flip, resize=BICUBIC
             ),
             channels=(config.channels_a, config.channels_b),
-            seed=seed,
         )
 
     def stages(self) -> Sequence[Stage]:
@@ -231,11 +228,6 @@ class CycleGANTrainer(Trainer[Options]):
                 "enlarge_px": 2,
             }
         )
-
-    @classmethod
-    def write_example_data(cls, root: Path, model: Model[Record]) -> None:
-        """Discs in trainA/ and testA/, squares in trainB/ and testB/."""
-        write_unpaired_example(root, size=_as_cyclegan(model).config.image_size)
 
 
 def _as_cyclegan(model: object) -> CycleGAN:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,10 +15,23 @@ from i2i_plugin_ingan.config import Config, Options
 from i2i_plugin_ingan.critic import SMALLEST_SEEN
 from i2i_registry import LayoutError
 from i2i_runtime import BICUBIC, Pixels, resampled
-from i2i_toolkit import SingleImage, derive, tensor_of
+from i2i_toolkit import SingleImage, SingleImageLayout, derive, tensor_of
 
 Size = tuple[int, int]
 """(height, width), pixels"""
+
+
+@dataclass(frozen=True)
+class CropsLayout(SingleImageLayout):
+    """One image, of which every step sees a crop."""
+
+    config: Config
+    options: Options
+    crop: Size
+
+    def open(self, root: Path, seed: int) -> Crops:
+        """Read the image. Raises LayoutError when there is none, or it is smaller than `crop`."""
+        return Crops(root, seed, config=self.config, options=self.options, crop=self.crop)
 
 
 class Crops:

@@ -16,12 +16,12 @@ from torch.optim import Adam
 from i2i_plugin_ingan.config import TRAININGS, Config, Options
 from i2i_plugin_ingan.cost import estimate
 from i2i_plugin_ingan.critic import SMALLEST_TRAINED, MultiScaleCritic, net_count, scale_weights
-from i2i_plugin_ingan.data import Crops, crop_size, reduced_size, whole_multiples
+from i2i_plugin_ingan.data import CropsLayout, crop_size, reduced_size, whole_multiples
 from i2i_plugin_ingan.geometry import homography_grid, resize_grid
 from i2i_plugin_ingan.model import GENERATOR, InGAN
-from i2i_registry import Cost, DataSource, LayoutError, Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import Cost, LayoutError, Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import Record, Shifts
-from i2i_toolkit import find_image, image_size, l1, least_squares, write_single_example
+from i2i_toolkit import SingleImageLayout, find_image, image_size, l1, least_squares
 
 CRITIC = "critic"
 
@@ -40,7 +40,7 @@ class InGANTrainer(Trainer[Options]):
     """
 
     Options = Options
-    layout = "single"
+    Layout = SingleImageLayout
     presets: ClassVar[Mapping[str, Record]] = TRAININGS
 
     def __init__(self, model: Model[Record], options: Options) -> None:
@@ -58,9 +58,11 @@ class InGANTrainer(Trainer[Options]):
         """The generator and the critic."""
         return {**self.model.networks, CRITIC: self.critic}
 
-    def dataset(self, root: Path, seed: int) -> DataSource:
+    @property
+    def layout(self) -> CropsLayout:
         """Crops of the one image."""
-        return Crops(root, seed, config=self.config, options=self.options, crop=self.crop)
+        config = self.config
+        return CropsLayout((config.height, config.width), config, self.options, self.crop)
 
     def stages(self) -> Sequence[Stage]:
         """Up to `inverse_from` without the extra way back, then with it; the optimizers are the same."""
@@ -191,12 +193,6 @@ class InGANTrainer(Trainer[Options]):
                 "max_size": 32,
             }
         )
-
-    @classmethod
-    def write_example_data(cls, root: Path, model: Model[Record]) -> None:
-        """One drawn image of the model's size."""
-        config = _as_ingan(model).config
-        write_single_example(root, (config.height, config.width))
 
     def dithered(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """With noise below an 8-bit level, so that a critic cannot tell an image by its levels."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
@@ -15,7 +14,7 @@ from torch.optim import Adam
 from i2i_plugin_pix2pix.config import Config
 from i2i_plugin_pix2pix.model import Pix2Pix
 from i2i_plugin_pix2pix.networks import PatchDiscriminator, PixelDiscriminator
-from i2i_registry import DataSource, Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import BICUBIC, Record
 from i2i_toolkit import (
     OBJECTIVES,
@@ -23,13 +22,12 @@ from i2i_toolkit import (
     DiscriminatorKind,
     LinearDecay,
     Objective,
-    PairedFolders,
+    PairedLayout,
     Preparation,
     Translation,
     in_colour,
     l1,
     smallest_side,
-    write_paired_example,
 )
 from i2i_toolkit.networks import discriminators
 from i2i_toolkit.networks.generators import BEHAVIOURS
@@ -98,7 +96,7 @@ class Pix2PixTrainer(Trainer[Options]):
     """Two phases a step: the discriminator learns, then the generator, from one and the same translation."""
 
     Options = Options
-    layout = "paired"
+    Layout = PairedLayout
 
     def __init__(self, model: Model[Record], options: Options) -> None:
         super().__init__(model, options)
@@ -112,19 +110,18 @@ class Pix2PixTrainer(Trainer[Options]):
         """The generator and the discriminator."""
         return {**self.pix2pix.networks, DISCRIMINATOR: self.discriminator}
 
-    def dataset(self, root: Path, seed: int) -> DataSource:
+    @property
+    def layout(self) -> PairedLayout:
         """Pairs: side by side in train/, or in A/ and B/; mirrored, enlarged, cropped."""
         config = self.pix2pix.config
         side = config.image_size
-        return PairedFolders(
-            root,
+        return PairedLayout(
             Preparation(
                 self.options.preprocess, side + self.options.enlarge_px, side, flip=self.options.flip, resize=BICUBIC
             ),
             direction=self.options.direction,
             input_channels=config.input_channels,
             target_channels=config.output_channels,
-            seed=seed,
         )
 
     def stages(self) -> Sequence[Stage]:
@@ -202,11 +199,6 @@ class Pix2PixTrainer(Trainer[Options]):
                 "enlarge_px": 2,
             }
         )
-
-    @classmethod
-    def write_example_data(cls, root: Path, model: Model[Record]) -> None:
-        """Outlines of discs and the discs in colour, side by side in train/ and test/."""
-        write_paired_example(root, size=_as_pix2pix(model).config.image_size)
 
 
 def _as_pix2pix(model: object) -> Pix2Pix:

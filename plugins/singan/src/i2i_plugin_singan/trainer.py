@@ -8,6 +8,7 @@ refuses since 1.5, the image is made again from the same noise.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -25,9 +26,9 @@ from i2i_plugin_singan.model import PYRAMID, SinGAN
 from i2i_plugin_singan.networks import UNTRAINED, Critic, Generator
 from i2i_plugin_singan.palette import PALETTE_SIZE, palette_of, quantised
 from i2i_plugin_singan.sampling import padded
-from i2i_registry import Cost, DataSource, LayoutError, Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import Cost, LayoutError, Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import Record
-from i2i_toolkit import SingleImage, image_size, resample_by, resample_to, scaled_side, write_single_example
+from i2i_toolkit import SingleImage, SingleImageLayout, image_size, resample_by, resample_to, scaled_side
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -105,12 +106,37 @@ def make_adam(network: nn.Module, options: Options) -> Adam:
     return Adam(learned, lr=options.learning_rate, betas=options.betas, fused=True)
 
 
+@dataclass(frozen=True)
+class LargeEnoughImage(SingleImageLayout):
+    """One image that is not smaller than the coarsest scale."""
+
+    coarsest: int
+    """pixels of the shorter side at the coarsest scale"""
+    max_size: int
+    """pixels; images with a longer side are made smaller first"""
+
+    def open(self, root: Path, seed: int) -> SingleImage:  # noqa: ARG002 - there is nothing to draw
+        """Read the image. Raises LayoutError as any single image does, and for one that is too small."""
+        source = SingleImage(root)
+        sides = source.pixels.shape[:2]
+        factor = _shrinking((sides[0], sides[1]), self.max_size)
+        shorter = min(scaled_side(side, factor) for side in sides)
+        if shorter < self.coarsest:
+            shrunk = f", {shorter} on the shorter side after it is made smaller" if factor < 1 else ""
+            raise LayoutError(
+                found=f"{source.path} has {sides[1]}x{sides[0]} pixels (width x height){shrunk}",
+                expected=f"at least {self.coarsest} on the shorter side, which is the coarsest scale",
+                fix="take a larger image" + (", or a larger --max-size" if factor < 1 else ""),
+            )
+        return source
+
+
 class SinGANTrainer(Trainer[Options]):
     """A stage for every scale, in which the scales below stay as they are."""
 
     Options = Options
     presets = MappingProxyType({"quick": QUICK})
-    layout = "single"
+    Layout = SingleImageLayout
 
     def __init__(self, model: Model[Record], options: Options) -> None:
         super().__init__(model, options)
@@ -132,20 +158,11 @@ class SinGANTrainer(Trainer[Options]):
 
     # --- The image --------------------------------------------------------------------------------------------------
 
-    def dataset(self, root: Path, seed: int) -> DataSource:  # noqa: ARG002 - there is nothing to draw
+    @property
+    def layout(self) -> LargeEnoughImage:
         """The one image, as it is."""
-        source = SingleImage(root)
-        sides = image_size(root)
-        factor = _shrinking(sides, self.options)
-        shorter = min(scaled_side(side, factor) for side in sides)
-        if shorter < self.config.coarsest:
-            shrunk = f", {shorter} on the shorter side after it is made smaller" if factor < 1 else ""
-            raise LayoutError(
-                found=f"{source.path} has {sides[1]}x{sides[0]} pixels (width x height){shrunk}",
-                expected=f"at least {self.config.coarsest} on the shorter side, which is the coarsest scale",
-                fix="take a larger image" + (", or a larger --max-size" if factor < 1 else ""),
-            )
-        return source
+        config = self.config
+        return LargeEnoughImage((config.height, config.width), config.coarsest, self.options.max_size)
 
     @classmethod
     def config_for(cls, config: Record, options: Options, root: Path) -> Record:
@@ -155,7 +172,7 @@ class SinGANTrainer(Trainer[Options]):
             sides = image_size(root)
         except LayoutError:
             return config
-        height, width = (scaled_side(side, _shrinking(sides, options)) for side in sides)
+        height, width = (scaled_side(side, _shrinking(sides, options.max_size)) for side in sides)
         if min(height, width) < config.coarsest:
             return config
         count, scale_factor = scales_for, options.scale_factor
@@ -170,7 +187,7 @@ class SinGANTrainer(Trainer[Options]):
     def prepared(self, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 y x"]:
         """The image at the size of the finest scale."""
         height, width = image.shape[-2:]
-        image = resample_by(image, _shrinking((height, width), self.options))
+        image = resample_by(image, _shrinking((height, width), self.options.max_size))
         size = self.config.height, self.config.width
         return image if image.shape[-2:] == size else resample_to(image, size)
 
@@ -366,12 +383,6 @@ class SinGANTrainer(Trainer[Options]):
             }
         )
 
-    @classmethod
-    def write_example_data(cls, root: Path, model: Model[Record]) -> None:
-        """One drawn image of the model's size."""
-        config = _as_singan(model).config
-        write_single_example(root, (config.height, config.width))
-
 
 def _as_singan(model: object) -> SinGAN:
     if not isinstance(model, SinGAN):
@@ -379,9 +390,9 @@ def _as_singan(model: object) -> SinGAN:
     return model
 
 
-def _shrinking(sides: tuple[int, int], options: Options) -> float:
+def _shrinking(sides: tuple[int, int], max_size: int) -> float:
     """Factor that brings an image to the largest allowed size; 1 for smaller ones."""
-    return min(options.max_size / max(sides), 1.0)
+    return min(max_size / max(sides), 1.0)
 
 
 def _hand_over(lower: Generator, level: Generator) -> None:

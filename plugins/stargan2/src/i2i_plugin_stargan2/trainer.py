@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, NamedTuple, cast
 
 import torch
@@ -12,13 +11,12 @@ from torch import Tensor, nn
 from torch.func import functional_call  # pyright: ignore[reportPrivateImportUsage] - documented there
 from torch.optim import Adam
 
-from i2i_plugin_stargan2.config import Config
 from i2i_plugin_stargan2.face import face_masks
 from i2i_plugin_stargan2.model import GENERATOR, MAPPING, STYLE_ENCODER, StarGAN2
 from i2i_plugin_stargan2.networks import Discriminator, Encoded, Generator
-from i2i_registry import DataSource, Model, Phase, Stage, Step, Tensors, Trainer
+from i2i_registry import Model, Phase, Stage, Step, Tensors, Trainer
 from i2i_runtime import Record
-from i2i_toolkit import DomainFolders, find_domains, l1, logistic, write_domains_example
+from i2i_toolkit import DomainsLayout, l1, logistic
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -96,7 +94,7 @@ class StarGAN2Trainer(Trainer[Options]):
     """
 
     Options = Options
-    layout = "domains"
+    Layout = DomainsLayout
 
     def __init__(self, model: StarGAN2, options: Options) -> None:
         super().__init__(cast("Model[Record]", model), options)
@@ -126,17 +124,11 @@ class StarGAN2Trainer(Trainer[Options]):
             return self.options.diversity_weight
         return DETAILED_DIVERSITY if self.stargan.config.has_masks else WHOLE_DIVERSITY
 
-    def dataset(self, root: Path, seed: int) -> DataSource:
+    @property
+    def layout(self) -> DomainsLayout:
         """One folder of images per domain: cropped and mirrored at random."""
         config, options = self.stargan.config, self.options
-        return DomainFolders(
-            root,
-            config.domains,
-            config.image_size,
-            crop_probability=options.crop_probability,
-            flip=options.flip,
-            seed=seed,
-        )
+        return DomainsLayout(config.domains, config.image_size, options.crop_probability, options.flip)
 
     def stages(self) -> Sequence[Stage]:
         """One stage of four phases, in the release's order."""
@@ -272,23 +264,9 @@ class StarGAN2Trainer(Trainer[Options]):
         return columns
 
     @classmethod
-    def config_for(cls, config: Record, options: Options, root: Path) -> Record:  # noqa: ARG003 - the folder decides
-        """The domains are those that have a folder; their order is that of `config` if it has the same ones."""
-        found = find_domains(root)
-        if not found or set(found) == set(cast("Config", config).domains):
-            return config
-        return config.model_copy(update={"domains": found})
-
-    @classmethod
     def shrunk(cls, options: Options) -> Options:
         """Two steps, each with every domain."""
         return options.model_copy(update={"steps": 2, "batch_size": 3})
-
-    @classmethod
-    def write_example_data(cls, root: Path, model: Model[Record]) -> None:
-        """A figure of its own for every domain."""
-        config = cast("StarGAN2", model).config
-        write_domains_example(root, config.domains, size=config.image_size)
 
 
 def r1_penalty(logits: Tensor, images: Tensor) -> Tensor:

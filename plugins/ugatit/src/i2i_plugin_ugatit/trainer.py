@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, cast
 
 import torch
@@ -18,7 +17,7 @@ from i2i_plugin_ugatit.model import A_TO_B, B_TO_A, UGATIT
 from i2i_plugin_ugatit.networks import ILN, AdaLIN, Discriminator, Generator, smallest_side
 from i2i_registry import Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import BILINEAR, Record
-from i2i_toolkit import DOMAINS, Preparation, UnpairedFolders, l1, least_squares, logistic, write_unpaired_example
+from i2i_toolkit import DOMAINS, Preparation, UnpairedLayout, l1, least_squares, logistic
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Layers = Annotated[int, Field(ge=3, le=10)]
@@ -100,7 +99,7 @@ class UGATITTrainer(Trainer[Options]):
     """
 
     Options = Options
-    layout = "unpaired"
+    Layout = UnpairedLayout
 
     def __init__(self, model: UGATIT, options: Options) -> None:
         super().__init__(cast("Model[Record]", model), options)
@@ -135,9 +134,10 @@ class UGATITTrainer(Trainer[Options]):
         """Both generators when there is an average at all."""
         return dict.fromkeys(self.ugatit.networks, self.options.ema_decay) if self.options.ema_decay else {}
 
-    def dataset(self, root: Path, seed: int) -> UnpairedFolders:
+    @property
+    def layout(self) -> UnpairedLayout:
         """Images of trainA/ and trainB/: mirrored, enlarged, cropped."""
-        return UnpairedFolders(root, preparation(self.ugatit.config.image_size, self.options), seed=seed)
+        return UnpairedLayout(preparation(self.ugatit.config.image_size, self.options))
 
     def stages(self) -> Sequence[Stage]:
         """One stage; discriminators first, as in the release."""
@@ -230,11 +230,6 @@ class UGATITTrainer(Trainer[Options]):
         return options.model_copy(
             update={"steps": 4, "global_layers": 5, "local_layers": 4, "discriminator_channels": 4, "enlarge_px": 2}
         )
-
-    @classmethod
-    def write_example_data(cls, root: Path, model: Model[Record]) -> None:
-        """Discs in trainA/ and testA/, squares in trainB/ and testB/."""
-        write_unpaired_example(root, size=cast("UGATIT", model).config.image_size)
 
     def _judges(self) -> Iterator[tuple[str, str, Discriminator]]:
         """Name of the loss, domain, and discriminator."""

@@ -57,12 +57,12 @@ def test_the_layout_is_what_its_name_says(preset_case: PresetCase, workbench: Wo
 
 def test_training_and_operation_use_one_value_range(preset_case: PresetCase, workbench: Workbench) -> None:
     trainer = workbench.recipe(preset_case).build_trainer()
-    training.check_images_share_a_range(trainer, trainer.dataset(workbench.data(preset_case), 0))
+    training.check_images_share_a_range(trainer, trainer.layout.open(workbench.data(preset_case), 0))
 
 
 def test_sample_images_are_images(preset_case: PresetCase, workbench: Workbench) -> None:
     trainer = workbench.recipe(preset_case).build_trainer()
-    training.check_preview(trainer, trainer.dataset(workbench.data(preset_case), 0))
+    training.check_preview(trainer, trainer.layout.open(workbench.data(preset_case), 0))
 
 
 def test_it_trains(preset_case: PresetCase, workbench: Workbench) -> None:

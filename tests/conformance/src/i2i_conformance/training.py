@@ -75,7 +75,7 @@ class Recipe:
         """An engine at the beginning of the training, on the CPU in fp32."""
         torch.set_num_threads(self.threads)
         trainer = self.build_trainer()
-        return Engine(trainer, trainer.dataset(self.data, 0), accelerator=open_accelerator("cpu"))
+        return Engine(trainer, trainer.layout.open(self.data, 0), accelerator=open_accelerator("cpu"))
 
 
 @dataclass(frozen=True, slots=True)

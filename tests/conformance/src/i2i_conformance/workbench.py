@@ -89,7 +89,7 @@ class Workbench:
             raise ConformanceError(f"{case.model} has no trainer", expected="a model that can be trained")
         root = self.folder / f"{case}-data"
         root.mkdir()
-        trainer_class.write_example_data(root, case.build())
+        Recipe.of(case, root).build_trainer().layout.write_example(root)
         return root
 
     def _export(self, case: PresetCase) -> Exported:

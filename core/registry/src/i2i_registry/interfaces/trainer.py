@@ -10,20 +10,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
+from i2i_registry.interfaces.data import DataLayout, Tensors
 from i2i_runtime.schema.operations import Record
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import nn
     from torch.optim import Optimizer
 
     from i2i_registry.interfaces.model import Model
 
 O = TypeVar("O", bound=Record)  # noqa: E741 - reads as "options" beside Model's C
-Tensors = Mapping[str, "Tensor"]
 
 
 def nothing_begun(_batch: Tensors) -> None:
@@ -99,23 +99,6 @@ class Stage:
     weights, fix a noise amplitude. What it leaves has to lie in parameters and buffers, which checkpoints keep."""
 
 
-@runtime_checkable
-class DataSource(Protocol):
-    """Training samples as a pure function of their position, which is what makes a resumed run exact."""
-
-    def draw(self, position: int) -> Tensors:
-        """Sample number `position` (0, 1, ...), augmented; no batch axis. Same position and seed, same bits."""
-        ...
-
-    def preview(self, count: int) -> Tensors:
-        """Fixed samples with a batch axis, without augmentation, for the sample grid."""
-        ...
-
-    def describe(self) -> Mapping[str, int]:
-        """What was found: name of a part -> number of images."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Cost:
     """What a whole training takes on this machine's CPU, roughly: within a factor of three is good enough."""
@@ -132,11 +115,8 @@ class Trainer(ABC, Generic[O]):
     """frozen pydantic model with the paper's values; its names must differ from those of the model's Config"""
     presets: ClassVar[Mapping[str, Record]] = MappingProxyType({})
     """the Options that go with presets of the model's Config, by their names; those of any other are `Options()`"""
-    layout: ClassVar[str] = ""
-    """Which of the toolkit's layouts `dataset` reads: "paired", "unpaired", "domains" or "single"; empty: its own.
-
-    Whoever gives a model the wrong folder is told which others would take it.
-    """
+    Layout: ClassVar[type[DataLayout]]
+    """how the training data lie on disk; whoever gives a model the wrong folder is told which others would take it"""
 
     def __init__(self, model: Model[Record], options: O) -> None:
         self.model = model
@@ -147,9 +127,10 @@ class Trainer(ABC, Generic[O]):
     def networks(self) -> Mapping[str, nn.Module]:
         """All networks, the model's among them under the names it gives them; the same objects at every call."""
 
+    @property
     @abstractmethod
-    def dataset(self, root: Path, seed: int) -> DataSource:
-        """The training data below `root`. Raises LayoutError when the folder is not laid out as this paper needs."""
+    def layout(self) -> DataLayout:
+        """A `Layout` with what this training makes of the files: sizes, crops, channels."""
 
     @abstractmethod
     def stages(self) -> Sequence[Stage]:
@@ -166,13 +147,12 @@ class Trainer(ABC, Generic[O]):
 
     @classmethod
     def config_for(cls, config: Record, options: O, root: Path) -> Record:  # noqa: ARG003 - for those that need it
-        """The Config of a new run, with what the data at `root` decide: the names of domains, the size of an image.
+        """Complete the Config of a new run by what the data at `root` decide: names of domains, the size of an image.
 
         Both records hold what a user set, which goes before what this gives; training that starts from weights keeps
-        their Config. A folder of the wrong layout changes nothing here: `dataset` says what is wrong with it. The
-        default changes nothing at all.
+        their Config. The default leaves it to the layout.
         """
-        return config
+        return cls.Layout.complete(config, root)
 
     def cost(self) -> Cost | None:
         """What the whole training takes, for papers where a user's image decides that; None: nobody knows."""
@@ -182,8 +162,3 @@ class Trainer(ABC, Generic[O]):
     @abstractmethod
     def shrunk(cls, options: O) -> O:
         """The same training with networks and step counts as small as they get, for tests."""
-
-    @classmethod
-    @abstractmethod
-    def write_example_data(cls, root: Path, model: Model[Record]) -> None:
-        """Write a tiny, drawn data set in the layout that `dataset` reads, for tests and first tries."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from i2i_registry.interfaces.trainer import DataSource, Tensors
+from i2i_registry.interfaces.data import DataSource, Tensors
 
 
 class _Positions(Dataset[Tensors]):

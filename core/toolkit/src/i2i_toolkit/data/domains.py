@@ -23,9 +23,11 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
+from i2i_registry.interfaces.data import DataLayout, DataSource, R
 from i2i_runtime.image.resampling import Levels
 from i2i_toolkit.data.cache import ImageCache
 from i2i_toolkit.data.folders import (
+    RESERVED,
     ImageFolder,
     check_images,
     list_images,
@@ -62,46 +64,63 @@ class Crop:
     flip: bool
 
 
-class DomainFolders:
-    """Training samples of a source image and of two reference images of one domain.
+@dataclass(frozen=True)
+class DomainsLayout(DataLayout):
+    """One folder of images for each of any number of domains, as described at the top of this file.
 
-    A sample is {"image" [3, s, s], "domain" [], "reference" [3, s, s], "other_reference" [3, s, s],
-    "reference_domain" []}; images in [-1, 1], domains as int64 indices into `domains`.
+    A sample is a source image and two reference images of one domain: {"image" float32 [3, s, s], "domain" int64 [],
+    "reference" [3, s, s], "other_reference" [3, s, s], "reference_domain" []}; images in [-1, 1], domains as indices
+    into `domains`.
 
     Domains are balanced: of n samples in a row (from a multiple of n on) each of the n domains has one, in a random
     order, and as many references. The two references are different images. Each domain's images are gone through
     in a random order, new in every epoch. All of it is a function of the seed and the position.
 
-    Args:
-        root: the folder described at the top of this file.
-        domains: names of the folders, in the order of the labels.
-        image_size: side s of the samples, pixels.
-        crop_probability: how often a random crop is taken (of AREA and RATIO) instead of the whole image.
-        flip: whether images may be mirrored.
-        seed: of order and augmentation.
-        cache_bytes: how much memory decoded images may take; sets that fit are decoded once.
-
     Folders that are no domain of the model are left out, and told.
-
-    Raises LayoutError when a domain has no folder, or one that holds fewer than two images.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        domains: Sequence[str],
-        image_size: int,
-        *,
-        crop_probability: float = 0.5,
-        flip: bool = True,
-        seed: int = 0,
-        cache_bytes: int = 1 << 30,
-    ) -> None:
-        self.root = root
-        self.domains = tuple(domains)
-        self.image_size = image_size
-        self._crop_probability = crop_probability
-        self._flip = flip
+    domains: tuple[str, ...]
+    """names of the folders, in the order of the labels"""
+    image_size: int
+    """side s of the samples, pixels"""
+    crop_probability: float = 0.5
+    """how often a random crop is taken (of AREA and RATIO) instead of the whole image"""
+    flip: bool = True
+    """whether images may be mirrored"""
+    cache_bytes: int = 1 << 30
+    """how much memory decoded images may take; sets that fit are decoded once"""
+
+    @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """Whether there are two folders of images or more, under names that no other layout has. None is opened."""
+        domains = find_domains(root)
+        return bool(domains) and not RESERVED & set(domains)
+
+    @classmethod
+    def complete(cls, config: R, root: Path) -> R:
+        """Set `domains` to the names of the folders; their order stays when the Config has the same ones."""
+        found = find_domains(root)
+        if not found or set(found) == set(getattr(config, "domains", found)):
+            return config
+        return config.model_copy(update={"domains": found})
+
+    def open(self, root: Path, seed: int) -> DataSource:
+        """Open the folders. Raises LayoutError when a domain has none, or one that holds fewer than two images."""
+        return DomainFolders(root, self, seed)
+
+    def write_example(self, root: Path) -> None:
+        """Draw a figure of its own for every domain."""
+        write_domains_example(root, self.domains, size=self.image_size)
+
+
+class DomainFolders:
+    """Folders of images, one for each domain: what `DomainsLayout.open` gives."""
+
+    def __init__(self, root: Path, layout: DomainsLayout, seed: int) -> None:
+        self.domains = layout.domains
+        self.image_size = layout.image_size
+        self._crop_probability = layout.crop_probability
+        self._flip = layout.flip
         self._seed = seed
         base = _training_folder(root)
         _check_names(base, self.domains)
@@ -112,7 +131,7 @@ class DomainFolders:
         if others:
             _log.warning("left out of %s: %s, no domains of the model", base, ", ".join(others))
         warn_left_out("images", [sentence for images in self._all() for sentence in images.unreadable])
-        self._cache = ImageCache(cache_bytes)
+        self._cache = ImageCache(layout.cache_bytes)
 
     def draw(self, position: int) -> dict[str, Tensor]:
         """Sample number `position`, augmented."""

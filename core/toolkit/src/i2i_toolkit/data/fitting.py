@@ -5,19 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from i2i_registry.errors import LayoutError
-from i2i_registry.interfaces.trainer import DataSource, Trainer
+from i2i_registry.interfaces.data import DataSource
+from i2i_registry.interfaces.trainer import Trainer
 from i2i_registry.plugins.discovery import Registry
 from i2i_runtime.schema.operations import Record
-from i2i_toolkit.data.recognition import recognise
 
 
 def open_data(trainer: Trainer[Record], root: Path, seed: int, registry: Registry) -> DataSource:
-    """`trainer.dataset`. Its LayoutError gains the names of the installed models that read such a folder."""
+    """Open `trainer.layout`. Its LayoutError gains the names of the installed models that read such a folder."""
     try:
-        return trainer.dataset(root, seed)
+        return trainer.layout.open(root, seed)
     except LayoutError as error:
-        layouts = recognise(root)
-        fitting = [] if trainer.layout in layouts else models_of(registry, layouts)
+        fitting = [] if trainer.Layout.recognises(root) else models_for(root, registry)
         if not fitting:
             raise
         such = "such a folder" if root.is_dir() else "one image"
@@ -25,7 +24,7 @@ def open_data(trainer: Trainer[Record], root: Path, seed: int, registry: Registr
         raise LayoutError(error.found, error.expected, f"{error.fix}; {names}") from error
 
 
-def models_of(registry: Registry, layouts: frozenset[str]) -> list[str]:
-    """The models whose trainers read one of these layouts."""
+def models_for(root: Path, registry: Registry) -> list[str]:
+    """The models whose trainers learn from data laid out as those below `root`."""
     trainable = sorted(name for name, card in registry.models.items() if card.trainer)
-    return [name for name in trainable if registry.trainer_class(name).layout in layouts]
+    return [name for name in trainable if registry.trainer_class(name).Layout.recognises(root)]

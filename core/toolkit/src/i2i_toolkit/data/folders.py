@@ -18,6 +18,9 @@ DECODED_AT_START = 5000
 Of larger sets the rest is only looked at for empty files, and a damaged one stops the training when its turn comes."""
 
 
+RESERVED = frozenset({"A", "B", "trainA", "trainB", "testA", "testB", "train", "val", "test"})
+"""Folders that mean something in one of the layouts, and are therefore no domains."""
+
 _NAMED = 5
 """how many unreadable files a warning names"""
 _REASONS = 3

@@ -21,12 +21,14 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
+from i2i_registry.interfaces.data import DataLayout, DataSource
 from i2i_runtime.errors import ImageError
 from i2i_runtime.image.colour_profiles import Tell
 from i2i_runtime.image.pixels import GREY, RGB, Pixels
 from i2i_runtime.image.reading import read_pixels
 from i2i_runtime.image.resampling import Levels
 from i2i_toolkit.data.cache import ImageCache, Images
+from i2i_toolkit.data.domains import DomainsLayout
 from i2i_toolkit.data.folders import (
     DECODED_AT_START,
     silent,
@@ -52,45 +54,62 @@ class _Checked:
     unreadable: tuple[str, ...]
 
 
-class PairedFolders:
-    """Training samples {"input": [c, h, w], "target": [k, h, w]} in [-1, 1]; both come from one pair of images.
+@dataclass(frozen=True)
+class PairedLayout(DataLayout):
+    """Images that come in pairs, in one of the layouts at the top of this file.
 
-    Both images of a pair share the crop and the flip. Order and draws are functions of the seed and the position.
-
-    Args:
-        root: the folder described at the top of this file.
-        preparation: how images are scaled, cropped and mirrored.
-        direction: which image of a pair is the input.
-        input_channels: 3, 1 for grey, or the number that the images have themselves.
-        target_channels: the same of the targets.
-        seed: of order and augmentation.
-        cache_bytes: how much memory scaled pairs may take; sets that fit are decoded once.
-
-    Raises LayoutError when the folders are not there, hold no pairs, or hold images that are no pairs.
+    Samples are {"input": float32 [c, h, w], "target": float32 [k, h, w]} in [-1, 1]; both come from one pair of images
+    and share the crop and the flip. Order and draws are functions of the seed and the position.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        preparation: Preparation,
-        *,
-        direction: Direction = "a_to_b",
-        input_channels: Channels = 3,
-        target_channels: Channels = 3,
-        seed: int = 0,
-        cache_bytes: int = 1 << 30,
-    ) -> None:
-        self.root = root
-        self.preparation = preparation
-        self._swapped = direction == "b_to_a"
-        self._channels: tuple[Channels, Channels] = (input_channels, target_channels)
+    preparation: Preparation
+    """how images are scaled, cropped and mirrored"""
+    direction: Direction = "a_to_b"
+    """which image of a pair is the input"""
+    input_channels: Channels = 3
+    """3, 1 for grey, or the number that the images have themselves"""
+    target_channels: Channels = 3
+    """the same of the targets"""
+    cache_bytes: int = 1 << 30
+    """how much memory scaled pairs may take; sets that fit are decoded once"""
+
+    @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """Whether the first image of train/ is a pair. Pairs may lie at any depth, but not in folders of domains."""
+        if DomainsLayout.recognises(root):
+            return False
+        try:
+            pairs = find_pairs(root)["train"]
+            return bool(pairs) and bool(read_pair(pairs[0]))
+        except (LayoutError, ImageError):
+            return False
+
+    def open(self, root: Path, seed: int) -> DataSource:
+        """Open the pairs below `root`.
+
+        Raises LayoutError when the folders are not there, hold no pairs, or hold images that are no pairs.
+        """
+        return PairedFolders(root, self, seed)
+
+    def write_example(self, root: Path) -> None:
+        """Draw outlines of discs beside the discs in colour, in train/ and test/."""
+        write_paired_example(root, size=self.preparation.crop_px)
+
+
+class PairedFolders:
+    """Pairs of images in folders: what `PairedLayout.open` gives."""
+
+    def __init__(self, root: Path, layout: PairedLayout, seed: int) -> None:
+        self.preparation = layout.preparation
+        self._swapped = layout.direction == "b_to_a"
+        self._channels: tuple[Channels, Channels] = (layout.input_channels, layout.target_channels)
         self._seed = seed
         splits = find_pairs(root)
-        self._splits = {split: _check(pairs, preparation, self._of_files) for split, pairs in splits.items()}
+        self._splits = {split: _check(pairs, self.preparation, self._of_files) for split, pairs in splits.items()}
         _need_one(root, self._train, self._splits["train"].unreadable)
         warn_passed_over(root)
         warn_left_out("pairs", [sentence for split in self._splits.values() for sentence in split.unreadable])
-        self._cache = ImageCache(cache_bytes)
+        self._cache = ImageCache(layout.cache_bytes)
 
     def draw(self, position: int) -> dict[str, Tensor]:
         """Sample number `position`: one pair, augmented."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
+from i2i_registry.interfaces.data import DataLayout, DataSource
 from i2i_runtime.errors import ImageError
 from i2i_runtime.image.folders import formats, scan_folder
 from i2i_runtime.image.reading import read
@@ -27,6 +29,30 @@ from i2i_toolkit.seeds import derive
 _EXPECTED = "one image: its file, or a folder that holds it and no other"
 _SHOWN = 3
 """how many images an error names"""
+
+
+@dataclass(frozen=True)
+class SingleImageLayout(DataLayout):
+    """One image as the whole data set: its file, or a folder that holds it and no other."""
+
+    size: tuple[int, int]
+    """height and width of an example, pixels"""
+
+    @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """Whether there is one image that can be read."""
+        try:
+            return bool(image_size(root))
+        except LayoutError:
+            return False
+
+    def open(self, root: Path, seed: int) -> DataSource:  # noqa: ARG002 - there is nothing to draw
+        """Read the image. Raises LayoutError when there is none, more than one, or one that cannot be read."""
+        return SingleImage(root)
+
+    def write_example(self, root: Path) -> None:
+        """Draw shapes in colours on a ramp."""
+        write_single_example(root, self.size)
 
 
 class SingleImage:

@@ -7,6 +7,7 @@ root/testA   root/testB      optional: images that are shown while training, and
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
+from i2i_registry.interfaces.data import DataLayout, DataSource
 from i2i_runtime.image.resampling import Levels
 from i2i_toolkit.data.cache import ImageCache, Images
 from i2i_toolkit.data.folders import (
@@ -31,44 +33,54 @@ from i2i_toolkit.data.preparation import Channels, Preparation, size_of
 from i2i_toolkit.seeds import derive
 
 DOMAINS = ("A", "B")
-_LAYOUT = "trainA/ and trainB/ with the images of each domain (testA/ and testB/ are optional)"
+_EXPECTED = "trainA/ and trainB/ with the images of each domain (testA/ and testB/ are optional)"
+
+
+@dataclass(frozen=True)
+class UnpairedLayout(DataLayout):
+    """Two folders of images with no correspondence between them, as described at the top of this file.
+
+    Samples are {"A": float32 [c, s, s], "B": float32 [d, s, s]} in [-1, 1]. Each domain has its own order, new in every
+    epoch, and its own flips and crops; all of them are functions of the seed and the position.
+    """
+
+    preparation: Preparation
+    """how images are scaled, cropped and mirrored; s is its crop_px"""
+    channels: tuple[Channels, Channels] = (3, 3)
+    """of the samples of A and B; 1 makes them grey; what is not 1 or 3 the images have themselves"""
+    cache_bytes: int = 1 << 30
+    """how much memory scaled images may take; sets that fit are decoded once"""
+
+    @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """Whether trainA/ and trainB/ hold images. None is opened."""
+        return all(list_images(root / f"train{domain}") for domain in DOMAINS)
+
+    def open(self, root: Path, seed: int) -> DataSource:
+        """Open both folders.
+
+        Raises LayoutError when they are not there, hold nothing readable, or hold images smaller than the crop.
+        """
+        return UnpairedFolders(root, self, seed)
+
+    def write_example(self, root: Path) -> None:
+        """Draw discs (A) and squares (B)."""
+        write_unpaired_example(root, size=self.preparation.crop_px)
 
 
 class UnpairedFolders:
-    """Training samples {"A": [3, s, s], "B": [3, s, s]} in [-1, 1], from two folders gone through independently.
+    """Two folders that are gone through independently: what `UnpairedLayout.open` gives."""
 
-    Each domain has its own order, new in every epoch, and its own flips and crops; all of them are functions of the
-    seed and the position.
-
-    Args:
-        root: the folder described at the top of this file.
-        preparation: how images are scaled, cropped and mirrored; s is its crop_px.
-        channels: of the samples of A and B; 1 makes them grey; what is not 1 or 3 the images have themselves.
-        seed: of orders and augmentation.
-        cache_bytes: how much memory scaled images may take; sets that fit are decoded once.
-
-    Raises LayoutError when the folders are not there, hold nothing readable, or hold images smaller than the crop.
-    """
-
-    def __init__(
-        self,
-        root: Path,
-        preparation: Preparation,
-        *,
-        channels: tuple[Channels, Channels] = (3, 3),
-        seed: int = 0,
-        cache_bytes: int = 1 << 30,
-    ) -> None:
-        self.root = root
-        self.preparation = preparation
-        self._channels: Mapping[str, Channels] = dict(zip(DOMAINS, channels, strict=True))
+    def __init__(self, root: Path, layout: UnpairedLayout, seed: int) -> None:
+        self.preparation = layout.preparation
+        self._channels: Mapping[str, Channels] = dict(zip(DOMAINS, layout.channels, strict=True))
         self._seed = seed
         _check_layout(root)
         self._train = {domain: _usable(root / f"train{domain}", self._channels[domain]) for domain in DOMAINS}
         self._test = {domain: check_images(root / f"test{domain}", self._channels[domain]) for domain in DOMAINS}
         warn_passed_over(root)
         warn_left_out("images", [sentence for images in self._all() for sentence in images.unreadable])
-        self._cache = ImageCache(cache_bytes)
+        self._cache = ImageCache(layout.cache_bytes)
 
     def draw(self, position: int) -> dict[str, Tensor]:
         """Sample number `position`: one image of each domain, augmented."""
@@ -147,12 +159,12 @@ def _example(domain: str, size: int, generator: np.random.Generator) -> Image.Im
 def _check_layout(root: Path) -> None:
     if not root.is_dir():
         found = f"{root} is a file" if root.exists() else f"{root} does not exist"
-        raise LayoutError(found=found, expected=_LAYOUT, fix="give the folder that holds them with --data")
+        raise LayoutError(found=found, expected=_EXPECTED, fix="give the folder that holds them with --data")
     missing = [f"train{domain}" for domain in DOMAINS if not (root / f"train{domain}").is_dir()]
     if missing:
         raise LayoutError(
             found=f"{root} has no {' and no '.join(missing)}: it holds {_contents(root)}",
-            expected=_LAYOUT,
+            expected=_EXPECTED,
             fix=_advice(root),
         )
 

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from i2i_registry.errors import TrainingError
+from i2i_registry.interfaces.data import DataSource, Tensors
 from i2i_registry.interfaces.evaluating import evaluating
-from i2i_registry.interfaces.trainer import DataSource, Phase, Stage, Step, Tensors, Trainer, nothing_shared
+from i2i_registry.interfaces.trainer import Phase, Stage, Step, Trainer, nothing_shared
 from i2i_runtime.schema.operations import Record
 from i2i_toolkit.data.batches import batches, split
 from i2i_toolkit.engine.devices import average_gradients, broadcast_from_first, mean_over_processes

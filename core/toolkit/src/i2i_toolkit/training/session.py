@@ -14,7 +14,7 @@ from torch import Tensor
 from i2i_registry.checkpoints.tensor_files import write_tensors
 from i2i_registry.errors import TrainingError
 from i2i_registry.interfaces.cards import WeightsCard
-from i2i_registry.interfaces.trainer import DataSource
+from i2i_registry.interfaces.data import DataSource
 from i2i_registry.weights.catalogue import Catalogue
 from i2i_runtime.device.memory import lacks_memory
 from i2i_runtime.errors import UsageError

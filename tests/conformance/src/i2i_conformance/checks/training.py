@@ -17,7 +17,8 @@ from i2i_conformance.cases import ModelCase, PresetCase
 from i2i_conformance.errors import ConformanceError
 from i2i_conformance.training import Recipe, Training, two_steps
 from i2i_registry.errors import LayoutError
-from i2i_registry.interfaces.trainer import DataSource, Stage, Tensors, Trainer
+from i2i_registry.interfaces.data import DataSource, Tensors
+from i2i_registry.interfaces.trainer import Stage, Trainer
 from i2i_runtime.errors import I2IError
 from i2i_runtime.schema.operations import ImageInput, Record
 from i2i_toolkit.data.recognition import recognise
@@ -137,7 +138,7 @@ def check_gradients(training: Training) -> None:
 
 def check_dataset(trainer: Trainer[Record], root: Path) -> None:
     """A sample is a function of its position and the seed; previews are batches."""
-    source, again = trainer.dataset(root, 0), trainer.dataset(root, 0)
+    source, again = trainer.layout.open(root, 0), trainer.layout.open(root, 0)
     for position in reversed(POSITIONS):
         first = source.draw(position)
         if not _same(first, source.draw(position)) or not _same(first, again.draw(position)):
@@ -162,7 +163,7 @@ def check_refuses_wrong_folder(trainer: Trainer[Record], empty: Path) -> None:
     """An empty folder is a LayoutError that says what belongs there."""
     for root in (empty, empty / "missing"):
         try:
-            trainer.dataset(root, 0)
+            trainer.layout.open(root, 0)
         except LayoutError as error:
             if error.expected and error.fix:
                 continue
@@ -171,20 +172,29 @@ def check_refuses_wrong_folder(trainer: Trainer[Record], empty: Path) -> None:
                 expected="what belongs in the folder, and what to do",
             ) from error
         raise ConformanceError(
-            found=f"dataset({str(root)!r}) accepts a folder that is {'empty' if root.exists() else 'not there'}",
+            found=f"layout.open({str(root)!r}) accepts a folder that is {'empty' if root.exists() else 'not there'}",
             expected="a LayoutError when the data set is made, not when the first sample is drawn",
-            fix="look at the folder in dataset()",
+            fix="look at the folder in open()",
         )
 
 
 def check_layout(trainer: Trainer[Record], root: Path) -> None:
-    """Where the trainer names a layout of the toolkit, its example data have that one and no other."""
-    found = sorted(recognise(root))
-    if trainer.layout and found != [trainer.layout]:
+    """The trainer's class names the layout that its example data have, and they have no other."""
+    named, used = type(trainer).Layout, type(trainer.layout)
+    if not issubclass(used, named):
         raise ConformanceError(
-            found=f"Trainer.layout is {trainer.layout!r}, and the example data are {found or 'of no known layout'}",
-            expected="the layout that dataset() reads, so that people with a wrong folder are told of the right models",
-            fix='give it the right name, or leave it "" for a layout of its own',
+            found=f"Trainer.Layout is {named.__name__}, and the trainer's `layout` is a {used.__name__}",
+            expected="the class and the trainer to name one layout: by the class, people with a wrong folder are told "
+            "of the right models",
+            fix=f"Layout = {used.__name__}",
+        )
+    others = sorted(layout.__name__ for layout in recognise(root) if not issubclass(named, layout))
+    if others or not named.recognises(root):
+        raise ConformanceError(
+            found=f"{named.__name__} does {'' if named.recognises(root) else 'not '}recognise its own example"
+            + (f", and {', '.join(others)} does" if others else ""),
+            expected="an example of its own layout and of no other",
+            fix="mend `recognises` or `write_example`",
         )
 
 
@@ -266,7 +276,7 @@ class _Seen:
 
     @cached_property
     def samples(self) -> list[Tensors]:
-        source = self.trainer.dataset(self.recipe.data, 0)
+        source = self.trainer.layout.open(self.recipe.data, 0)
         return [source.draw(position) for position in POSITIONS]
 
     @cached_property
