@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import i2i_runtime as i2i
-from i2i_registry.actions.collage import MARGIN_PX, SCALES, Settings, arrange, plan, read_scales
+from i2i_registry.actions.collage import SCALES, plan_collage, read_scales
+from i2i_registry.actions.request import Request
+from i2i_registry.sheets.collage import MARGIN_PX, draw_collage
 from i2i_runtime.device.sessions import Sessions
 from i2i_runtime.errors import UsageError
 
@@ -92,7 +94,7 @@ def test_rows_and_columns_are_aligned() -> None:
         [Image.new("RGB", (5, 3), "red"), Image.new("RGB", (2, 4), "green")],
         [Image.new("L", (7, 6), 0), Image.new("RGB", (9, 2), "blue")],
     ]
-    sheet = arrange(cells)
+    sheet = draw_collage(cells)
     assert sheet.size == (7 + 9 + 3 * MARGIN_PX, 4 + 6 + 3 * MARGIN_PX)
     second, below = 2 * MARGIN_PX + 7, 2 * MARGIN_PX + 4
     assert sheet.getpixel((MARGIN_PX, MARGIN_PX)) == (255, 0, 0)
@@ -178,4 +180,5 @@ def test_a_bundle_without_sizes_says_what_is_needed(cli: Cli, bundle: Path, phot
 def test_the_plan_has_the_sizes_of_the_cells(sized: Path, photo: Path) -> None:
     operation = i2i.read_manifest(sized).operation("retarget")
     assert operation is not None
-    assert plan(photo, (1.0, 2.0), Settings(operation)) == [[(21, 43), (20, 84)], [(40, 40), (40, 84)]]
+    plan = plan_collage(photo, Request(operation), (1.0, 2.0))
+    assert plan.cells == (((21, 43), (20, 84)), ((40, 40), (40, 84)))

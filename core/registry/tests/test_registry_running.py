@@ -9,19 +9,55 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i_registry.actions.run import Job, Settings, execute, plan, plan_from_nothing, suffix_of
+from i2i_registry.actions.request import Request
+from i2i_registry.actions.run import ImageJob, plan_jobs, run_jobs, suffix_of
 from i2i_registry.sheets.sheet import check_shown
 from i2i_runtime.bundle import load
 from i2i_runtime.errors import OptionError, UsageError
 from i2i_runtime.image.folders import Listing
-from i2i_runtime.schema.operations import GraphCall, ImageInput, ImageOutput, Operation, SizeRule
+from i2i_runtime.schema.operations import (
+    GraphCall,
+    ImageInput,
+    ImageOutput,
+    LatentInput,
+    Operation,
+    SizeRule,
+    VectorOutput,
+)
 
 Write = Callable[..., Path]
 
 
+def operation_of(channels: int | None) -> Operation:
+    return Operation(
+        name="translate",
+        inputs=(ImageInput(name="image", channels=channels or 3, size=SizeRule(height=8, width=8)),),
+        outputs=(ImageOutput(name="image", channels=channels),),
+        steps=(GraphCall(graph="g", inputs={"x": "image"}, outputs={"y": "image"}),),
+    )
+
+
+CODES = Operation(
+    name="encode",
+    inputs=operation_of(3).inputs,
+    outputs=(VectorOutput(name="code"),),
+    steps=(GraphCall(graph="g", inputs={"x": "image"}, outputs={"y": "code"}),),
+)
+SAMPLES = Operation(
+    name="sample",
+    inputs=(LatentInput(name="z", shape=(4,)),),
+    outputs=(ImageOutput(name="image"),),
+    steps=(GraphCall(graph="g", inputs={"z": "z"}, outputs={"y": "image"}),),
+)
+
+
+def plan(given: list[Path], out: Path, count: int | None = None, operation: Operation | None = None) -> list[ImageJob]:
+    return plan_jobs(operation or operation_of(3), given, out, count, lambda _listing: None)
+
+
 def test_one_file_becomes_the_file_that_was_named(image: Write, tmp_path: Path) -> None:
     source = image("me.jpg")
-    assert plan([source], tmp_path / "out.png") == [Job(source, tmp_path / "out.png")]
+    assert plan([source], tmp_path / "out.png") == [ImageJob(source, tmp_path / "out.png")]
 
 
 def test_outputs_keep_the_whole_stem_and_their_place(image: Write, tmp_path: Path) -> None:
@@ -83,12 +119,12 @@ def test_an_unknown_extension_is_answered_with_the_nearest(image: Write, tmp_pat
 def test_several_results_of_an_image_are_numbered_in_a_folder(image: Write, tmp_path: Path) -> None:
     (job,) = plan([image("a.png")], tmp_path / "out", count=10)
     assert [path.name for path in job.targets] == [f"a-{number:02}.png" for number in range(1, 11)]
-    (job,) = plan_from_nothing("sample", tmp_path / "out", 2, ".png")
+    (job,) = plan([], tmp_path / "out", 2, SAMPLES)
     assert [path.name for path in job.targets] == ["sample-1.png", "sample-2.png"]
     with pytest.raises(UsageError, match="the results are several"):
         plan([image("a.png")], tmp_path / "out.png", count=1)
     with pytest.raises(UsageError, match="the results are several"):
-        plan_from_nothing("sample", tmp_path / "out.png", 1, ".png")
+        plan([], tmp_path / "out.png", 1, SAMPLES)
 
 
 def test_numbered_results_never_overwrite_an_input(image: Write, tmp_path: Path) -> None:
@@ -99,9 +135,9 @@ def test_numbered_results_never_overwrite_an_input(image: Write, tmp_path: Path)
 
 def test_results_that_are_numbers_are_arrays(image: Write, tmp_path: Path) -> None:
     source = image("a.png")
-    assert [job.target.name for job in plan([source], tmp_path / "out", suffix=".npy")] == ["a.npy"]
+    assert [job.target.name for job in plan([source], tmp_path / "out", operation=CODES)] == ["a.npy"]
     with pytest.raises(UsageError, match=r"ends in '\.png'"):
-        plan([source], tmp_path / "out.png", suffix=".npy")
+        plan([source], tmp_path / "out.png", operation=CODES)
 
 
 def test_several_results_of_several_images_are_all_written(bundle: Path, image: Write, tmp_path: Path) -> None:
@@ -109,8 +145,8 @@ def test_several_results_of_several_images_are_all_written(bundle: Path, image: 
     image("in/b.png")
     jobs = plan([tmp_path / "in"], tmp_path / "out", count=2)
     with load(bundle, device="cpu") as loaded:
-        outcomes = list(execute(loaded, jobs, Settings("translate", seed=5)))
-    assert [path.name for outcome in outcomes for path in outcome.written] == [
+        attempts = list(run_jobs(loaded, Request(loaded.operations["translate"], seed=5), jobs, ()))
+    assert [path.name for attempt in attempts for path in attempt.result or ()] == [
         "a-1.png",
         "a-2.png",
         "b-1.png",
@@ -120,12 +156,14 @@ def test_several_results_of_several_images_are_all_written(bundle: Path, image: 
 
 def test_images_and_named_outputs_are_written(bundle: Path, image: Write, tmp_path: Path) -> None:
     jobs = plan([image("me.png", 200)], tmp_path / "out" / "me.png")
-    settings = Settings("translate", {"style": "negative"}, outputs=("bright",))
     with load(bundle, device="cpu") as loaded:
-        (outcome,) = execute(loaded, jobs, settings)
-    assert [path.name for path in outcome.written] == ["me.png", "me.bright.png"]
+        request = Request(loaded.operations["translate"], {"style": "negative"})
+        (attempt,) = run_jobs(loaded, request, jobs, ("bright",))
+    assert attempt.result is not None
+    written = attempt.result
+    assert [path.name for path in written] == ["me.png", "me.bright.png"]
     # 200 of 255 is 0.569 in [-1, 1]; its negative is level 255 - 200.
-    assert np.unique(np.asarray(Image.open(outcome.written[0]))).tolist() == [55]
+    assert np.unique(np.asarray(Image.open(written[0]))).tolist() == [55]
 
 
 def test_a_bad_file_is_an_outcome_and_the_others_are_done(bundle: Path, image: Write, tmp_path: Path) -> None:
@@ -133,16 +171,17 @@ def test_a_bad_file_is_an_outcome_and_the_others_are_done(bundle: Path, image: W
     image("in/c.png")
     (tmp_path / "in/b.png").write_bytes(b"no image")
     with load(bundle, device="cpu") as loaded:
-        outcomes = list(execute(loaded, plan([tmp_path / "in"], tmp_path / "out"), Settings("translate")))
-    assert [outcome.error is None for outcome in outcomes] == [True, False, True]
-    assert "b.png" in str(outcomes[1].error)
+        jobs = plan([tmp_path / "in"], tmp_path / "out")
+        attempts = list(run_jobs(loaded, Request(loaded.operations["translate"]), jobs, ()))
+    assert [attempt.error is None for attempt in attempts] == [True, False, True]
+    assert "b.png" in str(attempts[1].error)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "c.png"]
 
 
 def test_wrong_settings_end_the_run_at_once(bundle: Path, image: Write, tmp_path: Path) -> None:
     jobs = plan([image("a.png"), image("b.png")], tmp_path / "out")
     with load(bundle, device="cpu") as loaded, pytest.raises(OptionError, match="did you mean 'same'"):
-        list(execute(loaded, jobs, Settings("translate", {"style": "sane"})))
+        list(run_jobs(loaded, Request(loaded.operations["translate"], {"style": "sane"}), jobs, ()))
     assert not (tmp_path / "out").exists()
 
 
@@ -151,20 +190,11 @@ def test_several_images_of_one_place_are_one_input_and_none_of_them_is_overwritt
 ) -> None:
     photo, depth = image("in/photo.png"), image("in/depth.png")
     joined = Path(f"{photo}+{depth}")
-    assert plan([joined], tmp_path / "out") == [Job(joined, tmp_path / "out" / "photo+depth.png")]
+    assert plan([joined], tmp_path / "out") == [ImageJob(joined, tmp_path / "out" / "photo+depth.png")]
     with pytest.raises(UsageError, match="is an input"):
         plan([joined], depth)
     with pytest.raises(UsageError, match="do not exist"):
         plan([Path(f"{photo}+{tmp_path / 'gone.png'}")], tmp_path / "out")
-
-
-def operation_of(channels: int | None) -> Operation:
-    return Operation(
-        name="translate",
-        inputs=(ImageInput(name="image", channels=channels or 3, size=SizeRule(height=8, width=8)),),
-        outputs=(ImageOutput(name="image", channels=channels),),
-        steps=(GraphCall(graph="g", inputs={"x": "image"}, outputs={"y": "image"}),),
-    )
 
 
 @pytest.mark.parametrize(("channels", "suffix"), [(None, ".png"), (1, ".png"), (4, ".png"), (2, ".tif"), (6, ".tif")])
@@ -174,7 +204,7 @@ def test_images_that_no_png_holds_become_pages_of_a_tiff(channels: int | None, s
 
 def test_a_png_of_six_channels_is_refused_before_the_work(image: Write, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"out\.png ends in '\.png'.*\n.*\.tif"):
-        plan([image("me.png")], tmp_path / "out.png", suffix=suffix_of(operation_of(6)))
+        plan([image("me.png")], tmp_path / "out.png", operation=operation_of(6))
 
 
 def test_sheets_refuse_images_that_nobody_can_look_at() -> None:
@@ -187,5 +217,5 @@ def test_what_a_folder_holds_beside_images_is_handed_on(image: Write, tmp_path: 
     image("in/a.png")
     (tmp_path / "in" / "notes.txt").touch()
     listings: list[Listing] = []
-    plan([tmp_path / "in"], tmp_path / "out", scanned=listings.append)
+    plan_jobs(operation_of(3), [tmp_path / "in"], tmp_path / "out", None, listings.append)
     assert [listing.left_out_count for listing in listings] == [1]

@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 import i2i_runtime as i2i
-from i2i_registry.actions import grid as grids
+from i2i_registry.actions.grid import make_grid, plan_looks
+from i2i_registry.actions.request import Request
+from i2i_registry.actions.sources import find_sources
 
 Cli = Callable[..., int]
 Write = Callable[..., Path]
@@ -224,12 +226,11 @@ def test_seeds_of_noise_are_columns_of_a_grid(cli: Cli, sized: Path, image: Writ
     assert cli("grid", sized, *paths, "-o", out, "--operation", "paint", "--count", 2, "--seed", 4) == 0
     assert out.read_text().count("<img") == 6
     with i2i.load(sized, device="cpu", threads=1) as bundle:
-        operation = bundle.operations["paint"]
-        settings = grids.Settings(operation, cell_px=8)
-        _, *columns = grids.make(bundle, paths, grids.looks_of_seeds(operation, (4, 5), {}), settings)
-        for seed, column in zip((4, 5), columns, strict=True):
-            for path, made in zip(paths, column, strict=True):
-                np.testing.assert_array_equal(np.asarray(made.image), np.asarray(bundle.paint(path, seed=seed)))
+        looks = plan_looks(Request(bundle.operations["paint"], seed=4), 2, tmp_path, print)
+        made = make_grid(bundle, find_sources(paths, out, print), looks, 8)
+        for seed, column in zip((4, 5), made.columns, strict=True):
+            for path, cell in zip(paths, column.cells, strict=True):
+                np.testing.assert_array_equal(np.asarray(cell.result), np.asarray(bundle.paint(path, seed=seed)))
 
 
 def test_an_operation_of_one_result_makes_no_grid(cli: Cli, sized: Path, photo: Path, tmp_path: Path) -> None:

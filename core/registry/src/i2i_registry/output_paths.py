@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from i2i_runtime.errors import UsageError, nearest
+from i2i_runtime.image.reading import file_parts
 
 
 def check_new(out: Path) -> None:
@@ -30,13 +31,21 @@ def check_file(out: Path, suffixes: Collection[str], inputs: Iterable[Path] = ()
     if out.is_dir():
         raise UsageError(f"-o {out} is a folder", expected="one file")
     check_writable(out)
-    check_inputs_survive(out, inputs)
+    check_inputs_survive([out], inputs)
 
 
-def check_inputs_survive(out: Path, inputs: Iterable[Path]) -> None:
-    """Raises UsageError when `out` is one of the files that are read."""
-    if out.exists() and any(path.exists() and path.samefile(out) for path in inputs):
-        raise UsageError(f"{out} is an input", expected="an output elsewhere: inputs are never overwritten")
+def check_inputs_survive(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Raises UsageError when an output is one of the files that are read; "a.png+b.png" is two of them."""
+    read = {_identity(part) for source in inputs for part in file_parts(source) if part.exists()}
+    for out in outputs:
+        if out.exists() and _identity(out) in read:
+            raise UsageError(f"{out} is an input", expected="an output elsewhere: inputs are never overwritten")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """The same for all names of a file, links among them."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def check_writable(out: Path) -> None:

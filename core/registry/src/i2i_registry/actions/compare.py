@@ -3,67 +3,48 @@
 from __future__ import annotations
 
 import statistics
-import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import cast
 
-from PIL import Image
-
+from i2i_registry.actions.request import Attempt, Request, attempt, makes_images
+from i2i_registry.actions.side_by_side import ImageAttempt, shrunk
+from i2i_registry.actions.sources import SourceImage
+from i2i_registry.actions.target import LoadOptions, Target
 from i2i_registry.errors import concerns_all
-from i2i_registry.sheets.sheet import check_shown, fitted
-from i2i_runtime.bundle import Bundle, load
-from i2i_runtime.call.arguments import Option, gather, main_image, option_from_text
+from i2i_registry.sheets.sheet import check_shown
+from i2i_runtime.archive.opening import read_manifest
+from i2i_runtime.bundle import Bundle
+from i2i_runtime.call.arguments import main_image, option_from_text
 from i2i_runtime.errors import I2IError, OptionError, UsageError, nearest
 from i2i_runtime.image.reading import read
 from i2i_runtime.schema.manifest import Manifest
-from i2i_runtime.schema.operations import Fit, ImageInput, Input, Operation, VectorOutput
+from i2i_runtime.schema.operations import Fit, Operation
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What holds for every model and every image."""
-
-    seed: int = 0
-    """image i is made with seed + i, by every model"""
-    fit: Fit | None = None
-    device: str = "auto"
-    threads: int | None = None
-    cell_px: int = 256
-    """longer side of the images that are kept: all results stay in memory, at this size only"""
-
-
-@dataclass(frozen=True, slots=True)
-class Entrant:
-    """A model that takes part, and what it is asked to do."""
+class ComparedModel:
+    """A model that takes part, and what it is asked to do; image i is made with the request's seed + i."""
 
     title: str
-    operation: Operation
-    options: Mapping[str, Option] = field(default_factory=dict[str, Option])
+    target: Target
+    request: Request
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """What became of one image: itself or an error."""
-
-    image: Image.Image | None = None
-    seconds: float = 0.0
-    error: I2IError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
+class ModelResults:
     """What one model made of every image."""
 
-    entrant: Entrant
+    model: ComparedModel
     manifest: Manifest
-    made: tuple[Made, ...]
+    cells: tuple[ImageAttempt, ...]
 
     @property
     def seconds(self) -> float | None:
         """Median time of an image; None when the model made none."""
-        times = [each.seconds for each in self.made if each.error is None]
+        times = [cell.seconds for cell in self.cells if cell.error is None]
         return statistics.median(times) if times else None
 
     @property
@@ -72,97 +53,82 @@ class Column:
         return sum(graph.size for graph in self.manifest.graphs.values())
 
 
-def enter(
-    candidates: Mapping[str, Sequence[Operation]], operation: str | None, given: Mapping[str, str], settings: Settings
-) -> list[Entrant]:
+def titles_of(targets: Sequence[Target]) -> dict[str, Target]:
+    """Title -> target. A bundle's title is its folder's name, while that is clear."""
+    short = [Path(target.text).resolve().name if target.is_bundle else target.text for target in targets]
+    count = Counter(short)
+    return {title if count[title] == 1 else target.text: target for title, target in zip(short, targets, strict=True)}
+
+
+def enter_models(
+    targets: Mapping[str, Target], operation: str | None, given: Mapping[str, str], fit: Fit | None, seed: int
+) -> list[ComparedModel]:
     """Check, before anything is computed, that every model can do what is asked.
 
     Args:
-        candidates: title -> what the model can do.
+        targets: title -> model.
         operation: the operation's name; None: each model's first.
         given: input -> value as text. A model takes those that its operation has.
-        settings: as they will be used.
+        fit: as `Request` has it.
+        seed: of the first image.
 
     Raises:
         UsageError: a model has no such operation, or the operation takes or makes no image.
         OptionError: no model has such an input, or one does not take the value, or needs another.
         ImageError: an image among the values cannot be read.
     """
-    chosen = {title: _operation(title, operations, operation) for title, operations in candidates.items()}
-    known = {value.name for each in chosen.values() for value in _free_inputs(each)}
+    blank = {
+        title: Request(_operation(title, target.operations(), operation), fit=fit, seed=seed)
+        for title, target in targets.items()
+    }
+    known = {value.name for request in blank.values() for value in request.free_inputs()}
     for name in given:
         if name not in known:
             raise OptionError(f"no model has an input {name!r} to set", expected=nearest(name, known))
-    entrants: list[Entrant] = []
-    for title, each in chosen.items():
+    models: list[ComparedModel] = []
+    for title, request in blank.items():
         try:
-            options = {v.name: option_from_text(v, given[v.name]) for v in _free_inputs(each) if v.name in given}
-            _check(each, options, settings)
+            values = {v.name: option_from_text(v, given[v.name]) for v in request.free_inputs() if v.name in given}
+            asked = request.with_options(values)
+            asked.check()
         except OptionError as error:
             raise OptionError(f"{title}: {error.found}", error.expected, "set it with --set NAME=VALUE") from error
-        entrants.append(Entrant(title, each, options))
-    return entrants
+        models.append(ComparedModel(title, targets[title], asked))
+    return models
 
 
-def inputs_of(sources: Sequence[Path], cell_px: int) -> list[Made]:
-    """The images themselves, for the first column."""
-    return [_tried(source, cell_px) for source in sources]
-
-
-def compare(entrant: Entrant, bundle: Path, manifest: Manifest, sources: Sequence[Path], settings: Settings) -> Column:
+def run_model(
+    model: ComparedModel, path: Path, sources: Sequence[SourceImage], how: LoadOptions, cell_px: int
+) -> ModelResults:
     """Run one model over the images; its bundle is loaded here and freed again, so memory holds one at a time.
 
-    An image that fails, or a bundle that cannot be loaded, is an error in the column, not an exception.
+    An image that fails, or a bundle that cannot be loaded, is an error in the results, not an exception.
 
-    Raises UsageError when the settings themselves are wrong: no other model would do better.
+    Raises UsageError when what is asked for is wrong itself: no other model would do better.
     """
+    manifest = read_manifest(path)
     try:
-        with load(bundle, device=settings.device, threads=settings.threads) as loaded:
-            made = tuple(_run(loaded, entrant, sources, settings))
+        with how.load(path) as bundle:
+            cells = tuple(shrunk(cell, cell_px) for cell in _run(bundle, model.request, sources))
     except I2IError as error:
         if concerns_all(error):
             raise
-        made = tuple(Made(error=error) for _ in sources)
-    return Column(entrant, manifest, made)
+        cells = tuple(Attempt(error=error) for _ in sources)
+    return ModelResults(model, manifest, cells)
 
 
-def _run(bundle: Bundle, entrant: Entrant, sources: Sequence[Path], settings: Settings) -> Iterator[Made]:
+def _run(bundle: Bundle, request: Request, sources: Sequence[SourceImage]) -> Iterator[ImageAttempt]:
     warm = False
     for index, source in enumerate(sources):
-        seed = settings.seed + index
-        try:
-            image = read(source)
-            if not warm:  # the first run makes the sessions, which would count as this image's time
-                _make(bundle, entrant, image, settings, seed)
-                warm = True
-            started = time.perf_counter()
-            result = _make(bundle, entrant, image, settings, seed)
-            seconds = time.perf_counter() - started
-        except I2IError as error:
-            if concerns_all(error):
-                raise
-            yield Made(error=error)
-        else:
-            yield Made(fitted(result, settings.cell_px), seconds)
-
-
-def _make(bundle: Bundle, entrant: Entrant, image: Image.Image, settings: Settings, seed: int) -> Image.Image:
-    result = bundle.run(
-        entrant.operation.name,
-        image,
-        seed=seed,
-        fit=settings.fit,
-        # Inputs are named by the bundle and checked by `enter`; none may have the name of a general argument.
-        **entrant.options,  # pyright: ignore[reportArgumentType]
-    )
-    return cast("Image.Image", result)
-
-
-def _tried(source: Path, cell_px: int) -> Made:
-    try:
-        return Made(fitted(read(source), cell_px))
-    except I2IError as error:
-        return Made(error=error)
+        image = attempt(partial(read, source.path))
+        if image.result is None:
+            yield image
+            continue
+        make = partial(request.with_seed(index).image, bundle, image.result)
+        made = attempt(make)
+        if not warm and made.error is None:  # the first run makes the sessions, which would count as this image's time
+            warm, made = True, attempt(make)
+        yield made
 
 
 def _operation(title: str, operations: Sequence[Operation], name: str | None) -> Operation:
@@ -176,20 +142,7 @@ def _operation(title: str, operations: Sequence[Operation], name: str | None) ->
     chosen = operations[0 if name is None else names.index(name)]
     if main_image(chosen) is None:
         raise UsageError(f"{chosen.name} of {title} takes no image", expected="an operation on images")
-    if all(isinstance(output, VectorOutput) for output in chosen.outputs):
+    if not makes_images(chosen):
         raise UsageError(f"{chosen.name} of {title} makes no image", expected="an operation that makes images")
     check_shown(chosen)
     return chosen
-
-
-def _free_inputs(operation: Operation) -> list[Input]:
-    """What is not the image itself."""
-    main = main_image(operation)
-    return [value for value in operation.inputs if value is not main]
-
-
-def _check(operation: Operation, options: Mapping[str, Option], settings: Settings) -> None:
-    """Everything that a call checks before it computes, on a black image of the model's own size."""
-    size = cast("ImageInput", main_image(operation)).size
-    blank = Image.new("RGB", (size.width, size.height))
-    gather(operation, [blank], 1, options, fit=settings.fit, seed=settings.seed)

@@ -2,55 +2,35 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import cast
 
-from PIL import Image
-
-from i2i_registry.errors import concerns_all
-from i2i_registry.sheets.sheet import Grid, Row, fitted
+from i2i_registry.actions.request import Attempt, Request, attempt, makes_images
+from i2i_registry.actions.side_by_side import ImageAttempt, ResultColumn, SideBySide, read_images, shrunk
+from i2i_registry.actions.sources import Scanned, SourceImage, find_sources
+from i2i_registry.sheets.sheet import check_shown, fitted
 from i2i_runtime.bundle import Bundle
-from i2i_runtime.call.arguments import Option, draw, gather, main_image, random_shapes
-from i2i_runtime.errors import I2IError, ImageError, UsageError
+from i2i_runtime.call.arguments import Option, draw, main_image, random_shapes
+from i2i_runtime.errors import ImageError, UsageError
 from i2i_runtime.image.reading import read
-from i2i_runtime.schema.operations import Fit, ImageInput, Input, LatentInput, NoiseInput, Operation, VectorOutput
+from i2i_runtime.schema.operations import ImageInput, Input, LabelInput, LatentInput, NoiseInput, Operation
 
-Labels = Mapping[str, Sequence[str]]
+_Labels = Mapping[str, Sequence[str]]
 """label input -> the classes that were named for it"""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class GridLook:
     """What a column is made with."""
 
     title: str
-    options: Mapping[str, Option]
+    request: Request
     image: Path | None = None
     """the reference, which heads the column"""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What holds for every cell."""
-
-    operation: Operation
-    options: Mapping[str, Option] = field(default_factory=dict[str, Option])
-    """values of the inputs that are the same in all columns"""
-    fit: Fit | None = None
-    cell_px: int = 256
-    """longer side of the images that are kept: all results stay in memory, at this size only"""
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What became of one cell: an image or an error."""
-
-    image: Image.Image | None = None
-    error: I2IError | None = None
 
 
 def reference_of(operation: Operation) -> ImageInput | None:
@@ -68,112 +48,89 @@ def is_random(value: Input) -> bool:
 def can_fill(operation: Operation) -> bool:
     """Whether one image becomes many by references or seeds."""
     has_columns = reference_of(operation) or any(map(is_random, operation.inputs))
-    makes_images = not all(isinstance(output, VectorOutput) for output in operation.outputs)
-    return bool(main_image(operation) and has_columns and makes_images)
+    return bool(main_image(operation) and has_columns and makes_images(operation))
 
 
-def looks_like(operation: Operation, references: Sequence[Path], labels: Labels, seed: int) -> list[Look]:
-    """A column for every reference. A label has one class for all of them, or one for each.
+def plan_looks(request: Request, count: int, out: Path, scanned: Scanned) -> list[GridLook]:
+    """The columns: a look for each reference, or for `count` seeds from that of the request on.
 
-    All columns share the random vectors of the seed, if there are any.
+    Labels and the reference may have lists among the options of the request. References may be folders, but what lies
+    in `out` is none of them.
 
-    Raises UsageError for classes of another number.
+    Raises UsageError for an operation without references and seeds, and for labels that do not fit the references.
     """
-    reference = cast("ImageInput", reference_of(operation))
-    columns: list[Look] = []
-    for number, path in enumerate(references):
-        chosen = {name: _one_for(name, classes, number, len(references)) for name, classes in labels.items()}
-        options: dict[str, Option] = {**_drawn(operation, seed), **chosen, reference.name: str(path)}
-        columns.append(Look("\n".join([*chosen.values(), path.name]), options, path))
-    return columns
+    operation = request.operation
+    if not can_fill(operation):
+        raise UsageError(
+            found=f"{operation.name} makes one image of each",
+            expected="an operation with a second image, or with a seed: they are the columns",
+            fix="i2i-registry run",
+        )
+    check_shown(operation)
+    reference, given = reference_of(operation), request.options
+    labels = {value.name: _classes(value, given) for value in operation.inputs if isinstance(value, LabelInput)}
+    varied = {*labels, *([reference.name] if reference else [])}
+    shared = replace(request, options={name: value for name, value in given.items() if name not in varied}, seed=0)
+    seed = request.seed or 0
+    if reference is None:
+        return _looks_of_seeds(shared, range(seed, seed + count), labels)
+    places = [Path(text) for text in cast("Sequence[str]", given[reference.name])]
+    paths = [source.path for source in find_sources(places, out, scanned)]
+    return _looks_like(shared.with_options(_drawn(operation, seed)), reference.name, paths, labels)
 
 
-def looks_of_seeds(operation: Operation, seeds: Sequence[int], labels: Labels) -> list[Look]:
-    """A column for every seed, all of them for each class (each combination of them, of several labels).
+def make_grid(bundle: Bundle, sources: Sequence[SourceImage], looks: Sequence[GridLook], cell_px: int) -> SideBySide:
+    """Every image in every look. One that cannot be read, or that the model refuses, stops no other.
+
+    A look is computed once for all images. Raises UsageError when what is asked for is wrong itself.
+    """
+    images = read_images(sources)
+    return SideBySide(
+        title=f"{bundle.manifest.name}: {looks[0].request.operation.name}",
+        sources=tuple(sources),
+        inputs=ResultColumn("", tuple(shrunk(image, cell_px) for image in images)),
+        columns=tuple(_column(bundle, images, look, cell_px) for look in looks),
+    )
+
+
+def _looks_like(shared: Request, reference: str, paths: Sequence[Path], labels: _Labels) -> list[GridLook]:
+    """A look for every reference. A label has one class for all of them, or one for each."""
+    looks: list[GridLook] = []
+    for number, path in enumerate(paths):
+        chosen = {name: _one_for(name, classes, number, len(paths)) for name, classes in labels.items()}
+        request = shared.with_options({**chosen, reference: str(path)})
+        looks.append(GridLook("\n".join([*chosen.values(), path.name]), request, path))
+    return looks
+
+
+def _looks_of_seeds(shared: Request, seeds: Sequence[int], labels: _Labels) -> list[GridLook]:
+    """A look for every seed, all of them for each class (each combination of them, of several labels).
 
     The vectors of a seed are those that `Bundle.run` draws from it; here every image gets the same.
     """
-    columns: list[Look] = []
-    for classes in product(*labels.values()):
-        chosen = dict(zip(labels, classes, strict=True))
-        columns += [Look("\n".join([*classes, f"seed {n}"]), {**_drawn(operation, n), **chosen}) for n in seeds]
-    return columns
+    return [
+        GridLook(
+            "\n".join([*classes, f"seed {seed}"]),
+            shared.with_options({**_drawn(shared.operation, seed), **dict(zip(labels, classes, strict=True))}),
+        )
+        for classes in product(*labels.values())
+        for seed in seeds
+    ]
 
 
-def check(settings: Settings, looks: Sequence[Look]) -> None:
-    """Everything that a call checks before it computes, on a black image of the model's own size.
-
-    Raises OptionError for an input that is missing or wrong, ImageError for a reference that cannot be read.
-    """
-    size = cast("ImageInput", main_image(settings.operation)).size
-    blank = Image.new("RGB", (size.width, size.height))
-    for look in looks:
-        options = {**settings.options, **look.options}
-        gather(settings.operation, [blank], 1, options, fit=settings.fit, seed=0)
-
-
-def make(bundle: Bundle, sources: Sequence[Path], looks: Sequence[Look], settings: Settings) -> Iterator[list[Made]]:
-    """Column by column: first the images themselves, then each in every look.
-
-    A look is computed once for all images. One that cannot be read, or that the model refuses, is an error in its
-    cells and stops no other.
-
-    Raises UsageError when the settings themselves are wrong.
-    """
-    read_once = [_read(source) for source in sources]
-    yield [made if made.image is None else Made(fitted(made.image, settings.cell_px)) for made in read_once]
-    for look in looks:
-        options = {**settings.options, **look.options}
-        yield _column(bundle, read_once, options, settings)
-
-
-def draw_grid(places: Sequence[Path], looks: Sequence[Look], columns: Sequence[Sequence[Made]], cell_px: int) -> Grid:
-    """The columns of `make` as a grid: references above, images on the left."""
-    titles = ("", *(look.title for look in looks))
-    rows: list[Row] = []
-    if any(look.image for look in looks):
-        heads = (fitted(read(look.image), cell_px) if look.image else None for look in looks)
-        rows.append(Row("", (None, *heads)))
-    for number, place in enumerate(places):
-        first, *others = (column[number] for column in columns)
-        # Where the image itself cannot be read, its own cell says so; the others would only repeat it.
-        results = (_cell(made) if first.error is None else None for made in others)
-        rows.append(Row(os.fspath(place), (_cell(first), *results)))
-    return Grid(titles, tuple(rows))
-
-
-def _column(bundle: Bundle, sources: Sequence[Made], options: Mapping[str, Option], settings: Settings) -> list[Made]:
-    there = [made.image for made in sources if made.image is not None]
+def _column(bundle: Bundle, images: Sequence[ImageAttempt], look: GridLook, cell_px: int) -> ResultColumn:
+    there = [image.result for image in images if image.result is not None]
     try:
-        results = iter([Made(image) for image in _run(bundle, there, options, settings)])
+        made = iter([Attempt(image) for image in look.request.images(bundle, there)])
     except ImageError:  # of one of them: each by itself shows which
-        results = iter([_alone(bundle, image, options, settings) for image in there])
-    return [made if made.image is None else next(results) for made in sources]
+        made = iter([attempt(partial(look.request.image, bundle, image)) for image in there])
+    cells = tuple(image if image.result is None else shrunk(next(made), cell_px) for image in images)
+    return ResultColumn(look.title, cells, fitted(read(look.image), cell_px) if look.image else None)
 
 
-def _alone(bundle: Bundle, image: Image.Image, options: Mapping[str, Option], settings: Settings) -> Made:
-    try:
-        (made,) = _run(bundle, [image], options, settings)
-        return Made(made)
-    except I2IError as error:
-        if concerns_all(error):
-            raise
-        return Made(error=error)
-
-
-def _run(
-    bundle: Bundle, images: Sequence[Image.Image], options: Mapping[str, Option], settings: Settings
-) -> list[Image.Image]:
-    # Inputs are named by the bundle and checked by `check`; none may have the name of a general argument.
-    made = bundle.run(settings.operation.name, list(images), seed=0, fit=settings.fit, **options)  # pyright: ignore[reportArgumentType]
-    return [fitted(cast("Image.Image", image), settings.cell_px) for image in cast("list[object]", made)]
-
-
-def _read(source: Path) -> Made:
-    try:
-        return Made(read(source))
-    except I2IError as error:
-        return Made(error=error)
+def _classes(label: LabelInput, given: Mapping[str, Option]) -> Sequence[str]:
+    named = cast("Sequence[str]", given.get(label.name, ()))
+    return named or ([label.default] if label.default else [])
 
 
 def _drawn(operation: Operation, seed: int) -> dict[str, Option]:
@@ -189,7 +146,3 @@ def _one_for(name: str, classes: Sequence[str], number: int, count: int) -> str:
             fix=f"--{name.replace('_', '-')} once, or {count} times",
         )
     return classes[number % len(classes)]
-
-
-def _cell(made: Made) -> Image.Image | str | None:
-    return made.image if made.error is None else made.error.found

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from i2i_registry.actions.export import is_bundle
 from i2i_registry.plugins.discovery import Registry
-from i2i_registry.weights.catalogue import Catalogue
-from i2i_registry.weights.store import Store
-from i2i_runtime.archive.opening import read_manifest
 from i2i_runtime.schema.operations import Operation
 
 
-def why_missing(registry: Registry, store: Store, target: str, operations: Sequence[Operation], name: str) -> str:
-    """What the weights or the bundle `target` lacks for the operation `name`, and where to get it; empty if unknown.
+def why_missing(registry: Registry, model: str, target: str, operations: Sequence[Operation], name: str) -> str:
+    """What `target`, weights or a bundle of `model`, lacks for the operation `name`, and where to get it; or nothing.
 
     `operations` are those that it has. The others of its model are told from its presets, which needs its plugin.
     """
-    model = read_manifest(target).model if is_bundle(target) else Catalogue.gather(registry, store).find(target).model
     if model not in registry.models or name not in registry.model_card(model).operations:
         return ""
     held = {step.graph for operation in operations for step in operation.steps}
     for preset, wanted in _presets_with(registry, model, name).items():
-        lacking = sorted({step.graph for step in wanted.steps} - held)
-        if lacking:
-            part = ", ".join(lacking)
+        missing = sorted({step.graph for step in wanted.steps} - held)
+        if missing:
+            part = ", ".join(missing)
             return (
                 f"{model} can do it, but {target} lacks the part it needs ({part}): import or train weights "
                 f"that have it, as the preset {preset!r} does"
@@ -35,9 +30,9 @@ def why_missing(registry: Registry, store: Store, target: str, operations: Seque
 def _presets_with(registry: Registry, model: str, name: str) -> dict[str, Operation]:
     """Preset -> its operation of this name; from the model as small as it gets."""
     model_class = registry.model_class(model)
-    found: dict[str, Operation] = {}
-    for preset, config in model_class.presets.items():
-        for operation in model_class(model_class.shrunk(config)).operations():
-            if operation.name == name:
-                found[preset] = operation
-    return found
+    return {
+        preset: operation
+        for preset, config in model_class.presets.items()
+        for operation in model_class(model_class.shrunk(config)).operations()
+        if operation.name == name
+    }

@@ -1,45 +1,26 @@
-"""The part of `run` that makes an animation: one result turning into another, or a walk among results."""
+"""The options and results of `run` where it makes an animation."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import click
-from PIL import Image
 
-from i2i_registry.actions.run import Settings
-from i2i_registry.cli.operating import SEED
-from i2i_registry.output_paths import check_inputs_survive
-from i2i_registry.sheets.animations import SUFFIXES, check_animation, save_animation
-from i2i_registry.sheets.sheet import check_shown
-from i2i_runtime.bundle import Bundle
-from i2i_runtime.call.arguments import Option, main_image, option_from_text
-from i2i_runtime.call.sizes import SCALE, SIZE, read_scale, read_size
-from i2i_runtime.errors import UsageError, nearest
-from i2i_runtime.schema.operations import GridInput, LatentInput, NoiseInput, Operation, Walk
-
-
-@dataclass(frozen=True, slots=True)
-class Animation:
-    """What `--to`, `--frames` and `--fps` ask for."""
-
-    to: Mapping[str, Option]
-    frames: int
-    fps: int
-
-
-WALK_FRAMES, WALK_FPS = 100, 10
-"""Of an animation that wanders, as SinGAN and ConSinGAN make them."""
+from i2i_registry.actions.animation import AnimationRequest, last_frame_of
+from i2i_registry.actions.request import Request
+from i2i_registry.cli.render import show, show_json
+from i2i_registry.sheets.animations import SUFFIXES
+from i2i_runtime.call.sizes import SIZE
+from i2i_runtime.schema.operations import Operation
 
 
 def animation_options(operation: Operation) -> list[click.Parameter]:
     """`--to`, `--frames` and `--fps`, for operations that make animations; one that wanders needs no `--to`."""
     if operation.interpolation is None and operation.walk is None:
         return []
-    frames, fps = (25, 12) if operation.walk is None else (WALK_FRAMES, WALK_FPS)
+    frames, fps = (25, 12) if operation.walk is None else (100, 10)  # a walk as SinGAN and ConSinGAN show it
     options: list[click.Parameter] = [
         click.Option(["--frames"], type=click.IntRange(min=2), default=frames, show_default=True, help="How many."),
         click.Option(["--fps"], type=click.IntRange(1, 100), default=fps, show_default=True, help="Frames a second."),
@@ -58,64 +39,18 @@ def _to_option(operation: Operation) -> click.Option:
     )
 
 
-def anchor_option(walk: Walk) -> str:
-    """The name of the option that the walk sets itself in every frame, and nobody gives."""
-    return f"input_{walk.anchor}"
-
-
-def read_animation(operation: Operation, options: Mapping[str, object]) -> Animation | None:
+def read_animation(request: Request, options: Mapping[str, object]) -> AnimationRequest | None:
     """The animation that the options ask for, or None. Raises UsageError for a `--to` that names no input."""
     texts = cast("Sequence[str]", options.get("to") or ())
-    if not texts and operation.walk is None:
+    if not texts and request.operation.walk is None:
         return None
-    pairs = [_pair(operation, text) for text in texts]
-    to: dict[str, Option] = dict(pairs)
-    for name in {SIZE, SCALE} & to.keys():
-        to[name] = cast("Option", [value for key, value in pairs if key == name])
-    return Animation(to, cast("int", options["frames"]), cast("int", options["fps"]))
+    frames, fps = cast("int", options["frames"]), cast("int", options["fps"])
+    return AnimationRequest(request, last_frame_of(request.operation, texts), frames, fps)
 
 
-def check(operation: Operation, inputs: Sequence[Path], out: Path, count: int | None) -> None:
-    """Before a model is loaded: raises UsageError when this cannot become one animation."""
-    most = 0 if main_image(operation) is None else 1
-    if len(inputs) != most or any(path.is_dir() for path in inputs):
-        raise UsageError(f"an animation of {len(inputs)} inputs", expected="one image" if most else "no INPUT")
-    if count is not None:
-        raise UsageError("--count beside --to", expected="several results, or an animation of one turning into another")
-    check_shown(operation)
-    check_animation(out)
-    check_inputs_survive(out, inputs)
-
-
-def make(animation: Animation, bundle: Bundle, source: Path | None, out: Path, settings: Settings) -> Path:
-    """Compute the frames and write the animation."""
-    frames = bundle.frames(
-        settings.operation,
-        None if source is None else str(source),
-        to=animation.to or None,
-        count=animation.frames,
-        seed=settings.seed,
-        fit=settings.fit,
-        # Inputs are named by the bundle; an input that had the name of a general option would be an OptionError there.
-        **settings.options,  # pyright: ignore[reportArgumentType]
-    )
-    return save_animation(cast("Sequence[Image.Image]", frames), out, animation.fps)
-
-
-def _pair(operation: Operation, text: str) -> tuple[str, Option]:
-    name, equals, value = text.partition("=")
-    name = name.replace("-", "_")
-    if not equals:
-        raise UsageError(f"--to {text}", expected="NAME=VALUE", fix="--to seed=7")
-    if name == SEED:
-        if not value.isdecimal():
-            raise UsageError(f"--to seed={value}", expected="a whole number, 0 or more")
-        return SEED, int(value)
-    if operation.size and name in {SIZE, SCALE}:
-        return name, (read_size if name == SIZE else read_scale)(value)
-    unnamed = (LatentInput, NoiseInput, GridInput)
-    main = main_image(operation)
-    inputs = {each.name: each for each in operation.inputs if each is not main and not isinstance(each, unnamed)}
-    if name not in inputs:
-        raise UsageError(f"{operation.name} has no input {name!r}", expected=nearest(name, [SEED, *inputs]))
-    return name, option_from_text(inputs[name], value)
+def show_animation(path: Path, animation: AnimationRequest, *, as_json: bool) -> None:
+    """Where the animation lies."""
+    if as_json:
+        show_json({"animation": str(path), "frames": animation.frames, "fps": animation.fps})
+    else:
+        show(str(path))

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import click
 
-from i2i_registry.actions import collage as collages
-from i2i_registry.actions.collage import SCALES, Settings, can_retarget, read_scales
-from i2i_registry.actions.export import bundle_of
-from i2i_registry.cli.operating import SEED, OperationCommand, given_inputs, options_for
-from i2i_registry.cli.options import device_option, fit_option, threads_option
+from i2i_registry.actions.collage import SCALES, can_retarget, make_collage, plan_collage, read_scales
+from i2i_registry.actions.target import LoadOptions
+from i2i_registry.cli.operating import OperationCommand, asked, options_for
+from i2i_registry.cli.options import fit_option, load_options
 from i2i_registry.cli.render import json_option, show, show_json, tell
-from i2i_registry.cli.session import Session
 from i2i_registry.output_paths import check_file
-from i2i_runtime.bundle import load
 from i2i_runtime.call.arguments import main_image
 from i2i_runtime.image.reading import SAVE_FORMATS, save
 from i2i_runtime.schema.operations import Fit, Operation, SizeInput
@@ -51,22 +47,18 @@ class CollageCommand(OperationCommand):
 )
 @click.option("--operation", "operation_name", metavar="NAME", help="Default: the first that takes image and size.")
 @fit_option
-@device_option
-@threads_option
+@load_options
 @json_option
 @click.pass_context
 def collage(
     context: click.Context,
     /,
     *,
-    target: str,
     image: Path,
     out: Path,
     scales: str,
-    operation_name: str | None,  # noqa: ARG001 - taken in the first pass
     fit: Fit | None,
-    device: str,
-    threads: int | None,
+    load: LoadOptions,
     as_json: bool,
     **options: object,
 ) -> None:
@@ -79,23 +71,16 @@ def collage(
 
     A row has one vertical scale, a column one horizontal scale; where both are 1 stands the image itself.
     """  # noqa: D301 - click reads the mark
-    session = context.ensure_object(Session)
-    factors, settings = read_scales(scales), _settings(context, options, fit)
+    target, request = asked(context, fit, options)
+    factors = read_scales(scales)
     check_file(out, SAVE_FORMATS, [image])
-    rows = collages.plan(image, factors, settings)
-    path = context.with_resource(bundle_of(session.registry, session.store, target, tell))
-    with load(path, device=device, threads=threads) as bundle:
-        tell(bundle.report)
-        made = collages.make(bundle, image, factors, settings)
+    plan = plan_collage(image, request, factors)
+    with target.loaded(load, tell) as bundle:
+        made = make_collage(bundle, plan)
     out.parent.mkdir(parents=True, exist_ok=True)
     save(made, out)
     if as_json:
-        cells = [[{"height": height, "width": width} for height, width in row] for row in rows]
+        cells = [[{"height": height, "width": width} for height, width in row] for row in plan.cells]
         show_json({"out": str(out), "scales": factors, "cells": cells})
     else:
         show(str(out))
-
-
-def _settings(context: click.Context, options: Mapping[str, object], fit: Fit | None) -> Settings:
-    operation = cast("Operation", context.meta[Operation.__name__])
-    return Settings(operation, given_inputs(options), fit, cast("int | None", options.get(SEED)) or 0)

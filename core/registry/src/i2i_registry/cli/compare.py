@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from i2i_registry.actions import compare as comparing
-from i2i_registry.actions.compare import Column, Entrant, Made, Settings
-from i2i_registry.actions.export import bundle_of, is_bundle, operations_of
-from i2i_registry.actions.run import collect
-from i2i_registry.cli.options import cell_option, device_option, fit_option, sheet_option, threads_option
+from i2i_registry.actions.compare import ModelResults, enter_models, run_model, titles_of
+from i2i_registry.actions.request import split_pair
+from i2i_registry.actions.side_by_side import ImageAttempt, ResultColumn, SideBySide, read_images, shrunk
+from i2i_registry.actions.sources import SourceImage, find_sources
+from i2i_registry.actions.target import LoadOptions, Target
+from i2i_registry.cli.options import cell_option, fit_option, load_options, sheet_option
 from i2i_registry.cli.render import bytes_in_words, json_option, show, show_json, tell, tell_error, tell_left_out
 from i2i_registry.cli.session import Session
-from i2i_registry.cli.sheet import check_out, write_grid
 from i2i_registry.output_paths import check_inputs_survive
-from i2i_registry.sheets.sheet import Cell, Grid, Row
-from i2i_runtime.archive.opening import read_manifest
+from i2i_registry.sheets.files import check_sheet_file, write_sheet
 from i2i_runtime.errors import UsageError
-from i2i_runtime.schema.operations import Fit, ImageInput
+from i2i_runtime.schema.operations import Fit
 
 
 @click.command()
@@ -44,8 +41,7 @@ from i2i_runtime.schema.operations import Fit, ImageInput
 )
 @fit_option
 @cell_option
-@device_option
-@threads_option
+@load_options
 @json_option
 @click.pass_context
 def compare(
@@ -60,8 +56,7 @@ def compare(
     seed: int,
     fit: Fit | None,
     cell_px: int,
-    device: str,
-    threads: int | None,
+    load: LoadOptions,
     as_json: bool,
 ) -> None:
     """Run several models on the same images and folders, and put the results side by side.
@@ -74,132 +69,101 @@ def compare(
     Every model is named with its weights, operation, size and the median time of an image (the first, unmeasured run
     not counted). An image that a model refuses has the reason in its cell, and the exit code is 1.
     """  # noqa: D301 - click reads the mark
-    session = context.ensure_object(Session)
-    shared = Settings(seed=seed, fit=fit, device=device, threads=threads, cell_px=cell_px)
-    models = _models(texts)
-    sources = collect(images, out, scanned=tell_left_out)
-    check_out(out, len(models) + 1, len(sources), cell_px)
-    candidates = {title: operations_of(session.registry, session.store, text) for title, text in models.items()}
-    entrants = comparing.enter(candidates, operation, _given(settings), shared)
-    _check_inputs_survive(out, [path for path, _ in sources], entrants)
+    targets = titles_of(_targets(context.ensure_object(Session), texts))
+    sources = find_sources(images, out, tell_left_out)
+    check_sheet_file(out, len(targets) + 1, len(sources), cell_px, [source.path for source in sources])
+    models = enter_models(targets, operation, _values(settings), fit, seed)
+    for model in models:
+        check_inputs_survive([out], model.request.images_among_options())
 
     # All bundles first: one that cannot be made is found before the others have run for hours.
-    bundles = [
-        context.with_resource(bundle_of(session.registry, session.store, models[entrant.title], tell))
-        for entrant in entrants
-    ]
-    columns, inputs = _columns(bundles, entrants, [path for path, _ in sources], shared)
-    failed = sum(made.error is not None for column in columns for made in column.made)
-    total = len(columns) * len(sources)
-    if failed < total:
-        grid = _grid([place for _, place in sources], inputs, columns)
-        write_grid(out, f"{', '.join(models)}: side by side", grid, cell_px)
+    bundles = [context.with_resource(model.target.bundle(tell)) for model in models]
+    inputs = [shrunk(image, cell_px) for image in read_images(sources)]
+    told: set[str] = set()
+    _tell_new(inputs, told)
+    results: list[ModelResults] = []
+    for model, path in zip(models, bundles, strict=True):
+        results.append(run_model(model, path, sources, load, cell_px))
+        tell(_heading(results[-1]).replace("\n", "; "))
+        _tell_new(results[-1].cells, told)
+    columns = tuple(ResultColumn(_heading(each), each.cells) for each in results)
+    made = SideBySide(
+        f"{', '.join(targets)}: side by side", tuple(sources), ResultColumn("input", tuple(inputs)), columns
+    )
+    if made.has_results:
+        write_sheet(out, made.title, made.grid(), cell_px)
         if not as_json:
             show(str(out))
     if as_json:
-        show_json(_as_data(out if failed < total else None, [path for path, _ in sources], columns))
+        show_json(_as_data(out if made.has_results else None, sources, results))
+    failed = sum(cell.error is not None for column in columns for cell in column.cells)
     if failed:
-        tell(f"{failed} of {total} failed" + ("" if failed < total else f": nothing to show, {out} was not written"))
+        nothing = "" if made.has_results else f": nothing to show, {out} was not written"
+        tell(f"{failed} of {len(columns) * len(sources)} failed{nothing}")
         context.exit(1)
 
 
-def _models(texts: Sequence[str]) -> dict[str, str]:
-    """Title -> bundle or name of weights. A bundle's title is its folder's name, while that is clear."""
+def _targets(session: Session, texts: Sequence[str]) -> list[Target]:
     named = [text.strip() for each in texts for text in ([each] if Path(each).exists() else each.split(","))]
-    models = list(dict.fromkeys(text for text in named if text))
-    if not models:
+    targets = [Target(session.registry, session.store, text) for text in dict.fromkeys(named) if text]
+    if not targets:
         raise UsageError("no models were named", expected="--models A,B", fix="`i2i-registry list` shows what there is")
-    short = {text: Path(text).resolve().name if is_bundle(text) else text for text in models}
-    count = Counter(short.values())
-    return {title if count[title] == 1 else text: text for text, title in short.items()}
+    return targets
 
 
-def _given(settings: Sequence[str]) -> dict[str, str]:
-    given: dict[str, str] = {}
+def _values(settings: Sequence[str]) -> dict[str, str]:
+    values: dict[str, str] = {}
     for text in settings:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise UsageError(f"--set {text}", expected="NAME=VALUE", fix="--set domain=poster")
-        if name in given:
+        name, value = split_pair("--set", text, "domain=poster")
+        if name in values:
             raise UsageError(f"--set {name} was given twice", expected="one value for each input")
-        given[name] = value
-    return {name.replace("-", "_"): value for name, value in given.items()}
+        values[name] = value
+    return values
 
 
-def _check_inputs_survive(out: Path, sources: Sequence[Path], entrants: Sequence[Entrant]) -> None:
-    read = [*sources]
-    for entrant in entrants:
-        images = {value.name for value in entrant.operation.inputs if isinstance(value, ImageInput)}
-        read += [Path(str(value)) for name, value in entrant.options.items() if name in images]
-    check_inputs_survive(out, read)
+def _tell_new(cells: Sequence[ImageAttempt], told: set[str]) -> None:
+    """Tell each error once."""
+    for cell in cells:
+        if cell.error is not None and str(cell.error) not in told:
+            told.add(str(cell.error))
+            tell_error(cell.error)
 
 
-def _columns(
-    bundles: Sequence[Path], entrants: Sequence[Entrant], sources: Sequence[Path], shared: Settings
-) -> tuple[list[Column], list[Made]]:
-    """Every model's column, and that of the inputs. Each error is told once, as soon as it is known."""
-    manifests = [read_manifest(path) for path in bundles]
-    inputs = comparing.inputs_of(sources, shared.cell_px)
-    for made in inputs:
-        if made.error is not None:
-            tell_error(made.error)
-    columns: list[Column] = []
-    for entrant, path, manifest in zip(entrants, bundles, manifests, strict=True):
-        column = comparing.compare(entrant, path, manifest, sources, shared)
-        tell(_heading(column).replace("\n", "; "))
-        told = {str(made.error) for made in inputs}
-        for made in column.made:
-            if made.error is not None and str(made.error) not in told:
-                told.add(str(made.error))
-                tell_error(made.error)
-        columns.append(column)
-    return columns, inputs
-
-
-def _grid(places: Sequence[Path], inputs: Sequence[Made], columns: Sequence[Column]) -> Grid:
-    rows: list[Row] = []
-    for index, place in enumerate(places):
-        # Where the input itself cannot be read, its own cell says so; the models' would only repeat it.
-        results = [_cell(column.made[index]) if inputs[index].error is None else None for column in columns]
-        rows.append(Row(os.fspath(place), (_cell(inputs[index]), *results)))
-    return Grid(("input", *map(_heading, columns)), tuple(rows))
-
-
-def _cell(made: Made) -> Cell:
-    return made.image if made.error is None else made.error.found
-
-
-def _heading(column: Column) -> str:
-    manifest, entrant = column.manifest, column.entrant
-    chosen = [f"{name}={value}" for name, value in entrant.options.items()]
-    pace = "no result" if column.seconds is None else f"{1000 * column.seconds:.0f} ms an image"
+def _heading(results: ModelResults) -> str:
+    manifest, model = results.manifest, results.model
+    chosen = [f"{name}={value}" for name, value in model.request.options.items()]
+    pace = "no result" if results.seconds is None else f"{1000 * results.seconds:.0f} ms an image"
     return "\n".join(
         (
-            entrant.title,
+            model.title,
             f"{manifest.weights.name} ({manifest.model}, {manifest.precision})",
-            ", ".join([entrant.operation.name, *chosen]),
-            f"{bytes_in_words(column.size)}, {pace}",
+            ", ".join([model.request.operation.name, *chosen]),
+            f"{bytes_in_words(results.size)}, {pace}",
         )
     )
 
 
-def _as_data(out: Path | None, sources: Sequence[Path], columns: Sequence[Column]) -> dict[str, object]:
-    models = [
-        {
-            "title": column.entrant.title,
-            "weights": column.manifest.weights.name,
-            "model": column.manifest.model,
-            "precision": column.manifest.precision,
-            "operation": column.entrant.operation.name,
-            "options": dict(column.entrant.options),
-            "bytes": column.size,
-            "seconds": None if column.seconds is None else round(column.seconds, 4),
-            "failed": [
-                {"input": str(source), "error": made.error.found}
-                for source, made in zip(sources, column.made, strict=True)
-                if made.error is not None
-            ],
-        }
-        for column in columns
-    ]
-    return {"out": None if out is None else str(out), "inputs": [str(source) for source in sources], "models": models}
+def _as_data(out: Path | None, sources: Sequence[SourceImage], models: Sequence[ModelResults]) -> dict[str, object]:
+    inputs = [str(source.path) for source in sources]
+    return {
+        "out": None if out is None else str(out),
+        "inputs": inputs,
+        "models": [
+            {
+                "title": each.model.title,
+                "weights": each.manifest.weights.name,
+                "model": each.manifest.model,
+                "precision": each.manifest.precision,
+                "operation": each.model.request.operation.name,
+                "options": dict(each.model.request.options),
+                "bytes": each.size,
+                "seconds": None if each.seconds is None else round(each.seconds, 4),
+                "failed": [
+                    {"input": source, "error": cell.error.found}
+                    for source, cell in zip(inputs, each.cells, strict=True)
+                    if cell.error is not None
+                ],
+            }
+            for each in models
+        ],
+    }

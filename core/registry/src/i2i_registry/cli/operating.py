@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import TypeVar, cast
 
 import click
 
-from i2i_registry.actions.export import operations_of
-from i2i_registry.actions.missing_operations import why_missing
-from i2i_registry.actions.run import choose_operation
+from i2i_registry.actions.request import SEED, Request
+from i2i_registry.actions.target import Target
 from i2i_registry.cli.session import Session
 from i2i_runtime.call.arguments import Option
 from i2i_runtime.call.sizes import SCALE, SIZE, read_scale, read_size
 from i2i_runtime.errors import OptionError, UsageError, nearest
 from i2i_runtime.schema.operations import (
+    Fit,
     GridInput,
     ImageInput,
     Input,
@@ -30,7 +29,6 @@ from i2i_runtime.schema.operations import (
 )
 from i2i_runtime.untrusted_text import printable
 
-SEED = "seed"
 _INPUT = "input_"
 _NOT_WHOLE = {"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": True}
 
@@ -55,12 +53,9 @@ class OperationCommand(click.Command, ABC):
         words, name = self._peek(args)
         if words:
             session = ctx.ensure_object(Session)
-            operations = operations_of(session.registry, session.store, words[0])
-            why = partial(why_missing, session.registry, session.store, words[0], operations)
-            chosen = (
-                self.default_operation(operations, words) if name is None else choose_operation(operations, name, why)
-            )
-            ctx.meta[Operation.__name__] = chosen
+            target = Target(session.registry, session.store, words[0])
+            chosen = self.default_operation(target.operations(), words) if name is None else target.choose(name)
+            ctx.meta[Target.__name__], ctx.meta[Operation.__name__] = target, chosen
         return super().parse_args(ctx, args)
 
     def get_help(self, ctx: click.Context) -> str:
@@ -161,6 +156,13 @@ def _read_with(read: Callable[[object], T]) -> Callable[[click.Context, click.Pa
             raise click.BadParameter(f"{value!r}: expected {error.expected}", context, parameter) from error
 
     return check
+
+
+def asked(context: click.Context, fit: Fit | None, options: Mapping[str, object]) -> tuple[Target, Request]:
+    """What an `OperationCommand` is asked to do, with which bundle or weights."""
+    target: Target = context.meta[Target.__name__]
+    operation: Operation = context.meta[Operation.__name__]
+    return target, Request(operation, given_inputs(options), fit, cast("int | None", options.get(SEED)))
 
 
 def given_inputs(options: Mapping[str, object]) -> dict[str, Option]:

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 
 import click
 
+from i2i_registry.actions.target import LoadOptions
 from i2i_registry.sheets.sheet import MIN_CELL_PX
 from i2i_runtime.call.arguments import FITS
 
-device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N, tensorrt.")
-threads_option = click.option("--threads", type=click.IntRange(min=1), help="Default: the CPUs this process may use.")
+
+def load_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --device and --threads; the command gets them, and its --max-pixels and --memory, as one `load`."""
+
+    @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N, tensorrt.")
+    @click.option("--threads", type=click.IntRange(min=1), help="Default: the CPUs this process may use.")
+    @wraps(command)
+    def with_one_record(
+        *arguments: object,
+        device: str,
+        threads: int | None,
+        max_pixels: int | None = None,
+        memory: str | None = None,
+        **others: object,
+    ) -> None:
+        command(*arguments, load=LoadOptions(device, threads, max_pixels, memory), **others)
+
+    return with_one_record
+
+
 fit_option = click.option("--fit", type=click.Choice(FITS), help="How images get the model's size.")
 sheet_option = click.option(
     "-o", "out", required=True, type=click.Path(path_type=Path), metavar="OUT", help="An image's name, or a .html."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeAlias
@@ -106,18 +107,26 @@ def draw_sheet(grid: Grid, cell_px: int = 256) -> Image.Image:
     left = _GAP_PX + (gutter + _GAP_PX if gutter else 0)
     top = _GAP_PX + _LINE_PX * max((len(header) for header in headers), default=0)
 
-    columns = [left + index * (cell_px + _GAP_PX) for index in range(len(headers))]
-    size = (left + len(columns) * (cell_px + _GAP_PX), top + sum(heights) + _GAP_PX * max(1, len(heights)))
-    sheet = Image.new("RGB", size, _PAPER)
+    lefts, right = places([cell_px] * len(headers), left, _GAP_PX)
+    tops, bottom = places(heights, top, _GAP_PX)
+    sheet = Image.new("RGB", (right, max(bottom, top + _GAP_PX)), _PAPER)
     pen = ImageDraw.Draw(sheet)
-    for x, header in zip(columns, headers, strict=True):
+    for x, header in zip(lefts, headers, strict=True):
         _write(pen, (x, _GAP_PX // 2), header, _INK)
-    for cells, title, height in zip(images, titles, heights, strict=True):
-        _write(pen, (_GAP_PX, top), title, _INK)
-        for x, cell in zip(columns, cells, strict=True):
-            _draw_cell(sheet, pen, (x, top, cell_px, height), cell)
-        top += height + _GAP_PX
+    for cells, title, y, height in zip(images, titles, tops, heights, strict=True):
+        _write(pen, (_GAP_PX, y), title, _INK)
+        for x, cell in zip(lefts, cells, strict=True):
+            _draw_cell(sheet, pen, (x, y, cell_px, height), cell)
     return sheet
+
+
+def places(lengths: Sequence[int], start: int, gap: int) -> tuple[list[int], int]:
+    """Where things of these lengths begin that follow each other from `start` on, and where the last gap ends."""
+    starts: list[int] = []
+    for length in lengths:
+        starts.append(start)
+        start += length + gap
+    return starts, start
 
 
 def _draw_cell(sheet: Image.Image, pen: ImageDraw.ImageDraw, box: tuple[int, int, int, int], cell: Cell) -> None:

@@ -5,7 +5,7 @@ into the wheel; in a checkout it lies at the top.
 
 What a name means, for every command, in this order:
 
-1. a bundle on the disk, where a command takes bundles (`i2i_registry.actions.export.is_bundle`): a folder with a
+1. a bundle on the disk, where a command takes bundles (`i2i_registry.actions.target.Target`): a folder with a
    manifest, or what can only be a path;
 2. weights of the local store: `NAME` is the newest version, `NAME@2` a version, `NAME@best` an alias;
 3. weights that ship, in the curated catalogue or with a plugin;

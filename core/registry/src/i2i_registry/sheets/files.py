@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from i2i_registry.output_paths import check_file
@@ -13,14 +14,14 @@ from i2i_runtime.image.reading import SAVE_FORMATS, save
 _PAGE = ".html"
 
 
-def check_out(out: Path, columns: int, rows: int, cell_px: int) -> None:
-    """Before anything is computed: raises UsageError when so many cells cannot become `out`."""
-    check_file(out, [_PAGE, *SAVE_FORMATS])
+def check_sheet_file(out: Path, columns: int, rows: int, cell_px: int, inputs: Iterable[Path]) -> None:
+    """Raises UsageError when so many cells cannot become `out`, or `out` is one of the inputs; before the work."""
+    check_file(out, [_PAGE, *SAVE_FORMATS], inputs)
     if out.suffix.lower() != _PAGE:
         check_size(columns, rows, cell_px)
 
 
-def write_grid(out: Path, title: str, grid: Grid, cell_px: int) -> None:
+def write_sheet(out: Path, title: str, grid: Grid, cell_px: int) -> None:
     """Draw the grid, or make it a page of that title; the folder is made where there is none."""
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix.lower() == _PAGE:

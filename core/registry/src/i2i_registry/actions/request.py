@@ -1,0 +1,122 @@
+"""What is asked of an operation, in one record behind every command that runs one; it knows no command line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Generic, TypeVar, cast
+
+from PIL import Image
+
+from i2i_registry.errors import concerns_all
+from i2i_runtime.bundle import Bundle
+from i2i_runtime.call.arguments import Option, gather, main_image
+from i2i_runtime.call.bound_operation import Result
+from i2i_runtime.errors import I2IError, UsageError
+from i2i_runtime.schema.operations import Fit, ImageInput, Input, Operation, VectorOutput
+
+T = TypeVar("T")
+
+SEED = "seed"
+"""what stands for all random inputs where options are named"""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An operation and everything that is chosen for it but the images that it works on."""
+
+    operation: Operation
+    options: Mapping[str, Option] = field(default_factory=dict[str, Option])
+    """values of the operation's inputs, by name"""
+    fit: Fit | None = None
+    seed: int | None = None
+
+    def with_options(self, options: Mapping[str, Option]) -> Request:
+        """The same with these options beside its own, or in their place."""
+        return replace(self, options={**self.options, **options})
+
+    def with_seed(self, offset: int) -> Request:
+        """The same with a seed so much higher, where there is one."""
+        return self if self.seed is None else replace(self, seed=self.seed + offset)
+
+    def free_inputs(self) -> list[Input]:
+        """The operation's inputs but the image that it works on."""
+        return free_inputs(self.operation)
+
+    def images_among_options(self) -> list[Path]:
+        """The files that are read for the options."""
+        named = [value.name for value in self.operation.inputs if isinstance(value, ImageInput)]
+        return [Path(str(self.options[name])) for name in named if name in self.options]
+
+    def check(self) -> None:
+        """Make every check that a call makes before it computes, on a black image of the model's own size.
+
+        Raises OptionError for an input that is missing or wrong, ImageError for an image among the options that cannot
+        be read.
+        """
+        size = cast("ImageInput", main_image(self.operation)).size
+        blank = Image.new("RGB", (size.width, size.height))
+        gather(self.operation, [blank], 1, self.options, fit=self.fit, seed=self.seed or 0)
+
+    def image(self, bundle: Bundle, image: Image.Image) -> Image.Image:
+        """Run it on one image. Raises what `Bundle.run` raises."""
+        return self.images(bundle, [image])[0]
+
+    def run(
+        self, bundle: Bundle, image: str | None, outputs: str | Sequence[str] = "image", count: int | None = None
+    ) -> Result:
+        """Run it on one image, or on nothing. Raises what `Bundle.run` raises."""
+        return self._call(bundle.run, image, outputs=outputs, count=count)
+
+    def images(self, bundle: Bundle, images: Sequence[Image.Image]) -> list[Image.Image]:
+        """Run it on several images at once; item i has the seed + i. Raises what `Bundle.run` raises."""
+        return cast("list[Image.Image]", self._call(bundle.run, list(images)))
+
+    def frames(self, bundle: Bundle, image: str | None, to: Mapping[str, Option], count: int) -> Sequence[Image.Image]:
+        """The frames of an animation that starts with it. Raises what `Bundle.frames` raises."""
+        return cast("Sequence[Image.Image]", self._call(bundle.frames, image, to=to or None, count=count))
+
+    def _call(self, method: Callable[..., T], *images: object, **general: object) -> T:
+        # Inputs are named by the bundle; an input that had the name of a general option would be an OptionError there.
+        return method(self.operation.name, *images, seed=self.seed, fit=self.fit, **general, **self.options)
+
+
+def free_inputs(operation: Operation) -> list[Input]:
+    """The inputs of an operation but the image that it works on."""
+    main = main_image(operation)
+    return [value for value in operation.inputs if value is not main]
+
+
+def makes_images(operation: Operation) -> bool:
+    """Whether anything that it gives can be looked at."""
+    return not all(isinstance(output, VectorOutput) for output in operation.outputs)
+
+
+def split_pair(option: str, text: str, example: str) -> tuple[str, str]:
+    """The name and the value of "NAME=VALUE", as `option` takes it. Raises UsageError with the example otherwise."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UsageError(f"{option} {text}", expected="NAME=VALUE", fix=f"{option} {example}")
+    return name.replace("-", "_"), value
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt(Generic[T]):
+    """What became of one of many: a result, or the error in its place."""
+
+    result: T | None = None
+    error: I2IError | None = None
+    seconds: float = 0.0
+
+
+def attempt(make: Callable[[], T]) -> Attempt[T]:
+    """Make one of many: what is wrong with this one stops no other. Raises what would be wrong with every other too."""
+    started = time.perf_counter()
+    try:
+        return Attempt(make(), seconds=time.perf_counter() - started)
+    except I2IError as error:
+        if concerns_all(error):
+            raise
+        return Attempt(error=error)

@@ -1,0 +1,71 @@
+"""What `grid` and `compare` have in common: images on the left, beside each what became of it, column by column."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+from PIL import Image
+
+from i2i_registry.actions.request import Attempt, attempt
+from i2i_registry.actions.sources import SourceImage
+from i2i_registry.sheets.sheet import Cell, Grid, Row, fitted
+from i2i_runtime.image.reading import read
+
+ImageAttempt: TypeAlias = Attempt[Image.Image]
+
+
+@dataclass(frozen=True, slots=True)
+class ResultColumn:
+    """What became of every image in one way: by one model, or in one look."""
+
+    title: str
+    cells: tuple[ImageAttempt, ...]
+    head: Image.Image | None = None
+    """an image that stands above it"""
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """Images, and columns of what became of them."""
+
+    title: str
+    sources: tuple[SourceImage, ...]
+    inputs: ResultColumn
+    """the images themselves"""
+    columns: tuple[ResultColumn, ...]
+
+    @property
+    def has_results(self) -> bool:
+        """Whether there is anything to show."""
+        return any(cell.error is None for column in self.columns for cell in column.cells)
+
+    def grid(self) -> Grid:
+        """All of it for a sheet or a page."""
+        every = (self.inputs, *self.columns)
+        heads = [Row("", tuple(column.head for column in every))] if any(column.head for column in every) else []
+        rows = [Row(os.fspath(source.place), self._row(index)) for index, source in enumerate(self.sources)]
+        return Grid(tuple(column.title for column in every), (*heads, *rows))
+
+    def _row(self, index: int) -> tuple[Cell, ...]:
+        first = self.inputs.cells[index]
+        # Where the image itself cannot be read, its own cell says so; the others would only repeat it.
+        results = (_cell(column.cells[index]) if first.error is None else None for column in self.columns)
+        return (_cell(first), *results)
+
+
+def read_images(sources: Sequence[SourceImage]) -> list[ImageAttempt]:
+    """Every image, or why it cannot be read."""
+    return [attempt(partial(read, source.path)) for source in sources]
+
+
+def shrunk(cell: ImageAttempt, cell_px: int) -> ImageAttempt:
+    """The same with its image at the size of a cell: results of any size wait in memory, at this size only."""
+    return cell if cell.result is None else Attempt(fitted(cell.result, cell_px), seconds=cell.seconds)
+
+
+def _cell(cell: ImageAttempt) -> Cell:
+    return cell.result if cell.error is None else cell.error.found
