@@ -63,7 +63,7 @@ def test_what_is_kept_are_the_averages_of_the_last_checkpoint(home: Path, monkey
     saved = load_file(checkpoint / "state.safetensors")
     model, _ = open_model(toy_registry(), "so-far", Store(home / "store"))
     for key, tensor in model.networks["painter"].state_dict().items():
-        torch.testing.assert_close(tensor, saved[f"average/painter/{key}"], rtol=0, atol=0)
+        torch.testing.assert_close(tensor, saved[f"ema/painter/{key}"], rtol=0, atol=0)
 
 
 def test_the_run_goes_on_afterwards_and_its_end_is_the_next_version(

@@ -24,7 +24,7 @@ from i2i_registry.cli.session import Session
 from i2i_registry.interfaces.cards import ModelCard
 from i2i_registry.interfaces.data import DataLayout, Tensors
 from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Model
-from i2i_registry.interfaces.trainer import Phase, Stage, Step, Trainer
+from i2i_registry.interfaces.trainer import Decay, Phase, Stage, Step, Trainer
 from i2i_registry.plugins.discovery import Registry, build_registry
 from i2i_registry.plugins.hooks import hookimpl
 from i2i_registry.weights.store import Store
@@ -120,7 +120,7 @@ class ToyTrainer(Trainer[Options]):
         return {"painter": self.painter, "critic": self.critic, "tint": self.tint}
 
     @property
-    def averages(self) -> Mapping[str, float]:
+    def ema(self) -> Mapping[str, Decay]:
         return {"painter": 0.9}
 
     @property
@@ -158,18 +158,18 @@ class ToyTrainer(Trainer[Options]):
         return {"fake": self.painter(batch["A"])}
 
     def critic_terms(self, step: Step) -> Tensors:
-        _signal_here(step, "critic")
+        signal_here(step, "critic")
         noise = torch.randn_like(step.batch["A"])
         fake = self.critic(step.shared["fake"].detach() + 0.1 * noise)
         return {"real": least_squares(self.critic(step.batch["B"]), 1.0), "fake": least_squares(fake, 0.0)}
 
     def tint_terms(self, step: Step) -> Tensors:
-        _signal_here(step, "tint")
+        signal_here(step, "tint")
         noise = torch.randn_like(step.batch["A"])
         return {"tint": l1(self.tint(step.shared["fake"]) + 0.1 * noise, step.batch["B"])}
 
     def painter_terms(self, step: Step) -> Tensors:
-        _signal_here(step, "painter")
+        signal_here(step, "painter")
         judged = self.critic(self.tint(step.shared["fake"]))
         bad = float("nan") if step.number == self.options.poison_step else 1.0
         return {"judged": bad * logistic(judged, 1.0), "copy": l1(step.shared["fake"], step.batch["A"])}
@@ -235,7 +235,8 @@ def run_program(arguments: Sequence[str], store: Path, kill: str = "") -> None:
     raise SystemExit(run(arguments, Session(toy_registry(), Store(store))))
 
 
-def _signal_here(step: Step, phase: str) -> None:
+def signal_here(step: Step, phase: str) -> None:
+    """Send this process the signal that the environment asks for at this place."""
     number, _, rest = os.environ.get(KILL, "").partition("/")
     name, _, what = rest.partition("/")
     if number == str(step.number) and name == phase:

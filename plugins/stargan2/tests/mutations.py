@@ -181,7 +181,7 @@ def no_weight_decay(patch: pytest.MonkeyPatch) -> None:
 
 def forgetful_average(patch: pytest.MonkeyPatch) -> None:
     decays = dict.fromkeys(("generator", "mapping", "style_encoder"), 0.9)
-    patch.setattr(StarGAN2Trainer, "averages", property(lambda _self: decays))
+    patch.setattr(StarGAN2Trainer, "ema", property(lambda _self: decays))
 
 
 def diversity_fades_at_once(patch: pytest.MonkeyPatch) -> None:

@@ -413,7 +413,7 @@ def check_averages(recording: Recording, engine: Engine) -> Iterator[Row]:
     for key, after in recording.under("after/ema_").items():
         official, inner = key.split("/")
         recording.compared.add(f"after/ema_{key}")
-        found = engine.averages.tensors[NAMES[official]][our_key(official, inner)]
+        found = engine.ema.tensors[NAMES[official]][our_key(official, inner)]
         moved = (after - recording.tensors[f"state/{key}"]).abs().mean()
         if moved < RESOLUTION * after.abs().mean():
             yield recording.row(f"after/ema_{key}", absolute_error(found, after), UNMOVED)

@@ -142,12 +142,12 @@ def test_a_weight_scales_its_terms_and_no_other(weight: str, terms: int, batch: 
 
 
 def test_the_paper_has_no_moving_average(trainer: UGATITTrainer) -> None:
-    assert trainer.averages == {}
+    assert trainer.ema == {}
 
 
 def test_a_moving_average_covers_both_generators() -> None:
     trainer = UGATITTrainer(UGATIT(TINY), FEW_LAYERS.model_copy(update={"ema_decay": 0.99}))
-    assert trainer.averages == {"a_to_b": 0.99, "b_to_a": 0.99}
+    assert trainer.ema == {"a_to_b": 0.99, "b_to_a": 0.99}
 
 
 def test_the_discriminators_are_as_wide_as_the_generators_unless_told() -> None:

@@ -13,7 +13,7 @@ from torch.optim import Adam
 
 from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_plugin_bicyclegan.networks import Discriminator, Encoder, Encoding, Generator, smallest_side
-from i2i_registry import Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import Decay, Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import BICUBIC, Record
 from i2i_toolkit import (
     Direction,
@@ -70,7 +70,7 @@ class Options(LinearDecay):
     dropout: Fraction = 0.0
     """in the middle of the generator while training; the release's scripts switch it on, with 0.5"""
     ema_decay: Fraction = 0.0
-    """of the moving average of generator and encoder, which is then what is kept; 0: none, as in the release"""
+    """of the EMA of generator and encoder, which is then what is saved; 0: none, as in the release"""
     direction: Direction = "a_to_b"
     preparation: Literal["resize_and_crop", "crop", "scale_width_and_crop"] = "resize_and_crop"
     enlarge_px: NonNegativeInt = 30
@@ -154,8 +154,8 @@ class BicycleGANTrainer(Trainer[Options]):
         return {**self.bicyclegan.networks, **self.discriminators}
 
     @property
-    def averages(self) -> Mapping[str, float]:
-        """Generator and encoder when there is an average at all."""
+    def ema(self) -> Mapping[str, Decay]:
+        """Generator and encoder, unless the decay is 0."""
         return dict.fromkeys(self.bicyclegan.networks, self.options.ema_decay) if self.options.ema_decay else {}
 
     @property

@@ -14,7 +14,7 @@ from torch.optim import Adam
 from i2i_plugin_stargan2.face import face_masks
 from i2i_plugin_stargan2.model import GENERATOR, MAPPING, STYLE_ENCODER, StarGAN2
 from i2i_plugin_stargan2.networks import Discriminator, Encoded, Generator
-from i2i_registry import Model, Phase, Stage, Step, Tensors, Trainer
+from i2i_registry import Decay, Model, Phase, Stage, Step, Tensors, Trainer
 from i2i_runtime import Record
 from i2i_toolkit import DomainsLayout, l1, logistic
 
@@ -48,7 +48,7 @@ class Options(Record):
     diversity_steps: PositiveInt | None = None
     """after which the diversity loss has faded away; None: all of them"""
     ema_decay: Fraction = 0.999
-    """of the moving averages of generator, mapping network and style encoder, which are what is kept; 0: none"""
+    """of the EMA of generator, mapping network and style encoder, which is what is saved; 0: none"""
     crop_probability: Probability = 0.5
     """how often an image is cropped at random"""
     flip: bool = True
@@ -112,8 +112,8 @@ class StarGAN2Trainer(Trainer[Options]):
         return {**self.stargan.networks, DISCRIMINATOR: self.discriminator}
 
     @property
-    def averages(self) -> Mapping[str, float]:
-        """Generator, mapping network and style encoder, when there are averages at all."""
+    def ema(self) -> Mapping[str, Decay]:
+        """Generator, mapping network and style encoder, unless the decay is 0."""
         decay = self.options.ema_decay
         return dict.fromkeys((GENERATOR, MAPPING, STYLE_ENCODER), decay) if decay else {}
 

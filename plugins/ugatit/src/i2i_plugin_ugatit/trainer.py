@@ -15,7 +15,7 @@ from torch.optim import Adam
 from i2i_plugin_ugatit.config import DOWNSAMPLING
 from i2i_plugin_ugatit.model import A_TO_B, B_TO_A, UGATIT
 from i2i_plugin_ugatit.networks import ILN, AdaLIN, Discriminator, Generator, smallest_side
-from i2i_registry import Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import Decay, Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import BILINEAR, Record
 from i2i_toolkit import DOMAINS, Preparation, UnpairedLayout, l1, least_squares, logistic
 
@@ -44,7 +44,7 @@ class Options(Record):
     discriminator_channels: PositiveInt | None = None
     """after the first convolution; None: as many as the generators have"""
     ema_decay: Fraction = 0.0
-    """of the generators' moving average, which is then what is kept; 0: none, as in the paper"""
+    """of the generators' EMA, which is then what is saved; 0: none, as in the paper"""
     enlarge_px: NonNegativeInt = 30
     """images are resized to this much more than the model's size, then cropped at random"""
     flip: bool = True
@@ -130,8 +130,8 @@ class UGATITTrainer(Trainer[Options]):
         return {**self.ugatit.networks, **self.discriminators}
 
     @property
-    def averages(self) -> Mapping[str, float]:
-        """Both generators when there is an average at all."""
+    def ema(self) -> Mapping[str, Decay]:
+        """Both generators, unless the decay is 0."""
         return dict.fromkeys(self.ugatit.networks, self.options.ema_decay) if self.options.ema_decay else {}
 
     @property

@@ -137,8 +137,8 @@ def two_steps(recipe: Recipe) -> tuple[list[Mapping[str, float]], dict[str, Tens
 
 
 def copied(engine: Engine) -> dict[str, Tensor]:
-    """All tensors of all networks and averages, as they are now."""
+    """All tensors of all networks and EMAs, as they are now."""
     tensors = {name: tensor.detach().clone() for name, tensor in state(engine.networks.modules).items()}
-    for name, average in engine.averages.tensors.items():
-        tensors |= {f"average of {name}.{key}": tensor.detach().clone() for key, tensor in average.items()}
+    for name, average in engine.ema.tensors.items():
+        tensors |= {f"EMA of {name}.{key}": tensor.detach().clone() for key, tensor in average.items()}
     return tensors

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeAlias, TypeVar
 
 from i2i_registry.interfaces.data import DataLayout, Tensors
 from i2i_runtime.schema.operations import Record
@@ -34,6 +34,11 @@ def nothing() -> None:
     """Does nothing: the default of the hooks below."""
 
 
+def unchanged(sample: Tensors) -> Tensors:
+    """The sample as it was drawn: the default of `Stage.sample`."""
+    return sample
+
+
 def nothing_shared(_batch: Tensors) -> Tensors:
     """No tensors: the default of `Stage.shared`."""
     return {}
@@ -42,6 +47,10 @@ def nothing_shared(_batch: Tensors) -> Tensors:
 def constant(_step: int) -> float:
     """A learning rate that stays as the optimizer was built with."""
     return 1.0
+
+
+Decay: TypeAlias = float | Callable[[int], float]
+"""In [0, 1], or a function of the step (over all stages, from 1) that gives one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,12 @@ class Stage:
     steps: int
     batch_size: int
     phases: tuple[Phase, ...]
+    sample: Callable[[Tensors], Tensors] = unchanged
+    """What the stage learns from, of a sample as the data source draws it: images at the stage's resolution, where a
+    paper grows its networks. A pure function; it runs in the processes that load data, before samples are stacked."""
+    fresh_optimizers: bool = False
+    """Forget what the optimizers hold (Adam's moments) when the stage is entered: StyleGAN and ALAE do so at every
+    resolution. Otherwise an optimizer that several stages use goes on as the stage before left it."""
     shared: Callable[[Tensors], Tensors] = nothing_shared
     """Computed once at the start of a step, with gradients, for all its phases (generated images, mostly).
 
@@ -141,8 +156,11 @@ class Trainer(ABC, Generic[O]):
         """Column title -> images [n, 3, h, w] in [-1, 1]: one row of the sample grid per sample."""
 
     @property
-    def averages(self) -> Mapping[str, float]:
-        """Network -> decay of its exponential moving average; such a network's average is what the weights keep."""
+    def ema(self) -> Mapping[str, Decay]:
+        """Name of a network -> decay of the exponential moving average of its parameters; the default: none.
+
+        The average is what samples and weights are made of. It moves at the end of every step.
+        """
         return {}
 
     @classmethod

@@ -28,7 +28,7 @@ from i2i_registry.interfaces.trainer import Phase, Stage, Step, Trainer, nothing
 from i2i_runtime.schema.operations import Record
 from i2i_toolkit.data.batches import batches, split
 from i2i_toolkit.engine.devices import average_gradients, broadcast_from_first, mean_over_processes
-from i2i_toolkit.engine.ema import Averages
+from i2i_toolkit.engine.ema import EMA
 from i2i_toolkit.engine.networks import Networks
 from i2i_toolkit.engine.stage_checks import check_rate, check_stages
 from i2i_toolkit.engine.state import Cursor, Snapshot, load_optimizers, optimizer_state
@@ -76,7 +76,7 @@ class StopRequest:
 
 
 class Engine:
-    """One training run in memory: networks, optimizers, averages, and how far it is.
+    """One training run in memory: networks, optimizers, EMA, and how far it is.
 
     Args:
         trainer: the paper's training; its networks are moved to the accelerator's device.
@@ -110,7 +110,7 @@ class Engine:
         self.networks = Networks(trainer.networks, accelerator.device)
         if accelerator.num_processes > 1:
             broadcast_from_first(self.networks.tensors())
-        self.averages = Averages(self.networks.modules, trainer.averages)
+        self.ema = EMA(self.networks.modules, trainer.ema)
         self.stages = tuple(trainer.stages())
         self._initial_rates = _initial_rates(self.stages)
         check_stages(self.stages, self.networks.parameters, accumulate)
@@ -127,7 +127,7 @@ class Engine:
     def total_step(self) -> int:
         """Complete steps so far, over all stages."""
         complete = max(self.cursor.step - 1, 0)
-        return sum(stage.steps for stage in self.stages[: self.cursor.stage]) + complete
+        return self._steps_before_stage() + complete
 
     def phases(self) -> Iterator[PhaseReport]:
         """Train from the cursor to the end, yielding after every optimizer step.
@@ -145,21 +145,21 @@ class Engine:
             self.cursor = Cursor(stage=self.cursor.stage + 1, step=0, phase=0)
 
     def weights(self) -> dict[str, Tensor]:
-        """The model's tensors, "<network>.<key>", averaged where the trainer averages."""
+        """The model's tensors, "<network>.<key>"; of networks with an EMA, the average."""
         tensors: dict[str, Tensor] = {}
         for name in self.trainer.model.networks:
-            state = self.averages.tensors.get(name) or self.networks.modules[name].state_dict()
+            state = self.ema.tensors.get(name) or self.networks.modules[name].state_dict()
             tensors |= {f"{name}.{key}": tensor.detach() for key, tensor in state.items()}
         return tensors
 
     @torch.no_grad()
     def preview(self, batch: Tensors) -> dict[str, Tensor]:
-        """The trainer's sample images for `batch`: evaluation mode, averaged weights, fixed seed, no gradients.
+        """The trainer's sample images for `batch`: evaluation mode, EMA weights, fixed seed, no gradients.
 
         Between two steps only: within one, the phases that follow still need the parameters as they are.
         """
         seed_everything(derive(self.seed, "preview"))
-        with evaluating(*self.networks.modules.values()), self.averages.applied(), self.accelerator.autocast():
+        with evaluating(*self.networks.modules.values()), self.ema.applied(), self.accelerator.autocast():
             images = self.trainer.preview(self._to_device(batch))
         return {title: image.float().cpu() for title, image in images.items()}
 
@@ -168,8 +168,8 @@ class Engine:
         tensors: dict[str, Tensor] = {}
         for name, network in self.networks.modules.items():
             tensors |= {f"network/{name}/{key}": value for key, value in network.state_dict().items()}
-        for name, average in self.averages.tensors.items():
-            tensors |= {f"average/{name}/{key}": value for key, value in average.items()}
+        for name, average in self.ema.tensors.items():
+            tensors |= {f"ema/{name}/{key}": value for key, value in average.items()}
         if self.cursor.phase > 0:
             tensors |= {f"start/{key}": value for key, value in self._start_buffers.items()}
             if self.stages[self.cursor.stage].keep_shared:
@@ -192,8 +192,8 @@ class Engine:
         self.cursor = snapshot.cursor
         for name in self.networks.modules:
             self.networks.load(name, snapshot.under(f"network/{name}/"))
-        for name, average in self.averages.tensors.items():
-            saved = snapshot.under(f"average/{name}/")
+        for name, average in self.ema.tensors.items():
+            saved = snapshot.under(f"ema/{name}/")
             for key, tensor in average.items():
                 tensor.copy_(saved[key])
         self._start_buffers = {
@@ -211,6 +211,9 @@ class Engine:
         first = next(iter(self._batches(stage, first_step=1, count=1)))
         seed_everything(derive(self.seed, self.cursor.stage, "begin"))
         self.networks.thaw()
+        if stage.fresh_optimizers:
+            for optimizer in self._optimizers().values():
+                optimizer.state.clear()
         stage.begin(self._to_device(first))
         self.cursor = Cursor(stage=self.cursor.stage, step=1, phase=0)
 
@@ -230,6 +233,7 @@ class Engine:
             batch_size=stage.batch_size,
             count=count,
             workers=workers,
+            prepare=stage.sample,
         )
 
     def _one_step(self, stage: Stage, batch: Tensors) -> Iterator[PhaseReport]:
@@ -246,16 +250,16 @@ class Engine:
             stop = self._phase(stage, stage.phases[index])
             self.cursor = Cursor(stage=following.stage, step=number, phase=later[0]) if later else following
             if not later:
-                self._finish_step()
+                self._finish_step(number)
             yield self._report(stage, number, stage.phases[index], complete=not later, stop=stop)
         if not active:
-            self._finish_step()
+            self._finish_step(number)
             self.cursor = following
 
-    def _finish_step(self) -> None:
+    def _finish_step(self, number: int) -> None:
         self._step.parts, self._step.shared = [], None
         self._start_buffers = {}
-        self.averages.update()
+        self.ema.update(self._steps_before_stage() + number)
 
     def _share_once(self, stage: Stage) -> None:
         """Compute what the phases share; in a step that is resumed half-way, as it was computed at its start."""
@@ -367,12 +371,15 @@ class Engine:
         return PhaseReport(
             stage=stage.name,
             step=number,
-            total_step=sum(s.steps for s in self.stages[: self.cursor.stage]) + number,
+            total_step=self._steps_before_stage() + number,
             phase=phase.name,
             values=dict(self._step.values),
             step_complete=complete,
             stop=stop,
         )
+
+    def _steps_before_stage(self) -> int:
+        return sum(stage.steps for stage in self.stages[: self.cursor.stage])
 
     def _seed(self, purpose: str, part: int) -> None:
         rank = self.accelerator.process_index

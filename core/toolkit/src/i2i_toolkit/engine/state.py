@@ -46,7 +46,7 @@ class Snapshot(Record):
     values: dict[str, float]
     """terms and learning rates of the phases that a half-done step has behind it"""
     tensors: Annotated[dict[str, Tensor], Field(exclude=True)]
-    """network/<name>/<key>, average/<name>/<key>, start/<name>/<buffer> (the buffers at the start of a half-done
+    """network/<name>/<key>, ema/<name>/<key>, start/<name>/<buffer> (the buffers at the start of a half-done
     step), shared/<name> (what its phases share, of stages that keep it), optimizer/<phase>/<parameter>/<name>"""
 
     def under(self, prefix: str) -> dict[str, Tensor]:

@@ -113,10 +113,10 @@ def _progress(trainer: Trainer[Record], cursor: Cursor, step: int, seconds: floa
 
 
 def _weights(model: Model[Record], snapshot: Snapshot) -> Mapping[str, Tensor]:
-    """The model's tensors as `Engine.weights` gives them: averaged where the trainer averages."""
+    """The model's tensors as `Engine.weights` gives them: of networks with an EMA, the average."""
     tensors: dict[str, Tensor] = {}
     for name in model.networks:
-        state = snapshot.under(f"average/{name}/") or snapshot.under(f"network/{name}/")
+        state = snapshot.under(f"ema/{name}/") or snapshot.under(f"network/{name}/")
         tensors |= {f"{name}.{key}": tensor for key, tensor in state.items()}
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
     check_shapes(shapes, weights.shapes_of(model), "the checkpoint", fix="use the plugin version named in run.json")

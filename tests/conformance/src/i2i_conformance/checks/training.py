@@ -18,7 +18,7 @@ from i2i_conformance.errors import ConformanceError
 from i2i_conformance.training import Recipe, Training, two_steps
 from i2i_registry.errors import LayoutError
 from i2i_registry.interfaces.data import DataSource, Tensors
-from i2i_registry.interfaces.trainer import Stage, Trainer
+from i2i_registry.interfaces.trainer import Decay, Stage, Trainer
 from i2i_runtime.errors import I2IError
 from i2i_runtime.schema.operations import ImageInput, Record
 from i2i_toolkit.data.recognition import recognise
@@ -302,15 +302,20 @@ def _matters(base: _Seen, options: Record, field: str) -> bool:
 
 
 def description(trainer: Trainer[Record]) -> JsonValue:
-    """What a training looks like from outside: networks, averages, stages, phases, rates."""
+    """What a training looks like from outside: networks, EMA, stages, phases, rates."""
     shapes: list[JsonValue] = [f"{name} {list(tensor.shape)}" for name, tensor in state(trainer.networks).items()]
-    averages: list[JsonValue] = [f"{name} {decay}" for name, decay in trainer.averages.items()]
+    decays: list[JsonValue] = [f"{name} {_first(decay)}" for name, decay in trainer.ema.items()]
     stages: list[JsonValue] = [line for stage in trainer.stages() for line in _stage_lines(stage)]
-    return [shapes, averages, stages]
+    return [shapes, decays, stages]
+
+
+def _first(decay: Decay) -> list[float]:
+    """The decays of the first steps."""
+    return [decay(step) if callable(decay) else decay for step in range(1, FEW_STEPS + 1)]
 
 
 def _stage_lines(stage: Stage) -> list[JsonValue]:
-    lines: list[JsonValue] = [f"{stage.name} {stage.steps} {stage.batch_size}"]
+    lines: list[JsonValue] = [f"{stage.name} {stage.steps} {stage.batch_size} {stage.fresh_optimizers}"]
     for phase in stage.phases:
         groups = [{k: v for k, v in group.items() if k != "params"} for group in phase.optimizer.param_groups]
         rates = [phase.learning_rate(step) for step in range(1, stage.steps + 1)]
