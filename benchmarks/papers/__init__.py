@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from i2i_registry.interfaces.model import KeyMap, Model
-    from i2i_registry.interfaces.trainer import Trainer
+    from i2i_registry.interfaces.trainer import AnyTrainer
     from i2i_runtime.schema.operations import Record
 
 Size = Literal["full", "small"]
@@ -51,7 +51,7 @@ class Training:
     batch: Callable[[Size], Mapping[str, Tensor]]
     """as the trainer's data source gives it, with a batch axis; the batch size is the release's"""
     official: Callable[[Size], OfficialLoop]
-    ours: Callable[[Size, OfficialLoop], Trainer[Record]]
+    ours: Callable[[Size, OfficialLoop], AnyTrainer]
     """With the weights that the loop has at that moment. Where a step draws numbers, both draw the same."""
     losses: Callable[[Losses], Losses] = without_rates
     """of what the engine reports of a step, what corresponds to the official loop's losses"""
@@ -63,7 +63,7 @@ class Training:
     (`tests/benchmarks`)"""
     later: float = 1e-4
     """within what the others have to agree in fp32 at small size, relative"""
-    alternatives: Mapping[str, Callable[[Trainer[Record]], None]] = field(default_factory=dict)
+    alternatives: Mapping[str, Callable[[AnyTrainer], None]] = field(default_factory=dict)
     """other ways to compute our step -> how a trainer is changed to it; measured beside ours"""
 
 

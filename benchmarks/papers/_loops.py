@@ -7,8 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from i2i_registry.interfaces.trainer import Trainer
-from i2i_runtime.schema.operations import Record
+from i2i_registry.interfaces.trainer import AnyTrainer
 from i2i_toolkit.engine.devices import open_accelerator
 from i2i_toolkit.engine.loop import Engine
 from i2i_toolkit.engine.state import Cursor
@@ -37,7 +36,7 @@ class OneBatch:
 
 
 def our_step(
-    trainer: Trainer[Record],
+    trainer: AnyTrainer,
     batch: Mapping[str, Tensor],
     precision: Literal["fp32", "bf16"] = "fp32",
     stage: int = 0,

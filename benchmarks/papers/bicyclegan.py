@@ -20,7 +20,7 @@ from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, imag
 if TYPE_CHECKING:
     from i2i_plugin_bicyclegan.config import Config
     from i2i_registry.interfaces.model import KeyMap, Model
-    from i2i_registry.interfaces.trainer import Trainer
+    from i2i_registry.interfaces.trainer import AnyTrainer
     from i2i_runtime.schema.operations import Record
 
 SIDE = {"full": 256, "small": 64}
@@ -251,7 +251,7 @@ def our_config(size: Size) -> Config:
     )
 
 
-def our_trainer(size: Size, loop: OfficialLoop) -> Trainer[Record]:
+def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
     """With the weights of the loop, and latents that are drawn as there."""
     from i2i_plugin_bicyclegan.model import BicycleGAN
     from i2i_plugin_bicyclegan.trainer import BicycleGANTrainer, Options
@@ -266,8 +266,8 @@ def our_trainer(size: Size, loop: OfficialLoop) -> Trainer[Record]:
             return next(self.drawn)
 
     trainer = SameLatents(BicycleGAN(our_config(size)), Options(discriminator_channels=CHANNELS[size]))
-    copy_weights(cast("Loop", loop).networks.state_dict(), keys(), trainer.networks)
-    return cast("Trainer[Record]", trainer)
+    copy_weights(cast("Loop", loop).networks.state_dict(), keys(), trainer.all_networks)
+    return trainer
 
 
 def our_model(size: Size, eager: nn.Module) -> Model[Record]:
@@ -276,7 +276,7 @@ def our_model(size: Size, eager: nn.Module) -> Model[Record]:
 
     model = BicycleGAN(our_config(size).model_copy(update={"encoder": None}))
     copy_weights(eager.state_dict(), keys(), model.networks)
-    return cast("Model[Record]", model)
+    return model
 
 
 PAPER = Paper(

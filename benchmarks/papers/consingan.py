@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from i2i_plugin_consingan.config import Config
     from i2i_registry.interfaces.data import Tensors
     from i2i_registry.interfaces.model import KeyMap, Model
-    from i2i_registry.interfaces.trainer import Step, Trainer
+    from i2i_registry.interfaces.trainer import AnyTrainer, Step
     from i2i_runtime.schema.operations import Record
 
 IMAGE = {"full": (186, 250), "small": (34, 40)}
@@ -276,7 +276,7 @@ def our_config(size: Size) -> Config:
     return Config(height=height, width=width, stages=STAGES[size], coarsest=COARSEST[size], channels=CHANNELS[size])
 
 
-def our_trainer(size: Size, loop: OfficialLoop) -> Trainer[Record]:
+def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
     """With the weights of the loop, and random numbers from the same seeds."""
     from i2i_plugin_consingan.model import ConSinGAN
     from i2i_plugin_consingan.options import Options
@@ -308,11 +308,11 @@ def our_trainer(size: Size, loop: OfficialLoop) -> Trainer[Record]:
 
         def stage_training(self, number: int) -> StageTraining:
             """Of one stage."""
-            return SameDraws(self.consingan.generator, self.critic, self.options, number)
+            return SameDraws(self.model.generator, self.critic, self.options, number)
 
-    trainer = SameTrainer(cast("Model[Record]", ConSinGAN(our_config(size))), Options())
-    copy_weights(cast("Loop", loop).state(), keys(), trainer.networks)
-    return cast("Trainer[Record]", trainer)
+    trainer = SameTrainer(ConSinGAN(our_config(size)), Options())
+    copy_weights(cast("Loop", loop).state(), keys(), trainer.all_networks)
+    return trainer
 
 
 def sample_maps(size: Size) -> dict[str, Tensor]:
@@ -327,7 +327,7 @@ def our_model(size: Size, eager: nn.Module) -> Model[Record]:
 
     model = ConSinGAN(our_config(size))
     copy_weights(cast("Generator", eager).state(), keys(), model.networks)
-    return cast("Model[Record]", model)
+    return model
 
 
 PAPER = Paper(

@@ -18,7 +18,7 @@ from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, imag
 
 if TYPE_CHECKING:
     from i2i_registry.interfaces.model import KeyMap, Model
-    from i2i_registry.interfaces.trainer import Trainer
+    from i2i_registry.interfaces.trainer import AnyTrainer
     from i2i_runtime.schema.operations import Record
 
 SIDE = {"full": 256, "small": 32}
@@ -173,23 +173,23 @@ def keys() -> KeyMap:
     return [*judges, *JUNYANZ_FORMAT.keys]
 
 
-def our_trainer(size: Size, loop: OfficialLoop) -> Trainer[Record]:
+def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
     """With the weights of the loop."""
     from i2i_plugin_cyclegan.config import Config
     from i2i_plugin_cyclegan.model import CycleGAN
     from i2i_plugin_cyclegan.trainer import CycleGANTrainer, Options
 
     model = CycleGAN(Config(image_size=SIDE[size], channels=CHANNELS[size], res_blocks=BLOCKS[size]))
-    trainer = CycleGANTrainer(cast("Model[Record]", model), Options(discriminator_channels=JUDGING[size]))
-    copy_weights(cast("Loop", loop).networks.state_dict(), keys(), trainer.networks)
-    return cast("Trainer[Record]", trainer)
+    trainer = CycleGANTrainer(model, Options(discriminator_channels=JUDGING[size]))
+    copy_weights(cast("Loop", loop).networks.state_dict(), keys(), trainer.all_networks)
+    return trainer
 
 
-def use_plain_convolutions(trainer: Trainer[Record]) -> None:
+def use_plain_convolutions(trainer: AnyTrainer) -> None:
     """torch's own convolutions in place of the toolkit's, with the same weights."""
     from i2i_toolkit.layers.winograd import Conv3x3
 
-    for network in trainer.networks.values():
+    for network in trainer.all_networks.values():
         for parent in list(network.modules()):
             for name, child in list(parent.named_children()):
                 if isinstance(child, Conv3x3):
@@ -206,7 +206,7 @@ def our_model(size: Size, eager: nn.Module) -> Model[Record]:
     sizes = {"image_size": SIDE[size], "channels": CHANNELS[size], "res_blocks": BLOCKS[size]}
     model = CycleGAN(Config.model_validate({"directions": "a_to_b", **sizes}))
     copy_weights(eager.state_dict(), keys(), model.networks)
-    return cast("Model[Record]", model)
+    return model
 
 
 PAPER = Paper(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from i2i_plugin_ingan.config import Config
     from i2i_registry.interfaces.data import Tensors
     from i2i_registry.interfaces.model import KeyMap, Model
-    from i2i_registry.interfaces.trainer import Step, Trainer
+    from i2i_registry.interfaces.trainer import AnyTrainer, Step
     from i2i_runtime.schema.operations import Record
 
 IMAGE = {"full": 256, "small": 48}
@@ -284,7 +284,7 @@ def our_config(size: Size) -> Config:
     return Config(height=side, width=side, channels=CHANNELS[size], downscales=DOWNSCALES, blocks=BLOCKS[size])
 
 
-def our_trainer(size: Size, loop: OfficialLoop) -> Trainer[Record]:
+def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
     """With the weights of the loop, and random numbers from the same seeds."""
     from i2i_plugin_ingan.config import Options
     from i2i_plugin_ingan.model import InGAN
@@ -305,10 +305,10 @@ def our_trainer(size: Size, loop: OfficialLoop) -> Trainer[Record]:
             torch.manual_seed(next(self.seeds))
             return super().critic_terms(start, step)
 
-    model = cast("Model[Record]", InGAN(our_config(size)))
+    model = InGAN(our_config(size))
     trainer = SameDraws(model, Options(critic_channels=CHANNELS[size]))
-    copy_weights(cast("Loop", loop).state(), keys(), trainer.networks)
-    return cast("Trainer[Record]", trainer)
+    copy_weights(cast("Loop", loop).state(), keys(), trainer.all_networks)
+    return trainer
 
 
 def our_model(size: Size, eager: nn.Module) -> Model[Record]:
@@ -317,7 +317,7 @@ def our_model(size: Size, eager: nn.Module) -> Model[Record]:
 
     model = InGAN(our_config(size))
     copy_weights(eager.state_dict(), keys(), model.networks)
-    return cast("Model[Record]", model)
+    return model
 
 
 def whole_grid(size: Size) -> dict[str, Tensor]:

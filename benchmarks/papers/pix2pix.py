@@ -7,7 +7,7 @@ faster mode. The bundle's graph computes what the other behaviour needs all the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -93,7 +93,7 @@ def our_model(size: Size, eager: nn.Module) -> Model[Record]:
 
     model = Pix2Pix(our_config(size))
     copy_weights(eager.state_dict(), JUNYANZ_FORMAT.keys, model.networks)
-    return cast("Model[Record]", model)
+    return model
 
 
 def behaviour(size: Size) -> dict[str, Tensor]:

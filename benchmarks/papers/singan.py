@@ -23,7 +23,7 @@ from ._cubic import resize
 if TYPE_CHECKING:
     from i2i_plugin_singan.config import Config
     from i2i_registry.interfaces.model import KeyMap, Model
-    from i2i_registry.interfaces.trainer import Trainer
+    from i2i_registry.interfaces.trainer import AnyTrainer
     from i2i_runtime.schema.operations import Record
 
 IMAGE = {"full": (186, 248), "small": (30, 38)}
@@ -317,7 +317,7 @@ def our_config(size: Size) -> Config:
     return Config(height=height, width=width, scales=SCALES[size], coarsest=COARSEST[size], channels=CHANNELS[size])
 
 
-def our_trainer(size: Size, loop: OfficialLoop) -> Trainer[Record]:
+def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
     """With the weights of the loop, and noise that is drawn as there."""
     from i2i_plugin_singan.model import SinGAN
     from i2i_plugin_singan.trainer import Options, SinGANTrainer
@@ -335,9 +335,9 @@ def our_trainer(size: Size, loop: OfficialLoop) -> Trainer[Record]:
             """The next one."""
             return next(self.shares)
 
-    trainer = SameDraws(cast("Model[Record]", SinGAN(our_config(size))), Options())
-    copy_weights(cast("Loop", loop).state(), keys(), trainer.networks)
-    return cast("Trainer[Record]", trainer)
+    trainer = SameDraws(SinGAN(our_config(size)), Options())
+    copy_weights(cast("Loop", loop).state(), keys(), trainer.all_networks)
+    return trainer
 
 
 def sample_maps(size: Size) -> dict[str, Tensor]:
@@ -351,7 +351,7 @@ def our_model(size: Size, eager: nn.Module) -> Model[Record]:
 
     model = SinGAN(our_config(size))
     copy_weights(cast("Generators", eager).state(), keys(), model.networks)
-    return cast("Model[Record]", model)
+    return model
 
 
 PAPER = Paper(

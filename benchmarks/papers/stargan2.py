@@ -21,7 +21,7 @@ from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, imag
 if TYPE_CHECKING:
     from i2i_plugin_stargan2.config import Config
     from i2i_registry.interfaces.model import KeyMap, Model
-    from i2i_registry.interfaces.trainer import Trainer
+    from i2i_registry.interfaces.trainer import AnyTrainer
     from i2i_runtime.schema.operations import Record
 
 TRAINED_SIDE = {"full": 128, "small": 32}
@@ -322,7 +322,7 @@ def our_config(size: Size, side: int) -> Config:
     )
 
 
-def our_trainer(size: Size, loop: OfficialLoop) -> Trainer[Record]:
+def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
     """With the weights of the loop, and latents that are drawn as there."""
     from i2i_plugin_stargan2.model import StarGAN2
     from i2i_plugin_stargan2.trainer import Options, StarGAN2Trainer
@@ -338,8 +338,8 @@ def our_trainer(size: Size, loop: OfficialLoop) -> Trainer[Record]:
 
     side, options = TRAINED_SIDE[size], Options(batch_size=BATCH[size], diversity_steps=DIVERSITY_STEPS)
     trainer = SameLatents(StarGAN2(our_config(size, side)), options)
-    copy_weights(cast("Loop", loop).networks.state_dict(), keys(side), trainer.networks)
-    return cast("Trainer[Record]", trainer)
+    copy_weights(cast("Loop", loop).networks.state_dict(), keys(side), trainer.all_networks)
+    return trainer
 
 
 def our_model(size: Size, eager: nn.Module) -> Model[Record]:
@@ -348,7 +348,7 @@ def our_model(size: Size, eager: nn.Module) -> Model[Record]:
 
     model = StarGAN2(our_config(size, SHOWN_SIDE[size]))
     copy_weights(eager.state_dict(), keys(SHOWN_SIDE[size]), model.networks)
-    return cast("Model[Record]", model)
+    return model
 
 
 PAPER = Paper(

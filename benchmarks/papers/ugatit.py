@@ -22,7 +22,7 @@ from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, imag
 if TYPE_CHECKING:
     from i2i_plugin_ugatit.config import Config
     from i2i_registry.interfaces.model import KeyMap, Model
-    from i2i_registry.interfaces.trainer import Trainer
+    from i2i_registry.interfaces.trainer import AnyTrainer
     from i2i_runtime.schema.operations import Record
 
 EPS = 1e-5
@@ -301,15 +301,15 @@ def our_config(size: Size) -> Config:
     return Config(image_size=SIDE[size], channels=CHANNELS[size], res_blocks=BLOCKS[size], pooled_style=True)
 
 
-def our_trainer(size: Size, loop: OfficialLoop) -> Trainer[Record]:
+def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
     """With the weights of the loop."""
     from i2i_plugin_ugatit.model import UGATIT
     from i2i_plugin_ugatit.trainer import Options, UGATITTrainer
 
     options = Options(global_layers=LAYERS[size]["G"], local_layers=LAYERS[size]["L"])
     trainer = UGATITTrainer(UGATIT(our_config(size)), options)
-    copy_weights(cast("Loop", loop).networks.state_dict(), keys(), trainer.networks)
-    return cast("Trainer[Record]", trainer)
+    copy_weights(cast("Loop", loop).networks.state_dict(), keys(), trainer.all_networks)
+    return trainer
 
 
 def summed(values: Mapping[str, float]) -> dict[str, float]:
@@ -327,7 +327,7 @@ def our_model(size: Size, eager: nn.Module) -> Model[Record]:
     model = UGATIT(our_config(size))
     state = {f"{name}.{key}": value for name in ("genA2B", "genB2A") for key, value in eager.state_dict().items()}
     copy_weights(state, keys(), model.networks)
-    return cast("Model[Record]", model)
+    return model
 
 
 PAPER = Paper(

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from benchmarks.papers import Paper, Training
 
     from i2i_registry.interfaces.model import OutlierTolerance
-    from i2i_registry.interfaces.trainer import Trainer
-    from i2i_runtime.schema.operations import Record
+    from i2i_registry.interfaces.trainer import AnyTrainer
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "benchmarks" / "papers").glob("[!_]*.py"))
@@ -33,7 +32,7 @@ def training(paper: Paper) -> Training:
     return paper.training
 
 
-def kernels(trainer: Trainer[Record]) -> dict[str, torch.Tensor]:
+def kernels(trainer: AnyTrainer) -> dict[str, torch.Tensor]:
     """Network -> its weights in a row, without biases.
 
     Norms make most of those superfluous, so that rounding decides which way they move; and some weights, too: those of
@@ -41,7 +40,7 @@ def kernels(trainer: Trainer[Record]) -> dict[str, torch.Tensor]:
     """
     return {
         name: torch.cat([p.detach().flatten() for p in network.parameters() if p.dim() > 1])
-        for name, network in trainer.networks.items()
+        for name, network in trainer.all_networks.items()
         if any(p.dim() > 1 for p in network.parameters())
     }
 
@@ -74,7 +73,7 @@ def test_stargan2_phases_that_follow_updates_agree_where_rounding_turns_no_step(
     training: Training = stargan2.PAPER.training
     loop = stargan2.Loop("small")
     ours = training.ours("small", loop)
-    for network in (*ours.networks.values(), loop.networks, *loop.averages.values()):
+    for network in (*ours.all_networks.values(), loop.networks, *loop.averages.values()):
         network.double()
     batch = {n: t.double() if t.is_floating_point() else t for n, t in training.batch("small").items()}
     assert training.losses(our_step(ours, batch)()) == pytest.approx(loop.step(batch), rel=1e-6)  # told in fp32
@@ -83,7 +82,7 @@ def test_stargan2_phases_that_follow_updates_agree_where_rounding_turns_no_step(
     assert state["generator.from_rgb.weight"].dtype == torch.float64
     for name, network in expected.networks.items():
         for key, tensor in network.state_dict().items():
-            found = ours.networks[name].state_dict()[key].float()
+            found = ours.all_networks[name].state_dict()[key].float()
             torch.testing.assert_close(
                 found, tensor, rtol=1e-6, atol=2e-6, msg=lambda m, k=key, n=name: f"{n}.{k}: {m}"
             )

@@ -12,7 +12,7 @@ import torch
 
 from i2i_registry.errors import TrainingError
 from i2i_registry.interfaces.config_values import with_values
-from i2i_registry.interfaces.trainer import Trainer
+from i2i_registry.interfaces.trainer import AnyTrainer
 from i2i_registry.plugins.discovery import discover
 from i2i_runtime.schema.operations import Record
 
@@ -33,7 +33,7 @@ REFUSED: list[tuple[str, str, str]] = [
 ]
 
 
-def built(model: str, records: tuple[Record, Record]) -> Trainer[Record]:
+def built(model: str, records: tuple[Record, Record]) -> AnyTrainer:
     """The trainer, with no memory behind its networks."""
     registry = discover()
     with torch.device("meta"):

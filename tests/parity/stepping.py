@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from i2i_registry.interfaces.trainer import Trainer
-from i2i_runtime.schema.operations import Record
+from i2i_registry.interfaces.trainer import AnyTrainer
 from i2i_toolkit.engine.devices import open_accelerator
 from i2i_toolkit.engine.loop import Engine
 from i2i_toolkit.engine.state import Cursor
@@ -19,7 +17,6 @@ from i2i_toolkit.engine.state import Cursor
 from .judging import Row
 from .recording import Recording
 
-O = TypeVar("O", bound=Record)  # noqa: E741 - the letter of Trainer's options
 OurKey = Callable[[str, str], str]
 """(official name of a network, official key inside it) -> our key inside the network"""
 
@@ -36,9 +33,9 @@ def load(network: nn.Module, official: str, recording: Recording, our_key: OurKe
     network.load_state_dict({our_key(official, key): tensor for key, tensor in state.items()})
 
 
-def engine_of(trainer: Trainer[O], batch: Mapping[str, Tensor], start: Cursor | None = None) -> Engine:
+def engine_of(trainer: AnyTrainer, batch: Mapping[str, Tensor], start: Cursor | None = None) -> Engine:
     """The real engine, on the recorded images, before the step to be made."""
-    engine = Engine(cast("Trainer[Record]", trainer), RecordedBatch(batch), accelerator=open_accelerator("cpu"))
+    engine = Engine(trainer, RecordedBatch(batch), accelerator=open_accelerator("cpu"))
     engine.cursor = start or engine.cursor
     return engine
 
@@ -90,14 +87,14 @@ class RecordedStep:
     unlearned: frozenset[str] = frozenset()
     """parameters, under the recorded keys, that cancel out of every loss: the release computes a gradient of 0"""
 
-    def load(self, trainer: Trainer[O]) -> None:
+    def load(self, trainer: AnyTrainer) -> None:
         """Fill all networks of a trainer that the file holds."""
         for official in self.recording.networks():
-            load(trainer.networks[self.names[official]], official, self.recording, self.our_key)
+            load(trainer.all_networks[self.names[official]], official, self.recording, self.our_key)
 
     def run(
         self,
-        trainer: Trainer[O],
+        trainer: AnyTrainer,
         batch: Mapping[str, Tensor],
         watch: Callable[[str], None] = lambda _phase: None,
         start: Cursor | None = None,
@@ -114,7 +111,7 @@ class RecordedStep:
                 return Found(terms=report.values, gradients=gradients)
         raise ValueError("a trainer without phases")
 
-    def check(self, trainer: Trainer[O], found: Found, losses: Mapping[str, float]) -> Iterator[Row]:
+    def check(self, trainer: AnyTrainer, found: Found, losses: Mapping[str, float]) -> Iterator[Row]:
         """Compare losses (under the official names), gradients, and where the tensors are after the step."""
         for key in sorted(self.recording.under("loss/").keys() & losses.keys()):
             yield self.recording.loss(key, losses[key], self.loss)
@@ -124,7 +121,7 @@ class RecordedStep:
             steps = self.updates.get(key.partition("/")[0], 1)
             yield from self.recording.after(key, self._tensor(trainer, key), self.after, self.learning_rate, steps)
 
-    def check_optimizers(self, fresh: Trainer[O], stage: int = 0) -> Iterator[Row]:
+    def check_optimizers(self, fresh: AnyTrainer, stage: int = 0) -> Iterator[Row]:
         """One step of a fresh trainer from the recorded gradients: a wrong optimizer apart from a wrong gradient.
 
         Of a network that several phases of the step update, the recorded gradient is that of the first alone, and
@@ -147,17 +144,17 @@ class RecordedStep:
                 error = (self._tensor(fresh, key) - movement.after).abs().max().item() / movement.scale
                 yield self.recording.row(f"optimizer alone: {key}", error, OPTIMIZER_ALONE)
 
-    def _gradients(self, trainer: Trainer[O]) -> dict[str, Tensor]:
+    def _gradients(self, trainer: AnyTrainer) -> dict[str, Tensor]:
         """What the phase that has just ended has left: the engine clears the gradients before each."""
         parameters = {key: self._parameter(trainer, key) for key in self.recording.under("grad/")}
         still = {key: torch.zeros_like(p) for key, p in parameters.items() if key in self.unlearned}
         return still | {key: p.grad.clone() for key, p in parameters.items() if p.grad is not None}
 
-    def _parameter(self, trainer: Trainer[O], key: str) -> nn.Parameter:
+    def _parameter(self, trainer: AnyTrainer, key: str) -> nn.Parameter:
         official, inner = key.split("/")
-        return trainer.networks[self.names[official]].get_parameter(self.our_key(official, inner))
+        return trainer.all_networks[self.names[official]].get_parameter(self.our_key(official, inner))
 
-    def _tensor(self, trainer: Trainer[O], key: str) -> Tensor:
+    def _tensor(self, trainer: AnyTrainer, key: str) -> Tensor:
         """The parameter or buffer "<official network>/<official key>"."""
         official, inner = key.split("/")
-        return trainer.networks[self.names[official]].state_dict()[self.our_key(official, inner)]
+        return trainer.all_networks[self.names[official]].state_dict()[self.our_key(official, inner)]

@@ -62,7 +62,7 @@ class Halving(Model[Sizes]):
 
 
 def check(config: Sizes) -> None:
-    check_declarations(cast("Model[Record]", Halving(config)))
+    check_declarations(Halving(config))
 
 
 def test_what_goes_together_is_accepted() -> None:

@@ -137,7 +137,7 @@ def test_everything_else_is_frozen_while_a_phase_computes_its_loss(data: Path, m
     original = ToyTrainer.painter_terms
 
     def looking(trainer: ToyTrainer, step: Step) -> Tensors:
-        seen.update(name for name, network in trainer.networks.items() if next(network.parameters()).requires_grad)
+        seen.update(name for name, network in trainer.all_networks.items() if next(network.parameters()).requires_grad)
         return original(trainer, step)
 
     monkeypatch.setattr(ToyTrainer, "painter_terms", looking)
@@ -259,7 +259,7 @@ def test_micro_batches_that_do_not_divide_the_batch_are_refused(data: Path) -> N
 
 def test_a_parameter_outside_of_all_networks_is_refused(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = make_trainer(Options())
-    without_tint = {name: network for name, network in trainer.networks.items() if name != "tint"}
+    without_tint = {name: network for name, network in trainer.all_networks.items() if name != "tint"}
     monkeypatch.setattr(ToyTrainer, "networks", property(lambda _: without_tint))
 
     with pytest.raises(TrainingError, match="'tint' holds a parameter of no network"):

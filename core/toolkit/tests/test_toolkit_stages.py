@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import pytest
 import torch
@@ -16,10 +16,8 @@ from torch.optim import Adam
 
 from i2i_registry.errors import TrainingError
 from i2i_registry.interfaces.data import Tensors
-from i2i_registry.interfaces.model import Model
-from i2i_registry.interfaces.trainer import Phase, Stage, Step, Trainer
+from i2i_registry.interfaces.trainer import Phase, Stage, Step
 from i2i_runtime.errors import UsageError
-from i2i_runtime.schema.operations import Record
 from i2i_toolkit import Engine, l1, open_accelerator
 from i2i_toolkit.seeds import seed_everything
 
@@ -29,7 +27,7 @@ STEPS, REPEAT = 3, 3
 class Repeating(ToyTrainer):
     """One phase, whose optimizer steps three times along every gradient; it keeps what it saw."""
 
-    def __init__(self, model: Model[Record], options: Options) -> None:
+    def __init__(self, model: Toy, options: Options) -> None:
         super().__init__(model, options)
         self.batches: list[Tensor] = []
         self.first: list[Tensor] = []
@@ -62,10 +60,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def start(data: Path) -> tuple[Engine, Repeating]:
     seed_everything(3)
-    trainer = Repeating(cast("Model[Record]", Toy(Config())), Options())
-    return Engine(
-        cast("Trainer[Record]", trainer), trainer.layout.open(data, 3), accelerator=open_accelerator("cpu"), seed=3
-    ), trainer
+    trainer = Repeating(Toy(Config()), Options())
+    return Engine(trainer, trainer.layout.open(data, 3), accelerator=open_accelerator("cpu"), seed=3), trainer
 
 
 def by_hand(tint: nn.Module, batches: Sequence[Tensor]) -> nn.Module:
@@ -101,8 +97,8 @@ class Sluggish(ToyTrainer):
 
 
 def sluggish(data: Path) -> Engine:
-    trainer = Sluggish(cast("Model[Record]", Toy(Config())), Options())
-    return Engine(cast("Trainer[Record]", trainer), trainer.layout.open(data, 3), accelerator=open_accelerator("cpu"))
+    trainer = Sluggish(Toy(Config()), Options())
+    return Engine(trainer, trainer.layout.open(data, 3), accelerator=open_accelerator("cpu"))
 
 
 @pytest.mark.parametrize(
@@ -248,9 +244,9 @@ class Repainting(Looking):
 
 def looking(data: Path, kind: type[Looking], accumulate: int = 1) -> Engine:
     seed_everything(3)
-    trainer = kind(cast("Model[Record]", Toy(Config())), Options())
+    trainer = kind(Toy(Config()), Options())
     return Engine(
-        cast("Trainer[Record]", trainer),
+        trainer,
         trainer.layout.open(data, 3),
         accelerator=open_accelerator("cpu"),
         seed=3,

@@ -24,7 +24,7 @@ from i2i_registry.cli.session import Session
 from i2i_registry.interfaces.cards import ModelCard
 from i2i_registry.interfaces.data import DataLayout, Tensors
 from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Model
-from i2i_registry.interfaces.trainer import Decay, Phase, Stage, Step, Trainer
+from i2i_registry.interfaces.trainer import AnyTrainer, Decay, Phase, Stage, Step, Trainer
 from i2i_registry.plugins.discovery import Registry, build_registry
 from i2i_registry.plugins.hooks import hookimpl
 from i2i_registry.weights.store import Store
@@ -102,13 +102,13 @@ class Toy(Model[Config]):
         return config
 
 
-class ToyTrainer(Trainer[Options]):
+class ToyTrainer(Trainer[Toy, Options]):
     """Stage "draft" has one phase and hands over to "paint", which has three."""
 
     Options = Options
     Layout = UnpairedLayout
 
-    def __init__(self, model: Model[Record], options: Options) -> None:
+    def __init__(self, model: Toy, options: Options) -> None:
         super().__init__(model, options)
         self.painter = model.networks["painter"]
         self.critic = nn.Sequential(spectral_norm(nn.Conv2d(3, 4, 3, stride=2)), nn.Flatten(), nn.Linear(36, 1))
@@ -117,7 +117,7 @@ class ToyTrainer(Trainer[Options]):
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        return {"painter": self.painter, "critic": self.critic, "tint": self.tint}
+        return {"critic": self.critic, "tint": self.tint}
 
     @property
     def ema(self) -> Mapping[str, Decay]:
@@ -177,13 +177,9 @@ class ToyTrainer(Trainer[Options]):
     def preview(self, batch: Tensors) -> Tensors:
         return {"photo": batch["A"], "painting": self.painter(batch["A"])}
 
-    @classmethod
-    def shrunk(cls, options: Options) -> Options:
-        return options
-
     @torch.no_grad()
     def _clamp(self) -> None:
-        _leave_parameters(self.networks)
+        _leave_parameters(self.all_networks)
         for parameter in self.painter.parameters():
             parameter.clamp_(-0.5, 0.5)
 
@@ -218,7 +214,7 @@ def toy_registry() -> Registry:
     return build_registry([("toy", _Hooks), ("toolkit", plugin)])
 
 
-def make_trainer(options: Options, config: Config | None = None) -> Trainer[Record]:
+def make_trainer(options: Options, config: Config | None = None) -> AnyTrainer:
     """The toy's trainer with fresh networks."""
     registry = toy_registry()
     return registry.trainer_class("toy")(registry.model_class("toy")(config or Config()), options)

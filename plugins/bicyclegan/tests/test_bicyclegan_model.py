@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
@@ -16,10 +15,10 @@ import i2i_runtime
 from i2i_plugin_bicyclegan import i2i_models
 from i2i_plugin_bicyclegan.config import PRESETS, Config
 from i2i_plugin_bicyclegan.model import BicycleGAN
-from i2i_registry import ExportOptions, Model, Store, Trained, WeightsCard, discover
+from i2i_registry import ExportOptions, Store, Trained, WeightsCard, discover
 from i2i_registry.cli.program import run as run_program
 from i2i_registry.cli.session import Session
-from i2i_runtime import Bundle, LatentInput, Licence, OptionError, Record, UnknownOperationError
+from i2i_runtime import Bundle, LatentInput, Licence, OptionError, UnknownOperationError
 
 TINY = Config(image_size=16, levels=3, channels=2, encoder_channels=2, latent_dim=3)
 GENERATOR_ALONE = TINY.model_copy(update={"encoder": None})
@@ -95,7 +94,7 @@ def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     path: Path = tmp_path_factory.mktemp("bundle") / "test-onnx"
     exporter = discover(strict=False).exporter("onnx")
-    exporter.export(cast("Model[Record]", model), card, path, ExportOptions(), lambda _line: None)
+    exporter.export(model, card, path, ExportOptions(), lambda _line: None)
     return path
 
 

@@ -25,7 +25,7 @@ def make_trainer(config: Config = TINY, **options: object) -> BicycleGANTrainer:
     model = BicycleGAN(config)
     trainer = BicycleGANTrainer(model, Options.model_validate(FEW.model_dump() | options))
     with torch.no_grad():  # the release's start is so small that one could mistake rounding for it
-        for network in trainer.networks.values():
+        for network in trainer.all_networks.values():
             for parameter in network.parameters():
                 parameter.add_(torch.randn_like(parameter), alpha=0.2)
     return trainer
@@ -44,7 +44,7 @@ def terms_of(trainer: BicycleGANTrainer, batch: Batch | None = None) -> dict[str
 def reached(trainer: BicycleGANTrainer, *terms: Tensor) -> set[str]:
     """The networks that get a gradient from these terms."""
     torch.stack(terms).sum().backward()
-    networks = {name: [p.grad for p in network.parameters()] for name, network in trainer.networks.items()}
+    networks = {name: [p.grad for p in network.parameters()] for name, network in trainer.all_networks.items()}
     return {name for name, gradients in networks.items() if any(g is not None and bool(g.any()) for g in gradients)}
 
 
@@ -117,7 +117,7 @@ def test_a_cvae_gan_has_the_losses_of_encoded_styles_only() -> None:
     trainer = make_trainer(TINY.model_copy(update={"method": "cvae_gan"}))
     expected = {"kl", "l1", "encoded_gan", "discriminator_encoded_fake", "discriminator_encoded_real"}
     assert set(terms_of(trainer)) == expected
-    assert set(trainer.networks) == {"generator", "encoder", "discriminator_encoded"}
+    assert set(trainer.all_networks) == {"generator", "encoder", "discriminator_encoded"}
 
 
 def test_a_clr_gan_has_the_losses_of_random_styles_only() -> None:
@@ -141,7 +141,7 @@ def test_methods_of_one_style_use_the_whole_batch(method: str) -> None:
 @pytest.mark.parametrize("style", ["encoded", "random"])
 def test_a_style_without_weight_has_no_discriminator(style: str) -> None:
     trainer = make_trainer(TINY, **{f"{style}_gan_weight": 0.0})
-    assert f"discriminator_{style}" not in trainer.networks
+    assert f"discriminator_{style}" not in trainer.all_networks
     assert f"{style}_gan" not in terms_of(trainer)
 
 

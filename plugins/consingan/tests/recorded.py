@@ -38,8 +38,7 @@ if TYPE_CHECKING:
     from tests.parity.judging import Row
     from tests.parity.recording import Recording
 
-    from i2i_registry import KeyMap, Model, Phase, Tensors
-    from i2i_runtime import Record
+    from i2i_registry import KeyMap, Phase, Tensors
 
 PAPER = "consingan"
 SOURCE = "tohinz/ConSinGAN"
@@ -410,7 +409,7 @@ def replayed(trainer: ConSinGANTrainer, drawn: Drawn) -> Callable[[int], StageTr
             drawn.rec = made.detach()
             return made
 
-    return lambda number: Replayed(trainer.consingan.generator, trainer.critic, trainer.options, number)
+    return lambda number: Replayed(trainer.model.generator, trainer.critic, trainer.options, number)
 
 
 def build_trainer(recording: Recording, case: Case, drawn: Drawn) -> ConSinGANTrainer:
@@ -425,8 +424,8 @@ def build_trainer(recording: Recording, case: Case, drawn: Drawn) -> ConSinGANTr
         reconstruction_weight=case.alpha,
         penalty_weight=case.lambda_grad,
     )
-    trainer = ConSinGANTrainer(cast("Model[Record]", ConSinGAN(case.config(case.train_mode))), options)
-    load(trainer.consingan.generator, official_tensors(recording, "netG"))
+    trainer = ConSinGANTrainer(ConSinGAN(case.config(case.train_mode)), options)
+    load(trainer.model.generator, official_tensors(recording, "netG"))
     state = recording.under("state/netD/")
     trainer.critic.load_state_dict({our_key("netD", key): tensor for key, tensor in state.items()})
     # Bound to this trainer, so that whatever changes the class reaches it.
@@ -499,7 +498,7 @@ def gradients_of_frozen(recording: Recording, case: Case) -> dict[str, Tensor]:
     """
     drawn = Drawn(recording)
     trainer = build_trainer(recording, case, drawn)
-    generator, options, depth = trainer.consingan.generator, trainer.options, case.depth
+    generator, options, depth = trainer.model.generator, trainer.options, case.depth
     learned = {id(p) for group in generator_phase(trainer, case).optimizer.param_groups for p in group["params"]}
     keys = [key.removeprefix("netG/") for key in recording.under("grad/") if key.startswith("netG/")]
     frozen = {f"netG/{key}": generator.get_parameter(our_key("netG", key)) for key in keys}

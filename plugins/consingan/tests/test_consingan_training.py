@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
@@ -19,17 +18,13 @@ from i2i_plugin_consingan.trainer import ConSinGANTrainer
 from i2i_registry import LayoutError, Step, TrainingError
 from i2i_toolkit import write_single_example
 
-if TYPE_CHECKING:
-    from i2i_registry import Model
-    from i2i_runtime import Record
-
 TINY = Config(height=24, width=28, stages=5, coarsest=12, channels=4, layers=2)
 
 
 def trainer(config: Config = TINY, **changes: object) -> ConSinGANTrainer:
     torch.manual_seed(0)
     options = Options.model_validate({"stage_steps": 10, **changes})
-    return ConSinGANTrainer(cast("Model[Record]", ConSinGAN(config)), options)
+    return ConSinGANTrainer(ConSinGAN(config), options)
 
 
 def batch(config: Config = TINY) -> dict[str, Tensor]:
@@ -41,9 +36,9 @@ def batch(config: Config = TINY) -> dict[str, Tensor]:
 def begun(built: ConSinGANTrainer, number: int) -> StageTraining:
     """A stage whose training has begun, and all before it."""
     for stage in range(number):
-        built.stage_training(stage).begin(batch(built.consingan.config))
+        built.stage_training(stage).begin(batch(built.model.config))
     training = built.stage_training(number)
-    training.begin(batch(built.consingan.config))
+    training.begin(batch(built.model.config))
     return training
 
 
@@ -88,11 +83,11 @@ def test_the_rates_fall_after_four_fifths_of_a_stage() -> None:
 def test_a_new_stage_is_a_copy_of_the_last_with_noise_of_its_own() -> None:
     built = trainer()
     begun(built, 1)
-    first, second, *_ = built.consingan.generator.stages
+    first, second, *_ = built.model.generator.stages
     for one, other in zip(first.layers.parameters(), second.layers.parameters(), strict=True):
         assert torch.equal(one, other)
     assert float(second.noise.std()) == pytest.approx(1, abs=0.05)
-    assert built.consingan.generator.begun_count == 2
+    assert built.model.generator.begun_count == 2
 
 
 def test_the_amplitude_is_a_tenth_of_what_the_stages_before_miss() -> None:
@@ -125,8 +120,8 @@ def test_stage_0_is_fed_noise_or_an_image(mode: Mode) -> None:
 def test_all_stages_keep_the_image_at_their_size() -> None:
     built = trainer()
     begun(built, 0)
-    assert [tuple(stage.image.shape[-2:]) for stage in built.consingan.generator.stages] == list(TINY.sizes)
-    assert torch.equal(built.consingan.generator.stages[-1].image, batch()["image"])
+    assert [tuple(stage.image.shape[-2:]) for stage in built.model.generator.stages] == list(TINY.sizes)
+    assert torch.equal(built.model.generator.stages[-1].image, batch()["image"])
 
 
 # --- Losses -----------------------------------------------------------------------------------------------------------
@@ -240,13 +235,13 @@ def test_editing_moves_parts_of_the_image_and_makes_none_up() -> None:
 def test_fine_tuning_trains_the_last_stage_from_what_is_there() -> None:
     built = trainer(TINY.model_copy(update={"mode": "harmonization"}))
     begun(built, 4)
-    tuned = trainer(built.consingan.config, fine_tune=True)
-    tuned.consingan.generator.load_state_dict(built.consingan.generator.state_dict())
+    tuned = trainer(built.model.config, fine_tune=True)
+    tuned.model.generator.load_state_dict(built.model.generator.state_dict())
     (stage,) = tuned.stages()
     stage.begin(batch())
     assert stage.name == "stage_4"
-    for key, value in built.consingan.generator.state_dict().items():
-        assert torch.equal(value, tuned.consingan.generator.state_dict()[key])
+    for key, value in built.model.generator.state_dict().items():
+        assert torch.equal(value, tuned.model.generator.state_dict()[key])
 
 
 def test_fine_tuning_without_weights_is_refused() -> None:
@@ -258,7 +253,7 @@ def test_fine_tuning_without_weights_is_refused() -> None:
 
 def test_fine_tuning_a_sampler_on_another_image_is_refused() -> None:
     built = trainer(fine_tune=True)
-    built.consingan.generator.stages[-1].image.data.fill_(0.9)
+    built.model.generator.stages[-1].image.data.fill_(0.9)
     (stage,) = built.stages()
     with pytest.raises(TrainingError, match="another image"):
         stage.begin(batch())

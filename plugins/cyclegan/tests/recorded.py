@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from tests.parity import junyanz
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from tests.parity.judging import Row
     from tests.parity.recording import Recording
 
-    from i2i_registry import Model
-    from i2i_runtime import Record
 
 __all__ = ["MARK", "PAPER", "SOURCE", "check", "kind_of"]
 
@@ -154,7 +152,7 @@ def build_trainer(recording: Recording, case: Case) -> CycleGANTrainer:
         discriminator_layers=junyanz.layer_count(state),
         discriminator_channels=resolved.ndf,
     )
-    built = CycleGANTrainer(cast("Model[Record]", CycleGAN(stated_config(case, "both"))), options)
+    built = CycleGANTrainer(CycleGAN(stated_config(case, "both")), options)
     # We train on squares; the recorded images need not be any.
     for domain in built.pools:
         shape = recording.tensors[f"input/{domain}"].shape

@@ -3,7 +3,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import pytest
 import torch
@@ -15,16 +14,12 @@ from i2i_plugin_cyclegan.trainer import CycleGANTrainer, Options
 from i2i_registry import Step, TrainingError
 from i2i_toolkit import write_unpaired_example
 
-if TYPE_CHECKING:
-    from i2i_registry import Model
-    from i2i_runtime import Record
-
 TINY = Config(image_size=16, channels=2, res_blocks=1)
 SHALLOW = Options(batch_size=2, discriminator_layers=1, discriminator_channels=2, pool_size=2)
 
 
 def trainer(config: Config = TINY, **changes: object) -> CycleGANTrainer:
-    return CycleGANTrainer(cast("Model[Record]", CycleGAN(config)), SHALLOW.model_copy(update=changes))
+    return CycleGANTrainer(CycleGAN(config), SHALLOW.model_copy(update=changes))
 
 
 def batch(seed: int = 0, count: int = 2) -> dict[str, Tensor]:
@@ -46,8 +41,8 @@ def test_the_rate_of_every_phase_is_the_papers() -> None:
 
 def test_without_an_identity_weight_there_is_no_identity_loss_and_the_rest_is_the_same() -> None:
     with_identity, without = trainer(), trainer(identity_weight=0.0)
-    for name, network in without.networks.items():
-        network.load_state_dict(with_identity.networks[name].state_dict())
+    for name, network in without.all_networks.items():
+        network.load_state_dict(with_identity.all_networks[name].state_dict())
     full, less = terms(with_identity, batch()), terms(without, batch())
     assert set(full) - set(less) == {"identity_A", "identity_B"}
     assert less == pytest.approx({name: full[name] for name in less}, rel=1e-5)
@@ -55,8 +50,8 @@ def test_without_an_identity_weight_there_is_no_identity_loss_and_the_rest_is_th
 
 def test_each_domain_has_its_own_cycle_weight() -> None:
     one, other = trainer(), trainer(cycle_weight_b=30.0)
-    for name, network in other.networks.items():
-        network.load_state_dict(one.networks[name].state_dict())
+    for name, network in other.all_networks.items():
+        network.load_state_dict(one.all_networks[name].state_dict())
     before, after = terms(one, batch()), terms(other, batch())
     ratio = {name: after[name] / before[name] for name in before}
     assert {name for name, value in ratio.items() if abs(value - 3) < 1e-5} == {"cycle_B", "identity_B"}
@@ -78,8 +73,8 @@ def test_the_pools_are_in_the_checkpoint() -> None:
     built = trainer()
     terms(built, batch())
     again = trainer()
-    for name, network in again.networks.items():
-        network.load_state_dict(built.networks[name].state_dict())
+    for name, network in again.all_networks.items():
+        network.load_state_dict(built.all_networks[name].state_dict())
     assert int(again.pools["A"].stored) == 2
     assert torch.equal(again.pools["A"].images, built.pools["A"].images)
     assert bool(again.pools["A"].images.any())

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from tests.parity.judging import Row
     from tests.parity.recording import Recording
 
-    from i2i_registry import Model
-    from i2i_runtime import Record
 
 PAPER = "ingan"
 SOURCE = "assafshocher/InGAN"
@@ -341,7 +339,7 @@ def build_trainer(recording: Recording, case: Case) -> Watched:
         inverse_from=case.G_extra_inverse_train_start_iter,
         inverse_weight=case.G_extra_inverse_train_ratio,
     )
-    trainer = Watched(cast("Model[Record]", InGAN(config.model_copy(update=update))), options)
+    trainer = Watched(InGAN(config.model_copy(update=update)), options)
     trainer.recording = recording
     fill(trainer.generator, "G", recording)
     # Its nets are counted by output_crop_size, which the crop may be smaller than.
@@ -373,7 +371,7 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
     def watch(phase: str) -> None:
         official = "D" if phase == "critic" else "G"
         steps[official] += 1
-        for key, parameter in trainer.networks[NETWORKS[official]].named_parameters():
+        for key, parameter in trainer.all_networks[NETWORKS[official]].named_parameters():
             if parameter.grad is not None:
                 gradients.setdefault(f"{official}/{key}", parameter.grad.clone())
 
@@ -447,7 +445,7 @@ def check_after(
     recording.compared.add(f"after/{key}")
     official, inner = key.split("/")
     ours, rate = our_key(official, inner), trainer.options.learning_rate
-    found, after = trainer.networks[NETWORKS[official]].state_dict()[ours], recording.tensors[f"after/{key}"]
+    found, after = trainer.all_networks[NETWORKS[official]].state_dict()[ours], recording.tensors[f"after/{key}"]
     error = difference(found, after)
     gradient = gradients.get(f"{official}/{ours}")
     if gradient is None:

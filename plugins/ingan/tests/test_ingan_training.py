@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import pytest
 import torch
@@ -14,16 +13,12 @@ from i2i_plugin_ingan.trainer import InGANTrainer, smallest_image
 from i2i_registry import LayoutError, TrainingError
 from i2i_toolkit import write_single_example
 
-if TYPE_CHECKING:
-    from i2i_registry import Model
-    from i2i_runtime import Record
-
 TINY = Config(height=40, width=56, channels=2, downscales=2, blocks=1)
 NARROW = Options(critic_channels=2)
 
 
 def trainer(config: Config = TINY, **changes: object) -> InGANTrainer:
-    return InGANTrainer(cast("Model[Record]", InGAN(config)), NARROW.model_copy(update=changes))
+    return InGANTrainer(InGAN(config), NARROW.model_copy(update=changes))
 
 
 def drawn(root: Path, size: tuple[int, int] = (40, 56)) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 from tests.parity import junyanz
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from tests.parity.judging import Row
     from tests.parity.recording import Recording
 
-    from i2i_registry import Model
-    from i2i_runtime import Record
 
 __all__ = ["PAPER", "SOURCE", "check", "kind_of"]
 
@@ -125,7 +123,7 @@ def build_trainer(recording: Recording, case: Case) -> Pix2PixTrainer:
         discriminator_layers=junyanz.layer_count(state),
         discriminator_channels=resolved.ndf,
     )
-    built = Pix2PixTrainer(cast("Model[Record]", Pix2Pix(stated_config(case))), options)
+    built = Pix2PixTrainer(Pix2Pix(stated_config(case)), options)
     recorded_step(recording, case).load(built)
     return built
 

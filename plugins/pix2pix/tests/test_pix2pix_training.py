@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import pytest
 import torch
@@ -17,16 +16,12 @@ from i2i_plugin_pix2pix.trainer import (
 from i2i_registry import LayoutError, Step, TrainingError
 from i2i_toolkit import write_paired_example, write_unpaired_example
 
-if TYPE_CHECKING:
-    from i2i_registry import Model
-    from i2i_runtime import Record
-
 TINY = Config(generator="resnet", image_size=16, depth=1, channels=2)
 SHALLOW = Options(discriminator_layers=1, discriminator_channels=2, enlarge_px=4)
 
 
 def trainer(config: Config = TINY, **changes: object) -> Pix2PixTrainer:
-    return Pix2PixTrainer(cast("Model[Record]", Pix2Pix(config)), SHALLOW.model_copy(update=changes))
+    return Pix2PixTrainer(Pix2Pix(config), SHALLOW.model_copy(update=changes))
 
 
 def batch(count: int = 2) -> dict[str, Tensor]:
@@ -49,9 +44,9 @@ def test_every_objective_has_finite_terms_that_reach_what_learns(objective: str,
     torch.stack(list(judged.values())).sum().backward()
     assert all(bool(term.isfinite()) for term in judged.values())
     assert all(parameter.grad is not None for parameter in built.discriminator.parameters())
-    assert all(parameter.grad is None for parameter in built.pix2pix.generator.parameters())
+    assert all(parameter.grad is None for parameter in built.model.generator.parameters())
     torch.stack(list(built.generator_terms(step).values())).sum().backward()
-    assert all(parameter.grad is not None for parameter in built.pix2pix.generator.parameters())
+    assert all(parameter.grad is not None for parameter in built.model.generator.parameters())
 
 
 def test_the_gradient_penalty_of_a_linear_critic_is_its_slope_away_from_one() -> None:

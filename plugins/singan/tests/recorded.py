@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from tests.parity.judging import Row
     from tests.parity.recording import Recording
 
-    from i2i_registry import Model
-    from i2i_runtime import Record
 
 PAPER = "singan"
 SOURCE = "tamarott/SinGAN"
@@ -435,7 +433,7 @@ def build_trainer(recording: Recording, case: Case, critic_steps: int) -> Record
         penalty_weight=case.lambda_grad,
         noise_amplitude=case.noise_amp,
     )
-    trainer = RecordedDraws(cast("Model[Record]", SinGAN(config_of(case))), options)
+    trainer = RecordedDraws(SinGAN(config_of(case)), options)
     trainer.recording, trainer.trained = recording, case.train_scale
     filled(trainer.pyramid, recording)
     image, scale = image_of(recording.tensors["input/image_u8"]), case.train_scale

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -17,8 +17,7 @@ from i2i_registry import LayoutError, Step, TrainingError
 from i2i_toolkit import Engine, open_accelerator, resample_by, write_single_example
 
 if TYPE_CHECKING:
-    from i2i_registry import Model, Tensors, Trainer
-    from i2i_runtime import Record
+    from i2i_registry import Tensors
 
 TINY = Config(height=18, width=22, scales=3, coarsest=10, channels=2, layers=3)
 SHORT = Options(steps_per_scale=2, critic_steps=2, generator_steps=2)
@@ -26,7 +25,7 @@ SHORT = Options(steps_per_scale=2, critic_steps=2, generator_steps=2)
 
 def trainer(config: Config = TINY, **changes: object) -> SinGANTrainer:
     torch.manual_seed(0)
-    return SinGANTrainer(cast("Model[Record]", SinGAN(config)), SHORT.model_copy(update=changes))
+    return SinGANTrainer(SinGAN(config), SHORT.model_copy(update=changes))
 
 
 def image(config: Config = TINY) -> dict[str, Tensor]:
@@ -46,7 +45,7 @@ def write(folder: Path, width: int, height: int) -> Path:
 def trained(built: SinGANTrainer, folder: Path) -> None:
     write_single_example(folder, (built.config.height, built.config.width))
     source = built.layout.open(folder, 0)
-    for _ in Engine(cast("Trainer[Record]", built), source, accelerator=open_accelerator("cpu")).phases():
+    for _ in Engine(built, source, accelerator=open_accelerator("cpu")).phases():
         pass
 
 
@@ -228,7 +227,7 @@ def test_a_training_stopped_in_its_first_scale_can_be_looked_at(tmp_path: Path) 
     built = trainer()
     write_single_example(tmp_path, (18, 22))
     source = built.layout.open(tmp_path, 0)
-    engine = Engine(cast("Trainer[Record]", built), source, accelerator=open_accelerator("cpu"))
+    engine = Engine(built, source, accelerator=open_accelerator("cpu"))
     next(iter(engine.phases()))
     columns: Tensors = engine.preview(source.preview(1))
     assert set(columns) == {"image", "reconstruction", "sample 1", "sample 2"}
@@ -237,7 +236,7 @@ def test_a_training_stopped_in_its_first_scale_can_be_looked_at(tmp_path: Path) 
 
 def test_a_larger_image_costs_more() -> None:
     small, large = (
-        SinGANTrainer(cast("Model[Record]", SinGAN(config)), Options()).cost()
+        SinGANTrainer(SinGAN(config), Options()).cost()
         for config in (Config(height=50, width=50, scales=4), Config(height=400, width=400, scales=11))
     )
     assert large.seconds > 20 * small.seconds

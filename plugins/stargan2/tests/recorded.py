@@ -290,7 +290,7 @@ class RecordedLatents(StarGAN2Trainer):
     def parameter(self, key: str) -> nn.Parameter:
         """The parameter "<official network>/<official key>"."""
         official, inner = key.split("/")
-        return self.networks[NAMES[official]].get_parameter(our_key_of(self.recording)(official, inner))
+        return self.all_networks[NAMES[official]].get_parameter(our_key_of(self.recording)(official, inner))
 
 
 def build_trainer(recording: Recording, case: Case) -> RecordedLatents:

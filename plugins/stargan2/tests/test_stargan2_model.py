@@ -109,7 +109,7 @@ def test_weights_of_another_number_of_domains_are_refused(tmp_path: Path) -> Non
     file = tmp_path / "two.safetensors"
     save(cast("Model[Record]", StarGAN2(TINY.model_copy(update={"domains": ("cat", "dog")}))), file)
     with pytest.raises(CheckpointError, match=r"heads\.2"):
-        load_into(cast("Model[Record]", StarGAN2(TINY)), file)
+        load_into(StarGAN2(TINY), file)
 
 
 # --- In a bundle, without torch ---------------------------------------------------------------------------------------
@@ -130,7 +130,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
     )
     artefact = tmp_path_factory.mktemp("bundle") / "test-onnx"
     exporter = discover(strict=False).exporter("onnx")
-    exporter.export(cast("Model[Record]", StarGAN2(TINY)), card, artefact, ExportOptions(), lambda _line: None)
+    exporter.export(StarGAN2(TINY), card, artefact, ExportOptions(), lambda _line: None)
     with i2i_runtime.load(artefact, device="cpu", threads=1) as opened:
         yield opened
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
 
 import pytest
 import torch
@@ -11,8 +10,8 @@ from torch import Tensor
 from i2i_plugin_stargan2.config import PRESETS, Config
 from i2i_plugin_stargan2.model import StarGAN2
 from i2i_plugin_stargan2.trainer import Options, StarGAN2Trainer, diversity_factor, r1_penalty
-from i2i_registry import LayoutError, Step, Trainer
-from i2i_runtime import LabelInput, Record
+from i2i_registry import LayoutError, Step
+from i2i_runtime import LabelInput
 from i2i_toolkit import Engine, open_accelerator, write_domains_example
 
 TINY = Config(image_size=32, channel_base=128, max_channels=8, latent_dim=4, style_dim=6, mapping_channels=8)
@@ -26,7 +25,7 @@ def make_trainer(config: Config = TINY, **options: object) -> StarGAN2Trainer:
 
 
 def parameters_of(trainer: StarGAN2Trainer) -> dict[str, dict[str, Tensor]]:
-    return {n: {k: p.detach().clone() for k, p in net.named_parameters()} for n, net in trainer.networks.items()}
+    return {n: {k: p.detach().clone() for k, p in net.named_parameters()} for n, net in trainer.all_networks.items()}
 
 
 def moved(before: Mapping[str, Mapping[str, Tensor]], trainer: StarGAN2Trainer) -> set[str]:
@@ -42,9 +41,7 @@ def root(tmp_path: Path) -> Path:
 
 def test_each_phase_moves_its_networks_and_no_other(root: Path) -> None:
     trainer = make_trainer()
-    engine = Engine(
-        cast("Trainer[Record]", trainer), trainer.layout.open(root, 0), accelerator=open_accelerator("cpu"), seed=1
-    )
+    engine = Engine(trainer, trainer.layout.open(root, 0), accelerator=open_accelerator("cpu"), seed=1)
     before, found = parameters_of(trainer), dict[str, set[str]]()
     for report in engine.phases():
         found[report.phase] = moved(before, trainer)
@@ -60,14 +57,14 @@ def test_one_domain_is_enough(tmp_path: Path) -> None:
     write_domains_example(tmp_path, config.domains, size=32)
     trainer = make_trainer(config, steps=1)
     source = trainer.layout.open(tmp_path, 0)
-    engine = Engine(cast("Trainer[Record]", trainer), source, accelerator=open_accelerator("cpu"), seed=1)
+    engine = Engine(trainer, source, accelerator=open_accelerator("cpu"), seed=1)
     before = parameters_of(trainer)
     reports = list(engine.phases())
 
     assert [report.phase for report in reports] == list(PHASES)
-    assert moved(before, trainer) == set(trainer.networks)
+    assert moved(before, trainer) == set(trainer.all_networks)
     assert engine.preview(source.preview(2)).keys() >= {"cat 1", "like it"}
-    (label,) = (value for value in trainer.stargan.operations()[0].inputs if isinstance(value, LabelInput))
+    (label,) = (value for value in trainer.model.operations()[0].inputs if isinstance(value, LabelInput))
     assert label.default == "cat"
 
 
@@ -104,7 +101,7 @@ def test_the_penalty_is_half_the_squared_slope() -> None:
 def test_averages_start_from_the_raw_weights_and_follow_them(root: Path) -> None:
     trainer = make_trainer(ema_decay=0.75)
     start = trainer.generator.from_rgb.weight.detach().clone()
-    engine = Engine(cast("Trainer[Record]", trainer), trainer.layout.open(root, 0), accelerator=open_accelerator("cpu"))
+    engine = Engine(trainer, trainer.layout.open(root, 0), accelerator=open_accelerator("cpu"))
     next(report for report in engine.phases() if report.step_complete)
     raw = trainer.generator.from_rgb.weight.detach()
     expected = raw + 0.75 * (start - raw)
@@ -114,8 +111,8 @@ def test_averages_start_from_the_raw_weights_and_follow_them(root: Path) -> None
 def test_landmarks_are_not_learned() -> None:
     trainer = make_trainer(FACES)
     held = {id(p) for phase in trainer.stages()[0].phases for g in phase.optimizer.param_groups for p in g["params"]}
-    assert trainer.stargan.fan is not None
-    assert not any(id(p) in held or p.requires_grad for p in trainer.stargan.fan.parameters())
+    assert trainer.model.fan is not None
+    assert not any(id(p) in held or p.requires_grad for p in trainer.model.fan.parameters())
 
 
 def test_previews_show_every_domain_and_a_reference(root: Path) -> None:

@@ -293,7 +293,7 @@ def check_evaluation(recording: Recording, built: UGATITTrainer) -> Iterator[Row
     """Discriminators in evaluation mode, before the step."""
     for key in recording.under("output/eval_on_"):
         image, official, _ = key.split("/")
-        network = built.networks[NAMES[official]].eval()
+        network = built.all_networks[NAMES[official]].eval()
         if f"output/eval_on_{key}" not in recording.compared:
             prefix = f"eval_on_{image}/{official}/"
             yield from compare_outputs(recording, prefix, network, recording.tensors[f"input/{image}"], "logit")
@@ -323,7 +323,7 @@ def discriminator_side(built: UGATITTrainer, made: Mapping[str, Tensor]) -> dict
     found: dict[str, Tensor] = {}
     for official, (_, domain) in DISCRIMINATORS.items():
         fake = made["fake_B2A" if domain == "A" else "fake_A2B"]
-        says = named(copy.deepcopy(built.networks[NAMES[official]]).train()(fake), "logit")
+        says = named(copy.deepcopy(built.all_networks[NAMES[official]]).train()(fake), "logit")
         found |= {f"fake_{official[3:]}_{name}": value for name, value in says.items()}
     return found
 

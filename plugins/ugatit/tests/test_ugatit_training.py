@@ -101,7 +101,7 @@ def test_every_parameter_learns_from_one_phase_only(trainer: UGATITTrainer, batc
     stage = trainer.stages()[0]
     step = Step(1, batch, stage.shared(batch))
     learning = [[p for g in phase.optimizer.param_groups for p in g["params"]] for phase in stage.phases]
-    everything = [p for network in trainer.networks.values() for p in network.parameters()]
+    everything = [p for network in trainer.all_networks.values() for p in network.parameters()]
     assert {id(p) for p in everything} == {id(p) for phase in learning for p in phase}
     assert len(everything) == sum(len(phase) for phase in learning)
     for phase, parameters in zip(stage.phases, learning, strict=True):

@@ -34,6 +34,7 @@ from .interfaces.model import OfficialFormat as OfficialFormat
 from .interfaces.model import OutlierTolerance as OutlierTolerance
 from .interfaces.model import Shapes as Shapes
 from .interfaces.model import rename as rename
+from .interfaces.trainer import AnyTrainer as AnyTrainer
 from .interfaces.trainer import Cost as Cost
 from .interfaces.trainer import Decay as Decay
 from .interfaces.trainer import Phase as Phase

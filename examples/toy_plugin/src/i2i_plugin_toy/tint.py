@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import cast
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -84,45 +84,33 @@ class Options(Record):
     """how much the spread of the colours counts beside their mean"""
 
 
-class TintTrainer(Trainer[Options]):
+class TintTrainer(Trainer[Tint, Options]):
     """One phase: the colours of tinted images of trainA/ move towards those of trainB/."""
 
     Options = Options
     Layout = UnpairedLayout
-
-    def __init__(self, model: Tint, options: Options) -> None:
-        super().__init__(cast("Model[Record]", model), options)
-        self.image_size = model.config.image_size
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        """Training needs no further network."""
-        return self.model.networks
+    shrunk: ClassVar = {"steps": 2, "batch_size": 2}
 
     @property
     def layout(self) -> UnpairedLayout:
         """Images of trainA/ and trainB/, at the model's size."""
-        return UnpairedLayout(Preparation("resize_and_crop", self.image_size + 30, self.image_size))
+        side = self.model.config.image_size
+        return UnpairedLayout(Preparation("resize_and_crop", side + 30, side))
 
     def stages(self) -> Sequence[Stage]:
         """One stage of one phase."""
-        optimizer = torch.optim.Adam(self.networks["colours"].parameters(), lr=self.options.learning_rate)
+        optimizer = torch.optim.Adam(self.model.colours.parameters(), lr=self.options.learning_rate)
         phase = Phase(name="colours", optimizer=optimizer, loss=self.terms)
         steps, batch_size = self.options.steps, self.options.batch_size
         return [Stage(name="tint", steps=steps, batch_size=batch_size, phases=(phase,))]
 
     def terms(self, step: Step) -> Tensors:
         """Squared differences of the mean and the standard deviation of every channel, over all images of a batch."""
-        tinted, wanted = self.networks["colours"](step.batch["A"]), step.batch["B"]
+        tinted, wanted = self.model.colours(step.batch["A"]), step.batch["B"]
         (spread, mean), (wanted_spread, wanted_mean) = (torch.std_mean(x, (0, 2, 3)) for x in (tinted, wanted))
         spread_term = (spread - wanted_spread).square().sum()
         return {"mean": (mean - wanted_mean).square().sum(), "spread": self.options.spread_weight * spread_term}
 
     def preview(self, batch: Tensors) -> Tensors:
         """Before and after."""
-        return {"image": batch["A"], "tinted": self.networks["colours"](batch["A"])}
-
-    @classmethod
-    def shrunk(cls, options: Options) -> Options:
-        """Two steps of two images."""
-        return options.model_copy(update={"steps": 2, "batch_size": 2})
+        return {"image": batch["A"], "tinted": self.model.colours(batch["A"])}

@@ -13,8 +13,8 @@ from torch.optim import Adam
 
 from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_plugin_bicyclegan.networks import Discriminator, Encoder, Encoding, Generator, smallest_side
-from i2i_registry import Decay, Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
-from i2i_runtime import BICUBIC, Record
+from i2i_registry import Decay, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_runtime import BICUBIC
 from i2i_toolkit import (
     Direction,
     LinearDecay,
@@ -111,7 +111,7 @@ def with_fixed_parameters(network: nn.Module, x: Tensor) -> object:
     return functional_call(network, {name: p.detach() for name, p in network.named_parameters()}, (x,))
 
 
-class BicycleGANTrainer(Trainer[Options]):
+class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
     """One phase a step: encoder, generator and discriminators learn together.
 
     The release updates encoder and generator first, from two backward passes with the encoder frozen in the second,
@@ -123,9 +123,11 @@ class BicycleGANTrainer(Trainer[Options]):
 
     Options = Options
     Layout = PairedLayout
+    shrunk: ClassVar = {"steps": 4, "discriminator_channels": 2, "discriminator_layers": 2, "enlarge_px": 2}
+    """few channels, two halvings in the discriminators, four steps"""
 
     def __init__(self, model: BicycleGAN, options: Options) -> None:
-        super().__init__(cast("Model[Record]", model), options)
+        super().__init__(model, options)
         if model.encoder is None:
             raise TrainingError(
                 found="a Config with encoder=None: a generator alone",
@@ -134,7 +136,6 @@ class BicycleGANTrainer(Trainer[Options]):
             )
         config = model.config
         _check_size(config.image_size, options)
-        self.bicyclegan = model
         self.encoder: Encoder = model.encoder
         self.has_encoded = config.method != "clr_gan"
         self.has_random = config.method != "cvae_gan"
@@ -146,22 +147,22 @@ class BicycleGANTrainer(Trainer[Options]):
     @property
     def generator(self) -> Generator:
         """The generator."""
-        return self.bicyclegan.generator
+        return self.model.generator
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
         """Generator, encoder and discriminators."""
-        return {**self.bicyclegan.networks, **self.discriminators}
+        return self.discriminators
 
     @property
     def ema(self) -> Mapping[str, Decay]:
         """Generator and encoder, unless the decay is 0."""
-        return dict.fromkeys(self.bicyclegan.networks, self.options.ema_decay) if self.options.ema_decay else {}
+        return dict.fromkeys(self.model.networks, self.options.ema_decay) if self.options.ema_decay else {}
 
     @property
     def layout(self) -> PairedLayout:
         """Pairs of images, enlarged, cropped and mirrored together."""
-        config, options = self.bicyclegan.config, self.options
+        config, options = self.model.config, self.options
         return PairedLayout(
             Preparation(
                 mode=options.preparation,
@@ -191,12 +192,12 @@ class BicycleGANTrainer(Trainer[Options]):
 
         Fused, it goes through the 63 million numbers once instead of eight times.
         """
-        parameters = [p for network in self.networks.values() for p in network.parameters() if p.requires_grad]
+        parameters = [p for network in self.all_networks.values() for p in network.parameters() if p.requires_grad]
         return Adam(parameters, lr=self.options.learning_rate, betas=self.options.betas, fused=True)
 
     def noise(self, count: int, like: Tensor) -> Tensor:
         """Latents from the normal distribution."""
-        return torch.randn(count, self.bicyclegan.config.latent_dim, device=like.device)
+        return torch.randn(count, self.model.config.latent_dim, device=like.device)
 
     def terms(self, step: Step) -> Tensors:
         """All losses of one batch, weighted. A weight of 0 leaves its term out."""
@@ -239,7 +240,7 @@ class BicycleGANTrainer(Trainer[Options]):
 
     def translations(self, source: Tensor, latents: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """`source` in every style: in one pass, unless a batch norm would mix the styles' statistics."""
-        if self.bicyclegan.config.norm == "batch":
+        if self.model.config.norm == "batch":
             return {style: self.generator(source, latent) for style, latent in latents.items()}
         made = self.generator(torch.cat([source] * len(latents)), torch.cat([*latents.values()]))
         return dict(zip(latents, made.chunk(len(latents)), strict=True))
@@ -285,18 +286,6 @@ class BicycleGANTrainer(Trainer[Options]):
             columns[f"style {number}"] = self.generator(source, latent.expand(len(source), -1))
         return {title: in_colour(images) for title, images in columns.items()}
 
-    @classmethod
-    def shrunk(cls, options: Options) -> Options:
-        """Few channels, two halvings in the discriminators, four steps."""
-        return options.model_copy(
-            update={
-                "steps": 4,
-                "discriminator_channels": 2,
-                "discriminator_layers": 2,
-                "enlarge_px": 2,
-            }
-        )
-
     def _judged_styles(self) -> list[str]:
         weights = {
             ENCODED: self.options.encoded_gan_weight if self.has_encoded else 0.0,
@@ -305,7 +294,7 @@ class BicycleGANTrainer(Trainer[Options]):
         return [style for style, weight in weights.items() if weight]
 
     def _make_discriminators(self) -> dict[str, Discriminator]:
-        config, options = self.bicyclegan.config, self.options
+        config, options = self.model.config, self.options
         channels = config.target_channels + (config.source_channels if options.conditional_discriminator else 0)
         styles = self._judged_styles()
         names = [SHARED] if options.one_discriminator and styles else styles
@@ -328,7 +317,7 @@ class BicycleGANTrainer(Trainer[Options]):
         self, discriminator: Discriminator, fake: Tensor, real: Tensor
     ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         """Logits of both: in one pass, unless a batch norm would mix what tells them apart."""
-        if self.bicyclegan.config.norm == "batch":
+        if self.model.config.norm == "batch":
             return discriminator(fake), discriminator(real)
         scales = [logits.split([len(fake), len(real)]) for logits in discriminator(torch.cat([fake, real]))]
         return [scale[0] for scale in scales], [scale[1] for scale in scales]

@@ -19,44 +19,45 @@ from i2i_plugin_consingan.options import Options
 from i2i_plugin_consingan.presets import OPTIONS
 from i2i_plugin_consingan.stage_training import StageTraining, make_adam
 from i2i_plugin_consingan.upsampling import enlarged
-from i2i_registry import Cost, LayoutError, Model, Phase, Stage, Tensors, Trainer
+from i2i_registry import Cost, LayoutError, Phase, Stage, Tensors, Trainer
 from i2i_runtime import Record
 from i2i_toolkit import SingleImageLayout, find_image
 
 CRITIC = "critic"
 
 
-class ConSinGANTrainer(Trainer[Options]):
+class ConSinGANTrainer(Trainer[ConSinGAN, Options]):
     """A stage of training for each of the generator; a step is some critic updates, then the generator's."""
 
     Options = Options
     Layout = SingleImageLayout
+    shrunk: ClassVar = {"stage_steps": 5, "concurrent_stages": 2, "max_size": 40}
+    """five steps a stage, the last of them at the lower rate; two stages learn together"""
     presets: ClassVar[Mapping[str, Record]] = MappingProxyType(dict(OPTIONS))
 
-    def __init__(self, model: Model[Record], options: Options) -> None:
+    def __init__(self, model: ConSinGAN, options: Options) -> None:
         super().__init__(model, options)
-        self.consingan = _as_consingan(model)
-        self.critic = Critic(self.consingan.config)
+        self.critic = Critic(self.model.config)
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
         """The generator and the critic."""
-        return {**self.consingan.networks, CRITIC: self.critic}
+        return {CRITIC: self.critic}
 
     @property
     def layout(self) -> ImageAtScaleLayout:
         """The one image, at the size of the last stage."""
-        config = self.consingan.config
+        config = self.model.config
         return ImageAtScaleLayout((config.height, config.width), config, self.options)
 
     def stages(self) -> Sequence[Stage]:
         """All of them; in fine-tuning the last one."""
-        numbers = range(self.consingan.config.stages)
+        numbers = range(self.model.config.stages)
         return [self._stage(self.stage_training(number)) for number in numbers[-1 if self.options.fine_tune else 0 :]]
 
     def stage_training(self, number: int) -> StageTraining:
         """What one stage computes."""
-        return StageTraining(self.consingan.generator, self.critic, self.options, number)
+        return StageTraining(self.model.generator, self.critic, self.options, number)
 
     def _stage(self, training: StageTraining) -> Stage:
         options = self.options
@@ -89,7 +90,7 @@ class ConSinGANTrainer(Trainer[Options]):
     @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
         """The image, what the stored noise makes of it, and two results; all at the image's size."""
-        generator, config = self.consingan.generator, self.consingan.config
+        generator, config = self.model.generator, self.model.config
         stored = generator.stored(config.stages)
         columns = {"image": batch["image"], "reconstruction": generator.finished(stored)}
         if config.injects:
@@ -102,7 +103,7 @@ class ConSinGANTrainer(Trainer[Options]):
 
     def cost(self) -> Cost:
         """From the number of multiplications, and how fast this machine does some."""
-        return estimate(self.consingan.config, self.options)
+        return estimate(self.model.config, self.options)
 
     @classmethod
     def config_for(cls, config: Record, options: Record, root: Path) -> Record:
@@ -115,14 +116,3 @@ class ConSinGANTrainer(Trainer[Options]):
             return config  # `dataset` tells what is wrong with the folder
         height, width = size_at(root, options.max_size, config.coarsest)
         return Config.model_validate({**config.model_dump(), "height": height, "width": width})
-
-    @classmethod
-    def shrunk(cls, options: Options) -> Options:
-        """Five steps a stage, the last of them at the lower rate; two stages learn together."""
-        return options.model_copy(update={"stage_steps": 5, "concurrent_stages": 2, "max_size": 40})
-
-
-def _as_consingan(model: object) -> ConSinGAN:
-    if not isinstance(model, ConSinGAN):
-        raise TypeError(f"ConSinGANTrainer trains ConSinGAN, not {type(model).__name__}")
-    return model

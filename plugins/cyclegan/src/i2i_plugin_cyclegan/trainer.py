@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -13,8 +13,8 @@ from torch.optim import Adam
 from i2i_plugin_cyclegan.config import Config
 from i2i_plugin_cyclegan.model import A_TO_B, B_TO_A, CycleGAN
 from i2i_plugin_cyclegan.networks import ResNet, UNet
-from i2i_registry import Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
-from i2i_runtime import BICUBIC, Record
+from i2i_registry import Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_runtime import BICUBIC
 from i2i_toolkit import (
     DOMAINS,
     OBJECTIVES,
@@ -69,7 +69,7 @@ def make_adam(networks: Sequence[nn.Module], options: Options) -> Adam:
     return Adam(parameters, lr=options.learning_rate, betas=options.betas, fused=True)
 
 
-class CycleGANTrainer(Trainer[Options]):
+class CycleGANTrainer(Trainer[CycleGAN, Options]):
     """Two phases a step: both generators learn, then both discriminators, from images made before that.
 
     The generators' phase puts its images into the pools, where they wait for the discriminators' phase. The pools
@@ -78,11 +78,19 @@ class CycleGANTrainer(Trainer[Options]):
 
     Options = Options
     Layout = UnpairedLayout
+    shrunk: ClassVar = {
+        "steps": 4,
+        "epoch_steps": 1,
+        "pool_size": 2,
+        "discriminator_layers": 2,
+        "discriminator_channels": 4,
+        "enlarge_px": 2,
+    }
+    """a shallow, narrow discriminator, a pool of two, and four steps, two of them with a falling rate"""
 
-    def __init__(self, model: Model[Record], options: Options) -> None:
+    def __init__(self, model: CycleGAN, options: Options) -> None:
         super().__init__(model, options)
-        self.cyclegan = _as_cyclegan(model)
-        config = self.cyclegan.config
+        config = self.model.config
         _check(config, options)
         channels = {"A": config.channels_a, "B": config.channels_b}
         side = config.image_size
@@ -106,24 +114,24 @@ class CycleGANTrainer(Trainer[Options]):
     @property
     def a_to_b(self) -> UNet | ResNet:
         """The generator from the first domain to the second (G in the paper)."""
-        return self.cyclegan.networks[A_TO_B]
+        return self.model.networks[A_TO_B]
 
     @property
     def b_to_a(self) -> UNet | ResNet:
         """The generator from the second domain to the first (F in the paper)."""
-        return self.cyclegan.networks[B_TO_A]
+        return self.model.networks[B_TO_A]
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
         """Both generators, both discriminators, and the pools of generated images."""
         discriminators = {f"discriminator_{domain.lower()}": d for domain, d in self.discriminators.items()}
         pools = {f"pool_{domain.lower()}": pool for domain, pool in self.pools.items()}
-        return {**self.cyclegan.networks, **discriminators, **pools}
+        return {**discriminators, **pools}
 
     @property
     def layout(self) -> UnpairedLayout:
         """Images of trainA/ and trainB/: scaled, cropped, mirrored."""
-        config = self.cyclegan.config
+        config = self.model.config
         side = config.image_size
         return UnpairedLayout(
             Preparation(
@@ -154,7 +162,7 @@ class CycleGANTrainer(Trainer[Options]):
         `fake_*` is translated, `back_*` is translated and translated back, `same_*` went in as what it should come
         out; without an identity loss there is none of the last.
         """
-        if self.cyclegan.config.norm == "batch":
+        if self.model.config.norm == "batch":
             return self._translations_apart(batch)
         a, b, count = batch["A"], batch["B"], len(batch["A"])
         if not self.options.identity_weight:
@@ -195,7 +203,7 @@ class CycleGANTrainer(Trainer[Options]):
         for domain, discriminator in self.discriminators.items():
             real = step.batch[domain]
             fake = self.pools[domain].take(len(real))
-            if self.cyclegan.config.norm == "batch":
+            if self.model.config.norm == "batch":
                 of_real, of_fake = discriminator(real), discriminator(fake)
             else:
                 of_real, of_fake = discriminator(torch.cat([real, fake])).chunk(2)
@@ -205,7 +213,7 @@ class CycleGANTrainer(Trainer[Options]):
     @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
         """Both directions: the image, what it becomes, and the way back."""
-        name_a, name_b = self.cyclegan.config.domains
+        name_a, name_b = self.model.config.domains
         columns: dict[str, Tensor] = {}
         directions = ((batch["A"], name_a, name_b, self.a_to_b, self.b_to_a),)
         directions += ((batch["B"], name_b, name_a, self.b_to_a, self.a_to_b),)
@@ -214,26 +222,6 @@ class CycleGANTrainer(Trainer[Options]):
             columns[f"{source} to {target}"] = forth(image)
             columns[f"{source} and back"] = back(columns[f"{source} to {target}"])
         return {title: in_colour(image) for title, image in columns.items()}
-
-    @classmethod
-    def shrunk(cls, options: Options) -> Options:
-        """A shallow, narrow discriminator, a pool of two, and four steps, two of them with a falling rate."""
-        return options.model_copy(
-            update={
-                "steps": 4,
-                "epoch_steps": 1,
-                "pool_size": 2,
-                "discriminator_layers": 2,
-                "discriminator_channels": 4,
-                "enlarge_px": 2,
-            }
-        )
-
-
-def _as_cyclegan(model: object) -> CycleGAN:
-    if not isinstance(model, CycleGAN):
-        raise TypeError(f"CycleGANTrainer trains CycleGAN, not {type(model).__name__}")
-    return model
 
 
 def _check(config: Config, options: Options) -> None:

@@ -19,7 +19,7 @@ from i2i_plugin_ingan.critic import SMALLEST_TRAINED, MultiScaleCritic, net_coun
 from i2i_plugin_ingan.data import CropsLayout, crop_size, reduced_size, whole_multiples
 from i2i_plugin_ingan.geometry import homography_grid, resize_grid
 from i2i_plugin_ingan.model import GENERATOR, InGAN
-from i2i_registry import Cost, LayoutError, Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import Cost, LayoutError, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import Record, Shifts
 from i2i_toolkit import SingleImageLayout, find_image, image_size, l1, least_squares
 
@@ -32,7 +32,7 @@ PREVIEW_SCALES = {"wide": (1.0, 1.5), "tall": (1.5, 1.0), "small": (0.7, 0.7)}
 """Column of the sample grid -> scale (vertical, horizontal)."""
 
 
-class InGANTrainer(Trainer[Options]):
+class InGANTrainer(Trainer[InGAN, Options]):
     """Two stages of one training: first there and back, then the way back also by itself (paper, section 4).
 
     A step takes a crop, retargets it to a random size, and back. The generator learns that the result convinces the
@@ -41,12 +41,24 @@ class InGANTrainer(Trainer[Options]):
 
     Options = Options
     Layout = SingleImageLayout
+    shrunk: ClassVar = {
+        "steps": 4,
+        "decay_from": 2,
+        "inverse_from": 0,
+        "full_range_at": 2,
+        "balanced_at": 4,
+        "largest_shift": 0.1,
+        "critic_channels": 4,
+        "crop_px": 24,
+        "max_size": 32,
+    }
+    """four steps, all but the first with the way back alone, on small crops, and a narrow critic"""
     presets: ClassVar[Mapping[str, Record]] = TRAININGS
 
-    def __init__(self, model: Model[Record], options: Options) -> None:
+    def __init__(self, model: InGAN, options: Options) -> None:
         super().__init__(model, options)
-        self.generator = _as_ingan(model).generator
-        self.config = _as_ingan(model).config
+        self.generator = model.generator
+        self.config = model.config
         self.crop = crop_size(self.config, options)
         _check(self.config, self.crop)
         self.critic = MultiScaleCritic(
@@ -56,7 +68,7 @@ class InGANTrainer(Trainer[Options]):
     @property
     def networks(self) -> Mapping[str, nn.Module]:
         """The generator and the critic."""
-        return {**self.model.networks, CRITIC: self.critic}
+        return {CRITIC: self.critic}
 
     @property
     def layout(self) -> CropsLayout:
@@ -66,7 +78,7 @@ class InGANTrainer(Trainer[Options]):
 
     def stages(self) -> Sequence[Stage]:
         """Up to `inverse_from` without the extra way back, then with it; the optimizers are the same."""
-        optimizers = {network: _adam(self.networks[network], self.options) for network in (GENERATOR, CRITIC)}
+        optimizers = {network: _adam(self.all_networks[network], self.options) for network in (GENERATOR, CRITIC)}
         first = min(self.options.iteration_of(self.options.inverse_from) + 1, self.options.steps)
         parts = (("growing", 0, first), ("inverse", first, self.options.steps - first))
         return [
@@ -177,23 +189,6 @@ class InGANTrainer(Trainer[Options]):
             )
         return ours.model_copy(update={"height": height, "width": width})
 
-    @classmethod
-    def shrunk(cls, options: Options) -> Options:
-        """Four steps, all but the first with the way back alone, on small crops, and a narrow critic."""
-        return options.model_copy(
-            update={
-                "steps": 4,
-                "decay_from": 2,
-                "inverse_from": 0,
-                "full_range_at": 2,
-                "balanced_at": 4,
-                "largest_shift": 0.1,
-                "critic_channels": 4,
-                "crop_px": 24,
-                "max_size": 32,
-            }
-        )
-
     def dithered(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """With noise below an 8-bit level, so that a critic cannot tell an image by its levels."""
         return image + (2 * self.uniform(image) - 1) * DITHER
@@ -213,12 +208,6 @@ def smallest_image(config: Config) -> int:
 
 def _adam(network: nn.Module, options: Options) -> Adam:
     return Adam(network.parameters(), lr=options.learning_rate, betas=options.betas, fused=True)
-
-
-def _as_ingan(model: object) -> InGAN:
-    if not isinstance(model, InGAN):
-        raise TypeError(f"InGANTrainer trains InGAN, not {type(model).__name__}")
-    return model
 
 
 def _check(config: Config, crop: tuple[int, int]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -14,8 +14,8 @@ from torch.optim import Adam
 from i2i_plugin_pix2pix.config import Config
 from i2i_plugin_pix2pix.model import Pix2Pix
 from i2i_plugin_pix2pix.networks import PatchDiscriminator, PixelDiscriminator
-from i2i_registry import Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
-from i2i_runtime import BICUBIC, Record
+from i2i_registry import Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_runtime import BICUBIC
 from i2i_toolkit import (
     OBJECTIVES,
     Direction,
@@ -92,28 +92,35 @@ def make_adam(network: nn.Module, options: Options) -> Adam:
     return Adam(network.parameters(), lr=options.learning_rate, betas=options.betas, fused=True)
 
 
-class Pix2PixTrainer(Trainer[Options]):
+class Pix2PixTrainer(Trainer[Pix2Pix, Options]):
     """Two phases a step: the discriminator learns, then the generator, from one and the same translation."""
 
     Options = Options
     Layout = PairedLayout
+    shrunk: ClassVar = {
+        "steps": 4,
+        "epoch_steps": 1,
+        "discriminator_layers": 2,
+        "discriminator_channels": 4,
+        "enlarge_px": 2,
+    }
+    """a shallow, narrow discriminator and four steps, two of them with a falling rate"""
 
-    def __init__(self, model: Model[Record], options: Options) -> None:
+    def __init__(self, model: Pix2Pix, options: Options) -> None:
         super().__init__(model, options)
-        self.pix2pix = _as_pix2pix(model)
-        _check(self.pix2pix.config, options)
-        self.discriminator = make_discriminator(self.pix2pix.config, options)
+        _check(self.model.config, options)
+        self.discriminator = make_discriminator(self.model.config, options)
         self._objective = OBJECTIVES[options.objective]
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
         """The generator and the discriminator."""
-        return {**self.pix2pix.networks, DISCRIMINATOR: self.discriminator}
+        return {DISCRIMINATOR: self.discriminator}
 
     @property
     def layout(self) -> PairedLayout:
         """Pairs: side by side in train/, or in A/ and B/; mirrored, enlarged, cropped."""
-        config = self.pix2pix.config
+        config = self.model.config
         side = config.image_size
         return PairedLayout(
             Preparation(
@@ -135,7 +142,7 @@ class Pix2PixTrainer(Trainer[Options]):
             )
             for name, network, loss in (
                 ("discriminator", self.discriminator, self.discriminator_terms),
-                ("generator", self.pix2pix.generator, self.generator_terms),
+                ("generator", self.model.generator, self.generator_terms),
             )
         )
         return [
@@ -150,7 +157,7 @@ class Pix2PixTrainer(Trainer[Options]):
 
     def translate(self, batch: Tensors) -> Tensors:
         """The generator's image for the input, used by both phases: the generator moves after the last use."""
-        return {"fake": self.pix2pix.generator(batch["input"])}
+        return {"fake": self.model.generator(batch["input"])}
 
     def discriminator_terms(self, step: Step) -> Tensors:
         """Half the loss on generated pairs and half that on real ones (release), so that it learns more slowly."""
@@ -177,34 +184,15 @@ class Pix2PixTrainer(Trainer[Options]):
     @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
         """Input, what each behaviour at test time makes of it, and the target."""
-        image, config = batch["input"], self.pix2pix.config
+        image, config = batch["input"], self.model.config
         columns = {"input": image}
-        translation = Translation(self.pix2pix.generator, config.dropout_shapes)
+        translation = Translation(self.model.generator, config.dropout_shapes)
         noise = 2 * torch.rand(len(image), sum(translation.noise_sizes), device=image.device) - 1
         for index, name in enumerate(BEHAVIOURS):
             behaviour = torch.full((len(image),), index, device=image.device)
             columns[name] = translation(image, behaviour, noise if config.dropout_shapes else None)
         columns["target"] = batch["target"]
         return {title: in_colour(column) for title, column in columns.items()}
-
-    @classmethod
-    def shrunk(cls, options: Options) -> Options:
-        """A shallow, narrow discriminator and four steps, two of them with a falling rate."""
-        return options.model_copy(
-            update={
-                "steps": 4,
-                "epoch_steps": 1,
-                "discriminator_layers": 2,
-                "discriminator_channels": 4,
-                "enlarge_px": 2,
-            }
-        )
-
-
-def _as_pix2pix(model: object) -> Pix2Pix:
-    if not isinstance(model, Pix2Pix):
-        raise TypeError(f"Pix2PixTrainer trains Pix2Pix, not {type(model).__name__}")
-    return model
 
 
 def _check(config: Config, options: Options) -> None:

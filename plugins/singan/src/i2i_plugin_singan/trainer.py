@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, cast
+from typing import Annotated, ClassVar, cast
 
 import torch
 from jaxtyping import Float
@@ -26,7 +26,7 @@ from i2i_plugin_singan.model import PYRAMID, SinGAN
 from i2i_plugin_singan.networks import UNTRAINED, Critic, Generator
 from i2i_plugin_singan.palette import PALETTE_SIZE, palette_of, quantised
 from i2i_plugin_singan.sampling import padded
-from i2i_registry import Cost, LayoutError, Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import Cost, LayoutError, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import Record
 from i2i_toolkit import SingleImage, SingleImageLayout, image_size, resample_by, resample_to, scaled_side
 
@@ -131,18 +131,25 @@ class LargeEnoughImage(SingleImageLayout):
         return source
 
 
-class SinGANTrainer(Trainer[Options]):
+class SinGANTrainer(Trainer[SinGAN, Options]):
     """A stage for every scale, in which the scales below stay as they are."""
 
     Options = Options
     presets = MappingProxyType({"quick": QUICK})
     Layout = SingleImageLayout
+    shrunk: ClassVar = {
+        "steps_per_scale": 1,
+        "full_rate_share": 0.5,
+        "critic_steps": 2,
+        "generator_steps": 2,
+        "max_size": 40,
+    }
+    """one step a scale, of two updates of each network; the largest image is that of the shrunk Config"""
 
-    def __init__(self, model: Model[Record], options: Options) -> None:
+    def __init__(self, model: SinGAN, options: Options) -> None:
         super().__init__(model, options)
-        self.singan = _as_singan(model)
-        self.config = self.singan.config
-        self.pyramid = self.singan.pyramid
+        self.config = self.model.config
+        self.pyramid = self.model.pyramid
         widths = [self.config.width_at(scale) for scale in range(self.config.scales)]
         self.critics = nn.ModuleList(Critic(width, self.config.layers) for width in widths)
         self.memory = Memory(self.config)
@@ -369,25 +376,6 @@ class SinGANTrainer(Trainer[Options]):
             "reconstruction": self.pyramid.made(still, 1.0),
             **{f"sample {number}": samples[number - 1, None] for number in range(1, count + 1)},
         }
-
-    @classmethod
-    def shrunk(cls, options: Options) -> Options:
-        """One step a scale, of two updates of each network; the largest image is that of the shrunk Config."""
-        return options.model_copy(
-            update={
-                "steps_per_scale": 1,
-                "full_rate_share": 0.5,
-                "critic_steps": 2,
-                "generator_steps": 2,
-                "max_size": 40,
-            }
-        )
-
-
-def _as_singan(model: object) -> SinGAN:
-    if not isinstance(model, SinGAN):
-        raise TypeError(f"SinGANTrainer trains SinGAN, not {type(model).__name__}")
-    return model
 
 
 def _shrinking(sides: tuple[int, int], max_size: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, NamedTuple, cast
+from typing import Annotated, ClassVar, NamedTuple, cast
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -14,7 +14,7 @@ from torch.optim import Adam
 from i2i_plugin_stargan2.face import face_masks
 from i2i_plugin_stargan2.model import GENERATOR, MAPPING, STYLE_ENCODER, StarGAN2
 from i2i_plugin_stargan2.networks import Discriminator, Encoded, Generator
-from i2i_registry import Decay, Model, Phase, Stage, Step, Tensors, Trainer
+from i2i_registry import Decay, Phase, Stage, Step, Tensors, Trainer
 from i2i_runtime import Record
 from i2i_toolkit import DomainsLayout, l1, logistic
 
@@ -81,7 +81,7 @@ def with_fixed_parameters(network: nn.Module, *inputs: Tensor) -> Tensor:
     return cast("Tensor", functional_call(network, fixed, inputs))
 
 
-class StarGAN2Trainer(Trainer[Options]):
+class StarGAN2Trainer(Trainer[StarGAN2, Options]):
     """Four phases a step: the discriminator learns twice, then the generator does.
 
     Each learns from styles of latents first, and then from styles of references; in the first of its phases the
@@ -95,21 +95,22 @@ class StarGAN2Trainer(Trainer[Options]):
 
     Options = Options
     Layout = DomainsLayout
+    shrunk: ClassVar = {"steps": 2, "batch_size": 3}
+    """two steps, each with every domain"""
 
     def __init__(self, model: StarGAN2, options: Options) -> None:
-        super().__init__(cast("Model[Record]", model), options)
-        self.stargan = model
+        super().__init__(model, options)
         self.discriminator = Discriminator(model.config)
 
     @property
     def generator(self) -> Generator:
         """The generator."""
-        return self.stargan.generator
+        return self.model.generator
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
         """The model's networks and the discriminator."""
-        return {**self.stargan.networks, DISCRIMINATOR: self.discriminator}
+        return {DISCRIMINATOR: self.discriminator}
 
     @property
     def ema(self) -> Mapping[str, Decay]:
@@ -122,12 +123,12 @@ class StarGAN2Trainer(Trainer[Options]):
         """Of the diversity loss, at the start."""
         if self.options.diversity_weight is not None:
             return self.options.diversity_weight
-        return DETAILED_DIVERSITY if self.stargan.config.has_masks else WHOLE_DIVERSITY
+        return DETAILED_DIVERSITY if self.model.config.has_masks else WHOLE_DIVERSITY
 
     @property
     def layout(self) -> DomainsLayout:
         """One folder of images per domain: cropped and mirrored at random."""
-        config, options = self.stargan.config, self.options
+        config, options = self.model.config, self.options
         return DomainsLayout(config.domains, config.image_size, options.crop_probability, options.flip)
 
     def stages(self) -> Sequence[Stage]:
@@ -155,7 +156,7 @@ class StarGAN2Trainer(Trainer[Options]):
         rates = {MAPPING: options.mapping_learning_rate}
         groups = [
             {
-                "params": [p for p in self.networks[name].parameters() if p.requires_grad],
+                "params": [p for p in self.all_networks[name].parameters() if p.requires_grad],
                 "lr": rates.get(name, options.learning_rate),
             }
             for name in names
@@ -165,7 +166,7 @@ class StarGAN2Trainer(Trainer[Options]):
 
     def latents(self, count: int, like: Tensor) -> Tensor:
         """Latents from the normal distribution."""
-        return torch.randn(count, self.stargan.config.latent_dim, device=like.device)
+        return torch.randn(count, self.model.config.latent_dim, device=like.device)
 
     # --- Phases -------------------------------------------------------------------------------------------------------
 
@@ -173,9 +174,9 @@ class StarGAN2Trainer(Trainer[Options]):
         """The images inside the generator, two styles from latents, and the translations in the first of them."""
         image, target = batch["image"], batch["reference_domain"]
         encoded, masks = self.generator.encode(image), self.masks(image)
-        style = self.stargan.mapping(self.latents(len(image), image), target)
+        style = self.model.mapping(self.latents(len(image), image), target)
         with torch.no_grad():
-            other_style = self.stargan.mapping(self.latents(len(image), image), target)
+            other_style = self.model.mapping(self.latents(len(image), image), target)
         fake = self.generator.decode(encoded, style, masks)
         tensors = {"style": style, "other_style": other_style, "fake": fake, "inner": encoded.inner}
         tensors |= {f"detail_{side}": detail for side, detail in encoded.details.items()}
@@ -188,7 +189,7 @@ class StarGAN2Trainer(Trainer[Options]):
     def discriminator_reference_terms(self, step: Step) -> Tensors:
         """The discriminator against the translations in styles of references."""
         with torch.no_grad():
-            style = self.stargan.style_encoder(step.batch["reference"], step.batch["reference_domain"])
+            style = self.model.style_encoder(step.batch["reference"], step.batch["reference_domain"])
             fake = self.generator.decode(encoded_in(step.shared), style, masks_in(step.shared))
         return self.discriminator_terms(step, fake)
 
@@ -208,14 +209,14 @@ class StarGAN2Trainer(Trainer[Options]):
         with torch.no_grad():
             other = self.generator.decode(encoded, step.shared["other_style"], masks)
         target = step.batch["reference_domain"]
-        own_style = self.stargan.style_encoder(step.batch["image"], step.batch["domain"])
-        found_style = self.stargan.style_encoder(step.shared["fake"], target)
+        own_style = self.model.style_encoder(step.batch["image"], step.batch["domain"])
+        found_style = self.model.style_encoder(step.shared["fake"], target)
         made = Translations(step.shared["fake"], other, step.shared["style"], found_style, own_style)
         return self.generator_terms(step, made)
 
     def generator_reference_terms(self, step: Step) -> Tensors:
         """The generator alone, with styles of references."""
-        target, encoder = step.batch["reference_domain"], self.stargan.style_encoder
+        target, encoder = step.batch["reference_domain"], self.model.style_encoder
         encoded, masks = self.generator.encode(step.batch["image"]), masks_in(step.shared)
         with torch.no_grad():
             style = encoder(step.batch["reference"], target)
@@ -244,14 +245,14 @@ class StarGAN2Trainer(Trainer[Options]):
     @torch.no_grad()
     def masks(self, image: Tensor) -> tuple[Tensor, ...]:
         """Where details of these images pass; nothing in a model that passes none."""
-        return () if self.stargan.fan is None else face_masks(self.stargan.fan(image))
+        return () if self.model.fan is None else face_masks(self.model.fan(image))
 
     # --- For people and tests -----------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
         """The image in each domain with looks that are the same for all rows, then in that of a reference."""
-        image, model = batch["image"], self.stargan
+        image, model = batch["image"], self.model
         encoded, masks = self.generator.encode(image), self.masks(image)
         columns = {"image": image}
         for number, latent in enumerate(self.latents(SHOWN_LOOKS, image), start=1):
@@ -262,11 +263,6 @@ class StarGAN2Trainer(Trainer[Options]):
         style = model.style_encoder(batch["reference"], batch["reference_domain"])
         columns["like it"] = self.generator.decode(encoded, style, masks)
         return columns
-
-    @classmethod
-    def shrunk(cls, options: Options) -> Options:
-        """Two steps, each with every domain."""
-        return options.model_copy(update={"steps": 2, "batch_size": 3})
 
 
 def r1_penalty(logits: Tensor, images: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, cast
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -15,7 +15,7 @@ from torch.optim import Adam
 from i2i_plugin_ugatit.config import DOWNSAMPLING
 from i2i_plugin_ugatit.model import A_TO_B, B_TO_A, UGATIT
 from i2i_plugin_ugatit.networks import ILN, AdaLIN, Discriminator, Generator, smallest_side
-from i2i_registry import Decay, Model, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import Decay, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import BILINEAR, Record
 from i2i_toolkit import DOMAINS, Preparation, UnpairedLayout, l1, least_squares, logistic
 
@@ -90,7 +90,7 @@ def make_adam(networks: Sequence[nn.Module], options: Options) -> Adam:
     return Adam(parameters, lr=rate, betas=betas, weight_decay=decay, fused=True)
 
 
-class UGATITTrainer(Trainer[Options]):
+class UGATITTrainer(Trainer[UGATIT, Options]):
     """Two phases a step: the four discriminators learn, then the two generators.
 
     The translations are computed once and serve both phases (the generators do not change in between), and each
@@ -100,10 +100,17 @@ class UGATITTrainer(Trainer[Options]):
 
     Options = Options
     Layout = UnpairedLayout
+    shrunk: ClassVar = {
+        "steps": 4,
+        "global_layers": 5,
+        "local_layers": 4,
+        "discriminator_channels": 4,
+        "enlarge_px": 2,
+    }
+    """fewer layers (so that 24 pixels are enough), few channels, four steps"""
 
     def __init__(self, model: UGATIT, options: Options) -> None:
-        super().__init__(cast("Model[Record]", model), options)
-        self.ugatit = model
+        super().__init__(model, options)
         config = model.config
         _check_size(config.image_size, options)
         channels = options.discriminator_channels or config.channels
@@ -117,27 +124,27 @@ class UGATITTrainer(Trainer[Options]):
     @property
     def a_to_b(self) -> Generator:
         """The generator from the first domain to the second."""
-        return self.ugatit.networks[A_TO_B]
+        return self.model.networks[A_TO_B]
 
     @property
     def b_to_a(self) -> Generator:
         """The generator from the second domain to the first."""
-        return self.ugatit.networks[B_TO_A]
+        return self.model.networks[B_TO_A]
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
         """Both generators and the four discriminators."""
-        return {**self.ugatit.networks, **self.discriminators}
+        return self.discriminators
 
     @property
     def ema(self) -> Mapping[str, Decay]:
         """Both generators, unless the decay is 0."""
-        return dict.fromkeys(self.ugatit.networks, self.options.ema_decay) if self.options.ema_decay else {}
+        return dict.fromkeys(self.model.networks, self.options.ema_decay) if self.options.ema_decay else {}
 
     @property
     def layout(self) -> UnpairedLayout:
         """Images of trainA/ and trainB/: mirrored, enlarged, cropped."""
-        return UnpairedLayout(preparation(self.ugatit.config.image_size, self.options))
+        return UnpairedLayout(preparation(self.model.config.image_size, self.options))
 
     def stages(self) -> Sequence[Stage]:
         """One stage; discriminators first, as in the release."""
@@ -212,7 +219,7 @@ class UGATITTrainer(Trainer[Options]):
     @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
         """Both directions: the image, where the generator looks, what it makes of it, and the way back."""
-        name_a, name_b = self.ugatit.config.domains
+        name_a, name_b = self.model.config.domains
         columns: dict[str, Tensor] = {}
         directions = ((batch["A"], name_a, name_b, self.a_to_b, self.b_to_a),)
         directions += ((batch["B"], name_b, name_a, self.b_to_a, self.a_to_b),)
@@ -223,13 +230,6 @@ class UGATITTrainer(Trainer[Options]):
             columns[f"{source} to {target}"] = translation.image
             columns[f"{source} and back"] = back(translation.image).image
         return columns
-
-    @classmethod
-    def shrunk(cls, options: Options) -> Options:
-        """Fewer layers (so that 24 pixels are enough), few channels, four steps."""
-        return options.model_copy(
-            update={"steps": 4, "global_layers": 5, "local_layers": 4, "discriminator_channels": 4, "enlarge_px": 2}
-        )
 
     def _judges(self) -> Iterator[tuple[str, str, Discriminator]]:
         """Name of the loss, domain, and discriminator."""

@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 
 from i2i_registry.interfaces.cards import ModelCard
 from i2i_registry.interfaces.model import Model
-from i2i_registry.interfaces.trainer import Trainer
+from i2i_registry.interfaces.trainer import AnyTrainer
 from i2i_registry.plugins.discovery import Registry
 from i2i_registry.plugins.hooks import GROUP
 from i2i_runtime.schema.operations import Operation, OperationName, Record
@@ -35,7 +35,7 @@ class ModelCase:
         return self.registry.model_class(self.name)
 
     @property
-    def trainer_class(self) -> type[Trainer[Record]] | None:
+    def trainer_class(self) -> type[AnyTrainer] | None:
         """Its Trainer class, None when the plugin cannot train."""
         return self.registry.trainer_class(self.name) if self.card.trainer else None
 

@@ -8,6 +8,7 @@ import pytest
 
 from i2i_conformance.cases import ModelCase, PresetCase
 from i2i_conformance.checks import records, resuming, training
+from i2i_conformance.training import shrunk_options
 from i2i_conformance.workbench import Workbench
 
 
@@ -26,7 +27,7 @@ def test_options_are_a_frozen_strict_record(model_case: ModelCase) -> None:
     assert trainer_class is not None
     records.check_default(trainer_class.Options)
     records.check_record(trainer_class.Options())
-    records.check_record(trainer_class.shrunk(trainer_class.Options()))
+    records.check_record(shrunk_options(trainer_class))
 
 
 def test_config_and_options_share_no_name(model_case: ModelCase) -> None:

@@ -14,7 +14,7 @@ from i2i_conformance.building import build, state
 from i2i_conformance.cases import PresetCase
 from i2i_conformance.errors import ConformanceError
 from i2i_registry.interfaces.model import Model
-from i2i_registry.interfaces.trainer import Trainer
+from i2i_registry.interfaces.trainer import AnyTrainer
 from i2i_registry.plugins.discovery import resolve
 from i2i_runtime.schema.operations import Record
 from i2i_toolkit.engine.devices import open_accelerator
@@ -22,6 +22,11 @@ from i2i_toolkit.engine.loop import Engine, PhaseReport
 
 Place = tuple[str, str]
 """(stage, phase)"""
+
+
+def shrunk_options(trainer_class: type[AnyTrainer]) -> Record:
+    """The Options of a training that is as small as it gets."""
+    return trainer_class.Options.model_validate(dict(trainer_class.shrunk))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class Recipe:
         trainer_class, trainer = case.model.trainer_class, case.model.card.trainer
         if trainer_class is None or trainer is None:
             raise ConformanceError(f"{case.model} has no trainer", expected="a model that can be trained")
-        options = trainer_class.shrunk(trainer_class.Options())
+        options = shrunk_options(trainer_class)
         return cls(
             model=case.model.card.model,
             trainer=trainer,
@@ -62,13 +67,13 @@ class Recipe:
         """The same training with other options."""
         return replace(self, options=options.model_dump_json())
 
-    def build_trainer(self) -> Trainer[Record]:
+    def build_trainer(self) -> AnyTrainer:
         """The trainer with the initial weights of the seed."""
         model_class = cast("type[Model[Record]]", resolve(self.model))
-        trainer_class = cast("type[Trainer[Record]]", resolve(self.trainer))
+        trainer_class = cast("type[AnyTrainer]", resolve(self.trainer))
         model = build(model_class, model_class.Config.model_validate_json(self.config))
         trainer = trainer_class(model, trainer_class.Options.model_validate_json(self.options))
-        _ = trainer.networks  # built now, while the generators are seeded
+        _ = trainer.all_networks  # built now, while the generators are seeded
         return trainer
 
     def start(self) -> Engine:

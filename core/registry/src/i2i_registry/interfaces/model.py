@@ -19,7 +19,7 @@ from i2i_runtime.schema.operations import Operation, Record
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-C = TypeVar("C", bound=Record)
+C = TypeVar("C", bound=Record, covariant=True)  # noqa: PLC0105 - reads better than C_co
 
 Shapes = Mapping[str, tuple[int, ...]]
 """tensor name -> shape: all that is needed to recognise a checkpoint, with no tensor read"""
@@ -203,5 +203,5 @@ class Model(ABC, Generic[C]):
 
     @classmethod
     @abstractmethod
-    def shrunk(cls, config: C) -> C:
+    def shrunk(cls, config: C) -> C:  # pyright: ignore[reportGeneralTypeIssues] - asked with a Config of the class
         """The same structure as small as it gets (seconds to train on a CPU), for tests."""

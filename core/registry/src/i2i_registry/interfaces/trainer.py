@@ -10,9 +10,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeAlias, TypeVar, final
+
+from pydantic import JsonValue
 
 from i2i_registry.interfaces.data import DataLayout, Tensors
+from i2i_registry.interfaces.model import Model
 from i2i_runtime.schema.operations import Record
 
 if TYPE_CHECKING:
@@ -21,9 +24,8 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
-    from i2i_registry.interfaces.model import Model
-
-O = TypeVar("O", bound=Record)  # noqa: E741 - reads as "options" beside Model's C
+M = TypeVar("M", bound=Model[Record], covariant=True)  # noqa: PLC0105 - reads better than M_co
+O = TypeVar("O", bound=Record, covariant=True)  # noqa: E741, PLC0105 - reads as "options"
 
 
 def nothing_begun(_batch: Tensors) -> None:
@@ -123,24 +125,37 @@ class Cost:
     """bytes at the most expensive moment, beyond what the program itself needs"""
 
 
-class Trainer(ABC, Generic[O]):
+class Trainer(ABC, Generic[M, O]):
     """The training of one paper: networks that only training needs, losses, optimizers, schedule."""
 
     Options: ClassVar[type[Record]]
     """frozen pydantic model with the paper's values; its names must differ from those of the model's Config"""
     presets: ClassVar[Mapping[str, Record]] = MappingProxyType({})
     """the Options that go with presets of the model's Config, by their names; those of any other are `Options()`"""
+    shrunk: ClassVar[Mapping[str, JsonValue]] = MappingProxyType({})
+    """fields of the Options -> values with which a training has as few steps and as narrow networks as it gets: for
+    tests, on a model that `Model.shrunk` made as small"""
     Layout: ClassVar[type[DataLayout]]
     """how the training data lie on disk; whoever gives a model the wrong folder is told which others would take it"""
 
-    def __init__(self, model: Model[Record], options: O) -> None:
+    def __init__(self, model: M, options: O) -> None:
         self.model = model
         self.options = options
 
     @property
-    @abstractmethod
     def networks(self) -> Mapping[str, nn.Module]:
-        """All networks, the model's among them under the names it gives them; the same objects at every call."""
+        """Name -> network that only the training needs, a discriminator mostly; the same objects at every call.
+
+        A module without parameters belongs here as well when its buffers have to be in a checkpoint. The names differ
+        from those of the model's networks. The default: none.
+        """
+        return {}
+
+    @final
+    @property
+    def all_networks(self) -> Mapping[str, nn.Module]:
+        """The model's networks, then those that only the training needs."""
+        return {**self.model.networks, **self.networks}
 
     @property
     @abstractmethod
@@ -164,7 +179,12 @@ class Trainer(ABC, Generic[O]):
         return {}
 
     @classmethod
-    def config_for(cls, config: Record, options: O, root: Path) -> Record:  # noqa: ARG003 - for those that need it
+    def config_for(
+        cls,
+        config: Record,
+        options: O,  # noqa: ARG003 # pyright: ignore[reportGeneralTypeIssues] - always Options of this class
+        root: Path,
+    ) -> Record:
         """Complete the Config of a new run by what the data at `root` decide: names of domains, the size of an image.
 
         Both records hold what a user set, which goes before what this gives; training that starts from weights keeps
@@ -176,7 +196,6 @@ class Trainer(ABC, Generic[O]):
         """What the whole training takes, for papers where a user's image decides that; None: nobody knows."""
         return None
 
-    @classmethod
-    @abstractmethod
-    def shrunk(cls, options: O) -> O:
-        """The same training with networks and step counts as small as they get, for tests."""
+
+AnyTrainer: TypeAlias = Trainer[Model[Record], Record]
+"""The trainer of some paper."""

@@ -29,7 +29,7 @@ from i2i_runtime.schema.operations import Record
 if TYPE_CHECKING:
     from i2i_registry.interfaces.exporter import Exporter
     from i2i_registry.interfaces.model import Model
-    from i2i_registry.interfaces.trainer import Trainer
+    from i2i_registry.interfaces.trainer import AnyTrainer
 
 STRICT = "I2I_STRICT"
 """Environment variable: when it is "1", a broken plugin raises instead of being reported, for plugin authors."""
@@ -114,13 +114,13 @@ class Registry:
         """The Model class itself; this imports the plugin's code, and torch with it."""
         return cast("type[Model[Record]]", resolve(self.model_card(name).model))
 
-    def trainer_class(self, name: str) -> type[Trainer[Record]]:
+    def trainer_class(self, name: str) -> type[AnyTrainer]:
         """The Trainer class of a model. Raises UnknownName when the paper cannot be trained here."""
         card = self.model_card(name)
         if card.trainer is None:
             trainable = [other for other, its in self.models.items() if its.trainer]
             raise UnknownName.among("trainer for the model", name, trainable, "this plugin only runs and imports")
-        return cast("type[Trainer[Record]]", resolve(card.trainer))
+        return cast("type[AnyTrainer]", resolve(card.trainer))
 
     def exporter(self, name: str) -> Exporter:
         """A ready exporter. Raises UnknownName with the nearest name."""

@@ -6,12 +6,11 @@ from pathlib import Path
 
 from i2i_registry.errors import LayoutError
 from i2i_registry.interfaces.data import DataSource
-from i2i_registry.interfaces.trainer import Trainer
+from i2i_registry.interfaces.trainer import AnyTrainer
 from i2i_registry.plugins.discovery import Registry
-from i2i_runtime.schema.operations import Record
 
 
-def open_data(trainer: Trainer[Record], root: Path, seed: int, registry: Registry) -> DataSource:
+def open_data(trainer: AnyTrainer, root: Path, seed: int, registry: Registry) -> DataSource:
     """Open `trainer.layout`. Its LayoutError gains the names of the installed models that read such a folder."""
     try:
         return trainer.layout.open(root, seed)

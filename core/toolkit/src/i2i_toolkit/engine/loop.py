@@ -24,8 +24,7 @@ from torch.optim import Optimizer
 from i2i_registry.errors import TrainingError
 from i2i_registry.interfaces.data import DataSource, Tensors
 from i2i_registry.interfaces.evaluating import evaluating
-from i2i_registry.interfaces.trainer import Phase, Stage, Step, Trainer, nothing_shared
-from i2i_runtime.schema.operations import Record
+from i2i_registry.interfaces.trainer import AnyTrainer, Phase, Stage, Step, nothing_shared
 from i2i_toolkit.data.batches import batches, split
 from i2i_toolkit.engine.devices import average_gradients, broadcast_from_first, mean_over_processes
 from i2i_toolkit.engine.ema import EMA
@@ -91,7 +90,7 @@ class Engine:
 
     def __init__(
         self,
-        trainer: Trainer[Record],
+        trainer: AnyTrainer,
         source: DataSource,
         *,
         accelerator: Accelerator,
@@ -107,7 +106,7 @@ class Engine:
         self.accumulate = accumulate
         self.workers = workers
         self.stop = stop or StopRequest()
-        self.networks = Networks(trainer.networks, accelerator.device)
+        self.networks = Networks(trainer.all_networks, accelerator.device)
         if accelerator.num_processes > 1:
             broadcast_from_first(self.networks.tensors())
         self.ema = EMA(self.networks.modules, trainer.ema)

@@ -11,7 +11,7 @@ from torch import Tensor
 from i2i_registry.checkpoints.tensor_files import check_shapes
 from i2i_registry.interfaces.cards import Trained, WeightsCard, WeightsDraft
 from i2i_registry.interfaces.model import Model
-from i2i_registry.interfaces.trainer import Trainer
+from i2i_registry.interfaces.trainer import AnyTrainer
 from i2i_registry.plugins.discovery import Registry
 from i2i_registry.weights import loading as weights
 from i2i_registry.weights.catalogue import Catalogue
@@ -107,7 +107,7 @@ def save_weights(folder: RunFolder, catalogue: Catalogue, name: str | None = Non
     return catalogue.store.add(tensors, draft(record, catalogue.registry, progress, name=name or "")), progress
 
 
-def _progress(trainer: Trainer[Record], cursor: Cursor, step: int, seconds: float) -> RunProgress:
+def _progress(trainer: AnyTrainer, cursor: Cursor, step: int, seconds: float) -> RunProgress:
     stages = trainer.stages()
     return RunProgress(step, sum(stage.steps for stage in stages), stages[cursor.stage].name, seconds)
 

@@ -8,7 +8,7 @@ from i2i_conformance.cases import ModelCase
 from i2i_conformance.errors import ConformanceError
 from i2i_registry.errors import PluginError
 from i2i_registry.interfaces.model import Model
-from i2i_registry.interfaces.trainer import Trainer
+from i2i_registry.interfaces.trainer import AnyTrainer, Trainer
 from i2i_registry.plugins.discovery import resolve
 from i2i_runtime.schema.operations import Record
 
@@ -107,6 +107,6 @@ def _compare(what: str, on_card: object, on_class: object) -> None:
         )
 
 
-def _own_doc(documented: type[Model[Record] | Trainer[Record] | Record]) -> str:
+def _own_doc(documented: type[Model[Record] | AnyTrainer | Record]) -> str:
     """The docstring written for this class, not one it inherits."""
     return inspect.cleandoc(documented.__dict__.get("__doc__") or "")

@@ -7,7 +7,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 
 from i2i_conformance.errors import ConformanceError
 from i2i_registry.interfaces.model import Model
-from i2i_registry.interfaces.trainer import Trainer
+from i2i_registry.interfaces.trainer import AnyTrainer
 from i2i_runtime.schema.operations import Record
 
 
@@ -44,7 +44,7 @@ def check_default(kind: type[Record]) -> None:
         )
 
 
-def check_names_differ(model_class: type[Model[Record]], trainer_class: type[Trainer[Record]]) -> None:
+def check_names_differ(model_class: type[Model[Record]], trainer_class: type[AnyTrainer]) -> None:
     """No field is in both Config and Options: `--set name=value` looks in both."""
     both = sorted(set(model_class.Config.model_fields) & set(trainer_class.Options.model_fields))
     if both:

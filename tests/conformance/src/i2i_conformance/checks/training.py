@@ -18,7 +18,7 @@ from i2i_conformance.errors import ConformanceError
 from i2i_conformance.training import Recipe, Training, two_steps
 from i2i_registry.errors import LayoutError
 from i2i_registry.interfaces.data import DataSource, Tensors
-from i2i_registry.interfaces.trainer import Decay, Stage, Trainer
+from i2i_registry.interfaces.trainer import AnyTrainer, Decay, Stage
 from i2i_runtime.errors import I2IError
 from i2i_runtime.schema.operations import ImageInput, Record
 from i2i_toolkit.data.recognition import recognise
@@ -136,7 +136,7 @@ def check_gradients(training: Training) -> None:
         )
 
 
-def check_dataset(trainer: Trainer[Record], root: Path) -> None:
+def check_dataset(trainer: AnyTrainer, root: Path) -> None:
     """A sample is a function of its position and the seed; previews are batches."""
     source, again = trainer.layout.open(root, 0), trainer.layout.open(root, 0)
     for position in reversed(POSITIONS):
@@ -159,7 +159,7 @@ def check_dataset(trainer: Trainer[Record], root: Path) -> None:
         raise ConformanceError("describe() says nothing", expected="how many images were found in which part")
 
 
-def check_refuses_wrong_folder(trainer: Trainer[Record], empty: Path) -> None:
+def check_refuses_wrong_folder(trainer: AnyTrainer, empty: Path) -> None:
     """An empty folder is a LayoutError that says what belongs there."""
     for root in (empty, empty / "missing"):
         try:
@@ -178,7 +178,7 @@ def check_refuses_wrong_folder(trainer: Trainer[Record], empty: Path) -> None:
         )
 
 
-def check_layout(trainer: Trainer[Record], root: Path) -> None:
+def check_layout(trainer: AnyTrainer, root: Path) -> None:
     """The trainer's class names the layout that its example data have, and they have no other."""
     named, used = type(trainer).Layout, type(trainer.layout)
     if not issubclass(used, named):
@@ -198,7 +198,7 @@ def check_layout(trainer: Trainer[Record], root: Path) -> None:
         )
 
 
-def check_images_share_a_range(trainer: Trainer[Record], source: DataSource) -> None:
+def check_images_share_a_range(trainer: AnyTrainer, source: DataSource) -> None:
     """Training sees images in the value range in which the operation is fed later."""
     images = [value for o in trainer.model.operations() for value in o.inputs if isinstance(value, ImageInput)]
     if not images:
@@ -218,11 +218,11 @@ def check_images_share_a_range(trainer: Trainer[Record], source: DataSource) -> 
         )
 
 
-def check_preview(trainer: Trainer[Record], source: DataSource) -> None:
+def check_preview(trainer: AnyTrainer, source: DataSource) -> None:
     """Sample images are [n, 3, h, w] in [-1, 1], one row per sample."""
     batch = source.preview(2)
     rows = len(next(iter(batch.values())))
-    for network in trainer.networks.values():
+    for network in trainer.all_networks.values():
         network.eval()
     with torch.no_grad():
         columns = trainer.preview(batch)
@@ -261,7 +261,7 @@ class _Seen:
     recipe: Recipe
 
     @cached_property
-    def trainer(self) -> Trainer[Record]:
+    def trainer(self) -> AnyTrainer:
         return self.recipe.build_trainer()
 
     @cached_property
@@ -301,9 +301,9 @@ def _matters(base: _Seen, options: Record, field: str) -> bool:
     return False
 
 
-def description(trainer: Trainer[Record]) -> JsonValue:
+def description(trainer: AnyTrainer) -> JsonValue:
     """What a training looks like from outside: networks, EMA, stages, phases, rates."""
-    shapes: list[JsonValue] = [f"{name} {list(tensor.shape)}" for name, tensor in state(trainer.networks).items()]
+    shapes: list[JsonValue] = [f"{name} {list(tensor.shape)}" for name, tensor in state(trainer.all_networks).items()]
     decays: list[JsonValue] = [f"{name} {_first(decay)}" for name, decay in trainer.ema.items()]
     stages: list[JsonValue] = [line for stage in trainer.stages() for line in _stage_lines(stage)]
     return [shapes, decays, stages]
