@@ -28,7 +28,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def start(arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    code = "from i2i_registry.cli.program import main; main()"
+    code = "from i2i_registry.cli import main; main()"
     command = [sys.executable, "-c", code, "train", *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 

@@ -15,11 +15,9 @@ import click
 from i2i_registry.cli.commands import program
 from i2i_registry.cli.render import tell, tell_error
 from i2i_registry.cli.session import Session
-from i2i_registry.cli.start import INTERRUPTED, LostResultsError, main
+from i2i_registry.cli.start import INTERRUPTED, LostResultsError
 from i2i_runtime.device.memory import lacks_memory
 from i2i_runtime.errors import I2IError
-
-__all__ = ["main", "run", "tell_log_records"]
 
 DEBUG = "--debug"
 FAILED, MISUSED = 1, 2

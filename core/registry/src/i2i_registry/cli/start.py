@@ -22,18 +22,6 @@ _ESCAPING = "backslashreplace"
 """A name that the terminal's encoding lacks is printed with escapes."""
 
 
-def main() -> None:
-    """Entry point of the installed command."""
-    answer_interrupts()
-    open_streams()
-    from i2i_registry.cli.program import run, tell_log_records  # noqa: PLC0415 - takes a moment
-
-    tell_log_records()
-    code = run(sys.argv[1:])
-    _leave_on_interrupt(code)
-    sys.exit(code)
-
-
 def answer_interrupts() -> None:
     """Ctrl-C raises KeyboardInterrupt, which `run` answers; the program ends at once where that would get lost.
 
@@ -52,6 +40,12 @@ def answer_interrupts() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupt)
+
+
+def leave_on_interrupt(code: int) -> None:
+    """All is done and only the interpreter is left to end: Ctrl-C does not change that, and is no traceback."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda _number, _frame: _end(b"", code))
 
 
 def open_streams() -> None:
@@ -120,12 +114,6 @@ class _Messages(io.TextIOWrapper):
     def flush(self) -> None:
         with suppress(OSError):
             super().flush()
-
-
-def _leave_on_interrupt(code: int) -> None:
-    """All is done and only the interpreter is left to end: Ctrl-C does not change that, and is no traceback."""
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, lambda _number, _frame: _end(b"", code))
 
 
 def _is_importing(frame: FrameType | None) -> bool:
