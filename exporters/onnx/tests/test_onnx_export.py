@@ -135,7 +135,7 @@ CARD = ModelCard(
     model="toy:Toy",
 )
 REGISTRY = Registry(models={"toy": CARD}, sources={"toy": Plugin("toy", "i2i-plugin-toy", "1.2")})
-EXPORTER = OnnxExporter(REGISTRY)
+EXPORTER = OnnxExporter(REGISTRY.origins())
 
 
 def weights_of(model: Toy) -> WeightsCard:

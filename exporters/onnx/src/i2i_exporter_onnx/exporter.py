@@ -104,14 +104,13 @@ class OnnxExporter(Exporter):
         files: Mapping[str, GraphFile],
         parity: Parity,
     ) -> Manifest:
-        card = self.registry.model_card(model.name)
-        plugin = self.registry.sources[model.name]
+        origin = self.origins[model.name]
         try:
             return Manifest(
                 name=weights.name,
                 model=model.name,
-                paper=card.paper,
-                model_licence=card.licence,
+                paper=origin.card.paper,
+                model_licence=origin.card.licence,
                 weights=WeightsSource(
                     name=weights.reference,
                     sha256=weights.sha256,
@@ -124,7 +123,7 @@ class OnnxExporter(Exporter):
                 operations=operations,
                 graphs=dict(files),
                 parity=parity,
-                made_by={name: version(name) for name in DISTRIBUTIONS} | {plugin.distribution: plugin.version},
+                made_by={name: version(name) for name in DISTRIBUTIONS} | {origin.distribution: origin.version},
             )
         except ValidationError as error:
             raise ExportError(

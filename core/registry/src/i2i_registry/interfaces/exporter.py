@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -14,9 +14,8 @@ from i2i_runtime.schema.manifest import Parity, Precision
 from i2i_runtime.schema.operations import Record
 
 if TYPE_CHECKING:
-    from i2i_registry.interfaces.cards import WeightsCard
+    from i2i_registry.interfaces.cards import ModelCard, WeightsCard
     from i2i_registry.interfaces.model import Model
-    from i2i_registry.plugins.discovery import Registry
 
 
 class ExportOptions(Record):
@@ -36,14 +35,24 @@ class ExportReport:
     parity: Parity
 
 
+@dataclass(frozen=True, slots=True)
+class ModelOrigin:
+    """A model's card and the distribution that brings it, as artefacts record them."""
+
+    card: ModelCard
+    distribution: str
+    version: str
+
+
 class Exporter(ABC):
     """One target format."""
 
     name: ClassVar[str]
     """also the flag of `i2i-registry export`: "onnx" is `--onnx`"""
 
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
+    def __init__(self, origins: Mapping[str, ModelOrigin]) -> None:
+        self.origins = origins
+        """of all models, by their names"""
 
     @abstractmethod
     def export(

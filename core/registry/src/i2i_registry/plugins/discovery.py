@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from i2i_registry.errors import PluginError, UnknownName
 from i2i_registry.interfaces.cards import INTERFACE_VERSION, CommandCard, ExporterCard, ModelCard, WeightsCard
+from i2i_registry.interfaces.exporter import ModelOrigin
 from i2i_registry.plugins import hooks
 from i2i_registry.record_files import in_words
 from i2i_runtime.schema.operations import Record
@@ -127,7 +128,14 @@ class Registry:
         if name not in self.exporters:
             fix = f"pip install i2i-exporter-{name}"
             raise UnknownName.among("exporter", name, self.exporters, fix)
-        return cast("type[Exporter]", resolve(self.exporters[name].exporter))(self)
+        return cast("type[Exporter]", resolve(self.exporters[name].exporter))(self.origins())
+
+    def origins(self) -> dict[str, ModelOrigin]:
+        """Every model's card with the distribution that brings it, as an exporter takes them."""
+        return {
+            name: ModelOrigin(self.models[name], plugin.distribution, plugin.version)
+            for name, plugin in self.sources.items()
+        }
 
     def hint(self, name: str) -> str:
         """What to do about a name that is not known: mend the plugin that seems to be meant, or install it."""
