@@ -169,17 +169,44 @@ from i2i_registry.plugins.hooks import hookimpl
 
 @hookimpl
 def i2i_models():
-    return [ModelCard(name="No Name", summary="x", surprise=1)]
+    return [ModelCard(name="No Name", summary="x", licenses=1, operations=(), presets=(), model="a.b:C")]
 """
 
 
-def test_a_bad_card_names_file_field_and_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_card_names_its_fields_what_each_should_be_and_the_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "bad_card_plugin.py").write_text(BAD_CARD)
     monkeypatch.syspath_prepend(str(tmp_path))
     plugin = importlib.import_module("bad_card_plugin")
     (broken,) = build_registry([("dist", plugin)], strict=False).broken
-    assert broken.reason.startswith("a ModelCard is not valid: name: String should match pattern")
-    assert f"({tmp_path / 'bad_card_plugin.py'}, line 7)" in broken.reason
+    assert broken.reason == (
+        "its ModelCard has 'name' = 'No Name'; lacks the field 'paper'; lacks the field 'licence'; "
+        "has a field 'licenses', which there is none of"
+    )
+    assert 'name = "cyclegan": String should match pattern' in broken.expected
+    assert 'paper = Paper(title="...", authors="...", year=2026); licence = Licence(' in broken.expected
+    assert "instead of 'licenses' did you mean 'licence'" in broken.expected
+    assert f"{tmp_path / 'bad_card_plugin.py'}, line 7, which the entry point 'dist'" in broken.fix
     with pytest.raises(PluginError) as caught:
         build_registry([("dist", plugin)], strict=True)
     assert caught.value.found == f"dist 0: {broken.reason}"
+    assert (caught.value.expected, caught.value.fix) == (broken.expected, broken.fix)
+
+
+NO_YEAR = """
+from i2i_registry import CommandCard, hookimpl
+from i2i_runtime import Paper
+
+PAPER = Paper(title="A paper", authors="Somebody")
+"""
+
+
+def test_a_record_inside_a_card_that_lacks_a_field_is_told_with_the_entry_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _install(tmp_path, "noyear", NO_YEAR)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (broken,) = [plugin for plugin in discover(strict=False).broken if plugin.name == "noyear"]
+    assert (broken.reason, broken.expected) == ("its Paper lacks the field 'year'", "year = int")
+    assert broken.fix.endswith("noyear.py, line 5, which the entry point 'noyear = noyear' leads to")

@@ -35,7 +35,9 @@ def examine(registry: Registry, store: Store) -> Report:
     machine = diagnose()
     plugins = tuple(
         Problem(
-            what=f"the plugin {plugin.name!r} ({plugin.distribution} {plugin.version}): {plugin.reason}", fix=plugin.fix
+            what=f"the plugin {plugin.name!r} ({plugin.distribution} {plugin.version}): {plugin.reason}"
+            + (f"; expected {plugin.expected}" if plugin.expected else ""),
+            fix=plugin.fix,
         )
         for plugin in registry.broken
     )

@@ -93,7 +93,8 @@ def plugins(session: Session, *, as_json: bool) -> None:
     if as_json:
         good = [{"name": p.name, "distribution": p.distribution, "version": p.version} for p in registry.plugins]
         bad = [
-            {"name": p.name, "distribution": p.distribution, "version": p.version, "reason": p.reason, "fix": p.fix}
+            {"name": p.name, "distribution": p.distribution, "version": p.version, "reason": p.reason}
+            | {"expected": p.expected, "fix": p.fix}
             for p in registry.broken
         ]
         show_json({"plugins": good, "broken": bad})
@@ -102,6 +103,8 @@ def plugins(session: Session, *, as_json: bool) -> None:
     rows += [(p.name, p.distribution, p.version, f"broken: {p.reason}") for p in registry.broken]
     show_table(("PLUGIN", "DISTRIBUTION", "VERSION", "STATE"), rows)
     for plugin in registry.broken:
+        if plugin.expected:
+            tell(f"{plugin.distribution}: expected {plugin.expected}")
         tell(f"{plugin.distribution}: {plugin.fix}")
 
 

@@ -34,15 +34,15 @@ Attribute = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
 class ModelCard(Record):
     """A paper that a plugin brings, without its code."""
 
-    name: Name
-    summary: str
-    paper: Paper
-    licence: Licence
+    name: Name = Field(examples=['"cyclegan"'])
+    summary: str = Field(examples=['"one domain to another, from unpaired images"'])
+    paper: Paper = Field(examples=['Paper(title="...", authors="...", year=2026)'])
+    licence: Licence = Field(examples=['Licence(spdx="Apache-2.0")'])
     """of the plugin's code and of the method, with what the official implementation's terms mean for its weights"""
-    operations: tuple[OperationName, ...]
-    presets: tuple[str, ...]
-    model: Attribute
-    trainer: Attribute | None = None
+    operations: tuple[OperationName, ...] = Field(examples=['("translate",), as the model has them'])
+    presets: tuple[str, ...] = Field(examples=['("default",), as the model has them'])
+    model: Attribute = Field(examples=['"my_package.model:MyModel"'])
+    trainer: Attribute | None = Field(default=None, examples=['"my_package.trainer:MyTrainer"'])
     interface: PositiveInt = FIRST_INTERFACE
     """the `INTERFACE_VERSION` it was written for, as a number: what is newer or older than ours is refused"""
 

@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import importlib
 import os
-import traceback
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, cast
 
 import pluggy
-from pydantic import ValidationError
 
 from i2i_registry.errors import PluginError, UnknownName
 from i2i_registry.interfaces.cards import INTERFACE_VERSION, CommandCard, ExporterCard, ModelCard, WeightsCard
 from i2i_registry.interfaces.exporter import ModelOrigin
 from i2i_registry.plugins import hooks
-from i2i_registry.record_files import in_words
+from i2i_registry.plugins.failures import failure, first_line
 from i2i_runtime.schema.operations import Record
 
 if TYPE_CHECKING:
@@ -34,15 +31,6 @@ if TYPE_CHECKING:
 
 STRICT = "I2I_STRICT"
 """Environment variable: when it is "1", a broken plugin raises instead of being reported, for plugin authors."""
-
-_NOT_THEIRS = {
-    "i2i_registry",
-    "pluggy",
-    "pydantic",
-    "importlib",
-    "<frozen importlib._bootstrap>",
-    "<frozen importlib._bootstrap_external>",
-}
 
 Card = ModelCard | ExporterCard | CommandCard | WeightsCard
 
@@ -70,6 +58,7 @@ class BrokenPlugin:
     version: str
     reason: str
     fix: str
+    expected: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,26 +170,6 @@ def resolve(attribute: str) -> object:
         ) from error
 
 
-def first_line(error: BaseException) -> str:
-    """What an exception says in one line: its type and the first line of its message; of a card, the wrong fields."""
-    if isinstance(error, ValidationError):
-        return f"a {error.title} is not valid: {in_words(error)}"
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
-
-
-def _reason(error: BaseException) -> str:
-    """Why a plugin is broken; of a card that is not valid, with the line of the plugin's code that makes it."""
-    if isinstance(error, PluginError):
-        return error.found
-    if not isinstance(error, ValidationError):
-        return first_line(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not any(part in _NOT_THEIRS for part in Path(frame.filename).parts)]
-    place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
-    return first_line(error) + place
-
-
 def _plugin_of(point: EntryPoint) -> Plugin:
     if point.dist is None:
         return Plugin(point.name, point.value.partition(".")[0], "")
@@ -216,10 +185,10 @@ def _collect(found: Sequence[tuple[Plugin, object]], *, strict: bool) -> Registr
         try:
             good.append((plugin, _cards_of(plugin, source)))
         except (Exception, SystemExit) as error:
+            told = failure(plugin.distribution, _entry_point(plugin, source), error)
             if strict:
-                raise PluginError(f"{plugin.label}: {_reason(error)}", fix=_fix_for(plugin, error)) from error
-            reason = _reason(error)
-            broken.append(_broken(plugin, reason, _fix_for(plugin, error)))
+                raise PluginError(f"{plugin.label}: {told.found}", told.expected, told.fix) from error
+            broken.append(_broken(plugin, told))
     conflicts = _conflicts(good)
     if conflicts and strict:
         raise PluginError(f"{conflicts[0].distribution}: {conflicts[0].reason}", fix=conflicts[0].fix)
@@ -314,17 +283,13 @@ def _conflicts(good: Sequence[tuple[Plugin, Cards]]) -> tuple[BrokenPlugin, ...]
         for plugin in plugins:
             others = ", ".join(sorted(other.distribution for other in plugins if other is not plugin))
             fix = f"keep one of them: pip uninstall {plugin.distribution} (or {others})"
-            clashes.setdefault(plugin, _broken(plugin, f"{who} both bring the {kind} {name!r}", fix))
+            clashes.setdefault(plugin, _broken(plugin, PluginError(f"{who} both bring the {kind} {name!r}", fix=fix)))
     return tuple(clashes.values())
 
 
-def _broken(plugin: Plugin, reason: str, fix: str) -> BrokenPlugin:
-    return BrokenPlugin(plugin.name, plugin.distribution, plugin.version, reason, fix)
+def _broken(plugin: Plugin, why: PluginError) -> BrokenPlugin:
+    return BrokenPlugin(plugin.name, plugin.distribution, plugin.version, why.found, why.fix, why.expected)
 
 
-def _fix_for(plugin: Plugin, error: BaseException) -> str:
-    if isinstance(error, PluginError) and error.fix:
-        return error.fix
-    if isinstance(error, ModuleNotFoundError):
-        return f"install what it needs: pip install --upgrade --force-reinstall {plugin.distribution}"
-    return f"pip install --upgrade {plugin.distribution}, or pip uninstall {plugin.distribution}"
+def _entry_point(plugin: Plugin, source: object) -> str:
+    return f"{source.name} = {source.value}" if isinstance(source, EntryPoint) else plugin.name

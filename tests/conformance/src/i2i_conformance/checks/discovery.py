@@ -51,7 +51,9 @@ def check_nothing_is_broken(registry: Registry, distribution: str) -> None:
     """The distribution's plugin loads."""
     for plugin in registry.broken:
         if plugin.distribution == distribution:
-            raise ConformanceError(f"{distribution}: {plugin.reason}", expected="a plugin that loads", fix=plugin.fix)
+            raise ConformanceError(
+                f"{distribution}: {plugin.reason}", expected=plugin.expected or "a plugin that loads", fix=plugin.fix
+            )
 
 
 def check_discovery_is_light(module: str) -> None:
