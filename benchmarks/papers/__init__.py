@@ -29,12 +29,12 @@ class OfficialLoop(Protocol):
     """Networks and optimizers of the release."""
 
     def step(self, batch: Mapping[str, Tensor]) -> Losses:
-        """One update of everything, in the release's order: "<phase>/<term>" of our trainer -> its value here."""
+        """One update of everything, in the release's order: "<phase>/<loss>" of our trainer -> its value here."""
         ...
 
 
 def without_rates(values: Losses) -> Losses:
-    """The terms alone, of what the engine reports of a step."""
+    """The losses alone, of what the engine reports of a step."""
     return {name: value for name, value in values.items() if not name.startswith("rate/")}
 
 

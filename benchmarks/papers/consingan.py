@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from i2i_plugin_consingan.config import Config
     from i2i_registry.interfaces.data import Tensors
     from i2i_registry.interfaces.model import KeyMap, Model
-    from i2i_registry.interfaces.trainer import AnyTrainer, Step
+    from i2i_registry.interfaces.trainer import AnyTrainer, Losses, Step
     from i2i_runtime.schema.operations import Record
 
 IMAGE = {"full": (186, 250), "small": (34, 40)}
@@ -298,10 +298,10 @@ def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
             torch.manual_seed(next(self.seeds))
             return super().share(batch)
 
-        def critic_terms(self, step: Step) -> Tensors:
+        def critic_losses(self, step: Step) -> Losses:
             """The critic's losses."""
             torch.manual_seed(next(self.seeds))
-            return super().critic_terms(step)
+            return super().critic_losses(step)
 
     class SameTrainer(ConSinGANTrainer):
         """With stages that seed like this."""

@@ -125,7 +125,7 @@ class Loop:
         return {name: loss.item() for name, loss in losses.items()}
 
     def generator_step(self, batch: Mapping[str, Tensor], made: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Adversarial, cycle and identity terms, with the discriminators frozen."""
+        """Adversarial, cycle and identity losses, with the discriminators frozen."""
         (g_a, g_b), (d_a, d_b) = self.generators, self.judges
         for judge in self.judges:
             judge.requires_grad_(requires_grad=False)

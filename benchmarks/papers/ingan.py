@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from i2i_plugin_ingan.config import Config
     from i2i_registry.interfaces.data import Tensors
     from i2i_registry.interfaces.model import KeyMap, Model
-    from i2i_registry.interfaces.trainer import AnyTrainer, Step
+    from i2i_registry.interfaces.trainer import AnyTrainer, Losses, Step
     from i2i_runtime.schema.operations import Record
 
 IMAGE = {"full": 256, "small": 48}
@@ -300,10 +300,10 @@ def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
             torch.manual_seed(next(self.seeds))
             return super().retarget(batch)
 
-        def critic_terms(self, start: int, step: Step) -> Tensors:
+        def critic_losses(self, start: int, step: Step) -> Losses:
             """The critic's losses."""
             torch.manual_seed(next(self.seeds))
-            return super().critic_terms(start, step)
+            return super().critic_losses(start, step)
 
     model = InGAN(our_config(size))
     trainer = SameDraws(model, Options(critic_channels=CHANNELS[size]))

@@ -245,7 +245,7 @@ class Loop:
         return loss.item()
 
     def generator_step(self, real_a: Tensor, real_b: Tensor) -> float:
-        """Adversarial, cycle, identity and CAM terms; rho is clamped afterwards."""
+        """Adversarial, cycle, identity and CAM losses; rho is clamped afterwards."""
         nets = self.networks
         self.generator_optimizer.zero_grad()
         fake_b, cam_ab, _ = nets["genA2B"](real_a)

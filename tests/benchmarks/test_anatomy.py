@@ -65,12 +65,12 @@ class ToyTrainer(Trainer[Options]):
         check(model)
 
     def stages(self):
-        return make(self.terms, shared)
+        return make(self.losses, shared)
 
     def rate(self, step: Step):
         return shared() + step
 
-    def terms(self, step):
+    def losses(self, step):
         return step
 
 

@@ -127,9 +127,9 @@ def test_it_learns_from_arrays_of_as_many_channels(tmp_path: Path, name: str) ->
     (stage,) = trainer.stages()
     step = Step(number=1, batch=batch, shared=stage.shared(batch))
     for phase in stage.phases:
-        terms = list(phase.loss(step).values())
-        assert all(bool(term.isfinite()) for term in terms)
-        torch.stack(terms).sum().backward(retain_graph=True)
+        losses = list(phase.losses(step).values())
+        assert all(bool(loss.isfinite()) for loss in losses)
+        torch.stack(losses).sum().backward(retain_graph=True)
     assert {tuple(column.shape) for column in trainer.preview(source.preview(2)).values()} == {(2, 3, SIDE, SIDE)}
 
 

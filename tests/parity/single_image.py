@@ -13,25 +13,25 @@ def image_of(levels: Tensor) -> Tensor:
 
 
 def losses(
-    terms: Mapping[str, float],
+    reported: Mapping[str, float],
     generator: str,
     *,
     critic_steps: int,
     penalty_weight: float,
     reconstruction_weight: float,
 ) -> dict[str, float]:
-    """The releases' names for the terms of every critic step and of the phase `generator`, with weights and without.
+    """The releases' names for the losses of every critic step and of the phase `generator`, with weights and without.
 
-    A loss of weight 0 cannot be told from its term, and is left out.
+    What a loss of weight 0 was without its weight cannot be told, and is left out.
     """
     named: dict[str, float] = {}
     for number in range(critic_steps):
-        real, fake, penalty = (terms[f"critic_{number + 1}/{name}"] for name in ("real", "fake", "penalty"))
+        real, fake, penalty = (reported[f"critic_{number + 1}/{name}"] for name in ("real", "fake", "penalty"))
         named |= {f"D{number}_real": real, f"D{number}_fake": fake, f"D{number}_gp_weighted": penalty}
         named[f"D{number}_total"] = real + fake + penalty
         if penalty_weight:
             named[f"D{number}_gp_unweighted"] = penalty / penalty_weight
-    adversarial, error = terms[f"{generator}/adversarial"], terms[f"{generator}/reconstruction"]
+    adversarial, error = reported[f"{generator}/adversarial"], reported[f"{generator}/reconstruction"]
     if reconstruction_weight:
         named["G_rec_unweighted"] = error / reconstruction_weight
     return named | {"G_adv": adversarial, "G_rec_weighted": error, "G_total": adversarial + error}

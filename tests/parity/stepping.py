@@ -63,8 +63,8 @@ class RecordedBatch:
 class Found:
     """What one step of our code computed."""
 
-    terms: Mapping[str, float]
-    """under "<phase>/<term>", as the engine reports them"""
+    losses: Mapping[str, float]
+    """under "<phase>/<loss>", as the engine reports them"""
     gradients: Mapping[str, Tensor]
     """under the recorded keys; those that our code computes none of are missing"""
 
@@ -108,7 +108,7 @@ class RecordedStep:
             gradients = self._gradients(trainer) | gradients
             watch(report.phase)
             if report.step_complete:
-                return Found(terms=report.values, gradients=gradients)
+                return Found(losses=report.values, gradients=gradients)
         raise ValueError("a trainer without phases")
 
     def check(self, trainer: AnyTrainer, found: Found, losses: Mapping[str, float]) -> Iterator[Row]:

@@ -17,7 +17,7 @@ from i2i_registry.cli.program import run
 from i2i_registry.cli.session import Session
 from i2i_registry.interfaces.cards import ModelCard
 from i2i_registry.interfaces.data import Tensors
-from i2i_registry.interfaces.trainer import Decay, Phase, Stage, Step
+from i2i_registry.interfaces.trainer import Decay, Losses, Phase, Stage, Step
 from i2i_registry.plugins.discovery import Registry, build_registry
 from i2i_registry.plugins.hooks import hookimpl
 from i2i_registry.weights.store import Store
@@ -42,7 +42,7 @@ class GrowingTrainer(ToyTrainer):
 
     def stages(self) -> Sequence[Stage]:
         optimizer = Adam(self.painter.parameters(), lr=1e-2, betas=(0.5, 0.99))
-        phase = Phase(name="painter", optimizer=optimizer, loss=self.painter_terms)
+        phase = Phase(name="painter", optimizer=optimizer, losses=self.painter_losses)
         return [
             Stage(
                 name=f"{side} pixels",
@@ -55,7 +55,7 @@ class GrowingTrainer(ToyTrainer):
             for side, batch_size in BATCHES.items()
         ]
 
-    def painter_terms(self, step: Step) -> Tensors:
+    def painter_losses(self, step: Step) -> Losses:
         signal_here(step, f"{step.batch['A'].shape[-1]} pixels")
         return {"copy": l1(self.painter(step.batch["A"]), step.batch["A"])}
 

@@ -134,13 +134,13 @@ def test_gradients_reach_only_what_the_phase_learns(data: Path) -> None:
 
 def test_everything_else_is_frozen_while_a_phase_computes_its_loss(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: set[str] = set()
-    original = ToyTrainer.painter_terms
+    original = ToyTrainer.painter_losses
 
     def looking(trainer: ToyTrainer, step: Step) -> Tensors:
         seen.update(name for name, network in trainer.all_networks.items() if next(network.parameters()).requires_grad)
         return original(trainer, step)
 
-    monkeypatch.setattr(ToyTrainer, "painter_terms", looking)
+    monkeypatch.setattr(ToyTrainer, "painter_losses", looking)
     run_to_end(make_engine(data))
 
     assert seen == {"painter"}

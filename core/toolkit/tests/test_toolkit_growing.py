@@ -15,8 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from i2i_registry.errors import TrainingError
-from i2i_registry.interfaces.data import Tensors
-from i2i_registry.interfaces.trainer import Step
+from i2i_registry.interfaces.trainer import Losses, Step
 from i2i_toolkit import Engine, open_accelerator
 from i2i_toolkit.engine.ema import EMA
 from i2i_toolkit.seeds import seed_everything
@@ -47,9 +46,9 @@ class Watching(GrowingTrainer):
         super().__init__(model, options)
         self.batches: list[Tensor] = []
 
-    def painter_terms(self, step: Step) -> Tensors:
+    def painter_losses(self, step: Step) -> Losses:
         self.batches.append(step.batch["A"])
-        return super().painter_terms(step)
+        return super().painter_losses(step)
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -16,7 +16,7 @@ from torch.optim import Adam
 
 from i2i_registry.errors import TrainingError
 from i2i_registry.interfaces.data import Tensors
-from i2i_registry.interfaces.trainer import Phase, Stage, Step
+from i2i_registry.interfaces.trainer import Losses, Phase, Stage, Step
 from i2i_runtime.errors import UsageError
 from i2i_toolkit import Engine, l1, open_accelerator
 from i2i_toolkit.seeds import seed_everything
@@ -35,12 +35,12 @@ class Repeating(ToyTrainer):
 
     def stages(self) -> Sequence[Stage]:
         optimizer = Adam(self.tint.parameters(), lr=1e-2, betas=(0.5, 0.9))
-        phase = Phase(name="tint", optimizer=optimizer, loss=self._terms, repeat=REPEAT, after=self._settle)
+        phase = Phase(name="tint", optimizer=optimizer, losses=self._losses, repeat=REPEAT, after=self._settle)
         return [
             Stage(name=name, steps=STEPS, batch_size=2, phases=(phase,), begin=self._note) for name in ("one", "two")
         ]
 
-    def _terms(self, step: Step) -> Tensors:
+    def _losses(self, step: Step) -> Losses:
         self.batches.append(step.batch["A"].clone())
         return {"copy": l1(self.tint(step.batch["A"]), step.batch["A"])}
 
@@ -86,13 +86,13 @@ class Sluggish(ToyTrainer):
         optimizer = Adam(
             [{"params": [self.tint.weight]}, {"params": [self.tint.bias], "lr": type(self).initial}], lr=1e-2
         )
-        phase = Phase(name="tint", optimizer=optimizer, loss=self._terms, every=2, learning_rate=self._factor)
+        phase = Phase(name="tint", optimizer=optimizer, losses=self._losses, every=2, learning_rate=self._factor)
         return [Stage(name=name, steps=4, batch_size=2, phases=(phase,)) for name in ("one", "two")]
 
     def _factor(self, step: int) -> float:
         return type(self).factors[step - 1]
 
-    def _terms(self, step: Step) -> Tensors:
+    def _losses(self, step: Step) -> Losses:
         return {"copy": l1(self.tint(step.batch["A"]), step.batch["A"])}
 
 
@@ -211,10 +211,10 @@ class Looking(ToyTrainer):
 
     def stages(self) -> Sequence[Stage]:
         phases = tuple(
-            Phase(name=name, optimizer=Adam(network.parameters(), lr=1e-2), loss=loss)
+            Phase(name=name, optimizer=Adam(network.parameters(), lr=1e-2), losses=loss)
             for name, network, loss in (
-                ("painter", self.painter, self._painter_terms),
-                ("critic", self.critic, self._critic_terms),
+                ("painter", self.painter, self._painter_losses),
+                ("critic", self.critic, self._critic_losses),
             )
         )
         return [
@@ -231,10 +231,10 @@ class Looking(ToyTrainer):
     def _paint(self, batch: Tensors) -> Tensors:
         return {"fake": self.painter(batch["A"])}
 
-    def _painter_terms(self, step: Step) -> Tensors:
+    def _painter_losses(self, step: Step) -> Losses:
         return {"copy": l1(step.shared["fake"], step.batch["A"])}
 
-    def _critic_terms(self, step: Step) -> Tensors:
+    def _critic_losses(self, step: Step) -> Losses:
         return {"judged": self.critic(step.shared["fake"].detach()).square().mean()}
 
 

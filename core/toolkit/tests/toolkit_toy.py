@@ -24,7 +24,7 @@ from i2i_registry.cli.session import Session
 from i2i_registry.interfaces.cards import ModelCard
 from i2i_registry.interfaces.data import DataLayout, Tensors
 from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Model
-from i2i_registry.interfaces.trainer import AnyTrainer, Decay, Phase, Stage, Step, Trainer
+from i2i_registry.interfaces.trainer import AnyTrainer, Decay, Losses, Phase, Stage, Step, Trainer
 from i2i_registry.plugins.discovery import Registry, build_registry
 from i2i_registry.plugins.hooks import hookimpl
 from i2i_registry.weights.store import Store
@@ -52,7 +52,7 @@ class Options(Record):
     steps: PositiveInt = 4
     batch_size: PositiveInt = 2
     poison_step: int = 0
-    """the step in which a loss term is not a number"""
+    """the step in which a loss is not a number"""
 
 
 class Painter(nn.Sequential):
@@ -128,13 +128,13 @@ class ToyTrainer(Trainer[Toy, Options]):
         return UnpairedLayout(Preparation("resize_and_crop", SIZE + 2, SIZE, BILINEAR))
 
     def stages(self) -> Sequence[Stage]:
-        draft = Phase(name="draft", optimizer=SGD(self.painter.parameters(), lr=0.05, momentum=0.9), loss=self.draft)
-        critic = Phase(name="critic", optimizer=Adam(self.critic.parameters(), lr=1e-2), loss=self.critic_terms)
-        tint = Phase(name="tint", optimizer=Adam(self.tint.parameters(), lr=1e-2), loss=self.tint_terms, every=2)
+        draft = Phase(name="draft", optimizer=SGD(self.painter.parameters(), lr=0.05, momentum=0.9), losses=self.draft)
+        critic = Phase(name="critic", optimizer=Adam(self.critic.parameters(), lr=1e-2), losses=self.critic_losses)
+        tint = Phase(name="tint", optimizer=Adam(self.tint.parameters(), lr=1e-2), losses=self.tint_losses, every=2)
         painter = Phase(
             name="painter",
             optimizer=Adam(self.painter.parameters(), lr=1e-2, betas=(0.5, 0.99)),
-            loss=self.painter_terms,
+            losses=self.painter_losses,
             learning_rate=lambda step: 1.0 / step,
             after=self._clamp,
         )
@@ -151,24 +151,24 @@ class ToyTrainer(Trainer[Toy, Options]):
             ),
         ]
 
-    def draft(self, step: Step) -> Tensors:
+    def draft(self, step: Step) -> Losses:
         return {"copy": l1(self.painter(step.batch["A"]), step.batch["A"])}
 
     def paintings(self, batch: Tensors) -> Tensors:
         return {"fake": self.painter(batch["A"])}
 
-    def critic_terms(self, step: Step) -> Tensors:
+    def critic_losses(self, step: Step) -> Losses:
         signal_here(step, "critic")
         noise = torch.randn_like(step.batch["A"])
         fake = self.critic(step.shared["fake"].detach() + 0.1 * noise)
         return {"real": least_squares(self.critic(step.batch["B"]), 1.0), "fake": least_squares(fake, 0.0)}
 
-    def tint_terms(self, step: Step) -> Tensors:
+    def tint_losses(self, step: Step) -> Losses:
         signal_here(step, "tint")
         noise = torch.randn_like(step.batch["A"])
         return {"tint": l1(self.tint(step.shared["fake"]) + 0.1 * noise, step.batch["B"])}
 
-    def painter_terms(self, step: Step) -> Tensors:
+    def painter_losses(self, step: Step) -> Losses:
         signal_here(step, "painter")
         judged = self.critic(self.tint(step.shared["fake"]))
         bad = float("nan") if step.number == self.options.poison_step else 1.0

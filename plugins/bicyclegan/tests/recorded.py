@@ -315,8 +315,8 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
         yield recording.output(key, output, FORWARD)
     built.draws_from(recording)
     found = step.run(built, batch_of(recording))
-    terms = {key.removeprefix("bicycle/"): value for key, value in found.terms.items()}
-    yield from step.check(built, found, losses(terms, built.options))
+    reported = {key.removeprefix("bicycle/"): value for key, value in found.losses.items()}
+    yield from step.check(built, found, losses(reported, built.options))
     for key, recorded in recording.under("grad/").items():
         share = (found.gradients.get(key, torch.zeros(())) - recorded).norm() / recorded.norm()
         yield recording.row(f"grad/{key} in L2", float(share), STEP_GRADIENT_L2)
@@ -347,7 +347,7 @@ def step_outputs(built: RecordedNoise, recording: Recording) -> dict[str, Tensor
     }
 
 
-def losses(terms: Mapping[str, float], options: Options) -> dict[str, float]:
+def losses(reported: Mapping[str, float], options: Options) -> dict[str, float]:
     """The release's reported losses, with their weights, and under "raw/" without."""
     weighted = {
         "G_GAN": ("encoded_gan", options.encoded_gan_weight),
@@ -357,12 +357,12 @@ def losses(terms: Mapping[str, float], options: Options) -> dict[str, float]:
         "z_L1": ("latent", options.latent_weight),
     }
     # A loss of weight 0 is not computed, and reported as 0.
-    found = {theirs: terms.get(ours, 0.0) for theirs, (ours, _) in weighted.items()}
+    found = {theirs: reported.get(ours, 0.0) for theirs, (ours, _) in weighted.items()}
     found |= {f"raw/{theirs}": found[theirs] / (weight or 1.0) for theirs, (_, weight) in weighted.items()}
     found["G"] = sum(found[name] for name in ("G_GAN", "G_GAN2", "kl", "G_L1"))
     for official, style in (("D", "encoded"), ("D2", "random")):
         for kind in ("fake", "real"):
-            found[f"{official}_{kind}"] = terms[f"discriminator_{style}_{kind}"]
+            found[f"{official}_{kind}"] = reported[f"discriminator_{style}_{kind}"]
         found[official] = found[f"{official}_fake"] + found[f"{official}_real"]
     return found
 

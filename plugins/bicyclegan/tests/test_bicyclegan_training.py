@@ -38,12 +38,12 @@ def make_batch(count: int = 2) -> Batch:
 
 def terms_of(trainer: BicycleGANTrainer, batch: Batch | None = None) -> dict[str, Tensor]:
     torch.manual_seed(2)
-    return dict(trainer.terms(Step(number=1, batch=batch or make_batch(), shared={})))
+    return dict(trainer.losses(Step(number=1, batch=batch or make_batch(), shared={})))
 
 
-def reached(trainer: BicycleGANTrainer, *terms: Tensor) -> set[str]:
-    """The networks that get a gradient from these terms."""
-    torch.stack(terms).sum().backward()
+def reached(trainer: BicycleGANTrainer, *losses: Tensor) -> set[str]:
+    """The networks that get a gradient from these losses."""
+    torch.stack(losses).sum().backward()
     networks = {name: [p.grad for p in network.parameters()] for name, network in trainer.all_networks.items()}
     return {name for name, gradients in networks.items() if any(g is not None and bool(g.any()) for g in gradients)}
 
@@ -58,15 +58,15 @@ def test_the_latent_loss_teaches_the_generator_and_not_the_encoder() -> None:
 
 def test_the_losses_of_encoded_styles_teach_encoder_and_generator() -> None:
     trainer = make_trainer()
-    terms = terms_of(trainer)
-    assert reached(trainer, terms["l1"], terms["encoded_gan"]) == {"generator", "encoder"}
+    losses = terms_of(trainer)
+    assert reached(trainer, losses["l1"], losses["encoded_gan"]) == {"generator", "encoder"}
 
 
 @pytest.mark.parametrize("style", ["encoded", "random"])
 def test_a_discriminators_losses_teach_it_alone(style: str) -> None:
     trainer = make_trainer()
-    terms = terms_of(trainer)
-    learning = reached(trainer, terms[f"discriminator_{style}_fake"], terms[f"discriminator_{style}_real"])
+    losses = terms_of(trainer)
+    learning = reached(trainer, losses[f"discriminator_{style}_fake"], losses[f"discriminator_{style}_real"])
     assert learning == {f"discriminator_{style}"}
 
 
@@ -149,8 +149,8 @@ def test_one_discriminator_may_judge_both_styles() -> None:
     trainer = make_trainer(one_discriminator=True)
     first, second = trainer.judges().values()
     assert first is second
-    terms = terms_of(trainer)
-    assert reached(trainer, terms["discriminator_encoded_fake"], terms["discriminator_random_real"]) == {
+    losses = terms_of(trainer)
+    assert reached(trainer, losses["discriminator_encoded_fake"], losses["discriminator_random_real"]) == {
         "discriminator_shared"
     }
 

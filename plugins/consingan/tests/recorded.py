@@ -457,7 +457,7 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
     )
     found = step.run(trainer, batch_of(recording, case), start=Cursor(stage=case.depth, step=0, phase=0))
     named = losses(
-        found.terms,
+        found.losses,
         GENERATOR,
         critic_steps=case.Dsteps,
         penalty_weight=case.lambda_grad,

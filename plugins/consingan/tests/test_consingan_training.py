@@ -133,8 +133,8 @@ def test_the_critics_gradient_is_that_of_the_textbook() -> None:
     fake = torch.rand_like(real)
     parameters = [parameter for parameter in critic.parameters() if parameter.requires_grad]
     torch.manual_seed(3)
-    terms = training.critic_terms(Step(number=1, batch={}, shared={"fake": fake}))
-    found = torch.autograd.grad(torch.stack(list(terms.values())).sum(), parameters)
+    losses = training.critic_losses(Step(number=1, batch={}, shared={"fake": fake}))
+    found = torch.autograd.grad(torch.stack(list(losses.values())).sum(), parameters)
     torch.manual_seed(3)
     share = training.draw_share(real)
     between = (share * real + (1 - share) * fake).requires_grad_()
@@ -155,9 +155,9 @@ def test_what_frozen_stages_make_of_the_stored_noise_is_kept() -> None:
 
 def test_the_generator_is_held_to_the_image_ten_times() -> None:
     training = begun(trainer(), 0)
-    terms = training.generator_terms(Step(number=1, batch={}, shared={"fake": torch.zeros_like(training.image)}))
+    losses = training.generator_losses(Step(number=1, batch={}, shared={"fake": torch.zeros_like(training.image)}))
     missed = (training.reconstruction() - training.image).detach().square().mean()
-    assert float(terms["reconstruction"].detach()) == pytest.approx(10 * float(missed), rel=1e-5)
+    assert float(losses["reconstruction"].detach()) == pytest.approx(10 * float(missed), rel=1e-5)
 
 
 # --- Data -------------------------------------------------------------------------------------------------------------

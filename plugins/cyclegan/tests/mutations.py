@@ -34,22 +34,22 @@ def discriminators_first(patch: pytest.MonkeyPatch) -> None:
 
 
 def swapped_cycle_weights(patch: pytest.MonkeyPatch) -> None:
-    right = CycleGANTrainer.generator_terms
+    right = CycleGANTrainer.generator_losses
 
     def wrong(self: CycleGANTrainer, step: Step) -> Tensors:
-        terms = dict(right(self, step))
-        return terms | {"cycle_A": terms["cycle_B"], "cycle_B": terms["cycle_A"]}
+        losses = dict(right(self, step))
+        return losses | {"cycle_A": losses["cycle_B"], "cycle_B": losses["cycle_A"]}
 
-    patch.setattr(CycleGANTrainer, "generator_terms", wrong)
+    patch.setattr(CycleGANTrainer, "generator_losses", wrong)
 
 
 def unhalved_discriminator_loss(patch: pytest.MonkeyPatch) -> None:
-    right = CycleGANTrainer.discriminator_terms
+    right = CycleGANTrainer.discriminator_losses
 
     def wrong(self: CycleGANTrainer, step: Step) -> Tensors:
-        return {name: 2 * term for name, term in right(self, step).items()}
+        return {name: 2 * loss for name, loss in right(self, step).items()}
 
-    patch.setattr(CycleGANTrainer, "discriminator_terms", wrong)
+    patch.setattr(CycleGANTrainer, "discriminator_losses", wrong)
 
 
 def twice_the_learning_rate(patch: pytest.MonkeyPatch) -> None:

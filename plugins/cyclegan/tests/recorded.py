@@ -190,7 +190,7 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
         if f"output/{name}" in recording.tensors:
             yield recording.output(name, image, STEP_OUTPUT)
     found = step.run(built, batch)
-    yield from step.check(built, found, losses(found.terms, built))
+    yield from step.check(built, found, losses(found.losses, built))
     yield from step.check_optimizers(build_trainer(recording, case))
 
 
@@ -204,17 +204,17 @@ def images_of(built: CycleGANTrainer, batch: Mapping[str, Tensor]) -> dict[str, 
     return found | {f"idt_{name}": made[same] for name, same in (("A", "same_B"), ("B", "same_A")) if same in made}
 
 
-def losses(terms: Mapping[str, float], built: CycleGANTrainer) -> dict[str, float]:
+def losses(reported: Mapping[str, float], built: CycleGANTrainer) -> dict[str, float]:
     """The release's names: everything but cycles is counted by the generator, whose target is the other domain."""
     found: dict[str, float] = {}
     for name, target in JUDGED_BY.items():
         own = name[-1]
         weight = built.cycle_weights[target] * built.options.identity_weight
-        found[name] = terms[f"discriminators/{target}"]
-        found[f"G_{own}"] = terms[f"generators/adversarial_{target}"]
-        found[f"cycle_{own}"] = terms[f"generators/cycle_{own}"]
+        found[name] = reported[f"discriminators/{target}"]
+        found[f"G_{own}"] = reported[f"generators/adversarial_{target}"]
+        found[f"cycle_{own}"] = reported[f"generators/cycle_{own}"]
         found[f"raw/cycle_{own}"] = found[f"cycle_{own}"] / (built.cycle_weights[own] or 1.0)
-        found[f"idt_{own}"] = terms.get(f"generators/identity_{target}", 0.0)
+        found[f"idt_{own}"] = reported.get(f"generators/identity_{target}", 0.0)
         found[f"raw/idt_{own}"] = found[f"idt_{own}"] / (weight or 1.0)
     found["G"] = sum(found[f"{kind}_{own}"] for kind in ("G", "cycle", "idt") for own in "AB")
     return found

@@ -27,10 +27,10 @@ def batch(seed: int = 0, count: int = 2) -> dict[str, Tensor]:
     return {domain: 2 * torch.rand(count, 3, 16, 16, generator=generator) - 1 for domain in "AB"}
 
 
-def terms(built: CycleGANTrainer, images: Mapping[str, Tensor]) -> dict[str, float]:
+def losses(built: CycleGANTrainer, images: Mapping[str, Tensor]) -> dict[str, float]:
     step = Step(number=1, batch=images, shared={})
-    found = {**built.generator_terms(step), **built.discriminator_terms(step)}
-    return {name: term.item() for name, term in found.items()}
+    found = {**built.generator_losses(step), **built.discriminator_losses(step)}
+    return {name: loss.item() for name, loss in found.items()}
 
 
 def test_the_rate_of_every_phase_is_the_papers() -> None:
@@ -43,7 +43,7 @@ def test_without_an_identity_weight_there_is_no_identity_loss_and_the_rest_is_th
     with_identity, without = trainer(), trainer(identity_weight=0.0)
     for name, network in without.all_networks.items():
         network.load_state_dict(with_identity.all_networks[name].state_dict())
-    full, less = terms(with_identity, batch()), terms(without, batch())
+    full, less = losses(with_identity, batch()), losses(without, batch())
     assert set(full) - set(less) == {"identity_A", "identity_B"}
     assert less == pytest.approx({name: full[name] for name in less}, rel=1e-5)
 
@@ -52,7 +52,7 @@ def test_each_domain_has_its_own_cycle_weight() -> None:
     one, other = trainer(), trainer(cycle_weight_b=30.0)
     for name, network in other.all_networks.items():
         network.load_state_dict(one.all_networks[name].state_dict())
-    before, after = terms(one, batch()), terms(other, batch())
+    before, after = losses(one, batch()), losses(other, batch())
     ratio = {name: after[name] / before[name] for name in before}
     assert {name for name, value in ratio.items() if abs(value - 3) < 1e-5} == {"cycle_B", "identity_B"}
     assert all(abs(value - 1) < 1e-5 for name, value in ratio.items() if not name.endswith("e_B") and "y_B" not in name)
@@ -62,7 +62,7 @@ def test_discriminators_see_what_was_made_before_the_generators_moved() -> None:
     built = trainer(pool_size=0)
     step = Step(number=1, batch=batch(), shared={})
     made = built.translations(step.batch)
-    built.generator_terms(step)
+    built.generator_losses(step)
     with torch.no_grad():
         for parameter in built.a_to_b.parameters():
             parameter.add_(1.0)
@@ -71,7 +71,7 @@ def test_discriminators_see_what_was_made_before_the_generators_moved() -> None:
 
 def test_the_pools_are_in_the_checkpoint() -> None:
     built = trainer()
-    terms(built, batch())
+    losses(built, batch())
     again = trainer()
     for name, network in again.all_networks.items():
         network.load_state_dict(built.all_networks[name].state_dict())
@@ -98,7 +98,7 @@ def test_colour_to_grey_trains_without_an_identity_loss() -> None:
     built = trainer(TINY.model_copy(update={"channels_b": 1}), identity_weight=0.0)
     images = batch()
     images["B"] = images["B"][:, :1]
-    assert all(math.isfinite(value) for value in terms(built, images).values())
+    assert all(math.isfinite(value) for value in losses(built, images).values())
     assert {tuple(column.shape) for column in built.preview(images).values()} == {(2, 3, 16, 16)}
 
 

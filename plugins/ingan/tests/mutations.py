@@ -39,7 +39,7 @@ def fake_before_real(patch: pytest.MonkeyPatch) -> None:
         fake, real = self.critic(made, weights), self.critic(image, weights)
         return {"real": 0.5 * least_squares(real, 1.0), "fake": 0.5 * least_squares(fake, 0.0)}
 
-    patch.setattr(InGANTrainer, "critic_terms", wrong)
+    patch.setattr(InGANTrainer, "critic_losses", wrong)
 
 
 def no_dithering(patch: pytest.MonkeyPatch) -> None:
@@ -199,12 +199,12 @@ def twice_the_learning_rate(patch: pytest.MonkeyPatch) -> None:
 
 
 def unhalved_critic_loss(patch: pytest.MonkeyPatch) -> None:
-    right = InGANTrainer.critic_terms
+    right = InGANTrainer.critic_losses
 
     def wrong(self: InGANTrainer, start: int, step: Step) -> Tensors:
-        return {name: 2 * term for name, term in right(self, start, step).items()}
+        return {name: 2 * loss for name, loss in right(self, start, step).items()}
 
-    patch.setattr(InGANTrainer, "critic_terms", wrong)
+    patch.setattr(InGANTrainer, "critic_losses", wrong)
 
 
 def with_shifts(config: Mapping[str, object]) -> bool:

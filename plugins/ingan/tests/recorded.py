@@ -24,7 +24,7 @@ from i2i_plugin_ingan.geometry import homography_grid, resize_grid
 from i2i_plugin_ingan.model import GENERATOR, GRAPH, InGAN
 from i2i_plugin_ingan.official import CRITIC_KEYS, GENERATOR_KEYS, INGAN_FORMAT
 from i2i_plugin_ingan.trainer import CRITIC, InGANTrainer
-from i2i_registry import Step, Tensors, rename
+from i2i_registry import Losses, Step, rename
 from i2i_runtime import Shifts
 from i2i_runtime.image import sampling_grids
 from i2i_toolkit import Cursor
@@ -311,10 +311,10 @@ class Watched(InGANTrainer):
         self.drawn += 1
         return self.recording.tensors[f"input/uniform_noise_{self.drawn - 1}"].reshape(like.shape)
 
-    def critic_terms(self, start: int, step: Step) -> Tensors:
+    def critic_losses(self, start: int, step: Step) -> Losses:
         """Another crop is the recorded example of what is real."""
         real = image(self.recording, "real_crop_u8")
-        return super().critic_terms(start, replace(step, batch={**step.batch, "image": real}))
+        return super().critic_losses(start, replace(step, batch={**step.batch, "image": real}))
 
     def watch(self) -> None:
         self.judged, self.made = [], []
@@ -385,17 +385,17 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
         after=AFTER,
     )
     found = step.run(trainer, batch_of(recording, case), watch=watch, start=cursor)
-    for key, value in losses(found.terms, trainer.options).items():
+    for key, value in losses(found.losses, trainer.options).items():
         yield recording.loss(key, value, STEP_LOSS)
     yield from check_outputs(recording, case, trainer)
     for key in recording.under("after/"):
         yield from check_after(recording, trainer, key, gradients, steps)
 
 
-def losses(terms: Mapping[str, float], options: Options) -> dict[str, float]:
-    """The terms under the official names. A loss of weight 0 cannot be told from its term, and is left out."""
-    adversarial, reconstruction = terms["generator/adversarial"], terms["generator/reconstruction"]
-    real, fake = (2 * terms[f"critic/{name}"] for name in ("real", "fake"))
+def losses(reported: Mapping[str, float], options: Options) -> dict[str, float]:
+    """The losses under the official names. What one of weight 0 was without its weight is not told, and left out."""
+    adversarial, reconstruction = reported["generator/adversarial"], reported["generator/reconstruction"]
+    real, fake = (2 * reported[f"critic/{name}"] for name in ("real", "fake"))
     found = {
         "G_gan": adversarial,
         "G_reconstruct_weighted": reconstruction,
@@ -406,8 +406,8 @@ def losses(terms: Mapping[str, float], options: Options) -> dict[str, float]:
     }
     if options.reconstruction_weight:
         found["G_reconstruct_unweighted"] = reconstruction / options.reconstruction_weight
-    if "inverse/reconstruction" in terms and options.inverse_weight:
-        found["G_inverse"] = terms["inverse/reconstruction"] / options.inverse_weight
+    if "inverse/reconstruction" in reported and options.inverse_weight:
+        found["G_inverse"] = reported["inverse/reconstruction"] / options.inverse_weight
     return found
 
 

@@ -31,7 +31,7 @@ def generator_first(patch: pytest.MonkeyPatch) -> None:
 
 
 def real_before_fake(patch: pytest.MonkeyPatch) -> None:
-    right = Pix2PixTrainer.discriminator_terms
+    right = Pix2PixTrainer.discriminator_losses
 
     def wrong(self: Pix2PixTrainer, step: Step) -> Tensors:
         swapped = Step(
@@ -39,10 +39,10 @@ def real_before_fake(patch: pytest.MonkeyPatch) -> None:
             batch={**step.batch, "target": step.shared["fake"].detach()},
             shared={"fake": step.batch["target"]},
         )
-        terms = right(self, swapped)
-        return {"fake": terms["real"], "real": terms["fake"]}
+        losses = right(self, swapped)
+        return {"fake": losses["real"], "real": losses["fake"]}
 
-    patch.setattr(Pix2PixTrainer, "discriminator_terms", wrong)
+    patch.setattr(Pix2PixTrainer, "discriminator_losses", wrong)
 
 
 def real_and_fake_in_one_batch(patch: pytest.MonkeyPatch) -> None:
@@ -53,16 +53,16 @@ def real_and_fake_in_one_batch(patch: pytest.MonkeyPatch) -> None:
         objective = OBJECTIVES[self.options.objective]
         return {"fake": 0.5 * objective(fake, 0.0), "real": 0.5 * objective(real, 1.0)}
 
-    patch.setattr(Pix2PixTrainer, "discriminator_terms", wrong)
+    patch.setattr(Pix2PixTrainer, "discriminator_losses", wrong)
 
 
 def unhalved_discriminator_loss(patch: pytest.MonkeyPatch) -> None:
-    right = Pix2PixTrainer.discriminator_terms
+    right = Pix2PixTrainer.discriminator_losses
 
     def wrong(self: Pix2PixTrainer, step: Step) -> Tensors:
-        return {name: 2 * term for name, term in right(self, step).items()}
+        return {name: 2 * loss for name, loss in right(self, step).items()}
 
-    patch.setattr(Pix2PixTrainer, "discriminator_terms", wrong)
+    patch.setattr(Pix2PixTrainer, "discriminator_losses", wrong)
 
 
 def twice_the_learning_rate(patch: pytest.MonkeyPatch) -> None:

@@ -154,14 +154,14 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
     yield recording.output("fake_B", made, FORWARD)
     step, built = recorded_step(recording, case), build_trainer(recording, case)
     found = step.run(built, batch)
-    yield from step.check(built, found, losses(found.terms, built.options))
+    yield from step.check(built, found, losses(found.losses, built.options))
     yield from step.check_optimizers(build_trainer(recording, case))
 
 
-def losses(terms: Mapping[str, float], options: Options) -> dict[str, float]:
+def losses(reported: Mapping[str, float], options: Options) -> dict[str, float]:
     """The release's names: the discriminator's losses unhalved, their half sum, the generator's with weights."""
-    fake, real = (2 * terms[f"discriminator/{name}"] for name in ("fake", "real"))
-    adversarial, distance = terms["generator/adversarial"], terms["generator/l1"]
+    fake, real = (2 * reported[f"discriminator/{name}"] for name in ("fake", "real"))
+    adversarial, distance = reported["generator/adversarial"], reported["generator/l1"]
     named = {"D_fake": fake, "D_real": real, "D": 0.5 * (fake + real)}
     named |= {"G_GAN": adversarial, "G_L1": distance, "G": adversarial + distance}
     return named | ({"raw/G_L1": distance / options.l1_weight} if options.l1_weight else {})

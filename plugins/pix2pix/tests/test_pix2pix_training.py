@@ -40,12 +40,12 @@ def test_every_objective_has_finite_terms_that_reach_what_learns(objective: str,
     built = trainer(objective=objective, discriminator=discriminator)
     images = batch()
     step = Step(number=1, batch=images, shared=built.translate(images))
-    judged = built.discriminator_terms(step)
+    judged = built.discriminator_losses(step)
     torch.stack(list(judged.values())).sum().backward()
-    assert all(bool(term.isfinite()) for term in judged.values())
+    assert all(bool(loss.isfinite()) for loss in judged.values())
     assert all(parameter.grad is not None for parameter in built.discriminator.parameters())
     assert all(parameter.grad is None for parameter in built.model.generator.parameters())
-    torch.stack(list(built.generator_terms(step).values())).sum().backward()
+    torch.stack(list(built.generator_losses(step).values())).sum().backward()
     assert all(parameter.grad is not None for parameter in built.model.generator.parameters())
 
 
@@ -60,8 +60,8 @@ def test_the_gradient_penalty_of_a_linear_critic_is_its_slope_away_from_one() ->
 def test_the_generators_l1_is_weighted() -> None:
     built, images = trainer(l1_weight=7.0), batch()
     made = torch.zeros_like(images["target"])
-    terms = built.generator_terms(Step(number=1, batch=images, shared={"fake": made}))
-    assert float(terms["l1"]) == pytest.approx(7 * float(images["target"].abs().mean()), rel=1e-6)
+    losses = built.generator_losses(Step(number=1, batch=images, shared={"fake": made}))
+    assert float(losses["l1"]) == pytest.approx(7 * float(images["target"].abs().mean()), rel=1e-6)
 
 
 def test_the_preview_shows_both_behaviours_in_colour() -> None:

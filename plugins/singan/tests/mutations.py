@@ -109,14 +109,14 @@ def penalty_of_the_mean_score(patch: pytest.MonkeyPatch) -> None:
 
 
 def fake_before_real(patch: pytest.MonkeyPatch) -> None:
-    right = SinGANTrainer.critic_terms
+    right = SinGANTrainer.critic_losses
 
     def wrong(self: SinGANTrainer, scale: int, number: int, step: Step) -> Tensors:
         # One more look at the image that was made, first of all: it moves the running statistics.
         self.critic(scale)(step.shared[f"fake_{number}"].detach())
         return right(self, scale, number, step)
 
-    patch.setattr(SinGANTrainer, "critic_terms", wrong)
+    patch.setattr(SinGANTrainer, "critic_losses", wrong)
 
 
 def scales_below_in_training_mode(patch: pytest.MonkeyPatch) -> None:
@@ -149,13 +149,13 @@ def amplitude_of_squares(patch: pytest.MonkeyPatch) -> None:
 
 
 def reconstruction_of_absolute_differences(patch: pytest.MonkeyPatch) -> None:
-    right = SinGANTrainer.generator_terms
+    right = SinGANTrainer.generator_losses
 
     def wrong(self: SinGANTrainer, scale: int, number: int, step: Step) -> Tensors:
-        terms = right(self, scale, number, step)
-        return {**terms, "reconstruction": terms["reconstruction"].sqrt()}
+        losses = right(self, scale, number, step)
+        return {**losses, "reconstruction": losses["reconstruction"].sqrt()}
 
-    patch.setattr(SinGANTrainer, "generator_terms", wrong)
+    patch.setattr(SinGANTrainer, "generator_losses", wrong)
 
 
 def twice_the_learning_rate(patch: pytest.MonkeyPatch) -> None:

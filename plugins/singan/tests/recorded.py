@@ -474,7 +474,7 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
     )
     found = step.run(trainer, batch, start=Cursor(stage=scale, step=1, phase=0))
     named = partial(losses, generator="generator_1", critic_steps=case.Dsteps, penalty_weight=case.lambda_grad)
-    yield from step.check(trainer, found, named(found.terms, reconstruction_weight=case.alpha))
+    yield from step.check(trainer, found, named(found.losses, reconstruction_weight=case.alpha))
     if "output/z_opt" in recording.tensors:
         stored = trainer.pyramid.noise if scale == 0 else torch.zeros_like(recording.tensors["output/z_opt"])
         yield recording.output("z_opt", stored, EXACT)

@@ -168,7 +168,7 @@ def test_later_generator_steps_make_the_image_again() -> None:
     step = Step(number=1, batch=batch, shared=shared)
     with torch.no_grad():
         built.pyramid.level(0).to_image.weight.mul_(2)
-    first, second = (built.generator_terms(0, number, step)["adversarial"] for number in (1, 2))
+    first, second = (built.generator_losses(0, number, step)["adversarial"] for number in (1, 2))
     built.critic(0).eval()
     assert not torch.equal(first, second)
 

@@ -112,13 +112,13 @@ def half_the_penalty(patch: pytest.MonkeyPatch) -> None:
 
 
 def fakes_judged_in_their_old_domain(patch: pytest.MonkeyPatch) -> None:
-    right = StarGAN2Trainer.discriminator_terms
+    right = StarGAN2Trainer.discriminator_losses
 
     def wrong(self: StarGAN2Trainer, step: Step, fake: Tensor) -> Tensors:
         batch = {**step.batch, "reference_domain": step.batch["domain"]}
         return right(self, replace(step, batch=batch), fake)
 
-    patch.setattr(StarGAN2Trainer, "discriminator_terms", wrong)
+    patch.setattr(StarGAN2Trainer, "discriminator_losses", wrong)
 
 
 def discriminator_phases_exchanged(patch: pytest.MonkeyPatch) -> None:
@@ -138,21 +138,21 @@ def style_encoder_learns_in_the_last_phase(patch: pytest.MonkeyPatch) -> None:
 
 
 def cycle_that_teaches_no_style(patch: pytest.MonkeyPatch) -> None:
-    right = StarGAN2Trainer.generator_terms
+    right = StarGAN2Trainer.generator_losses
 
     def wrong(self: StarGAN2Trainer, step: Step, made: trainer.Translations) -> Tensors:
         return right(self, step, made._replace(own_style=made.own_style.detach()))
 
-    patch.setattr(StarGAN2Trainer, "generator_terms", wrong)
+    patch.setattr(StarGAN2Trainer, "generator_losses", wrong)
 
 
 def different_from_the_image(patch: pytest.MonkeyPatch) -> None:
-    right = StarGAN2Trainer.generator_terms
+    right = StarGAN2Trainer.generator_losses
 
     def wrong(self: StarGAN2Trainer, step: Step, made: trainer.Translations) -> Tensors:
         return right(self, step, made._replace(other=step.batch["image"]))
 
-    patch.setattr(StarGAN2Trainer, "generator_terms", wrong)
+    patch.setattr(StarGAN2Trainer, "generator_losses", wrong)
 
 
 def one_rate_for_all(patch: pytest.MonkeyPatch) -> None:

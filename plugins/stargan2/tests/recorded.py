@@ -339,8 +339,8 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
     engine = engine_of(trainer, batch)
     for official, report in zip(PHASES, engine.phases(), strict=False):
         start = f"{report.phase}/"
-        terms = {key.removeprefix(start): value for key, value in report.values.items() if key.startswith(start)}
-        yield from check_losses(recording, case, official, terms, STEP_LOSS)
+        reported = {key.removeprefix(start): value for key, value in report.values.items() if key.startswith(start)}
+        yield from check_losses(recording, case, official, reported, STEP_LOSS)
         yield from check_gradients(recording, trainer, official, MAKING_GRADIENT if official != "g_ref" else None)
         yield from check_parameters(recording, case, trainer, f"after_{official}")
         if report.step_complete:
@@ -355,17 +355,17 @@ def check_alone(recording: Recording, case: Case, official: str) -> Iterator[Row
     (stage,) = trainer.stages()
     batch = batch_of(recording)
     phase = next(phase for phase in stage.phases if phase.name == PHASES[official])
-    terms = phase.loss(Step(number=1, batch=batch, shared=stage.shared(batch)))
-    torch.stack([*terms.values()]).sum().backward()
-    values = {name: float(term.detach()) for name, term in terms.items()}
+    reported = phase.losses(Step(number=1, batch=batch, shared=stage.shared(batch)))
+    torch.stack([*reported.values()]).sum().backward()
+    values = {name: float(loss.detach()) for name, loss in reported.items()}
     yield from check_losses(recording, case, f"iso_{official}", values, ALONE_LOSS)
     yield from check_gradients(recording, trainer, f"iso_{official}", MAKING_GRADIENT)
 
 
 def check_losses(
-    recording: Recording, case: Case, phase: str, terms: Mapping[str, float], tolerance: float
+    recording: Recording, case: Case, phase: str, reported: Mapping[str, float], tolerance: float
 ) -> Iterator[Row]:
-    """Terms with their weights and without, and their sum. One of weight 0 cannot be told from its term."""
+    """Losses with their weights and without, and their sum. Without its weight, one of weight 0 cannot be told."""
     names = {
         "real": ("real", 1.0),
         "fake": ("fake", 1.0),
@@ -375,12 +375,12 @@ def check_losses(
         "diversity": ("ds", -case.lambda_ds),
         "cycle": ("cyc", case.lambda_cyc),
     }
-    for ours, value in terms.items():
+    for ours, value in reported.items():
         theirs, weight = names[ours]
         if weight:
             yield recording.loss(f"{phase}/{theirs}", value / weight, tolerance)
         yield recording.loss(f"{phase}/{theirs}_weighted", value, tolerance)
-    yield recording.loss(f"{phase}/total", sum(terms.values()), tolerance)
+    yield recording.loss(f"{phase}/total", sum(reported.values()), tolerance)
 
 
 def check_gradients(recording: Recording, trainer: RecordedLatents, phase: str, making: float | None) -> Iterator[Row]:

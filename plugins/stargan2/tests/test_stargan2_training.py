@@ -74,14 +74,14 @@ def test_the_diversity_loss_fades_on_a_line() -> None:
 
 @pytest.mark.parametrize(("options", "step", "share"), [({}, 3, 0.5), ({"diversity_steps": 8}, 3, 0.75)])
 def test_the_weight_of_diversity_is_a_function_of_the_step(options: dict[str, object], step: int, share: float) -> None:
-    terms: list[float] = []
+    losses: list[float] = []
     for number in (1, step):
         trainer = make_trainer(TINY, **options)
         batch = {name: torch.rand(3, 3, 32, 32) * 2 - 1 for name in ("image", "reference", "other_reference")}
         batch |= {"domain": torch.tensor([0, 1, 2]), "reference_domain": torch.tensor([1, 2, 0])}
         shared = trainer.shared(batch)
-        terms.append(float(trainer.generator_latent_terms(Step(number, batch, shared))["diversity"].detach()))
-    assert terms[1] == pytest.approx(share * terms[0])
+        losses.append(float(trainer.generator_latent_losses(Step(number, batch, shared))["diversity"].detach()))
+    assert losses[1] == pytest.approx(share * losses[0])
 
 
 @pytest.mark.parametrize(("preset", "weight"), [("afhq", 2.0), ("celeba_hq", 1.0)])

@@ -53,14 +53,14 @@ def u_before_v(patch: pytest.MonkeyPatch) -> None:
 
 
 def one_more_power_iteration(patch: pytest.MonkeyPatch) -> None:
-    right = UGATITTrainer.discriminator_terms
+    right = UGATITTrainer.discriminator_losses
 
     def wrong(self: UGATITTrainer, step: Step) -> Tensors:
         for name, discriminator in self.discriminators.items():
             discriminator(step.shared[f"fake_{name[-1].upper()}"])
         return right(self, step)
 
-    patch.setattr(UGATITTrainer, "discriminator_terms", wrong)
+    patch.setattr(UGATITTrainer, "discriminator_losses", wrong)
 
 
 def generators_first(patch: pytest.MonkeyPatch) -> None:

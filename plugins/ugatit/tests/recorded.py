@@ -285,7 +285,7 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
     found = step.run(built, batch, watch=judge)
     for key in sorted(recording.under("output/gstep/").keys() & outputs.keys()):
         yield recording.output(f"gstep/{key}", outputs[key], STEP_OUTPUT)
-    yield from step.check(built, found, losses(found.terms, built.options))
+    yield from step.check(built, found, losses(found.losses, built.options))
     yield from step.check_optimizers(build_trainer(recording, case))
 
 
@@ -328,10 +328,10 @@ def discriminator_side(built: UGATITTrainer, made: Mapping[str, Tensor]) -> dict
     return found
 
 
-def losses(terms: Mapping[str, float], options: Options) -> dict[str, float]:
+def losses(reported: Mapping[str, float], options: Options) -> dict[str, float]:
     """The release's local variables: single losses without their weight, and sums of weighted ones.
 
-    A loss of weight 0 cannot be told from its term, and is left out.
+    What a loss of weight 0 was without its weight cannot be told, and is left out.
     """
     weights = {"recon": ("cycle", options.cycle_weight), "identity": ("identity", options.identity_weight)}
     weights["cam"] = ("cam", options.cam_weight)
@@ -339,15 +339,17 @@ def losses(terms: Mapping[str, float], options: Options) -> dict[str, float]:
     for prefix, phase in (("D", "discriminators"), ("G", "generators")):
         for official, (scale, domain) in DISCRIMINATORS.items():
             for theirs, suffix in (("ad", ""), ("ad_cam", "_cam")):
-                term = terms[f"{phase}/{scale}_{domain}{suffix}"]
+                loss = reported[f"{phase}/{scale}_{domain}{suffix}"]
                 if options.adversarial_weight:
-                    found[f"{prefix}_{theirs}_loss_{official[3:]}"] = term / options.adversarial_weight
+                    found[f"{prefix}_{theirs}_loss_{official[3:]}"] = loss / options.adversarial_weight
         for domain in "AB":
-            own = {name: value for name, value in terms.items() if re.fullmatch(rf"{phase}/\w+_{domain}(_cam)?", name)}
+            own = {
+                name: value for name, value in reported.items() if re.fullmatch(rf"{phase}/\w+_{domain}(_cam)?", name)
+            }
             found[f"{prefix}_loss_{domain}"] = sum(own.values())
     for theirs, (ours, weight) in weights.items():
         if weight:
-            found |= {f"G_{theirs}_loss_{domain}": terms[f"generators/{ours}_{domain}"] / weight for domain in "AB"}
+            found |= {f"G_{theirs}_loss_{domain}": reported[f"generators/{ours}_{domain}"] / weight for domain in "AB"}
     found["Discriminator_loss"] = found["D_loss_A"] + found["D_loss_B"]
     found["Generator_loss"] = found["G_loss_A"] + found["G_loss_B"]
     return found

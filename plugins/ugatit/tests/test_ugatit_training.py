@@ -105,7 +105,7 @@ def test_every_parameter_learns_from_one_phase_only(trainer: UGATITTrainer, batc
     assert {id(p) for p in everything} == {id(p) for phase in learning for p in phase}
     assert len(everything) == sum(len(phase) for phase in learning)
     for phase, parameters in zip(stage.phases, learning, strict=True):
-        total = torch.stack(list(phase.loss(step).values())).sum()
+        total = torch.stack(list(phase.losses(step).values())).sum()
         gradients = torch.autograd.grad(total, parameters, retain_graph=True)
         assert all(gradient.abs().max() > 0 for gradient in gradients)
 
@@ -114,13 +114,13 @@ def test_the_discriminators_send_nothing_back_to_the_generators(
     trainer: UGATITTrainer, batch: dict[str, Tensor]
 ) -> None:
     shared = trainer.translations(batch)
-    total = torch.stack(list(trainer.discriminator_terms(Step(1, batch, shared)).values())).sum()
+    total = torch.stack(list(trainer.discriminator_losses(Step(1, batch, shared)).values())).sum()
     found = torch.autograd.grad(total, list(trainer.a_to_b.parameters()), allow_unused=True)
     assert all(gradient is None for gradient in found)
 
 
 @pytest.mark.parametrize(
-    ("weight", "terms"),
+    ("weight", "losses"),
     [
         ("adversarial_weight", 8),
         ("cycle_weight", 2),
@@ -128,17 +128,17 @@ def test_the_discriminators_send_nothing_back_to_the_generators(
         ("cam_weight", 2),
     ],
 )
-def test_a_weight_scales_its_terms_and_no_other(weight: str, terms: int, batch: dict[str, Tensor]) -> None:
-    def generator_terms(options: Options) -> dict[str, float]:
+def test_a_weight_scales_its_terms_and_no_other(weight: str, losses: int, batch: dict[str, Tensor]) -> None:
+    def generator_losses(options: Options) -> dict[str, float]:
         torch.manual_seed(0)
         trainer = UGATITTrainer(UGATIT(TINY), options)
-        found = trainer.generator_terms(Step(1, batch, trainer.translations(batch)))
-        return {name: term.item() for name, term in found.items()}
+        found = trainer.generator_losses(Step(1, batch, trainer.translations(batch)))
+        return {name: loss.item() for name, loss in found.items()}
 
-    once = generator_terms(FEW_LAYERS)
-    thrice = generator_terms(FEW_LAYERS.model_copy(update={weight: 3 * getattr(FEW_LAYERS, weight)}))
+    once = generator_losses(FEW_LAYERS)
+    thrice = generator_losses(FEW_LAYERS.model_copy(update={weight: 3 * getattr(FEW_LAYERS, weight)}))
     ratios = [thrice[name] / once[name] for name in once]
-    assert sorted(ratios) == pytest.approx([1.0] * (14 - terms) + [3.0] * terms, rel=1e-5)
+    assert sorted(ratios) == pytest.approx([1.0] * (14 - losses) + [3.0] * losses, rel=1e-5)
 
 
 def test_the_paper_has_no_moving_average(trainer: UGATITTrainer) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from i2i_registry.interfaces.data import DataSource, Tensors
 from i2i_registry.interfaces.model import Axis, Drop, Graph, GraphInput, KeyMap, OfficialFormat, Shapes
-from i2i_registry.interfaces.trainer import Phase, Stage, Step
+from i2i_registry.interfaces.trainer import Losses, Phase, Stage, Step
 from i2i_runtime.schema.manifest import Licence
 from i2i_runtime.schema.operations import (
     GraphCall,
@@ -328,9 +328,9 @@ class ForgetfulTrainer(TintTrainer):
 
     count = 0
 
-    def terms(self, step: Step) -> Tensors:
+    def losses(self, step: Step) -> Losses:
         self.count += 1
-        return {name: self.count * term for name, term in super().terms(step).items()}
+        return {name: self.count * loss for name, loss in super().losses(step).items()}
 
 
 class Sluggish(TintTrainer):
@@ -352,7 +352,7 @@ class NeverRuns(TintTrainer):
     def stages(self) -> Sequence[Stage]:
         (stage,) = super().stages()
         (phase,) = stage.phases
-        lazy = Phase(name="lazy", optimizer=phase.optimizer, loss=phase.loss, every=16)
+        lazy = Phase(name="lazy", optimizer=phase.optimizer, losses=phase.losses, every=16)
         return [replace(stage, phases=(phase, lazy))]
 
 

@@ -37,6 +37,7 @@ from .interfaces.model import rename as rename
 from .interfaces.trainer import AnyTrainer as AnyTrainer
 from .interfaces.trainer import Cost as Cost
 from .interfaces.trainer import Decay as Decay
+from .interfaces.trainer import Losses as Losses
 from .interfaces.trainer import Phase as Phase
 from .interfaces.trainer import Stage as Stage
 from .interfaces.trainer import Step as Step

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from pydantic import PositiveFloat, PositiveInt
 from torch import nn
 
-from i2i_registry import Axis, Graph, GraphInput, Model, Phase, Stage, Step, Tensors, Trainer
+from i2i_registry import Axis, Graph, GraphInput, Losses, Model, Phase, Stage, Step, Tensors, Trainer
 from i2i_runtime import Operation, Record
 from i2i_runtime.schema import operations as ops
 from i2i_toolkit import Preparation, UnpairedLayout
@@ -100,11 +100,11 @@ class TintTrainer(Trainer[Tint, Options]):
     def stages(self) -> Sequence[Stage]:
         """One stage of one phase."""
         optimizer = torch.optim.Adam(self.model.colours.parameters(), lr=self.options.learning_rate)
-        phase = Phase(name="colours", optimizer=optimizer, loss=self.terms)
+        phase = Phase(name="colours", optimizer=optimizer, losses=self.losses)
         steps, batch_size = self.options.steps, self.options.batch_size
         return [Stage(name="tint", steps=steps, batch_size=batch_size, phases=(phase,))]
 
-    def terms(self, step: Step) -> Tensors:
+    def losses(self, step: Step) -> Losses:
         """Squared differences of the mean and the standard deviation of every channel, over all images of a batch."""
         tinted, wanted = self.model.colours(step.batch["A"]), step.batch["B"]
         (spread, mean), (wanted_spread, wanted_mean) = (torch.std_mean(x, (0, 2, 3)) for x in (tinted, wanted))

@@ -13,7 +13,7 @@ from torch.optim import Adam
 
 from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_plugin_bicyclegan.networks import Discriminator, Encoder, Encoding, Generator, smallest_side
-from i2i_registry import Decay, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import Decay, Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import BICUBIC
 from i2i_toolkit import (
     Direction,
@@ -116,7 +116,7 @@ class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
 
     The release updates encoder and generator first, from two backward passes with the encoder frozen in the second,
     and then the discriminators on images from before that update. No update sees the result of another, so one
-    backward pass over the sum gives the same gradients, when each term is cut off from what it must not teach:
+    backward pass over the sum gives the same gradients, when each loss is cut off from what it must not teach:
     the latent loss from the encoder (release; else the two would agree on a hidden code, paper, section 4), the
     adversarial losses of the generator from the discriminators, and those of the discriminators from the generator.
     """
@@ -181,7 +181,7 @@ class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
         phase = Phase(
             name="bicycle",
             optimizer=self.make_adam(),
-            loss=self.terms,
+            losses=self.losses,
             learning_rate=self.options.learning_rate_factor,
         )
         options = self.options
@@ -199,25 +199,25 @@ class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
         """Latents from the normal distribution."""
         return torch.randn(count, self.model.config.latent_dim, device=like.device)
 
-    def terms(self, step: Step) -> Tensors:
-        """All losses of one batch, weighted. A weight of 0 leaves its term out."""
+    def losses(self, step: Step) -> Losses:
+        """All losses of one batch, weighted. A loss of weight 0 is left out."""
         pairs = self.pairs(step.batch)
         latents: dict[str, Tensor] = {}
-        terms: dict[str, Tensor] = {}
+        losses: dict[str, Tensor] = {}
         if self.has_encoded:
             encoding = self.encoder(pairs.target)
             latents[ENCODED] = self.sampled(encoding)
-            terms["kl"] = self.options.kl_weight * kl_divergence(encoding)
+            losses["kl"] = self.options.kl_weight * kl_divergence(encoding)
         if self.has_random:
             latents[RANDOM] = self.noise(len(pairs.source), pairs.source)
         made = self.translations(pairs.source, latents)
         if self.has_encoded:
-            terms["l1"] = self.options.l1_weight * l1(made[ENCODED], pairs.target)
+            losses["l1"] = self.options.l1_weight * l1(made[ENCODED], pairs.target)
         if self.has_random and self.options.latent_weight:
-            terms["latent"] = self.options.latent_weight * l1(self.latent_of(made[RANDOM]), latents[RANDOM])
+            losses["latent"] = self.options.latent_weight * l1(self.latent_of(made[RANDOM]), latents[RANDOM])
         for style, discriminator in self.judges().items():
-            terms |= self.adversarial_terms(style, discriminator, pairs, made[style])
-        return terms
+            losses |= self.adversarial_losses(style, discriminator, pairs, made[style])
+        return losses
 
     def sampled(self, encoding: Encoding) -> Tensor:
         """A latent from each distribution, as a function of its mean and variance that has a gradient."""
@@ -256,7 +256,7 @@ class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
         names = {style: SHARED if self.options.one_discriminator else style for style in self._judged_styles()}
         return {style: self.discriminators[f"discriminator_{name}"] for style, name in names.items()}
 
-    def adversarial_terms(self, style: str, discriminator: Discriminator, pairs: Pairs, made: Tensor) -> Tensors:
+    def adversarial_losses(self, style: str, discriminator: Discriminator, pairs: Pairs, made: Tensor) -> Losses:
         """What the generator learns from the discriminator, and the discriminator from what is real and what is not."""
         encoded = style == ENCODED
         shown = self._shown(pairs.source, made)

@@ -12,7 +12,7 @@ from i2i_plugin_consingan.config import EDITING_NOISE
 from i2i_plugin_consingan.data import pyramid
 from i2i_plugin_consingan.networks import Critic, Generator
 from i2i_plugin_consingan.options import Options
-from i2i_registry import Step, Tensors, TrainingError
+from i2i_registry import Losses, Step, Tensors, TrainingError
 
 NOISE_SCALE = 0.1
 """Noise of a stage, as a share of how far the stages before it miss the image."""
@@ -122,7 +122,7 @@ class StageTraining:
             maps[0] = self._with_editing_noise(batch["coarse"])
         return maps
 
-    def critic_terms(self, step: Step) -> Tensors:
+    def critic_losses(self, step: Step) -> Losses:
         """Wasserstein with gradient penalty.
 
         One pass for each image: what the two ask of a bias often cancels, to the bit if the sums are alike. In one
@@ -145,7 +145,7 @@ class StageTraining:
         """How much of the training image is in the image between: one number for all pixels."""
         return torch.rand(1, 1, 1, 1, dtype=like.dtype, device=like.device)
 
-    def generator_terms(self, step: Step) -> Tensors:
+    def generator_losses(self, step: Step) -> Losses:
         """What the critic, just updated, says; and how near the stored noise comes to the training image."""
         difference = self.reconstruction().float() - self.image
         return {

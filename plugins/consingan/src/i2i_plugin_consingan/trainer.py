@@ -66,7 +66,7 @@ class ConSinGANTrainer(Trainer[ConSinGAN, Options]):
             Phase(
                 name=f"critic_{number}",
                 optimizer=critic,
-                loss=training.critic_terms,
+                losses=training.critic_losses,
                 learning_rate=training.rate_factor,
             )
             for number in range(1, options.critic_steps + 1)
@@ -74,7 +74,7 @@ class ConSinGANTrainer(Trainer[ConSinGAN, Options]):
         generator = Phase(
             name=GENERATOR,
             optimizer=make_adam(training.generator_groups(), options),
-            loss=training.generator_terms,
+            losses=training.generator_losses,
             learning_rate=training.rate_factor,
             repeat=options.generator_repeats,
         )

@@ -13,7 +13,7 @@ from torch.optim import Adam
 from i2i_plugin_cyclegan.config import Config
 from i2i_plugin_cyclegan.model import A_TO_B, B_TO_A, CycleGAN
 from i2i_plugin_cyclegan.networks import ResNet, UNet
-from i2i_registry import Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import BICUBIC
 from i2i_toolkit import (
     DOMAINS,
@@ -146,12 +146,12 @@ class CycleGANTrainer(Trainer[CycleGAN, Options]):
             Phase(
                 name=name,
                 optimizer=make_adam(networks, self.options),
-                loss=loss,
+                losses=loss,
                 learning_rate=self.options.learning_rate_factor,
             )
             for name, networks, loss in (
-                ("generators", [self.a_to_b, self.b_to_a], self.generator_terms),
-                ("discriminators", list(self.discriminators.values()), self.discriminator_terms),
+                ("generators", [self.a_to_b, self.b_to_a], self.generator_losses),
+                ("discriminators", list(self.discriminators.values()), self.discriminator_losses),
             )
         )
         return [Stage(name="translation", steps=self.options.steps, batch_size=self.options.batch_size, phases=phases)]
@@ -183,23 +183,23 @@ class CycleGANTrainer(Trainer[CycleGAN, Options]):
             made |= {"same_B": self.a_to_b(batch["B"]), "same_A": self.b_to_a(batch["A"])}
         return made
 
-    def generator_terms(self, step: Step) -> Tensors:
+    def generator_losses(self, step: Step) -> Losses:
         """Adversarial, cycle and identity losses of both directions (paper, eq. 1 to 3 and section 5.2)."""
         made = self.translations(step.batch)
-        terms: dict[str, Tensor] = {}
+        losses: dict[str, Tensor] = {}
         for domain in DOMAINS:
             real, fake, weight = step.batch[domain], made[f"fake_{domain}"], self.cycle_weights[domain]
             self.pools[domain].put(fake.detach())
-            terms[f"adversarial_{domain}"] = self._objective(self.discriminators[domain](fake), 1.0)
-            terms[f"cycle_{domain}"] = weight * l1(made[f"back_{domain}"], real)
+            losses[f"adversarial_{domain}"] = self._objective(self.discriminators[domain](fake), 1.0)
+            losses[f"cycle_{domain}"] = weight * l1(made[f"back_{domain}"], real)
             if f"same_{domain}" in made:
                 identity = l1(made[f"same_{domain}"], real)
-                terms[f"identity_{domain}"] = weight * self.options.identity_weight * identity
-        return terms
+                losses[f"identity_{domain}"] = weight * self.options.identity_weight * identity
+        return losses
 
-    def discriminator_terms(self, step: Step) -> Tensors:
+    def discriminator_losses(self, step: Step) -> Losses:
         """Half the losses on real images and on the pools' (release): they learn more slowly."""
-        terms: dict[str, Tensor] = {}
+        losses: dict[str, Tensor] = {}
         for domain, discriminator in self.discriminators.items():
             real = step.batch[domain]
             fake = self.pools[domain].take(len(real))
@@ -207,8 +207,8 @@ class CycleGANTrainer(Trainer[CycleGAN, Options]):
                 of_real, of_fake = discriminator(real), discriminator(fake)
             else:
                 of_real, of_fake = discriminator(torch.cat([real, fake])).chunk(2)
-            terms[domain] = 0.5 * (self._objective(of_real, 1.0) + self._objective(of_fake, 0.0))
-        return terms
+            losses[domain] = 0.5 * (self._objective(of_real, 1.0) + self._objective(of_fake, 0.0))
+        return losses
 
     @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:

@@ -19,7 +19,7 @@ from i2i_plugin_ingan.critic import SMALLEST_TRAINED, MultiScaleCritic, net_coun
 from i2i_plugin_ingan.data import CropsLayout, crop_size, reduced_size, whole_multiples
 from i2i_plugin_ingan.geometry import homography_grid, resize_grid
 from i2i_plugin_ingan.model import GENERATOR, InGAN
-from i2i_registry import Cost, LayoutError, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import Cost, LayoutError, Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import Record, Shifts
 from i2i_toolkit import SingleImageLayout, find_image, image_size, l1, least_squares
 
@@ -101,14 +101,14 @@ class InGANTrainer(Trainer[InGAN, Options]):
         generator = Phase(
             name="generator",
             optimizer=optimizers[GENERATOR],
-            loss=partial(self.generator_terms, start),
+            losses=partial(self.generator_losses, start),
             learning_rate=rate,
         )
-        inverse = replace(generator, name="inverse", loss=self.inverse_terms)
+        inverse = replace(generator, name="inverse", losses=self.inverse_losses)
         critic = Phase(
             name="critic",
             optimizer=optimizers[CRITIC],
-            loss=partial(self.critic_terms, start),
+            losses=partial(self.critic_losses, start),
             learning_rate=rate,
         )
         return (generator, inverse, critic) if stage == "inverse" else (generator, critic)
@@ -121,7 +121,7 @@ class InGANTrainer(Trainer[InGAN, Options]):
         back = homography_grid((height, width), source, shifts.reversed()).to(image.device)
         return {"fake": self.generator(self.dithered(image), there), "back": back}
 
-    def generator_terms(self, start: int, step: Step) -> Tensors:
+    def generator_losses(self, start: int, step: Step) -> Losses:
         """What the critic says of the result, and how far the way back ends from the crop."""
         fake = step.shared["fake"]
         judged = self.critic(fake, self.scale_weights(start, step))
@@ -131,12 +131,12 @@ class InGANTrainer(Trainer[InGAN, Options]):
             "reconstruction": self.options.reconstruction_weight * l1(returned, step.batch["image"]),
         }
 
-    def inverse_terms(self, step: Step) -> Tensors:
+    def inverse_losses(self, step: Step) -> Losses:
         """The way back alone, by the generator as it has just become."""
         returned = self.generator(step.shared["fake"].detach(), step.shared["back"])
         return {"reconstruction": self.options.inverse_weight * l1(returned, step.batch["image"])}
 
-    def critic_terms(self, start: int, step: Step) -> Tensors:
+    def critic_losses(self, start: int, step: Step) -> Losses:
         """The crop is real, the result is not; both weighed by the scales of the result."""
         weights = self.scale_weights(start, step)
         real = self.critic(self.dithered(step.batch["image"]), weights)

@@ -14,7 +14,7 @@ from torch.optim import Adam
 from i2i_plugin_pix2pix.config import Config
 from i2i_plugin_pix2pix.model import Pix2Pix
 from i2i_plugin_pix2pix.networks import PatchDiscriminator, PixelDiscriminator
-from i2i_registry import Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import BICUBIC
 from i2i_toolkit import (
     OBJECTIVES,
@@ -137,12 +137,12 @@ class Pix2PixTrainer(Trainer[Pix2Pix, Options]):
             Phase(
                 name=name,
                 optimizer=make_adam(network, self.options),
-                loss=loss,
+                losses=loss,
                 learning_rate=self.options.learning_rate_factor,
             )
             for name, network, loss in (
-                ("discriminator", self.discriminator, self.discriminator_terms),
-                ("generator", self.model.generator, self.generator_terms),
+                ("discriminator", self.discriminator, self.discriminator_losses),
+                ("generator", self.model.generator, self.generator_losses),
             )
         )
         return [
@@ -159,20 +159,20 @@ class Pix2PixTrainer(Trainer[Pix2Pix, Options]):
         """The generator's image for the input, used by both phases: the generator moves after the last use."""
         return {"fake": self.model.generator(batch["input"])}
 
-    def discriminator_terms(self, step: Step) -> Tensors:
+    def discriminator_losses(self, step: Step) -> Losses:
         """Half the loss on generated pairs and half that on real ones (release), so that it learns more slowly."""
         fake = torch.cat([step.batch["input"], step.shared["fake"].detach()], dim=1)
         real = torch.cat([step.batch["input"], step.batch["target"]], dim=1)
         # Generated before real, and apart: with batch norm each pass has its own statistics and moves the running ones.
-        terms = {
+        losses = {
             "fake": 0.5 * self._objective(self.discriminator(fake), 0.0),
             "real": 0.5 * self._objective(self.discriminator(real), 1.0),
         }
         if self.options.objective == "wgangp":
-            terms["penalty"] = GRADIENT_PENALTY * gradient_penalty(self.discriminator, real, fake)
-        return terms
+            losses["penalty"] = GRADIENT_PENALTY * gradient_penalty(self.discriminator, real, fake)
+        return losses
 
-    def generator_terms(self, step: Step) -> Tensors:
+    def generator_losses(self, step: Step) -> Losses:
         """What the discriminator, just updated, says of the image, and its distance from the target (eq. 4)."""
         fake = step.shared["fake"]
         logits = self.discriminator(torch.cat([step.batch["input"], fake], dim=1))

@@ -26,7 +26,7 @@ from i2i_plugin_singan.model import PYRAMID, SinGAN
 from i2i_plugin_singan.networks import UNTRAINED, Critic, Generator
 from i2i_plugin_singan.palette import PALETTE_SIZE, palette_of, quantised
 from i2i_plugin_singan.sampling import padded
-from i2i_registry import Cost, LayoutError, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import Cost, LayoutError, Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import Record
 from i2i_toolkit import SingleImage, SingleImageLayout, image_size, resample_by, resample_to, scaled_side
 
@@ -218,17 +218,17 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
 
     def _stage(self, scale: int) -> Stage:
         learning = (
-            ("critic", self.options.critic_steps, self.critic(scale), self.critic_terms),
-            ("generator", self.options.generator_steps, self.pyramid.level(scale), self.generator_terms),
+            ("critic", self.options.critic_steps, self.critic(scale), self.critic_losses),
+            ("generator", self.options.generator_steps, self.pyramid.level(scale), self.generator_losses),
         )
         phases: list[Phase] = []
-        for name, count, network, terms in learning:
+        for name, count, network, losses in learning:
             optimizer = make_adam(network, self.options)
             phases += [
                 Phase(
                     name=f"{name}_{number}",
                     optimizer=optimizer,
-                    loss=partial(terms, scale, number),
+                    losses=partial(losses, scale, number),
                     learning_rate=self.learning_rate_factor,
                 )
                 for number in range(1, count + 1)
@@ -317,7 +317,7 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
         fakes.append(level(noise, last))
         return {"noise": noise, "below": last, **{f"fake_{number}": fake for number, fake in enumerate(fakes, 1)}}
 
-    def critic_terms(self, scale: int, number: int, step: Step) -> Tensors:
+    def critic_losses(self, scale: int, number: int, step: Step) -> Losses:
         """Scores of the real image, to be raised, and of a made one, to be lowered (WGAN-GP)."""
         critic, real = self.critic(scale), self.pyramid.level(scale).real
         fake = step.shared[f"fake_{number}"].detach()
@@ -328,7 +328,7 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
             "penalty": self.options.penalty_weight * gradient_penalty(critic, real, fake, self.share()),
         }
 
-    def generator_terms(self, scale: int, number: int, step: Step) -> Tensors:
+    def generator_losses(self, scale: int, number: int, step: Step) -> Losses:
         """What the critic says of the image, and how far the reconstruction is from the real one (eq. 6)."""
         level, shared = self.pyramid.level(scale), step.shared
         first = shared[f"fake_{self.options.critic_steps}"]

@@ -14,7 +14,7 @@ from torch.optim import Adam
 from i2i_plugin_stargan2.face import face_masks
 from i2i_plugin_stargan2.model import GENERATOR, MAPPING, STYLE_ENCODER, StarGAN2
 from i2i_plugin_stargan2.networks import Discriminator, Encoded, Generator
-from i2i_registry import Decay, Phase, Stage, Step, Tensors, Trainer
+from i2i_registry import Decay, Losses, Phase, Stage, Step, Tensors, Trainer
 from i2i_runtime import Record
 from i2i_toolkit import DomainsLayout, l1, logistic
 
@@ -133,7 +133,8 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
 
     def stages(self) -> Sequence[Stage]:
         """One stage of four phases, in the release's order."""
-        judging, making = self.make_adam([DISCRIMINATOR]), self.make_adam([GENERATOR, MAPPING, STYLE_ENCODER])
+        of_discriminator = self.make_adam([DISCRIMINATOR])
+        of_generator = self.make_adam([GENERATOR, MAPPING, STYLE_ENCODER])
         return [
             Stage(
                 name="translation",
@@ -141,11 +142,19 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
                 batch_size=self.options.batch_size,
                 shared=self.shared,
                 phases=(
-                    Phase(name="discriminator_latent", optimizer=judging, loss=self.discriminator_latent_terms),
-                    Phase(name="discriminator_reference", optimizer=judging, loss=self.discriminator_reference_terms),
-                    Phase(name="generator_latent", optimizer=making, loss=self.generator_latent_terms),
+                    Phase(
+                        name="discriminator_latent",
+                        optimizer=of_discriminator,
+                        losses=self.discriminator_latent_losses,
+                    ),
+                    Phase(
+                        name="discriminator_reference",
+                        optimizer=of_discriminator,
+                        losses=self.discriminator_reference_losses,
+                    ),
+                    Phase(name="generator_latent", optimizer=of_generator, losses=self.generator_latent_losses),
                     # The same optimizer: it passes by what has no gradient, all but the generator.
-                    Phase(name="generator_reference", optimizer=making, loss=self.generator_reference_terms),
+                    Phase(name="generator_reference", optimizer=of_generator, losses=self.generator_reference_losses),
                 ),
             )
         ]
@@ -182,18 +191,18 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
         tensors |= {f"detail_{side}": detail for side, detail in encoded.details.items()}
         return tensors | {f"mask_{number}": mask for number, mask in enumerate(masks)}
 
-    def discriminator_latent_terms(self, step: Step) -> Tensors:
+    def discriminator_latent_losses(self, step: Step) -> Losses:
         """The discriminator against the translations in styles of latents."""
-        return self.discriminator_terms(step, step.shared["fake"].detach())
+        return self.discriminator_losses(step, step.shared["fake"].detach())
 
-    def discriminator_reference_terms(self, step: Step) -> Tensors:
+    def discriminator_reference_losses(self, step: Step) -> Losses:
         """The discriminator against the translations in styles of references."""
         with torch.no_grad():
             style = self.model.style_encoder(step.batch["reference"], step.batch["reference_domain"])
             fake = self.generator.decode(encoded_in(step.shared), style, masks_in(step.shared))
-        return self.discriminator_terms(step, fake)
+        return self.discriminator_losses(step, fake)
 
-    def discriminator_terms(self, step: Step, fake: Tensor) -> Tensors:
+    def discriminator_losses(self, step: Step, fake: Tensor) -> Losses:
         """Real images are real in their domain, translations are not in theirs (paper, eq. 1); R1 on the former."""
         real = step.batch["image"].detach().requires_grad_()
         logits = self.discriminator(real, step.batch["domain"])
@@ -203,7 +212,7 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
             "r1": self.options.r1_weight * r1_penalty(logits, real),
         }
 
-    def generator_latent_terms(self, step: Step) -> Tensors:
+    def generator_latent_losses(self, step: Step) -> Losses:
         """Generator, mapping network and style encoder with styles of latents."""
         encoded, masks = encoded_in(step.shared), masks_in(step.shared)
         with torch.no_grad():
@@ -212,9 +221,9 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
         own_style = self.model.style_encoder(step.batch["image"], step.batch["domain"])
         found_style = self.model.style_encoder(step.shared["fake"], target)
         made = Translations(step.shared["fake"], other, step.shared["style"], found_style, own_style)
-        return self.generator_terms(step, made)
+        return self.generator_losses(step, made)
 
-    def generator_reference_terms(self, step: Step) -> Tensors:
+    def generator_reference_losses(self, step: Step) -> Losses:
         """The generator alone, with styles of references."""
         target, encoder = step.batch["reference_domain"], self.model.style_encoder
         encoded, masks = self.generator.encode(step.batch["image"]), masks_in(step.shared)
@@ -224,9 +233,9 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
             own_style = encoder(step.batch["image"], step.batch["domain"])
         fake = self.generator.decode(encoded, style, masks)
         found_style = with_fixed_parameters(encoder, fake, target)
-        return self.generator_terms(step, Translations(fake, other, style, found_style, own_style))
+        return self.generator_losses(step, Translations(fake, other, style, found_style, own_style))
 
-    def generator_terms(self, step: Step, made: Translations) -> Tensors:
+    def generator_losses(self, step: Step, made: Translations) -> Losses:
         """What the translations have to be.
 
         They pass for real (paper, eq. 1), have the style asked for (eq. 2), differ from those in another style (eq. 3)

@@ -15,7 +15,7 @@ from torch.optim import Adam
 from i2i_plugin_ugatit.config import DOWNSAMPLING
 from i2i_plugin_ugatit.model import A_TO_B, B_TO_A, UGATIT
 from i2i_plugin_ugatit.networks import ILN, AdaLIN, Discriminator, Generator, smallest_side
-from i2i_registry import Decay, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import Decay, Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import BILINEAR, Record
 from i2i_toolkit import DOMAINS, Preparation, UnpairedLayout, l1, least_squares, logistic
 
@@ -151,13 +151,13 @@ class UGATITTrainer(Trainer[UGATIT, Options]):
         discriminators = Phase(
             name="discriminators",
             optimizer=make_adam(list(self.discriminators.values()), self.options),
-            loss=self.discriminator_terms,
+            losses=self.discriminator_losses,
             learning_rate=self._learning_rate,
         )
         generators = Phase(
             name="generators",
             optimizer=make_adam([self.a_to_b, self.b_to_a], self.options),
-            loss=self.generator_terms,
+            losses=self.generator_losses,
             learning_rate=self._learning_rate,
             after=self._clamp_rho,
         )
@@ -187,34 +187,34 @@ class UGATITTrainer(Trainer[UGATIT, Options]):
             "same_A_cam": to_a.cam_logits[count:],
         }
 
-    def discriminator_terms(self, step: Step) -> Tensors:
+    def discriminator_losses(self, step: Step) -> Losses:
         """Least-squares losses (paper, eq. 3) of every discriminator, on patches and on its attention heads."""
-        terms: dict[str, Tensor] = {}
+        losses: dict[str, Tensor] = {}
         # Real before generated in every discriminator: each pass moves the estimate of its spectral norms.
         for name, domain, discriminator in self._judges():
             real = discriminator(step.batch[domain])
             fake = discriminator(step.shared[f"fake_{domain}"].detach())
-            terms[name] = least_squares(real.logits, 1.0) + least_squares(fake.logits, 0.0)
-            terms[f"{name}_cam"] = least_squares(real.cam_logits, 1.0) + least_squares(fake.cam_logits, 0.0)
-        return {name: self.options.adversarial_weight * term for name, term in terms.items()}
+            losses[name] = least_squares(real.logits, 1.0) + least_squares(fake.logits, 0.0)
+            losses[f"{name}_cam"] = least_squares(real.cam_logits, 1.0) + least_squares(fake.cam_logits, 0.0)
+        return {name: self.options.adversarial_weight * loss for name, loss in losses.items()}
 
-    def generator_terms(self, step: Step) -> Tensors:
+    def generator_losses(self, step: Step) -> Losses:
         """Adversarial, cycle, identity and attention losses (paper, eq. 3 to 6) of both directions."""
         made = step.shared
         back = {"A": self.b_to_a(made["fake_B"]).image, "B": self.a_to_b(made["fake_A"]).image}
-        terms: dict[str, Tensor] = {}
+        losses: dict[str, Tensor] = {}
         for name, domain, discriminator in self._judges():
             fake = discriminator(made[f"fake_{domain}"])
-            terms[name] = self.options.adversarial_weight * least_squares(fake.logits, 1.0)
-            terms[f"{name}_cam"] = self.options.adversarial_weight * least_squares(fake.cam_logits, 1.0)
+            losses[name] = self.options.adversarial_weight * least_squares(fake.logits, 1.0)
+            losses[f"{name}_cam"] = self.options.adversarial_weight * least_squares(fake.cam_logits, 1.0)
         for domain in DOMAINS:
             real = step.batch[domain]
-            terms[f"cycle_{domain}"] = self.options.cycle_weight * l1(back[domain], real)
-            terms[f"identity_{domain}"] = self.options.identity_weight * l1(made[f"same_{domain}"], real)
+            losses[f"cycle_{domain}"] = self.options.cycle_weight * l1(back[domain], real)
+            losses[f"identity_{domain}"] = self.options.identity_weight * l1(made[f"same_{domain}"], real)
             # The heads of the generator into this domain tell whether an image still has to be translated.
             cam = logistic(made[f"fake_{domain}_cam"], 1.0) + logistic(made[f"same_{domain}_cam"], 0.0)
-            terms[f"cam_{domain}"] = self.options.cam_weight * cam
-        return terms
+            losses[f"cam_{domain}"] = self.options.cam_weight * cam
+        return losses
 
     @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:

@@ -131,7 +131,7 @@ def train(recipe: Recipe) -> Training:
 
 
 def two_steps(recipe: Recipe) -> tuple[list[Mapping[str, float]], dict[str, Tensor]]:
-    """Loss terms and learning rates after each phase of the first two steps, and all tensors after the last."""
+    """Losses and learning rates after each phase of the first two steps, and all tensors after the last."""
     engine = recipe.start()
     values: list[Mapping[str, float]] = []
     for report in engine.phases():

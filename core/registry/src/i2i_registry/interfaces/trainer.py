@@ -51,6 +51,9 @@ def constant(_step: int) -> float:
     return 1.0
 
 
+Losses: TypeAlias = Tensors
+"""Name of a loss -> scalar, with its weight applied."""
+
 Decay: TypeAlias = float | Callable[[int], float]
 """In [0, 1], or a function of the step (over all stages, from 1) that gives one."""
 
@@ -67,16 +70,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """One optimizer step: whose parameters learn, from which terms, how often.
+    """One optimizer step: whose parameters learn, from which losses, how often.
 
-    The engine freezes everything that `optimizer` does not hold, sums the terms, runs backward, averages gradients
+    The engine freezes everything that `optimizer` does not hold, sums the losses, runs backward, averages gradients
     over processes and steps.
     """
 
     name: str
     optimizer: Optimizer
-    loss: Callable[[Step], Tensors]
-    """named scalar terms with their weights applied; their sum is what learns"""
+    losses: Callable[[Step], Losses]
+    """computes what the parameters learn from: the sum of these losses"""
     every: int = 1
     """in steps: 16 for StyleGAN2's lazy penalties"""
     learning_rate: Callable[[int], float] = constant

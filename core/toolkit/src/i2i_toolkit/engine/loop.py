@@ -45,7 +45,7 @@ class PhaseReport:
     """over all stages, from 1"""
     phase: str
     values: Mapping[str, float]
-    """Of all phases of this step so far: "<phase>/<term>" -> value, mean over processes; "rate/<phase>" -> learning
+    """Of all phases of this step so far: "<phase>/<loss>" -> value, mean over processes; "rate/<phase>" -> learning
     rate of its optimizer's first group."""
     step_complete: bool
     stop: bool
@@ -132,7 +132,7 @@ class Engine:
         """Train from the cursor to the end, yielding after every optimizer step.
 
         The caller may stop iterating at any report, and must when `report.stop` is true.
-        Raises TrainingError when a loss term is not finite; the parameters are then those before that phase.
+        Raises TrainingError when a loss is not finite; the parameters are then those before that phase.
         """
         while self.cursor.stage < len(self.stages):
             stage = self.stages[self.cursor.stage]
@@ -304,7 +304,7 @@ class Engine:
             # Gradients flow only towards what the phase learns. So the shared graph stays whole for the phases that
             # follow: it ends in parameters that stay as they are until its last use (see `Stage.shared`).
             self._scaled(total).backward(inputs=owned)
-        stop = self._settle_terms(stage, phase, sums)
+        stop = self._settle_losses(stage, phase, sums)
         average_gradients(self.accelerator, owned)
         self._optimize(phase)
         return stop
@@ -312,21 +312,21 @@ class Engine:
     def _loss(
         self, phase: Phase, part: int, shared: Tensors, owned: list[nn.Parameter], sums: dict[str, Tensor]
     ) -> Tensor:
-        """The phase's loss on one micro-batch, in fp32; its terms are added to `sums`."""
+        """What the phase loses on one micro-batch, in fp32: the sum of its losses, which are added to `sums`."""
         self.networks.freeze_all_but(owned)
         self._seed(phase.name, part)
         with self.accelerator.autocast():
-            terms = phase.loss(Step(number=self.cursor.step, batch=self._step.parts[part], shared=shared))
-        scaled = {name: term.float() / self.accumulate for name, term in terms.items()}
-        for name, term in scaled.items():
-            sums[name] = sums[name] + term.detach() if name in sums else term.detach()
+            losses = phase.losses(Step(number=self.cursor.step, batch=self._step.parts[part], shared=shared))
+        scaled = {name: loss.float() / self.accumulate for name, loss in losses.items()}
+        for name, loss in scaled.items():
+            sums[name] = sums[name] + loss.detach() if name in sums else loss.detach()
         return torch.stack(list(scaled.values())).sum()
 
     def _scaled(self, total: Tensor) -> Tensor:
         return total if self.accelerator.scaler is None else self.accelerator.scaler.scale(total)
 
-    def _settle_terms(self, stage: Stage, phase: Phase, sums: Mapping[str, Tensor]) -> bool:
-        """Note the terms, averaged over processes. Returns whether any process asked to stop.
+    def _settle_losses(self, stage: Stage, phase: Phase, sums: Mapping[str, Tensor]) -> bool:
+        """Note the losses, averaged over processes. Returns whether any process asked to stop.
 
         One exchange and one wait for the device per phase. Every process sees the same values, so all of them stop,
         or raise, together.
@@ -336,7 +336,7 @@ class Engine:
         for name, value in zip(sums, values, strict=True):
             if not math.isfinite(value):
                 raise TrainingError(
-                    found=f"the term {name!r} of phase {phase.name!r} is {value} in step {self.cursor.step} "
+                    found=f"the loss {name!r} of phase {phase.name!r} is {value} in step {self.cursor.step} "
                     f"of stage {stage.name!r}",
                     expected="finite losses",
                     fix="start a new run with a lower learning rate or in fp32; this one would end the same way again",

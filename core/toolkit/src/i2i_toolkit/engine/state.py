@@ -44,7 +44,7 @@ class Snapshot(Record):
     scaler: dict[str, JsonValue]
     """of fp16's loss scaling; empty without"""
     values: dict[str, float]
-    """terms and learning rates of the phases that a half-done step has behind it"""
+    """losses and learning rates of the phases that a half-done step has behind it"""
     tensors: Annotated[dict[str, Tensor], Field(exclude=True)]
     """network/<name>/<key>, ema/<name>/<key>, start/<name>/<buffer> (the buffers at the start of a half-done
     step), shared/<name> (what its phases share, of stages that keep it), optimizer/<phase>/<parameter>/<name>"""

@@ -15,7 +15,7 @@ _POINTS = 400
 
 
 def save_curves(rows: Iterable[Mapping[str, object]], path: Path) -> None:
-    """One panel per phase, one curve per term, against the step; the loss axis is logarithmic where it can be."""
+    """One panel per phase, one curve per loss, against the step; the loss axis is logarithmic where it can be."""
     series = _series(rows)
     panels = sorted({name.partition("/")[0] for name in series})
     if not panels:
@@ -25,9 +25,9 @@ def save_curves(rows: Iterable[Mapping[str, object]], path: Path) -> None:
     for index, phase in enumerate(panels, start=1):
         axes = figure.add_subplot(len(panels), 1, index)
         drawn = {name.partition("/")[2]: points for name, points in series.items() if name.startswith(f"{phase}/")}
-        for term, points in drawn.items():
+        for loss, points in drawn.items():
             thinned = _thinned(points)
-            axes.plot([x for x, _ in thinned], [y for _, y in thinned], label=term, linewidth=1)
+            axes.plot([x for x, _ in thinned], [y for _, y in thinned], label=loss, linewidth=1)
         if all(y > 0 for points in drawn.values() for _, y in points):
             axes.set_yscale("log")
         axes.set(title=phase, xlabel="step", ylabel="loss")

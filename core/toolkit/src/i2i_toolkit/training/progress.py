@@ -11,7 +11,7 @@ from tqdm import tqdm
 from i2i_toolkit.engine.loop import PhaseReport
 
 _LINE_SECONDS = 20.0
-_MOST_TERMS = 8
+_MOST_LOSSES = 8
 _BAR = "{desc} {percentage:3.0f}%|{bar:12}| {n}/{total} [{elapsed}, {remaining} left, {rate_fmt}] {postfix}"
 
 
@@ -30,10 +30,10 @@ class ProgressDisplay:
         self._bar = _bar(total, done, stream) if stream.isatty() else None
 
     def phase(self, report: PhaseReport) -> None:
-        """Show the terms so far, and the step when it is complete."""
+        """Show the losses so far, and the step when it is complete."""
         if self._bar is not None:
             self._bar.set_description_str(report.stage, refresh=False)
-            self._bar.set_postfix_str(_terms(report.values), refresh=False)
+            self._bar.set_postfix_str(_losses(report.values), refresh=False)
             self._bar.update(int(report.step_complete))
             return
         now = self._clock()
@@ -51,17 +51,17 @@ class ProgressDisplay:
     def _line(self, report: PhaseReport, now: float) -> str:
         pace = (now - self._start) / (report.total_step - self._first)
         left = tqdm.format_interval(pace * (self._total - report.total_step))
-        return f"step {report.total_step}/{self._total}  {pace:.2f} s/step  {left} left  {_terms(report.values)}"
+        return f"step {report.total_step}/{self._total}  {pace:.2f} s/step  {left} left  {_losses(report.values)}"
 
 
 def _bar(total: int, done: int, stream: TextIO) -> tqdm[NoReturn]:
     return tqdm(total=total, initial=done, file=stream, unit="step", bar_format=_BAR, dynamic_ncols=True)
 
 
-def _terms(values: Mapping[str, float]) -> str:
-    """The loss terms; where a line would not hold them, their sum for each phase."""
-    terms = {name: value for name, value in values.items() if not name.startswith("rate/")}
-    if len(terms) > _MOST_TERMS:
-        phases = dict.fromkeys(name.partition("/")[0] for name in terms)
-        terms = {phase: sum(v for name, v in terms.items() if name.startswith(f"{phase}/")) for phase in phases}
-    return "  ".join(f"{name} {value:.3g}" for name, value in terms.items())
+def _losses(values: Mapping[str, float]) -> str:
+    """The losses; where a line would not hold them, their sum for each phase."""
+    losses = {name: value for name, value in values.items() if not name.startswith("rate/")}
+    if len(losses) > _MOST_LOSSES:
+        phases = dict.fromkeys(name.partition("/")[0] for name in losses)
+        losses = {phase: sum(v for name, v in losses.items() if name.startswith(f"{phase}/")) for phase in phases}
+    return "  ".join(f"{name} {value:.3g}" for name, value in losses.items())

@@ -67,7 +67,7 @@ def draft(
         config=dict(record.config),
         licence=Licence(
             spdx="NOASSERTION",
-            notes=f"trained by the user: the terms of the training images apply; method: {card.licence.spdx}",
+            notes=f"trained by the user: the losses of the training images apply; method: {card.licence.spdx}",
             non_commercial=card.licence.non_commercial,
         ),
         provenance=Trained(
