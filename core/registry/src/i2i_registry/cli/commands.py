@@ -43,6 +43,7 @@ _OWN: Mapping[str, Entry] = {
         "Turn a checkpoint of the official code into weights, executing nothing", "i2i_registry.cli.importing:import_"
     ),
     "export": Entry("Make a bundle, and measure it against torch", "i2i_registry.cli.export:export"),
+    "publish": Entry("Write weights and their card as files that a plugin ships", "i2i_registry.cli.publish:publish"),
     "run": Entry("Run a bundle or weights on images and folders", "i2i_registry.cli.run:run"),
     "compare": Entry("The same images through several models, side by side", "i2i_registry.cli.compare:compare"),
     "grid": Entry("Every image like every reference, or with every seed", "i2i_registry.cli.grid:grid"),

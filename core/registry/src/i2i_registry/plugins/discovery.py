@@ -22,6 +22,7 @@ from i2i_registry.interfaces.cards import INTERFACE_VERSION, CommandCard, Export
 from i2i_registry.interfaces.exporter import ModelOrigin
 from i2i_registry.plugins import hooks
 from i2i_registry.plugins.failures import failure, first_line
+from i2i_registry.plugins.shipped_weights import shipped_weights
 from i2i_runtime.schema.operations import Record
 
 if TYPE_CHECKING:
@@ -234,7 +235,7 @@ def _cards_of(plugin: Plugin, source: object) -> Cards:
         models=tuple(card for answer in hook.i2i_models() for card in answer),
         exporters=tuple(card for answer in hook.i2i_exporters() for card in answer),
         commands=tuple(card for answer in hook.i2i_commands() for card in answer),
-        weights=tuple(card for answer in hook.i2i_weights() for card in answer),
+        weights=shipped_weights(module),
     )
     _check(plugin, cards)
     return cards

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pluggy
 
-from i2i_registry.interfaces.cards import CommandCard, ExporterCard, ModelCard, WeightsCard
+from i2i_registry.interfaces.cards import CommandCard, ExporterCard, ModelCard
 
 GROUP = "i2i"
 
@@ -25,11 +25,6 @@ def i2i_models() -> Sequence[ModelCard]:  # pyright: ignore[reportReturnType]
 @hookspec
 def i2i_exporters() -> Sequence[ExporterCard]:  # pyright: ignore[reportReturnType]
     """Target formats this distribution brings."""
-
-
-@hookspec
-def i2i_weights() -> Sequence[WeightsCard]:  # pyright: ignore[reportReturnType]
-    """Weights this distribution ships, beside those in the curated catalogue."""
 
 
 @hookspec

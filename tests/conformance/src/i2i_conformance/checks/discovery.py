@@ -39,7 +39,7 @@ import i2i_registry.interfaces.cards, i2i_registry.plugins.discovery, i2i_regist
 before = set(sys.modules)
 start = time.process_time()
 module = importlib.import_module(sys.argv[1])
-for hook in ("i2i_models", "i2i_exporters", "i2i_weights", "i2i_commands"):
+for hook in ("i2i_models", "i2i_exporters", "i2i_commands"):
     if hook in vars(module):
         list(getattr(module, hook)())
 seconds = time.process_time() - start
