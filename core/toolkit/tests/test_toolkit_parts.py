@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import signal
 import subprocess
 import sys
@@ -18,10 +17,9 @@ from PIL import Image
 
 import i2i_toolkit
 from i2i_registry.errors import TrainingError
-from i2i_toolkit import Cursor, PhaseReport, Snapshot, l1, least_squares, logistic, sample_grid
+from i2i_toolkit import Cursor, PhaseReport, Snapshot, l1, sample_grid
 from i2i_toolkit.data.batches import batches, split
 from i2i_toolkit.engine.checkpoints import Checkpoints
-from i2i_toolkit.losses import wasserstein
 from i2i_toolkit.seeds import derive
 from i2i_toolkit.training.curves import save_curves
 from i2i_toolkit.training.previews import in_colour
@@ -29,39 +27,10 @@ from i2i_toolkit.training.progress import ProgressDisplay
 from i2i_toolkit.training.signals import stopping_on_signals
 
 
-def test_least_squares_is_the_mean_squared_distance() -> None:
-    assert float(least_squares(torch.tensor([0.0, 2.0, 4.0]), 1.0)) == pytest.approx((1 + 1 + 9) / 3)
-
-
-@pytest.mark.parametrize("target", [0.0, 1.0, 0.9])
-def test_logistic_is_the_cross_entropy_of_the_sigmoid(target: float) -> None:
-    p = 1 / (1 + math.exp(-1.5))
-    expected = -(target * math.log(p) + (1 - target) * math.log(1 - p))
-
-    assert float(logistic(torch.full((2, 3), 1.5), target)) == pytest.approx(expected, rel=1e-6)
-
-
-def test_l1_is_the_mean_absolute_difference() -> None:
-    assert float(l1(torch.tensor([1.0, -2.0]), torch.tensor([0.0, 2.0]))) == 2.5
-
-
-def test_wasserstein_raises_real_scores_and_lowers_others() -> None:
-    scores = torch.tensor([1.0, 2.0, 6.0])
-    assert (float(wasserstein(scores, 1.0)), float(wasserstein(scores, 0.0))) == (-3.0, 3.0)
-
-
 @pytest.mark.parametrize(("channels", "shown"), [(1, [0, 0, 0]), (2, [0, 1, 1]), (3, [0, 1, 2]), (6, [0, 1, 2])])
 def test_images_of_any_number_of_channels_are_shown_in_colour(channels: int, shown: list[int]) -> None:
     images = torch.rand(2, channels, 4, 5)
     assert torch.equal(in_colour(images), images[:, shown])
-
-
-def test_losses_of_half_precision_do_not_overflow() -> None:
-    large = torch.full((4,), 6e4, dtype=torch.float16)
-
-    for value in (least_squares(large, 1.0), logistic(large, 0.0), l1(large, -large)):
-        assert value.dtype == torch.float32
-        assert bool(value.isfinite())
 
 
 def test_seeds_of_different_places_differ_and_repeat() -> None:

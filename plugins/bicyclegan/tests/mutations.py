@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import torch
 from tests.parity.mutating import Mutation, above, starts
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from i2i_plugin_bicyclegan import networks, trainer
 from i2i_plugin_bicyclegan.networks import Encoding
 from i2i_plugin_bicyclegan.trainer import BicycleGANTrainer, Pairs
 from i2i_registry import Tensors
-from i2i_toolkit import InstanceNorm
+from i2i_toolkit import InstanceNorm, kl_divergence
 
 if TYPE_CHECKING:
     import pytest
@@ -28,10 +29,7 @@ def latent_loss_teaches_the_encoder(patch: pytest.MonkeyPatch) -> None:
 
 
 def generator_teaches_the_discriminators(patch: pytest.MonkeyPatch) -> None:
-    def wrong(network: nn.Module, x: Tensor) -> object:
-        return network(x)
-
-    patch.setattr(trainer, "with_fixed_parameters", wrong)
+    patch.setattr(trainer, "fixed_parameters", nullcontext)
 
 
 def swapped_halves(patch: pytest.MonkeyPatch) -> None:
@@ -55,10 +53,10 @@ def one_real_half_for_both_discriminators(patch: pytest.MonkeyPatch) -> None:
 
 
 def averaged_divergence(patch: pytest.MonkeyPatch) -> None:
-    right = trainer.kl_divergence
+    right = kl_divergence
 
-    def wrong(encoding: Encoding) -> Tensor:
-        return right(encoding) / len(encoding.mean)
+    def wrong(mean: Tensor, log_variance: Tensor) -> Tensor:
+        return right(mean, log_variance) / len(mean)
 
     patch.setattr(trainer, "kl_divergence", wrong)
 

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from i2i_plugin_bicyclegan.config import Config
 from i2i_plugin_bicyclegan.model import BicycleGAN
-from i2i_plugin_bicyclegan.networks import Encoding
-from i2i_plugin_bicyclegan.trainer import BicycleGANTrainer, Options, kl_divergence
+from i2i_plugin_bicyclegan.trainer import BicycleGANTrainer, Options
 from i2i_registry import LayoutError, Step, TrainingError
 from i2i_toolkit import wasserstein, write_unpaired_example
 
@@ -85,13 +84,6 @@ def test_a_batch_norm_never_sees_two_kinds_of_images_at_once() -> None:
     latents = {"encoded": torch.zeros(2, 3), "random": torch.ones(2, 3)}
     made = trainer.translations(source, latents)
     assert torch.equal(made["random"], trainer.translations(source, {"random": latents["random"]})["random"])
-
-
-def test_the_divergence_is_summed_over_numbers_and_samples() -> None:
-    assert float(kl_divergence(Encoding(torch.zeros(2, 3), torch.zeros(2, 3)))) == 0.0
-    assert float(kl_divergence(Encoding(torch.full((2, 3), 2.0), torch.zeros(2, 3)))) == pytest.approx(2 * 3 * 2.0)
-    wide = Encoding(torch.zeros(1, 1), torch.ones(1, 1))
-    assert float(kl_divergence(wide)) == pytest.approx((torch.e - 2) / 2)
 
 
 def test_a_wasserstein_critic_raises_the_real_and_lowers_the_fake() -> None:

@@ -91,7 +91,7 @@ def image_clamped(patch: pytest.MonkeyPatch) -> None:
 
 
 def penalty_of_whole_images(patch: pytest.MonkeyPatch) -> None:
-    def wrong(critic: Critic, real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
+    def wrong(critic: Critic, real: Tensor, fake: Tensor, share: Tensor, *, per_pixel: bool) -> Tensor:
         between = (share * real + (1 - share) * fake).requires_grad_()
         (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
         return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
@@ -100,7 +100,7 @@ def penalty_of_whole_images(patch: pytest.MonkeyPatch) -> None:
 
 
 def penalty_of_the_mean_score(patch: pytest.MonkeyPatch) -> None:
-    def wrong(critic: Critic, real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
+    def wrong(critic: Critic, real: Tensor, fake: Tensor, share: Tensor, *, per_pixel: bool) -> Tensor:
         between = (share * real + (1 - share) * fake).requires_grad_()
         (gradient,) = torch.autograd.grad(critic(between).mean(), between, create_graph=True)
         return (gradient.norm(dim=1) - 1).square().mean()

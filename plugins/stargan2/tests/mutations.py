@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,25 +16,26 @@ from i2i_plugin_stargan2 import face, layers, networks, trainer
 from i2i_plugin_stargan2.networks import Generator, HighPass
 from i2i_plugin_stargan2.trainer import StarGAN2Trainer
 from i2i_registry import Stage, Step, Tensors
+from i2i_toolkit import adaptive_instance_norm, r1_penalty
 
 if TYPE_CHECKING:
     import pytest
 
 
 def unbiased_variance(patch: pytest.MonkeyPatch) -> None:
-    right = layers.normalised
+    right = adaptive_instance_norm
 
     def wrong(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         pixels = x.shape[2] * x.shape[3]
         return right(x, scale * ((pixels - 1) / pixels) ** 0.5, shift)
 
-    patch.setattr(layers, "normalised", wrong)
+    patch.setattr(layers, "adaptive_instance_norm", wrong)
 
 
 def style_scale_around_zero(patch: pytest.MonkeyPatch) -> None:
     def wrong(norm: layers.AdaIN, x: Tensor, style: Tensor) -> Tensor:
         gamma, beta = norm.affine(style).chunk(2, dim=1)
-        return layers.normalised(x, gamma, beta)
+        return adaptive_instance_norm(x, gamma, beta)
 
     patch.setattr(layers.AdaIN, "forward", wrong)
 
@@ -103,7 +105,7 @@ def first_domain_always(patch: pytest.MonkeyPatch) -> None:
 
 
 def half_the_penalty(patch: pytest.MonkeyPatch) -> None:
-    right = trainer.r1_penalty
+    right = r1_penalty
 
     def wrong(logits: Tensor, images: Tensor) -> Tensor:
         return 0.5 * right(logits, images)
@@ -131,10 +133,7 @@ def discriminator_phases_exchanged(patch: pytest.MonkeyPatch) -> None:
 
 
 def style_encoder_learns_in_the_last_phase(patch: pytest.MonkeyPatch) -> None:
-    def wrong(network: nn.Module, *inputs: Tensor) -> Tensor:
-        return network(*inputs)
-
-    patch.setattr(trainer, "with_fixed_parameters", wrong)
+    patch.setattr(trainer, "fixed_parameters", nullcontext)
 
 
 def cycle_that_teaches_no_style(patch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from i2i_plugin_stargan2.config import PRESETS, Config
 from i2i_plugin_stargan2.face import enhanced, face_masks, landmarks, rolled
 from i2i_plugin_stargan2.fan import FaceAlignmentNetwork
-from i2i_plugin_stargan2.layers import AdaIN, doubled, doubled_conv, halved, halved_conv, normalised
+from i2i_plugin_stargan2.layers import AdaIN, doubled, doubled_conv, halved, halved_conv
 from i2i_plugin_stargan2.networks import Discriminator, Generator, HighPass, MappingNetwork, StyleEncoder, pick
 
 TINY = Config(image_size=32, channel_base=128, max_channels=8, latent_dim=4, style_dim=6, mapping_channels=8)
@@ -65,13 +65,6 @@ def test_a_halved_convolution_is_the_convolution_and_then_the_mean(shape: tuple[
 def test_a_doubled_convolution_is_the_convolution_of_the_doubled_map(shape: tuple[int, ...]) -> None:
     conv, x = nn.Conv2d(3, 5, 3, padding=1).double(), torch.rand(shape, dtype=torch.float64)
     torch.testing.assert_close(doubled_conv(x, conv), conv(doubled(x)))
-
-
-def test_a_normalised_map_has_the_deviation_and_mean_asked_for() -> None:
-    scale, shift = torch.tensor([[2.0, 0.5], [1.0, 3.0]]), torch.tensor([[0.0, -1.0], [4.0, 0.5]])
-    found = normalised(10 * torch.rand(2, 2, 16, 16) - 3, scale, shift)
-    torch.testing.assert_close(found.mean((2, 3)), shift, atol=1e-5, rtol=0)
-    torch.testing.assert_close(found.std((2, 3), unbiased=False), scale, atol=1e-4, rtol=0)
 
 
 def test_a_style_of_nothing_leaves_the_normalised_map() -> None:

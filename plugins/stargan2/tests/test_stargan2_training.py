@@ -9,7 +9,7 @@ from torch import Tensor
 
 from i2i_plugin_stargan2.config import PRESETS, Config
 from i2i_plugin_stargan2.model import StarGAN2
-from i2i_plugin_stargan2.trainer import Options, StarGAN2Trainer, diversity_factor, r1_penalty
+from i2i_plugin_stargan2.trainer import Options, StarGAN2Trainer, diversity_factor
 from i2i_registry import LayoutError, Step
 from i2i_runtime import LabelInput
 from i2i_toolkit import Engine, open_accelerator, write_domains_example
@@ -89,13 +89,6 @@ def test_diversity_has_the_releases_weight_for_its_model(preset: str, weight: fl
     with torch.device("meta"):
         assert StarGAN2Trainer(StarGAN2(PRESETS[preset]), Options()).diversity_weight == weight
         assert StarGAN2Trainer(StarGAN2(PRESETS[preset]), Options(diversity_weight=0.5)).diversity_weight == 0.5
-
-
-def test_the_penalty_is_half_the_squared_slope() -> None:
-    images = torch.rand(2, 3, 4, 4, requires_grad=True)
-    slope = torch.tensor([1.0, 3.0])
-    logits = slope * images.sum((1, 2, 3))
-    torch.testing.assert_close(r1_penalty(logits, images), 0.5 * torch.tensor((1 + 9) / 2 * 3 * 4 * 4))
 
 
 def test_averages_start_from_the_raw_weights_and_follow_them(root: Path) -> None:

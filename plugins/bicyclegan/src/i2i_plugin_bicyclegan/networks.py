@@ -17,13 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from i2i_plugin_bicyclegan.config import ENCODED_SIDE, Config, Norm
-from i2i_toolkit import InstanceNorm
+from i2i_toolkit import InstanceNorm, initialise_xavier
 
 LEAK = 0.2
 """Negative slope of every leaky ReLU (release)."""
-
-INITIAL_GAIN = 0.02
-"""Of the Xavier initialisation (release); unusually small."""
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module:
@@ -31,19 +28,6 @@ def make_norm(norm: Norm, channels: int) -> nn.Module:
     if norm == "instance":
         return InstanceNorm()
     return nn.BatchNorm2d(channels) if norm == "batch" else nn.Identity()
-
-
-@torch.no_grad()
-def initialise(network: nn.Module) -> None:
-    """The release's start: Xavier normal with a small gain, no bias; norms near one."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            nn.init.xavier_normal_(module.weight, gain=INITIAL_GAIN)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.weight, 1.0, INITIAL_GAIN)
-            nn.init.zeros_(module.bias)
 
 
 # --- Convolutions that halve and double -------------------------------------------------------------------------------
@@ -134,7 +118,7 @@ class Generator(nn.Module):
         )
         self.dropout = nn.Dropout(0.0)
         """on the way up, between the innermost level and the four outer ones; a trainer may switch it on"""
-        initialise(self)
+        initialise_xavier(self)
 
     def forward(self, image: Float[Tensor, "b c h w"], latent: Float[Tensor, "b z"]) -> Float[Tensor, "b k h w"]:
         """Translate images in [-1, 1] whose sides are multiples of 2 ** levels; the result lies in (-1, 1)."""
@@ -228,7 +212,7 @@ class Encoder(nn.Module):
         self.blocks = nn.ModuleList(block(width, wider, config.norm) for width, wider in pairwise(widths))
         self.mean = nn.Linear(widths[-1], config.latent_dim)
         self.log_variance = nn.Linear(widths[-1], config.latent_dim)
-        initialise(self)
+        initialise_xavier(self)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Encoding:
         """The distribution of latents for images in [-1, 1] of the trained size."""
@@ -286,7 +270,7 @@ class Discriminator(nn.Module):
         self.scales = nn.ModuleList(
             PatchDiscriminator(channels_in, max(round(channels / 2**i), 1), layers, norm) for i in range(scales)
         )
-        initialise(self)
+        initialise_xavier(self)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> list[Float[Tensor, "b 1 y x"]]:
         """Logits of every scale, the full one first."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, ClassVar, Literal, NamedTuple, Self, cast
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.optim import Adam
 
 from i2i_plugin_bicyclegan.model import BicycleGAN
@@ -20,7 +19,9 @@ from i2i_toolkit import (
     LinearDecay,
     PairedLayout,
     Preparation,
+    fixed_parameters,
     in_colour,
+    kl_divergence,
     l1,
     least_squares,
     logistic,
@@ -98,17 +99,6 @@ class Pairs(NamedTuple):
     other_source: Tensor
     other_target: Tensor
     """real for the discriminator of random styles"""
-
-
-def kl_divergence(encoding: Encoding) -> Tensor:
-    """KL(N(mean, variance) || N(0, 1)), summed over the latent and over the batch (release)."""
-    mean, log_variance = encoding.mean.float(), encoding.log_variance.float()
-    return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum()
-
-
-def with_fixed_parameters(network: nn.Module, x: Tensor) -> object:
-    """`network(x)` whose gradient reaches x and not the network: the same as freezing it for this one call."""
-    return functional_call(network, {name: p.detach() for name, p in network.named_parameters()}, (x,))
 
 
 class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
@@ -207,7 +197,7 @@ class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
         if self.has_encoded:
             encoding = self.encoder(pairs.target)
             latents[ENCODED] = self.sampled(encoding)
-            losses["kl"] = self.options.kl_weight * kl_divergence(encoding)
+            losses["kl"] = self.options.kl_weight * kl_divergence(encoding.mean, encoding.log_variance)
         if self.has_random:
             latents[RANDOM] = self.noise(len(pairs.source), pairs.source)
         made = self.translations(pairs.source, latents)
@@ -248,7 +238,8 @@ class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
     def latent_of(self, made: Tensor) -> Tensor:
         """What the encoder reads from generated images. Only a cLR-GAN's learns from being wrong about it."""
         if self.has_encoded:
-            return cast("Encoding", with_fixed_parameters(self.encoder, made)).mean
+            with fixed_parameters(self.encoder):
+                return self.encoder(made).mean
         return self.encoder(made).mean
 
     def judges(self) -> Mapping[str, Discriminator]:
@@ -261,7 +252,8 @@ class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
         encoded = style == ENCODED
         shown = self._shown(pairs.source, made)
         real = self._shown(*((pairs.source, pairs.target) if encoded else (pairs.other_source, pairs.other_target)))
-        fooled = cast("list[Tensor]", with_fixed_parameters(discriminator, shown))
+        with fixed_parameters(discriminator):
+            fooled = discriminator(shown)
         fake_logits, real_logits = self._judged_apart(discriminator, shown.detach(), real)
         weight = self.options.encoded_gan_weight if encoded else self.options.random_gan_weight
         return {

@@ -19,12 +19,9 @@ from torch.nn import functional as F
 from i2i_plugin_consingan.config import IMAGE_CHANNELS, Config
 from i2i_plugin_consingan.config import Activation as Kind
 from i2i_plugin_consingan.upsampling import enlarged
-from i2i_toolkit import instance_norm, widened
+from i2i_toolkit import initialise_normal, instance_norm, widened
 
 KERNEL = 3
-
-INITIAL_DEVIATION = 0.02
-"""Standard deviation of initial weights (release)."""
 
 PRELU_SLOPE = 0.25
 """Slope below zero that "prelu" begins with."""
@@ -32,17 +29,6 @@ PRELU_SLOPE = 0.25
 # Constants of the self-normalising unit (Klambauer et al. 2017).
 SELU_SCALE = 1.0507009873554805
 SELU_ALPHA = 1.6732632423543772
-
-
-@torch.no_grad()
-def initialise(network: nn.Module) -> None:
-    """Weights from N(0, 0.02), norm weights from N(1, 0.02), norm biases 0; other biases stay as torch draws them."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            module.weight.normal_(0.0, INITIAL_DEVIATION)
-        if isinstance(module, Norm):
-            module.weight.normal_(1.0, INITIAL_DEVIATION)
-            module.bias.zero_()
 
 
 # --- One layer --------------------------------------------------------------------------------------------------------
@@ -157,7 +143,7 @@ class Generator(nn.Module):
         self.head = Layer(IMAGE_CHANNELS, config, norm=config.batch_norm)
         self.body = nn.ModuleList(GrowingStage(config, number) for number in range(config.stages))
         self.tail = nn.Conv2d(config.channels, IMAGE_CHANNELS, KERNEL)
-        initialise(self)
+        initialise_normal(self, biases=False)
 
     @property
     def stages(self) -> list[GrowingStage]:
@@ -240,7 +226,7 @@ class Critic(nn.Module):
         self.tail = nn.Conv2d(config.channels, 1, KERNEL)
         # Losses compare scores with each other: what is added to all of them changes nothing.
         self._offset.requires_grad = False
-        initialise(self)
+        initialise_normal(self, biases=False)
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, " b"]:
         """The mean score of all patches.

@@ -13,6 +13,7 @@ from i2i_plugin_consingan.data import pyramid
 from i2i_plugin_consingan.networks import Critic, Generator
 from i2i_plugin_consingan.options import Options
 from i2i_registry import Losses, Step, Tensors, TrainingError
+from i2i_toolkit import slope_penalty, wasserstein
 
 NOISE_SCALE = 0.1
 """Noise of a stage, as a share of how far the stages before it miss the image."""
@@ -130,16 +131,15 @@ class StageTraining:
         """
         fake = step.shared["fake"].detach()
         return {
-            "real": -self.critic(self.image).mean(),
-            "fake": self.critic(fake).mean(),
+            "real": wasserstein(self.critic(self.image), 1.0),
+            "fake": wasserstein(self.critic(fake), 0.0),
             "penalty": self.options.penalty_weight * self.penalty(self.image, fake),
         }
 
     def penalty(self, real: Float[Tensor, "1 3 h w"], fake: Float[Tensor, "1 3 h w"]) -> Float[Tensor, ""]:
         """Squared distance from 1 of the slope at every pixel, over its channels, somewhere between two images."""
         share = self.draw_share(real)
-        slopes = self.critic.slopes(share * real + (1 - share) * fake)
-        return (torch.linalg.vector_norm(slopes.float(), dim=1) - 1).square().mean()
+        return slope_penalty(self.critic.slopes(share * real + (1 - share) * fake), per_pixel=True)
 
     def draw_share(self, like: Tensor) -> Float[Tensor, "1 1 1 1"]:
         """How much of the training image is in the image between: one number for all pixels."""
@@ -149,7 +149,7 @@ class StageTraining:
         """What the critic, just updated, says; and how near the stored noise comes to the training image."""
         difference = self.reconstruction().float() - self.image
         return {
-            "adversarial": -self.critic(step.shared["fake"]).mean(),
+            "adversarial": wasserstein(self.critic(step.shared["fake"]), 1.0),
             "reconstruction": self.options.reconstruction_weight * difference.square().mean(),
         }
 

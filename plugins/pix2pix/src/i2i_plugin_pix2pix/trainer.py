@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal
 
 import torch
-from jaxtyping import Float
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Adam
 
 from i2i_plugin_pix2pix.config import Config
@@ -25,6 +24,7 @@ from i2i_toolkit import (
     PairedLayout,
     Preparation,
     Translation,
+    gradient_penalty,
     in_colour,
     l1,
     smallest_side,
@@ -63,17 +63,6 @@ class Options(LinearDecay):
     """images are resized to this much more than the model's size, then cropped at random"""
     flip: bool = True
     """mirror every other pair; switch it off where left and right mean something"""
-
-
-def gradient_penalty(
-    discriminator: nn.Module, real: Float[Tensor, "b c h w"], fake: Float[Tensor, "b c h w"]
-) -> Float[Tensor, ""]:
-    """Squared distance from 1 of the gradient's length, between real and fake (Gulrajani et al. 2017)."""
-    share = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
-    between = (share * real + (1 - share) * fake).requires_grad_()
-    scores = discriminator(between)
-    (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
-    return ((gradient.flatten(1).float() + 1e-16).norm(dim=1) - 1).square().mean()
 
 
 def make_discriminator(config: Config, options: Options) -> PatchDiscriminator | PixelDiscriminator:
@@ -169,7 +158,8 @@ class Pix2PixTrainer(Trainer[Pix2Pix, Options]):
             "real": 0.5 * self._objective(self.discriminator(real), 1.0),
         }
         if self.options.objective == "wgangp":
-            losses["penalty"] = GRADIENT_PENALTY * gradient_penalty(self.discriminator, real, fake)
+            share = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
+            losses["penalty"] = GRADIENT_PENALTY * gradient_penalty(self.discriminator, real, fake, share)
         return losses
 
     def generator_losses(self, step: Step) -> Losses:

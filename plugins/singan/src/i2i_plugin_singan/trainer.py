@@ -28,7 +28,16 @@ from i2i_plugin_singan.palette import PALETTE_SIZE, palette_of, quantised
 from i2i_plugin_singan.sampling import padded
 from i2i_registry import Cost, LayoutError, Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import Record
-from i2i_toolkit import SingleImage, SingleImageLayout, image_size, resample_by, resample_to, scaled_side
+from i2i_toolkit import (
+    SingleImage,
+    SingleImageLayout,
+    gradient_penalty,
+    image_size,
+    resample_by,
+    resample_to,
+    scaled_side,
+    wasserstein,
+)
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -86,18 +95,6 @@ class Memory(nn.Module):
     def below(self, scale: int) -> Tensor:
         """The buffer of one scale."""
         return self.get_buffer(f"below_{scale}")
-
-
-def gradient_penalty(
-    critic: Critic, real: Float[Tensor, "1 3 h w"], fake: Float[Tensor, "1 3 h w"], share: Float[Tensor, ""]
-) -> Float[Tensor, ""]:
-    """Squared distance from 1 of the gradient's length at every pixel of an image between real and fake.
-
-    The gradient is that of the sum of all scores. Sum, length and distance are in fp32 whatever the layers are in.
-    """
-    between = (share * real + (1 - share) * fake.detach().float()).requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(between).float().sum(), between, create_graph=True)
-    return (gradient.float().norm(dim=1) - 1).square().mean()
 
 
 def make_adam(network: nn.Module, options: Options) -> Adam:
@@ -323,9 +320,9 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
         fake = step.shared[f"fake_{number}"].detach()
         # In this order: every pass moves the running statistics of the norms.
         return {
-            "real": -critic(real).float().mean(),
-            "fake": critic(fake).float().mean(),
-            "penalty": self.options.penalty_weight * gradient_penalty(critic, real, fake, self.share()),
+            "real": wasserstein(critic(real), 1.0),
+            "fake": wasserstein(critic(fake), 0.0),
+            "penalty": self.options.penalty_weight * gradient_penalty(critic, real, fake, self.share(), per_pixel=True),
         }
 
     def generator_losses(self, scale: int, number: int, step: Step) -> Losses:
@@ -333,7 +330,7 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
         level, shared = self.pyramid.level(scale), step.shared
         first = shared[f"fake_{self.options.critic_steps}"]
         fake = first if number == 1 else level(shared["noise"], shared["below"])
-        adversarial = -self.critic(scale)(fake).float().mean()
+        adversarial = wasserstein(self.critic(scale)(fake), 1.0)
         stored = self.pyramid.noise if scale == 0 else torch.zeros_like(shared["noise"])
         reconstruction = level(stored, self.memory.below(scale))
         error = (reconstruction.float() - level.real).square().mean()

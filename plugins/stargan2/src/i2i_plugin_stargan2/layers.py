@@ -12,13 +12,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i_toolkit import instance_norm, learning, widened
+from i2i_toolkit import adaptive_instance_norm
 
 LEAK = 0.2
 """Negative slope of every leaky ReLU (release)."""
-
-EPSILON = 1e-5
-"""Added to every variance (release)."""
 
 HALF_POWER = 0.5**0.5
 """Factor on the sum of two paths, which keeps its variance (release)."""
@@ -32,19 +29,7 @@ def leaky(x: Tensor) -> Tensor:
 # --- Normalisation ----------------------------------------------------------------------------------------------------
 
 
-def normalised(x: Float[Tensor, "b c h w"], scale: Float[Tensor, "#b c"], shift: Float[Tensor, "#b c"]) -> Tensor:
-    """Zero mean and unit (biased) variance per sample and channel, then scaled and shifted; statistics in fp32."""
-    if not learning():
-        return (instance_norm(widened(x)) * scale[:, :, None, None] + shift[:, :, None, None]).to(x.dtype)
-    batch, channels, *sides = x.shape
-    # Every channel of every sample is a channel of its own to this one pass over the map.
-    flat = x.reshape(1, batch * channels, *sides)
-    wide = torch.promote_types(scale.dtype, torch.float32)
-    factors, offsets = (values.expand(batch, channels).reshape(-1).to(wide) for values in (scale, shift))
-    return F.batch_norm(flat, None, None, factors, offsets, training=True, eps=EPSILON).view_as(x)
-
-
-class InstanceNorm(nn.Module):
+class AffineInstanceNorm(nn.Module):
     """Instance norm with a learned scale and offset per channel."""
 
     def __init__(self, channels: int) -> None:
@@ -54,7 +39,7 @@ class InstanceNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Normalise, scale and shift."""
-        return normalised(x, self.weight[None], self.bias[None])
+        return adaptive_instance_norm(x, self.weight[None], self.bias[None])
 
 
 class AdaIN(nn.Module):
@@ -67,7 +52,7 @@ class AdaIN(nn.Module):
     def forward(self, x: Float[Tensor, "b c h w"], style: Float[Tensor, "b s"]) -> Float[Tensor, "b c h w"]:
         """Normalise, then scale and shift as the style says."""
         gamma, beta = self.affine(style).chunk(2, dim=1)
-        return normalised(x, 1 + gamma, beta)
+        return adaptive_instance_norm(x, 1 + gamma, beta)
 
 
 # --- Convolutions next to a change of size ----------------------------------------------------------------------------
@@ -132,9 +117,9 @@ class ResBlock(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, *, norms: bool, halves: bool) -> None:
         super().__init__()
-        self.norm1 = InstanceNorm(channels_in) if norms else nn.Identity()
+        self.norm1 = AffineInstanceNorm(channels_in) if norms else nn.Identity()
         self.conv1 = conv3(channels_in, channels_in)
-        self.norm2 = InstanceNorm(channels_in) if norms else nn.Identity()
+        self.norm2 = AffineInstanceNorm(channels_in) if norms else nn.Identity()
         self.conv2 = conv3(channels_in, channels_out)
         self.shortcut = conv1(channels_in, channels_out)
         self.halves = halves

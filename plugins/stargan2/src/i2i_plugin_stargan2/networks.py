@@ -18,23 +18,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from i2i_plugin_stargan2.config import DETAILED_SIDES, ENCODED_SIDE, Config
-from i2i_plugin_stargan2.layers import InstanceNorm, ResBlock, StyledBlock, conv3, leaky
+from i2i_plugin_stargan2.layers import AffineInstanceNorm, ResBlock, StyledBlock, conv3, leaky
+from i2i_toolkit import initialise_kaiming
 
 LAPLACIAN = ((-1.0, -1.0, -1.0), (-1.0, 8.0, -1.0), (-1.0, -1.0, -1.0))
 """The high-pass filter (release), before it is divided by `Config.high_pass`."""
 
 Masks = tuple[Float[Tensor, "b 1 y x"], Float[Tensor, "b 1 y x"]]
 """Where details pass, in [0, 1]: at the smallest of DETAILED_SIDES, and at the others."""
-
-
-@torch.no_grad()
-def initialise(network: nn.Module) -> None:
-    """The release's start: Kaiming normal for every weight, the styles' affine layers included; no bias."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
 
 
 def pick(values: Float[Tensor, "b n *rest"], domain: Int[Tensor, " b"]) -> Tensor:
@@ -89,10 +80,10 @@ class Generator(nn.Module):
                 for wider, width in pairwise(reversed(widths))
             ]
         )
-        self.to_rgb_norm = InstanceNorm(widths[0])
+        self.to_rgb_norm = AffineInstanceNorm(widths[0])
         self.to_rgb = nn.Conv2d(widths[0], 3, 1)
         self.high_pass = None if plain else HighPass(config.high_pass)
-        initialise(self)
+        initialise_kaiming(self)
 
     def forward(
         self,
@@ -146,7 +137,7 @@ class MappingNetwork(nn.Module):
                 for _ in config.domains
             ]
         )
-        initialise(self)
+        initialise_kaiming(self)
 
     def forward(self, latent: Float[Tensor, "b z"], domain: Int[Tensor, " b"]) -> Float[Tensor, "b s"]:
         """The style of each latent in its domain."""
@@ -194,7 +185,7 @@ class StyleEncoder(nn.Module):
         super().__init__()
         self.trunk = Trunk(config)
         self.heads = nn.ModuleList([nn.Linear(config.trunk_widths[-1], config.style_dim) for _ in config.domains])
-        initialise(self)
+        initialise_kaiming(self)
 
     def forward(self, image: Float[Tensor, "b 3 h w"], domain: Int[Tensor, " b"]) -> Float[Tensor, "b s"]:
         """The style of each image in its domain."""
@@ -213,7 +204,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.trunk = Trunk(config)
         self.to_logits = nn.Conv2d(config.trunk_widths[-1], len(config.domains), 1)
-        initialise(self)
+        initialise_kaiming(self)
 
     def forward(self, image: Float[Tensor, "b 3 h w"], domain: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
         """One logit per image, of its domain; high for real."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, NamedTuple, cast
+from typing import Annotated, ClassVar, NamedTuple
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
-from torch.func import functional_call  # pyright: ignore[reportPrivateImportUsage] - documented there
 from torch.optim import Adam
 
 from i2i_plugin_stargan2.face import face_masks
@@ -16,7 +15,7 @@ from i2i_plugin_stargan2.model import GENERATOR, MAPPING, STYLE_ENCODER, StarGAN
 from i2i_plugin_stargan2.networks import Discriminator, Encoded, Generator
 from i2i_registry import Decay, Losses, Phase, Stage, Step, Tensors, Trainer
 from i2i_runtime import Record
-from i2i_toolkit import DomainsLayout, l1, logistic
+from i2i_toolkit import DomainsLayout, fixed_parameters, l1, logistic, r1_penalty
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -73,12 +72,6 @@ class Translations(NamedTuple):
 def diversity_factor(step: int, steps: int) -> float:
     """1 at step 1, and a line that reaches 0 after `steps` steps."""
     return max(0.0, 1.0 - (step - 1) / steps)
-
-
-def with_fixed_parameters(network: nn.Module, *inputs: Tensor) -> Tensor:
-    """`network(*inputs)` whose gradient reaches the inputs and not the network."""
-    fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
-    return cast("Tensor", functional_call(network, fixed, inputs))
 
 
 class StarGAN2Trainer(Trainer[StarGAN2, Options]):
@@ -232,7 +225,8 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
             other = self.generator.decode(encoded, encoder(step.batch["other_reference"], target), masks)
             own_style = encoder(step.batch["image"], step.batch["domain"])
         fake = self.generator.decode(encoded, style, masks)
-        found_style = with_fixed_parameters(encoder, fake, target)
+        with fixed_parameters(encoder):
+            found_style = encoder(fake, target)
         return self.generator_losses(step, Translations(fake, other, style, found_style, own_style))
 
     def generator_losses(self, step: Step, made: Translations) -> Losses:
@@ -272,12 +266,6 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
         style = model.style_encoder(batch["reference"], batch["reference_domain"])
         columns["like it"] = self.generator.decode(encoded, style, masks)
         return columns
-
-
-def r1_penalty(logits: Tensor, images: Tensor) -> Tensor:
-    """Half the squared gradient of the logits at real images, mean over them (Mescheder et al. 2018, R1)."""
-    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
-    return 0.5 * gradient.float().square().flatten(1).sum(1).mean()
 
 
 def encoded_in(shared: Tensors) -> Encoded:

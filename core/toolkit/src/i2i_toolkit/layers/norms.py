@@ -41,6 +41,25 @@ def instance_norm(
     return (normalised if bias is None else normalised + bias[:, None, None]).to(x.dtype)
 
 
+def adaptive_instance_norm(
+    x: Float[Tensor, "b c h w"],
+    scale: Float[Tensor, "#b c"],
+    shift: Float[Tensor, "#b c"],
+) -> Float[Tensor, "b c h w"]:
+    """Zero mean and unit (biased) variance per sample and channel, then a scale and a shift for each (AdaIN).
+
+    Huang and Belongie 2017; statistics in fp32 at least. Papers whose styles give scale - 1 add the 1 themselves.
+    """
+    if not learning():
+        return (instance_norm(widened(x)) * scale[:, :, None, None] + shift[:, :, None, None]).to(x.dtype)
+    batch, channels, *sides = x.shape
+    # Every channel of every sample is a channel of its own to this one pass over the map.
+    flat = x.reshape(1, batch * channels, *sides)
+    wide = torch.promote_types(scale.dtype, torch.float32)
+    factors, offsets = (values.expand(batch, channels).reshape(-1).to(wide) for values in (scale, shift))
+    return F.batch_norm(flat, None, None, factors, offsets, training=True, eps=EPSILON).view_as(x)
+
+
 def learning() -> bool:
     """Whether gradients are recorded, and no graph is exported."""
     return torch.is_grad_enabled() and not torch.compiler.is_exporting()
@@ -74,3 +93,21 @@ class InstanceNorm(nn.Module):
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Normalise; see `instance_norm`."""
         return instance_norm(x)
+
+
+class AdaINResidualBlock(nn.Module):
+    """Two 3x3 convolutions behind a shortcut, each with an adaptive instance norm (MUNIT, FUNIT, HiDT).
+
+    Borders are mirrored. Nothing follows the sum.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
+
+    def forward(self, x: Float[Tensor, "b c h w"], style: Float[Tensor, "b 4*c"]) -> Float[Tensor, "b c h w"]:
+        """Refine `x` in a style: for either norm c shifts, then c scales, as the papers order them."""
+        shift1, scale1, shift2, scale2 = style.chunk(4, dim=1)
+        hidden = F.relu(adaptive_instance_norm(self.conv1(x), scale1, shift1))
+        return x + adaptive_instance_norm(self.conv2(hidden), scale2, shift2)

@@ -14,9 +14,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i_toolkit.losses import least_squares, logistic, wasserstein
+from i2i_toolkit.layers.initialisation import initialise_normal
+from i2i_toolkit.losses.adversarial import least_squares, logistic, wasserstein
 from i2i_toolkit.networks.architecture import Norm
-from i2i_toolkit.networks.generators import LEAK, initialise, make_norm
+from i2i_toolkit.networks.generators import LEAK, make_norm
 
 DiscriminatorKind = Literal["patch", "pixel"]
 Objective = Literal["vanilla", "lsgan", "wgangp"]
@@ -47,7 +48,7 @@ class PatchDiscriminator(nn.Module):
         )
         self.norms = nn.ModuleList(make_norm(norm, width) for width in widths[1:])
         self.to_logits = nn.Conv2d(widths[-1], 1, 4, padding=1)
-        initialise(self)
+        initialise_normal(self)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 y x"]:
         """Logits of being real, one per patch, for an image, or a pair of them stacked along the channels."""
@@ -67,7 +68,7 @@ class PixelDiscriminator(nn.Module):
         self.conv = nn.Conv2d(channels, 2 * channels, 1, bias=bias)
         self.norm = make_norm(norm, 2 * channels)
         self.to_logits = nn.Conv2d(2 * channels, 1, 1, bias=bias)
-        initialise(self)
+        initialise_normal(self)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
         """Logits of being real, one per pixel, for an image, or a pair of them stacked along the channels."""

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from i2i_toolkit.layers.initialisation import initialise_normal
 from i2i_toolkit.layers.norms import instance_norm, map_mean, widened
 from i2i_toolkit.layers.winograd import Conv3x3
 from i2i_toolkit.networks.architecture import FIRST_DROPOUT_LEVEL, Architecture, Norm
@@ -25,9 +26,6 @@ LEAK = 0.2
 
 DROPOUT = 0.5
 """Share of values that dropout sets to zero (papers, appendix)."""
-
-INITIAL_DEVIATION = 0.02
-"""Standard deviation of initial weights (papers, appendix)."""
 
 BEHAVIOURS = ("paper", "deterministic")
 """paper: statistics of the image itself, and dropout as the noise; what the authors' test script does, and how their
@@ -42,17 +40,6 @@ class TestTime(NamedTuple):
     kept: Iterator[Float[Tensor, "b c h w"]] | None
     """one for each dropout layer, in the order of the forward pass: the factor of every value, 0 or 2 for dropout at
     work, 1 for none; None: no dropout at all"""
-
-
-@torch.no_grad()
-def initialise(network: nn.Module) -> None:
-    """Weights from N(0, 0.02), norm weights from N(1, 0.02), biases 0 (papers, appendix)."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d):
-            mean = 1.0 if isinstance(module, nn.BatchNorm2d) else 0.0
-            module.weight.normal_(mean, INITIAL_DEVIATION)
-            if module.bias is not None:
-                module.bias.zero_()
 
 
 # --- Normalisation and dropout ----------------------------------------------------------------------------------------
@@ -192,7 +179,7 @@ class UNet(nn.Module):
             for level in range(2, depth + 1)
         )
         self.to_image = nn.ConvTranspose2d(2 * widths[1], channels_out, 4, stride=2, padding=1)
-        initialise(self)
+        initialise_normal(self)
 
     def forward(self, image: Float[Tensor, "b c h w"], test: TestTime | None = None) -> Float[Tensor, "b k h w"]:
         """Translate images in [-1, 1] to (-1, 1); sides are multiples of 2**depth."""
@@ -264,7 +251,7 @@ class ResNet(nn.Module):
             nn.Conv2d(c, channels_out, 7),
             nn.Tanh(),
         )
-        initialise(self)
+        initialise_normal(self)
 
     def forward(self, image: Float[Tensor, "b c h w"], test: TestTime | None = None) -> Float[Tensor, "b k h w"]:
         """Translate images in [-1, 1] to (-1, 1); sides are multiples of 4."""
