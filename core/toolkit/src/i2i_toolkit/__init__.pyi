@@ -25,6 +25,12 @@ from .layers.bicubic import resample as resample
 from .layers.bicubic import resample_by as resample_by
 from .layers.bicubic import resample_to as resample_to
 from .layers.bicubic import scaled_side as scaled_side
+from .layers.equalized import EqualizedConv2d as EqualizedConv2d
+from .layers.equalized import EqualizedLinear as EqualizedLinear
+from .layers.equalized import binomial_blur as binomial_blur
+from .layers.equalized import pixel_norm as pixel_norm
+from .layers.equalized import truncated as truncated
+from .layers.equalized import with_minibatch_deviation as with_minibatch_deviation
 from .layers.initialisation import initialise_kaiming as initialise_kaiming
 from .layers.initialisation import initialise_normal as initialise_normal
 from .layers.initialisation import initialise_xavier as initialise_xavier
