@@ -21,6 +21,9 @@ from .interfaces.cards import WeightsDraft as WeightsDraft
 from .interfaces.data import DataLayout as DataLayout
 from .interfaces.data import DataSource as DataSource
 from .interfaces.data import Tensors as Tensors
+from .interfaces.expectations import PaperScore as PaperScore
+from .interfaces.expectations import PresetExpectation as PresetExpectation
+from .interfaces.expectations import TrainingTime as TrainingTime
 from .interfaces.exporter import Exporter as Exporter
 from .interfaces.exporter import ExportOptions as ExportOptions
 from .interfaces.exporter import ExportReport as ExportReport

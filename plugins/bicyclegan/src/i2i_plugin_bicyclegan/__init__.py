@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from i2i_plugin_bicyclegan.config import PRESETS
-from i2i_registry import ModelCard, hookimpl
+from i2i_registry import ModelCard, PresetExpectation, TrainingTime, hookimpl
 from i2i_runtime import Licence, Paper
 
 __all__ = ["i2i_models"]
+
+_EXPECTATIONS = {
+    "bicyclegan": PresetExpectation(
+        command="i2i-registry train bicyclegan --data FOLDER --as NAME",
+        time=TrainingTime(seconds=144_000, step_seconds=1.8, machine="2 CPUs (AMD EPYC)"),
+    ),
+}
 
 
 @hookimpl
@@ -33,6 +40,7 @@ def i2i_models() -> Sequence[ModelCard]:
             ),
             operations=("translate", "translate_like", "encode"),
             presets=tuple(PRESETS),
+            expectations=_EXPECTATIONS,
             model="i2i_plugin_bicyclegan.model:BicycleGAN",
             trainer="i2i_plugin_bicyclegan.trainer:BicycleGANTrainer",
         ),

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from i2i_plugin_ingan.config import PRESETS
-from i2i_registry import ModelCard, hookimpl
+from i2i_registry import ModelCard, PresetExpectation, TrainingTime, hookimpl
 from i2i_runtime import Licence, Paper
 
 __all__ = ["i2i_models"]
+
+_EXPECTATIONS = {
+    "ingan": PresetExpectation(
+        command="i2i-registry train ingan --data IMAGE --as NAME",
+        time=TrainingTime(seconds=165_000, step_seconds=2.2, machine="2 CPUs (AMD EPYC)"),
+    ),
+}
 
 
 @hookimpl
@@ -35,6 +42,7 @@ def i2i_models() -> Sequence[ModelCard]:
             ),
             operations=("retarget",),
             presets=tuple(PRESETS),
+            expectations=_EXPECTATIONS,
             model="i2i_plugin_ingan.model:InGAN",
             trainer="i2i_plugin_ingan.trainer:InGANTrainer",
         ),

@@ -5,10 +5,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from i2i_plugin_stargan2.config import PRESETS
-from i2i_registry import ModelCard, hookimpl
+from i2i_registry import ModelCard, PaperScore, PresetExpectation, hookimpl
 from i2i_runtime import Licence, Paper
 
 __all__ = ["i2i_models"]
+
+
+def _scores(data: str, *figures: tuple[str, float, float]) -> tuple[PaperScore, ...]:
+    source = "README of the release"
+    return tuple(
+        PaperScore(metric=metric, value=value, spread=spread, data=f"{data}, 256 pixels", source=source)
+        for metric, value, spread in figures
+    )
+
+
+_EXPECTATIONS = {
+    "afhq": PresetExpectation(
+        scores=_scores(
+            "AFHQ",
+            ("FID, styles drawn", 16.18, 0.15),
+            ("LPIPS, styles drawn", 0.4501, 0.0007),
+            ("FID, styles of references", 19.78, 0.01),
+            ("LPIPS, styles of references", 0.4315, 0.0002),
+        ),
+        command="i2i-registry train stargan2 --data FOLDER --as NAME",
+    ),
+    "celeba_hq": PresetExpectation(
+        scores=_scores(
+            "CelebA-HQ",
+            ("FID, styles drawn", 13.73, 0.06),
+            ("LPIPS, styles drawn", 0.4515, 0.0006),
+            ("FID, styles of references", 23.84, 0.03),
+            ("LPIPS, styles of references", 0.3880, 0.0001),
+        ),
+        command="i2i-registry train stargan2 --data FOLDER --as NAME --preset celeba_hq",
+    ),
+}
 
 
 @hookimpl
@@ -32,6 +64,7 @@ def i2i_models() -> Sequence[ModelCard]:
             ),
             operations=("translate", "translate_like", "encode"),
             presets=tuple(PRESETS),
+            expectations=_EXPECTATIONS,
             model="i2i_plugin_stargan2.model:StarGAN2",
             trainer="i2i_plugin_stargan2.trainer:StarGAN2Trainer",
         ),

@@ -5,10 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from i2i_plugin_ugatit.config import PRESETS
-from i2i_registry import ModelCard, hookimpl
+from i2i_registry import ModelCard, PaperScore, PresetExpectation, TrainingTime, hookimpl
 from i2i_runtime import Licence, Paper
 
 __all__ = ["i2i_models"]
+
+_KID_SOURCE = "table of the U-GAT-IT release, assets/kid.png"
+_EXPECTATIONS = {
+    "light": PresetExpectation(
+        command="i2i-registry train ugatit --data FOLDER --as NAME",
+        time=TrainingTime(seconds=13_500_000, step_seconds=13.5, machine="2 CPUs (AMD EPYC)"),
+    ),
+    "full": PresetExpectation(
+        scores=tuple(
+            PaperScore(metric="KID x 100", value=value, spread=spread, data=f"{data}, 256 pixels", source=_KID_SOURCE)
+            for data, value, spread in (
+                ("selfie2anime", 11.61, 0.57),
+                ("horse2zebra", 7.06, 0.8),
+                ("cat2dog", 7.07, 0.65),
+            )
+        ),
+        command="i2i-registry train ugatit --data FOLDER --as NAME --preset full",
+    ),
+}
 
 
 @hookimpl
@@ -32,6 +51,7 @@ def i2i_models() -> Sequence[ModelCard]:
             ),
             operations=("translate",),
             presets=tuple(PRESETS),
+            expectations=_EXPECTATIONS,
             model="i2i_plugin_ugatit.model:UGATIT",
             trainer="i2i_plugin_ugatit.trainer:UGATITTrainer",
         ),

@@ -7,6 +7,7 @@ import click
 from i2i_registry.cli.render import bytes_in_words, json_option, show, show_json, show_table, tell
 from i2i_registry.cli.session import Session, pass_session
 from i2i_registry.interfaces.cards import ModelCard, Trained, WeightsCard
+from i2i_registry.interfaces.expectations import duration_in_words
 from i2i_registry.plugins.discovery import Registry
 from i2i_registry.weights.catalogue import Catalogue, Entry
 from i2i_runtime.schema.manifest import Licence
@@ -55,7 +56,7 @@ def info(session: Session, name: str, *, as_json: bool) -> None:
         if as_json:
             show_json({"kind": "model", **model.model_dump(mode="json"), "weights": _weights_of(catalogue, name)})
         else:
-            _show_model(model, _weights_of(catalogue, name))
+            _show_model(model, catalogue)
         return
     card = catalogue.find(name)
     if as_json:
@@ -167,7 +168,7 @@ def _weights_of(catalogue: Catalogue, model: str) -> list[str]:
     return [entry.card.reference for entry in catalogue.entries if entry.card.model == model]
 
 
-def _show_model(card: ModelCard, weights: list[str]) -> None:
+def _show_model(card: ModelCard, catalogue: Catalogue) -> None:
     paper = card.paper
     show(f"{card.name}: {card.summary}")
     show(
@@ -179,7 +180,15 @@ def _show_model(card: ModelCard, weights: list[str]) -> None:
     _show_licence(card.licence)
     show(f"  operations  {', '.join(card.operations)}")
     show(f"  presets     {', '.join(card.presets)}")
-    show(f"  weights     {', '.join(weights) or 'none yet'}")
+    for preset, expectation in card.expectations.items():
+        show(f"  {preset}")
+        for line in expectation.lines():
+            show(f"              {line}")
+    show(f"  weights     {', '.join(_weights_of(catalogue, card.name)) or 'none yet'}")
+    for entry in catalogue.entries:
+        made = entry.card.provenance
+        if entry.card.model == card.name and entry.place != "store" and isinstance(made, Trained) and made.seconds:
+            show(f"              {entry.card.reference}: {duration_in_words(made.seconds)} on {made.machine}")
     show("try:")
     show(f"  i2i-registry export {card.name} --onnx")
     show(f"  i2i-registry run {card.name}{_image(card)} -o out.png")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
+from i2i_registry.interfaces.expectations import PresetExpectation
 from i2i_runtime.schema.graphs import Sha256
 from i2i_runtime.schema.manifest import Licence, Paper
 from i2i_runtime.schema.operations import Name, OperationName, Record
@@ -43,8 +44,17 @@ class ModelCard(Record):
     presets: tuple[str, ...] = Field(examples=['("default",), as the model has them'])
     model: Attribute = Field(examples=['"my_package.model:MyModel"'])
     trainer: Attribute | None = Field(default=None, examples=['"my_package.trainer:MyTrainer"'])
+    expectations: dict[str, PresetExpectation] = Field(default_factory=dict)
+    """preset -> what to expect of it, where that is known"""
     interface: PositiveInt = FIRST_INTERFACE
     """the `INTERFACE_VERSION` it was written for, as a number: what is newer or older than ours is refused"""
+
+    @model_validator(mode="after")
+    def _expect_of_presets(self) -> Self:
+        unknown = sorted(self.expectations.keys() - set(self.presets))
+        if unknown:
+            raise ValueError(f"expectations of {unknown[0]!r}, which is no preset")
+        return self
 
 
 class ExporterCard(Record):
