@@ -1,8 +1,13 @@
-"""For all tests: signals end a program, however the tests were started."""
+"""For all tests: signals end a program, however the tests were started, and torch works on one thread."""
 
 from __future__ import annotations
 
+import os
 import signal
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""Read by torch when it is imported, in pytest-xdist's workers and in the commands that tests start as well. Two
+workers with two threads each wait for each other more than they compute; and sums have one order."""
 
 
 def pytest_configure() -> None:
