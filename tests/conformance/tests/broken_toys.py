@@ -42,6 +42,30 @@ class DeadField(Tint):
     presets = MappingProxyType({"default": Config()})
 
 
+class ManyPresets(Tint):
+    """Nothing is wrong: `large` is `default` when shrunk, `noted` computes the same, `wide` does not."""
+
+    class Config(tint.Config):
+        note: str = ""
+
+    presets = MappingProxyType(
+        {
+            "default": Config(),
+            "large": Config(image_size=128),
+            "noted": Config(note="for a calmer training"),
+            "wide": Config(reach=2),
+        }
+    )
+
+
+class Unshrinkable(ManyPresets):
+    """`shrunk` fails."""
+
+    @classmethod
+    def shrunk(cls, config: tint.Config) -> tint.Config:
+        raise ZeroDivisionError(config)
+
+
 class Other(Tint):
     """A toy with another network."""
 

@@ -66,6 +66,28 @@ def trained(case: PresetCase, workbench: Workbench) -> None:
     training.check_trains(workbench.recipe(case), workbench.training(case))
 
 
+# --- what is tested once ----------------------------------------------------------------------------------------------
+
+
+def many(model: str) -> ModelCase:
+    return toy(model, presets=("default", "large", "noted", "wide")).model
+
+
+def test_presets_that_are_equal_when_shrunk_are_tested_once() -> None:
+    assert [case.preset for case in many("ManyPresets").configs] == ["default", "noted", "wide"]
+
+
+def test_models_that_compute_the_same_are_exported_once() -> None:
+    assert [case.preset for case in many("ManyPresets").bundles] == ["default", "wide"]
+
+
+def test_presets_that_cannot_be_compared_are_all_tested() -> None:
+    model = many("Unshrinkable")
+    assert [case.preset for case in model.configs] == [case.preset for case in model.presets]
+    assert [case.preset for case in model.bundles] == [case.preset for case in model.presets]
+    assert [operation.name for operation in model.bundles[0].operations] == ["translate"]
+
+
 # --- cards and discovery ----------------------------------------------------------------------------------------------
 
 

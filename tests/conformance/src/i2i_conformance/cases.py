@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import entry_points
 
 from i2i_registry.interfaces.cards import ModelCard
@@ -68,6 +69,18 @@ class ModelCase:
         """One case per preset on the card."""
         return [PresetCase(self, preset) for preset in self.card.presets]
 
+    @cached_property
+    def configs(self) -> Sequence[PresetCase]:
+        """One case per shrunk Config: presets that differ in size only are one when shrunk. Imports torch."""
+        return _distinct(self.presets, lambda one, other: one.config == other.config)
+
+    @cached_property
+    def bundles(self) -> Sequence[PresetCase]:
+        """One case per bundle: of Configs that only a training tells apart, the first stands for all. Imports torch."""
+        from i2i_conformance.checks.structure import computes_the_same  # noqa: PLC0415 - cases are listed without torch
+
+        return _distinct(self.configs, lambda one, other: computes_the_same(one.build(), other.build()))
+
 
 @dataclass(frozen=True, eq=False)
 class PresetCase:
@@ -104,8 +117,13 @@ class PresetCase:
 
     @property
     def operations(self) -> Sequence[OperationCase]:
-        """One case per operation on the card."""
-        return [OperationCase(self, name) for name in self.model.card.operations]
+        """One case per operation on the card that the shrunk model has. Imports torch."""
+        promised = self.model.card.operations
+        try:
+            known = {operation.name for operation in self.build().operations()}
+        except Exception:  # anything, as this is the plugin's code; a test of the model says what
+            known = set(promised)
+        return [OperationCase(self, name) for name in promised if name in known]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,13 +140,21 @@ class OperationCase:
         """The operation as `model` declares it."""
         return next(operation for operation in model.operations() if operation.name == self.name)
 
-    @property
-    def is_offered(self) -> bool:
-        """Whether the preset has it: a card names what any preset of its model can do."""
-        return any(operation.name == self.name for operation in self.preset.build_on_meta().operations())
-
 
 def installed(registry: Registry, only: Sequence[str] = ()) -> list[ModelCase]:
     """A case per model; `only` limits them. Raises UnknownName when there is no model of such a name."""
     names = [registry.model_card(name).name for name in only] or sorted(registry.models)
     return [ModelCase(registry, name) for name in names]
+
+
+def _distinct(cases: Sequence[PresetCase], are_alike: Callable[[PresetCase, PresetCase], bool]) -> Sequence[PresetCase]:
+    """The first of those that are alike; one that cannot be compared stands for itself, and its tests say why."""
+    found: list[PresetCase] = []
+    for case in cases:
+        try:
+            is_known = any(are_alike(one, case) for one in found)
+        except Exception:  # anything, as this is the plugin's code
+            is_known = False
+        if not is_known:
+            found.append(case)
+    return found

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import cast
 
 import pytest
 import torch
 
-from i2i_conformance.cases import ModelCase, OperationCase, installed
+from i2i_conformance.cases import ModelCase, OperationCase, PresetCase, installed
 from i2i_conformance.workbench import Workbench
 from i2i_registry.plugins.discovery import Registry, discover
 
 REGISTRY = pytest.StashKey[Registry]()
+MODELS = pytest.StashKey[list[ModelCase]]()
+
+Case = ModelCase | PresetCase | OperationCase
+
+CASES: Mapping[str, Callable[[ModelCase], Sequence[Case]]] = {
+    "model_case": lambda model: [model],
+    "preset_case": lambda model: model.presets,
+    "config_case": lambda model: model.configs,
+    "bundle_case": lambda model: model.bundles,
+    "operation_case": lambda model: [operation for bundle in model.bundles for operation in bundle.operations],
+}
+"""argument of a test -> what it is called with, once each, for one model"""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One parameter per installed model, preset and operation, whichever a test asks for."""
-    models = _models(metafunc.config)
-    presets = [preset for model in models for preset in model.presets]
-    offered = {
-        "model_case": models,
-        "preset_case": presets,
-        "operation_case": [operation for preset in presets for operation in preset.operations],
-    }
+    """Call a test once per case of every installed model."""
     for name in metafunc.fixturenames:
-        if name in offered:
-            metafunc.parametrize(name, offered[name], ids=str, scope="session")
+        if name in CASES:
+            cases = [case for model in _models(metafunc.config) for case in CASES[name](model)]
+            metafunc.parametrize(name, cases, ids=str, scope="session")
 
 
 @pytest.fixture(autouse=True)
@@ -37,15 +43,6 @@ def one_thread() -> Generator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def offered(request: pytest.FixtureRequest) -> None:
-    """Presets of one model may differ in what they can do."""
-    if "operation_case" in request.fixturenames:
-        case: OperationCase = request.getfixturevalue("operation_case")
-        if not case.is_offered:
-            pytest.skip(f"the preset {case.preset.preset!r} has no operation {case.name!r}")
 
 
 @pytest.fixture(scope="session")
@@ -77,4 +74,6 @@ def _registry(config: pytest.Config) -> Registry:
 
 
 def _models(config: pytest.Config) -> list[ModelCase]:
-    return installed(_registry(config), cast("list[str]", config.getoption("--i2i-model")))
+    if MODELS not in config.stash:
+        config.stash[MODELS] = installed(_registry(config), cast("list[str]", config.getoption("--i2i-model")))
+    return config.stash[MODELS]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from i2i_conformance.cases import ModelCase, OperationCase, PresetCase
+from i2i_conformance.cases import ModelCase, PresetCase
 from i2i_conformance.checks import records, structure, weights
 
 
@@ -20,14 +20,15 @@ def test_the_shrunk_preset_has_the_same_structure(preset_case: PresetCase) -> No
     structure.check_shrunk_keeps_structure(preset_case)
 
 
-def test_graphs_run_as_declared(preset_case: PresetCase) -> None:
-    for name, graph in preset_case.build().graphs().items():
+def test_graphs_run_as_declared(config_case: PresetCase) -> None:
+    for name, graph in config_case.build().graphs().items():
         structure.check_graph_runs(name, graph)
 
 
-def test_the_operation_fits_the_graphs(operation_case: OperationCase) -> None:
-    for model in (operation_case.preset.build(), operation_case.preset.build_on_meta()):
-        structure.check_wiring(model, operation_case.of(model))
+def test_the_operations_fit_the_graphs(preset_case: PresetCase) -> None:
+    for model in (preset_case.build(), preset_case.build_on_meta()):
+        for operation in model.operations():
+            structure.check_wiring(model, operation)
 
 
 def test_every_config_field_changes_something(model_case: ModelCase) -> None:
@@ -38,9 +39,9 @@ def test_every_config_that_is_accepted_can_be_exported(model_case: ModelCase) ->
     structure.check_every_config_can_be_exported(model_case.presets[0])
 
 
-def test_one_seed_gives_one_model(preset_case: PresetCase) -> None:
-    weights.check_seed_decides(preset_case)
+def test_one_seed_gives_one_model(config_case: PresetCase) -> None:
+    weights.check_seed_decides(config_case)
 
 
-def test_weights_survive_the_disk_bit_by_bit(preset_case: PresetCase, tmp_path: Path) -> None:
-    weights.check_round_trip(preset_case, tmp_path)
+def test_weights_survive_the_disk_bit_by_bit(config_case: PresetCase, tmp_path: Path) -> None:
+    weights.check_round_trip(config_case, tmp_path)

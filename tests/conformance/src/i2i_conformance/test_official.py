@@ -12,28 +12,28 @@ from i2i_registry.interfaces.model import OfficialFormat
 
 
 @pytest.fixture
-def official(preset_case: PresetCase) -> OfficialFormat:
+def official(config_case: PresetCase) -> OfficialFormat:
     """The model's official format."""
-    found = preset_case.model.model_class.official
+    found = config_case.model.model_class.official
     if found is None:
-        pytest.skip(f"{preset_case.model} declares no official checkpoint format")
+        pytest.skip(f"{config_case.model} declares no official checkpoint format")
     return found
 
 
-def test_its_checkpoints_are_recognised_and_no_others(preset_case: PresetCase, official: OfficialFormat) -> None:
-    case = preset_case.model
-    checks.check_recognition(preset_case, official, checks.external_shapes(case.registry, case))
+def test_its_checkpoints_are_recognised_and_no_others(config_case: PresetCase, official: OfficialFormat) -> None:
+    case = config_case.model
+    checks.check_recognition(config_case, official, checks.external_shapes(case.registry, case))
 
 
-def test_the_config_is_inferred_from_shapes(preset_case: PresetCase, official: OfficialFormat) -> None:
-    checks.check_inferred_config(preset_case, official)
+def test_the_config_is_inferred_from_shapes(config_case: PresetCase, official: OfficialFormat) -> None:
+    checks.check_inferred_config(config_case, official)
 
 
-def test_the_key_map_is_total(preset_case: PresetCase, official: OfficialFormat, tmp_path: Path) -> None:
-    checks.check_total_map(preset_case, official, tmp_path)
+def test_the_key_map_is_total(config_case: PresetCase, official: OfficialFormat, tmp_path: Path) -> None:
+    checks.check_total_map(config_case, official, tmp_path)
 
 
 def test_damaged_checkpoints_are_refused_by_name(
-    preset_case: PresetCase, official: OfficialFormat, tmp_path: Path
+    config_case: PresetCase, official: OfficialFormat, tmp_path: Path
 ) -> None:
-    checks.check_refuses_damage(preset_case, official, tmp_path)
+    checks.check_refuses_damage(config_case, official, tmp_path)

@@ -1,4 +1,4 @@
-"""Each operation of each preset, shrunk, through the runtime."""
+"""Each operation of each shrunk model through the runtime."""
 
 from __future__ import annotations
 

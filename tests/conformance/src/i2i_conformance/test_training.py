@@ -1,4 +1,4 @@
-"""Training of each preset, shrunk, by the real engine. Skipped for models that only run."""
+"""Training of each shrunk Config by the real engine. Skipped for models that only run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from i2i_conformance.workbench import Workbench
 @pytest.fixture(autouse=True)
 def needs_trainer(request: pytest.FixtureRequest) -> None:
     """Models without a trainer are complete: they are imported and run."""
-    name = "model_case" if "model_case" in request.fixturenames else "preset_case"
+    name = next(name for name in ("model_case", "preset_case", "config_case") if name in request.fixturenames)
     case: ModelCase | PresetCase = request.getfixturevalue(name)
     model = case.model if isinstance(case, PresetCase) else case
     if model.card.trainer is None:
@@ -44,39 +44,39 @@ def test_a_short_training_has_a_rate_above_zero(preset_case: PresetCase) -> None
     training.check_a_short_training_learns(preset_case)
 
 
-def test_a_sample_is_a_function_of_its_position(preset_case: PresetCase, workbench: Workbench) -> None:
-    training.check_dataset(workbench.recipe(preset_case).build_trainer(), workbench.data(preset_case))
+def test_a_sample_is_a_function_of_its_position(config_case: PresetCase, workbench: Workbench) -> None:
+    training.check_dataset(workbench.recipe(config_case).build_trainer(), workbench.data(config_case))
 
 
-def test_a_wrong_folder_is_refused(preset_case: PresetCase, workbench: Workbench, tmp_path: Path) -> None:
-    training.check_refuses_wrong_folder(workbench.recipe(preset_case).build_trainer(), tmp_path)
+def test_a_wrong_folder_is_refused(config_case: PresetCase, workbench: Workbench, tmp_path: Path) -> None:
+    training.check_refuses_wrong_folder(workbench.recipe(config_case).build_trainer(), tmp_path)
 
 
-def test_the_layout_is_what_its_name_says(preset_case: PresetCase, workbench: Workbench) -> None:
-    training.check_layout(workbench.recipe(preset_case).build_trainer(), workbench.data(preset_case))
+def test_the_layout_is_what_its_name_says(config_case: PresetCase, workbench: Workbench) -> None:
+    training.check_layout(workbench.recipe(config_case).build_trainer(), workbench.data(config_case))
 
 
-def test_training_and_operation_use_one_value_range(preset_case: PresetCase, workbench: Workbench) -> None:
-    trainer = workbench.recipe(preset_case).build_trainer()
-    training.check_images_share_a_range(trainer, trainer.layout.open(workbench.data(preset_case), 0))
+def test_training_and_operation_use_one_value_range(config_case: PresetCase, workbench: Workbench) -> None:
+    trainer = workbench.recipe(config_case).build_trainer()
+    training.check_images_share_a_range(trainer, trainer.layout.open(workbench.data(config_case), 0))
 
 
-def test_sample_images_are_images(preset_case: PresetCase, workbench: Workbench) -> None:
-    trainer = workbench.recipe(preset_case).build_trainer()
-    training.check_preview(trainer, trainer.layout.open(workbench.data(preset_case), 0))
+def test_sample_images_are_images(config_case: PresetCase, workbench: Workbench) -> None:
+    trainer = workbench.recipe(config_case).build_trainer()
+    training.check_preview(trainer, trainer.layout.open(workbench.data(config_case), 0))
 
 
-def test_it_trains(preset_case: PresetCase, workbench: Workbench) -> None:
-    training.check_trains(workbench.recipe(preset_case), workbench.training(preset_case))
+def test_it_trains(config_case: PresetCase, workbench: Workbench) -> None:
+    training.check_trains(workbench.recipe(config_case), workbench.training(config_case))
 
 
-def test_gradients_reach_every_parameter(preset_case: PresetCase, workbench: Workbench) -> None:
-    training.check_gradients(workbench.training(preset_case))
+def test_gradients_reach_every_parameter(config_case: PresetCase, workbench: Workbench) -> None:
+    training.check_gradients(workbench.training(config_case))
 
 
 def test_every_option_changes_something(model_case: ModelCase, workbench: Workbench) -> None:
     training.check_every_option_matters(model_case, workbench.recipe(model_case.presets[0]))
 
 
-def test_killed_between_phases_it_ends_bit_equal(preset_case: PresetCase, workbench: Workbench, tmp_path: Path) -> None:
-    resuming.check_survives_kills(workbench.recipe(preset_case), workbench.training(preset_case), tmp_path)
+def test_killed_between_phases_it_ends_bit_equal(config_case: PresetCase, workbench: Workbench, tmp_path: Path) -> None:
+    resuming.check_survives_kills(workbench.recipe(config_case), workbench.training(config_case), tmp_path)
