@@ -101,7 +101,7 @@ def check(recording: Recording) -> Iterator[Row]:
     """Compute what was recorded and compare."""
     case = recording.options(Case)
     recording.up_to = UP_TO
-    recording.ignore("images, weights and noise are recorded", "image", "image2", "gain", "seed")
+    recording.ignore("images, weights and noise are recorded", "picture", "picture2", "gain", "seed")
     yield recording.agrees("mode", case.mode, "train")
     if recording.holds("state/G/"):
         yield from check_generator_sizes(recording, case)
