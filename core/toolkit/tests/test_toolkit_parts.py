@@ -73,7 +73,12 @@ def test_a_grid_has_a_column_for_each_title_and_a_row_for_each_sample() -> None:
     middle = sheet.width // 4
     assert sheet.getpixel((middle, sheet.height - 20)) == (255, 255, 255)
     assert sheet.getpixel((3 * middle, sheet.height - 20)) == (0, 0, 0)
-    assert sheet.size == (2 * (128 + 4) + 4, 2 * (128 + 4) + 4 + 16)
+    assert sheet.size == (8 + 2 * (128 + 8), 8 + 18 + 2 * (128 + 8))  # gaps of 8, a line of titles of 18
+
+
+def test_a_grid_of_many_large_images_stays_within_what_a_file_holds() -> None:
+    sheet = sample_grid({"image": torch.zeros(20, 3, 64, 1024)})
+    assert max(sheet.size) < 16_384
 
 
 def test_curves_are_drawn_from_rows(tmp_path: Path) -> None:
