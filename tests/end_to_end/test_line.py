@@ -20,7 +20,7 @@ from PIL import Image
 import i2i_runtime as i2i
 from i2i_plugin_ugatit.config import Config
 from i2i_plugin_ugatit.official import ZNXLWM_FORMAT
-from i2i_registry.cli.program import run as run_program
+from i2i_registry.cli.program import run_program
 from i2i_registry.cli.session import Session
 from i2i_registry.plugins.discovery import discover
 from i2i_registry.weights.store import Store

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import i2i_runtime
-from i2i_registry.cli.program import run
+from i2i_registry.cli.program import run_program
 from i2i_registry.cli.session import Session
 from i2i_registry.plugins.discovery import discover
 from i2i_registry.weights.store import Store
@@ -23,7 +23,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped weights, exported."""
     folder = tmp_path_factory.mktemp("landscape")
     session = Session(discover(), Store(folder / "home"))
-    assert run(["export", WEIGHTS, "--onnx", "-o", str(folder / "bundle")], session) == 0
+    assert run_program(["export", WEIGHTS, "--onnx", "-o", str(folder / "bundle")], session) == 0
     return folder / "bundle"
 
 
@@ -42,7 +42,9 @@ def pixels_of(path: Path) -> np.ndarray:
 
 
 def test_a_count_writes_that_many_styles(bundle: Path, sketch: Path, tmp_path: Path) -> None:
-    assert run(["run", str(bundle), str(sketch), "-o", str(tmp_path / "out"), "--count", "3", "--seed", "5"]) == 0
+    assert (
+        run_program(["run", str(bundle), str(sketch), "-o", str(tmp_path / "out"), "--count", "3", "--seed", "5"]) == 0
+    )
     files = sorted((tmp_path / "out").iterdir())
     assert [file.name for file in files] == ["map-1.png", "map-2.png", "map-3.png"]
     with i2i_runtime.load(bundle) as loaded:
@@ -53,7 +55,7 @@ def test_a_count_writes_that_many_styles(bundle: Path, sketch: Path, tmp_path: P
 def test_an_animation_goes_from_one_seed_to_the_other(bundle: Path, sketch: Path, tmp_path: Path) -> None:
     out = tmp_path / "animation"
     command = ["run", str(bundle), str(sketch), "-o", str(out), "--seed", "1", "--to", "seed=2", "--frames", "4"]
-    assert run(command) == 0
+    assert run_program(command) == 0
     frames = [pixels_of(path) for path in sorted(out.iterdir())]
     with i2i_runtime.load(bundle) as loaded:
         for frame, seed in ((frames[0], 1), (frames[3], 2)):
@@ -64,7 +66,7 @@ def test_an_animation_goes_from_one_seed_to_the_other(bundle: Path, sketch: Path
 
 def test_a_style_that_was_read_is_an_array_and_paints(bundle: Path, sketch: Path, tmp_path: Path) -> None:
     out = tmp_path / "style.npy"
-    assert run(["run", str(bundle), str(sketch), "-o", str(out), "--operation", "encode"]) == 0
+    assert run_program(["run", str(bundle), str(sketch), "-o", str(out), "--operation", "encode"]) == 0
     style = np.load(out)
     assert style.shape == (8,)
     with i2i_runtime.load(bundle) as loaded:
@@ -88,5 +90,5 @@ def test_a_style_that_was_read_is_an_array_and_paints(bundle: Path, sketch: Path
 def test_animations_and_counts_that_cannot_be_are_wrong_usage(
     bundle: Path, sketch: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], reason: str
 ) -> None:
-    assert run(["run", str(bundle), str(sketch), *arguments]) == 2
+    assert run_program(["run", str(bundle), str(sketch), *arguments]) == 2
     assert reason in capsys.readouterr().err

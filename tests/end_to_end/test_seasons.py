@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import i2i_runtime
-from i2i_registry.cli.program import run
+from i2i_registry.cli.program import run_program
 from i2i_registry.cli.session import Session
 from i2i_registry.plugins.discovery import discover
 from i2i_registry.weights.store import Store
@@ -24,7 +24,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped weights, exported."""
     folder = tmp_path_factory.mktemp("seasons")
     session = Session(discover(), Store(folder / "home"))
-    assert run(["export", "stargan2-seasons", "--onnx", "-o", str(folder / "bundle")], session) == 0
+    assert run_program(["export", "stargan2-seasons", "--onnx", "-o", str(folder / "bundle")], session) == 0
     return folder / "bundle"
 
 
@@ -50,6 +50,6 @@ def test_seeds_give_the_seasons_hours_of_their_own(bundle: Path) -> None:
 def test_the_grid_of_a_scene_has_a_column_for_each_season(bundle: Path, tmp_path: Path) -> None:
     scene, out = ROOT / "examples" / "landscape" / "scene.png", tmp_path / "sheet.png"
     chosen = [part for season in SEASONS for part in ("--domain", season)]
-    assert run(["grid", str(bundle), str(scene), "-o", str(out), "--count", "1", "--seed", "3", *chosen]) == 0
+    assert run_program(["grid", str(bundle), str(scene), "-o", str(out), "--count", "1", "--seed", "3", *chosen]) == 0
     sheet = np.asarray(Image.open(out).convert("RGB")).astype(int)
     assert sheet.shape[1] > 3 * sheet.shape[0]  # the scene itself, and three

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i_registry.cli.program import run as run_program
+from i2i_registry.cli.program import run_program
 from i2i_registry.cli.session import Session
 from i2i_registry.plugins.discovery import discover
 from i2i_registry.weights.store import Store

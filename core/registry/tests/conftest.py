@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2i_registry.cli.program import run
+from i2i_registry.cli.program import run_program
 from i2i_registry.cli.session import Session
 from i2i_registry.interfaces.cards import Trained, WeightsDraft
 from i2i_registry.plugins.discovery import Registry, build_registry
@@ -59,7 +59,7 @@ def draft() -> WeightsDraft:
 @pytest.fixture
 def cli(registry: Registry, store: Store) -> Cli:
     """The command line in this process, with the private registry and store."""
-    return lambda *arguments: run([str(argument) for argument in arguments], Session(registry, store))
+    return lambda *arguments: run_program([str(argument) for argument in arguments], Session(registry, store))
 
 
 @pytest.fixture

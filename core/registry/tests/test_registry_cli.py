@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2i_registry.cli.program import run as run_program
+from i2i_registry.cli.program import run_program
 from i2i_registry.cli.session import Session
 from i2i_registry.interfaces.cards import WeightsDraft
 from i2i_registry.plugins.discovery import BrokenPlugin, Registry

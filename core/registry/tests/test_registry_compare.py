@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from i2i_registry.sheets.html import html_page
-from i2i_registry.sheets.sheet import MAX_SIDE, Grid, Row, check_size, draw_sheet, fitted
+from i2i_registry.sheets.sheet import MAX_SIDE, Grid, Row, check_sheet_size, draw_sheet, fitted
 from i2i_registry.weights.store import Store
 from i2i_runtime.errors import UsageError
 
@@ -131,7 +131,7 @@ def test_every_sheet_that_is_promised_fits() -> None:
 
 def _promised(columns: int, rows: int, cell_px: int) -> bool:
     try:
-        check_size(columns, rows, cell_px)
+        check_sheet_size(columns, rows, cell_px)
     except UsageError:
         return False
     return True

@@ -12,7 +12,7 @@ import pytest
 
 from i2i_registry.errors import PluginError, UnknownName
 from i2i_registry.interfaces.cards import INTERFACE_VERSION, CommandCard, ModelCard
-from i2i_registry.plugins.discovery import Registry, build_registry, discover, resolve
+from i2i_registry.plugins.discovery import Registry, build_registry, discover, import_attribute
 from i2i_registry.plugins.hooks import hookimpl
 
 
@@ -151,7 +151,7 @@ def test_a_name_that_a_broken_plugin_would_bring_names_that_plugin() -> None:
 @pytest.mark.parametrize("attribute", ["no_such_module:x", "json:no_such_name"])
 def test_what_a_card_points_at_must_exist(attribute: str) -> None:
     with pytest.raises(PluginError, match="cannot be loaded"):
-        resolve(attribute)
+        import_attribute(attribute)
 
 
 def test_discovery_loads_nothing_heavy() -> None:

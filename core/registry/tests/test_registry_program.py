@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from i2i_registry.cli.program import run
+from i2i_registry.cli.program import run_program
 from i2i_registry.cli.session import Session
 from i2i_registry.weights.store import Store
 
@@ -19,7 +19,7 @@ Program = Callable[..., "subprocess.CompletedProcess[str]"]
 
 HEAVY = "{'torch', 'numpy', 'PIL', 'onnxruntime'} & set(sys.modules)"
 REPORT_IMPORTS = (
-    "import sys\nfrom i2i_registry.cli import run\ncode = run(sys.argv[1:])\n"
+    "import sys\nfrom i2i_registry.cli import run_program\ncode = run_program(sys.argv[1:])\n"
     f"print(*{HEAVY}, file=sys.stderr)\nsys.exit(code)"
 )
 
@@ -263,7 +263,7 @@ def test_strange_names_are_errors_of_ours_and_shown_without_effect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code = run(arguments, Session(store=Store(tmp_path / "home")))
+    code = run_program(arguments, Session(store=Store(tmp_path / "home")))
     out, err = capsys.readouterr()
     assert code in {1, 2}
     assert err.startswith(("error: ", "Usage: "))

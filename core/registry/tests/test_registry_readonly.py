@@ -20,10 +20,10 @@ PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv.pop(1))
 import toy_plugin
-from i2i_registry.cli.program import run
+from i2i_registry.cli.program import run_program
 from i2i_registry.cli.session import Session
 from i2i_registry.plugins.discovery import build_registry
-sys.exit(run(sys.argv[1:], Session(build_registry([("i2i-plugin-toy", toy_plugin)]))))
+sys.exit(run_program(sys.argv[1:], Session(build_registry([("i2i-plugin-toy", toy_plugin)]))))
 """
 Start = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -13,7 +13,7 @@ from toolkit_toy import KILL, ToyTrainer, signal_here
 from torch.nn import functional as F
 from torch.optim import Adam
 
-from i2i_registry.cli.program import run
+from i2i_registry.cli.program import run_program
 from i2i_registry.cli.session import Session
 from i2i_registry.interfaces.cards import ModelCard
 from i2i_registry.interfaces.data import Tensors
@@ -86,4 +86,4 @@ def growing_registry() -> Registry:
 def run_growing(arguments: Sequence[str], store: Path, kill: str = "") -> None:
     """Run `i2i-registry` in this process and exit with its code; the target of the processes that tests start."""
     os.environ[KILL] = kill
-    raise SystemExit(run(arguments, Session(growing_registry(), Store(store))))
+    raise SystemExit(run_program(arguments, Session(growing_registry(), Store(store))))

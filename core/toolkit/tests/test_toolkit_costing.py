@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from toolkit_toy import ToyTrainer, toy_registry, write_data
 
-from i2i_registry.cli.program import run
+from i2i_registry.cli.program import run_program
 from i2i_registry.cli.session import Session
 from i2i_registry.interfaces.trainer import Cost
 from i2i_registry.weights.store import Store
@@ -76,7 +76,7 @@ def costs(monkeypatch: pytest.MonkeyPatch, cost: Cost) -> None:
 def train(data: Path) -> int:
     arguments = ["train", "toy", "--data", str(data), "--out", str(data.parent / "run"), "--steps", "1"]
     session = Session(toy_registry(), Store(data.parent / "store"))
-    return run([*arguments, "--device", "cpu", "--threads", "1"], session)
+    return run_program([*arguments, "--device", "cpu", "--threads", "1"], session)
 
 
 def test_a_training_says_what_it_takes_before_it_starts(

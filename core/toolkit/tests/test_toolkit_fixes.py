@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from toolkit_toy import KILL, toy_registry, write_data
 
-from i2i_registry.cli.program import run
 from i2i_registry.cli.session import Session
 from i2i_registry.weights.store import Store
 
@@ -30,7 +29,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _program(home: Path, line: str) -> int:
-    return run(shlex.split(line), Session(toy_registry(), Store(home / "store")))
+    return run_program(shlex.split(line), Session(toy_registry(), Store(home / "store")))
 
 
 @pytest.mark.parametrize(

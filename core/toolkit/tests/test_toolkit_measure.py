@@ -16,7 +16,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from i2i_registry.cli.program import run
+from i2i_registry.cli.program import run_program
 from i2i_registry.cli.session import Session
 from i2i_registry.errors import LayoutError
 from i2i_registry.interfaces.cards import CommandCard
@@ -91,7 +91,7 @@ def tensor(path: Path) -> torch.Tensor:
 def command(tmp_path: Path, *arguments: str | Path) -> int:
     commands: dict[str, CommandCard] = {card.name: card for card in plugin.i2i_commands()}
     session = Session(Registry(commands=commands), Store(tmp_path / "store"))
-    return run(["measure", *map(str, arguments)], session)
+    return run_program(["measure", *map(str, arguments)], session)
 
 
 # --- The network ------------------------------------------------------------------------------------------------------
@@ -301,7 +301,7 @@ def test_the_command_refuses_in_words(
 
 def test_the_help_loads_no_torch() -> None:
     code = (
-        "import sys; from i2i_registry.cli import run; assert run(['measure', '--help']) == 0; "
+        "import sys; from i2i_registry.cli import run_program; assert run_program(['measure', '--help']) == 0; "
         "assert 'torch' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -8,7 +8,7 @@ import pytest
 from sized_toy import sized_registry
 from toolkit_toy import toy_registry, write_data
 
-from i2i_registry.cli.program import run
+from i2i_registry.cli.program import run_program
 from i2i_registry.cli.session import Session
 from i2i_registry.errors import UnknownName
 from i2i_registry.interfaces.cards import Trained, WeightsCard
@@ -91,7 +91,7 @@ def test_a_preset_that_only_options_would_have_is_none(registry: Registry) -> No
 def train(tmp_path: Path, registry: Registry, *words: str) -> int:
     write_data(tmp_path / "data")
     arguments = ["train", "toy", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "run"), "--threads", "1"]
-    return run([*arguments, "--device", "cpu", *words], Session(registry, Store(tmp_path / "store")))
+    return run_program([*arguments, "--device", "cpu", *words], Session(registry, Store(tmp_path / "store")))
 
 
 def test_quick_and_max_size_are_short_for_what_they_say(tmp_path: Path, registry: Registry) -> None:

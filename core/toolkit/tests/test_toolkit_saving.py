@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from toolkit_toy import KILL, toy_registry, write_data
 
-from i2i_registry.cli.program import run
+from i2i_registry.cli.program import run_program
 from i2i_registry.cli.session import Session
 from i2i_registry.weights.loading import open_model
 from i2i_registry.weights.store import Store
@@ -25,7 +25,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def program(home: Path, *arguments: str) -> int:
-    return run(list(arguments), Session(toy_registry(), Store(home / "store")))
+    return run_program(list(arguments), Session(toy_registry(), Store(home / "store")))
 
 
 def train(home: Path, *more: str) -> int:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from toolkit_toy import KILL, run_program, toy_registry, write_data
+from toolkit_toy import KILL, run_and_exit, toy_registry, write_data
 
-from i2i_registry.cli.program import run
+from i2i_registry.cli.program import run_program
 from i2i_registry.cli.session import Session
 from i2i_registry.weights.store import Store
 
@@ -43,14 +43,14 @@ def new_run(data: Path, out: Path) -> list[str]:
 
 def train(home: Path, *arguments: str) -> int:
     """The command in this process."""
-    return run(["train", *arguments], Session(toy_registry(), Store(home / "store")))
+    return run_program(["train", *arguments], Session(toy_registry(), Store(home / "store")))
 
 
 def train_apart(home: Path, arguments: Sequence[str], kill: str = "") -> int:
     """The command in a process of its own; negative when a signal ended it."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["i2i_toolkit.training.console"])
-    process = context.Process(target=run_program, args=(["train", *arguments], home / "store", kill))
+    process = context.Process(target=run_and_exit, args=(["train", *arguments], home / "store", kill))
     process.start()
     process.join(120)
     assert process.exitcode is not None
@@ -128,7 +128,7 @@ def test_a_full_disk_stops_the_run_and_leaves_the_checkpoints_whole(data: Path, 
 def _train_with_full_disk(home: Path, folder: str) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # bytes: room for rows, none for a checkpoint
-    run_program(["train", "--resume", folder], home / "store")
+    run_and_exit(["train", "--resume", folder], home / "store")
 
 
 def test_a_damaged_newest_checkpoint_is_passed_over_with_a_word(

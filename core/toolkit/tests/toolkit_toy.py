@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.optim import SGD, Adam
 
-from i2i_registry.cli.program import run
+from i2i_registry.cli.program import run_program
 from i2i_registry.cli.session import Session
 from i2i_registry.interfaces.cards import ModelCard
 from i2i_registry.interfaces.data import DataLayout, Tensors
@@ -225,10 +225,10 @@ def write_data(root: Path) -> None:
     write_unpaired_example(root, size=12, count=3)
 
 
-def run_program(arguments: Sequence[str], store: Path, kill: str = "") -> None:
+def run_and_exit(arguments: Sequence[str], store: Path, kill: str = "") -> None:
     """Run `i2i-registry` in this process and exit with its code; the target of the processes that tests start."""
     os.environ[KILL] = kill
-    raise SystemExit(run(arguments, Session(toy_registry(), Store(store))))
+    raise SystemExit(run_program(arguments, Session(toy_registry(), Store(store))))
 
 
 def signal_here(step: Step, phase: str) -> None:

@@ -16,7 +16,7 @@ from i2i_plugin_bicyclegan import i2i_models
 from i2i_plugin_bicyclegan.config import PRESETS, Config
 from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_registry import ExportOptions, Store, Trained, WeightsCard, discover
-from i2i_registry.cli.program import run as run_program
+from i2i_registry.cli.program import run_program
 from i2i_registry.cli.session import Session
 from i2i_runtime import Bundle, LatentInput, Licence, OptionError, UnknownOperationError
 

@@ -12,7 +12,7 @@ from i2i_plugin_stargan2.model import StarGAN2
 from i2i_plugin_stargan2.official import CLOVA_FORMAT
 from i2i_registry import CheckpointError, Imported, Store, discover, find_files, import_checkpoint, map_keys
 from i2i_registry.checkpoints.tensor_files import read_tensors
-from i2i_registry.cli.program import run as run_program
+from i2i_registry.cli.program import run_program
 from i2i_registry.cli.session import Session
 from i2i_registry.importing.files import find
 from i2i_runtime import UsageError, read_manifest

@@ -48,7 +48,7 @@ from .interfaces.trainer import Trainer as Trainer
 from .plugins.discovery import Registry as Registry
 from .plugins.discovery import build_registry as build_registry
 from .plugins.discovery import discover as discover
-from .plugins.discovery import resolve as resolve
+from .plugins.discovery import import_attribute as import_attribute
 from .plugins.hooks import hookimpl as hookimpl
 from .sheets.sheet import Grid as Grid
 from .sheets.sheet import Row as Row

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
@@ -17,7 +17,7 @@ from i2i_exporter_onnx.rehearsal import rehearse
 from i2i_exporter_onnx.tracing import OPSET, to_onnx
 from i2i_registry.errors import ExportError
 from i2i_registry.interfaces.cards import WeightsCard
-from i2i_registry.interfaces.exporter import Exporter, ExportOptions, ExportReport
+from i2i_registry.interfaces.exporter import Exporter, ExportOptions, ExportReport, TellProgress
 from i2i_registry.interfaces.model import Graph, Model
 from i2i_registry.weights.loading import save
 from i2i_runtime.archive.opening import open_bundle
@@ -28,8 +28,6 @@ from i2i_runtime.files.atomic import scratch_folder
 from i2i_runtime.files.regular import sha256_of
 from i2i_runtime.schema.manifest import GraphFile, Manifest, Parity, Precision, WeightsSource
 from i2i_runtime.schema.operations import Operation, Record
-
-Tell = Callable[[str], None]
 
 DISTRIBUTIONS = ("i2i-exporter-onnx", "i2i-registry", "i2i-runtime")
 
@@ -45,7 +43,7 @@ class OnnxExporter(Exporter):
         weights: WeightsCard,
         destination: Path,
         options: ExportOptions,
-        tell: Tell,
+        tell: TellProgress,
     ) -> ExportReport:
         """Write a bundle folder; see `Exporter.export`."""
         plan = sizes.plan(model.graphs(), model.operations(), options.size)
@@ -63,7 +61,7 @@ class OnnxExporter(Exporter):
             rehearse(folder, thread_count(), tell)
         return ExportReport(destination, parity)
 
-    def verify(self, artefact: Path, model: Model[Record], tell: Tell) -> Parity:
+    def verify(self, artefact: Path, model: Model[Record], tell: TellProgress) -> Parity:
         """Measure a bundle (a folder or a zip) against `model` again, at the sizes it records.
 
         Every graph has its own tolerance: what the bundle records of it, or the model's where that is less. Then every
@@ -171,7 +169,7 @@ def _hash_of(model: Model[Record]) -> str:
         return sha256_of(path)
 
 
-def _write(name: str, graph: Graph, folder: Path, precision: Precision, tell: Tell) -> GraphFile:
+def _write(name: str, graph: Graph, folder: Path, precision: Precision, tell: TellProgress) -> GraphFile:
     started = time.monotonic()
     tell(f"{name}: tracing")
     onnx_model = to_onnx(name, graph)
@@ -183,7 +181,7 @@ def _write(name: str, graph: Graph, folder: Path, precision: Precision, tell: Te
     return file
 
 
-def _measure(name: str, graph: Graph, file: Path, tolerance: float, tell: Tell) -> Measured:
+def _measure(name: str, graph: Graph, file: Path, tolerance: float, tell: TellProgress) -> Measured:
     tell(f"{name}: comparing onnxruntime with torch")
     measured = measure(name, graph, file, tolerance, thread_count())
     steps = f", {measured.levels:.2g} steps of 8 bits" if measured.levels is not None else ""

@@ -15,7 +15,7 @@ from i2i_conformance.cases import PresetCase
 from i2i_conformance.errors import ConformanceError
 from i2i_registry.interfaces.model import Model
 from i2i_registry.interfaces.trainer import AnyTrainer
-from i2i_registry.plugins.discovery import resolve
+from i2i_registry.plugins.discovery import import_attribute
 from i2i_runtime.schema.operations import Record
 from i2i_toolkit.engine.devices import open_accelerator
 from i2i_toolkit.engine.loop import Engine, PhaseReport
@@ -69,8 +69,8 @@ class Recipe:
 
     def build_trainer(self) -> AnyTrainer:
         """The trainer with the initial weights of the seed."""
-        model_class = cast("type[Model[Record]]", resolve(self.model))
-        trainer_class = cast("type[AnyTrainer]", resolve(self.trainer))
+        model_class = cast("type[Model[Record]]", import_attribute(self.model))
+        trainer_class = cast("type[AnyTrainer]", import_attribute(self.trainer))
         model = build(model_class, model_class.Config.model_validate_json(self.config))
         trainer = trainer_class(model, trainer_class.Options.model_validate_json(self.options))
         _ = trainer.all_networks  # built now, while the generators are seeded

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from i2i_registry.errors import ExportError
 from i2i_registry.interfaces.cards import WeightsCard
-from i2i_registry.interfaces.exporter import ExportOptions, ExportReport
+from i2i_registry.interfaces.exporter import ExportOptions, ExportReport, TellProgress
 from i2i_registry.interfaces.model import Model
 from i2i_registry.output_paths import check_new
 from i2i_registry.plugins.discovery import Registry
@@ -19,13 +18,11 @@ from i2i_runtime.files.regular import sha256_of
 from i2i_runtime.schema.manifest import Manifest, Parity
 from i2i_runtime.schema.operations import Record
 
-Tell = Callable[[str], None]
-
 BUNDLES = "onnx"
 """the exporter that makes what the runtime runs"""
 
 
-def export(
+def export_weights(
     registry: Registry,
     store: Store,
     reference: str,
@@ -33,7 +30,7 @@ def export(
     exporter_name: str,
     destination: Path,
     options: ExportOptions,
-    tell: Tell,
+    tell: TellProgress,
 ) -> ExportReport:
     """Export the weights that `reference` means to `destination`, which must not exist.
 
@@ -51,7 +48,7 @@ def export_card(  # noqa: PLR0917 - what `export` takes, with its reference reso
     exporter_name: str,
     destination: Path,
     options: ExportOptions,
-    tell: Tell,
+    tell: TellProgress,
 ) -> ExportReport:
     """As `export`, with the reference resolved."""
     check_new(destination)
@@ -64,7 +61,9 @@ def export_card(  # noqa: PLR0917 - what `export` takes, with its reference reso
     return report
 
 
-def verify(registry: Registry, store: Store, bundle: Path, against: str | None, tell: Tell) -> tuple[Manifest, Parity]:
+def verify_bundle(
+    registry: Registry, store: Store, bundle: Path, against: str | None, tell: TellProgress
+) -> tuple[Manifest, Parity]:
     """Check a bundle's files and, when `against` names weights or a safetensors file, measure it against torch again.
 
     Returns the manifest and the parity: measured now, or as recorded. Raises BundleError when a file is damaged, and

@@ -28,7 +28,7 @@ class Inspection:
     data: Mapping[str, object]
 
 
-def inspect(path: Path) -> Inspection:
+def inspect_file(path: Path) -> Inspection:
     """Look into a file or bundle folder, executing nothing.
 
     Raises UsageError when there is nothing, BundleError or CheckpointError when it is damaged or hostile.

@@ -11,7 +11,7 @@ from i2i_registry.weights.catalogue import Catalogue
 from i2i_runtime.files.atomic import atomic_write, write_text
 
 
-def publish(catalogue: Catalogue, reference: str, folder: Path, *, default: bool) -> tuple[Path, Path]:
+def publish_weights(catalogue: Catalogue, reference: str, folder: Path, *, default: bool) -> tuple[Path, Path]:
     """Write NAME.safetensors and NAME.json into `folder`, which is made where there is none; their paths.
 
     `default`: whether the model's own name means these weights where they are shipped.

@@ -9,11 +9,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2i_registry.actions.export import BUNDLES, Tell, export_card
+from i2i_registry.actions.export import BUNDLES, export_card
 from i2i_registry.actions.missing_operations import why_missing
 from i2i_registry.errors import StoreError
 from i2i_registry.interfaces.cards import WeightsCard
-from i2i_registry.interfaces.exporter import ExportOptions
+from i2i_registry.interfaces.exporter import ExportOptions, TellProgress
 from i2i_registry.plugins.discovery import Registry
 from i2i_registry.weights.catalogue import Catalogue
 from i2i_registry.weights.loading import build_model
@@ -80,7 +80,7 @@ class Target:
         raise UsageError(f"no operation named {name!r}", expected=nearest(name, names), fix=why)
 
     @contextmanager
-    def bundle(self, tell: Tell) -> Generator[Path]:
+    def bundle(self, tell: TellProgress) -> Generator[Path]:
         """The bundle's path; that of weights is exported now if there is none yet, and kept.
 
         Where the store cannot be written, it is made for this block only.
@@ -103,7 +103,7 @@ class Target:
             yield kept
 
     @contextmanager
-    def loaded(self, options: LoadOptions, tell: Tell) -> Generator[Bundle]:
+    def loaded(self, options: LoadOptions, tell: TellProgress) -> Generator[Bundle]:
         """The bundle, ready to run; what runs where is told."""
         with self.bundle(tell) as path, options.load(path) as bundle:
             tell(bundle.report)
@@ -113,7 +113,7 @@ class Target:
         return Catalogue.gather(self.registry, self.store)
 
 
-def _keep_bundle(catalogue: Catalogue, card: WeightsCard, key: str, tell: Tell) -> None:
+def _keep_bundle(catalogue: Catalogue, card: WeightsCard, key: str, tell: TellProgress) -> None:
     with catalogue.store.exporting(key) as path:
         if _is_readable(path):
             return  # another process has made it meanwhile

@@ -43,7 +43,7 @@ SIZES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TensorPlace:
     """One tensor of the list."""
 
     dtype: str
@@ -58,7 +58,7 @@ class Entry:
 class TensorList:
     """The header of a safetensors file. The tensors fill what follows."""
 
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, TensorPlace]
     metadata: Mapping[str, str]
     data: int
     """where the header ends"""
@@ -117,7 +117,7 @@ def _texts(metadata: object) -> dict[str, str]:
     return cast("dict[str, str]", texts)
 
 
-def _entry(name: str, value: object) -> Entry:
+def _entry(name: str, value: object) -> TensorPlace:
     shown = printable(name)
     fields = cast("dict[str, object]", value) if isinstance(value, dict) else {}
     if fields.keys() != _FIELDS:
@@ -133,10 +133,10 @@ def _entry(name: str, value: object) -> Entry:
     start, end = places
     if math.prod(shape) * SIZES[dtype] != end - start:
         raise DamageError(f"the tensor {shown} has {end - start} bytes, which {dtype} {list(shape)} has not")
-    return Entry(dtype, shape, start, end)
+    return TensorPlace(dtype, shape, start, end)
 
 
-def _check_places(entries: Mapping[str, Entry], available: int) -> None:
+def _check_places(entries: Mapping[str, TensorPlace], available: int) -> None:
     """Raises DamageError unless the tensors fill the bytes behind the header, each its own."""
     filled = 0
     for name, entry in sorted(entries.items(), key=lambda item: (item[1].start, item[1].end)):

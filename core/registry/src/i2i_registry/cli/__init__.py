@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING
 from i2i_registry.cli.start import answer_interrupts, leave_on_interrupt, open_streams
 
 if TYPE_CHECKING:
-    from i2i_registry.cli.program import run
+    from i2i_registry.cli.program import run_program
 
-__all__ = ["main", "run"]
+__all__ = ["main", "run_program"]
 
 
 def main() -> None:
     """Entry point of the installed command: Ctrl-C is answered before anything large is imported."""
     answer_interrupts()
     open_streams()
-    from i2i_registry.cli.program import run, tell_log_records  # noqa: PLC0415 - takes a moment
+    from i2i_registry.cli.program import run_program, tell_log_records  # noqa: PLC0415 - takes a moment
 
     tell_log_records()
-    code = run(sys.argv[1:])
+    code = run_program(sys.argv[1:])
     leave_on_interrupt(code)
     sys.exit(code)
 
 
 def __getattr__(name: str) -> object:
     # Imported when it is used, as in `main`.
-    if name != "run":
+    if name != "run_program":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return importlib.import_module("i2i_registry.cli.program").run
+    return importlib.import_module("i2i_registry.cli.program").run_program

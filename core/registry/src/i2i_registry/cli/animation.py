@@ -16,7 +16,7 @@ from i2i_runtime.call.sizes import SIZE
 from i2i_runtime.schema.operations import Operation
 
 
-def animation_options(operation: Operation) -> list[click.Parameter]:
+def animation_flags(operation: Operation) -> list[click.Parameter]:
     """`--to`, `--frames` and `--fps`, for operations that make animations; one that wanders needs no `--to`."""
     if operation.interpolation is None and operation.walk is None:
         return []

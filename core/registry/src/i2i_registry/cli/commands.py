@@ -9,7 +9,7 @@ import click
 
 from i2i_registry.cli.session import Session
 from i2i_registry.errors import PluginError, UnknownName
-from i2i_registry.plugins.discovery import resolve
+from i2i_registry.plugins.discovery import import_attribute
 
 HELP = """
 Image-to-image papers: train or import them, export them, run them.
@@ -26,32 +26,34 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. Results go to stdo
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class OwnCommand:
     """A command that is imported only when it is used."""
 
     summary: str
     attribute: str
 
 
-_OWN: Mapping[str, Entry] = {
-    "list": Entry("Weights and models there are", "i2i_registry.cli.listing:list_all"),
-    "info": Entry("What is known about weights or a model", "i2i_registry.cli.listing:info"),
-    "plugins": Entry("Plugins that loaded, and those that did not", "i2i_registry.cli.listing:plugins"),
-    "doctor": Entry("What works on this machine, and what to do about the rest", "i2i_registry.cli.doctor:doctor"),
-    "rename": Entry("Give weights of the store another name", "i2i_registry.cli.listing:rename"),
-    "import": Entry(
+_OWN: Mapping[str, OwnCommand] = {
+    "list": OwnCommand("Weights and models there are", "i2i_registry.cli.listing:list_all"),
+    "info": OwnCommand("What is known about weights or a model", "i2i_registry.cli.listing:info"),
+    "plugins": OwnCommand("Plugins that loaded, and those that did not", "i2i_registry.cli.listing:plugins"),
+    "doctor": OwnCommand("What works on this machine, and what to do about the rest", "i2i_registry.cli.doctor:doctor"),
+    "rename": OwnCommand("Give weights of the store another name", "i2i_registry.cli.listing:rename_weights"),
+    "import": OwnCommand(
         "Turn a checkpoint of the official code into weights, executing nothing", "i2i_registry.cli.importing:import_"
     ),
-    "export": Entry("Make a bundle, and measure it against torch", "i2i_registry.cli.export:export"),
-    "publish": Entry("Write weights and their card as files that a plugin ships", "i2i_registry.cli.publish:publish"),
-    "run": Entry("Run a bundle or weights on images and folders", "i2i_registry.cli.run:run"),
-    "compare": Entry("The same images through several models, side by side", "i2i_registry.cli.compare:compare"),
-    "grid": Entry("Every image like every reference, or with every seed", "i2i_registry.cli.grid:grid"),
-    "collage": Entry(
+    "export": OwnCommand("Make a bundle, and measure it against torch", "i2i_registry.cli.export:export"),
+    "publish": OwnCommand(
+        "Write weights and their card as files that a plugin ships", "i2i_registry.cli.publish:publish"
+    ),
+    "run": OwnCommand("Run a bundle or weights on images and folders", "i2i_registry.cli.run:run"),
+    "compare": OwnCommand("The same images through several models, side by side", "i2i_registry.cli.compare:compare"),
+    "grid": OwnCommand("Every image like every reference, or with every seed", "i2i_registry.cli.grid:grid"),
+    "collage": OwnCommand(
         "An image retargeted at every pair of vertical and horizontal scale", "i2i_registry.cli.collage:collage"
     ),
-    "inspect": Entry("Look into a bundle, weights or an external checkpoint", "i2i_registry.cli.inspect:inspect"),
-    "verify": Entry("Check a bundle's files, and measure it again", "i2i_registry.cli.export:verify"),
+    "inspect": OwnCommand("Look into a bundle, weights or an external checkpoint", "i2i_registry.cli.inspect:inspect"),
+    "verify": OwnCommand("Check a bundle's files, and measure it again", "i2i_registry.cli.export:verify"),
 }
 
 
@@ -70,7 +72,7 @@ class Program(click.Group):
             attribute = _session(ctx).registry.commands[cmd_name].command
         else:
             return None
-        command = resolve(attribute)
+        command = import_attribute(attribute)
         if not isinstance(command, click.Command):
             raise PluginError(f"{attribute} is a {type(command).__name__}", expected="a click command")
         return command

@@ -7,8 +7,7 @@ from typing import Literal
 
 import click
 
-from i2i_registry.actions.export import export as export_weights
-from i2i_registry.actions.export import verify as verify_bundle
+from i2i_registry.actions.export import export_weights, verify_bundle
 from i2i_registry.cli.render import json_option, show, show_json, tell
 from i2i_registry.cli.session import Session, pass_session
 from i2i_registry.interfaces.exporter import ExportOptions

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from i2i_registry.actions.inspect import inspect as look
+from i2i_registry.actions.inspect import inspect_file
 from i2i_registry.cli.render import json_option, show, show_json, tell
 
 
@@ -20,7 +20,7 @@ def inspect(file: Path, *, as_json: bool) -> None:
       i2i-registry inspect anime-onnx
       i2i-registry inspect 100000_nets_ema.ckpt
     """  # noqa: D301 - click reads the mark
-    inspection = look(file)
+    inspection = inspect_file(file)
     if as_json:
         show_json({"kind": inspection.kind, **inspection.data})
         return

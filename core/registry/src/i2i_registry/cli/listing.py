@@ -9,7 +9,7 @@ from i2i_registry.cli.session import Session, pass_session
 from i2i_registry.interfaces.cards import ModelCard, Trained, WeightsCard
 from i2i_registry.interfaces.expectations import duration_in_words
 from i2i_registry.plugins.discovery import Registry
-from i2i_registry.weights.catalogue import Catalogue, Entry
+from i2i_registry.weights.catalogue import Catalogue, CatalogueEntry
 from i2i_runtime.schema.manifest import Licence
 
 _WHERE = {"catalogue": "ships", "plugin": "ships", "store": "local"}
@@ -65,11 +65,11 @@ def info(session: Session, name: str, *, as_json: bool) -> None:
         _show_card(card, catalogue.store.aliases(card.name))
 
 
-@click.command()
+@click.command("rename")
 @click.argument("name")
 @click.option("--as", "new", required=True, metavar="NAME", help="What they are called from now on.")
 @pass_session
-def rename(session: Session, name: str, new: str) -> None:
+def rename_weights(session: Session, name: str, new: str) -> None:
     """Give weights of the store another name, all their versions and aliases.
 
     \b
@@ -109,7 +109,7 @@ def plugins(session: Session, *, as_json: bool) -> None:
         tell(f"{plugin.distribution}: {plugin.fix}")
 
 
-def _show_weights(entries: tuple[Entry, ...]) -> None:
+def _show_weights(entries: tuple[CatalogueEntry, ...]) -> None:
     rows = [
         (
             entry.card.reference,

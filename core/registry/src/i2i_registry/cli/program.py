@@ -36,7 +36,7 @@ _FIXES = {
 }
 
 
-def run(arguments: Sequence[str], session: Session | None = None) -> int:
+def run_program(arguments: Sequence[str], session: Session | None = None) -> int:
     """Run the command line and return its exit code. `session` is what plugins and store it works with."""
     # Accepted anywhere, because one adds it to the end of the line that just failed.
     debug = DEBUG in arguments

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from i2i_registry.actions.publish import publish as publish_weights
+from i2i_registry.actions.publish import publish_weights
 from i2i_registry.cli.render import json_option, show, show_json
 from i2i_registry.cli.session import Session, pass_session
 

@@ -12,7 +12,7 @@ from i2i_registry.actions.animation import make_animation, plan_animation
 from i2i_registry.actions.request import SEED, Attempt
 from i2i_registry.actions.run import ImageJob, plan_jobs, run_jobs
 from i2i_registry.actions.target import LoadOptions
-from i2i_registry.cli.animation import animation_options, read_animation, show_animation
+from i2i_registry.cli.animation import animation_flags, read_animation, show_animation
 from i2i_registry.cli.operating import OperationCommand, asked, options_for
 from i2i_registry.cli.options import fit_option, load_options
 from i2i_registry.cli.render import json_option, left_out_as_data, show, show_json, tell, tell_error, tell_left_out
@@ -36,7 +36,7 @@ class RunCommand(OperationCommand):
             own.pop(f"input_{operation.walk.anchor}", None)  # set in every frame by the walk itself
         elif SEED in own:
             own["count"] = click.Option(["--count"], type=click.IntRange(min=1), help="Results of each image.")
-        return [*own.values(), *animation_options(operation)]
+        return [*own.values(), *animation_flags(operation)]
 
 
 @click.command(cls=RunCommand)

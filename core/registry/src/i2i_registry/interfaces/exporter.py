@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from i2i_registry.interfaces.model import Model
 
 
+TellProgress = Callable[[str], None]
+"""gets one line of progress at a time"""
+
+
 class ExportOptions(Record):
     """What a user chooses for an export."""
 
@@ -61,7 +65,7 @@ class Exporter(ABC):
         weights: WeightsCard,
         destination: Path,
         options: ExportOptions,
-        tell: Callable[[str], None],
+        tell: TellProgress,
     ) -> ExportReport:
         """Write the artefact of `model` (weights already in it) to `destination`, which must not exist.
 
@@ -70,5 +74,5 @@ class Exporter(ABC):
         """
 
     @abstractmethod
-    def verify(self, artefact: Path, model: Model[Record], tell: Callable[[str], None]) -> Parity:
+    def verify(self, artefact: Path, model: Model[Record], tell: TellProgress) -> Parity:
         """Measure the artefact against `model` again. Raises ExportError when it misses its recorded tolerance."""

@@ -103,7 +103,7 @@ class Registry:
 
     def model_class(self, name: str) -> type[Model[Record]]:
         """The Model class itself; this imports the plugin's code, and torch with it."""
-        return cast("type[Model[Record]]", resolve(self.model_card(name).model))
+        return cast("type[Model[Record]]", import_attribute(self.model_card(name).model))
 
     def trainer_class(self, name: str) -> type[AnyTrainer]:
         """The Trainer class of a model. Raises UnknownName when the paper cannot be trained here."""
@@ -111,14 +111,14 @@ class Registry:
         if card.trainer is None:
             trainable = [other for other, its in self.models.items() if its.trainer]
             raise UnknownName.among("trainer for the model", name, trainable, "this plugin only runs and imports")
-        return cast("type[AnyTrainer]", resolve(card.trainer))
+        return cast("type[AnyTrainer]", import_attribute(card.trainer))
 
     def exporter(self, name: str) -> Exporter:
         """A ready exporter. Raises UnknownName with the nearest name."""
         if name not in self.exporters:
             fix = f"pip install i2i-exporter-{name}"
             raise UnknownName.among("exporter", name, self.exporters, fix)
-        return cast("type[Exporter]", resolve(self.exporters[name].exporter))(self.origins())
+        return cast("type[Exporter]", import_attribute(self.exporters[name].exporter))(self.origins())
 
     def origins(self) -> dict[str, ModelOrigin]:
         """Every model's card with the distribution that brings it, as an exporter takes them."""
@@ -154,7 +154,7 @@ def build_registry(modules: Iterable[tuple[str, object]], *, strict: bool = True
     return _collect([(Plugin(name, name, "0"), module) for name, module in modules], strict=strict)
 
 
-def resolve(attribute: str) -> object:
+def import_attribute(attribute: str) -> object:
     """Import what "package.module:name" means.
 
     Raises PluginError when the module cannot be imported or has no such name.

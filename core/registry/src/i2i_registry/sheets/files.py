@@ -7,7 +7,7 @@ from pathlib import Path
 
 from i2i_registry.output_paths import check_file
 from i2i_registry.sheets.html import html_page
-from i2i_registry.sheets.sheet import Grid, check_size, draw_sheet
+from i2i_registry.sheets.sheet import Grid, check_sheet_size, draw_sheet
 from i2i_runtime.files.atomic import write_text
 from i2i_runtime.image.reading import SAVE_FORMATS, save
 
@@ -18,7 +18,7 @@ def check_sheet_file(out: Path, columns: int, rows: int, cell_px: int, inputs: I
     """Raises UsageError when so many cells cannot become `out`, or `out` is one of the inputs; before the work."""
     check_file(out, [_PAGE, *SAVE_FORMATS], inputs)
     if out.suffix.lower() != _PAGE:
-        check_size(columns, rows, cell_px)
+        check_sheet_size(columns, rows, cell_px)
 
 
 def write_sheet(out: Path, title: str, grid: Grid, cell_px: int) -> None:

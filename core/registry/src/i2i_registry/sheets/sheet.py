@@ -68,7 +68,7 @@ def check_shown(operation: Operation) -> None:
         )
 
 
-def check_size(columns: int, rows: int, cell_px: int) -> None:
+def check_sheet_size(columns: int, rows: int, cell_px: int) -> None:
     """Whether a sheet of so many cells can be drawn; worth asking before hours of work. Raises UsageError."""
     width = _GAP_PX + cell_px // 2 + columns * (cell_px + _GAP_PX)
     height = 2 * _GAP_PX + _HEADER_LINES * _LINE_PX + rows * (cell_px + _GAP_PX)
@@ -98,7 +98,7 @@ def draw_sheet(grid: Grid, cell_px: int = 256) -> Image.Image:
     Raises:
         UsageError: the sheet would be larger than `MAX_SIDE`.
     """
-    check_size(len(grid.columns), len(grid.rows), cell_px)
+    check_sheet_size(len(grid.columns), len(grid.rows), cell_px)
     images = [[fitted(c, cell_px) if isinstance(c, Image.Image) else c for c in row.cells] for row in grid.rows]
     titles = [_wrap(row.title, cell_px // 2, cell_px // _LINE_PX) for row in grid.rows]
     headers = [_wrap(title, cell_px, _HEADER_LINES) for title in grid.columns]

@@ -65,7 +65,7 @@ class Curated(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CatalogueEntry:
     """Weights, and where they were found."""
 
     card: WeightsCard
@@ -86,9 +86,9 @@ class Catalogue:
         return cls(registry, store, read_curated(file or curated_file()))
 
     @cached_property
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[CatalogueEntry, ...]:
         """All weights that can be named, by name and version. The same thing is never listed twice."""
-        seen: dict[tuple[str, int], Entry] = {}
+        seen: dict[tuple[str, int], CatalogueEntry] = {}
         for entry in self._everything():
             if entry.place != "store" and entry.card.name in self._own:
                 continue
@@ -96,12 +96,12 @@ class Catalogue:
             first = seen.setdefault(key, entry)
             if first is not entry and first.card.sha256 == entry.card.sha256:
                 locations = tuple(dict.fromkeys((*first.card.locations, *entry.card.locations)))
-                seen[key] = Entry(first.card.model_copy(update={"locations": locations}), first.place)
+                seen[key] = CatalogueEntry(first.card.model_copy(update={"locations": locations}), first.place)
         return tuple(sorted(seen.values(), key=lambda entry: (entry.card.name, entry.card.version)))
 
     def conflicts(self) -> tuple[str, ...]:
         """Shipped weights of one name and different bytes, in words, for `doctor`; the first place listed wins."""
-        first: dict[tuple[str, int], Entry] = {}
+        first: dict[tuple[str, int], CatalogueEntry] = {}
         lines: list[str] = []
         for entry in self._shipped():
             other = first.setdefault((entry.card.name, entry.card.version), entry)
@@ -193,13 +193,13 @@ class Catalogue:
                 return f"pip install {paper.plugin}"
         return self.registry.hint(name)
 
-    def _everything(self) -> Iterator[Entry]:
+    def _everything(self) -> Iterator[CatalogueEntry]:
         yield from self._shipped()
-        yield from (Entry(card, "store") for card in self.store.cards())
+        yield from (CatalogueEntry(card, "store") for card in self.store.cards())
 
-    def _shipped(self) -> Iterator[Entry]:
-        yield from (Entry(card, "catalogue") for card in self.curated.weights)
-        yield from (Entry(card, "plugin") for card in self.registry.weights.values())
+    def _shipped(self) -> Iterator[CatalogueEntry]:
+        yield from (CatalogueEntry(card, "catalogue") for card in self.curated.weights)
+        yield from (CatalogueEntry(card, "plugin") for card in self.registry.weights.values())
 
     @cached_property
     def _own(self) -> frozenset[str]:

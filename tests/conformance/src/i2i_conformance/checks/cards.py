@@ -9,14 +9,14 @@ from i2i_conformance.errors import ConformanceError
 from i2i_registry.errors import PluginError
 from i2i_registry.interfaces.model import Model
 from i2i_registry.interfaces.trainer import AnyTrainer, Trainer
-from i2i_registry.plugins.discovery import resolve
+from i2i_registry.plugins.discovery import import_attribute
 from i2i_runtime.schema.operations import Record
 
 
 def check_resolves(attribute: str, base: type) -> None:
     """`attribute` ("module:name") imports, and is a concrete class below `base`."""
     try:
-        found = resolve(attribute)
+        found = import_attribute(attribute)
     except PluginError as error:
         raise ConformanceError(error.found, error.expected, "correct the string on the card") from error
     if not isinstance(found, type) or not issubclass(found, base):
