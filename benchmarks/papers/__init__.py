@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from i2i_registry.interfaces.model import KeyMap, Model
+    from i2i_registry.interfaces.model import Model
+    from i2i_registry.interfaces.official import NameTable
     from i2i_registry.interfaces.trainer import AnyTrainer
     from i2i_runtime.schema.operations import Record
 
@@ -118,15 +119,14 @@ def images(names: Iterable[str], count: int, side: int, width: int | None = None
     return {name: 2 * torch.rand(count, 3, side, width or side, generator=generator) - 1 for name in names}
 
 
-def copy_weights(state: Mapping[str, Tensor], keys: KeyMap, networks: Mapping[str, nn.Module]) -> None:
-    """Fill our networks with a release's tensors; all of ours are filled, and each of theirs has a rule in `keys`.
+def copy_weights(state: Mapping[str, Tensor], table: NameTable, networks: Mapping[str, nn.Module]) -> None:
+    """Fill our networks with a release's tensors, all of ours, by a table of names.
 
     Networks without parameters (a trainer's pools) keep what they hold.
     """
-    from i2i_registry.importing.importer import map_keys
+    from i2i_registry.interfaces.official import rename
 
-    ours = {target: state[key].detach() for key, target in map_keys(keys, state).used.items()}
+    ours = {rename(table, key): tensor.detach() for key, tensor in state.items()}
     for name, network in networks.items():
         if any(True for _ in network.parameters()):
-            inside = {key.removeprefix(f"{name}."): value for key, value in ours.items() if key.startswith(f"{name}.")}
-            network.load_state_dict(inside)
+            network.load_state_dict({key: ours[f"{name}.{key}"] for key in network.state_dict()})

@@ -19,7 +19,8 @@ from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, imag
 
 if TYPE_CHECKING:
     from i2i_plugin_bicyclegan.config import Config
-    from i2i_registry.interfaces.model import KeyMap, Model
+    from i2i_registry.interfaces.model import Model
+    from i2i_registry.interfaces.official import NameTable
     from i2i_registry.interfaces.trainer import AnyTrainer
     from i2i_runtime.schema.operations import Record
 
@@ -225,17 +226,18 @@ STYLES = {"D": "encoded", "D2": "random"}
 # --- Ours -------------------------------------------------------------------------------------------------------------
 
 
-def keys() -> KeyMap:
-    """The plugin's key map, and what it drops: the discriminators."""
+def table(config: Config) -> NameTable:
+    """The plugin's table of names, and what it leaves out: the discriminators."""
     from i2i_plugin_bicyclegan.official import RELEASE_FORMAT
 
     places = {0: "layers.0.conv", 2: "layers.1.conv", 5: "layers.2.conv", 8: "layers.3.conv", 11: "to_logits"}
-    judges = [
-        (rf"{name}\.model_(\d)\.{number}\.(weight|bias)", rf"discriminator_{style}.scales.\1.{place}.\2")
+    judges = {
+        f"{name}.model_{scale}.{number}": f"discriminator_{style}.scales.{scale}.{place}"
         for name, style in STYLES.items()
+        for scale in range(2)
         for number, place in places.items()
-    ]
-    return [*judges, *RELEASE_FORMAT.keys]
+    }
+    return {**judges, **RELEASE_FORMAT.table(config)}
 
 
 def our_config(size: Size) -> Config:
@@ -266,7 +268,7 @@ def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
             return next(self.drawn)
 
     trainer = SameLatents(BicycleGAN(our_config(size)), Options(discriminator_channels=CHANNELS[size]))
-    copy_weights(cast("Loop", loop).networks.state_dict(), keys(), trainer.all_networks)
+    copy_weights(cast("Loop", loop).networks.state_dict(), table(trainer.model.config), trainer.all_networks)
     return trainer
 
 
@@ -275,7 +277,8 @@ def our_model(size: Size, eager: nn.Module) -> Model[Record]:
     from i2i_plugin_bicyclegan.model import BicycleGAN
 
     model = BicycleGAN(our_config(size).model_copy(update={"encoder": None}))
-    copy_weights(eager.state_dict(), keys(), model.networks)
+    state = {f"G.{key}": value for key, value in eager.state_dict().items()}
+    copy_weights(state, table(model.config), model.networks)
     return model
 
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from i2i_plugin_consingan.config import Config
     from i2i_registry.interfaces.data import Tensors
-    from i2i_registry.interfaces.model import KeyMap, Model
+    from i2i_registry.interfaces.model import Model
+    from i2i_registry.interfaces.official import NameTable
     from i2i_registry.interfaces.trainer import AnyTrainer, Losses, Step
     from i2i_runtime.schema.operations import Record
 
@@ -257,15 +258,13 @@ def last(size: Size) -> int:
 # --- Ours -------------------------------------------------------------------------------------------------------------
 
 
-def keys() -> KeyMap:
-    """The plugin's key map, and what it drops: the critic."""
+def table(config: Config) -> NameTable:
+    """The plugin's table of names, and what it leaves out: the critic."""
     from i2i_plugin_consingan.official import CONSINGAN_FORMAT
 
-    layers = [(r"head", 0), *((rf"body\.block{number}", number + 1) for number in range(LAYERS))]
-    critic = [
-        (rf"critic\.{place}\.conv\.(weight|bias)", rf"critic.layers.{number}.conv.\1") for place, number in layers
-    ]
-    return [*critic, (r"critic\.tail\.(weight|bias)", r"critic.tail.\1"), *CONSINGAN_FORMAT.keys]
+    layers = {"head": 0, **{f"body.block{number}": number + 1 for number in range(LAYERS)}}
+    critic = {f"critic.{place}.conv": f"critic.layers.{number}.conv" for place, number in layers.items()}
+    return {**critic, "critic.tail": "critic.tail", **CONSINGAN_FORMAT.table(config)}
 
 
 def our_config(size: Size) -> Config:
@@ -311,7 +310,7 @@ def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
             return SameDraws(self.model.generator, self.critic, self.options, number)
 
     trainer = SameTrainer(ConSinGAN(our_config(size)), Options())
-    copy_weights(cast("Loop", loop).state(), keys(), trainer.all_networks)
+    copy_weights(cast("Loop", loop).state(), table(trainer.model.config), trainer.all_networks)
     return trainer
 
 
@@ -326,7 +325,7 @@ def our_model(size: Size, eager: nn.Module) -> Model[Record]:
     from i2i_plugin_consingan.model import ConSinGAN
 
     model = ConSinGAN(our_config(size))
-    copy_weights(cast("Generator", eager).state(), keys(), model.networks)
+    copy_weights(cast("Generator", eager).state(), table(model.config), model.networks)
     return model
 
 

@@ -17,7 +17,9 @@ from torch.nn.functional import l1_loss, mse_loss
 from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, images
 
 if TYPE_CHECKING:
-    from i2i_registry.interfaces.model import KeyMap, Model
+    from i2i_plugin_cyclegan.config import Config
+    from i2i_registry.interfaces.model import Model
+    from i2i_registry.interfaces.official import NameTable
     from i2i_registry.interfaces.trainer import AnyTrainer
     from i2i_runtime.schema.operations import Record
 
@@ -160,17 +162,17 @@ class Loop:
 # --- Ours -------------------------------------------------------------------------------------------------------------
 
 
-def keys() -> KeyMap:
-    """The plugin's key map, and what it drops: the discriminators."""
+def table(config: Config) -> NameTable:
+    """The plugin's table of names, and what it leaves out: the discriminators."""
     from i2i_plugin_cyclegan.official import JUNYANZ_FORMAT
 
     places = {0: "first", 2: "convs.0", 5: "convs.1", 8: "convs.2", 11: "to_logits"}
-    judges = [
-        (rf"D_{theirs}\.model\.{number}\.(weight|bias)", rf"discriminator_{ours}.{place}.\1")
+    judges = {
+        f"D_{theirs}.model.{number}": f"discriminator_{ours}.{place}"
         for theirs, ours in (("A", "b"), ("B", "a"))
         for number, place in places.items()
-    ]
-    return [*judges, *JUNYANZ_FORMAT.keys]
+    }
+    return {**judges, **JUNYANZ_FORMAT.table(config)}
 
 
 def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
@@ -181,7 +183,7 @@ def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
 
     model = CycleGAN(Config(image_size=SIDE[size], channels=CHANNELS[size], res_blocks=BLOCKS[size]))
     trainer = CycleGANTrainer(model, Options(discriminator_channels=JUDGING[size]))
-    copy_weights(cast("Loop", loop).networks.state_dict(), keys(), trainer.all_networks)
+    copy_weights(cast("Loop", loop).networks.state_dict(), table(trainer.model.config), trainer.all_networks)
     return trainer
 
 
@@ -205,7 +207,8 @@ def our_model(size: Size, eager: nn.Module) -> Model[Record]:
 
     sizes = {"image_size": SIDE[size], "channels": CHANNELS[size], "res_blocks": BLOCKS[size]}
     model = CycleGAN(Config.model_validate({"directions": "a_to_b", **sizes}))
-    copy_weights(eager.state_dict(), keys(), model.networks)
+    state = {f"G.{key}": value for key, value in eager.state_dict().items()}
+    copy_weights(state, table(model.config), model.networks)
     return model
 
 

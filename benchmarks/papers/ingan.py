@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from i2i_plugin_ingan.config import Config
     from i2i_registry.interfaces.data import Tensors
-    from i2i_registry.interfaces.model import KeyMap, Model
+    from i2i_registry.interfaces.model import Model
+    from i2i_registry.interfaces.official import NameTable
     from i2i_registry.interfaces.trainer import AnyTrainer, Losses, Step
     from i2i_runtime.schema.operations import Record
 
@@ -268,12 +269,11 @@ class Loop:
 # --- Ours -------------------------------------------------------------------------------------------------------------
 
 
-def keys() -> KeyMap:
-    """The plugin's key map, and what it drops: the critic."""
-    from i2i_plugin_ingan.official import CRITIC_KEYS, INGAN_FORMAT
+def table(config: Config) -> NameTable:
+    """The plugin's table of names, and what it leaves out: the critic."""
+    from i2i_plugin_ingan.official import INGAN_FORMAT, critic_table
 
-    critic = [(rf"D\.{key}", f"critic.{ours}" if isinstance(ours, str) else ours) for key, ours in CRITIC_KEYS]
-    return [*critic, *INGAN_FORMAT.keys]
+    return {**critic_table(9), **INGAN_FORMAT.table(config)}
 
 
 def our_config(size: Size) -> Config:
@@ -307,7 +307,7 @@ def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
 
     model = InGAN(our_config(size))
     trainer = SameDraws(model, Options(critic_channels=CHANNELS[size]))
-    copy_weights(cast("Loop", loop).state(), keys(), trainer.all_networks)
+    copy_weights(cast("Loop", loop).state(), table(trainer.model.config), trainer.all_networks)
     return trainer
 
 
@@ -316,7 +316,7 @@ def our_model(size: Size, eager: nn.Module) -> Model[Record]:
     from i2i_plugin_ingan.model import InGAN
 
     model = InGAN(our_config(size))
-    copy_weights(eager.state_dict(), keys(), model.networks)
+    copy_weights(eager.state_dict(), table(model.config), model.networks)
     return model
 
 

@@ -92,7 +92,8 @@ def our_model(size: Size, eager: nn.Module) -> Model[Record]:
     from i2i_plugin_pix2pix.official import JUNYANZ_FORMAT
 
     model = Pix2Pix(our_config(size))
-    copy_weights(eager.state_dict(), JUNYANZ_FORMAT.keys, model.networks)
+    state = {f"G.{key}": value for key, value in eager.state_dict().items()}
+    copy_weights(state, JUNYANZ_FORMAT.table(model.config), model.networks)
     return model
 
 

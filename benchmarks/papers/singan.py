@@ -10,6 +10,7 @@ third make it again from the same noise, as ours do.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, cast
 
@@ -22,7 +23,8 @@ from ._cubic import resize
 
 if TYPE_CHECKING:
     from i2i_plugin_singan.config import Config
-    from i2i_registry.interfaces.model import KeyMap, Model
+    from i2i_registry.interfaces.model import Model
+    from i2i_registry.interfaces.official import NameTable
     from i2i_registry.interfaces.trainer import AnyTrainer
     from i2i_runtime.schema.operations import Record
 
@@ -297,16 +299,18 @@ def finest(size: Size) -> int:
 # --- Ours -------------------------------------------------------------------------------------------------------------
 
 
-def keys() -> KeyMap:
-    """The plugin's key map, and what it drops: the critics."""
+def table(config: Config) -> NameTable:
+    """The plugin's table of names, and what it leaves out: the critics."""
     from i2i_plugin_singan.official import OFFICIAL_FORMAT
 
-    critics = [
-        (r"critics\.(\d+)\.head\.(.+)", r"critics.\1.blocks.0.\2"),
-        (r"critics\.(\d+)\.body\.block(\d+)\.(.+)", r"critics.\1.blocks.\2.\3"),
-        (r"critics\.(\d+)\.tail\.(weight|bias)", r"critics.\1.to_score.\2"),
-    ]
-    return [*critics, *OFFICIAL_FORMAT.keys]
+    critics: dict[str, str] = {}
+    for scale in range(config.scales):
+        theirs, ours = f"critics.{scale}", f"critics.{scale}"
+        critics |= {f"{theirs}.head": f"{ours}.blocks.0", f"{theirs}.tail": f"{ours}.to_score"}
+        critics |= {f"{theirs}.body.block{number}": f"{ours}.blocks.{number}" for number in range(1, config.layers - 1)}
+    # Whole generators, as in the release's Gs.pth, which its table has as files of their own.
+    own = {re.sub(r"^(\d+)\.netG", r"Gs.\1", theirs): ours for theirs, ours in OFFICIAL_FORMAT.table(config).items()}
+    return {**critics, **own}
 
 
 def our_config(size: Size) -> Config:
@@ -336,7 +340,7 @@ def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
             return next(self.shares)
 
     trainer = SameDraws(SinGAN(our_config(size)), Options())
-    copy_weights(cast("Loop", loop).state(), keys(), trainer.all_networks)
+    copy_weights(cast("Loop", loop).state(), table(trainer.model.config), trainer.all_networks)
     return trainer
 
 
@@ -350,7 +354,7 @@ def our_model(size: Size, eager: nn.Module) -> Model[Record]:
     from i2i_plugin_singan.model import SinGAN
 
     model = SinGAN(our_config(size))
-    copy_weights(cast("Generators", eager).state(), keys(), model.networks)
+    copy_weights(cast("Generators", eager).state(), table(model.config), model.networks)
     return model
 
 

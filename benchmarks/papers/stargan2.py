@@ -20,7 +20,8 @@ from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, imag
 
 if TYPE_CHECKING:
     from i2i_plugin_stargan2.config import Config
-    from i2i_registry.interfaces.model import KeyMap, Model
+    from i2i_registry.interfaces.model import Model
+    from i2i_registry.interfaces.official import NameTable
     from i2i_registry.interfaces.trainer import AnyTrainer
     from i2i_runtime.schema.operations import Record
 
@@ -304,13 +305,13 @@ def batch(size: Size) -> dict[str, Tensor]:
 # --- Ours -------------------------------------------------------------------------------------------------------------
 
 
-def keys(side: int) -> KeyMap:
-    """The plugin's key map, and what it drops: the discriminator, for images of this size."""
-    from i2i_plugin_stargan2.official import CLOVA_FORMAT, trunk_rules
+def table(config: Config) -> NameTable:
+    """The plugin's table of names, and what it leaves out: the discriminator."""
+    from i2i_plugin_stargan2.official import CLOVA_FORMAT, trunk_table
 
-    last = (side // 4).bit_length() - 1 + 4
-    logits = (rf"discriminator\.main\.{last}\.(weight|bias)", r"discriminator.to_logits.\1")
-    return [logits, *trunk_rules(r"discriminator\.main", "discriminator.trunk"), *CLOVA_FORMAT.keys]
+    blocks = len(config.trunk_widths) - 1
+    logits = {f"discriminator.main.{blocks + 4}": "discriminator.to_logits"}
+    return {**logits, **trunk_table("discriminator.main", "discriminator.trunk", blocks), **CLOVA_FORMAT.table(config)}
 
 
 def our_config(size: Size, side: int) -> Config:
@@ -338,7 +339,7 @@ def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
 
     side, options = TRAINED_SIDE[size], Options(batch_size=BATCH[size], diversity_steps=DIVERSITY_STEPS)
     trainer = SameLatents(StarGAN2(our_config(size, side)), options)
-    copy_weights(cast("Loop", loop).networks.state_dict(), keys(side), trainer.all_networks)
+    copy_weights(cast("Loop", loop).networks.state_dict(), table(trainer.model.config), trainer.all_networks)
     return trainer
 
 
@@ -347,7 +348,7 @@ def our_model(size: Size, eager: nn.Module) -> Model[Record]:
     from i2i_plugin_stargan2.model import StarGAN2
 
     model = StarGAN2(our_config(size, SHOWN_SIDE[size]))
-    copy_weights(eager.state_dict(), keys(SHOWN_SIDE[size]), model.networks)
+    copy_weights(eager.state_dict(), table(model.config), model.networks)
     return model
 
 

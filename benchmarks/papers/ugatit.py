@@ -21,7 +21,8 @@ from . import Inference, OfficialLoop, Paper, Size, Training, copy_weights, imag
 
 if TYPE_CHECKING:
     from i2i_plugin_ugatit.config import Config
-    from i2i_registry.interfaces.model import KeyMap, Model
+    from i2i_registry.interfaces.model import Model
+    from i2i_registry.interfaces.official import NameTable
     from i2i_registry.interfaces.trainer import AnyTrainer
     from i2i_runtime.schema.operations import Record
 
@@ -271,27 +272,26 @@ class Loop:
 # --- Ours -------------------------------------------------------------------------------------------------------------
 
 SPECTRAL = (("bias", "bias"), ("weight_orig", "weight"), ("weight_u", "spectral.u"), ("weight_v", "spectral.v"))
-PARTS = (
-    *((rf"model\.{1 + 3 * number}", f"layers.{number}") for number in range(6)),
-    ("gap_fc", "attention.average_head"),
-    ("gmp_fc", "attention.maximum_head"),
-    ("conv", "to_logits"),
-)
+PARTS = {f"model.{1 + 3 * number}": f"layers.{number}" for number in range(6)} | {
+    "gap_fc": "attention.average_head",
+    "gmp_fc": "attention.maximum_head",
+    "conv": "to_logits",
+}
 
 
-def keys() -> KeyMap:
-    """The plugin's key map, and what it drops: the discriminators."""
+def table(config: Config) -> NameTable:
+    """The plugin's table of names, and what it leaves out: the discriminators."""
     from i2i_plugin_ugatit.official import ZNXLWM_FORMAT
 
-    inside = [(rf"{part}\.{theirs}", f"{name}.{ours}") for part, name in PARTS for theirs, ours in SPECTRAL]
-    inside.append((r"conv1x1\.(weight|bias)", r"attention.merge.\1"))
-    critics = [
-        (rf"dis{scale[0].upper()}{domain.upper()}\.{theirs}", f"{scale}_discriminator_{domain}.{ours}")
+    inside = {f"{part}.{theirs}": f"{name}.{ours}" for part, name in PARTS.items() for theirs, ours in SPECTRAL}
+    inside["conv1x1"] = "attention.merge"
+    critics = {
+        f"dis{scale[0].upper()}{domain.upper()}.{theirs}": f"{scale}_discriminator_{domain}.{ours}"
         for scale in ("global", "local")
         for domain in "ab"
-        for theirs, ours in inside
-    ]
-    return [*critics, *ZNXLWM_FORMAT.keys]
+        for theirs, ours in inside.items()
+    }
+    return {**critics, **ZNXLWM_FORMAT.table(config)}
 
 
 def our_config(size: Size) -> Config:
@@ -308,7 +308,7 @@ def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
 
     options = Options(global_layers=LAYERS[size]["G"], local_layers=LAYERS[size]["L"])
     trainer = UGATITTrainer(UGATIT(our_config(size)), options)
-    copy_weights(cast("Loop", loop).networks.state_dict(), keys(), trainer.all_networks)
+    copy_weights(cast("Loop", loop).networks.state_dict(), table(trainer.model.config), trainer.all_networks)
     return trainer
 
 
@@ -326,7 +326,7 @@ def our_model(size: Size, eager: nn.Module) -> Model[Record]:
 
     model = UGATIT(our_config(size))
     state = {f"{name}.{key}": value for name in ("genA2B", "genB2A") for key, value in eager.state_dict().items()}
-    copy_weights(state, keys(), model.networks)
+    copy_weights(state, table(model.config), model.networks)
     return model
 
 

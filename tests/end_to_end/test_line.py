@@ -18,7 +18,9 @@ import torch
 from PIL import Image
 
 import i2i_runtime as i2i
+from i2i_conformance.releases import released
 from i2i_plugin_ugatit.config import Config
+from i2i_plugin_ugatit.model import UGATIT
 from i2i_plugin_ugatit.official import ZNXLWM_FORMAT
 from i2i_registry.cli.program import run_program
 from i2i_registry.cli.session import Session
@@ -47,7 +49,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("line")
     torch.manual_seed(0)
     nested: dict[str, dict[str, torch.Tensor]] = {}
-    for key, shape in ZNXLWM_FORMAT.example(TINY).items():
+    for key, shape in released(ZNXLWM_FORMAT, UGATIT, TINY).items():
         network, _, inner = key.partition(".")
         nested.setdefault(network, {})[inner] = 0.2 * torch.randn(shape)
     torch.save(nested, folder / "photo2poster_params_latest.pt")

@@ -12,11 +12,12 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from i2i_registry.interfaces.model import KeyMap, rename
+from i2i_registry import NameTable
 from i2i_runtime.image.fitting import to_image
 from i2i_runtime.schema.operations import BICUBIC
 from i2i_toolkit.data.preparation import Channels, Draws, Mode, Preparation
 from i2i_toolkit.networks.architecture import Kind, Norm
+from i2i_toolkit.networks.checkpoints import generator_table, read_generator
 from i2i_toolkit.networks.discriminators import (
     DiscriminatorKind,
     Objective,
@@ -27,6 +28,7 @@ from i2i_toolkit.networks.discriminators import (
 from i2i_toolkit.networks.generators import Dropout
 
 from .judging import Row
+from .names import our_name
 from .options import Options
 from .recording import Recording
 from .stepping import OurKey, load
@@ -163,16 +165,16 @@ def generator_of(name: str) -> tuple[Kind, int]:
 # --- Networks ---------------------------------------------------------------------------------------------------------
 
 
-def discriminator_keys(state: Mapping[str, Tensor]) -> KeyMap:
+def discriminator_table(state: Mapping[str, Tensor]) -> NameTable:
     """The names inside the recorded discriminator, whichever it is."""
     if "net.0.weight" in state:
         places = {0: "first", 2: "conv", 3: "norm", 5: "to_logits"}
-        return tuple((rf"net\.{place}\.(\w+)", rf"{ours}.\1") for place, ours in places.items())
+        return {f"net.{place}": ours for place, ours in places.items()}
     layers = layer_count(state)
     places = {0: "first", 2 + 3 * layers: "to_logits"}
     places |= {2 + 3 * number: f"convs.{number}" for number in range(layers)}
     places |= {3 + 3 * number: f"norms.{number}" for number in range(layers)}
-    return tuple((rf"model\.{place}\.(\w+)", rf"{ours}.\1") for place, ours in places.items())
+    return {f"model.{place}": ours for place, ours in places.items()}
 
 
 def layer_count(state: Mapping[str, Tensor]) -> int:
@@ -200,7 +202,14 @@ def recorded_discriminator(state: Mapping[str, Tensor], norm: Norm) -> PatchDisc
 
 def discriminator_key(recording: Recording, official: str, key: str) -> str:
     """Our name, inside the network, of an official tensor."""
-    return str(rename(discriminator_keys(recording.under(f"state/{official}/")), key))
+    return our_name(discriminator_table(recording.under(f"state/{official}/")), key)
+
+
+def generator_key(recording: Recording, official: str, key: str) -> str:
+    """Our name, inside the network, of an official tensor of a generator."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in recording.under(f"state/{official}/").items()}
+    table = generator_table(read_generator(shapes).architecture, official, "generator")
+    return our_name(table, f"{official}.{key}", "generator")
 
 
 def check_discriminator(recording: Recording, case: Case, official: str, resolved: Resolved) -> Iterator[Row]:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
 import torch
 
 from i2i_registry.checkpoints.tensor_files import read_tensors
-from i2i_registry.errors import CheckpointError, UnknownName
-from i2i_registry.importing.importer import import_checkpoint, kept_tensors, map_keys
+from i2i_registry.errors import CheckpointError, PluginError, UnknownName
+from i2i_registry.importing.importer import import_checkpoint, kept_tensors
+from i2i_registry.importing.naming import name_tensors, official_names
 from i2i_registry.interfaces.cards import Imported, ImportedFile
-from i2i_registry.interfaces.model import Drop
+from i2i_registry.interfaces.official import Drop, NameTable, rename
 from i2i_registry.plugins.discovery import Registry
 from i2i_registry.weights.loading import open_model
 from i2i_registry.weights.store import Store
 from i2i_runtime.errors import UsageError
 from i2i_runtime.files.regular import sha256_of
 
-from .toy_paper import ToyConfig
+from .toy_paper import ToyConfig, ToyFormat
 
 
 @pytest.fixture
@@ -149,12 +151,44 @@ def test_a_name_that_cannot_be_is_wrong_usage(registry: Registry, store: Store, 
         import_checkpoint(registry, store, file, name)
 
 
-def test_the_first_rule_that_matches_the_whole_key_wins() -> None:
-    rules = ((r"a\.(\d)", r"b.\1"), (r"a\..+", Drop("rest")))
-    report = map_keys(rules, {"a.1": torch.ones(1), "a.12": torch.ones(1)})
-    assert (report.used, report.dropped) == ({"a.1": "b.1"}, {"a.12": "rest"})
+def test_the_row_for_the_longest_part_of_a_name_counts() -> None:
+    table = {"a": "x", "a.b": "y.0", "c.weight": "z"}
+    found = [rename(table, key) for key in ("a.c.weight", "a.b.weight", "ab.weight", "c.weight", "c.bias")]
+    assert found == ["x.c.weight", "y.0.weight", None, "z", None]
+
+
+class Renaming(ToyFormat):
+    """A file of one network alone has bare names, and may hold an older one."""
+
+    def canonical(self, names: Collection[str]) -> Mapping[str, str | Drop]:
+        return {name: f"G.{name}" if name.startswith("conv") else Drop("an older one") for name in names}
+
+    def table(self, config: ToyConfig) -> NameTable:
+        return {"G.conv": "net.conv"} if config.width == 3 else {"G": "net", "G.conv.bias": "net.conv.weight"}
+
+
+def test_files_may_name_tensors_in_another_way_than_the_table() -> None:
+    named = name_tensors(Renaming(), {"conv.bias": torch.ones(1), "old.bias": torch.ones(1)})
+    assert (list(named.tensors), named.in_files) == (["G.conv.bias"], {"G.conv.bias": "conv.bias"})
+    assert named.dropped == {"old.bias": "an older one"}
 
 
 def test_two_tensors_that_would_become_one_are_refused() -> None:
-    with pytest.raises(CheckpointError, match="two tensors would become one: b"):
-        map_keys(((r"a\d", "b"),), {"a1": torch.ones(1), "a2": torch.ones(1)})
+    with pytest.raises(CheckpointError, match=r"two tensors would become one: G\.conv\.bias"):
+        name_tensors(OneName(), {"conv.bias": torch.ones(1), "G.conv.bias": torch.ones(1)})
+
+
+class OneName(ToyFormat):
+    """Gives two tensors one name."""
+
+    def canonical(self, names: Collection[str]) -> Mapping[str, str | Drop]:
+        return dict.fromkeys(names, "G.conv.bias")
+
+
+@pytest.mark.parametrize(
+    ("width", "problem"), [(3, r"has no row for net\.norm\.bias"), (4, r"has twice: G\.conv\.bias")]
+)
+def test_a_table_that_is_not_total_is_a_fault_of_the_plugin(width: int, problem: str) -> None:
+    ours = ["net.conv.bias", "net.norm.bias"] if width == 3 else ["net.conv.weight", "net.conv.bias"]
+    with pytest.raises(PluginError, match=problem):
+        official_names(Renaming(), ToyConfig(width=width), ours)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from pydantic import PositiveFloat, PositiveInt, TypeAdapter
 from torch import nn
 
 from i2i_registry.errors import CheckpointError
-from i2i_registry.importing.clues import Clues, Findings, Inferred
-from i2i_registry.interfaces.model import Axis, Drop, Graph, GraphInput, KeyMap, Model, OfficialFormat, Shapes
+from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Model
+from i2i_registry.interfaces.official import (
+    Clues,
+    Findings,
+    InferredConfig,
+    NameTable,
+    OfficialFile,
+    OfficialFormat,
+    Shapes,
+)
 from i2i_runtime.schema.manifest import Licence
 from i2i_runtime.schema.operations import GraphCall, ImageInput, ImageOutput, Operation, Record, SizeRule
 
@@ -21,33 +29,34 @@ class ToyConfig(Record):
     slope: PositiveFloat = 0.2
 
 
-class ToyFormat(OfficialFormat):
+class ToyFormat(OfficialFormat[ToyConfig]):
     source: ClassVar[str] = "nobody/toy"
     licence: ClassVar[Licence] = Licence(spdx="CC-BY-NC-4.0", non_commercial=True)
     option_files: ClassVar[tuple[str, ...]] = ("train_opt.txt", "opt.txt")
-    keys: ClassVar[KeyMap] = (
-        (r"G\.conv\.(weight|bias)", r"net.conv.\1"),
-        (r"D\..+", Drop("the discriminator is for training only")),
-    )
+    left_out: ClassVar[Sequence[tuple[str, str]]] = ((r"D\..+", "the discriminator is for training only"),)
 
     def detect(self, shapes: Shapes) -> bool:
         return "G.conv.weight" in shapes
 
-    def infer_config(self, shapes: Shapes) -> Record:
+    def infer(self, shapes: Shapes, clues: Clues) -> InferredConfig[ToyConfig]:
         width = shapes["G.conv.weight"][0]
         if shapes["G.conv.weight"][1] != 3:
             raise CheckpointError("a convolution that takes no image")
-        return ToyConfig(width=width)
-
-    def infer(self, shapes: Shapes, clues: Clues) -> Inferred:
-        clues = clues.believed({"ngf": (shapes["G.conv.weight"][0],)})
+        clues = clues.believed({"ngf": (width,)})
         findings = Findings(clues)
         slope = findings.settle("slope", clues.option("slope", TypeAdapter(PositiveFloat)), 0.2)
-        return findings.inferred(self.infer_config(shapes).model_copy(update={"slope": slope}))
+        return findings.inferred(ToyConfig(width=width, slope=slope))
 
-    def example(self, config: Record) -> Shapes:
-        assert isinstance(config, ToyConfig)
-        return {"G.conv.weight": (config.width, 3, 1, 1), "G.conv.bias": (config.width,), "D.w": (2,)}
+    def table(self, config: ToyConfig) -> NameTable:
+        del config
+        return {"G": "net"}
+
+    def files(self, config: ToyConfig) -> Sequence[OfficialFile]:
+        del config
+        return (OfficialFile("toy.pth", form="networks"),)
+
+
+TOY_FORMAT = ToyFormat()
 
 
 class Net(nn.Module):
@@ -60,7 +69,6 @@ class Toy(Model[ToyConfig]):
     name: ClassVar[str] = "toy"
     Config: ClassVar[type[Record]] = ToyConfig
     presets: ClassVar[Mapping[str, Record]] = {"default": ToyConfig()}
-    official: ClassVar[OfficialFormat | None] = ToyFormat()
 
     def __init__(self, config: ToyConfig) -> None:
         super().__init__(config)

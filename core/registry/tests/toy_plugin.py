@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from i2i_registry.interfaces.cards import INTERFACE_VERSION, ExporterCard, ModelCard
+from i2i_registry.interfaces.cards import INTERFACE_VERSION, ExporterCard, ModelCard, OfficialFormatCard
 from i2i_registry.plugins.hooks import hookimpl
 from i2i_runtime.schema.manifest import Licence, Paper
 
@@ -14,6 +14,7 @@ CARD = ModelCard(
     operations=("translate",),
     presets=("default",),
     model="toy_paper:Toy",
+    official=OfficialFormatCard(format="toy_paper:TOY_FORMAT", marks=("conv.weight",)),
     interface=INTERFACE_VERSION,
 )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 from tests.parity.junyanz import Variant, check_images, check_shared_options, ignore, kind_of
+from tests.parity.names import our_name
 from tests.parity.options import Options as RecordedOptions
 from tests.parity.stepping import OurKey, RecordedStep, load
 from torch import Tensor
@@ -21,7 +22,6 @@ from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_plugin_bicyclegan.networks import Discriminator
 from i2i_plugin_bicyclegan.official import RELEASE_FORMAT
 from i2i_plugin_bicyclegan.trainer import ENCODED, RANDOM, SHARED, BicycleGANTrainer, Options
-from i2i_registry import rename
 from i2i_runtime import lerp, slerp
 
 if TYPE_CHECKING:
@@ -169,13 +169,11 @@ def discriminator_key(state: Mapping[str, Tensor], key: str) -> str:
 
 def our_key_of(recording: Recording, case: Case) -> OurKey:
     """Our name, inside the network, of an official tensor; without norms the release counts in another way."""
-    tensors = {key.replace("/", ".", 1): tensor for key, tensor in recording.under("state/").items()}
-    repaired = {id(tensor): key for key, tensor in RELEASE_FORMAT.repair(dict(tensors)).items()}
+    table = RELEASE_FORMAT.table(stated_config(case))
 
     def our_key(network: str, key: str) -> str:
         if network in ("G", "E"):
-            name = repaired[id(tensors[f"{network}.{key}"])]
-            return str(rename(RELEASE_FORMAT.keys, name)).removeprefix(f"{names_of(case)[network]}.")
+            return our_name(table, f"{network}.{key}", names_of(case)[network])
         return discriminator_key(recording.under(f"state/{network}/"), key)
 
     return our_key

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from i2i_conformance.releases import recorded, released
 from i2i_plugin_bicyclegan.config import Config
 from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_plugin_bicyclegan.official import RELEASE_FORMAT
@@ -20,9 +21,10 @@ def write_release(folder: Path, config: Config = SMALL, networks: tuple[str, ...
     """State dicts as the authors' code saves them; the generator as torch before 0.4 did, with useless statistics."""
     folder.mkdir(exist_ok=True)
     generator = torch.Generator().manual_seed(0)
-    tensors = {
-        key: torch.randn(shape, generator=generator) / 5 for key, shape in RELEASE_FORMAT.example(config).items()
-    }
+    beside = recorded(Path(__file__).with_name("official_names.json"))["nets_add_all"]
+    shapes = {key: shape for key, shape in beside.items() if key.startswith("D")}
+    shapes |= released(RELEASE_FORMAT, BicycleGAN, config)
+    tensors = {key: torch.randn(shape, generator=generator) / 5 for key, shape in shapes.items()}
     width = config.widths[1]
     tensors |= {f"G.model.submodule.down.2.running_{name}": torch.ones(width) for name in ("mean", "var")}
     for name in networks:

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from i2i_conformance.releases import converted, released
 from i2i_plugin_bicyclegan.config import Config
 from i2i_plugin_bicyclegan.model import BicycleGAN
-from i2i_plugin_bicyclegan.official import RELEASE_FORMAT, UNUSED, WITHOUT_NORMS
-from i2i_registry import CheckpointError, Clues, Inferred, map_keys
-from i2i_registry.importing.clues import Options
+from i2i_plugin_bicyclegan.official import RELEASE_FORMAT
+from i2i_registry import CheckpointError, Clues, InferredConfig, ReleaseOptions
 
 SMALL = {"image_size": 64, "levels": 6, "channels": 2, "encoder_channels": 2, "latent_dim": 5}
 VARIANTS = [
@@ -41,10 +41,10 @@ def make_config(variant: dict[str, object]) -> Config:
 
 
 def saved_by_release(config: Config, *, prefix: bool = True) -> Shapes:
-    shapes = dict(RELEASE_FORMAT.example(config))
+    shapes = released(RELEASE_FORMAT, BicycleGAN, config)
     if prefix:
         return shapes
-    return {key.split(".", 1)[1]: shape for key, shape in shapes.items() if key[:2] in ("G.", "E.")}
+    return {key.split(".", 1)[1]: shape for key, shape in shapes.items()}
 
 
 def zeros(shapes: Shapes) -> dict[str, Tensor]:
@@ -60,11 +60,8 @@ def test_every_tensor_arrives_where_the_inferred_model_has_it(variant: dict[str,
     inferred = RELEASE_FORMAT.infer_config(shapes)
     expected = config.model_dump() | ({} if config.encoder else {"image_size": 64, "encoder_channels": 64})
     assert inferred.model_dump() == expected
-    used = map_keys(RELEASE_FORMAT.keys, RELEASE_FORMAT.repair(zeros(shapes))).used
-    with torch.device("meta"):
-        networks = BicycleGAN(inferred).networks
-    ours = {f"{name}.{key}": tuple(t.shape) for name, n in networks.items() for key, t in n.state_dict().items()}
-    assert {target: shapes[key.removesuffix(WITHOUT_NORMS)] for key, target in used.items()} == ours
+    report = converted(RELEASE_FORMAT, BicycleGAN(inferred), zeros(shapes))
+    assert report.used.keys() == shapes.keys()
 
 
 def test_norms_that_differ_between_the_networks_are_refused() -> None:
@@ -77,23 +74,22 @@ def test_norms_that_differ_between_the_networks_are_refused() -> None:
 def test_statistics_of_old_instance_norms_are_dropped_with_a_reason() -> None:
     shapes = saved_by_release(make_config({}))
     shapes["G.model.submodule.down.2.running_mean"] = (4,)
-    report = map_keys(RELEASE_FORMAT.keys, RELEASE_FORMAT.repair(zeros(shapes)))
-    assert "before 0.4" in report.dropped[f"G.model.submodule.down.2.running_mean{UNUSED}"]
+    report = converted(RELEASE_FORMAT, BicycleGAN(make_config({})), zeros(shapes))
+    assert "before 0.4" in report.dropped["G.model.submodule.down.2.running_mean"]
     assert RELEASE_FORMAT.infer_config(shapes).norm == "instance"
 
 
 def test_batch_norms_from_before_the_counter_get_one() -> None:
     shapes = saved_by_release(make_config({"norm": "batch"}))
     old = {key: shape for key, shape in shapes.items() if not key.endswith("num_batches_tracked")}
-    repaired = RELEASE_FORMAT.repair(zeros(old))
-    generator = {key for key in shapes if key.startswith(("G.", "E."))}
-    assert generator <= repaired.keys()
-    assert repaired["G.model.submodule.down.2.num_batches_tracked"].shape == ()
+    report = converted(RELEASE_FORMAT, BicycleGAN(make_config({"norm": "batch"})), zeros(old))
+    assert set(report.filled) == shapes.keys() - old.keys()
 
 
 @pytest.mark.parametrize("key", ["D.model_0.0.weight", "D2.model_1.11.bias", "model_0.5.weight", "D.model.0.weight"])
 def test_discriminators_are_dropped_with_a_reason(key: str) -> None:
-    report = map_keys(RELEASE_FORMAT.keys, {key: torch.zeros(1)})
+    tensors = zeros(saved_by_release(make_config({}))) | {key: torch.zeros(1)}
+    report = converted(RELEASE_FORMAT, BicycleGAN(make_config({})), tensors)
     assert "training" in report.dropped[key]
 
 
@@ -123,10 +119,10 @@ def test_networks_of_two_image_sizes_are_refused() -> None:
 
 def told(**options: object) -> Clues:
     """The clues of an option file."""
-    return Clues(options=(Options("opt.txt", {name: str(value) for name, value in options.items()}),))
+    return Clues(options=(ReleaseOptions("opt.txt", {name: str(value) for name, value in options.items()}),))
 
 
-def settled(inferred: Inferred) -> dict[str, tuple[object, str]]:
+def settled(inferred: InferredConfig[Config]) -> dict[str, tuple[object, str]]:
     return {each.field: (each.value, each.by) for each in inferred.settled}
 
 

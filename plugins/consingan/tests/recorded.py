@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast, get_args
 
 import torch
 from tests.parity.judging import absolute_error
+from tests.parity.names import our_name
 from tests.parity.options import Options as RecordedOptions
 from tests.parity.single_image import image_of, losses
 from tests.parity.stepping import RecordedStep, engine_of
@@ -27,7 +28,6 @@ from i2i_plugin_consingan.stage_training import NOISE_SCALE, StageTraining
 from i2i_plugin_consingan.trainer import CRITIC, ConSinGANTrainer
 from i2i_plugin_consingan.upsampling import enlarged
 from i2i_plugin_consingan.wiring import BACKGROUNDS, MASK_BLUR, MASK_DILATION
-from i2i_registry import map_keys, rename
 from i2i_runtime import NoiseInput
 from i2i_runtime.call.sizes import Wanted, noise_shape
 from i2i_runtime.image.masks import soften
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tests.parity.judging import Row
     from tests.parity.recording import Recording
 
-    from i2i_registry import KeyMap, Phase, Tensors
+    from i2i_registry import Phase, Tensors
 
 PAPER = "consingan"
 SOURCE = "tohinz/ConSinGAN"
@@ -54,13 +54,13 @@ STEP_GRADIENT = 1e-4
 STEP_AFTER = 1e-3
 RATES = 1e-9
 
-CRITIC_KEYS: KeyMap = (
-    (r"head\.conv\.(.+)", r"layers.0.conv.\1"),
-    (r"head\.prelu\.(.+)", r"layers.0.act.\1"),
-    *((rf"body\.block{n}\.conv\.(.+)", rf"layers.{n + 1}.conv.\1") for n in range(16)),
-    *((rf"body\.block{n}\.prelu\.(.+)", rf"layers.{n + 1}.act.\1") for n in range(16)),
-    (r"tail\.(.+)", r"tail.\1"),
-)
+TABLE = CONSINGAN_FORMAT.table(Config(stages=16, layers=8))
+"""for any size of a generator"""
+CRITIC_TABLE = {"head.conv": "layers.0.conv", "head.prelu": "layers.0.act", "tail": "tail"} | {
+    f"body.block{n}.{theirs}": f"layers.{n + 1}.{ours}"
+    for n in range(16)
+    for theirs, ours in (("conv", "conv"), ("prelu", "act"))
+}
 NETWORKS = {"netG": GENERATOR, "netD": CRITIC}
 """official name of a network of a training -> ours"""
 
@@ -237,9 +237,7 @@ def official_tensors(recording: Recording, official: str, inputs: str = "") -> d
 
 def load(generator: Generator, tensors: Mapping[str, Tensor]) -> None:
     """Fill a generator through the plugin's key map; a stage whose amplitude is not recorded keeps its own."""
-    prefix = f"{GENERATOR}."
-    used = map_keys(CONSINGAN_FORMAT.keys, tensors).used
-    ours = {target.removeprefix(prefix): tensors[key] for key, target in used.items()}
+    ours = {our_name(TABLE, key, GENERATOR): tensor for key, tensor in tensors.items()}
     generator.load_state_dict({**generator.state_dict(), **ours})
 
 
@@ -363,8 +361,8 @@ def with_running_statistics(generator: Generator) -> Generator:
 def our_key(official: str, key: str) -> str:
     """Our name, inside the network, of an official tensor."""
     if official == "netD":
-        return str(rename(CRITIC_KEYS, key))
-    return str(rename(CONSINGAN_FORMAT.keys, f"G.{key}")).removeprefix(f"{GENERATOR}.")
+        return our_name(CRITIC_TABLE, key)
+    return our_name(TABLE, f"G.{key}", GENERATOR)
 
 
 @dataclass

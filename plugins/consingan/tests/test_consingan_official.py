@@ -1,31 +1,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from i2i_conformance.releases import converted, filled, released, shapes_of
 from i2i_plugin_consingan.config import Config, Mode
 from i2i_plugin_consingan.model import ConSinGAN
 from i2i_plugin_consingan.official import CONSINGAN_FORMAT
 from i2i_plugin_consingan.presets import PRESETS
 from i2i_plugin_consingan.upsampling import enlarged
-from i2i_registry import CheckpointError, Clues, Shapes, find_files, map_keys
+from i2i_registry import CheckpointError, Clues, canonical_shapes, find_files
 from i2i_registry.importing.files import read_files
 
 SMALL = {"height": 60, "width": 72, "channels": 4}
 
 
 def checkpoint(config: Config) -> dict[str, Tensor]:
-    torch.manual_seed(0)
-    return {key: torch.randn(shape) for key, shape in CONSINGAN_FORMAT.example(config).items()}
-
-
-def shapes_of(tensors: Mapping[str, Tensor]) -> Shapes:
-    return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    return filled(released(CONSINGAN_FORMAT, ConSinGAN, config))
 
 
 def small(mode: Mode, **changes: object) -> Config:
@@ -34,11 +29,7 @@ def small(mode: Mode, **changes: object) -> Config:
 
 def imported(config: Config, tensors: dict[str, Tensor]) -> dict[str, str]:
     """Load what the map makes of the tensors into our generator; returns what was dropped."""
-    repaired = CONSINGAN_FORMAT.repair(tensors)
-    report = map_keys(CONSINGAN_FORMAT.keys, repaired)
-    ours = {target.removeprefix("generator."): repaired[key] for key, target in report.used.items()}
-    ConSinGAN(config).generator.load_state_dict(ours, strict=True)
-    return dict(report.dropped)
+    return dict(converted(CONSINGAN_FORMAT, ConSinGAN(config), tensors).dropped)
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
@@ -79,11 +70,9 @@ def test_a_folder_is_imported_from_its_last_stage(tmp_path: Path) -> None:
     files = read_files(find_files([str(tmp_path)]))
     assert CONSINGAN_FORMAT.detect(files.shapes)
     assert CONSINGAN_FORMAT.infer_config(files.shapes) == config
-    repaired = CONSINGAN_FORMAT.repair(dict(files.tensors))
-    report = map_keys(CONSINGAN_FORMAT.keys, repaired)
+    report = converted(CONSINGAN_FORMAT, ConSinGAN(config), files.tensors)
     assert {key.partition(".netG")[0] for key in report.used if ".netG" in key} == {"2"}
     assert not [key for key in report.used if key.startswith(("G.", "2.netD", "2.z_opt"))]
-    assert imported(config, dict(files.tensors)).keys() == report.dropped.keys()
     reasons = {reason.split(",")[0] for reason in report.dropped.values()}
     assert len(reasons) == 3
 
@@ -116,13 +105,11 @@ def test_a_stopped_training_enlarges_what_it_had_learned(mode: Mode) -> None:
     config = small(mode, stages=5, batch_norm=mode == "generation")
     whole = {key: tensor / 5 for key, tensor in checkpoint(config).items()}
     stopped = {key: t for key, t in whole.items() if not re.match(r"(?:G\.body|fixed_noise|noise_amp)\.[34]", key)}
-    inferred = CONSINGAN_FORMAT.infer(shapes_of(stopped), Clues())
+    inferred = CONSINGAN_FORMAT.infer(canonical_shapes(CONSINGAN_FORMAT, shapes_of(stopped)), Clues())
     assert inferred.config == config
     assert inferred.remarks == ("the training was stopped after 3 of 5 stages: only enlarged behind",)
-    repaired = CONSINGAN_FORMAT.repair(stopped)
-    used = map_keys(CONSINGAN_FORMAT.keys, repaired).used
     model = ConSinGAN(config)
-    model.generator.load_state_dict({t.removeprefix("generator."): repaired[key] for key, t in used.items()})
+    converted(CONSINGAN_FORMAT, model, stopped)
     assert model.generator.begun_count == 3
     noise = model.generator.stored(5)
     with torch.no_grad():
@@ -139,6 +126,7 @@ def test_images_of_no_pyramid_are_refused() -> None:
 
 
 def test_no_rule_matches_a_key_that_is_none_of_the_releases() -> None:
+    config = small("generation", stages=3)
     for key in ("G.head.conv.weigh", "G.body.0.conv.weight", "module.G.tail.0.bias", "noise_amp.0", "Zs.0"):
         with pytest.raises(CheckpointError):
-            map_keys(CONSINGAN_FORMAT.keys, {key: torch.zeros(1)})
+            imported(config, checkpoint(config) | {key: torch.zeros(1)})

@@ -21,7 +21,6 @@ from i2i_plugin_cyclegan.model import CycleGAN
 from i2i_plugin_cyclegan.networks import make_generator
 from i2i_plugin_cyclegan.official import GENERATORS, JUNYANZ_FORMAT
 from i2i_plugin_cyclegan.trainer import CycleGANTrainer, Options
-from i2i_registry import rename
 from i2i_toolkit import ImagePool
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ def check_prepost(recording: Recording, case: Case) -> Iterator[Row]:
 def our_key_of(recording: Recording, official: str, key: str) -> str:
     """Our name, inside the network, of an official tensor."""
     if official in GENERATORS:
-        return str(rename(JUNYANZ_FORMAT.keys, f"{official}.{key}")).removeprefix(f"{GENERATORS[official]}.")
+        return junyanz.generator_key(recording, official, key)
     return junyanz.discriminator_key(recording, official, key)
 
 

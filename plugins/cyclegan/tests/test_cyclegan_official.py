@@ -6,20 +6,22 @@ import pytest
 import torch
 from torch import Tensor
 
+from i2i_conformance.releases import converted, filled, released, shapes_of
 from i2i_plugin_cyclegan.config import Config
 from i2i_plugin_cyclegan.model import CycleGAN
 from i2i_plugin_cyclegan.official import JUNYANZ_FORMAT
-from i2i_registry import CheckpointError, Drop, Shapes, map_keys
+from i2i_registry import CheckpointError, Shapes
 
 TINY = Config(channels=2, res_blocks=2, directions="a_to_b")
 
 
 def checkpoint(config: Config) -> dict[str, Tensor]:
-    return {key: torch.randn(shape) for key, shape in JUNYANZ_FORMAT.example(config).items()}
+    return filled(saved(config))
 
 
-def shapes_of(tensors: dict[str, Tensor]) -> Shapes:
-    return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+def saved(config: Config) -> Shapes:
+    """The files of both generators, or the one file of the only one."""
+    return {key.removeprefix("G."): shape for key, shape in released(JUNYANZ_FORMAT, CycleGAN, config).items()}
 
 
 @pytest.mark.parametrize("dropout", [False, True])
@@ -43,7 +45,7 @@ def test_the_config_is_told_from_the_shapes(
             "dropout": dropout,
         }
     )
-    shapes = JUNYANZ_FORMAT.example(config)
+    shapes = saved(config)
     assert JUNYANZ_FORMAT.detect(shapes)
     assert JUNYANZ_FORMAT.infer_config(shapes) == config
 
@@ -51,13 +53,7 @@ def test_the_config_is_told_from_the_shapes(
 @pytest.mark.parametrize("dropout", [False, True])
 def test_the_key_map_fills_every_tensor_of_ours(*, dropout: bool) -> None:
     config = TINY.model_copy(update={"dropout": dropout})
-    tensors = checkpoint(config)
-    report = map_keys(JUNYANZ_FORMAT.keys, tensors)
-    generator = CycleGAN(config).networks["a_to_b"]
-    generator.load_state_dict(
-        {target.removeprefix("a_to_b."): tensors[key] for key, target in report.used.items()}, strict=True
-    )
-    assert not report.dropped
+    assert not converted(JUNYANZ_FORMAT, CycleGAN(config), checkpoint(config)).dropped
 
 
 def test_instance_norm_statistics_of_old_files_are_dropped_with_a_reason() -> None:
@@ -68,14 +64,15 @@ def test_instance_norm_statistics_of_old_files_are_dropped_with_a_reason() -> No
     tensors |= {key: torch.zeros(4) for key in stale}
     assert JUNYANZ_FORMAT.detect(shapes_of(tensors))
     assert JUNYANZ_FORMAT.infer_config(shapes_of(tensors)) == clean
-    dropped = map_keys(JUNYANZ_FORMAT.keys, JUNYANZ_FORMAT.repair(tensors)).dropped
-    assert set(dropped) == {f"{key} (InstanceNorm)" for key in stale}
+    dropped = converted(JUNYANZ_FORMAT, CycleGAN(TINY), tensors).dropped
+    assert set(dropped) == set(stale)
     assert all("never used" in reason for reason in dropped.values())
 
 
 def test_discriminators_of_a_joined_file_are_dropped() -> None:
-    tensors = checkpoint(TINY.model_copy(update={"directions": "both"})) | {"D_A.model.0.weight": torch.zeros(1)}
-    assert map_keys(JUNYANZ_FORMAT.keys, tensors).dropped == {
+    both = TINY.model_copy(update={"directions": "both"})
+    tensors = checkpoint(both) | {"D_A.model.0.weight": torch.zeros(1)}
+    assert converted(JUNYANZ_FORMAT, CycleGAN(both), tensors).dropped == {
         "D_A.model.0.weight": "discriminators are needed for training only"
     }
 
@@ -83,7 +80,7 @@ def test_discriminators_of_a_joined_file_are_dropped() -> None:
 @pytest.mark.parametrize("change", [{"norm": "batch"}, {"norm": "none"}, {"generator": "unet"}])
 def test_what_is_pix2pixs_by_default_is_left_to_it_unless_its_file_is_named(change: dict[str, str]) -> None:
     config = Config.model_validate({"channels": 2, "directions": "a_to_b", **change})
-    shapes = JUNYANZ_FORMAT.example(config)
+    shapes = saved(config)
     assert not JUNYANZ_FORMAT.detect(shapes)
     named = {f"G_A.{key}": shape for key, shape in shapes.items()}
     assert JUNYANZ_FORMAT.detect(named)
@@ -99,10 +96,7 @@ def test_two_u_nets_of_any_depth_and_norm_are_told_and_mapped(levels: int, norm:
     tensors = checkpoint(config)
     assert JUNYANZ_FORMAT.detect(shapes_of(tensors))
     assert JUNYANZ_FORMAT.infer_config(shapes_of(tensors)) == config
-    used = map_keys(JUNYANZ_FORMAT.keys, tensors).used
-    for name, network in CycleGAN(config).networks.items():
-        ours = {t.removeprefix(f"{name}."): tensors[key] for key, t in used.items() if t.startswith(f"{name}.")}
-        network.load_state_dict(ours, strict=True)
+    assert not converted(JUNYANZ_FORMAT, CycleGAN(config), tensors).dropped
 
 
 @pytest.mark.parametrize("dropout", [False, True])
@@ -112,17 +106,13 @@ def test_resnets_of_other_norms_are_told_and_mapped(norm: str, *, dropout: bool)
     config = Config.model_validate(TINY.model_dump() | changes)
     tensors = checkpoint(config)
     assert JUNYANZ_FORMAT.infer_config(shapes_of(tensors)) == config
-    used = map_keys(JUNYANZ_FORMAT.keys, tensors).used
-    for name, network in CycleGAN(config).networks.items():
-        ours = {t.removeprefix(f"{name}."): tensors[key] for key, t in used.items() if t.startswith(f"{name}.")}
-        network.load_state_dict(ours, strict=True)
+    assert not converted(JUNYANZ_FORMAT, CycleGAN(config), tensors).dropped
 
 
 def test_no_rule_matches_a_key_that_is_none_of_the_releases() -> None:
     for key in ("model.1.weigh", "model.x.weight", "module.model.1.weight", "G_C.model.1.weight", "optimizer.state"):
         with pytest.raises(CheckpointError):
-            map_keys(JUNYANZ_FORMAT.keys, {key: torch.zeros(1)})
-    assert any(isinstance(target, Drop) for _, target in JUNYANZ_FORMAT.keys)
+            converted(JUNYANZ_FORMAT, CycleGAN(TINY), checkpoint(TINY) | {key: torch.zeros(1)})
 
 
 def test_our_own_weights_are_not_taken_for_the_releases(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import torch
 from tests.parity.judging import WEAK_GRADIENT, difference, scale_of
+from tests.parity.names import our_name
 from tests.parity.options import Options as RecordedOptions
 from tests.parity.stepping import RecordedStep, load
 from torch import Tensor, nn
@@ -22,9 +23,9 @@ from i2i_plugin_ingan.config import Config, Options
 from i2i_plugin_ingan.critic import MultiScaleCritic, PatchCritic, net_count, scale_weights
 from i2i_plugin_ingan.geometry import homography_grid, resize_grid
 from i2i_plugin_ingan.model import GENERATOR, GRAPH, InGAN
-from i2i_plugin_ingan.official import CRITIC_KEYS, GENERATOR_KEYS, INGAN_FORMAT
+from i2i_plugin_ingan.official import INGAN_FORMAT, critic_table, generator_table
 from i2i_plugin_ingan.trainer import CRITIC, InGANTrainer
-from i2i_registry import Losses, Step, rename
+from i2i_registry import Losses, Step
 from i2i_runtime import Shifts
 from i2i_runtime.image import sampling_grids
 from i2i_toolkit import Cursor
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 PAPER = "ingan"
 SOURCE = "assafshocher/InGAN"
+TABLE = {**generator_table(Config(blocks=16, downscales=5)), **critic_table(16)}
+"""for any size of both networks"""
 
 # Tolerances of the recordings' README; that of parameters after a step (absolute 2e-6 at a learning rate of 5e-5) as a
 # share of the learning rate.
@@ -116,7 +119,7 @@ def check(recording: Recording) -> Iterator[Row]:
 
 def our_key(official: str, key: str) -> str:
     """Our name, inside the network, of an official tensor."""
-    return str(rename(GENERATOR_KEYS if official == "G" else CRITIC_KEYS, key))
+    return our_name(TABLE, f"{official}.{key}", {"G": "generator", "D": "critic"}[official])
 
 
 def fill(network: nn.Module, official: str, recording: Recording) -> None:

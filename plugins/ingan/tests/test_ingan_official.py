@@ -6,31 +6,32 @@ import pytest
 import torch
 from torch import Tensor
 
+from i2i_conformance.releases import converted, filled, recorded, released, shapes_of
 from i2i_plugin_ingan.config import Config
 from i2i_plugin_ingan.geometry import resize_grid
 from i2i_plugin_ingan.model import InGAN
 from i2i_plugin_ingan.official import INGAN_FORMAT
-from i2i_registry import CheckpointError, Shapes, find_files, map_keys
+from i2i_registry import CheckpointError, find_files
 from i2i_registry.importing.files import read_files
 
 TINY = Config(channels=4, downscales=2, blocks=2)
 
 
 def checkpoint(config: Config = TINY) -> dict[str, Tensor]:
-    return {key: torch.randn(shape) for key, shape in INGAN_FORMAT.example(config).items()}
+    critic = recorded(Path(__file__).with_name("official_names.json"))["train_step"]
+    beside = {key: shape for key, shape in critic.items() if key.startswith("D.")}
+    moments = {f"optim_G.state.0.{name}": (config.channels,) for name in ("exp_avg", "exp_avg_sq")}
+    return filled(saved(config) | beside | moments)
 
 
-def shapes_of(tensors: dict[str, Tensor]) -> Shapes:
-    return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+def saved(config: Config) -> dict[str, tuple[int, ...]]:
+    return released(INGAN_FORMAT, InGAN, config)
 
 
 def imported(tensors: dict[str, Tensor], config: Config = TINY) -> tuple[InGAN, dict[str, str]]:
     """Our model filled with what the map makes of the tensors, and what was dropped."""
-    repaired = INGAN_FORMAT.repair(tensors)
-    report = map_keys(INGAN_FORMAT.keys, repaired)
     model = InGAN(config)
-    model.generator.load_state_dict({to.removeprefix("generator."): repaired[key] for key, to in report.used.items()})
-    return model, dict(report.dropped)
+    return model, dict(converted(INGAN_FORMAT, model, tensors).dropped)
 
 
 def write(file: Path, tensors: dict[str, Tensor], **more: object) -> Path:
@@ -88,14 +89,11 @@ def test_files_of_old_torch_give_the_same_model() -> None:
 
 @pytest.mark.parametrize("missing", ["G.entry_block.1.weight_orig", "G.final_block.1.weight"])
 def test_what_has_other_parts_is_not_recognised(missing: str) -> None:
-    assert not INGAN_FORMAT.detect({key: shape for key, shape in INGAN_FORMAT.example(TINY).items() if key != missing})
+    assert not INGAN_FORMAT.detect({key: shape for key, shape in saved(TINY).items() if key != missing})
 
 
 def test_a_gap_between_the_blocks_is_told() -> None:
-    shapes = {
-        key.replace("bottleneck_block.1.", "bottleneck_block.2."): shape
-        for key, shape in INGAN_FORMAT.example(TINY).items()
-    }
+    shapes = {key.replace("bottleneck_block.1.", "bottleneck_block.2."): shape for key, shape in saved(TINY).items()}
     with pytest.raises(CheckpointError, match=r"\[0, 2\]"):
         INGAN_FORMAT.infer_config(shapes)
 
@@ -103,7 +101,7 @@ def test_a_gap_between_the_blocks_is_told() -> None:
 def test_no_rule_matches_a_key_that_is_none_of_the_release_s() -> None:
     for key in ("G.entry_block.1.weigh", "G.entry_block.2.weight_orig", "D.nets.0.2.weight", "entry_block.1.bias"):
         with pytest.raises(CheckpointError):
-            map_keys(INGAN_FORMAT.keys, {key: torch.zeros(1)})
+            imported(checkpoint() | {key: torch.zeros(1)})
 
 
 def test_imported_weights_are_marked_as_not_for_commerce() -> None:

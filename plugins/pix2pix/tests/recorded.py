@@ -20,7 +20,6 @@ from i2i_plugin_pix2pix.model import GENERATOR, Pix2Pix
 from i2i_plugin_pix2pix.networks import make_generator
 from i2i_plugin_pix2pix.official import JUNYANZ_FORMAT
 from i2i_plugin_pix2pix.trainer import DISCRIMINATOR, Options, Pix2PixTrainer
-from i2i_registry import rename
 
 if TYPE_CHECKING:
     from tests.parity.judging import Row
@@ -96,7 +95,7 @@ def check_config(recording: Recording, case: Case) -> Iterator[Row]:
 def our_key_of(recording: Recording, official: str, key: str) -> str:
     """Our name, inside the network, of an official tensor."""
     if official == "G":
-        return str(rename(JUNYANZ_FORMAT.keys, key)).removeprefix(f"{GENERATOR}.")
+        return junyanz.generator_key(recording, official, key)
     return junyanz.discriminator_key(recording, official, key)
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from i2i_conformance.releases import filled, recorded, released
 from i2i_plugin_pix2pix.config import Config
+from i2i_plugin_pix2pix.model import Pix2Pix
 from i2i_plugin_pix2pix.official import JUNYANZ_FORMAT
 from i2i_registry import (
     CheckpointError,
     ImportReport,
-    Shapes,
     Store,
     discover,
     find_files,
@@ -21,7 +22,6 @@ from i2i_registry import (
     open_model,
 )
 from i2i_runtime import OptionError
-from i2i_toolkit.networks import checkpoints
 
 UNET = Config(image_size=64, depth=6, channels=2)
 RESNET = Config(generator="resnet", depth=2, channels=2)
@@ -33,10 +33,12 @@ def write_training(
 ) -> Path:
     """What a training leaves: generator, discriminator, and its options as the release writes them."""
     folder.mkdir()
-    judge = checkpoints.discriminator_example(config.input_channels + config.output_channels, 2, config.norm)
-    networks: dict[str, Shapes] = {"G": JUNYANZ_FORMAT.example(config), **({} if alone else {"D": judge})}
-    for name, shapes in networks.items():
-        torch.save({key: torch.randn(shape) / 5 for key, shape in shapes.items()}, folder / f"latest_net_{name}.pth")
+    judge = recorded(Path(__file__).with_name("official_names.json"))["unet"]
+    judge = {key: shape for key, shape in judge.items() if key.startswith("D.")}
+    tensors = filled(judge | released(JUNYANZ_FORMAT, Pix2Pix, config))
+    for name in ("G",) if alone else ("G", "D"):
+        network = {k.removeprefix(f"{name}."): t / 5 for k, t in tensors.items() if k.startswith(f"{name}.")}
+        torch.save(network, folder / f"latest_net_{name}.pth")
     if options is not None:
         lines = [f"{name:>25}: {value!s:<30}\t[default: x]" for name, value in options.items()]
         text = "\n".join(
@@ -126,5 +128,6 @@ def test_a_u_net_that_may_be_bicyclegans_is_asked_for_unless_something_tells(tmp
 
 @pytest.mark.parametrize("channels", [65, 1000])
 def test_more_channels_than_images_have_are_refused(channels: int) -> None:
+    shapes = released(JUNYANZ_FORMAT, Pix2Pix, UNET) | {"G.model.model.0.weight": (2, channels, 4, 4)}
     with pytest.raises(CheckpointError, match="input_channels"):
-        JUNYANZ_FORMAT.infer_config({**JUNYANZ_FORMAT.example(UNET), "model.model.0.weight": (2, channels, 4, 4)})
+        JUNYANZ_FORMAT.infer_config(shapes)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from tests.parity.judging import difference
+from tests.parity.names import our_name
 from tests.parity.options import Options
 from tests.parity.single_image import image_of, losses
 from tests.parity.stepping import RecordedStep
@@ -27,7 +28,6 @@ from i2i_plugin_singan.networks import Pyramid
 from i2i_plugin_singan.official import OFFICIAL_FORMAT
 from i2i_plugin_singan.sampling import padded
 from i2i_plugin_singan.trainer import CRITICS, SinGANTrainer
-from i2i_registry import rename
 from i2i_runtime.image.masks import soften
 from i2i_toolkit import Cursor, resample_by, resample_to, scaled_side
 from i2i_toolkit.layers.bicubic import levels_of, resample_levels
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 PAPER = "singan"
 SOURCE = "tamarott/SinGAN"
+TABLE = OFFICIAL_FORMAT.table(Config(layers=12))
+"""for any size of a generator"""
 
 # Tolerances of the recordings' README; those of `after` (absolute 2e-5 of a step of 5e-4) as a share of the movement.
 UP_TO = 1.5  # the largest numbers that those of outputs were stated for
@@ -244,7 +246,7 @@ def our_key(official: str, key: str, prefix: str = "") -> str:
     if official == "netD":
         key = key.replace("tail.", "tail.0.")
     scale = official.partition(".")[2] or "0"
-    named = str(rename(OFFICIAL_FORMAT.keys, f"Gs.{scale}.{key}")).removeprefix(f"{PYRAMID}.levels.{scale}.")
+    named = our_name(TABLE, f"{scale}.netG.{key}", f"{PYRAMID}.levels.{scale}")
     return prefix + (named.replace("to_image", "to_score") if official == "netD" else named)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from i2i_conformance.releases import released
 from i2i_plugin_singan.config import Config
 from i2i_plugin_singan.model import SinGAN
 from i2i_plugin_singan.official import OFFICIAL_FORMAT
@@ -35,12 +37,18 @@ class Whole(nn.Module):
             module.register_buffer(name, tensor)
 
 
+def saved(config: Config) -> dict[str, tuple[int, ...]]:
+    """What Gs.pth and the lists hold."""
+    shapes = released(OFFICIAL_FORMAT, SinGAN, config)
+    return {re.sub(r"(\d+)\.netG\.", r"Gs.\1.", key): shape for key, shape in shapes.items()}
+
+
 def write_training(
     folder: Path, monkeypatch: pytest.MonkeyPatch, *, single: bool = False, channels: int = 3
 ) -> dict[str, Tensor]:
     """What a training leaves behind; `single`: also the folders of single scales; `channels`: of its images."""
     generator = torch.Generator().manual_seed(0)
-    shapes = OFFICIAL_FORMAT.example(SMALL)
+    shapes = saved(SMALL)
     tensors = {key: torch.randn(shape, generator=generator).abs() / 5 for key, shape in shapes.items()}
     for key, tensor in tensors.items():
         if key.endswith("head.conv.weight") or key.startswith(("Zs", "reals")):
@@ -107,20 +115,20 @@ def test_a_folder_is_imported_and_no_class_is_loaded(
     ],
 )
 def test_the_size_of_the_coarsest_scale_tells_the_mode(config: Config, mode: str) -> None:
-    inferred = OFFICIAL_FORMAT.infer_config(OFFICIAL_FORMAT.example(config))
+    inferred = OFFICIAL_FORMAT.infer_config(saved(config))
     assert inferred.mode == mode
     assert inferred.sizes == config.sizes
     assert (inferred.channels, inferred.layers) == (config.channels, config.layers)
 
 
 def test_images_that_make_no_pyramid_are_refused() -> None:
-    shapes = {**OFFICIAL_FORMAT.example(SMALL), "reals.1": (1, 3, 39, 39)}
+    shapes = {**saved(SMALL), "reals.1": (1, 3, 39, 39)}
     with pytest.raises(CheckpointError, match="39x39"):
         OFFICIAL_FORMAT.infer_config(shapes)
 
 
 def test_files_without_generators_are_refused() -> None:
-    shapes = {key: s for key, s in OFFICIAL_FORMAT.example(SMALL).items() if not key.startswith("Gs.0.")}
+    shapes = {key: s for key, s in saved(SMALL).items() if not key.startswith("Gs.0.")}
     with pytest.raises(CheckpointError, match="no generator"):
         OFFICIAL_FORMAT.infer_config(shapes)
 
@@ -223,6 +231,6 @@ def grey_generator(state: dict[str, Tensor], x: Tensor, below: Tensor) -> Tensor
 
 
 def test_images_of_other_channels_are_named() -> None:
-    shapes = {**OFFICIAL_FORMAT.example(SMALL), "reals.0": (1, 4, 25, 33)}
+    shapes = {**saved(SMALL), "reals.0": (1, 4, 25, 33)}
     with pytest.raises(CheckpointError, match=r"reals\.0 is an image of 4 channels"):
         OFFICIAL_FORMAT.infer_config(shapes)

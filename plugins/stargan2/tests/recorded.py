@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING
 
 import torch
 from tests.parity.judging import absolute_error, difference
+from tests.parity.names import our_name
 from tests.parity.options import Options as RecordedOptions
 from tests.parity.stepping import OurKey, engine_of, load
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i_plugin_stargan2.config import Config
+from i2i_plugin_stargan2.config import ENCODED_SIDE, Config
 from i2i_plugin_stargan2.face import face_masks, landmarks
 from i2i_plugin_stargan2.fan import INPUT_SIDE, MAP_SIDE, FaceAlignmentNetwork
 from i2i_plugin_stargan2.model import StarGAN2, mean_styles, truncated
 from i2i_plugin_stargan2.networks import Discriminator, Generator
-from i2i_plugin_stargan2.official import CLOVA_FORMAT, trunk_rules
+from i2i_plugin_stargan2.official import CLOVA_FORMAT, trunk_table
 from i2i_plugin_stargan2.trainer import Options, StarGAN2Trainer, diversity_factor
-from i2i_registry import KeyMap, Step, rename
+from i2i_registry import Step
 from i2i_runtime.image import faces
 
 if TYPE_CHECKING:
@@ -152,16 +153,16 @@ def check(recording: Recording) -> Iterator[Row]:
 
 def our_key_of(recording: Recording) -> OurKey:
     """Our name, inside the network, of an official tensor; the discriminator's last layer is the one to the logits."""
-    numbers = [int(key.split(".")[1]) for key in recording.under("state/discriminator/")]
-    judging: KeyMap = (
-        (rf"main\.{max(numbers, default=0)}\.(weight|bias)", r"to_logits.\1"),
-        *trunk_rules("main", "trunk"),
-    )
+    judging = [int(key.split(".")[1]) for key in recording.under("state/discriminator/")]
+    last = max(judging, default=0)
+    encoding = sum(key.endswith(".conv1.weight") for key in recording.under("state/style_encoder/"))
+    sizes = Config(image_size=ENCODED_SIDE * 2**encoding) if encoding else Config()
+    table = CLOVA_FORMAT.table(sizes.model_copy(update={"domains": tuple("abcdefghijkl")}))
+    table = {**table, **trunk_table("discriminator.main", "discriminator.trunk", last - 4)}
+    table[f"discriminator.main.{last}"] = "discriminator.to_logits"
 
     def our_key(network: str, key: str) -> str:
-        if network == "discriminator":
-            return str(rename(judging, key))
-        return str(rename(CLOVA_FORMAT.keys, f"{network}.{key}")).removeprefix(f"{NAMES[network]}.")
+        return our_name(table, f"{network}.{key}", NAMES[network])
 
     return our_key
 

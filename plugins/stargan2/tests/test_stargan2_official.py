@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from i2i_conformance.releases import converted, filled, recorded, released
 from i2i_plugin_stargan2.config import PRESETS, Config
 from i2i_plugin_stargan2.model import StarGAN2
 from i2i_plugin_stargan2.official import CLOVA_FORMAT
-from i2i_registry import CheckpointError, Imported, Store, discover, find_files, import_checkpoint, map_keys
+from i2i_registry import CheckpointError, Imported, Store, discover, find_files, import_checkpoint
 from i2i_registry.checkpoints.tensor_files import read_tensors
 from i2i_registry.cli.program import run_program
 from i2i_registry.cli.session import Session
@@ -32,17 +33,10 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def saved_by_release(config: Config, *, averaged: bool = True) -> Shapes:
-    shapes = CLOVA_FORMAT.example(config)
-    return {key: shape for key, shape in shapes.items() if not (averaged and key.startswith("discriminator."))}
-
-
-def filled(shapes: Shapes) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    return {key: torch.randn(shape, generator=generator) for key, shape in shapes.items()}
-
-
-def shapes_of(model: StarGAN2) -> Shapes:
-    return {f"{name}.{k}": tuple(t.shape) for name, net in model.networks.items() for k, t in net.state_dict().items()}
+    shapes = released(CLOVA_FORMAT, StarGAN2, config)
+    whole = recorded(Path(__file__).with_name("official_names.json"))["nets_w0"]
+    beside = {} if averaged else {key: shape for key, shape in whole.items() if key.startswith("discriminator.")}
+    return shapes | beside
 
 
 @pytest.mark.parametrize("config", VARIANTS, ids=lambda c: f"{c.image_size}-{c.high_pass:g}-{len(c.domains)}")
@@ -51,9 +45,7 @@ def test_every_tensor_arrives_where_the_inferred_model_has_it(config: Config) ->
     inferred = CLOVA_FORMAT.infer_config(shapes)
     told = inferred.model_copy(update={"domains": config.domains})
     assert told == config if config.has_masks else told.model_copy(update={"fan_channels": 4}) == config
-    used = map_keys(CLOVA_FORMAT.keys, CLOVA_FORMAT.repair(filled(shapes))).used
-    with torch.device("meta"):
-        assert {target: shapes[key] for key, target in used.items()} == shapes_of(StarGAN2(inferred))
+    assert converted(CLOVA_FORMAT, StarGAN2(inferred), filled(shapes)).used.keys() == shapes.keys()
 
 
 @pytest.mark.parametrize("preset", ["afhq", "celeba_hq"])
@@ -78,10 +70,10 @@ def test_the_filter_of_a_file_is_kept() -> None:
 
 
 def test_weights_that_are_no_average_are_told_by_their_discriminator() -> None:
-    raw = map_keys(CLOVA_FORMAT.keys, filled(saved_by_release(PLAIN, averaged=False)))
+    raw = converted(CLOVA_FORMAT, StarGAN2(PLAIN), filled(saved_by_release(PLAIN, averaged=False)))
     assert all("not their moving average" in reason for reason in raw.dropped.values())
     assert any(key.startswith("discriminator.") for key in raw.dropped)
-    assert not map_keys(CLOVA_FORMAT.keys, filled(saved_by_release(PLAIN))).dropped
+    assert not converted(CLOVA_FORMAT, StarGAN2(PLAIN), filled(saved_by_release(PLAIN))).dropped
 
 
 def test_the_landmark_network_may_come_from_its_own_file() -> None:
@@ -89,7 +81,7 @@ def test_the_landmark_network_may_come_from_its_own_file() -> None:
     apart = {k.replace("fan.", "wing.state_dict.") if k.startswith("fan.") else k: s for k, s in shapes.items()}
     apart["wing.state_dict.al0.weight"] = (3, 3)
     assert CLOVA_FORMAT.infer_config(apart).fan_channels == FACES.fan_channels
-    together, report = (map_keys(CLOVA_FORMAT.keys, CLOVA_FORMAT.repair(filled(s))) for s in (shapes, apart))
+    together, report = (converted(CLOVA_FORMAT, StarGAN2(FACES), filled(s)) for s in (shapes, apart))
     assert set(report.used.values()) == set(together.used.values())
     assert "no layer" in report.dropped["wing.state_dict.al0.weight"]
 
@@ -97,7 +89,7 @@ def test_the_landmark_network_may_come_from_its_own_file() -> None:
 def test_of_two_landmark_networks_that_of_the_checkpoint_counts() -> None:
     shapes = saved_by_release(FACES)
     twice = shapes | {key.replace("fan.", "wing."): s for key, s in shapes.items() if key.startswith("fan.")}
-    report = map_keys(CLOVA_FORMAT.keys, CLOVA_FORMAT.repair(filled(twice)))
+    report = converted(CLOVA_FORMAT, StarGAN2(FACES), filled(twice))
     assert not any(key.startswith("wing.") for key in report.used)
 
 
@@ -105,7 +97,7 @@ def test_a_landmark_network_beside_a_model_that_needs_none_is_left_out() -> None
     """The release keeps wing.ckpt beside the trainings of animals too."""
     fan = {k.replace("fan.", "wing."): s for k, s in saved_by_release(FACES).items() if k.startswith("fan.")}
     shapes = saved_by_release(PLAIN)
-    report = map_keys(CLOVA_FORMAT.keys, CLOVA_FORMAT.repair(filled(shapes | fan)))
+    report = converted(CLOVA_FORMAT, StarGAN2(PLAIN), filled(shapes | fan))
     assert report.used.keys() == shapes.keys()
     assert len(report.dropped) == len(fan)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from PIL import Image
+from tests.parity.names import our_name
 from tests.parity.options import Options as RecordedOptions
 from tests.parity.stepping import RecordedStep, load
 from torch import Tensor, nn
@@ -23,7 +24,6 @@ from i2i_plugin_ugatit.model import UGATIT
 from i2i_plugin_ugatit.networks import Discriminator, Generator
 from i2i_plugin_ugatit.official import GENERATORS, ZNXLWM_FORMAT
 from i2i_plugin_ugatit.trainer import SCALES, Options, UGATITTrainer, preparation
-from i2i_registry import KeyMap, rename
 from i2i_runtime import BILINEAR, ImageInput, SizeRule
 from i2i_runtime.image.fitting import fit, to_image, to_tensor
 from i2i_runtime.image.heatmaps import render
@@ -65,16 +65,15 @@ NAMES = GENERATORS | {
 """official name of a network -> ours"""
 
 _SPECTRAL = (("bias", "bias"), ("weight_orig", "weight"), ("weight_u", "spectral.u"), ("weight_v", "spectral.v"))
-_DISCRIMINATOR_PARTS = (
-    *((rf"model\.{1 + 3 * number}", f"layers.{number}") for number in range(10)),
-    ("gap_fc", "attention.average_head"),
-    ("gmp_fc", "attention.maximum_head"),
-    ("conv", "to_logits"),
-)
-DISCRIMINATOR_KEYS: KeyMap = (
-    *((rf"{part}\.{theirs}", f"{name}.{ours}") for part, name in _DISCRIMINATOR_PARTS for theirs, ours in _SPECTRAL),
-    (r"conv1x1\.(weight|bias)", r"attention.merge.\1"),
-)
+_DISCRIMINATOR_PARTS = {f"model.{1 + 3 * number}": f"layers.{number}" for number in range(10)} | {
+    "gap_fc": "attention.average_head",
+    "gmp_fc": "attention.maximum_head",
+    "conv": "to_logits",
+}
+DISCRIMINATOR_TABLE = {"conv1x1": "attention.merge"} | {
+    f"{part}.{theirs}": f"{name}.{ours}" for part, name in _DISCRIMINATOR_PARTS.items() for theirs, ours in _SPECTRAL
+}
+GENERATOR_TABLE = ZNXLWM_FORMAT.table(Config(res_blocks=16))
 
 
 class Resolved(RecordedOptions):
@@ -163,9 +162,8 @@ def check(recording: Recording) -> Iterator[Row]:
 def our_key(network: str, key: str) -> str:
     """Our name, inside the network, of an official tensor."""
     if network in GENERATORS:
-        found = str(rename(ZNXLWM_FORMAT.keys, f"{network}.{key}"))
-        return found.removeprefix(f"{GENERATORS[network]}.")
-    return str(rename(DISCRIMINATOR_KEYS, key))
+        return our_name(GENERATOR_TABLE, f"{network}.{key}", GENERATORS[network])
+    return our_name(DISCRIMINATOR_TABLE, key)
 
 
 def check_sizes(recording: Recording, case: Case, network: str) -> Iterator[Row]:

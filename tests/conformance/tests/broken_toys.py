@@ -14,7 +14,16 @@ from i2i_plugin_toy.tint import Colours, Tint, TintTrainer
 from torch import Tensor, nn
 
 from i2i_registry.interfaces.data import DataSource, Tensors
-from i2i_registry.interfaces.model import Axis, Drop, Graph, GraphInput, KeyMap, OfficialFormat, Shapes
+from i2i_registry.interfaces.model import Axis, Graph, GraphInput
+from i2i_registry.interfaces.official import (
+    Clues,
+    Findings,
+    InferredConfig,
+    NameTable,
+    OfficialFile,
+    OfficialFormat,
+    Shapes,
+)
 from i2i_registry.interfaces.trainer import Losses, Phase, Stage, Step
 from i2i_runtime.schema.manifest import Licence
 from i2i_runtime.schema.operations import (
@@ -24,7 +33,6 @@ from i2i_runtime.schema.operations import (
     LatentInput,
     NoiseInput,
     Operation,
-    Record,
     ScalarInput,
     SizeInput,
     SizeRule,
@@ -380,32 +388,35 @@ class NeverRuns(TintTrainer):
         return [replace(stage, phases=(phase, lazy))]
 
 
-class ReleaseOfToy(OfficialFormat):
+class ReleaseOfToy(OfficialFormat[tint.Config]):
     """What an official checkpoint of the toy would look like; nothing is wrong with it."""
 
     source: ClassVar[str] = "nobody/tint"
     licence: ClassVar[Licence] = Licence(spdx="MIT")
-    keys: ClassVar[KeyMap] = (
-        (r"net\.(weight|bias)", r"colours.mix.\1"),
-        (r"head\.weight", Drop("training only")),
-    )
+    left_out: ClassVar[Sequence[tuple[str, str]]] = ((r"head\.weight", "training only"),)
 
     def detect(self, shapes: Shapes) -> bool:
-        return "head.weight" in shapes
+        return "net.bias" in shapes
 
-    def infer_config(self, shapes: Shapes) -> Record:
-        kernel = shapes["net.weight"][-1] if "net.weight" in shapes else 1
-        return tint.Config(image_size=8, reach=kernel // 2)
+    def infer(self, shapes: Shapes, clues: Clues) -> InferredConfig[tint.Config]:
+        kernel = shapes["net.weight"][-1] if "net.weight" in shapes else 3
+        findings = Findings(clues)
+        size = findings.settle("image_size", (), 8)
+        return findings.inferred(tint.Config(image_size=size, reach=kernel // 2))
 
-    def example(self, config: Record) -> Shapes:
-        side = 2 * cast("tint.Config", config).reach + 1
-        return {"net.weight": (3, 3, side, side), "net.bias": (3,), "head.weight": (3, 8)}
+    def table(self, config: tint.Config) -> NameTable:
+        del config
+        return {"net": "colours.mix"}
+
+    def files(self, config: tint.Config) -> Sequence[OfficialFile]:
+        del config
+        return (OfficialFile("tint.pth"),)
 
 
 class GreedyFormat(ReleaseOfToy):
-    """Its last line drops whatever it does not know."""
+    """Its last line leaves out whatever it does not know."""
 
-    keys: ClassVar[KeyMap] = (*ReleaseOfToy.keys, (r".+", Drop("whatever it is")))
+    left_out: ClassVar[Sequence[tuple[str, str]]] = ((r"surprise.+", "whatever it is"),)
 
 
 class VainFormat(ReleaseOfToy):
@@ -418,32 +429,28 @@ class VainFormat(ReleaseOfToy):
 class FixedSize(ReleaseOfToy):
     """Infers the same Config from every checkpoint."""
 
-    def infer_config(self, shapes: Shapes) -> Record:
-        return tint.Config(reach=5 if shapes else 0)
+    def infer(self, shapes: Shapes, clues: Clues) -> InferredConfig[tint.Config]:
+        return Findings(clues).inferred(tint.Config(reach=5 if shapes else 0))
 
 
-class Imported(Tint):
-    """A toy with an official format."""
+class Forgetful(ReleaseOfToy):
+    """Has no name for the bias."""
 
-    official: ClassVar[OfficialFormat | None] = ReleaseOfToy()
-
-
-class ImportedGreedily(Tint):
-    """A toy whose key map drops anything."""
-
-    official: ClassVar[OfficialFormat | None] = GreedyFormat()
+    def table(self, config: tint.Config) -> NameTable:
+        del config
+        return {"net.weight": "colours.mix.weight"}
 
 
-class ImportedVainly(Tint):
-    """A toy that recognises everything."""
+class Lossy(ReleaseOfToy):
+    """Writes something else than the weights."""
 
-    official: ClassVar[OfficialFormat | None] = VainFormat()
+    def complete(self, tensors: dict[str, Tensor], config: tint.Config) -> dict[str, Tensor]:
+        del config
+        return {name: tensor + 1 for name, tensor in tensors.items()}
 
 
-class ImportedBlindly(Tint):
-    """A toy that infers nothing."""
-
-    official: ClassVar[OfficialFormat | None] = FixedSize()
+RIGHT, GREEDY, VAIN, FIXED = ReleaseOfToy(), GreedyFormat(), VainFormat(), FixedSize()
+FORGETFUL, LOSSY = Forgetful(), Lossy()
 
 
 class Tinged(Colours):

@@ -27,9 +27,9 @@ from i2i_conformance.training import train
 from i2i_conformance.workbench import Exported, Workbench
 from i2i_registry.errors import ExportError
 from i2i_registry.interfaces.cards import ModelCard
-from i2i_registry.interfaces.model import OfficialFormat
+from i2i_registry.interfaces.official import OfficialFormat
 from i2i_registry.plugins.discovery import discover
-from i2i_runtime.schema.operations import Operation
+from i2i_runtime.schema.operations import Operation, Record
 
 
 @pytest.fixture(autouse=True)
@@ -349,32 +349,49 @@ def test_a_result_below_the_smallest_size(workbench: Workbench) -> None:
 # --- official checkpoints ---------------------------------------------------------------------------------------------
 
 
-def format_of(case: PresetCase) -> OfficialFormat:
-    found = case.model.model_class.official
+def released(name: str) -> tuple[PresetCase, OfficialFormat[Record]]:
+    """The toy with one of the formats of broken_toys."""
+    case = toy(official={"format": f"broken_toys:{name}", "marks": ["net."]})
+    found = case.model.registry.official_format("tint")
     assert found is not None
-    return found
+    return case, found
 
 
 def test_an_official_format_is_accepted_when_it_is_right(tmp_path: Path) -> None:
-    case = toy("Imported")
-    official.check_recognition(case, format_of(case), official.external_shapes(case.model.registry, case.model))
-    official.check_inferred_config(case, format_of(case))
-    official.check_total_map(case, format_of(case), tmp_path)
+    case, found = released("RIGHT")
+    official.check_recognition(case, found, official.external_shapes(case.model.registry, case.model))
+    official.check_inferred_config(case, found)
+    official.check_total_map(case, found, tmp_path)
+    official.check_round_trip(case, tmp_path)
 
 
-def test_a_key_map_that_drops_what_it_does_not_know(tmp_path: Path) -> None:
-    case = toy("ImportedGreedily")
+def test_a_format_that_leaves_out_what_it_does_not_know(tmp_path: Path) -> None:
     with pytest.raises(ConformanceError, match=r"damaged by add\(\) at 'surprise.weight' is imported"):
-        official.check_refuses_damage(case, format_of(case), tmp_path)
+        official.check_refuses_damage(*released("GREEDY"), tmp_path)
 
 
 def test_a_format_that_takes_every_file_for_its_own() -> None:
-    case = toy("ImportedVainly")
+    case, found = released("VAIN")
     with pytest.raises(ConformanceError, match="takes an empty file for its own"):
-        official.check_recognition(case, format_of(case), official.external_shapes(case.model.registry, case.model))
+        official.check_recognition(case, found, official.external_shapes(case.model.registry, case.model))
 
 
 def test_a_config_that_is_not_inferred() -> None:
-    case = toy("ImportedBlindly")
     with pytest.raises(ConformanceError, match=r"colours\.mix\.weight is \(3, 3, 11, 11\)"):
-        official.check_inferred_config(case, format_of(case))
+        official.check_inferred_config(*released("FIXED"))
+
+
+def test_a_table_without_a_row_for_a_tensor() -> None:
+    with pytest.raises(ConformanceError, match=r"no row for colours\.mix\.bias"):
+        official.check_inferred_config(*released("FORGETFUL"))
+
+
+def test_a_card_that_does_not_tell_its_checkpoints() -> None:
+    case = toy(official={"format": "broken_toys:RIGHT", "marks": ["body."]})
+    with pytest.raises(ConformanceError, match="the card's marks"):
+        official.check_recognition(case, released("RIGHT")[1], {})
+
+
+def test_an_official_file_that_holds_something_else(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="not the same after export and import"):
+        official.check_round_trip(released("LOSSY")[0], tmp_path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from i2i_plugin_bicyclegan.config import PRESETS
-from i2i_registry import ModelCard, PresetExpectation, TrainingTime, hookimpl
+from i2i_registry import ModelCard, OfficialFormatCard, PresetExpectation, TrainingTime, hookimpl
 from i2i_runtime import Licence, Paper
 
 __all__ = ["i2i_models"]
@@ -43,5 +43,9 @@ def i2i_models() -> Sequence[ModelCard]:
             expectations=_EXPECTATIONS,
             model="i2i_plugin_bicyclegan.model:BicycleGAN",
             trainer="i2i_plugin_bicyclegan.trainer:BicycleGANTrainer",
+            official=OfficialFormatCard(
+                format="i2i_plugin_bicyclegan.official:RELEASE_FORMAT",
+                marks=("model.down.0.", "model.model.1.model.", "fc.0.", "fcVar.0."),
+            ),
         ),
     )

@@ -8,7 +8,6 @@ from torch import nn
 
 from i2i_plugin_bicyclegan.config import PRESETS, Config
 from i2i_plugin_bicyclegan.networks import Encoder, Generator
-from i2i_plugin_bicyclegan.official import RELEASE_FORMAT
 from i2i_registry import Axis, Graph, GraphInput, Model
 from i2i_runtime import (
     BICUBIC,
@@ -39,7 +38,6 @@ class BicycleGAN(Model[Config]):
     name = "bicyclegan"
     Config = Config
     presets = PRESETS
-    official = RELEASE_FORMAT
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

@@ -9,99 +9,94 @@ for granted.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
 from pydantic import PositiveInt, TypeAdapter, ValidationError
-from torch import Tensor
 
-from i2i_plugin_bicyclegan.config import ENCODED_SIDE, MOST_LEVELS, Activation, Config, Method, Norm
-from i2i_plugin_bicyclegan.official_example import saved_by_release
-from i2i_registry import CheckpointError, Clues, Drop, Findings, Inferred, KeyMap, OfficialFormat, Shapes
-from i2i_registry.importing.clues import Said
-from i2i_runtime import Licence, Record
-
-UNUSED = " (InstanceNorm)"
-"""Put behind the keys of statistics that instance norms of old releases wrote, to tell them from a batch norm's."""
-
-WITHOUT_NORMS = " (without norms)"
-"""Put behind the keys of networks without norms where modules are counted differently than with norms."""
+from i2i_plugin_bicyclegan.config import ENCODED_SIDE, Activation, Config, Method, Norm
+from i2i_registry import (
+    CheckpointError,
+    Clues,
+    Drop,
+    Evidence,
+    Findings,
+    InferredConfig,
+    NameTable,
+    OfficialFile,
+    OfficialFormat,
+    Shapes,
+)
+from i2i_runtime import Licence
 
 _STEM_ALL = "model.down.0.weight"
 _STEM_INPUT = "model.model.0.weight"
 _ENCODER_STEM = "conv.0.weight"
 _ENCODER_HEAD = "fc.0.weight"
 _ENCODER_SECOND_HEAD = "fcVar.0.weight"
-_DISCRIMINATOR = Drop("discriminators are needed for training only")
-_OLD_STATISTICS = Drop("torch before 0.4 wrote running statistics of instance norms, which never use them")
-_STATISTIC = re.compile(r"(.+)\.(running_mean|running_var|num_batches_tracked)")
-
-_PARAMETER = r"(weight|bias)"
-_NORM = r"(weight|bias|running_mean|running_var|num_batches_tracked)"
-
-_BARE = re.escape(WITHOUT_NORMS)
-
-Rules = Iterator[tuple[str, str]]
+_DISCRIMINATOR = "discriminators are needed for training only"
+_BARE: Mapping[str, re.Pattern[str]] = {
+    "G": re.compile(r"model\..+"),
+    "E": re.compile(r"(?:conv|fc|fcVar)\..+"),
+    "D": re.compile(r"model_\d.+"),
+}
+"""A network -> the names in its file, which have no prefix where the file is alone."""
 
 
-def _generator_with_latent_at_all_levels() -> Rules:
-    """Every level is three containers: the way down, what lies inside, the way up."""
-    for level in range(MOST_LEVELS):
-        inside = r"(?:G\.)?model\." + r"submodule\." * level
-        down = 1 if level else 0  # an activation comes first, but not at the outermost level
-        yield rf"{inside}down\.{down}\.{_PARAMETER}", rf"generator.down.{level}.conv.\1"
-        yield rf"{inside}down\.2\.{_NORM}", rf"generator.down.{level}.norm.\1"
-        yield rf"{inside}up\.[13]\.{_PARAMETER}", rf"generator.up.{level}.conv.\1"
-        yield rf"{inside}up\.[24]\.{_NORM}", rf"generator.up.{level}.norm.\1"
+def _generator_table(config: Config) -> NameTable:
+    rows: dict[str, str] = {}
+    for level in range(config.levels):
+        down, down_norm, up, up_norm = _level_names(config, level)
+        rows |= {f"G.{down}": f"generator.down.{level}.conv", f"G.{up}": f"generator.up.{level}.conv"}
+        if level:
+            rows |= {f"G.{down_norm}": f"generator.down.{level}.norm", f"G.{up_norm}": f"generator.up.{level}.norm"}
+    return rows
 
 
-def _generator_with_latent_at_input() -> Rules:
-    """Every level is one sequence: activation, down, norm, what lies inside, activation, up, norm.
+def _level_names(config: Config, level: int) -> tuple[str, str, str, str]:
+    """The release's names of a level's convolution and norm on the way down, and of those on the way up.
 
-    The innermost level has nothing inside and no norm on the way down, and bilinear interpolation is two modules more
-    before the convolution: so the way up has its convolution at 3, 5 or 7 and its norm behind it.
+    With the latent at all levels, a level is three containers: the way down, what lies inside, the way up. With the
+    latent at the input it is one sequence: activation, down, norm, what lies inside, activation, up, norm. Bilinear
+    interpolation is two modules more before the convolution.
     """
-    yield rf"(?:G\.)?model\.model\.0\.{_PARAMETER}", r"generator.down.0.conv.\1"
-    yield rf"(?:G\.)?model\.model\.[35]\.{_PARAMETER}", r"generator.up.0.conv.\1"
-    for level in range(1, MOST_LEVELS):
-        inside = r"(?:G\.)?model\.model\.1\.model\." + r"3\.model\." * (level - 1)
-        yield rf"{inside}1\.{_PARAMETER}", rf"generator.down.{level}.conv.\1"
-        yield rf"{inside}2\.{_NORM}", rf"generator.down.{level}.norm.\1"
-        yield rf"{inside}[357]\.{_PARAMETER}", rf"generator.up.{level}.conv.\1"
-        yield rf"{inside}[468]\.{_NORM}", rf"generator.up.{level}.norm.\1"
+    shift = 0 if config.upsampling == "transposed" else 2
+    if config.latent_at == "all":
+        inside = "model." + "submodule." * level
+        # An activation comes before the way down, but not at the outermost level.
+        return f"{inside}down.{min(level, 1)}", f"{inside}down.2", f"{inside}up.{1 + shift}", f"{inside}up.{2 + shift}"
+    if level == 0:
+        return "model.model.0", "", f"model.model.{3 + shift}", ""
+    # Without a norm the levels inside and the way up come one module earlier; innermost there is none on the way down.
+    place = 2 if config.norm == "none" else 3
+    inside = _OUTER + f"{place}.model." * (level - 1)
+    up = (3 if level == config.levels - 1 else place + 2) + shift
+    return f"{inside}1", f"{inside}2", f"{inside}{up}", f"{inside}{up + 1}"
 
 
-def _without_norms() -> Rules:
-    """The way down keeps no place for a norm then, and so the levels inside and the way up come one module earlier."""
-    for level in range(1, MOST_LEVELS):
-        inside = r"(?:G\.)?model\.model\.1\.model\." + r"2\.model\." * (level - 1)
-        yield rf"{inside}1\.{_PARAMETER}{_BARE}", rf"generator.down.{level}.conv.\1"
-        yield rf"{inside}[3456]\.{_PARAMETER}{_BARE}", rf"generator.up.{level}.conv.\1"
-    for block in range(MOST_LEVELS):
-        yield rf"(?:E\.)?conv\.{2 * block + 2}\.{_PARAMETER}{_BARE}", rf"encoder.blocks.{block}.conv.\1"
+def _encoder_table(config: Config) -> NameTable:
+    """Both kinds share the first convolution and the heads. Without norms, convolutions come earlier in their block."""
+    rows = {"E.conv.0": "encoder.stem", "E.fc.0": "encoder.mean", "E.fcVar.0": "encoder.log_variance"}
+    without = config.norm == "none"
+    for block in range(config.encoder_halvings - 1):
+        theirs, ours = f"E.conv.{block + 1}", f"encoder.blocks.{block}"
+        if config.encoder == "resnet":
+            first, second = (1, 3) if without else (2, 5)
+            rows |= {
+                f"{theirs}.conv.0": f"{ours}.norm1",
+                f"{theirs}.conv.{first}": f"{ours}.conv1",
+                f"{theirs}.conv.3": f"{ours}.norm2",
+                f"{theirs}.conv.{second}.0": f"{ours}.conv2",
+                f"{theirs}.shortcut.1": f"{ours}.shortcut",
+            }
+        else:
+            place = (2 if without else 3) * block + 2
+            rows |= {f"E.conv.{place}": f"{ours}.conv"} | ({} if without else {f"E.conv.{place + 1}": f"{ours}.norm"})
+    return rows
 
 
-def _encoder() -> Rules:
-    """Both kinds share the first convolution and the heads; their blocks cannot be mistaken for one another."""
-    prefix = r"(?:E\.)?"
-    yield rf"{prefix}conv\.0\.{_PARAMETER}", r"encoder.stem.\1"
-    yield rf"{prefix}fc\.0\.{_PARAMETER}", r"encoder.mean.\1"
-    yield rf"{prefix}fcVar\.0\.{_PARAMETER}", r"encoder.log_variance.\1"
-    for block in range(MOST_LEVELS):
-        theirs, ours = rf"{prefix}conv\.{block + 1}", rf"encoder.blocks.{block}"
-        yield rf"{theirs}\.conv\.0\.{_NORM}", rf"{ours}.norm1.\1"
-        yield rf"{theirs}\.conv\.[12]\.{_PARAMETER}", rf"{ours}.conv1.\1"
-        yield rf"{theirs}\.conv\.3\.{_NORM}", rf"{ours}.norm2.\1"
-        yield rf"{theirs}\.conv\.[35]\.0\.{_PARAMETER}", rf"{ours}.conv2.\1"
-        yield rf"{theirs}\.shortcut\.1\.{_PARAMETER}", rf"{ours}.shortcut.\1"
-        first = 3 * block + 2  # convolution, norm and activation, behind the first convolution and its activation
-        yield rf"{prefix}conv\.{first}\.{_PARAMETER}", rf"{ours}.conv.\1"
-        yield rf"{prefix}conv\.{first + 1}\.{_NORM}", rf"{ours}.norm.\1"
-
-
-class AuthorsRelease(OfficialFormat):
+class AuthorsRelease(OfficialFormat[Config]):
     """State dicts of a generator and of its encoder, without hyper-parameters."""
 
     source: ClassVar[str] = "junyanz/BicycleGAN"
@@ -111,12 +106,7 @@ class AuthorsRelease(OfficialFormat):
         "trained on have theirs.",
     )
     option_files: ClassVar[tuple[str, ...]] = ("opt.txt",)
-    keys: ClassVar[KeyMap] = (
-        (r".+" + re.escape(UNUSED), _OLD_STATISTICS),
-        *_generator_with_latent_at_all_levels(),
-        *_generator_with_latent_at_input(),
-        *_encoder(),
-        *_without_norms(),
+    left_out: ClassVar[Sequence[tuple[str, str]]] = (
         (r"(?:D2?\.)?model_\d+\..+", _DISCRIMINATOR),
         (r"D2?\.model\..+", _DISCRIMINATOR),
     )
@@ -137,44 +127,30 @@ class AuthorsRelease(OfficialFormat):
         is_biased_otherwise = not with_norm.isdisjoint(bare) or _is_without_norms(bare)
         return is_biased_otherwise or "model.model.5.weight" in bare or bare.get(_STEM_INPUT, (0, 0))[1:2] > (_COLOURS,)
 
-    def infer_config(self, shapes: Shapes) -> Config:
-        """The Config that the tensors show; what they do not is the release's default.
-
-        Raises CheckpointError for an encoder alone, and for networks that do not fit together.
-        """
-        return _config_of(shapes, Clues())[0]
-
-    def infer(self, shapes: Shapes, clues: Clues) -> Inferred:
-        """Activation, and what a generator alone does not show, by the options of the training.
-
-        Raises CheckpointError as `infer_config` does.
-        """
-        config, findings = _config_of(shapes, clues)
-        return findings.inferred(config)
-
     def fits(self, clues: Clues) -> bool:
         """By the option that names the method."""
         said = clues.option("model", _TEXT)
         return not said or said[0].value == _METHOD
 
-    def example(self, config: Record) -> Shapes:
-        """What the release saves: a generator, an encoder where there is one, and two discriminators of two scales."""
-        if not isinstance(config, Config):
-            raise TypeError(f"expected a Config of BicycleGAN, not {type(config).__name__}")
-        return saved_by_release(config)
+    def canonical(self, names: Collection[str]) -> Mapping[str, str | Drop]:
+        """A file alone says by its names which network it is."""
+        return {name: f"{net}.{name}" for name in names for net, bare in _BARE.items() if bare.fullmatch(name)}
 
-    def repair(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Mark what is named by other rules; add the counters that batch norms had not before torch 0.4.1."""
-        recounted = _recounted(tensors)
-        repaired: dict[str, Tensor] = {}
-        for key, tensor in tensors.items():
-            match = _STATISTIC.fullmatch(key)
-            is_unused = match is not None and f"{match[1]}.weight" not in tensors
-            mark = WITHOUT_NORMS if recounted and recounted.fullmatch(key) else UNUSED if is_unused else ""
-            repaired[f"{key}{mark}"] = tensor
-            if match and not is_unused:
-                repaired.setdefault(f"{match[1]}.num_batches_tracked", torch.tensor(0))
-        return repaired
+    def infer(self, shapes: Shapes, clues: Clues) -> InferredConfig[Config]:
+        """By the tensors; activation, and what a generator alone does not show, by the options of the training.
+
+        What neither shows is the release's default. Raises CheckpointError for an encoder alone, and for networks that
+        do not fit together.
+        """
+        return _infer(shapes, clues)
+
+    def table(self, config: Config) -> NameTable:
+        """The generator's, and the encoder's where there is one."""
+        return {**_generator_table(config), **(_encoder_table(config) if config.encoder else {})}
+
+    def files(self, config: Config) -> Sequence[OfficialFile]:
+        """One for each network."""
+        return [OfficialFile(f"latest_net_{name}.pth", name) for name in ("G", *("E" if config.encoder else ""))]
 
 
 Upsampling = Literal["transposed", "bilinear"]
@@ -227,7 +203,7 @@ class _Encoder:
 # --- From tensors and clues to a Config -------------------------------------------------------------------------------
 
 
-def _config_of(shapes: Shapes, clues: Clues) -> tuple[Config, Findings]:
+def _infer(shapes: Shapes, clues: Clues) -> InferredConfig[Config]:
     bare = _bare(shapes)
     if _STEM_ALL not in bare and _STEM_INPUT not in bare:
         raise CheckpointError(
@@ -242,10 +218,10 @@ def _config_of(shapes: Shapes, clues: Clues) -> tuple[Config, Findings]:
     findings = Findings(clues)
     latent_dim = _latent_dim(generator, encoder, findings, clues)
     activations = [
-        Said(_ACTIVATIONS[said.value], said.by) for said in clues.option("nl", _TEXT) if said.value in _ACTIVATIONS
+        Evidence(_ACTIVATIONS[said.value], said.by) for said in clues.option("nl", _TEXT) if said.value in _ACTIVATIONS
     ]
-    methods: list[Said[Method]] = [
-        Said("bicyclegan", said.by) for said in clues.option("model", _TEXT) if said.value == _METHOD
+    methods: list[Evidence[Method]] = [
+        Evidence("bicyclegan", said.by) for said in clues.option("model", _TEXT) if said.value == _METHOD
     ]
     fields: dict[str, object] = {
         "method": findings.settle("method", methods, "bicyclegan"),
@@ -264,7 +240,7 @@ def _config_of(shapes: Shapes, clues: Clues) -> tuple[Config, Findings]:
         fields |= {"encoder_channels": encoder.channels, "image_size": ENCODED_SIDE * 2**encoder.halvings}
     else:
         fields["image_size"] = _image_size(generator, findings, clues)
-    return _checked(fields), findings
+    return findings.inferred(_checked(fields))
 
 
 def _options(generator: _Generator, encoder: _Encoder | None, norm: Norm | None) -> dict[str, tuple[object, ...]]:
@@ -343,15 +319,6 @@ def _has_encoder(bare: Shapes) -> bool:
 def _is_without_norms(bare: Iterable[str]) -> bool:
     """Whether a generator with its latent at the input has levels that keep no place for a norm."""
     return f"{_OUTER}2.model.1.weight" in bare
-
-
-def _recounted(tensors: Iterable[str]) -> re.Pattern[str] | None:
-    """The keys that are counted differently in this checkpoint because it has no norms."""
-    bare = {re.sub(r"^[GE]\.", "", key) for key in tensors}
-    places = [r"(?:G\.)?model\.model\.1\..+"] if _is_without_norms(bare) else []
-    if "conv.4.weight" in bare and "conv.3.weight" not in bare:
-        places.append(rf"(?:E\.)?conv\.[1-9]\d*\.{_PARAMETER}")
-    return re.compile("|".join(places)) if places else None
 
 
 def _axes(bare: Shapes, key: str) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from i2i_plugin_consingan.presets import PRESETS
-from i2i_registry import ModelCard, hookimpl
+from i2i_registry import ModelCard, OfficialFormatCard, hookimpl
 from i2i_runtime import Licence, Paper
 
 __all__ = ["i2i_models"]
@@ -35,5 +35,8 @@ def i2i_models() -> Sequence[ModelCard]:
             presets=tuple(PRESETS),
             model="i2i_plugin_consingan.model:ConSinGAN",
             trainer="i2i_plugin_consingan.trainer:ConSinGANTrainer",
+            official=OfficialFormatCard(
+                format="i2i_plugin_consingan.official:CONSINGAN_FORMAT", marks=("body.0.block0.",)
+            ),
         ),
     )

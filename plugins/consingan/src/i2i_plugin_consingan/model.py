@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from i2i_plugin_consingan import wiring
 from i2i_plugin_consingan.config import EDITING_NOISE, IMAGE_CHANNELS, Config
 from i2i_plugin_consingan.networks import Generator
-from i2i_plugin_consingan.official import CONSINGAN_FORMAT
 from i2i_plugin_consingan.presets import PRESETS
 from i2i_plugin_consingan.upsampling import enlarged
 from i2i_plugin_consingan.wiring import BACKGROUNDS, COARSE, INJECTION, PYRAMID, noise_name
@@ -88,7 +87,6 @@ class ConSinGAN(Model[Config]):
     name = "consingan"
     Config = Config
     presets = PRESETS
-    official = CONSINGAN_FORMAT
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

@@ -15,7 +15,7 @@ use is taken for granted.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
@@ -25,17 +25,26 @@ from torch import Tensor
 
 from i2i_plugin_consingan.config import IMAGE_CHANNELS, Activation, Config, Mode
 from i2i_plugin_consingan.presets import PRESETS
-from i2i_registry import CheckpointError, Clues, Drop, Findings, Inferred, KeyMap, OfficialFormat, Shapes
-from i2i_registry.importing.clues import Part, Said
-from i2i_runtime import Licence, Record
+from i2i_registry import (
+    CheckpointError,
+    Clues,
+    Drop,
+    Evidence,
+    Findings,
+    InferredConfig,
+    NameTable,
+    OfficialFile,
+    OfficialFormat,
+    PickledModule,
+    Shapes,
+    canonical_shapes,
+)
+from i2i_runtime import Licence
 
-_REPEATED = " (again)"
-"""Put behind the keys of a generator that another file holds too, and more of it."""
-_GENERATOR = r"(?:G|\d+\.netG)"
-_NORM = r"norm\.(weight|bias|running_mean|running_var|num_batches_tracked)"
+_REPEATED = Drop("another file holds the same generator, or more stages of it")
 _COUNTER = "num_batches_tracked"
 _FILE = re.compile(r"(?:(G|\d+\.netG)\.)?((?:head|body|tail)\..+)")
-_BLOCK = re.compile(r"body\.(\d+)\.block(\d+)\.conv\.weight")
+_BLOCK = re.compile(r"G\.body\.(\d+)\.block(\d+)\.conv\.weight")
 _FOLDER = "import the folder of the training: G.pth or <stage>/netG.pth, fixed_noise.pth, reals.pth and noise_amp.pth"
 _KERNEL = (3, 3)
 
@@ -52,7 +61,7 @@ Size = tuple[int, int]
 T = TypeVar("T")
 
 
-class AuthorsRelease(OfficialFormat):
+class AuthorsRelease(OfficialFormat[Config]):
     """The files of one trained image."""
 
     source: ClassVar[str] = "tohinz/ConSinGAN"
@@ -62,74 +71,59 @@ class AuthorsRelease(OfficialFormat):
         "has its own, and is in the weights.",
     )
     option_files: ClassVar[tuple[str, ...]] = ("parameters.txt",)
-    keys: ClassVar[KeyMap] = (
-        (r".+" + re.escape(_REPEATED), Drop("another file holds the same generator, or more stages of it")),
-        (rf"{_GENERATOR}\.head\.conv\.(weight|bias)", r"generator.head.conv.\1"),
-        (rf"{_GENERATOR}\.head\.{_NORM}", r"generator.head.norm.\1"),
-        (rf"{_GENERATOR}\.head\.prelu\.weight", "generator.head.act.weight"),
-        (rf"{_GENERATOR}\.body\.(\d+)\.block(\d+)\.conv\.(weight|bias)", r"generator.body.\1.layers.\2.conv.\3"),
-        (rf"{_GENERATOR}\.body\.(\d+)\.block(\d+)\.{_NORM}", r"generator.body.\1.layers.\2.norm.\3"),
-        (rf"{_GENERATOR}\.body\.(\d+)\.block(\d+)\.prelu\.weight", r"generator.body.\1.layers.\2.act.weight"),
-        (rf"{_GENERATOR}\.tail\.0\.(weight|bias)", r"generator.tail.\1"),
-        (r"fixed_noise\.(\d+)", r"generator.body.\1.noise"),
-        (r"reals\.(\d+)", r"generator.body.\1.image"),
-        (r"noise_amp\.([1-9]\d*)", r"generator.body.\1.amplitude"),
-        (r"\d+\.netD\..+", Drop("the critic is needed for training only; a fine-tuning begins with a new one")),
-        (r"\d+\.z_opt(\..+)?", Drop("the same noise is in fixed_noise.pth")),
+    left_out: ClassVar[Sequence[tuple[str, str]]] = (
+        (r"\d+\.netD\..+", "the critic is needed for training only; a fine-tuning begins with a new one"),
+        (r"\d+\.z_opt(\..+)?", "the same noise is in fixed_noise.pth"),
+    )
+    also_needed: ClassVar[str] = (
+        "parameters.txt, the options of its training, and G.pth, the whole generator: load <stage>/netG.pth into one"
     )
 
     def detect(self, shapes: Shapes) -> bool:
-        """A generator of stages of blocks, with the files of lists or without (which `infer_config` then asks for)."""
-        network = _network(shapes)
-        return "body.0.block0.conv.weight" in network and network.get("head.conv.weight", ())[1:] == (
+        """A generator of stages of blocks, with the files of lists or without (which `infer` then asks for)."""
+        named = canonical_shapes(self, shapes)
+        return "G.body.0.block0.conv.weight" in named and named.get("G.head.conv.weight", ())[1:] == (
             IMAGE_CHANNELS,
             *_KERNEL,
         )
 
-    def infer_config(self, shapes: Shapes) -> Config:
-        """By shapes alone: sizes from the images; the mode by the noise's border, the sizes and batch norm.
+    def canonical(self, names: Collection[str]) -> Mapping[str, str | Drop]:
+        """The generator is "G.", whatever file it is taken from; others are left out."""
+        taken = _taken(names)
+        found = ((name, match) for name in names if (match := _FILE.fullmatch(name)))
+        return {name: f"G.{match[2]}" if match[1] == taken else _REPEATED for name, match in found}
 
-        Raises CheckpointError when a list is missing, or the sizes are those of no pyramid.
-        """
-        return _config_of(shapes, Clues())[0]
-
-    def infer(self, shapes: Shapes, clues: Clues) -> Inferred:
+    def infer(self, shapes: Shapes, clues: Clues) -> InferredConfig[Config]:
         """Mode, activation and slope by the options of the training, wherever they were left.
 
         Raises CheckpointError when a list is missing, or the sizes are those of no pyramid.
         """
-        config, findings = _config_of(shapes, clues)
-        return findings.inferred(config)
-
-    def example(self, config: Record) -> Shapes:
-        """The lists, and G.pth."""
-        if not isinstance(config, Config):
-            raise TypeError(f"a Config of ConSinGAN, not {type(config).__name__}")
-        shapes: dict[str, tuple[int, ...]] = {}
-        for number, size in enumerate(config.sizes):
-            shapes[f"fixed_noise.{number}"] = (1, *config.noise_shape(number))
-            shapes[f"reals.{number}"] = (1, IMAGE_CHANNELS, *size)
-            if number:
-                shapes[f"noise_amp.{number}"] = ()
-        return shapes | {f"G.{key}": shape for key, shape in _generator(config)}
+        return _infer(shapes, clues)
 
     def repair(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Mark the generators that are there beside the one that is taken, and fill the stages of a stopped training.
+        """Fill the stages of a stopped training."""
+        shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+        return tensors | _never_trained(_infer(shapes, Clues()).config, _stages_of(tensors))
 
-        Counters are whole numbers.
-        """
-        taken = _taken(tensors)
-        repaired: dict[str, Tensor] = {}
-        for key, tensor in tensors.items():
-            match = _FILE.fullmatch(key)
-            again = match is not None and match[1] != taken
-            repaired[key + _REPEATED if again else key] = tensor.long() if key.endswith(_COUNTER) else tensor
-        if "reals.0" in tensors and taken is not None:
-            repaired |= _never_trained(_config_of(_shapes_of(tensors), Clues())[0], taken, _stages_of(tensors))
-        return repaired
+    def table(self, config: Config) -> NameTable:
+        """The generator, and for each stage its noise, its image, and how strong the noise is."""
+        rows = {"G.head": "generator.head", "G.head.prelu": "generator.head.act", "G.tail.0": "generator.tail"}
+        for stage in range(config.stages):
+            ours = f"generator.body.{stage}"
+            rows |= {f"fixed_noise.{stage}": f"{ours}.noise", f"reals.{stage}": f"{ours}.image"}
+            rows[f"noise_amp.{stage}"] = f"{ours}.amplitude"
+            for layer in range(config.layers):
+                block = f"G.body.{stage}.block{layer}"
+                rows |= {block: f"{ours}.layers.{layer}", f"{block}.prelu": f"{ours}.layers.{layer}.act"}
+        return rows
+
+    def files(self, config: Config) -> Sequence[OfficialFile]:
+        """The lists, and the generator after the last stage."""
+        lists = [OfficialFile(f"{name}.pth", name, "list") for name in ("fixed_noise", "reals", "noise_amp")]
+        return [*lists, OfficialFile(f"{config.stages - 1}/netG.pth", "G")]
 
 
-def _never_trained(config: Config, taken: str, trained: int) -> dict[str, Tensor]:
+def _never_trained(config: Config, trained: int) -> dict[str, Tensor]:
     """Stages that a training did not come to; their amplitude of 0 says that they only enlarge."""
     filled: dict[str, Tensor] = {}
     for number in range(trained, config.stages):
@@ -138,14 +132,10 @@ def _never_trained(config: Config, taken: str, trained: int) -> dict[str, Tensor
         for layer in range(config.layers):
             for key, shape in _layer(f"body.{number}.block{layer}", config.channels, config):
                 whole = key.endswith(_COUNTER)
-                filled[f"{taken}.{key}"] = torch.zeros(shape, dtype=torch.int64 if whole else torch.float32)
+                filled[f"G.{key}"] = torch.zeros(shape, dtype=torch.int64 if whole else torch.float32)
                 if key.endswith(("norm.weight", "norm.running_var")):
-                    filled[f"{taken}.{key}"].fill_(1)
+                    filled[f"G.{key}"].fill_(1)
     return filled
-
-
-def _shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
 
 
 def _stages_of(keys: Iterable[str]) -> int:
@@ -153,20 +143,13 @@ def _stages_of(keys: Iterable[str]) -> int:
     return sum(re.fullmatch(r"fixed_noise\.\d+", key) is not None for key in keys)
 
 
-def _taken(keys: Shapes | dict[str, Tensor]) -> str | None:
+def _taken(keys: Collection[str]) -> str | None:
     """The file whose generator is taken: the last stage's, else G.pth, else one without a prefix."""
     files = {match[1] for key in keys if (match := _FILE.fullmatch(key))}
     stages = [file for file in files if file and file != "G"]
     if stages:
         return max(stages, key=lambda file: int(file.partition(".")[0]))
     return "G" if "G" in files else None
-
-
-def _network(shapes: Shapes) -> dict[str, tuple[int, ...]]:
-    """The tensors of the generator that is taken, bare of their file."""
-    taken = _taken(shapes)
-    named = ((_FILE.fullmatch(key), shape) for key, shape in shapes.items())
-    return {match[2]: shape for match, shape in named if match and match[1] == taken}
 
 
 def _listed(shapes: Shapes, name: str) -> list[tuple[int, ...]]:
@@ -221,10 +204,9 @@ class _Seen:
 
 
 def _seen(shapes: Shapes) -> _Seen:
-    network = _network(shapes)
     sizes = tuple((shape[-2], shape[-1]) for shape in _listed(shapes, "reals"))
     noise = [(shape[-2], shape[-1]) for shape in _listed(shapes, "fixed_noise")]
-    places = [(int(match[1]), int(match[2])) for key in network if (match := _BLOCK.fullmatch(key))]
+    places = [(int(match[1]), int(match[2])) for key in shapes if (match := _BLOCK.fullmatch(key))]
     stages, layers = 1 + max(stage for stage, _ in places), 1 + max(layer for _, layer in places)
     # A training that was stopped has images of all stages, and the rest of those that it had finished.
     if not (len(noise) == stages and (stages == len(sizes) or 1 < stages < len(sizes))):
@@ -236,15 +218,15 @@ def _seen(shapes: Shapes) -> _Seen:
     return _Seen(
         sizes=sizes,
         layers=layers,
-        channels=network["head.conv.weight"][0],
+        channels=shapes["G.head.conv.weight"][0],
         stages=stages,
         bordered=noise[-1] != sizes[stages - 1],
-        normed="head.norm.weight" in network,
-        learned_slope="head.prelu.weight" in network,
+        normed="G.head.norm.weight" in shapes,
+        learned_slope="G.head.prelu.weight" in shapes,
     )
 
 
-def _config_of(shapes: Shapes, clues: Clues) -> tuple[Config, Findings]:
+def _infer(shapes: Shapes, clues: Clues) -> InferredConfig[Config]:
     seen = _seen(shapes)
     clues = clues.believed(seen.options)
     findings = Findings(clues)
@@ -266,25 +248,25 @@ def _config_of(shapes: Shapes, clues: Clues) -> tuple[Config, Findings]:
         findings.remark(
             f"the training was stopped after {seen.stages} of {len(seen.sizes)} stages: only enlarged behind"
         )
-    return geometry.model_copy(update=fields), findings
+    return findings.inferred(geometry.model_copy(update=fields))
 
 
 def _activation(clues: Clues, findings: Findings, mode: Mode) -> dict[str, object]:
     """Kind and slope: by pickled modules, by options, by the folder."""
-    modules: list[tuple[Activation, Part]] = [
+    modules: list[tuple[Activation, PickledModule]] = [
         (_MODULES[kind], part)
         for part in clues.parts_at(r"(?:.+\.)?head\.\w+")
         if (kind := part.kind.rpartition(".")[2]) in _MODULES
     ]
-    kinds = list[Said[Activation]]()
+    kinds = list[Evidence[Activation]]()
     for kind, part in modules:
-        kinds.append(Said(kind, f"{part.where}'s modules: {part.kind.rpartition('.')[2]}"))
+        kinds.append(Evidence(kind, f"{part.where}'s modules: {part.kind.rpartition('.')[2]}"))
     kinds += [*clues.option("activation", _ACTIVATION), *_in_folder(clues, "act", _ACTIVATION)]
     activation = findings.settle("activation", kinds, "lrelu")
     if activation != "lrelu":
         return {"activation": activation}
     slopes = [
-        Said(slope, f"{part.where}'s modules: negative_slope = {slope}")
+        Evidence(slope, f"{part.where}'s modules: negative_slope = {slope}")
         for _, part in modules
         if isinstance(slope := part.values.get("negative_slope"), float)
     ]
@@ -292,13 +274,13 @@ def _activation(clues: Clues, findings: Findings, mode: Mode) -> dict[str, objec
     return {"activation": activation, "slope": findings.settle("slope", slopes, PRESETS[mode].slope)}
 
 
-def _in_folder(clues: Clues, part: str, kind: TypeAdapter[T]) -> list[Said[T]]:
+def _in_folder(clues: Clues, part: str, kind: TypeAdapter[T]) -> list[Evidence[T]]:
     """What the folder's name says, if it is one that the release gives."""
     match = _FOLDER_NAME.search(clues.folder)
     if match is None or match[part] is None:
         return []
     try:
-        return [Said(kind.validate_python(match[part]), f"the folder's name: {clues.folder}")]
+        return [Evidence(kind.validate_python(match[part]), f"the folder's name: {clues.folder}")]
     except ValidationError:
         return []
 
@@ -331,16 +313,6 @@ def _pyramids(seen: _Seen, minimum: int | None) -> Iterator[Config]:
             continue
         if config.sizes == seen.sizes:
             yield config
-
-
-def _generator(config: Config) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """The state dict."""
-    yield from _layer("head", IMAGE_CHANNELS, config)
-    for number in range(config.stages):
-        for layer in range(config.layers):
-            yield from _layer(f"body.{number}.block{layer}", config.channels, config)
-    yield "tail.0.weight", (IMAGE_CHANNELS, config.channels, *_KERNEL)
-    yield "tail.0.bias", (IMAGE_CHANNELS,)
 
 
 def _layer(name: str, channels_in: int, config: Config) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from i2i_plugin_cyclegan.config import PRESETS
-from i2i_registry import ModelCard, PaperScore, PresetExpectation, TrainingTime, hookimpl
+from i2i_registry import ModelCard, OfficialFormatCard, PaperScore, PresetExpectation, TrainingTime, hookimpl
 from i2i_runtime import Licence, Paper
 
 __all__ = ["i2i_models"]
@@ -51,5 +51,9 @@ def i2i_models() -> Sequence[ModelCard]:
             expectations=_EXPECTATIONS,
             model="i2i_plugin_cyclegan.model:CycleGAN",
             trainer="i2i_plugin_cyclegan.trainer:CycleGANTrainer",
+            official=OfficialFormatCard(
+                format="i2i_plugin_cyclegan.official:JUNYANZ_FORMAT",
+                marks=("model.model.1.model.", "model.10.conv_block."),
+            ),
         ),
     )

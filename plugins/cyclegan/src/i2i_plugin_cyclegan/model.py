@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from i2i_plugin_cyclegan.config import PRESETS, Config
 from i2i_plugin_cyclegan.networks import ResNet, UNet, make_generator
-from i2i_plugin_cyclegan.official import JUNYANZ_FORMAT
 from i2i_registry import Axis, Graph, GraphInput, Model
 from i2i_runtime import BICUBIC, GraphCall, ImageInput, ImageOutput, LabelInput, Operation, SizeRule, best_fit
 from i2i_runtime.schema.operations import Input
@@ -47,7 +46,6 @@ class CycleGAN(Model[Config]):
     name = "cyclegan"
     Config = Config
     presets = PRESETS
-    official = JUNYANZ_FORMAT
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

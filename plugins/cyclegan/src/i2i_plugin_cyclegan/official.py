@@ -9,33 +9,31 @@ for CycleGAN's, as by the release's defaults; any other is when the user or the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar, cast
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import ClassVar
 
 from i2i_plugin_cyclegan.config import Config, serves_both
-from i2i_registry import CheckpointError, Clues, Findings, Inferred, KeyMap, OfficialFormat, Shapes
+from i2i_registry import (
+    CheckpointError,
+    Clues,
+    Drop,
+    InferredConfig,
+    NameTable,
+    OfficialFile,
+    OfficialFormat,
+    Shapes,
+)
 from i2i_runtime import Licence
 from i2i_toolkit.networks import checkpoints
-from i2i_toolkit.networks.checkpoints import Generator, kind_of, norm_of, read_generator
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from i2i_runtime import Record
+from i2i_toolkit.networks.checkpoints import generator_kind, norm_of, read_generator
 
 GENERATORS = {"G_A": "a_to_b", "G_B": "b_to_a"}
 """The release's name of a generator -> ours."""
 _DIRECTIONS = tuple(f"{name}." for name in GENERATORS)
 
 
-def _key_map() -> KeyMap:
-    prefixes = {r"(?:G\.)?": "a_to_b", **{rf"{theirs}\.": ours for theirs, ours in GENERATORS.items()}}
-    generators = [line for prefix, ours in prefixes.items() for line in checkpoints.generator_keys(prefix, ours)]
-    return (checkpoints.UNUSED_STATISTICS, *generators, *checkpoints.discriminator_keys(r"D_[AB]\."))
-
-
-class PyTorchRelease(OfficialFormat):
-    """One generator, or two behind "G_A." and "G_B."."""
+class PyTorchRelease(OfficialFormat[Config]):
+    """Two generators, "G_A." and "G_B.", or one, "G."; a file alone has bare names."""
 
     source: ClassVar[str] = checkpoints.SOURCE
     licence: ClassVar[Licence] = Licence(
@@ -43,85 +41,79 @@ class PyTorchRelease(OfficialFormat):
         notes="The release's code is under the two-clause BSD licence. Its weights come without terms of their own, "
         "and the images that they were trained on have theirs: check them before you publish.",
     )
+    left_out: ClassVar[Sequence[tuple[str, str]]] = (checkpoints.discriminator_left_out(r"D_[AB]\."),)
     option_files: ClassVar[tuple[str, ...]] = checkpoints.OPTION_FILES
-    keys: ClassVar[KeyMap] = _key_map()
 
     def detect(self, shapes: Shapes) -> bool:
         """A generator by the name of its direction, or by itself a ResNet with instance norm: others are pix2pix's."""
         own = _generator(shapes)
-        kind = kind_of(own)
+        kind = generator_kind(own)
         named = _prefix(shapes) in _DIRECTIONS
         return kind is not None and (named or (kind == "resnet" and norm_of(own) == "instance"))
 
     def may_be(self, shapes: Shapes) -> bool:
         """Any generator of the release."""
-        return kind_of(_generator(shapes)) is not None
+        return generator_kind(_generator(shapes)) is not None
 
     def fits(self, clues: Clues) -> bool:
         """By the option that names the method; "test" is for one of its generators."""
         return checkpoints.fits(clues, ("cycle_gan", "test"))
 
-    def infer_config(self, shapes: Shapes) -> Config:
-        """Everything from shapes. What no tensor shows is the release's default for CycleGAN.
+    def canonical(self, names: Collection[str]) -> Mapping[str, str | Drop]:
+        """A generator alone is "G.", whatever its file is called."""
+        if any(name.startswith("G_B.") for name in names):
+            return {}
+        known = ("G.", "G_A.", "D_A.", "D_B.")
+        there = {name: f"G.{name.removeprefix('G_A.')}" for name in names if name.startswith("G_A.")}
+        return there | {name: f"G.{name}" for name in names if not name.startswith(known)}
+
+    def infer(self, shapes: Shapes, clues: Clues) -> InferredConfig[Config]:
+        """Everything from shapes, but for the image size, and a U-Net's dropout: by the options of the training.
 
         Raises CheckpointError for the way back without the way there, which is a model only as a file alone, and for
         generators between images that one model cannot take.
         """
-        return _config_of(shapes, Clues())[0]
-
-    def infer(self, shapes: Shapes, clues: Clues) -> Inferred:
-        """Image size, and a U-Net's dropout, by the options of the training. Raises as `infer_config` does."""
-        config, findings = _config_of(shapes, clues)
-        return findings.inferred(config)
-
-    def example(self, config: Record) -> Shapes:
-        """The state dict of one generator, or those of both together, built from the release's rules."""
-        settings = cast("Config", config)
-        net, a, b = settings.architecture, settings.channels_a, settings.channels_b
-        forth = checkpoints.generator_example(Generator(net, a, b))
-        if settings.directions == "a_to_b":
-            return forth
-        back = checkpoints.generator_example(Generator(net, b, a))
-        return {f"G_A.{key}": shape for key, shape in forth.items()} | {
-            f"G_B.{key}": shape for key, shape in back.items()
+        prefix = _prefix(shapes)
+        if prefix == "G_B.":
+            raise CheckpointError(
+                found="the generator G_B without G_A",
+                expected="both of them, or one generator in a file alone",
+                fix="i2i-registry import cyclegan latest_net_G_A.pth latest_net_G_B.pth --as ...",
+            )
+        found = read_generator(checkpoints.inside(shapes, prefix))
+        unseen, findings = checkpoints.settle(found, clues, dropout=False)
+        net, defaults = found.architecture, Config()
+        both = prefix == "G_A."
+        if both and not serves_both(found.channels_in, found.channels_out):
+            raise CheckpointError(
+                found=f"generators between images of {found.channels_in} and of {found.channels_out} channels",
+                expected="one number for both, or 1 and 3, so that one operation takes the images of either domain",
+                fix="import each generator by itself, as a model of one direction",
+            )
+        fields = {
+            "generator": net.kind,
+            "image_size": unseen.image_size,
+            "channels": net.channels,
+            "res_blocks": net.depth if net.kind == "resnet" else defaults.res_blocks,
+            "levels": net.depth if net.kind == "unet" else defaults.levels,
+            "channels_a": found.channels_in,
+            "channels_b": found.channels_out,
+            "norm": net.norm,
+            "dropout": unseen.dropout,
+            "directions": "both" if both else "a_to_b",
         }
+        return findings.inferred(checkpoints.checked(Config, fields))
 
-    def repair(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Batch norms get the counter that old files lack; statistics of instance norms are marked as unused."""
-        return checkpoints.repaired(tensors)
+    def table(self, config: Config) -> NameTable:
+        """The generators', or that of the only one."""
+        names = GENERATORS if config.directions == "both" else {"G": "a_to_b"}
+        tables = (checkpoints.generator_table(config.architecture, theirs, ours) for theirs, ours in names.items())
+        return {theirs: ours for table in tables for theirs, ours in table.items()}
 
-
-def _config_of(shapes: Shapes, clues: Clues) -> tuple[Config, Findings]:
-    prefix = _prefix(shapes)
-    if prefix == "G_B.":
-        raise CheckpointError(
-            found="the generator G_B without G_A",
-            expected="both of them, or one generator in a file alone",
-            fix="i2i-registry import cyclegan latest_net_G_A.pth latest_net_G_B.pth --as ...",
-        )
-    found = read_generator(_generator(shapes))
-    unseen, findings = checkpoints.settle(found, clues, dropout=False)
-    net, defaults = found.architecture, Config()
-    both = any(key.startswith("G_B.") for key in shapes)
-    if both and not serves_both(found.channels_in, found.channels_out):
-        raise CheckpointError(
-            found=f"generators between images of {found.channels_in} and of {found.channels_out} channels",
-            expected="one number for both, or 1 and 3, so that one operation takes the images of either domain",
-            fix="import each generator by itself, as a model of one direction",
-        )
-    fields = {
-        "generator": net.kind,
-        "image_size": unseen.image_size,
-        "channels": net.channels,
-        "res_blocks": net.depth if net.kind == "resnet" else defaults.res_blocks,
-        "levels": net.depth if net.kind == "unet" else defaults.levels,
-        "channels_a": found.channels_in,
-        "channels_b": found.channels_out,
-        "norm": net.norm,
-        "dropout": unseen.dropout,
-        "directions": "both" if both else "a_to_b",
-    }
-    return checkpoints.checked(Config, fields), findings
+    def files(self, config: Config) -> Sequence[OfficialFile]:
+        """One for each generator."""
+        names = GENERATORS if config.directions == "both" else ("G",)
+        return [OfficialFile(f"latest_net_{name}.pth", name) for name in names]
 
 
 def _generator(shapes: Shapes) -> Shapes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from i2i_plugin_ingan.config import PRESETS
-from i2i_registry import ModelCard, PresetExpectation, TrainingTime, hookimpl
+from i2i_registry import ModelCard, OfficialFormatCard, PresetExpectation, TrainingTime, hookimpl
 from i2i_runtime import Licence, Paper
 
 __all__ = ["i2i_models"]
@@ -45,5 +45,6 @@ def i2i_models() -> Sequence[ModelCard]:
             expectations=_EXPECTATIONS,
             model="i2i_plugin_ingan.model:InGAN",
             trainer="i2i_plugin_ingan.trainer:InGANTrainer",
+            official=OfficialFormatCard(format="i2i_plugin_ingan.official:INGAN_FORMAT", marks=("G.entry_block.1.",)),
         ),
     )

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from i2i_plugin_ingan.config import PRESETS, Config
 from i2i_plugin_ingan.networks import Generator, Retargeting
-from i2i_plugin_ingan.official import INGAN_FORMAT
 from i2i_registry import Axis, Graph, GraphInput, Model
 from i2i_runtime import (
     BICUBIC,
@@ -34,7 +33,6 @@ class InGAN(Model[Config]):
     name = "ingan"
     Config = Config
     presets = PRESETS
-    official = INGAN_FORMAT
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

@@ -8,21 +8,27 @@ kernel from the raw one.
 from __future__ import annotations
 
 import re
-from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from i2i_plugin_ingan.config import Config
-from i2i_registry import CheckpointError, Drop, KeyMap, OfficialFormat, Shapes
+from i2i_plugin_ingan.layers import SMALLEST_NORM
+from i2i_registry import (
+    CheckpointError,
+    Clues,
+    Findings,
+    InferredConfig,
+    NameTable,
+    OfficialFile,
+    OfficialFormat,
+    Shapes,
+)
 from i2i_runtime import Licence
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from i2i_runtime import Record
-
 SOURCE = "assafshocher/InGAN"
-
-COUNTER = "num_batches_tracked"
 
 ENTRY = "G.entry_block.1.weight_orig"
 _SIGNATURE = frozenset(
@@ -37,66 +43,37 @@ _SIGNATURE = frozenset(
 _DOWNSCALE = re.compile(r"G\.downscale_block\.conv_(\d+)\.1\.weight_orig")
 _BLOCK = re.compile(r"G\.bottleneck_block\.(\d+)\.conv_block\.0\.weight_orig")
 
-_NORM = "(weight|bias|running_mean|running_var|num_batches_tracked)"
-_PLACES = (
-    (r"entry_block\.1", r"entry_block\.2", "entry.conv", "entry.norm"),
-    (r"downscale_block\.conv_(\d+)\.1", r"downscale_block\.conv_(\d+)\.2", r"down.\1.conv", r"down.\1.norm"),
-    (r"upscale_block\.conv_(\d+)\.1", r"upscale_block\.conv_(\d+)\.2", r"up.\1.conv", r"up.\1.norm"),
-    *(
-        (
-            rf"bottleneck_block\.(\d+)\.conv_block\.{place}",
-            rf"bottleneck_block\.(\d+)\.conv_block\.{place + 1}",
-            rf"blocks.\1.{conv}",
-            rf"blocks.\1.{norm}",
-        )
-        for place, conv, norm in (
-            (0, "narrow.conv", "narrow.norm"),
-            (4, "inner.conv", "inner.norm"),
-            (7, "widen", "norm"),
-        )
-    ),
+_SPECTRAL = {"weight_orig": "weight", "bias": "bias", "weight_u": "direction"}
+"""The release's names of the tensors of a convolution with spectral norm -> ours."""
+
+_BOTTLENECK = {0: ("narrow.conv", "narrow.norm"), 4: ("inner.conv", "inner.norm"), 7: ("widen", "norm")}
+"""Place of a convolution in a block of the generator, whose norm is the next -> our names of both."""
+
+_CRITIC = {0: ("convs.0", "norms.0"), 3: ("convs.1", "norms.1"), 6: ("convs.2", "norms.2"), 9: ("judge", "")}
+
+_CONV = (
+    r"G\.(?:entry_block\.1|(?:down|up)scale_block\.conv_\d+\.1|bottleneck_block\.\d+\.conv_block\.[047])"
+    r"|D\.nets\.\d+\.[0369]"
 )
-"""A convolution and the norm behind it: patterns of the release's names, our names."""
-
-_SPECTRAL = (("weight_orig", "weight"), ("bias", "bias"), ("weight_u", "direction"))
-
-_FOLLOWS = Drop("follows from weight_orig and weight_u at every pass")
-_TRAINING = Drop("needed to go on with the release's training only")
+_FOLLOWS = "follows from weight_orig and weight_u at every pass"
+_TRAINING = "needed to go on with the release's training only"
 
 
-def _generator_keys() -> KeyMap:
-    lines: list[tuple[str, str | Drop]] = [(r"final_block\.1\.(weight|bias)", r"to_image.\1")]
-    for conv, norm, our_conv, our_norm in _PLACES:
-        lines += [(rf"{conv}\.{theirs}", f"{our_conv}.{ours}") for theirs, ours in _SPECTRAL]
-        group = 2 if "(" in norm else 1
-        lines += [(rf"{norm}\.{_NORM}", rf"{our_norm}.\{group}"), (rf"{conv}\.weight(_v)?", _FOLLOWS)]
-    return lines
+def _spectral(theirs: str, ours: str) -> NameTable:
+    return {f"{theirs}.{their}": f"{ours}.{our}" for their, our in _SPECTRAL.items()}
 
 
-GENERATOR_KEYS: KeyMap = _generator_keys()
-"""Inside the generator."""
-
-CRITIC_PLACES = ((0, "convs.0"), (3, "convs.1"), (6, "convs.2"), (9, "judge"))
-CRITIC_KEYS: KeyMap = (
-    *(
-        (rf"nets\.(\d+)\.{place}\.{theirs}", rf"nets.\1.{conv}.{ours}")
-        for place, conv in CRITIC_PLACES
-        for theirs, ours in _SPECTRAL
-    ),
-    *((rf"nets\.(\d+)\.{3 * level + 1}\.{_NORM}", rf"nets.\1.norms.{level}.\2") for level in range(3)),
-    (r"nets\.(\d+)\.[0369]\.weight(_v)?", _FOLLOWS),
-)
-"""Inside the critic, which a checkpoint keeps for training only; the recordings hold one."""
+def critic_table(nets: int, theirs: str = "D", ours: str = "critic") -> NameTable:
+    """The critic's names, which a checkpoint keeps for training only."""
+    rows: dict[str, str] = {}
+    for number in range(nets):
+        for place, (conv, norm) in _CRITIC.items():
+            rows |= _spectral(f"{theirs}.nets.{number}.{place}", f"{ours}.nets.{number}.{conv}")
+            rows |= {f"{theirs}.nets.{number}.{place + 1}": f"{ours}.nets.{number}.{norm}"} if norm else {}
+    return rows
 
 
-def _total_map() -> KeyMap:
-    generator = [(rf"G\.{key}", f"generator.{to}" if isinstance(to, str) else to) for key, to in GENERATOR_KEYS]
-    critic = [(rf"D\.{key}", _TRAINING) for key, _ in CRITIC_KEYS]
-    optimizers = (r"optim_[GD]\.state\.\d+\.(step|exp_avg|exp_avg_sq)", _TRAINING)
-    return (*generator, *critic, optimizers)
-
-
-class InGANRelease(OfficialFormat):
+class InGANRelease(OfficialFormat[Config]):
     """Generator, critic and optimizers in one dictionary; no hyper-parameters."""
 
     source: ClassVar[str] = SOURCE
@@ -107,13 +84,18 @@ class InGANRelease(OfficialFormat):
         "terms; commercial rights are Yeda's. Patents may exist.",
         non_commercial=True,
     )
-    keys: ClassVar[KeyMap] = _total_map()
+    left_out: ClassVar[Sequence[tuple[str, str]]] = (
+        (rf"(?:{_CONV})\.weight(?:_v)?", _FOLLOWS),
+        (r"D\.nets\.\d+\.[0369]\.(?:weight_orig|bias|weight_u)", _TRAINING),
+        (r"D\.nets\.\d+\.[147]\.(?:weight|bias|running_mean|running_var|num_batches_tracked)", _TRAINING),
+        (r"optim_[GD]\.state\.\d+\.(step|exp_avg|exp_avg_sq)", _TRAINING),
+    )
 
     def detect(self, shapes: Shapes) -> bool:
         """A generator under "G" with the release's five parts."""
         return shapes.keys() >= _SIGNATURE and len(shapes[ENTRY]) == len(("k", "c", "y", "x"))
 
-    def infer_config(self, shapes: Shapes) -> Config:
+    def infer(self, shapes: Shapes, clues: Clues) -> InferredConfig[Config]:
         """Width, downscales and blocks. The size of the training image is in no tensor: it gets the default."""
         numbers = [
             sorted(int(match[1]) for key in shapes if (match := pattern.fullmatch(key)))
@@ -127,64 +109,46 @@ class InGANRelease(OfficialFormat):
                     fix="the file is damaged, or was changed",
                 )
         downscales, blocks = map(len, numbers)
-        return Config(channels=shapes[ENTRY][0], downscales=downscales, blocks=blocks)
+        config, findings = Config(channels=shapes[ENTRY][0], downscales=downscales, blocks=blocks), Findings(clues)
+        size = {name: findings.settle(name, (), getattr(config, name)) for name in ("height", "width")}
+        return findings.inferred(config.model_copy(update=size))
 
-    def unseen(self, config: Record) -> tuple[str, ...]:
-        """The size of the training image."""
+    def table(self, config: Config) -> NameTable:
+        """The generator's."""
+        return generator_table(config)
+
+    def complete(self, tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
+        """The second vector of each spectral norm, by half a power iteration from the first, as at every pass."""
         del config
-        return ("height", "width")
+        completed = dict(tensors)
+        for key, first in tensors.items():
+            if key.endswith(".weight_u"):
+                conv = key.removesuffix(".weight_u")
+                second = tensors[f"{conv}.weight_orig"].flatten(1).T @ first
+                completed[f"{conv}.weight_v"] = second / second.norm().clamp_min(SMALLEST_NORM)
+        return completed
 
-    def example(self, config: Record) -> Shapes:
-        """Generator, one net of the critic, and what Adam keeps of the first tensor."""
-        settings = cast("Config", config)
-        widths = [settings.channels * 2**level for level in range(settings.downscales + 1)]
-        entry = _conv_and_norm("G.entry_block.{}", 1, (widths[0], 3, 7, 7))
-        shapes: dict[str, tuple[int, ...]] = dict(entry)
-        for level, (narrow, wide) in enumerate(pairwise(widths)):
-            shapes |= _conv_and_norm(f"G.downscale_block.conv_{level}.{{}}", 1, (wide, narrow, 3, 3))
-            shapes |= _conv_and_norm(f"G.upscale_block.conv_{level}.{{}}", 1, (narrow, wide, 3, 3))
-        width, narrow = widths[-1], widths[-1] // 4
-        for number in range(settings.blocks):
-            inside = f"G.bottleneck_block.{number}.conv_block.{{}}"
-            shapes |= _conv_and_norm(inside, 0, (narrow, width, 1, 1))
-            shapes |= _conv_and_norm(inside, 4, (narrow, narrow, 3, 3))
-            shapes |= _conv_and_norm(inside, 7, (width, narrow, 1, 1))
-        shapes |= {"G.final_block.1.weight": (3, widths[0], 7, 7), "G.final_block.1.bias": (3,)}
-        for place, kernel in ((0, (8, 3, 3, 3)), (3, (16, 8, 3, 3)), (6, (16, 16, 3, 3))):
-            shapes |= _conv_and_norm("D.nets.0.{}", place, kernel)
-        shapes |= _spectral("D.nets.0.9", (1, 16, 1, 1))
-        moments = {f"optim_G.state.0.{name}": entry["G.entry_block.1.bias"] for name in ("exp_avg", "exp_avg_sq")}
-        return {**shapes, **moments}
-
-    def repair(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Norms get the counter that files from before torch 0.4.1 lack."""
-        repaired = dict(tensors)
-        for key, tensor in tensors.items():
-            norm, _, name = key.rpartition(".")
-            if name == COUNTER:
-                repaired[key] = tensor.long()
-            elif name == "running_mean" and f"{norm}.{COUNTER}" not in tensors:
-                repaired[f"{norm}.{COUNTER}"] = tensor.new_zeros(()).long()
-        return repaired
+    def files(self, config: Config) -> Sequence[OfficialFile]:
+        """One, named as that of a training that ended."""
+        del config
+        return (OfficialFile("checkpoint_0075000.pth.tar", form="networks"),)
 
 
-def _spectral(name: str, kernel: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-    rows, *rest = kernel
-    columns = 1
-    for length in rest:
-        columns *= length
-    vectors = {"bias": (rows,), "weight_u": (rows,), "weight_v": (columns,)}
-    return {f"{name}.weight_orig": kernel, **{f"{name}.{key}": shape for key, shape in vectors.items()}}
-
-
-def _conv_and_norm(template: str, place: int, kernel: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-    vectors = ("weight", "bias", "running_mean", "running_var")
-    norm = template.format(place + 1)
-    return {
-        **_spectral(template.format(place), kernel),
-        **{f"{norm}.{key}": (kernel[0],) for key in vectors},
-        f"{norm}.{COUNTER}": (),
-    }
+def generator_table(config: Config, theirs: str = "G", ours: str = "generator") -> NameTable:
+    """The generator's names."""
+    rows = {f"{theirs}.final_block.1": f"{ours}.to_image"}
+    places = {(f"{theirs}.entry_block", 1): (f"{ours}.entry.conv", f"{ours}.entry.norm")}
+    for level in range(config.downscales):
+        for part, our in (("downscale", "down"), ("upscale", "up")):
+            place = f"{theirs}.{part}_block.conv_{level}"
+            places[place, 1] = (f"{ours}.{our}.{level}.conv", f"{ours}.{our}.{level}.norm")
+    for number in range(config.blocks):
+        for place, (conv, norm) in _BOTTLENECK.items():
+            block = f"{theirs}.bottleneck_block.{number}.conv_block"
+            places[block, place] = (f"{ours}.blocks.{number}.{conv}", f"{ours}.blocks.{number}.{norm}")
+    for (block, place), (conv, norm) in places.items():
+        rows |= {**_spectral(f"{block}.{place}", conv), f"{block}.{place + 1}": norm}
+    return rows
 
 
 INGAN_FORMAT = InGANRelease()

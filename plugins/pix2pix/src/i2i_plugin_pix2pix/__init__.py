@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from i2i_plugin_pix2pix.config import PRESETS
-from i2i_registry import ModelCard, hookimpl
+from i2i_registry import ModelCard, OfficialFormatCard, hookimpl
 from i2i_runtime import Licence, Paper
 
 __all__ = ["i2i_models"]
@@ -36,5 +36,9 @@ def i2i_models() -> Sequence[ModelCard]:
             presets=tuple(PRESETS),
             model="i2i_plugin_pix2pix.model:Pix2Pix",
             trainer="i2i_plugin_pix2pix.trainer:Pix2PixTrainer",
+            official=OfficialFormatCard(
+                format="i2i_plugin_pix2pix.official:JUNYANZ_FORMAT",
+                marks=("model.model.1.model.", "model.10.conv_block."),
+            ),
         ),
     )

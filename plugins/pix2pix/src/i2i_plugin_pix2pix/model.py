@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from i2i_plugin_pix2pix.config import PRESETS, Config
 from i2i_plugin_pix2pix.networks import ResNet, UNet, make_generator
-from i2i_plugin_pix2pix.official import JUNYANZ_FORMAT
 from i2i_registry import Axis, Graph, GraphInput, Model
 from i2i_runtime import (
     BICUBIC,
@@ -33,7 +32,6 @@ class Pix2Pix(Model[Config]):
     name = "pix2pix"
     Config = Config
     presets = PRESETS
-    official = JUNYANZ_FORMAT
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

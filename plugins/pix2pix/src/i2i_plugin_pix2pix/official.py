@@ -7,24 +7,19 @@ when the discriminator lies beside it (`<epoch>_net_D.pth`), as in the folder of
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from collections.abc import Collection, Mapping, Sequence
+from typing import ClassVar
 
 from i2i_plugin_pix2pix.config import Config
-from i2i_registry import Clues, Findings, Inferred, KeyMap, OfficialFormat, Shapes
+from i2i_registry import Clues, Drop, InferredConfig, NameTable, OfficialFile, OfficialFormat, Shapes, canonical_shapes
 from i2i_runtime import Licence
 from i2i_toolkit.networks import checkpoints
-from i2i_toolkit.networks.checkpoints import Generator
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from i2i_runtime import Record
 
 _OF_BICYCLEGAN = ("E.", "D2.", "D.model_")
 
 
-class PyTorchRelease(OfficialFormat):
-    """One generator, perhaps behind "G.", and then perhaps its discriminator behind "D."."""
+class PyTorchRelease(OfficialFormat[Config]):
+    """One generator, "G.", and perhaps its discriminator, "D."; a file alone has bare names."""
 
     source: ClassVar[str] = checkpoints.SOURCE
     licence: ClassVar[Licence] = Licence(
@@ -32,73 +27,62 @@ class PyTorchRelease(OfficialFormat):
         notes="The release's code is under the two-clause BSD licence. Its weights come without terms of their own, "
         "and the images that they were trained on have theirs: check them before you publish.",
     )
+    left_out: ClassVar[Sequence[tuple[str, str]]] = (checkpoints.discriminator_left_out(r"D\."),)
     option_files: ClassVar[tuple[str, ...]] = checkpoints.OPTION_FILES
-    keys: ClassVar[KeyMap] = (
-        checkpoints.UNUSED_STATISTICS,
-        *checkpoints.generator_keys(r"(?:G\.)?", "generator"),
-        *checkpoints.discriminator_keys(r"D\."),
-    )
 
     def detect(self, shapes: Shapes) -> bool:
         """A U-Net or a ResNet, by itself not one with instance norm: that is CycleGAN's by default."""
-        own = _generator(shapes)
-        kind = checkpoints.kind_of(own)
+        own = self._generator(shapes)
+        kind = checkpoints.generator_kind(own)
         with_discriminator = any(key.startswith("D.") for key in shapes)
         return kind == "unet" or (kind == "resnet" and (with_discriminator or checkpoints.norm_of(own) != "instance"))
 
     def may_be(self, shapes: Shapes) -> bool:
         """Any generator of the release."""
-        return checkpoints.kind_of(_generator(shapes)) is not None
+        return checkpoints.generator_kind(self._generator(shapes)) is not None
 
     def fits(self, clues: Clues) -> bool:
         """By the option that names the method."""
         return checkpoints.fits(clues, ("pix2pix",))
 
-    def infer_config(self, shapes: Shapes) -> Config:
-        """Everything from shapes. What no tensor shows is the release's default for pix2pix.
+    def canonical(self, names: Collection[str]) -> Mapping[str, str | Drop]:
+        """A file alone is the generator's."""
+        return {name: f"G.{name}" for name in names if not name.startswith(("G.", "D."))}
 
-        A U-Net does not tell whether it had dropout (by default it has), nor a ResNet its image size (256).
+    def infer(self, shapes: Shapes, clues: Clues) -> InferredConfig[Config]:
+        """Everything from shapes, but for the image size, and a U-Net's dropout: by the options of the training.
+
+        Where there are none, it is the release's default for pix2pix: with dropout, and 256 pixels for a ResNet.
         """
-        return _config_of(shapes, Clues())[0]
+        found = checkpoints.read_generator(checkpoints.inside(shapes, "G."))
+        unseen, findings = checkpoints.settle(found, clues, dropout=True)
+        net = found.architecture
+        fields = {
+            "generator": net.kind,
+            "image_size": unseen.image_size,
+            "depth": net.depth,
+            "channels": net.channels,
+            "input_channels": found.channels_in,
+            "output_channels": found.channels_out,
+            "norm": net.norm,
+            "dropout": unseen.dropout,
+        }
+        return findings.inferred(checkpoints.checked(Config, fields))
 
-    def infer(self, shapes: Shapes, clues: Clues) -> Inferred:
-        """Image size, and a U-Net's dropout, by the options of the training."""
-        config, findings = _config_of(shapes, clues)
-        return findings.inferred(config)
+    def table(self, config: Config) -> NameTable:
+        """The generator's."""
+        return checkpoints.generator_table(config.architecture, "G", "generator")
 
-    def example(self, config: Record) -> Shapes:
-        """The generator's state dict, built from the release's rules."""
-        settings = cast("Config", config)
-        generator = Generator(settings.architecture, settings.input_channels, settings.output_channels)
-        return checkpoints.generator_example(generator)
+    def files(self, config: Config) -> Sequence[OfficialFile]:
+        """The generator's."""
+        del config
+        return (OfficialFile("latest_net_G.pth", "G"),)
 
-    def repair(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Batch norms get the counter that old files lack; statistics of instance norms are marked as unused."""
-        return checkpoints.repaired(tensors)
-
-
-def _config_of(shapes: Shapes, clues: Clues) -> tuple[Config, Findings]:
-    found = checkpoints.read_generator(_generator(shapes))
-    unseen, findings = checkpoints.settle(found, clues, dropout=True)
-    net = found.architecture
-    fields = {
-        "generator": net.kind,
-        "image_size": unseen.image_size,
-        "depth": net.depth,
-        "channels": net.channels,
-        "input_channels": found.channels_in,
-        "output_channels": found.channels_out,
-        "norm": net.norm,
-        "dropout": unseen.dropout,
-    }
-    return checkpoints.checked(Config, fields), findings
-
-
-def _generator(shapes: Shapes) -> Shapes:
-    """The tensors of the generator, named as in its file; none where other files lie beside that pix2pix has not."""
-    if any(key.startswith(_OF_BICYCLEGAN) for key in shapes):
-        return {}
-    return checkpoints.inside(shapes, "G.") or shapes
+    def _generator(self, shapes: Shapes) -> Shapes:
+        """The tensors of the generator, named as in its file; none beside other files that pix2pix has not."""
+        if any(key.startswith(_OF_BICYCLEGAN) for key in shapes):
+            return {}
+        return checkpoints.inside(canonical_shapes(self, shapes), "G.")
 
 
 JUNYANZ_FORMAT = PyTorchRelease()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from i2i_plugin_singan.config import PRESETS
-from i2i_registry import ModelCard, hookimpl
+from i2i_registry import ModelCard, OfficialFormatCard, hookimpl
 from i2i_runtime import Licence, Paper
 
 __all__ = ["i2i_models"]
@@ -35,5 +35,6 @@ def i2i_models() -> Sequence[ModelCard]:
             presets=tuple(PRESETS),
             model="i2i_plugin_singan.model:SinGAN",
             trainer="i2i_plugin_singan.trainer:SinGANTrainer",
+            official=OfficialFormatCard(format="i2i_plugin_singan.official:OFFICIAL_FORMAT", marks=("body.block1.",)),
         ),
     )

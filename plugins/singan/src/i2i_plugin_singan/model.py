@@ -8,7 +8,6 @@ from typing import Literal
 from i2i_plugin_singan.applications import Blending, Injection, Sampling, SuperResolution
 from i2i_plugin_singan.config import COLOURS, PRESETS, Config, Size
 from i2i_plugin_singan.networks import Pyramid
-from i2i_plugin_singan.official import OFFICIAL_FORMAT
 from i2i_registry import Axis, Graph, GraphInput, Model, OutlierTolerance
 from i2i_runtime import (
     SINGAN,
@@ -69,7 +68,6 @@ class SinGAN(Model[Config]):
     name = "singan"
     Config = Config
     presets = PRESETS
-    official = OFFICIAL_FORMAT
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

@@ -14,7 +14,7 @@ What it was trained for, no tensor shows; the folder's name does ("scale_factor=
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -23,20 +23,26 @@ from torch import Tensor
 
 from i2i_plugin_singan.config import COARSEST, COLOURS, Config, Mode, Size
 from i2i_plugin_singan.networks import UNTRAINED
-from i2i_registry import CheckpointError, Clues, Drop, Findings, Inferred, KeyMap, OfficialFormat, Shapes
-from i2i_registry.importing.clues import Said
-from i2i_runtime import Licence, Record
+from i2i_registry import (
+    CheckpointError,
+    Clues,
+    Drop,
+    Evidence,
+    Findings,
+    InferredConfig,
+    NameTable,
+    OfficialFile,
+    OfficialFormat,
+    Shapes,
+)
+from i2i_runtime import Licence
 
 COUNTER = "num_batches_tracked"
-_TWICE = " (in a file of its own as well)"
-"""Put behind the keys of Gs.pth where there are files of single generators too."""
-_NETWORK = r"(?:Gs\.(\d+)|(\d+)\.netG)"
-_SCALE = r"\1\2"
-_LEVEL = rf"pyramid.levels.{_SCALE}"
-_HEAD = re.compile(rf"{_NETWORK}\.head\.conv\.weight")
+_TWICE = Drop("the same generator is there in a file of its own")
+_UNFINISHED = Drop("the training was stopped in this scale, or before it")
+_WHOLE = re.compile(r"Gs\.(\d+)\.(.+)")
+_HEAD = re.compile(r"(?:Gs\.(\d+)|(\d+)\.netG)\.head\.conv\.weight")
 _BLOCK = re.compile(r"body\.block(\d+)\.conv\.weight")
-_UNFINISHED = " (of a scale that was not finished)"
-"""Put behind the keys of a scale, or behind one, whose training was stopped."""
 _GREY = 1
 _FOLDER = re.compile(r"scale_factor=(?P<factor>[\d.]+)(?:,alpha=(?P<alpha>\d+)|(?P<animation>_noise_padding))")
 _PAINT_FOLDER = re.compile(r"start_scale=(\d+)")
@@ -44,7 +50,7 @@ _ENLARGING_ALPHA = 100
 """weight of the reconstruction in a training for super-resolution; 10 in all others"""
 
 
-class AuthorsRelease(OfficialFormat):
+class AuthorsRelease(OfficialFormat[Config]):
     """The files of one trained image, in which no hyper-parameter is named."""
 
     source: ClassVar[str] = "tamarott/SinGAN"
@@ -53,70 +59,66 @@ class AuthorsRelease(OfficialFormat):
         notes="The terms of the authors' scripts; nothing shows who trained it. The image that it was trained on "
         "has its own, and is in the weights.",
     )
-    keys: ClassVar[KeyMap] = (
-        (r".+" + re.escape(_TWICE), Drop("the same generator is there in a file of its own")),
-        (r".+" + re.escape(_UNFINISHED), Drop("the training was stopped in this scale, or before it")),
-        (rf"{_NETWORK}\.head\.(.+)", rf"{_LEVEL}.blocks.0.\3"),
-        (rf"{_NETWORK}\.body\.block(\d+)\.(.+)", rf"{_LEVEL}.blocks.\3.\4"),
-        (rf"{_NETWORK}\.tail\.0\.(weight|bias)", rf"{_LEVEL}.to_image.\3"),
-        (r"NoiseAmp\.(\d+)", r"pyramid.levels.\1.amplitude"),
-        (r"Zs\.0", "pyramid.noise"),
-        (r"Zs\.\d+", Drop("the stored noise of all scales but the coarsest is zero")),
-        (r"reals\.(\d+)", r"pyramid.levels.\1.real"),
-        (r"\d+\.netD\..+", Drop("critics are needed for training only")),
-        (r"\d+\.z_opt(\..+)?", Drop("the same noise is in Zs.pth")),
+    left_out: ClassVar[Sequence[tuple[str, str]]] = (
+        (r"Zs\.\d+", "the stored noise of all scales but the coarsest is zero"),
+        (r"\d+\.netD\..+", "critics are needed for training only"),
+        (r"\d+\.z_opt(\..+)?", "the same noise is in Zs.pth"),
     )
+    also_needed: ClassVar[str] = "Gs.pth, a list of whole generators: load each <scale>/netG.pth into one and save them"
 
     def detect(self, shapes: Shapes) -> bool:
         """Lists of images and of noise maps beside generators with a head."""
         generators = any(_HEAD.fullmatch(key) for key in shapes)
         return generators and "reals.0" in shapes and "reals.1" in shapes and "Zs.0" in shapes
 
-    def infer_config(self, shapes: Shapes) -> Config:
-        """By shapes alone: sizes from the images; the mode from the size of the coarsest one.
+    def canonical(self, names: Collection[str]) -> Mapping[str, str | Drop]:
+        """The generators of Gs.pth are those of single files; what belongs to a scale without them is left out."""
+        trained = _trained(names)
+        single = {match[1] for name in names if (match := re.match(r"(\d+)\.netG\.", name))}
+        found: dict[str, str | Drop] = {}
+        for name in names:
+            match, scale = _WHOLE.fullmatch(name), _scale_of(name)
+            if scale is not None and scale >= trained and not name.startswith("reals."):
+                found[name] = _UNFINISHED
+            elif match:
+                found[name] = _TWICE if match[1] in single else f"{match[1]}.netG.{match[2]}"
+        return found
+
+    def infer(self, shapes: Shapes, clues: Clues) -> InferredConfig[Config]:
+        """Sizes from the images; the mode by the folder's name, or by the size of the coarsest image.
 
         Raises CheckpointError when no pyramid has such sizes.
         """
-        return _config_of(shapes, Clues())[0]
-
-    def infer(self, shapes: Shapes, clues: Clues) -> Inferred:
-        """The mode by the folder's name.
-
-        Raises CheckpointError when no pyramid has such sizes.
-        """
-        config, findings = _config_of(shapes, clues)
-        return findings.inferred(config)
-
-    def example(self, config: Record) -> Shapes:
-        """All files of a training but those of single scales."""
-        config = _as_config(config)
-        border = 2 * config.border
-        sizes = config.sizes
-        shapes: dict[str, tuple[int, ...]] = {}
-        for scale, (height, width) in enumerate(sizes):
-            shapes[f"Zs.{scale}"] = (1, COLOURS, height + border, width + border)
-            shapes[f"reals.{scale}"] = (1, COLOURS, height, width)
-            if scale:
-                shapes[f"NoiseAmp.{scale}"] = ()
-        for scale in range(config.scales):
-            shapes |= {f"Gs.{scale}.{key}": shape for key, shape in _generator(config, scale).items()}
-        return shapes
+        return _infer(shapes, clues)
 
     def repair(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Marks what is there twice or unfinished, fills scales that were not trained, and makes grey ones coloured.
-
-        Counters are made the whole numbers that they are.
-        """
+        """Fills scales that were not trained, and makes grey ones coloured."""
         shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
-        trained = _trained(shapes)
-        single = {match[1] for key in tensors if (match := re.match(r"(\d+)\.netG\.", key))}
-        repaired: dict[str, Tensor] = {}
-        for key, tensor in tensors.items():
-            scale = _scale_of(key)
-            twice = key.startswith("Gs.") and str(scale) in single
-            unfinished = scale is not None and scale >= trained and not key.startswith("reals.")
-            repaired[key + (_UNFINISHED if unfinished else _TWICE if twice else "")] = _coloured(key, tensor)
-        return repaired | dict(_never_trained(self.infer_config(shapes), trained))
+        coloured = {key: _coloured(key, tensor) for key, tensor in tensors.items()}
+        return coloured | dict(_never_trained(_infer(shapes, Clues()).config, _trained(shapes)))
+
+    def table(self, config: Config) -> NameTable:
+        """For each scale its generator, its image, and how strong its noise is."""
+        rows = {"Zs.0": "pyramid.noise"}
+        for scale in range(config.scales):
+            level = f"pyramid.levels.{scale}"
+            rows |= {f"NoiseAmp.{scale}": f"{level}.amplitude", f"reals.{scale}": f"{level}.real"}
+            rows |= {f"{scale}.netG.head": f"{level}.blocks.0", f"{scale}.netG.tail.0": f"{level}.to_image"}
+            blocks = range(1, config.layers - 1)
+            rows |= {f"{scale}.netG.body.block{number}": f"{level}.blocks.{number}" for number in blocks}
+        return rows
+
+    def complete(self, tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
+        """The noise of all scales but the coarsest, which is zero, and whose size the release's scripts read."""
+        border = 2 * config.border
+        sizes = enumerate(config.sizes)
+        zeros = {f"Zs.{scale}": torch.zeros(1, COLOURS, h + border, w + border) for scale, (h, w) in sizes if scale}
+        return tensors | zeros
+
+    def files(self, config: Config) -> Sequence[OfficialFile]:
+        """The lists, and a generator for each scale."""
+        lists = [OfficialFile(f"{name}.pth", name, "list") for name in ("Zs", "reals", "NoiseAmp")]
+        return lists + [OfficialFile(f"{scale}/netG.pth", f"{scale}.netG") for scale in range(config.scales)]
 
 
 def _scale_of(key: str) -> int | None:
@@ -125,11 +127,11 @@ def _scale_of(key: str) -> int | None:
     return int(match[1] or match[2]) if match else None
 
 
-def _trained(shapes: Shapes) -> int:
+def _trained(names: Collection[str]) -> int:
     """How many scales, from the coarsest on, have all that a finished one has."""
-    generators = {int(match[1] or match[2]) for key in shapes if (match := _HEAD.fullmatch(key))}
+    generators = {int(match[1] or match[2]) for name in names if (match := _HEAD.fullmatch(name))}
     scale = 0
-    while scale in generators and (scale == 0 or f"NoiseAmp.{scale}" in shapes):
+    while scale in generators and (scale == 0 or f"NoiseAmp.{scale}" in names):
         scale += 1
     return scale
 
@@ -140,14 +142,12 @@ def _never_trained(config: Config, trained: int) -> Iterator[tuple[str, Tensor]]
         for key, shape in _generator(config, scale).items():
             ones = key.endswith(("norm.weight", "running_var"))
             dtype = torch.int64 if key.endswith(COUNTER) else torch.float32
-            yield f"Gs.{scale}.{key}", (torch.ones if ones else torch.zeros)(shape, dtype=dtype)
+            yield f"{scale}.netG.{key}", (torch.ones if ones else torch.zeros)(shape, dtype=dtype)
         yield f"NoiseAmp.{scale}", torch.tensor(UNTRAINED)
 
 
 def _coloured(key: str, tensor: Tensor) -> Tensor:
     """A tensor of a training of grey images, for images of three equal channels; any other as it is."""
-    if key.endswith(COUNTER):
-        return tensor.long()
     if re.search(r"(?:^|\.)tail\.0\.(?:weight|bias)$", key) and tensor.shape[0] == _GREY:
         return tensor.repeat(COLOURS, *[1] * (tensor.dim() - 1))
     if _HEAD.fullmatch(key) and tensor.shape[1] == _GREY:
@@ -161,9 +161,9 @@ def _coloured(key: str, tensor: Tensor) -> Tensor:
 # --- What tensors show, and what they do not --------------------------------------------------------------------------
 
 
-def _config_of(shapes: Shapes, clues: Clues) -> tuple[Config, Findings]:
+def _infer(shapes: Shapes, clues: Clues) -> InferredConfig[Config]:
     sizes = [(shape[-2], shape[-1]) for shape in _numbered(shapes, "reals")]
-    head = shapes.get("Gs.0.head.conv.weight", shapes.get("0.netG.head.conv.weight"))
+    head = shapes.get("0.netG.head.conv.weight")
     if head is None:
         raise CheckpointError(
             found="images of a pyramid, and no generator of its coarsest scale",
@@ -184,18 +184,18 @@ def _config_of(shapes: Shapes, clues: Clues) -> tuple[Config, Findings]:
     if len(possible) > 1:
         config = config.model_copy(update={"coarsest": findings.settle("coarsest", (), config.coarsest)})
     painted = _PAINT_FOLDER.fullmatch(clues.folder)
-    said = list[Said[int | None]]()
+    said = list[Evidence[int | None]]()
     if painted:
-        said.append(Said(int(painted[1]), f"the folder's name: {clues.folder}"))
+        said.append(Evidence(int(painted[1]), f"the folder's name: {clues.folder}"))
     update = {
         "paint_scale": findings.settle("paint_scale", said, None),
         "enlargement": findings.settle("enlargement", (), config.enlargement),
     }
     _remark_on(shapes, config, findings)
-    return config.model_copy(update=update), findings
+    return findings.inferred(config.model_copy(update=update))
 
 
-def _mode_of(clues: Clues) -> list[Said[Mode]]:
+def _mode_of(clues: Clues) -> list[Evidence[Mode]]:
     """What the folder is called; a training for super-resolution has another weight and a factor of its own."""
     match = _FOLDER.fullmatch(clues.folder)
     if match is None:
@@ -205,7 +205,7 @@ def _mode_of(clues: Clues) -> list[Said[Mode]]:
         mode = "animation"
     elif int(match["alpha"]) == _ENLARGING_ALPHA:
         mode = "super_resolution"
-    return [Said(mode, f"the folder's name: {clues.folder}")]
+    return [Evidence(mode, f"the folder's name: {clues.folder}")]
 
 
 def _remark_on(shapes: Shapes, config: Config, findings: Findings) -> None:
@@ -244,12 +244,6 @@ def _pyramids(shapes: Shapes, sizes: list[Size], channels: int) -> Iterator[Conf
             continue
         if config.sizes == tuple(sizes):
             yield config
-
-
-def _as_config(config: Record) -> Config:
-    if not isinstance(config, Config):
-        raise TypeError(f"a Config of SinGAN, not {type(config).__name__}")
-    return config
 
 
 def _numbered(shapes: Shapes, name: str) -> list[tuple[int, ...]]:

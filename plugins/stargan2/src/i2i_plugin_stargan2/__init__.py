@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from i2i_plugin_stargan2.config import PRESETS
-from i2i_registry import ModelCard, PaperScore, PresetExpectation, hookimpl
+from i2i_registry import ModelCard, OfficialFormatCard, PaperScore, PresetExpectation, hookimpl
 from i2i_runtime import Licence, Paper
 
 __all__ = ["i2i_models"]
@@ -67,5 +67,8 @@ def i2i_models() -> Sequence[ModelCard]:
             expectations=_EXPECTATIONS,
             model="i2i_plugin_stargan2.model:StarGAN2",
             trainer="i2i_plugin_stargan2.trainer:StarGAN2Trainer",
+            official=OfficialFormatCard(
+                format="i2i_plugin_stargan2.official:CLOVA_FORMAT", marks=("mapping_network.",)
+            ),
         ),
     )

@@ -13,7 +13,6 @@ from i2i_plugin_stargan2.config import PRESETS, Config
 from i2i_plugin_stargan2.face import FaceMasks
 from i2i_plugin_stargan2.fan import INPUT_SIDE, LANDMARKS, MAP_SIDE, FaceAlignmentNetwork
 from i2i_plugin_stargan2.networks import Generator, MappingNetwork, StyleEncoder
-from i2i_plugin_stargan2.official import CLOVA_FORMAT
 from i2i_registry import Axis, Graph, GraphInput, Model
 from i2i_runtime import (
     GraphCall,
@@ -103,7 +102,6 @@ class StarGAN2(Model[Config]):
     name = "stargan2"
     Config = Config
     presets = PRESETS
-    official = CLOVA_FORMAT
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from i2i_plugin_ugatit.config import PRESETS
-from i2i_registry import ModelCard, PaperScore, PresetExpectation, TrainingTime, hookimpl
+from i2i_registry import ModelCard, OfficialFormatCard, PaperScore, PresetExpectation, TrainingTime, hookimpl
 from i2i_runtime import Licence, Paper
 
 __all__ = ["i2i_models"]
@@ -54,5 +54,8 @@ def i2i_models() -> Sequence[ModelCard]:
             expectations=_EXPECTATIONS,
             model="i2i_plugin_ugatit.model:UGATIT",
             trainer="i2i_plugin_ugatit.trainer:UGATITTrainer",
+            official=OfficialFormatCard(
+                format="i2i_plugin_ugatit.official:ZNXLWM_FORMAT", marks=("genA2B.DownBlock.",)
+            ),
         ),
     )

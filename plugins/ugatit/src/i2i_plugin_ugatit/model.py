@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from i2i_plugin_ugatit.config import DOWNSAMPLING, PRESETS, SMALLEST_SIDE, Config
 from i2i_plugin_ugatit.networks import Generator
-from i2i_plugin_ugatit.official import ZNXLWM_FORMAT
 from i2i_registry import Axis, Graph, GraphInput, Model
 from i2i_runtime import (
     BILINEAR,
@@ -46,7 +45,6 @@ class UGATIT(Model[Config]):
     name = "ugatit"
     Config = Config
     presets = PRESETS
-    official = ZNXLWM_FORMAT
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

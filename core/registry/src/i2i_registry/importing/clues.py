@@ -10,24 +10,20 @@ from __future__ import annotations
 import os
 import re
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
-
-from pydantic import TypeAdapter
+from typing import TYPE_CHECKING, cast
 
 from i2i_registry.checkpoints.placeholders import PlaceholderObject
-from i2i_registry.interfaces.cards import ImportedFile, Settled
+from i2i_registry.interfaces.cards import ImportedFile
+from i2i_registry.interfaces.official import Clues, PickledModule, ReleaseOptions
 from i2i_runtime.files.regular import read_regular
-from i2i_runtime.schema.operations import Record
 from i2i_runtime.untrusted_text import printable
 
 if TYPE_CHECKING:
     from i2i_registry.importing.files import CheckpointSet
-
-T = TypeVar("T")
 
 MOST_OPTION_BYTES = 64 << 10
 """An option file that is larger is no option file."""
@@ -42,142 +38,22 @@ _MOST_BITS = 63
 _NAMESPACES = frozenset({"argparse.Namespace", "types.SimpleNamespace"})
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options of a training, as one witness has them."""
-
-    where: str
-    """"parameters.txt", "G.pth's options" """
-    values: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A module that was pickled whole: its class, by name only, and those of its attributes that are plain values."""
-
-    kind: str
-    """"torch.nn.modules.activation.LeakyReLU" """
-    values: Mapping[str, object]
-    where: str
-    """the name of its file"""
-
-
-@dataclass(frozen=True, slots=True)
-class Said(Generic[T]):
-    """A value, and who says so."""
-
-    value: T
-    by: str
-    """"parameters.txt: activation = elu" """
-
-
-@dataclass(frozen=True, slots=True)
-class Clues:
-    """Everything beside the tensors that may tell a Config; empty where there is nothing."""
-
-    settings: Mapping[str, object] = field(default_factory=dict[str, object])
-    """fields of the Config that the user sets; each fits its field"""
-    options: tuple[Options, ...] = ()
-    """options that were pickled with the tensors come before those of option files"""
-    parts: Mapping[str, Part] = field(default_factory=dict[str, Part])
-    """place -> module, places named as in the tensors: "G.head.lrelu" """
-    folder: str = ""
-    """name of the folder that all files lie in"""
-    read: tuple[ImportedFile, ...] = ()
-    """the option files"""
-    remarks: tuple[str, ...] = ()
-    """what a person should know about the clues: those that were not used, and why"""
-
-    def believed(self, shown: Mapping[str, Collection[object]]) -> Clues:
-        """The clues without options that contradict the tensors, which are those of another training.
-
-        `shown`: option -> the values that the tensors leave possible.
-        """
-        options: list[Options] = []
-        remarks = list(self.remarks)
-        for each in self.options:
-            wrong = [name for name, values in shown.items() if name in each.values and not _allows(each, name, values)]
-            if wrong:
-                value = each.values[wrong[0]]
-                remarks.append(f"{each.where} not used: {wrong[0]} = {value} there, and the tensors show another")
-            else:
-                options.append(each)
-        return replace(self, options=tuple(options), remarks=tuple(remarks))
-
-    def option(self, name: str, kind: TypeAdapter[T]) -> list[Said[T]]:
-        """What the options say under a name, as a `kind`; values that are none are passed over."""
-        found: list[Said[T]] = []
-        for each in self.options:
-            if name in each.values:
-                text = each.values[name]
-                try:
-                    value = kind.validate_python(text)
-                except ValueError:
-                    continue
-                found.append(Said(value, f"{each.where}: {name} = {text}"))
-        return found
-
-    def parts_at(self, place: str) -> Iterator[Part]:
-        """The modules whose whole place matches a regular expression."""
-        return (part for name, part in self.parts.items() if re.fullmatch(place, name))
-
-
-@dataclass(frozen=True, slots=True)
-class Inferred:
-    """The Config of a checkpoint, and how the fields that its tensors do not show were settled."""
-
-    config: Record
-    settled: tuple[Settled, ...] = ()
-    remarks: tuple[str, ...] = ()
-
-
-class Findings:
-    """Settles the fields that tensors do not show, one by one, and keeps who said what."""
-
-    def __init__(self, clues: Clues) -> None:
-        self._clues = clues
-        self._settled: dict[str, Settled] = {}
-        self._remarks = list(clues.remarks)
-
-    def settle(self, name: str, said: Sequence[Said[T]], otherwise: T) -> T:
-        """The value of a field: what the user says, else the first that is said, else what is taken for granted."""
-        if name in self._clues.settings:
-            said = [Said(cast("T", self._clues.settings[name]), f"--set {name}"), *said]
-        if not said:
-            self._settled[name] = Settled(field=name, value=otherwise)
-            return otherwise
-        first, *others = said
-        different = [each for each in others if each.value != first.value]
-        if different:
-            self._remarks.append(f"not used: {different[0].by} (against {first.by})")
-        self._settled[name] = Settled(field=name, value=first.value, by=first.by)
-        return first.value
-
-    def remark(self, sentence: str) -> None:
-        """Keep something else that a person should know."""
-        self._remarks.append(sentence)
-
-    def inferred(self, config: Record) -> Inferred:
-        """The Config that was made of the fields, with all that was kept."""
-        return Inferred(config, tuple(self._settled.values()), tuple(self._remarks))
-
-
-def gather(checkpoint: CheckpointSet, option_files: Sequence[str], settings: Mapping[str, object]) -> Clues:
+def gather_clues(checkpoint: CheckpointSet, option_files: Sequence[str], settings: Mapping[str, object]) -> Clues:
     """All clues that lie beside the tensors of a checkpoint. `option_files`: the names that the release gives them."""
-    options: list[Options] = []
-    parts: dict[str, Part] = {}
+    options: list[ReleaseOptions] = []
+    parts: dict[str, PickledModule] = {}
     for prefix, file in checkpoint.files.items():
         for place, found in find_objects(file.content):
             name = ".".join(filter(None, (prefix, place)))
-            if isinstance(found, Part):
+            if isinstance(found, PickledModule):
                 parts[name] = replace(found, where=printable(file.path.name))
             else:
-                options.append(Options(f"{printable(file.path.name)}'s options", found))
+                options.append(ReleaseOptions(f"{printable(file.path.name)}'s options", found))
     folder, read = _folder(checkpoint), list[ImportedFile]()
     for path in _beside(checkpoint, folder, option_files):
         content = _small_file(path)
         if content is not None:
-            options.append(Options(path.name, parse_options(content.decode("utf-8", errors="replace"))))
+            options.append(ReleaseOptions(path.name, parse_options(content.decode("utf-8", errors="replace"))))
             read.append(ImportedFile(name=path.name, sha256=sha256(content).hexdigest()))
     return Clues(settings, tuple(options), parts, printable(folder.name), tuple(read))
 
@@ -190,19 +66,6 @@ def parse_options(text: str) -> dict[str, str]:
         if match:
             found[match[1]] = printable(match[2].partition(_DEFAULT)[0].strip())
     return found
-
-
-def _allows(options: Options, name: str, values: Iterable[object]) -> bool:
-    """Whether what is written is one of the values: 0, 0.0 and False are the same."""
-    text = options.values[name]
-    for value in values:
-        try:
-            same = text == value if isinstance(value, str) else TypeAdapter(type(value)).validate_python(text) == value
-        except ValueError:
-            continue
-        if same:
-            return True
-    return False
 
 
 def _folder(checkpoint: CheckpointSet) -> Path:
@@ -226,7 +89,7 @@ def _small_file(path: Path) -> bytes | None:
         return None
 
 
-def find_objects(content: object) -> Iterator[tuple[str, Part | dict[str, str]]]:
+def find_objects(content: object) -> Iterator[tuple[str, PickledModule | dict[str, str]]]:
     """The modules and the options in what a file holds, each once, with their places; `MOST_OBJECTS` are looked at."""
     waiting, seen = deque([("", content)]), set[int]()
     while waiting and len(seen) < MOST_OBJECTS:
@@ -240,7 +103,7 @@ def find_objects(content: object) -> Iterator[tuple[str, Part | dict[str, str]]]
             if value.type_name in _NAMESPACES:
                 yield place, _plain_text(state)
                 continue
-            yield place, Part(value.type_name, _plain_values(state), "")
+            yield place, PickledModule(value.type_name, _plain_values(state), "")
             modules = state.get("_modules")
             inside = (*state.items(), *(modules.items() if isinstance(modules, dict) else ()))
         elif isinstance(value, dict):

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pydantic import ValidationError
 
 from i2i_registry.errors import CheckpointError
-from i2i_registry.importing.clues import Clues, Inferred, gather
+from i2i_registry.importing.clues import gather_clues
 from i2i_registry.importing.files import CheckpointSet
 from i2i_registry.interfaces.cards import ImportedFile, Settled
 from i2i_registry.interfaces.config_values import field_values
-from i2i_registry.interfaces.model import OfficialFormat, Shapes
+from i2i_registry.interfaces.official import Clues, InferredConfig, OfficialFormat, Shapes
 from i2i_runtime.errors import OptionError, UsageError
 from i2i_runtime.schema.operations import Record
 
@@ -31,18 +31,20 @@ class Asked:
     """names in the checkpoint's order"""
 
 
-def infer(
-    official: OfficialFormat, kind: type[Record], checkpoint: CheckpointSet, asked: Asked
-) -> tuple[Inferred, tuple[ImportedFile, ...]]:
+def infer_from(
+    official: OfficialFormat[Record], kind: type[Record], checkpoint: CheckpointSet, shapes: Shapes, asked: Asked
+) -> tuple[InferredConfig[Record], tuple[ImportedFile, ...]]:
     """The Config of a checkpoint with how it was come to, and the option files that were read for it.
+
+    `shapes` are those of its tensors under the names of the format's table.
 
     Raises OptionError or UsageError when what the user says is no value of the Config, or contradicts the tensors;
     CheckpointError when the tensors contradict each other.
     """
     settings = field_values(kind, asked.values)
     domains = _domains(kind, settings.pop(DOMAINS, None), asked.domains)
-    clues = gather(checkpoint, official.option_files, settings)
-    inferred = _read(official, checkpoint, clues)
+    clues = gather_clues(checkpoint, official.option_files, settings)
+    inferred = _read(official, shapes, clues)
     own = {settled.field for settled in inferred.settled}
     for name, value in settings.items():
         shown: object = getattr(inferred.config, name)
@@ -57,12 +59,12 @@ _NOT_UNDERSTOOD = (ArithmeticError, LookupError, TypeError, ValueError)
 """What a plugin's code raises for shapes that no release has: ranks and sizes that it counts on are not there."""
 
 
-def knows(official: OfficialFormat, shapes: Shapes) -> bool:
+def knows(official: OfficialFormat[Record], shapes: Shapes) -> bool:
     """Whether a format recognises tensors of these shapes, which may be any."""
     return _answer(official.detect, shapes)
 
 
-def may_know(official: OfficialFormat, shapes: Shapes) -> bool:
+def may_know(official: OfficialFormat[Record], shapes: Shapes) -> bool:
     """Whether tensors of these shapes, which may be any, can be of a format if something else says so."""
     return _answer(official.may_be, shapes)
 
@@ -87,7 +89,7 @@ def understood(title: str) -> Generator[None]:
         ) from error
 
 
-def contradiction(values: Sequence[str], error: CheckpointError) -> CheckpointError | OptionError:
+def misfit_of_settings(values: Sequence[str], error: CheckpointError) -> CheckpointError | OptionError:
     """What a misfit of tensors and Config is called: `error` itself, unless the user set fields that may cause it."""
     if not values:
         return error
@@ -99,16 +101,16 @@ def contradiction(values: Sequence[str], error: CheckpointError) -> CheckpointEr
     )
 
 
-def _read(official: OfficialFormat, checkpoint: CheckpointSet, clues: Clues) -> Inferred:
+def _read(official: OfficialFormat[Record], shapes: Shapes, clues: Clues) -> InferredConfig[Record]:
     try:
-        return official.infer(checkpoint.shapes, clues)
+        return official.infer(shapes, clues)
     except CheckpointError as error:
         if not clues.settings:
             raise
         # If it fails without what the user says as well, that is the true cause.
-        official.infer(checkpoint.shapes, replace(clues, settings={}))
+        official.infer(shapes, replace(clues, settings={}))
         values = [f"{name}={value}" for name, value in clues.settings.items()]
-        raise contradiction(values, error) from error
+        raise misfit_of_settings(values, error) from error
 
 
 def _contradiction(name: str, value: object, shown: str) -> OptionError:
@@ -138,7 +140,7 @@ def _domains(kind: type[Record], value: object, names: Sequence[str]) -> tuple[s
     return tuple(str(name) for name in said)
 
 
-def _named(inferred: Inferred, domains: tuple[str, ...]) -> Inferred:
+def _named(inferred: InferredConfig[Record], domains: tuple[str, ...]) -> InferredConfig[Record]:
     """With the names of domains, which are taken for granted where the user gives none."""
     config = inferred.config
     own: tuple[str, ...] = getattr(config, DOMAINS)
@@ -159,4 +161,4 @@ def _named(inferred: Inferred, domains: tuple[str, ...]) -> Inferred:
             fix="--domains first,second",
         ) from error
     settled = Settled(field=DOMAINS, value=domains, by="--domains")
-    return Inferred(config, (*inferred.settled, settled), inferred.remarks)
+    return InferredConfig(config, (*inferred.settled, settled), inferred.remarks)

@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from i2i_registry.errors import CheckpointError, PluginError
 from i2i_registry.importing.choice import command
-from i2i_registry.importing.clues import gather
+from i2i_registry.importing.clues import gather_clues
 from i2i_registry.importing.config_inference import knows, may_know
 from i2i_registry.importing.files import CheckpointSet, prefix_of
+from i2i_registry.importing.naming import reason_to_leave_out
 from i2i_registry.importing.validation import odd_shapes
 from i2i_registry.importing.wrappers import Unwrapped, beside, part_at, parts, whole
-from i2i_registry.interfaces.model import Drop, OfficialFormat, Shapes, rename
+from i2i_registry.interfaces.cards import ModelCard
+from i2i_registry.interfaces.official import OfficialFormat, Shapes
 from i2i_registry.plugins.discovery import Registry
 from i2i_runtime.errors import UsageError
+from i2i_runtime.schema.operations import Record
 from i2i_runtime.untrusted_text import printable
 
 _SHOWN_KEYS = 8
 _SHOWN_COMMANDS = 6
 
-Formats = Sequence[tuple[str, OfficialFormat]]
+Formats = Sequence[tuple[str, OfficialFormat[Record]]]
 """name of a model, and its format"""
 
 
 @dataclass(frozen=True, slots=True)
-class Recognised:
+class RecognisedCheckpoint:
     """A checkpoint of one paper."""
 
     model: str
-    official: OfficialFormat
+    official: OfficialFormat[Record]
     checkpoint: CheckpointSet
     """with the tensors as the release names them"""
     left_out: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -39,7 +42,9 @@ class Recognised:
     remarks: tuple[str, ...] = ()
 
 
-def recognise(registry: Registry, checkpoint: CheckpointSet, wanted: str | None, network: str | None) -> Recognised:
+def recognise_checkpoint(
+    registry: Registry, checkpoint: CheckpointSet, wanted: str | None, network: str | None
+) -> RecognisedCheckpoint:
     """The one model that knows the checkpoint, as it lies or with its wrappers off.
 
     `wanted` is asked first; the others say what it is instead. `network` is where in the file it lies.
@@ -70,24 +75,25 @@ class _Search:
 
     def __init__(self, registry: Registry, checkpoint: CheckpointSet, wanted: str | None) -> None:
         self._registry, self._checkpoint, self._wanted = registry, checkpoint, wanted
-        self._formats: Formats = list(_formats(registry))
-        if wanted is not None:
-            official = registry.model_class(wanted).official
-            if official is None:
-                raise CheckpointError(f"{wanted} imports no official checkpoints", expected="a model that does")
-            self._formats = [(wanted, official)]
+        if wanted is not None and registry.model_card(wanted).official is None:
+            raise CheckpointError(f"{wanted} imports no official checkpoints", expected="a model that does")
+        self._models = registry.models if wanted is None else [wanted]
 
     def knowing(self, unwrapped: Unwrapped) -> Formats:
-        """The models that the clues allow, and of these the ones that know the tensors for their own, if some do."""
+        """The models that the clues allow, and of these the ones that know the tensors for their own, if some do.
+
+        Only formats that the card gives a chance are loaded.
+        """
         shapes = {name: tuple(tensor.shape) for name, tensor in unwrapped.tensors.items()}
-        possible = [each for each in self._formats if may_know(each[1], shapes)]
+        near = [name for name in self._models if _has_mark(self._registry.model_card(name), shapes)]
+        possible = [each for each in _formats(self._registry, near) if may_know(each[1], shapes)]
         if len(possible) > 1:
             names = tuple(dict.fromkeys(name for _, official in possible for name in official.option_files))
-            clues = gather(self._checkpoint, names, {})
+            clues = gather_clues(self._checkpoint, names, {})
             possible = [each for each in possible if each[1].fits(clues)] or possible
         return [each for each in possible if knows(each[1], shapes)] or possible
 
-    def one(self, unwrapped: Unwrapped, knowing: Formats) -> Recognised:
+    def one(self, unwrapped: Unwrapped, knowing: Formats) -> RecognisedCheckpoint:
         """The one model that knows the tensors. Raises CheckpointError for several."""
         checkpoint = self._checkpoint
         if len(knowing) > 1:
@@ -100,7 +106,9 @@ class _Search:
         remarks = unwrapped.remarks
         if unwrapped.place:
             remarks = (*remarks, f"taken: the network {printable(unwrapped.place)}; the others are left out")
-        return Recognised(name, official, replace(checkpoint, tensors=unwrapped.tensors), unwrapped.left_out, remarks)
+        return RecognisedCheckpoint(
+            name, official, replace(checkpoint, tensors=unwrapped.tensors), unwrapped.left_out, remarks
+        )
 
     def unknown(self) -> CheckpointError:
         """What the checkpoint is, if it is none of what it should be."""
@@ -116,8 +124,9 @@ class _Search:
                 expected="a checkpoint of " + (", ".join(sorted(self._registry.models)) or "an installed plugin"),
                 fix=f"pip install the paper's plugin; {_look(checkpoint)}",
             )
-        others = [name for name, official in _formats(self._registry) if knows(official, checkpoint.shapes)]
-        official = self._registry.model_class(wanted).official
+        everyone = _formats(self._registry, self._registry.models)
+        others = [name for name, official in everyone if knows(official, checkpoint.shapes)]
+        official = self._registry.official_format(wanted)
         return CheckpointError(
             found=f"{checkpoint.title} is no checkpoint of {wanted}; it is one of "
             + (" and ".join(others) or f"no installed model, and begins {_keys_in_words(checkpoint.shapes)}"),
@@ -133,12 +142,12 @@ class _Search:
         network = prefix_of(Path(next(iter(checkpoint.files.values())).path.name)) if alone else ""
         starts = dict.fromkeys(("", f"{network}." if network else ""))
         knowing: dict[str, str] = {}
-        for name, official in self._formats:
+        for name, official in _formats(self._registry, self._models):
             for start in starts:
-                fates = [rename(official.keys, start + key) for key in checkpoint.tensors]
-                reasons = {fate.reason for fate in fates if isinstance(fate, Drop)}
-                if len(reasons) == 1 and all(isinstance(fate, Drop) for fate in fates):
-                    knowing[name] = reasons.pop()
+                reasons = {reason_to_leave_out(official.left_out, start + key) for key in checkpoint.tensors}
+                reason = reasons.pop() if len(reasons) == 1 else None
+                if reason is not None:
+                    knowing[name] = reason
         if not knowing:
             return None
         return CheckpointError(
@@ -149,11 +158,16 @@ class _Search:
         )
 
 
-def _formats(registry: Registry) -> Iterator[tuple[str, OfficialFormat]]:
-    """The formats of all models that load; one that does not must not stand in the way of the others."""
-    for name in registry.models:
+def _has_mark(card: ModelCard, names: Iterable[str]) -> bool:
+    """Whether the tensors may be of the model's format, by what the card says of their names."""
+    return card.official is not None and any(mark in name for name in names for mark in card.official.marks)
+
+
+def _formats(registry: Registry, models: Iterable[str]) -> Iterator[tuple[str, OfficialFormat[Record]]]:
+    """The formats of those models that load; one that does not must not stand in the way of the others."""
+    for name in models:
         try:
-            official = registry.model_class(name).official
+            official = registry.official_format(name)
         except PluginError:
             continue
         if official is not None:

@@ -76,7 +76,7 @@ class CheckpointSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundFiles:
     """The files of one checkpoint."""
 
     files: Mapping[str, Path]
@@ -85,7 +85,7 @@ class Found:
     """what was taken of several, and how to import another; what was left out"""
 
 
-def find(places: Sequence[str]) -> Found:
+def find(places: Sequence[str]) -> FoundFiles:
     """The files of one checkpoint.
 
     A place is a file, "PREFIX=file", or a folder, whose checkpoints are found by their suffix, `MOST_DEPTH` levels deep
@@ -107,9 +107,9 @@ def find(places: Sequence[str]) -> Found:
             files[name] = file
     _check_amount(files)
     if said or len(files) > 1:
-        return Found(files, tuple(remarks))
+        return FoundFiles(files, tuple(remarks))
     (alone,) = files.values()
-    return Found({"": alone}, tuple(remarks))
+    return FoundFiles({"": alone}, tuple(remarks))
 
 
 def find_files(places: Sequence[str]) -> dict[str, Path]:

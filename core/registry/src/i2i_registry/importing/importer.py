@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from i2i_registry.checkpoints.tensor_files import check_shapes, some
+from i2i_registry.checkpoints.tensor_files import check_shapes
 from i2i_registry.errors import CheckpointError
-from i2i_registry.importing.config_inference import Asked, contradiction, infer, understood
-from i2i_registry.importing.detection import Recognised, recognise
-from i2i_registry.importing.files import CheckpointSet, Found, read_files
+from i2i_registry.importing.config_inference import Asked, infer_from, misfit_of_settings, understood
+from i2i_registry.importing.detection import RecognisedCheckpoint, recognise_checkpoint
+from i2i_registry.importing.files import CheckpointSet, FoundFiles, read_files
+from i2i_registry.importing.naming import (
+    KeyReport,
+    NamedTensors,
+    map_names,
+    name_tensors,
+    official_names,
+    reason_to_leave_out,
+    repair,
+)
 from i2i_registry.importing.validation import as_weights, refuse_empty
 from i2i_registry.interfaces.cards import Imported, ImportedFile, Settled, WeightsCard, WeightsDraft
 from i2i_registry.interfaces.declarations import check_declarations
-from i2i_registry.interfaces.model import Drop, KeyMap, Model, rename
+from i2i_registry.interfaces.model import Model
+from i2i_registry.interfaces.official import InferredConfig, OfficialFormat
 from i2i_registry.output_paths import check_recordable
 from i2i_registry.plugins.discovery import Registry
 from i2i_registry.weights.catalogue import Catalogue
@@ -28,15 +37,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyReport:
-    """What became of every tensor of a checkpoint."""
+class ConvertedCheckpoint:
+    """What a checkpoint is, and its tensors as weights of ours."""
 
-    used: Mapping[str, str]
-    """official key -> ours"""
-    dropped: Mapping[str, str]
-    """official key -> why"""
-    filled: tuple[str, ...] = ()
-    """official keys of ours that no file has, and that the plugin filled in: what old releases left out"""
+    known: RecognisedCheckpoint
+    inferred: InferredConfig[Record]
+    beside: tuple[ImportedFile, ...]
+    """the option files that were read"""
+    keys: KeyReport
+    tensors: Mapping[str, Tensor]
+    """under our names"""
+    types: Mapping[str, str]
+    """official key -> what was converted: "float16 to float32" """
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +71,7 @@ class ImportReport:
 def import_checkpoint(
     registry: Registry,
     store: Store,
-    files: Path | Mapping[str, Path] | Found,
+    files: Path | Mapping[str, Path] | FoundFiles,
     name: str,
     *,
     model: str | None = None,
@@ -81,57 +93,70 @@ def import_checkpoint(
     catalogue.check_name(name, model)
     if isinstance(files, Path):
         files = {"": files}
-    found = files if isinstance(files, Found) else Found(files)
+    found = files if isinstance(files, FoundFiles) else FoundFiles(files)
     for path in found.files.values():
         check_recordable(path)
-    asked = Asked(values, domains)
-    known = recognise(registry, read_files(found.files), model, network)
+    known = recognise_checkpoint(registry, read_files(found.files), model, network)
     catalogue.check_name(name, known.model)
-    model_class = registry.model_class(known.model)
-    refuse_empty(_mapped(known))
-    with understood(known.checkpoint.title):
-        inferred, beside = infer(known.official, model_class.Config, known.checkpoint, asked)
-        tensors = known.official.repair(dict(known.checkpoint.tensors))
-    keys = _account(known, tensors)
-    wanted = kept_tensors(model_class, inferred.config)
-    try:
-        _check_fits(known.checkpoint, {target: tensors[key] for key, target in keys.used.items()}, wanted)
-    except CheckpointError as error:
-        raise contradiction(asked.values, error) from error
-    types = {key: (target, wanted[target][1]) for key, target in keys.used.items()}
-    ours, converted = as_weights(tensors, known.checkpoint.tensors, types)
+    made = convert_checkpoint(registry, known, Asked(values, domains))
     draft = WeightsDraft(
         name=name,
         model=known.model,
         summary=f"a checkpoint in the layout of {known.official.source}",
-        config=inferred.config.model_dump(mode="json"),
+        config=made.inferred.config.model_dump(mode="json"),
         licence=known.official.licence,
         provenance=Imported(
             source=known.official.source,
             files=_hashed(known.checkpoint),
-            beside=beside,
-            dropped=dict(keys.dropped),
-            settled=inferred.settled,
+            beside=made.beside,
+            dropped=dict(made.keys.dropped),
+            settled=made.inferred.settled,
         ),
         plugin=registry.sources[known.model].label,
     )
-    remarks = (*found.remarks, *known.remarks, *inferred.remarks)
-    card = store.add(ours, draft)
-    records = known.checkpoint.records()
-    return ImportReport(card, inferred.config, keys, converted, inferred.settled, remarks, records)
+    card = store.add(made.tensors, draft)
+    return ImportReport(
+        card,
+        made.inferred.config,
+        made.keys,
+        made.types,
+        made.inferred.settled,
+        remarks=(*found.remarks, *known.remarks, *made.inferred.remarks),
+        records=known.checkpoint.records(),
+    )
 
 
-def _mapped(known: Recognised) -> dict[str, tuple[int, ...]]:
-    """The shapes of the tensors that become ours."""
-    shapes = known.checkpoint.shapes
-    return {key: shape for key, shape in shapes.items() if isinstance(rename(known.official.keys, key), str)}
+def convert_checkpoint(registry: Registry, known: RecognisedCheckpoint, asked: Asked) -> ConvertedCheckpoint:
+    """Read the Config off a checkpoint that was recognised, and give its tensors our names.
+
+    Raises OptionError or UsageError when what the user says does not fit, CheckpointError when the tensors do not map
+    name for name, do not fit together, or are no weights.
+    """
+    official, checkpoint = known.official, known.checkpoint
+    model_class = registry.model_class(known.model)
+    named = name_tensors(official, checkpoint.tensors)
+    refuse_empty(_kept_shapes(official, named))
+    with understood(checkpoint.title):
+        inferred, beside = infer_from(official, model_class.Config, checkpoint, named.shapes, asked)
+        repaired = repair(official, named)
+    wanted = kept_tensors(model_class, inferred.config)
+    names = official_names(official, inferred.config, wanted)
+    keys = map_names(official, named, repaired, names)
+    keys = replace(keys, dropped={**keys.dropped, **known.left_out})
+    tensors = {named.in_files.get(name, name): tensor for name, tensor in repaired.items()}
+    try:
+        _check_fits(checkpoint, {target: tensors[key] for key, target in keys.used.items()}, wanted)
+    except CheckpointError as error:
+        raise misfit_of_settings(asked.values, error) from error
+    types = {key: (target, wanted[target][1]) for key, target in keys.used.items()}
+    ours, converted = as_weights(tensors, checkpoint.tensors, types)
+    return ConvertedCheckpoint(known, inferred, beside, keys, ours, converted)
 
 
-def _account(known: Recognised, tensors: Mapping[str, Tensor]) -> KeyReport:
-    """What becomes of every tensor, those that a wrapper left out and those that the plugin filled in among them."""
-    keys = map_keys(known.official.keys, tensors)
-    filled = tuple(key for key in keys.used if key not in known.checkpoint.tensors)
-    return KeyReport(keys.used, {**keys.dropped, **known.left_out}, filled)
+def _kept_shapes(official: OfficialFormat[Record], named: NamedTensors) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors that are not left out, under the names that the files have."""
+    kept = named.shapes.items()
+    return {named.in_files[name]: s for name, s in kept if reason_to_leave_out(official.left_out, name) is None}
 
 
 def _check_fits(
@@ -169,31 +194,3 @@ def _hashed(checkpoint: CheckpointSet) -> tuple[ImportedFile, ...]:
     """The files, by the hashes of the bytes that the tensors were read from."""
     files = checkpoint.files.items()
     return tuple(ImportedFile(name=file.path.name, prefix=prefix, sha256=file.sha256) for prefix, file in files)
-
-
-def map_keys(rules: KeyMap, tensors: Mapping[str, Tensor]) -> KeyReport:
-    """Send every official key through the rules, first match first.
-
-    Raises CheckpointError when a key matches no rule, or two keys become one.
-    """
-    used: dict[str, str] = {}
-    dropped: dict[str, str] = {}
-    unknown: list[str] = []
-    for key in tensors:
-        match rename(rules, key):
-            case None:
-                unknown.append(key)
-            case Drop(reason):
-                dropped[key] = reason
-            case str(target):
-                used[key] = target
-    if unknown:
-        raise CheckpointError(
-            found=some("no rule for", unknown),
-            expected="every tensor of the checkpoint to be known to the plugin's key map",
-            fix="the file holds more than a release of this paper does; report it with `i2i-registry inspect`",
-        )
-    twice = [target for target, count in Counter(used.values()).items() if count > 1]
-    if twice:
-        raise CheckpointError(some("two tensors would become one", twice), expected="one source for each of ours")
-    return KeyReport(used, dropped)

@@ -12,7 +12,7 @@ from i2i_runtime.untrusted_text import printable
 if TYPE_CHECKING:
     from torch import Tensor, dtype
 
-    from i2i_registry.interfaces.model import Shapes
+    from i2i_registry.interfaces.official import Shapes
 
 
 def refuse_empty(shapes: Shapes) -> None:

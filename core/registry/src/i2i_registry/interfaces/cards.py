@@ -32,6 +32,15 @@ Attribute = Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
 """Where something heavy lives, "package.module:name"; imported only when it is used."""
 
 
+class OfficialFormatCard(Record):
+    """The checkpoints of an official implementation that a model imports, told without the code that reads them."""
+
+    format: Attribute
+    """an `OfficialFormat`"""
+    marks: Annotated[tuple[str, ...], Field(min_length=1)]
+    """parts of tensors' names, of which every checkpoint of the format has at least one: "genA2B.DownBlock" """
+
+
 class ModelCard(Record):
     """A paper that a plugin brings, without its code."""
 
@@ -44,6 +53,9 @@ class ModelCard(Record):
     presets: tuple[str, ...] = Field(examples=['("default",), as the model has them'])
     model: Attribute = Field(examples=['"my_package.model:MyModel"'])
     trainer: Attribute | None = Field(default=None, examples=['"my_package.trainer:MyTrainer"'])
+    official: OfficialFormatCard | None = Field(
+        default=None, examples=['OfficialFormatCard(format="my_package.official:FORMAT", marks=("netG.",))']
+    )
     expectations: dict[str, PresetExpectation] = Field(default_factory=dict)
     """preset -> what to expect of it, where that is known"""
     interface: PositiveInt = FIRST_INTERFACE

@@ -117,9 +117,13 @@ def _sentence(message: str) -> str:
 
 def as_set(record: Record, keys: Sequence[str]) -> str:
     """Options for a shell that ask for what `record` holds in these fields."""
+    return " ".join(f"--set {shlex.quote(text)}" for text in as_texts(record, keys))
+
+
+def as_texts(record: Record, keys: Sequence[str]) -> list[str]:
+    """The "key=value" that ask for what `record` holds in these fields."""
     values = record.model_dump(mode="json")
-    texts = {key: values[key] if isinstance(values[key], str) else json.dumps(values[key]) for key in keys}
-    return " ".join(f"--set {shlex.quote(f'{key}={text}')}" for key, text in texts.items())
+    return [f"{key}={values[key] if isinstance(values[key], str) else json.dumps(values[key])}" for key in keys]
 
 
 def _readings(text: str) -> Iterator[object]:

@@ -28,6 +28,7 @@ from i2i_runtime.schema.operations import Record
 if TYPE_CHECKING:
     from i2i_registry.interfaces.exporter import Exporter
     from i2i_registry.interfaces.model import Model
+    from i2i_registry.interfaces.official import OfficialFormat
     from i2i_registry.interfaces.trainer import AnyTrainer
 
 STRICT = "I2I_STRICT"
@@ -104,6 +105,11 @@ class Registry:
     def model_class(self, name: str) -> type[Model[Record]]:
         """The Model class itself; this imports the plugin's code, and torch with it."""
         return cast("type[Model[Record]]", import_attribute(self.model_card(name).model))
+
+    def official_format(self, name: str) -> OfficialFormat[Record] | None:
+        """How official checkpoints of a model are read and written; this imports neither its networks nor torch."""
+        card = self.model_card(name).official
+        return cast("OfficialFormat[Record]", resolve(card.format)) if card else None
 
     def trainer_class(self, name: str) -> type[AnyTrainer]:
         """The Trainer class of a model. Raises UnknownName when the paper cannot be trained here."""

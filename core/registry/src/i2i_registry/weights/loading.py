@@ -6,7 +6,7 @@ Nothing here is lenient: a tensor too many, too few or of another shape is an er
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
     from i2i_registry.interfaces.model import Model
 
+C = TypeVar("C", bound=Record)
 
-def tensors_of(model: Model[Record]) -> dict[str, Tensor]:
+
+def tensors_of(model: Model[C]) -> dict[str, Tensor]:
     """The model's weights under the names that a weights file has for them. They share the networks' memory."""
     return {
         f"{network_name}.{key}": value

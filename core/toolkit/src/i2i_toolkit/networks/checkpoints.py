@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from pydantic import PositiveInt, TypeAdapter, ValidationError
 
 from i2i_registry.errors import CheckpointError
-from i2i_registry.importing.clues import Clues, Findings, Said
-from i2i_registry.interfaces.model import Drop, KeyMap, Shapes
+from i2i_registry.interfaces.official import Clues, Evidence, Findings, NameTable, Shapes
 from i2i_runtime.schema.operations import Record
 from i2i_toolkit.networks.architecture import FIRST_DROPOUT_LEVEL, Architecture, Kind, Norm
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 R = TypeVar("R", bound=Record)
 
@@ -28,18 +24,13 @@ OPTION_FILES = ("train_opt.txt", "opt.txt", "test_opt.txt")
 """Where the release keeps its options, and kept them before it had one for each phase."""
 
 MOST_LEVELS = 12
-"""U-Net levels that the key map counts to: images of 4096 pixels a side."""
+"""U-Net levels that are counted to: images of 4096 pixels a side."""
 
 UNET_FIRST = "model.model.0.weight"
 UNET_SECOND = "model.model.1.model.1.weight"
 _UNET_INTERPOLATED = "model.model.5.weight"
 RESNET_FIRST = "model.1.weight"
 RESNET_BLOCK = "model.10.conv_block.1.weight"
-
-COUNTER = "num_batches_tracked"
-STATISTICS = ("running_mean", "running_var", COUNTER)
-UNUSED = " (InstanceNorm)"
-"""What `repaired` adds to the key of a statistic that no norm uses."""
 
 COLOUR = 3
 """channels that are taken for granted where the layer that would show them is missing, which the import then says"""
@@ -52,18 +43,10 @@ _SIZES = ("crop_size", "fineSize")
 _SIDE = TypeAdapter[PositiveInt](PositiveInt)
 _YES = TypeAdapter[bool](bool)
 _TEXT = TypeAdapter[str](str)
-_CONV = "(weight|bias)"
-_NORM = f"(weight|bias|{'|'.join(STATISTICS)})"
 _BLOCK_CONV = re.compile(r"model\.(\d+)\.conv_block\.(\d+)\.weight")
 _KERNEL_RANK = 4
 _CONV_AFTER_DROPOUT = 6
 """Place of a block's second convolution; without dropout it is one less, and a norm stands here."""
-
-DISCRIMINATOR = Drop("discriminators are needed for training only")
-UNUSED_STATISTICS: tuple[str, Drop] = (
-    rf".+{re.escape(UNUSED)}",
-    Drop("statistics that torch before 0.4 saved with InstanceNorm and never used"),
-)
 
 
 class Generator(NamedTuple):
@@ -83,27 +66,28 @@ def unet_level(level: int) -> str:
     return "model.model.1." + "model.3." * (level - 2) + "model."
 
 
-def generator_keys(prefix: str, ours: str) -> KeyMap:
-    """The rules for a generator whose keys begin with `prefix` (a regular expression) and become the network `ours`."""
-    lines: list[tuple[str, str]] = [
-        (rf"{prefix}model\.model\.0\.{_CONV}", rf"{ours}.down.0.conv.\1"),
-        (rf"{prefix}model\.model\.3\.{_CONV}", rf"{ours}.to_image.\1"),
-    ]
-    for level in range(2, MOST_LEVELS + 1):
-        inside = prefix + re.escape(unet_level(level))
+def generator_table(net: Architecture, theirs: str, ours: str) -> NameTable:
+    """The names of a generator's tensors: in the release behind `theirs`, in our network behind `ours`."""
+    if net.kind == "resnet":
+        return {f"{theirs}.model": f"{ours}.model"}
+    rows = {f"{theirs}.model.model.0": f"{ours}.down.0.conv", f"{theirs}.model.model.3": f"{ours}.to_image"}
+    for level in range(2, net.depth + 1):
+        within = f"{theirs}.{unet_level(level)}"
         # The way up stands behind the levels inside, or, at the bottom, where they would be.
-        lines += [
-            (rf"{inside}1\.{_CONV}", rf"{ours}.down.{level - 1}.conv.\1"),
-            (rf"{inside}2\.{_NORM}", rf"{ours}.down.{level - 1}.norm.\1"),
-            (rf"{inside}[35]\.{_CONV}", rf"{ours}.up.{level - 2}.conv.\1"),
-            (rf"{inside}[46]\.{_NORM}", rf"{ours}.up.{level - 2}.norm.\1"),
-        ]
-    return [*lines, (rf"{prefix}(model\.\d+(?:\.conv_block\.\d+)?)\.{_NORM}", rf"{ours}.\1.\2")]
+        up = 3 if level == net.depth else 5
+        rows |= {
+            f"{within}1": f"{ours}.down.{level - 1}.conv",
+            f"{within}2": f"{ours}.down.{level - 1}.norm",
+            f"{within}{up}": f"{ours}.up.{level - 2}.conv",
+            f"{within}{up + 1}": f"{ours}.up.{level - 2}.norm",
+        }
+    return rows
 
 
-def discriminator_keys(prefix: str) -> KeyMap:
-    """The rule that leaves out a discriminator whose keys begin with `prefix` (a regular expression)."""
-    return [(rf"{prefix}(?:model|net)\.\d+\.{_NORM}", DISCRIMINATOR)]
+def discriminator_left_out(prefix: str) -> tuple[str, str]:
+    """The rule that leaves out a discriminator whose names begin with `prefix` (a regular expression)."""
+    leaf = "(?:weight|bias|running_mean|running_var|num_batches_tracked)"
+    return rf"{prefix}(?:model|net)\.\d+\.{leaf}", "discriminators are needed for training only"
 
 
 def inside(shapes: Shapes, prefix: str) -> Shapes:
@@ -111,22 +95,10 @@ def inside(shapes: Shapes, prefix: str) -> Shapes:
     return {key.removeprefix(prefix): shape for key, shape in shapes.items() if key.startswith(prefix)}
 
 
-def repaired(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Batch norms get the counter that old files lack; statistics of instance norms are marked as unused."""
-    result: dict[str, Tensor] = {}
-    for key, tensor in tensors.items():
-        norm, _, name = key.rpartition(".")
-        is_unused = name in STATISTICS and f"{norm}.weight" not in tensors
-        result[f"{key}{UNUSED}" if is_unused else key] = tensor.long() if name == COUNTER else tensor
-        if name == "running_mean" and not is_unused and f"{norm}.{COUNTER}" not in tensors:
-            result[f"{norm}.{COUNTER}"] = tensor.new_zeros(()).long()
-    return result
-
-
 # --- What tensors show ------------------------------------------------------------------------------------------------
 
 
-def kind_of(shapes: Shapes) -> Kind | None:
+def generator_kind(shapes: Shapes) -> Kind | None:
     """Which of the release's generators these tensors are; None: neither.
 
     BicycleGAN's U-Nets have like names. They have a bias in front of batch norm, too, or interpolate on the way up.
@@ -154,11 +126,11 @@ def _is_biased(shapes: Shapes) -> bool:
 
 
 def read_generator(shapes: Shapes) -> Generator:
-    """What these tensors show, which are those of a generator by `kind_of`.
+    """What these tensors show, which are those of a generator by `generator_kind`.
 
     Raises CheckpointError for shapes that no generator of the release has.
     """
-    return _read_unet(shapes) if kind_of(shapes) == "unet" else _read_resnet(shapes)
+    return _read_unet(shapes) if generator_kind(shapes) == "unet" else _read_resnet(shapes)
 
 
 def _read_unet(shapes: Shapes) -> Generator:
@@ -248,7 +220,7 @@ def settle(generator: Generator, clues: Clues, *, dropout: bool) -> tuple[Unseen
     size = findings.settle("image_size", sizes, net.multiple if net.kind == "unet" else RESNET_SIZE)
     if net.kind == "resnet":
         return Unseen(size, net.dropout), findings
-    drops = [Said(not said.value, said.by) for said in clues.option("no_dropout", _YES)]
+    drops = [Evidence(not said.value, said.by) for said in clues.option("no_dropout", _YES)]
     return Unseen(size, findings.settle("dropout", drops, dropout)), findings
 
 
@@ -263,75 +235,3 @@ def _shown(net: Architecture) -> dict[str, tuple[object, ...]]:
     name = f"unet_{2**net.depth}" if net.kind == "unet" else f"resnet_{net.depth}blocks"
     options: dict[str, tuple[object, ...]] = {"netG": (name,), "ngf": (net.channels,), "norm": (net.norm,)}
     return options if net.kind == "unet" else options | {"no_dropout": (not net.dropout,)}
-
-
-# --- What the release would save --------------------------------------------------------------------------------------
-
-
-def generator_example(generator: Generator) -> Shapes:
-    """The state dict of a generator, built from the release's rules."""
-    return _unet_example(generator) if generator.architecture.kind == "unet" else _resnet_example(generator)
-
-
-def discriminator_example(channels_in: int, channels: int, norm: Norm) -> Shapes:
-    """The state dict of a patch discriminator of three layers."""
-    widths = (channels, 2 * channels, 4 * channels, 8 * channels)
-    shapes: Shapes = _conv("model.0", (channels, channels_in, 4, 4), channels)
-    for place, narrow, wide in zip((2, 5, 8), widths, widths[1:], strict=False):
-        shapes = {
-            **shapes,
-            **_conv(f"model.{place}", (wide, narrow, 4, 4), wide * (norm == "instance")),
-            **_norm(f"model.{place + 1}", wide, norm),
-        }
-    return {**shapes, **_conv("model.11", (1, widths[-1], 4, 4), 1)}
-
-
-def _unet_example(generator: Generator) -> Shapes:
-    net, out = generator.architecture, generator.channels_out
-    widths = [generator.channels_in, *(net.level_channels(level) for level in range(1, net.depth + 1))]
-    top = widths[1]
-    shapes = {**_conv("model.model.0", (top, widths[0], 4, 4), top * net.biased)}
-    for level in range(2, net.depth + 1):
-        within, narrow, wide = unet_level(level), widths[level - 1], widths[level]
-        bottom = level == net.depth
-        up, crossing = (3, 1) if bottom else (5, 2)
-        shapes |= _conv(f"{within}1", (wide, narrow, 4, 4), wide * net.biased)
-        shapes |= {} if bottom else _norm(f"{within}2", wide, net.norm)
-        shapes |= _conv(f"{within}{up}", (crossing * wide, narrow, 4, 4), narrow * net.biased)
-        shapes |= _norm(f"{within}{up + 1}", narrow, net.norm)
-    return {**shapes, **_conv("model.model.3", (2 * top, out, 4, 4), out)}
-
-
-def _resnet_example(generator: Generator) -> Shapes:
-    net, out = generator.architecture, generator.channels_out
-    c, d = net.channels, 4 * net.channels
-    first_up, second = 10 + net.depth, _CONV_AFTER_DROPOUT if net.dropout else _CONV_AFTER_DROPOUT - 1
-    blocks = [(f"model.{10 + number}.conv_block.", place) for number in range(net.depth) for place in (1, second)]
-    shapes: Shapes = {}
-    for within, place, kernel, width in (
-        ("model.", 1, (c, generator.channels_in, 7, 7), c),
-        ("model.", 4, (2 * c, c, 3, 3), 2 * c),
-        ("model.", 7, (d, 2 * c, 3, 3), d),
-        *((within, place, (d, d, 3, 3), d) for within, place in blocks),
-        ("model.", first_up, (d, 2 * c, 3, 3), 2 * c),
-        ("model.", first_up + 3, (2 * c, c, 3, 3), c),
-    ):
-        shapes = {
-            **shapes,
-            **_conv(f"{within}{place}", kernel, width * net.biased),
-            **_norm(f"{within}{place + 1}", width, net.norm),
-        }
-    return {**shapes, **_conv(f"model.{first_up + 7}", (out, c, 7, 7), out)}
-
-
-def _conv(name: str, kernel: tuple[int, ...], bias: int = 0) -> Shapes:
-    """A kernel, and a bias of that length where it is not 0."""
-    weight: Shapes = {f"{name}.weight": kernel}
-    return {**weight, f"{name}.bias": (bias,)} if bias else weight
-
-
-def _norm(name: str, channels: int, norm: Norm) -> Shapes:
-    if norm != "batch":
-        return {}
-    vectors = {f"{name}.{key}": (channels,) for key in ("weight", "bias", "running_mean", "running_var")}
-    return {**vectors, f"{name}.{COUNTER}": ()}
