@@ -10,6 +10,7 @@ import click
 from i2i_registry.actions.export import export_weights, verify_bundle
 from i2i_registry.cli.render import json_option, show, show_json, tell
 from i2i_registry.cli.session import Session, pass_session
+from i2i_registry.importing.releasing import export_official
 from i2i_registry.interfaces.exporter import ExportOptions
 from i2i_runtime.errors import UsageError
 from i2i_runtime.schema.manifest import Parity, Precision
@@ -46,7 +47,8 @@ def _size(context: click.Context, parameter: click.Parameter, value: str | None)
 @click.option(
     "--size", callback=_size, metavar="N|dynamic", help="Fix the side in pixels, or insist that it stays free."
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where the bundle goes; default: NAME-FORMAT.")
+@click.option("--official", is_flag=True, help="The files of the paper's official implementation, for its own code.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where it goes; default: NAME-FORMAT.")
 @json_option
 @click.pass_context
 def export(
@@ -57,20 +59,30 @@ def export(
     weights: str | None,
     precision: Precision,
     size: int | Literal["dynamic"] | None,
+    official: bool,
     output: Path | None,
     as_json: bool,
     **formats: bool,
 ) -> None:
     """Make a bundle, and measure it against torch: it appears only if it computes the same.
 
+    With --official, write the files that the paper's official implementation reads: they appear only if an import
+    gives the same weights again, bit for bit. -o is a folder for them, or one file, by its suffix (.safetensors, or
+    .pth where the release has one file).
+
     \b
       i2i-registry export ugatit --onnx
       i2i-registry export ugatit --onnx --weights anime --precision fp16 --size 256 -o anime-256
+      i2i-registry export anime --official -o anime-official
     """  # noqa: D301 - click reads the mark
     session = context.ensure_object(Session)
     chosen = [flag.removeprefix(_FORMAT) for flag, given in formats.items() if given]
+    if official:
+        _refuse_beside_official([f"--{name}" for name in chosen], precision, size)
+        _export_official(session, _reference(session, name, weights), output, as_json=as_json)
+        return
     if len(chosen) != 1:
-        known = ", ".join(f"--{exporter}" for exporter in session.registry.exporters)
+        known = ", ".join(f"--{flag}" for flag in (*session.registry.exporters, "official"))
         raise UsageError(
             found=f"{len(chosen)} formats were asked for",
             expected=f"one of: {known}" if known else "an exporter",
@@ -92,6 +104,35 @@ def export(
         return
     tell(parity_in_words(report.parity))
     show(str(report.artefact))
+
+
+def _refuse_beside_official(formats: list[str], precision: Precision, size: object) -> None:
+    """Raises UsageError for options of bundles beside --official."""
+    other = [*formats, *(["--precision"] if precision != "fp32" else []), *(["--size"] if size is not None else [])]
+    if other:
+        raise UsageError(
+            found=f"--official with {', '.join(other)}",
+            expected="--official alone: it writes the weights as they are, no bundle",
+            fix="leave out one of them",
+        )
+
+
+def _export_official(session: Session, reference: str, output: Path | None, *, as_json: bool) -> None:
+    report = export_official(session.registry, session.store, reference, output)
+    files = [str(report.place / name) for name in report.files] or [str(report.place)]
+    if as_json:
+        told = {"source": report.source, "also_needed": report.also_needed, "untold": report.untold}
+        show_json({"files": files, "import": report.command, **told})
+        return
+    tell(f"{len(files)} {'file' if len(files) == 1 else 'files'} in the form of {report.source}")
+    tell(f"imported again, the same weights bit for bit: {report.command}")
+    if report.untold:
+        tell(f"not in the files, and without effect here: {', '.join(report.untold)}")
+    if report.also_needed:
+        tell(f"the release's own scripts read beside: {report.also_needed}")
+    if report.card.licence.non_commercial:
+        tell(f"licence {report.card.licence.spdx}: NOT for commercial use, as the weights say")
+    show(str(report.place))
 
 
 @click.command()
