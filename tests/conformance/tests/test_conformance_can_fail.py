@@ -66,6 +66,21 @@ def trained(case: PresetCase, workbench: Workbench) -> None:
     training.check_trains(workbench.recipe(case), workbench.training(case))
 
 
+# --- what a red test says ---------------------------------------------------------------------------------------------
+
+
+def test_a_check_names_the_interface_and_where_it_is_explained() -> None:
+    with pytest.raises(ConformanceError) as caught:
+        cards.check_card_resolves(toy("Missing").model)
+    assert caught.value.__notes__ == ["interface: ModelCard, docs/plugin-author.md#modelcard"]
+
+
+def test_what_a_plugin_raises_by_itself_is_explained_as_well(workbench: Workbench) -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        workbench.exported(toy("Unshrinkable"))
+    assert caught.value.__notes__ == ["interface: Model.shrunk, docs/plugin-author.md#modelshrunk"]
+
+
 # --- what is tested once ----------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import entry_points
 
+from i2i_conformance.promises import promised
 from i2i_registry.interfaces.cards import ModelCard
 from i2i_registry.interfaces.model import Model
 from i2i_registry.interfaces.trainer import AnyTrainer
@@ -102,12 +103,14 @@ class PresetCase:
         """The same structure as small as it gets."""
         return self.model.model_class.shrunk(self.full_config)
 
+    @promised("Model.shrunk")
     def build(self, seed: int = 0) -> Model[Record]:
         """The shrunk model with the initial weights of this seed."""
         from i2i_conformance.building import build  # noqa: PLC0415 - cases are listed without torch
 
         return build(self.model.model_class, self.config, seed)
 
+    @promised("Model.networks")
     def build_on_meta(self) -> Model[Record]:
         """The model in full, its tensors without memory."""
         import torch  # noqa: PLC0415 - cases are listed without torch

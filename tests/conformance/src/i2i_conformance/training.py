@@ -13,6 +13,7 @@ from torch import Tensor
 from i2i_conformance.building import build, state
 from i2i_conformance.cases import PresetCase
 from i2i_conformance.errors import ConformanceError
+from i2i_conformance.promises import promised
 from i2i_registry.interfaces.model import Model
 from i2i_registry.interfaces.trainer import AnyTrainer
 from i2i_registry.plugins.discovery import import_attribute
@@ -67,6 +68,7 @@ class Recipe:
         """The same training with other options."""
         return replace(self, options=options.model_dump_json())
 
+    @promised("Trainer.networks")
     def build_trainer(self) -> AnyTrainer:
         """The trainer with the initial weights of the seed."""
         model_class = cast("type[Model[Record]]", import_attribute(self.model))

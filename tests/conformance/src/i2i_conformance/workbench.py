@@ -15,6 +15,7 @@ import i2i_runtime
 from i2i_conformance.building import stirred
 from i2i_conformance.cases import PresetCase
 from i2i_conformance.errors import ConformanceError
+from i2i_conformance.promises import promised
 from i2i_conformance.training import Recipe, Training, train
 from i2i_registry.interfaces.cards import Trained, WeightsCard
 from i2i_registry.interfaces.exporter import ExportOptions
@@ -55,18 +56,22 @@ class Workbench:
         self.shared = shared
         self._made: dict[tuple[str, str], object] = {}
 
+    @promised("Trainer.Layout")
     def data(self, case: PresetCase) -> Path:
         """The example data of a preset's shrunk training."""
         return self._once("data", case, self._write_data)
 
+    @promised("Trainer.shrunk")
     def recipe(self, case: PresetCase) -> Recipe:
         """The shrunk training of a preset."""
         return Recipe.of(case, self.data(case))
 
+    @promised("Trainer.stages")
     def training(self, case: PresetCase) -> Training:
         """That training, run from beginning to end."""
         return self._once("training", case, lambda case: train(self.recipe(case)))
 
+    @promised("Model.graphs")
     def exported(self, case: PresetCase) -> Exported:
         """The preset, shrunk, as an ONNX bundle."""
         return self._once("bundle", case, self._export)

@@ -6,6 +6,7 @@ import inspect
 
 from i2i_conformance.cases import ModelCase
 from i2i_conformance.errors import ConformanceError
+from i2i_conformance.promises import promised
 from i2i_registry.errors import PluginError
 from i2i_registry.interfaces.model import Model
 from i2i_registry.interfaces.trainer import AnyTrainer, Trainer
@@ -13,6 +14,7 @@ from i2i_registry.plugins.discovery import import_attribute
 from i2i_runtime.schema.operations import Record
 
 
+@promised("ModelCard")
 def check_resolves(attribute: str, base: type) -> None:
     """`attribute` ("module:name") imports, and is a concrete class below `base`."""
     try:
@@ -34,6 +36,7 @@ def check_resolves(attribute: str, base: type) -> None:
         )
 
 
+@promised("ModelCard")
 def check_card_resolves(case: ModelCase) -> None:
     """The model and the trainer on the card can be imported."""
     check_resolves(case.card.model, Model)
@@ -41,6 +44,7 @@ def check_card_resolves(case: ModelCase) -> None:
         check_resolves(case.card.trainer, Trainer)
 
 
+@promised("ModelCard")
 def check_card_equals_class(case: ModelCase) -> None:
     """Name and presets on the card are those of the class, the operations those of all its presets together."""
     card, model_class = case.card, case.model_class
@@ -56,6 +60,7 @@ def check_card_equals_class(case: ModelCase) -> None:
         _compare(f"operations (preset {preset!r})", [name for name in card.operations if name in names], names)
 
 
+@promised("ModelCard")
 def check_card_informs(case: ModelCase) -> None:
     """What a list of models, an app's "about" page and a lawyer read is filled in."""
     card = case.card
@@ -86,6 +91,7 @@ def check_card_informs(case: ModelCase) -> None:
         )
 
 
+@promised("Model.presets")
 def check_has_presets(case: ModelCase) -> None:
     """There is a default preset, and every preset is a Config."""
     presets = case.model_class.presets

@@ -11,16 +11,19 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from i2i_conformance.errors import ConformanceError
+from i2i_conformance.promises import promised
 
 FOUNDATIONS = ("i2i-runtime", "i2i-registry", "i2i-toolkit", "i2i-exporter-")
 """Distributions a plugin may need; a trailing dash stands for all that begin so."""
 
 
+@promised("The distribution")
 def check_requirements(distribution: str) -> None:
     """Everything that the distribution always needs is one of ours (and its extras)."""
     check_requirement_lines(distribution, requires(distribution) or [])
 
 
+@promised("The distribution")
 def check_requirement_lines(distribution: str, lines: Collection[str]) -> None:
     """`lines` as in a wheel's metadata; those behind an extra of the plugin's own are its author's business."""
     needed = [Requirement(line) for line in lines]
@@ -34,6 +37,7 @@ def check_requirement_lines(distribution: str, lines: Collection[str]) -> None:
         )
 
 
+@promised("The distribution")
 def check_imports_no_other_plugin(package: str, others: Collection[str]) -> None:
     """No module of `package` imports one of the top-level packages `others`."""
     for path in _modules(package):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from i2i_conformance.errors import ConformanceError
+from i2i_conformance.promises import promised
 from i2i_registry.plugins.discovery import Registry
 
 HEAVY = {
@@ -47,6 +48,7 @@ print(json.dumps([seconds, sorted(name for name in set(sys.modules) - before)]))
 """
 
 
+@promised("The entry point")
 def check_nothing_is_broken(registry: Registry, distribution: str) -> None:
     """The distribution's plugin loads."""
     for plugin in registry.broken:
@@ -56,6 +58,7 @@ def check_nothing_is_broken(registry: Registry, distribution: str) -> None:
             )
 
 
+@promised("The entry point")
 def check_discovery_is_light(module: str) -> None:
     """A fresh process that imports the entry point's `module` and asks its hooks loads nothing heavy, quickly."""
     tries = [_probe(module) for _ in range(TRIES)]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from i2i_conformance.errors import ConformanceError
+from i2i_conformance.promises import promised
 from i2i_conformance.workbench import Exported
 from i2i_registry.interfaces.exporter import Exporter
 from i2i_registry.interfaces.model import Axis, Model
 from i2i_runtime.schema.operations import Record
 
 
+@promised("Model.graphs")
 def check_parity(exported: Exported) -> None:
     """Every graph was measured at several batches and several sizes, and none missed its tolerance."""
     parity, graphs = exported.bundle.manifest.parity, exported.model.graphs()
@@ -32,6 +34,7 @@ def check_parity(exported: Exported) -> None:
             )
 
 
+@promised("Model.graphs")
 def check_manifest(exported: Exported) -> None:
     """The bundle's manifest says what the model says, and its graphs have the declared axes."""
     manifest, model = exported.bundle.manifest, exported.model
@@ -50,6 +53,7 @@ def check_manifest(exported: Exported) -> None:
             _check_axes(name, tensor.name, tensor.axes, files[tensor.name].shape)
 
 
+@promised("Model.graphs")
 def check_verify(exported: Exported, exporter: Exporter, model: Model[Record]) -> None:
     """`verify` measures the bundle again and finds it good."""
     again = exporter.verify(exported.artefact, model, lambda _line: None)

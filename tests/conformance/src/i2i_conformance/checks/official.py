@@ -13,6 +13,7 @@ from torch import Tensor
 from i2i_conformance.building import build, state, stirred
 from i2i_conformance.cases import ModelCase, PresetCase
 from i2i_conformance.errors import ConformanceError
+from i2i_conformance.promises import promised
 from i2i_registry.checkpoints.tensor_files import read_tensors
 from i2i_registry.errors import CheckpointError, PluginError
 from i2i_registry.importing.files import find
@@ -51,6 +52,7 @@ def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
+@promised("OfficialFormat.detect")
 def check_recognition(case: PresetCase, official: Format, others: Mapping[str, Shapes]) -> None:
     """`detect` knows the checkpoint of this preset, and none of the `others` (what it is -> its shapes)."""
     shapes = shapes_of(checkpoint_of(case, official))
@@ -76,6 +78,7 @@ def check_recognition(case: PresetCase, official: Format, others: Mapping[str, S
             )
 
 
+@promised("OfficialFormat.infer_config")
 def check_inferred_config(case: PresetCase, official: Format) -> None:
     """`infer` gives a Config whose model has this preset's tensors (sizes that no tensor shows may differ)."""
     inferred = official.infer_config(shapes_of(checkpoint_of(case, official)))
@@ -92,6 +95,7 @@ def check_inferred_config(case: PresetCase, official: Format) -> None:
         )
 
 
+@promised("OfficialFormat.table")
 def check_total_map(case: PresetCase, official: Format, folder: Path) -> None:
     """A checkpoint file of this preset is imported: every tensor of ours is filled, with the official values."""
     tensors = random_checkpoint(shapes_of(checkpoint_of(case, official)))
@@ -107,6 +111,7 @@ def check_total_map(case: PresetCase, official: Format, folder: Path) -> None:
         raise ConformanceError(f"{wrong[0]} did not arrive in {used[wrong[0]]}", expected="its values")
 
 
+@promised("OfficialFormat.table")
 def check_round_trip(case: PresetCase, folder: Path) -> None:
     """Exported in the official form, read as the official code reads it, and imported again, the weights are the same.
 
@@ -150,6 +155,7 @@ def _check_read_by_torch(report: OfficialExport) -> None:
         torch.load(report.place / name, weights_only=True)  # noqa: TID251 - written by this check, read as releases do
 
 
+@promised("OfficialFormat.table")
 def check_refuses_damage(case: PresetCase, official: Format, folder: Path) -> None:
     """A missing, an unknown and a transposed tensor are each an error that names the tensor; nothing is stored."""
     for number, damage in enumerate((_remove, _add, _transpose)):

@@ -6,11 +6,13 @@ from pydantic import ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from i2i_conformance.errors import ConformanceError
+from i2i_conformance.promises import promised
 from i2i_registry.interfaces.model import Model
 from i2i_registry.interfaces.trainer import AnyTrainer
 from i2i_runtime.schema.operations import Record
 
 
+@promised("Record")
 def check_record(record: Record) -> None:
     """One Config or Options value obeys the rules for both."""
     kind = type(record)
@@ -33,6 +35,7 @@ def check_record(record: Record) -> None:
         )
 
 
+@promised("Record")
 def check_default(kind: type[Record]) -> None:
     """`Config()` and `Options()` work: every field has the paper's value as its default."""
     required = [name for name, field in kind.model_fields.items() if field.is_required()]
@@ -44,6 +47,7 @@ def check_default(kind: type[Record]) -> None:
         )
 
 
+@promised("Trainer.Options")
 def check_names_differ(model_class: type[Model[Record]], trainer_class: type[AnyTrainer]) -> None:
     """No field is in both Config and Options: `--set name=value` looks in both."""
     both = sorted(set(model_class.Config.model_fields) & set(trainer_class.Options.model_fields))

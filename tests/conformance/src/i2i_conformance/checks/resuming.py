@@ -7,9 +7,11 @@ from pathlib import Path
 from i2i_conformance.checks.weights import same_bits
 from i2i_conformance.errors import ConformanceError
 from i2i_conformance.killing import train_with_kills
+from i2i_conformance.promises import promised
 from i2i_conformance.training import Recipe, Training
 
 
+@promised("Trainer.stages")
 def check_survives_kills(recipe: Recipe, training: Training, folder: Path) -> None:
     """Killed after the first occurrence of every phase of every stage, and once inside a later step: same bits."""
     end = train_with_kills(recipe, folder, kill_points(training))

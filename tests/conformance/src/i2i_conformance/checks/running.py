@@ -13,6 +13,7 @@ from torch import Tensor
 
 from i2i_conformance.calls import Call, main_image, own_size, smallest
 from i2i_conformance.errors import ConformanceError
+from i2i_conformance.promises import promised
 from i2i_conformance.reference import run_operation
 from i2i_registry.interfaces.model import Model
 from i2i_runtime.bundle import Bundle
@@ -39,6 +40,7 @@ Rows = list[dict[str, NDArray[np.generic]]]
 """one dictionary per item: output -> value"""
 
 
+@promised("Model.operations")
 def check_runtime_equals_torch(model: Model[Record], bundle: Bundle, call: Call) -> None:
     """Tensors from onnxruntime are those from torch, and images are torch's within half a step of 8 bits."""
     expected = _by_torch(model, call)
@@ -54,6 +56,7 @@ def check_runtime_equals_torch(model: Model[Record], bundle: Bundle, call: Call)
             _check_images(call, bundle, output, expected[output.name], allowed)
 
 
+@promised("Model.operations")
 def check_refuses_smaller(bundle: Bundle, operation: Operation) -> None:
     """An image below the smallest size is refused with a message, and never reaches the graph."""
     main = main_image(operation)
@@ -75,6 +78,7 @@ def check_refuses_smaller(bundle: Bundle, operation: Operation) -> None:
     )
 
 
+@promised("Model.operations")
 def check_refuses_small_results(bundle: Bundle, operation: Operation) -> None:
     """A result below the smallest size is refused with a message, and never reaches the graph."""
     value, main = operation.size, main_image(operation)
@@ -96,6 +100,7 @@ def check_refuses_small_results(bundle: Bundle, operation: Operation) -> None:
     )
 
 
+@promised("Model.operations")
 def check_animation(bundle: Bundle, operation: Operation) -> None:
     """The frames of a walk differ from each other, and one seed gives the same ones again."""
     if operation.walk is None:
@@ -117,6 +122,7 @@ def check_animation(bundle: Bundle, operation: Operation) -> None:
         )
 
 
+@promised("Model.operations")
 def check_repeats(bundle: Bundle, operation: Operation) -> None:
     """One seed gives the same bits twice; another seed gives something else, where anything is drawn at all."""
     first, again, other = (_drawn(bundle, operation, count=1, seed=seed)[0] for seed in (7, 7, 8))
@@ -136,6 +142,7 @@ def check_repeats(bundle: Bundle, operation: Operation) -> None:
         )
 
 
+@promised("Model.operations")
 def check_batch_invariance(model: Model[Record], bundle: Bundle, operation: Operation) -> None:
     """Three items in one batch give what they give one by one."""
     allowed = _allowed(model, operation)
@@ -146,6 +153,7 @@ def check_batch_invariance(model: Model[Record], bundle: Bundle, operation: Oper
             _check_close(f"{operation.name}: {name} of item {index} in a batch of 3", row[name], value, allowed)
 
 
+@promised("Model.operations")
 def check_every_input_matters(model: Model[Record], operation: Operation) -> None:
     """Another image, class or number gives another output."""
     call = Call(operation, own_size(main_image(operation) or operation.size), 2, next(operation.branches()))

@@ -13,6 +13,7 @@ from i2i_conformance.alternatives import variants
 from i2i_conformance.building import build, state
 from i2i_conformance.cases import PresetCase
 from i2i_conformance.errors import ConformanceError
+from i2i_conformance.promises import promised
 from i2i_conformance.reference import example_inputs, run_graph
 from i2i_registry.interfaces.declarations import check_declarations
 from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Model
@@ -26,6 +27,7 @@ ODD_NUMBERS = (30, 100)
 """Neither is a power of two; 30 is no multiple of 4, and 100 is more channels than an image has."""
 
 
+@promised("Model.networks")
 def check_builds_in_full(case: PresetCase) -> None:
     """The preset at the paper's size builds on torch's meta device, with parameters in each network."""
     model = case.build_on_meta()
@@ -47,6 +49,7 @@ def check_builds_in_full(case: PresetCase) -> None:
         raise ConformanceError("`networks` gives new objects at every call", expected="the same objects")
 
 
+@promised("Model.shrunk")
 def check_shrunk_keeps_structure(case: PresetCase) -> None:
     """`shrunk` gives a Config with the networks, graphs and operations of the whole, and few parameters."""
     whole, small = case.build_on_meta(), case.build()
@@ -74,6 +77,7 @@ LARGEST_SHRUNK = 2_000_000
 """numbers in all state dicts"""
 
 
+@promised("Model.operations")
 def check_wiring(model: Model[Record], operation: Operation) -> None:
     """Steps name graphs and values that exist, and what is declared of images agrees on both sides."""
     graphs = model.graphs()
@@ -94,6 +98,7 @@ def check_wiring(model: Model[Record], operation: Operation) -> None:
             raise _other_range(f"{operation.name}'s output {output.name!r}", output.value_range)
 
 
+@promised("Model.graphs")
 def check_graph_runs(name: str, graph: Graph) -> None:
     """The module takes its declared inputs and returns what it declares, batch first, without randomness."""
     names = [*(tensor.name for tensor in graph.inputs), *graph.outputs]
@@ -127,6 +132,7 @@ def check_graph_runs(name: str, graph: Graph) -> None:
             )
 
 
+@promised("Model.Config")
 def check_every_config_field_matters(cases: Sequence[PresetCase]) -> None:
     """Changing any field, in at least one preset, changes shapes, operations, graphs or what the graphs compute."""
     fields = list(cases[0].model.model_class.Config.model_fields)
@@ -140,6 +146,7 @@ def check_every_config_field_matters(cases: Sequence[PresetCase]) -> None:
         )
 
 
+@promised("Model.Config")
 def check_every_config_can_be_exported(case: PresetCase) -> None:
     """What the Config accepts has operations, and graphs that keep their promises: what is trained can be run."""
     kind = type(case.config)

@@ -15,6 +15,7 @@ from i2i_conformance.alternatives import variants
 from i2i_conformance.building import state
 from i2i_conformance.cases import ModelCase, PresetCase
 from i2i_conformance.errors import ConformanceError
+from i2i_conformance.promises import promised
 from i2i_conformance.training import Recipe, Training, two_steps
 from i2i_registry.errors import LayoutError
 from i2i_registry.interfaces.data import DataSource, Tensors
@@ -33,6 +34,7 @@ POSITIONS = range(16)
 """samples that are looked at"""
 
 
+@promised("Trainer.networks")
 def check_builds_in_full(case: PresetCase) -> None:
     """The trainer builds all its networks at the paper's size, on torch's meta device."""
     trainer_class = case.model.trainer_class
@@ -50,6 +52,7 @@ def check_builds_in_full(case: PresetCase) -> None:
         )
 
 
+@promised("Trainer.stages")
 def check_a_short_training_learns(case: PresetCase) -> None:
     """With the preset's own options, every phase has a rate above 0 in each of ten steps but the last."""
     trainer_class = case.model.trainer_class
@@ -88,6 +91,7 @@ def _of_few_steps(case: PresetCase, options: Record) -> Sequence[Stage]:
     )
 
 
+@promised("Trainer.shrunk")
 def check_trains(recipe: Recipe, training: Training) -> None:
     """The shrunk training has at least two steps, runs every phase, and moves what each phase owns."""
     stages = recipe.build_trainer().stages()
@@ -116,6 +120,7 @@ def check_trains(recipe: Recipe, training: Training) -> None:
         )
 
 
+@promised("Trainer.stages")
 def check_gradients(training: Training) -> None:
     """Every parameter that wants a gradient gets one that is not zero, in some phase that owns it."""
     problems: list[str] = []
@@ -136,6 +141,7 @@ def check_gradients(training: Training) -> None:
         )
 
 
+@promised("DataSource")
 def check_dataset(trainer: AnyTrainer, root: Path) -> None:
     """A sample is a function of its position and the seed; previews are batches."""
     source, again = trainer.layout.open(root, 0), trainer.layout.open(root, 0)
@@ -159,6 +165,7 @@ def check_dataset(trainer: AnyTrainer, root: Path) -> None:
         raise ConformanceError("describe() says nothing", expected="how many images were found in which part")
 
 
+@promised("Trainer.Layout")
 def check_refuses_wrong_folder(trainer: AnyTrainer, empty: Path) -> None:
     """An empty folder is a LayoutError that says what belongs there."""
     for root in (empty, empty / "missing"):
@@ -178,6 +185,7 @@ def check_refuses_wrong_folder(trainer: AnyTrainer, empty: Path) -> None:
         )
 
 
+@promised("Trainer.Layout")
 def check_layout(trainer: AnyTrainer, root: Path) -> None:
     """The trainer's class names the layout that its example data have, and they have no other."""
     named, used = type(trainer).Layout, type(trainer.layout)
@@ -198,6 +206,7 @@ def check_layout(trainer: AnyTrainer, root: Path) -> None:
         )
 
 
+@promised("DataSource")
 def check_images_share_a_range(trainer: AnyTrainer, source: DataSource) -> None:
     """Training sees images in the value range in which the operation is fed later."""
     images = [value for o in trainer.model.operations() for value in o.inputs if isinstance(value, ImageInput)]
@@ -218,6 +227,7 @@ def check_images_share_a_range(trainer: AnyTrainer, source: DataSource) -> None:
         )
 
 
+@promised("Trainer.preview")
 def check_preview(trainer: AnyTrainer, source: DataSource) -> None:
     """Sample images are [n, 3, h, w] in [-1, 1], one row per sample."""
     batch = source.preview(2)
@@ -237,6 +247,7 @@ def check_preview(trainer: AnyTrainer, source: DataSource) -> None:
             raise ConformanceError(f"preview column {title!r} is not finite", expected="values in [-1, 1]")
 
 
+@promised("Trainer.Options")
 def check_every_option_matters(case: ModelCase, recipe: Recipe) -> None:
     """Changing any field of Options changes Config, networks, data, schedule, or the numbers of two steps."""
     trainer_class = case.trainer_class

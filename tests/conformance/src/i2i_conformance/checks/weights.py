@@ -10,10 +10,12 @@ from torch import Tensor
 from i2i_conformance.building import state, stirred
 from i2i_conformance.cases import PresetCase
 from i2i_conformance.errors import ConformanceError
+from i2i_conformance.promises import promised
 from i2i_conformance.reference import example_inputs, run_graph
 from i2i_registry.weights.loading import load_into, save
 
 
+@promised("Model.networks")
 def check_round_trip(case: PresetCase, folder: Path) -> None:
     """Saved as safetensors and loaded into a model with other initial weights, every tensor and output is the same."""
     model, other = stirred(case.build(seed=0)), case.build(seed=1)
@@ -40,6 +42,7 @@ def check_round_trip(case: PresetCase, folder: Path) -> None:
             )
 
 
+@promised("Model.networks")
 def check_seed_decides(case: PresetCase) -> None:
     """Two models built with one seed are equal bit by bit."""
     first, second = state(case.build().networks), state(case.build().networks)
