@@ -18,7 +18,7 @@ from i2i_registry.errors import LayoutError
 from i2i_runtime.errors import ImageError
 from i2i_runtime.schema.operations import BICUBIC, BILINEAR, Resize
 from i2i_toolkit import Draws, Preparation, UnpairedLayout, write_unpaired_example
-from i2i_toolkit.data.cache import ImageCache, Images
+from i2i_toolkit.data.cache import ImageCache
 from i2i_toolkit.data.order import shuffled
 
 SQUARE = Preparation("resize_and_crop", load_px=38, crop_px=8, resize=BICUBIC)
@@ -225,11 +225,11 @@ def test_an_empty_and_a_missing_folder_are_refused(tmp_path: Path) -> None:
 def test_the_cache_keeps_to_its_bound() -> None:
     decoded: list[int] = []
 
-    def decode(key: int) -> Images:
+    def decode(key: int) -> tuple[np.ndarray]:
         decoded.append(key)
         return (np.zeros((4, 4, 3), np.uint8),)
 
-    cache = ImageCache(2 * 3 * 4 * 4)
+    cache: ImageCache[tuple[np.ndarray]] = ImageCache(2 * 3 * 4 * 4)
     for _ in range(3):
         for key in range(4):
             cache.get(key, lambda key=key: decode(key))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
 
-from i2i_runtime.image.resampling import Levels
+import numpy as np
+from numpy.typing import NDArray
 
-Images = tuple[Levels, ...]
+T = TypeVar("T", bound=tuple[NDArray[np.generic], ...])
 
 
-class ImageCache:
+class ImageCache(Generic[T]):
     """What was decoded stays until the memory given is full; what comes later is decoded every time.
 
-    Nothing is thrown out: an epoch visits everything once, so what was used longest ago is what comes next.
+    An entry is what belongs together: one image, both of a pair, an image and its label map. Nothing is thrown out: an
+    epoch visits everything once, so what was used longest ago is what comes next.
 
     Args:
         room: bytes of decoded pixels.
@@ -20,9 +23,9 @@ class ImageCache:
 
     def __init__(self, room: int) -> None:
         self._room = room
-        self._kept: dict[Hashable, Images] = {}
+        self._kept: dict[Hashable, T] = {}
 
-    def get(self, key: Hashable, decode: Callable[[], Images]) -> Images:
+    def get(self, key: Hashable, decode: Callable[[], T]) -> T:
         """The images of this key, from `decode` unless they are kept."""
         if key in self._kept:
             return self._kept[key]

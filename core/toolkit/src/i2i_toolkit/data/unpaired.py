@@ -18,18 +18,17 @@ from torch import Tensor
 from i2i_registry.errors import LayoutError
 from i2i_registry.interfaces.data import DataLayout, DataSource
 from i2i_runtime.image.resampling import Levels
-from i2i_toolkit.data.cache import ImageCache, Images
+from i2i_toolkit.data.cache import ImageCache
 from i2i_toolkit.data.folders import (
     ImageFolder,
     check_images,
     list_images,
-    read_again,
     unreadable_in_words,
     warn_left_out,
     warn_passed_over,
 )
-from i2i_toolkit.data.order import shuffled
-from i2i_toolkit.data.preparation import Channels, Preparation, size_of
+from i2i_toolkit.data.preparation import Channels, Preparation
+from i2i_toolkit.data.prepared_images import PreparedImages
 from i2i_toolkit.seeds import derive
 
 DOMAINS = ("A", "B")
@@ -72,19 +71,23 @@ class UnpairedFolders:
     """Two folders that are gone through independently: what `UnpairedLayout.open` gives."""
 
     def __init__(self, root: Path, layout: UnpairedLayout, seed: int) -> None:
-        self.preparation = layout.preparation
-        self._channels: Mapping[str, Channels] = dict(zip(DOMAINS, layout.channels, strict=True))
-        self._seed = seed
         _check_layout(root)
-        self._train = {domain: _usable(root / f"train{domain}", self._channels[domain]) for domain in DOMAINS}
-        self._test = {domain: check_images(root / f"test{domain}", self._channels[domain]) for domain in DOMAINS}
+        channels = dict(zip(DOMAINS, layout.channels, strict=True))
+        self._train = {domain: _usable(root / f"train{domain}", channels[domain]) for domain in DOMAINS}
+        self._test = {domain: check_images(root / f"test{domain}", channels[domain]) for domain in DOMAINS}
         warn_passed_over(root)
         warn_left_out("images", [sentence for images in self._all() for sentence in images.unreadable])
-        self._cache = ImageCache(layout.cache_bytes)
+        cache: ImageCache[tuple[Levels]] = ImageCache(layout.cache_bytes)
+        self._images = {
+            domain: PreparedImages(
+                domain, self._train[domain].readable, layout.preparation, channels[domain], seed, cache
+            )
+            for domain in DOMAINS
+        }
 
     def draw(self, position: int) -> dict[str, Tensor]:
         """Sample number `position`: one image of each domain, augmented."""
-        return {domain: self._draw(domain, position) for domain in DOMAINS}
+        return {domain: images.draw(position) for domain, images in self._images.items()}
 
     def preview(self, count: int) -> dict[str, Tensor]:
         """The first `count` test images of each domain (training images where there are none), in [-1, 1].
@@ -94,7 +97,7 @@ class UnpairedFolders:
         shown = {domain: self._test[domain].readable or self._train[domain].readable for domain in DOMAINS}
         rows = min(count, max(len(paths) for paths in shown.values()))
         return {
-            domain: torch.stack([self._fitted(domain, paths[index % len(paths)]) for index in range(rows)])
+            domain: torch.stack([self._images[domain].fitted(paths[index % len(paths)]) for index in range(rows)])
             for domain, paths in shown.items()
         }
 
@@ -102,29 +105,6 @@ class UnpairedFolders:
         """Images per folder, and how many were left out as unreadable."""
         counts = {images.folder.name: len(images.readable) for images in self._all()}
         return {**counts, "unreadable": sum(len(images.unreadable) for images in self._all())}
-
-    def _fitted(self, domain: str, path: Path) -> Tensor:
-        channels = self._channels[domain]
-        return self.preparation.fitted(read_again(path, channels), channels)
-
-    def _draw(self, domain: str, position: int) -> Tensor:
-        paths = self._train[domain].readable
-        path = paths[shuffled(self._seed, domain, len(paths), position)]
-        generator = np.random.default_rng(derive(self._seed, domain, "augment", position))
-        scaled = self._scaled(domain, path)
-        # Scaled sizes are what they are scaled to, so drawing for them is drawing for the image itself.
-        return self.preparation.cut(scaled, self.preparation.draw(generator, *size_of(scaled)))
-
-    def _scaled(self, domain: str, path: Path) -> Levels:
-        """An image before it is cropped."""
-        channels = self._channels[domain]
-
-        def decode() -> Images:
-            image = read_again(path, channels)
-            self.preparation.check(path, image)
-            return (self.preparation.scaled(image, channels),)
-
-        return self._cache.get(path, decode)[0]
 
     def _all(self) -> tuple[ImageFolder, ...]:
         return (*self._train.values(), *self._test.values())
