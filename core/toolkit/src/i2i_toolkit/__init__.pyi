@@ -1,11 +1,16 @@
+from .data.attributes import AttributesLayout as AttributesLayout
+from .data.attributes import write_attributes_example as write_attributes_example
 from .data.domains import DomainsLayout as DomainsLayout
 from .data.domains import write_domains_example as write_domains_example
+from .data.flat import FlatLayout as FlatLayout
 from .data.paired import Direction as Direction
 from .data.paired import PairedLayout as PairedLayout
 from .data.paired import write_paired_example as write_paired_example
 from .data.preparation import Draws as Draws
 from .data.preparation import Preparation as Preparation
 from .data.preparation import tensor_of as tensor_of
+from .data.segmented import SegmentedLayout as SegmentedLayout
+from .data.segmented import write_segmented_example as write_segmented_example
 from .data.single import SingleImage as SingleImage
 from .data.single import SingleImageLayout as SingleImageLayout
 from .data.single import find_image as find_image

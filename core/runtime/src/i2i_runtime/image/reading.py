@@ -172,8 +172,8 @@ class _Reader:
         if isinstance(source, np.ndarray):
             return _counted(pixels.of_array(cast("NDArray[np.generic]", source)), channels, "an array")
         if isinstance(source, Image.Image):
-            with _decoding("the PIL image"):
-                _check_size(source, "the PIL image")
+            with decoding("the PIL image"):
+                check_size(source, "the PIL image")
                 return self._levels(source, "the PIL image", channels)
         if isinstance(source, bytes):
             return self._decode(BytesIO(source), len(source), f"the image of {len(source)} bytes", channels)
@@ -207,14 +207,14 @@ class _Reader:
             raise ImageError(found=f"{path} cannot be read: {why}", expected="an image file") from error
 
     def _decode(self, stream: IO[bytes], size: int, name: str, channels: int | None) -> Pixels:
-        with _decoding(name):
+        with decoding(name):
             beginning = stream.read(_BEGINNING)
             stream.seek(0)
             _check_is_built_in(beginning, name)
             if beginning.startswith(NPY_MAGIC):
                 return _counted(pixels.read_npy(stream, size, name), channels, name)
-            with _opened(stream, beginning, name) as image:
-                _check_size(image, name)
+            with opened(stream, beginning, name) as image:
+                check_size(image, name)
                 if image.format != "PNG":
                     return self._levels(image, name, channels)
                 image.verify()  # reads every checksum, and leaves the image unusable
@@ -232,7 +232,7 @@ class _Reader:
 
     def _page_at(self, image: Image.Image, index: int, name: str, channels: int | None) -> Pixels:
         image.seek(index)
-        _check_size(image, name)
+        check_size(image, name)
         return self._page(image, f"page {index + 1} of {name}", channels)
 
     def _page(self, image: Image.Image, name: str, channels: int | None) -> Pixels:
@@ -309,7 +309,7 @@ def _check_is_built_in(beginning: bytes, name: str) -> None:
         )
 
 
-def _opened(stream: IO[bytes], beginning: bytes, name: str) -> Image.Image:
+def opened(stream: IO[bytes], beginning: bytes, name: str) -> Image.Image:
     """The image, nothing of it decoded yet. Raises ImageError for a TIFF of numbers that no decoder here knows."""
     try:
         return Image.open(stream, formats=formats())
@@ -345,7 +345,7 @@ def _raise_if_of_the_machine(error: Exception, name: str) -> None:
 
 
 @contextmanager
-def _decoding(name: str) -> Generator[None]:
+def decoding(name: str) -> Generator[None]:
     """Turn whatever a decoder raises into an ImageError about `name`, and keep its warnings from the caller."""
     with _decoder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -365,7 +365,8 @@ def _decoding(name: str) -> Generator[None]:
             raise ImageError(found=f"{name} is damaged: {error}", expected="a whole image") from error
 
 
-def _check_size(image: Image.Image, name: str) -> None:
+def check_size(image: Image.Image, name: str) -> None:
+    """Raises ImageError for more pixels than `MAX_PIXELS`, before any is decoded."""
     width, height = image.size
     pixels.check_levels(height, width, RGB, name)
 

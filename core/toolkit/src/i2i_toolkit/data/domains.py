@@ -131,7 +131,7 @@ class DomainFolders:
         if others:
             _log.warning("left out of %s: %s, no domains of the model", base, ", ".join(others))
         warn_left_out("images", [sentence for images in self._all() for sentence in images.unreadable])
-        self._cache = ImageCache(layout.cache_bytes)
+        self._cache: ImageCache[tuple[Levels]] = ImageCache(layout.cache_bytes)
 
     def draw(self, position: int) -> dict[str, Tensor]:
         """Sample number `position`, augmented."""
@@ -233,9 +233,18 @@ def cropped(image: Levels, crop: Crop, size: int) -> Tensor:
     return tensor_of(resized[:, ::-1] if crop.flip else resized)
 
 
-def write_domains_example(root: Path, domains: Sequence[str], size: int = 64, count: int = 4) -> None:
-    """Draw a tiny set below `root`: every domain has a figure of its own (a polygon), in random colours."""
-    for split, images in (("train", count), ("val", LEAST)):
+def write_domains_example(
+    root: Path,
+    domains: Sequence[str],
+    size: int = 64,
+    count: int = 4,
+    splits: Mapping[str, int] | None = None,
+) -> None:
+    """Draw a tiny set below `root`: every domain has a figure of its own (a polygon), in random colours.
+
+    `splits` are the folders of the splits with how many images of a domain each has; None: train with `count`, and val.
+    """
+    for split, images in (splits or {"train": count, "val": LEAST}).items():
         for corners, domain in enumerate(domains, start=3):
             folder = root / split / domain
             folder.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,10 @@ DECODED_AT_START = 5000
 Of larger sets the rest is only looked at for empty files, and a damaged one stops the training when its turn comes."""
 
 
-RESERVED = frozenset({"A", "B", "trainA", "trainB", "testA", "testB", "train", "val", "test"})
+RESERVED = frozenset(
+    {"A", "B", "trainA", "trainB", "testA", "testB", "train", "val", "test", "images", "labels", "instances"}
+    | {f"{split}_{part}" for split in ("train", "val", "test") for part in ("img", "label", "inst")}
+)
 """Folders that mean something in one of the layouts, and are therefore no domains."""
 
 _NAMED = 5

@@ -27,7 +27,7 @@ from i2i_runtime.image.colour_profiles import Tell
 from i2i_runtime.image.pixels import GREY, RGB, Pixels
 from i2i_runtime.image.reading import read_pixels
 from i2i_runtime.image.resampling import Levels
-from i2i_toolkit.data.cache import ImageCache, Images
+from i2i_toolkit.data.cache import ImageCache
 from i2i_toolkit.data.domains import DomainsLayout
 from i2i_toolkit.data.folders import (
     DECODED_AT_START,
@@ -40,6 +40,7 @@ from i2i_toolkit.data.folders import (
 from i2i_toolkit.data.order import shuffled
 from i2i_toolkit.data.paired_layout import Pair, find_pairs
 from i2i_toolkit.data.preparation import Channels, Preparation, size_of
+from i2i_toolkit.data.segmented import SegmentedLayout
 from i2i_toolkit.seeds import derive
 
 Direction = Literal["a_to_b", "b_to_a"]
@@ -76,7 +77,7 @@ class PairedLayout(DataLayout):
     @classmethod
     def recognises(cls, root: Path) -> bool:
         """Whether the first image of train/ is a pair. Pairs may lie at any depth, but not in folders of domains."""
-        if DomainsLayout.recognises(root):
+        if any(layout.recognises(root) for layout in (DomainsLayout, SegmentedLayout)):
             return False
         try:
             pairs = find_pairs(root)["train"]
@@ -109,7 +110,7 @@ class PairedFolders:
         _need_one(root, self._train, self._splits["train"].unreadable)
         warn_passed_over(root)
         warn_left_out("pairs", [sentence for split in self._splits.values() for sentence in split.unreadable])
-        self._cache = ImageCache(layout.cache_bytes)
+        self._cache: ImageCache[tuple[Levels, Levels]] = ImageCache(layout.cache_bytes)
 
     def draw(self, position: int) -> dict[str, Tensor]:
         """Sample number `position`: one pair, augmented."""
@@ -154,13 +155,12 @@ class PairedFolders:
     def _scaled(self, pair: Pair) -> tuple[Levels, Levels]:
         """Input and target of a pair, before they are cropped."""
 
-        def decode() -> Images:
+        def decode() -> tuple[Levels, Levels]:
             source, target = self._ordered(*_read_again(pair, self.preparation, self._of_files))
             scaled = self.preparation.scaled
             return scaled(source, self._channels[0]), scaled(target, self._channels[1])
 
-        source, target = self._cache.get(pair, decode)
-        return source, target
+        return self._cache.get(pair, decode)
 
 
 def read_pair(

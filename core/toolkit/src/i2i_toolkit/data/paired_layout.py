@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,22 +73,33 @@ def _existing(folders: Folders) -> Folders:
 
 
 def _match(folder_a: Path, folder_b: Path) -> tuple[Pair, ...]:
-    """Pairs of files whose paths below their folders are equal but for the extension."""
-    named_a, named_b = _by_name(folder_a), _by_name(folder_b)
-    alone_a, alone_b = sorted(named_a.keys() - named_b), sorted(named_b.keys() - named_a)
-    if alone_a or alone_b:
-        lonely = [
-            f"{len(alone)} in {folder} without a partner ({', '.join(alone[:_SHOWN])}{', ...' * (len(alone) > _SHOWN)})"
-            for alone, folder in ((alone_a, folder_a), (alone_b, folder_b))
-            if alone
-        ]
+    fix = (
+        "give both images of a pair one name; if they do not belong together, train an unpaired model "
+        "on the folders trainA and trainB"
+    )
+    return tuple(Pair(a, b) for a, b in match_by_name((folder_a, folder_b), fix))
+
+
+def match_by_name(folders: Sequence[Path], fix: str) -> list[tuple[Path, ...]]:
+    """Find the files of some folders that belong together: their paths below them are equal but for the extension.
+
+    Raises LayoutError, with `fix`, when a file has no partner in another of the folders.
+    """
+    named = [_by_name(folder) for folder in folders]
+    lonely = [
+        f"{len(alone)} in {folder} without a partner ({', '.join(alone[:_SHOWN])}{', ...' * (len(alone) > _SHOWN)})"
+        for folder, own in zip(folders, named, strict=True)
+        if (alone := sorted(name for name in own if any(name not in other for other in named)))
+    ]
+    if lonely:
+        first, *others = (f"{len(own)}{{}} in {folder}" for folder, own in zip(folders, named, strict=True))
+        counts = " and ".join([first.format(" images"), *(other.format("") for other in others)])
         raise LayoutError(
-            found=f"{len(named_a)} images in {folder_a} and {len(named_b)} in {folder_b}: {' and '.join(lonely)}",
-            expected="a file of the same name in both folders for every pair",
-            fix="give both images of a pair one name; if they do not belong together, train an unpaired model "
-            "on the folders trainA and trainB",
+            found=f"{counts}: {' and '.join(lonely)}",
+            expected="a file of the same name in each of these folders",
+            fix=fix,
         )
-    return tuple(Pair(named_a[name], named_b[name]) for name in sorted(named_a))
+    return [tuple(own[name] for own in named) for name in sorted(named[0])]
 
 
 def _by_name(folder: Path) -> dict[str, Path]:

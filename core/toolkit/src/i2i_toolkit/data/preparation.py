@@ -59,6 +59,8 @@ class Preparation:
     """whether images may be mirrored"""
     flip_first: bool = False
     """whether images are mirrored before they are cropped (U-GAT-IT), or only what was cut out"""
+    centre_px: int | None = None
+    """side of the square that is cut out of the middle before anything else (178 for CelebA); None: all is used"""
 
     @property
     def is_square(self) -> bool:
@@ -79,8 +81,15 @@ class Preparation:
         return width, height
 
     def check(self, path: Path, image: Pixels) -> None:
-        """Raises LayoutError when the image read from `path` is too small for the crop."""
-        width, height = self.scaled_size(*size_of(image))
+        """Raises LayoutError when the image read from `path` is too small for a crop."""
+        width, height = size_of(image)
+        if self.centre_px is not None and min(width, height) < self.centre_px:
+            raise LayoutError(
+                found=f"{path} has {width}x{height} pixels",
+                expected=f"at least {self.centre_px}x{self.centre_px}, which is what is cut out of the middle",
+                fix="leave the small images out, or cut out less",
+            )
+        width, height = self.scaled_size(width, height)
         if self.is_square and min(width, height) < self.crop_px:
             raise LayoutError(
                 found=f"{path} gives {width}x{height} pixels in the mode {self.mode!r}",
@@ -99,6 +108,8 @@ class Preparation:
     def scaled(self, image: Image.Image | Pixels, channels: Channels = RGB) -> Levels:
         """The part that draws nothing, and may be kept: grey when there is one channel, then resized."""
         coloured = _with_channels(image, channels)
+        if self.centre_px is not None:
+            coloured = _middle(coloured, self.centre_px)
         size = self.scaled_size(*size_of(coloured))
         return coloured if size == size_of(coloured) else resampled(coloured, *size, self.resize)
 
@@ -119,14 +130,22 @@ class Preparation:
 
     def fitted(self, image: Image.Image | Pixels, channels: Channels = RGB) -> Float[Tensor, "c h w"]:
         """`image` resized to crop_px x crop_px without any draw, as at test time; values in [-1, 1]."""
-        side = self.crop_px
-        return tensor_of(resampled(_with_channels(image, channels), side, side, self.resize))
+        side, coloured = self.crop_px, _with_channels(image, channels)
+        if self.centre_px is not None:
+            coloured = _middle(coloured, self.centre_px)
+        return tensor_of(resampled(coloured, side, side, self.resize))
 
 
 def _with_channels(image: Image.Image | Pixels, channels: Channels) -> Pixels:
     if isinstance(image, Image.Image):
         return of_image(image, channels)
     return of_count(image, channels, "the image")
+
+
+def _middle(pixels: Pixels, side: int) -> Pixels:
+    """The square in the middle; what an odd number of pixels leaves over is rounded half to even, as in torchvision."""
+    top, left = (round((length - side) / 2) for length in pixels.shape[:2])
+    return pixels[top : top + side, left : left + side]
 
 
 def _window(pixels: Levels, top: int, left: int, side: int) -> Levels:
