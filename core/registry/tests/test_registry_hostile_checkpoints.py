@@ -19,7 +19,7 @@ import pytest
 import torch
 from torch import nn
 
-from i2i_registry.actions.inspect import MOST_LINES, inspect
+from i2i_registry.actions.inspect import MOST_LINES, inspect_file
 from i2i_registry.checkpoints.reader import read_checkpoint
 from i2i_registry.errors import CheckpointError
 
@@ -114,7 +114,7 @@ def test_a_program_never_runs_wherever_it_lies(
     tmp_path: Path, program: bytes, way: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "a.pt").write_bytes(WAYS[way](program))
-    for read in (read_checkpoint, inspect):
+    for read in (read_checkpoint, inspect_file):
         with pytest.raises(CheckpointError):
             read(tmp_path / "a.pt")
     output = capfd.readouterr()
@@ -501,14 +501,14 @@ import json, resource, sys
 from pathlib import Path
 from i2i_registry.errors import CheckpointError
 from i2i_registry.checkpoints.reader import read_checkpoint
-from i2i_registry.actions.inspect import MOST_LINES, inspect
+from i2i_registry.actions.inspect import MOST_LINES, inspect_file
 
 used = int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1]) << 10
 resource.setrlimit(resource.RLIMIT_AS, (used + (300 << 20), used + (300 << 20)))
 spent = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]))
 resource.setrlimit(resource.RLIMIT_CPU, (spent + 200, spent + 200))
 for path in map(Path, sys.argv[1:]):
-    for read in (read_checkpoint, inspect)[: 1 + (path.stat().st_size < 1000)]:
+    for read in (read_checkpoint, inspect_file)[: 1 + (path.stat().st_size < 1000)]:
         try:
             read(path)
             outcome = "read"
@@ -593,12 +593,12 @@ def test_names_in_a_file_are_shown_without_their_effect(tmp_path: Path) -> None:
     evil = "\x1b]0;owned\x07\x1b[2J\r\nerror: \u202efake"
     shown = r"\x1b]0;owned\x07\x1b[2J\r\nerror: \u202efake"
     (tmp_path / "a.pkl").write_bytes(pickle.dumps({evil: 1, "text": evil}))
-    lines = inspect(tmp_path / "a.pkl").lines
+    lines = inspect_file(tmp_path / "a.pkl").lines
     assert lines[0] == f"{shown}  1"
     assert all(line.isprintable() for line in lines)
     header = json.dumps({evil: {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
     (tmp_path / "a.safetensors").write_bytes(_tensor_list(header, bytes(4)))
-    assert inspect(tmp_path / "a.safetensors").lines == (f"{shown}  F32 [1]",)
+    assert inspect_file(tmp_path / "a.safetensors").lines == (f"{shown}  F32 [1]",)
     (tmp_path / "b.pkl").write_bytes(b"\x80\x02cos\n" + evil.replace("\n", "").encode() + b"\n.")
     with pytest.raises(CheckpointError, match="would run") as caught:
         read_checkpoint(tmp_path / "b.pkl")
@@ -607,7 +607,7 @@ def test_names_in_a_file_are_shown_without_their_effect(tmp_path: Path) -> None:
 
 def test_the_outline_of_a_file_with_a_million_parts_is_cut(tmp_path: Path) -> None:
     (tmp_path / "a.pkl").write_bytes(pickle.dumps({"w": torch.ones(1), "losses": [0.5] * (MOST_LINES + 10)}, 4))
-    lines = inspect(tmp_path / "a.pkl").lines
+    lines = inspect_file(tmp_path / "a.pkl").lines
     assert len(lines) == MOST_LINES + 1
     assert lines[-1].startswith("... and 12 more")
 
@@ -655,6 +655,6 @@ LISTS: dict[str, bytes] = {
 @pytest.mark.parametrize("fault", LISTS)
 def test_a_list_of_tensors_that_is_not_what_follows_is_refused(tmp_path: Path, fault: str) -> None:
     (tmp_path / "a.safetensors").write_bytes(_tensor_list(LISTS[fault], bytes(4)))
-    for read in (read_checkpoint, inspect):
+    for read in (read_checkpoint, inspect_file):
         with pytest.raises(CheckpointError, match="cannot be read"):
             read(tmp_path / "a.safetensors")

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import save as save_safetensors
 
-from i2i_registry.actions.inspect import inspect
+from i2i_registry.actions.inspect import inspect_file
 from i2i_registry.checkpoints.reader import read_checkpoint
 from i2i_registry.checkpoints.tensor_files import read_tensors
 from i2i_registry.errors import CheckpointError
@@ -83,7 +83,7 @@ def _read(path: Path) -> None:
     said: list[str] = []
     try:
         checkpoint = read_checkpoint(path)
-        said += [*checkpoint.outline(), *checkpoint.records(), *inspect(path).lines]
+        said += [*checkpoint.outline(), *checkpoint.records(), *inspect_file(path).lines]
         for tensor in checkpoint.tensors.values():
             tensor.clone()  # every element is there
     except CheckpointError as error:
@@ -126,6 +126,6 @@ def test_mutated_safetensors_are_read_or_refused_by_every_reader(tmp_path: Path)
     chance, content, path = random.Random(7), FILES["safetensors"](), tmp_path / "a.safetensors"  # noqa: S311
     for _ in range(3 * ROUNDS):
         path.write_bytes(_mutated(content, chance))
-        for read in (read_tensors, inspect, read_checkpoint):
+        for read in (read_tensors, inspect_file, read_checkpoint):
             with suppress(CheckpointError):
                 read(path)

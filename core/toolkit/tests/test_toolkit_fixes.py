@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from toolkit_toy import KILL, toy_registry, write_data
 
+from i2i_registry.cli.program import run_program
 from i2i_registry.cli.session import Session
 from i2i_registry.weights.store import Store
 
