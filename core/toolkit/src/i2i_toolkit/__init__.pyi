@@ -78,6 +78,17 @@ from .networks.generators import ResNet as ResNet
 from .networks.generators import TestTime as TestTime
 from .networks.generators import Translation as Translation
 from .networks.generators import UNet as UNet
+from .networks.generators import behaviour_inputs as behaviour_inputs
+from .operations.inputs import same as same
+from .operations.inputs import square as square
+from .operations.inputs import translated_image as translated_image
+from .operations.pyramid import NoisePyramid as NoisePyramid
+from .operations.pyramid import noise_map as noise_map
+from .operations.pyramid import noise_name as noise_name
+from .operations.styled import StyledTranslation as StyledTranslation
+from .operations.two_way import A_TO_B as A_TO_B
+from .operations.two_way import B_TO_A as B_TO_A
+from .operations.two_way import two_way_translation as two_way_translation
 from .schedules import LinearDecay as LinearDecay
 from .seeds import derive as derive
 from .training.console import run_training as run_training

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from i2i_runtime.schema.operations import Input, LabelInput, LatentInput
 from i2i_toolkit.layers.initialisation import initialise_normal
 from i2i_toolkit.layers.norms import instance_norm, map_mean, widened
 from i2i_toolkit.layers.winograd import Conv3x3
@@ -293,3 +294,25 @@ class Translation(nn.Module):
                 factor = torch.where(as_in_paper, 1 / (1 - DROPOUT), 1.0).to(image.dtype)
                 kept.append(torch.where(dropped, torch.zeros_like(factor), factor))
         return self.generator(image, TestTime(own_statistics=as_in_paper, kept=None if noise is None else iter(kept)))
+
+
+def behaviour_inputs(norm: Norm, dropout_shapes: Sequence[tuple[int, int, int]] = ()) -> tuple[Input, ...]:
+    """What operations of a `Translation` take beside the image: the behaviour where two differ, and dropout's noise."""
+    inputs: list[Input] = []
+    if dropout_shapes or norm == "batch":
+        also = (", and dropout as noise (the published results)", ", no noise") if dropout_shapes else ("", "")
+        inputs.append(
+            LabelInput(
+                name="behaviour",
+                summary=f"paper: the image's own statistics, as the authors' test script has it{also[0]}; "
+                f"deterministic: the training's running statistics{also[1]}. They look different",
+                names=BEHAVIOURS,
+                default="paper",
+            )
+        )
+    if dropout_shapes:
+        size = sum(math.prod(shape) for shape in dropout_shapes)
+        inputs.append(
+            LatentInput(name="noise", summary="what dropout leaves out", shape=(size,), distribution="uniform")
+        )
+    return tuple(inputs)

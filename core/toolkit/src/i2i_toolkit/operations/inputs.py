@@ -1,0 +1,24 @@
+"""Image inputs as most papers take them, and names that are the same on both sides of a call."""
+
+from __future__ import annotations
+
+from i2i_runtime.schema.operations import Channels, ImageInput, Resize, SizeRule, best_fit
+
+
+def same(*names: str) -> dict[str, str]:
+    """Values that a call passes on under the names that they have."""
+    return dict(zip(names, names, strict=True))
+
+
+def square(side: int, multiple: int | None = None, minimum: int = 1) -> SizeRule:
+    """Images of `side` x `side` pixels; with a `multiple` also of any other size, in multiples of it from `minimum`."""
+    if multiple is None:
+        return SizeRule(height=side, width=side)
+    return SizeRule(height=side, width=side, dynamic=True, multiple=multiple, minimum=minimum)
+
+
+def translated_image(
+    size: SizeRule, resize: Resize, *, channels: Channels = 3, summary: str = "the image to translate"
+) -> ImageInput:
+    """The image of a translation: the whole of it is translated, as `best_fit` says."""
+    return ImageInput(name="image", summary=summary, channels=channels, size=size, fit=best_fit(size), resize=resize)
