@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from i2i_registry.interfaces.resolved_graphs import resolved_graphs
+
 if TYPE_CHECKING:
     from benchmarks.papers import Paper, Training
 
-    from i2i_registry.interfaces.model import OutlierTolerance
+    from i2i_registry.interfaces.graphs import OutlierTolerance
     from i2i_registry.interfaces.trainer import AnyTrainer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,7 +107,7 @@ def test_the_releases_generator_and_our_model_make_the_same_image(paper: Paper) 
     eager = paper.inference.eager("small").eval()
     model = paper.inference.ours("small", eager)
     operation = next(each for each in model.operations() if each.name == paper.inference.operation)
-    inputs, graphs = paper.inference.inputs("small"), model.graphs()
+    inputs, graphs = paper.inference.inputs("small"), resolved_graphs(model)
     tolerances: list[OutlierTolerance] = []
     values = {**inputs, **paper.inference.also("small")}
     count = len(next(iter(inputs.values())))
@@ -114,7 +116,7 @@ def test_the_releases_generator_and_our_model_make_the_same_image(paper: Paper) 
             graph = graphs[step.graph]
             fed = {name: torch.full((count,), number) for name, number in step.constants.items()}
             fed |= {name: values[value] for name, value in step.inputs.items()}
-            made = graph.module.eval()(*(fed[tensor.name] for tensor in graph.inputs))
+            made = graph.module.eval()(*(fed[name] for name in graph.inputs))
             named = dict(zip(graph.outputs, (made,) if isinstance(made, torch.Tensor) else made, strict=True))
             values |= {value: named[output] for output, value in step.outputs.items()}
             tolerances += [graph.outliers] if graph.outliers else []

@@ -9,13 +9,15 @@ from typing import ClassVar, Literal, cast
 import pytest
 from torch import nn
 
+from i2i_registry.errors import PluginError
 from i2i_registry.interfaces.config_values import with_values
 from i2i_registry.interfaces.declarations import check_declarations
-from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Model
+from i2i_registry.interfaces.graphs import Graph
+from i2i_registry.interfaces.model import Model
 from i2i_runtime.errors import OptionError
 from i2i_runtime.schema.operations import GraphCall, ImageInput, ImageOutput, Operation, Record, SizeRule
 
-Fault = Literal["", "channels", "sides", "graph", "feeds", "gives", "words"]
+Fault = Literal["", "graph", "feeds", "gives", "words"]
 
 
 class Sizes(Record):
@@ -43,18 +45,17 @@ class Halving(Model[Sizes]):
         side, fault = self.config.image_size, self.config.fault
         if fault == "words":
             raise ValueError("16 pixels and 3 channels go together")
-        rule = SizeRule(height=side, width=side, dynamic=True, multiple=2 if fault == "sides" else 4)
+        rule = SizeRule(height=side, width=side, dynamic=True, multiple=4)
         step = GraphCall(
             graph="other" if fault == "graph" else "net",
-            inputs={"z" if fault == "feeds" else "x": "image"},
+            inputs={"z" if fault == "feeds" else "input": "image"},
             outputs={"w" if fault == "gives" else "y": "image"},
         )
-        image = ImageInput(name="image", size=rule, channels=1 if fault == "channels" else 3)
+        image = ImageInput(name="image", size=rule)
         return (Operation(name="translate", inputs=(image,), outputs=(ImageOutput(name="image"),), steps=(step,)),)
 
     def graphs(self) -> Mapping[str, Graph]:
-        sides = tuple(Axis(name, self.config.image_size, multiple=4) for name in ("height", "width"))
-        return {"net": Graph(self.net, (GraphInput("x", (Axis("batch", 2), 3, *sides), "image"),), ("y",))}
+        return {"net": Graph(self.net, ("y",))}
 
     @classmethod
     def shrunk(cls, config: Sizes) -> Sizes:
@@ -71,19 +72,21 @@ def test_what_goes_together_is_accepted() -> None:
 
 
 FAULTS: dict[Fault, str] = {
-    "channels": "takes 'x' with 3 channels, and translate feeds it an image of 1",
-    "sides": "promises sides that are multiples of 2",
-    "graph": "calls a graph 'other'; there are net",
-    "feeds": r"takes \['x'\], and translate feeds \['z'\]",
-    "gives": r"gives \['y'\], and translate uses \['w'\]",
-    "words": "16 pixels and 3 channels go together",
+    "graph": "calls a graph 'other'\nexpected: one of net\nfix: correct GraphCall.graph in Halving.operations()",
+    "feeds": r"graph 'net' is fed z, and Conv2d.forward takes input",
+    "gives": r"translate takes \['w'\] from graph 'net'\nexpected: some of its outputs: \['y'\]",
 }
 
 
 @pytest.mark.parametrize(("fault", "message"), FAULTS.items())
-def test_every_promise_that_no_graph_keeps_is_named(fault: Fault, message: str) -> None:
-    with pytest.raises(OptionError, match=message):
+def test_a_call_that_no_graph_answers_is_named(fault: Fault, message: str) -> None:
+    with pytest.raises(PluginError, match=message):
         check(Sizes(fault=fault))
+
+
+def test_what_an_operation_says_of_its_config_is_told() -> None:
+    with pytest.raises(OptionError, match="16 pixels and 3 channels go together"):
+        check(Sizes(fault="words"))
 
 
 def test_the_value_that_no_operation_allows_is_named_and_its_fix_works() -> None:

@@ -9,7 +9,8 @@ from pydantic import PositiveFloat, PositiveInt, TypeAdapter
 from torch import nn
 
 from i2i_registry.errors import CheckpointError
-from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Model
+from i2i_registry.interfaces.graphs import Graph
+from i2i_registry.interfaces.model import Model
 from i2i_registry.interfaces.official import (
     Clues,
     Findings,
@@ -84,13 +85,12 @@ class Toy(Model[ToyConfig]):
                 name="translate",
                 inputs=(ImageInput(name="image", size=SizeRule(height=8, width=8)),),
                 outputs=(ImageOutput(name="image"),),
-                steps=(GraphCall(graph="net", inputs={"image": "image"}, outputs={"image": "image"}),),
+                steps=(GraphCall(graph="net", inputs={"input": "image"}, outputs={"image": "image"}),),
             ),
         )
 
     def graphs(self) -> Mapping[str, Graph]:
-        image = GraphInput("image", (Axis("batch", 2), 3, 8, 8), "image")
-        return {"net": Graph(self._net.conv, (image,), ("image",))}
+        return {"net": Graph(self._net.conv, ("image",))}
 
     @classmethod
     def shrunk(cls, config: ToyConfig) -> ToyConfig:

@@ -23,7 +23,8 @@ from i2i_registry.cli.program import run_program
 from i2i_registry.cli.session import Session
 from i2i_registry.interfaces.cards import ModelCard
 from i2i_registry.interfaces.data import DataLayout, Tensors
-from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Model
+from i2i_registry.interfaces.graphs import Graph
+from i2i_registry.interfaces.model import Model
 from i2i_registry.interfaces.trainer import AnyTrainer, Decay, Losses, Phase, Stage, Step, Trainer
 from i2i_registry.plugins.discovery import Registry, build_registry
 from i2i_registry.plugins.hooks import hookimpl
@@ -89,13 +90,12 @@ class Toy(Model[Config]):
                 name="translate",
                 inputs=(ImageInput(name="image", size=SizeRule(height=SIZE, width=SIZE)),),
                 outputs=(ImageOutput(name="image"),),
-                steps=(GraphCall(graph="painter", inputs={"image": "image"}, outputs={"image": "image"}),),
+                steps=(GraphCall(graph="painter", inputs={"input": "image"}, outputs={"image": "image"}),),
             ),
         )
 
     def graphs(self) -> Mapping[str, Graph]:
-        image = GraphInput("image", (Axis("batch", 2), 3, SIZE, SIZE), "image")
-        return {"painter": Graph(self._networks["painter"], (image,), ("image",))}
+        return {"painter": Graph(self._networks["painter"], ("image",))}
 
     @classmethod
     def shrunk(cls, config: Config) -> Config:

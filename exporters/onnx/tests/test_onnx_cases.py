@@ -5,14 +5,14 @@ import pytest
 from torch import nn
 
 from i2i_exporter_onnx.cases import EXTREMES, Case, cases, example_case, image_size, photographs, values
-from i2i_registry.interfaces.model import Axis, Graph, GraphInput
+from i2i_registry.interfaces.graphs import Axis, Form, ResolvedGraph
 
 BATCH = Axis("batch", 2)
 
 
-def has_images(side: int, *, channels: int = 3, minimum: int = 8) -> Graph:
+def has_images(side: int, *, channels: int = 3, minimum: int = 8) -> ResolvedGraph:
     sides = tuple(Axis(name, side, multiple=4, minimum=minimum) for name in ("height", "width"))
-    return Graph(nn.Identity(), (GraphInput("x", (BATCH, channels, *sides), "image"),), ("y",))
+    return ResolvedGraph(nn.Identity(), ("y",), inputs={"x": Form((BATCH, channels, *sides), "image")})
 
 
 @pytest.mark.parametrize("side", [8, 32, 256])
@@ -35,7 +35,7 @@ def test_small_images_meet_all_nine_combinations_and_large_ones_three() -> None:
 
 
 def test_a_graph_of_one_size_meets_three_batches() -> None:
-    graph = Graph(nn.Identity(), (GraphInput("x", (BATCH, 3, 512, 512), "image"),), ("y",))
+    graph = ResolvedGraph(nn.Identity(), ("y",), inputs={"x": Form((BATCH, 3, 512, 512), "image")})
 
     plan = [case for case in cases(graph) if case.kind == "images"]
 
@@ -43,21 +43,21 @@ def test_a_graph_of_one_size_meets_three_batches() -> None:
 
 
 def test_a_graph_of_one_batch_is_measured_at_it() -> None:
-    graph = Graph(nn.Identity(), (GraphInput("x", (1, 3, 8, 8), "image"),), ("y",))
+    graph = ResolvedGraph(nn.Identity(), ("y",), inputs={"x": Form((1, 3, 8, 8), "image")})
 
     assert {case.batch for case in cases(graph)} == {1}
 
 
 def test_values_have_the_declared_shapes_and_ranges() -> None:
-    graph = Graph(
+    graph = ResolvedGraph(
         nn.Identity(),
-        (
-            GraphInput("x", (BATCH, 1, 16, 12), "image"),
-            GraphInput("z", (BATCH, 5), "normal"),
-            GraphInput("u", (BATCH, 2, 5), "uniform"),
-            GraphInput("label", (BATCH,), "index", count=2),
-        ),
         ("y",),
+        inputs={
+            "x": Form((BATCH, 1, 16, 12), "image"),
+            "z": Form((BATCH, 5), "normal"),
+            "u": Form((BATCH, 2, 5), "uniform"),
+            "label": Form((BATCH,), "index", 0, 1),
+        },
     )
 
     for case in cases(graph):
@@ -71,7 +71,7 @@ def test_values_have_the_declared_shapes_and_ranges() -> None:
 
 
 def test_a_graph_without_images_meets_extremes_of_its_own() -> None:
-    graph = Graph(nn.Identity(), (GraphInput("z", (BATCH, 64), "normal"),), ("y",))
+    graph = ResolvedGraph(nn.Identity(), ("y",), inputs={"z": Form((BATCH, 64), "normal")})
 
     plan = cases(graph)
 
@@ -103,8 +103,8 @@ def test_the_extremes_are_what_they_are_called() -> None:
 
 
 def test_beside_an_image_of_one_colour_a_latent_is_zero() -> None:
-    inputs = (*has_images(8).inputs, GraphInput("z", (BATCH, 5), "normal"), GraphInput("u", (BATCH, 5), "uniform"))
-    graph = Graph(nn.Identity(), inputs, ("y",))
+    inputs = {**has_images(8).inputs, "z": Form((BATCH, 5), "normal"), "u": Form((BATCH, 5), "uniform")}
+    graph = ResolvedGraph(nn.Identity(), ("y",), inputs=inputs)
 
     drawn = {case.kind: values(graph, case) for case in cases(graph)}
 
@@ -130,14 +130,14 @@ def test_images_differ_within_a_batch() -> None:
 
 
 def test_tracing_starts_from_a_batch_of_two_and_no_length_of_one_step() -> None:
-    graph = Graph(nn.Identity(), (GraphInput("x", (BATCH, 3, Axis("height", 8, 8, 8), 8), "image"),), ("y",))
+    graph = ResolvedGraph(nn.Identity(), ("y",), inputs={"x": Form((BATCH, 3, Axis("height", 8, 8, 8), 8), "image")})
 
     assert example_case(graph).lengths == {"batch": 2, "height": 16}
 
 
 def test_whole_numbers_are_floats_that_a_batch_goes_through() -> None:
-    inputs = (GraphInput("start", (BATCH,), "whole", count=3), GraphInput("map", (BATCH, 1, 6, 9), "normal"))
-    graph = Graph(nn.Identity(), inputs, ("y",))
+    inputs = {"start": Form((BATCH,), "whole", 0, 2), "map": Form((BATCH, 1, 6, 9), "normal")}
+    graph = ResolvedGraph(nn.Identity(), ("y",), inputs=inputs)
     plan = cases(graph)
     seen = set[float]()
     for case in plan:
@@ -148,11 +148,11 @@ def test_whole_numbers_are_floats_that_a_batch_goes_through() -> None:
 
 
 def test_without_an_image_the_size_is_that_of_the_largest_map() -> None:
-    inputs = (
-        GraphInput("coarse", (BATCH, 1, 6, 9), "normal"),
-        GraphInput("fine", (BATCH, 3, Axis("height", 24, minimum=8), Axis("width", 36, minimum=8)), "normal"),
-        GraphInput("start", (BATCH,), "whole", count=2),
-    )
-    graph = Graph(nn.Identity(), inputs, ("y",))
+    inputs = {
+        "coarse": Form((BATCH, 1, 6, 9), "normal"),
+        "fine": Form((BATCH, 3, Axis("height", 24, minimum=8), Axis("width", 36, minimum=8)), "normal"),
+        "start": Form((BATCH,), "whole", 0, 1),
+    }
+    graph = ResolvedGraph(nn.Identity(), ("y",), inputs=inputs)
     assert image_size(graph, example_case(graph)) == (24, 36)
     assert len({image_size(graph, case) for case in cases(graph)}) == 3

@@ -28,7 +28,9 @@ from i2i_exporter_onnx.tracing import to_onnx
 from i2i_registry.errors import ExportError
 from i2i_registry.interfaces.cards import ModelCard, Trained, WeightsCard
 from i2i_registry.interfaces.exporter import ExportOptions, ExportReport
-from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Model
+from i2i_registry.interfaces.graphs import Graph
+from i2i_registry.interfaces.model import Model
+from i2i_registry.interfaces.resolved_graphs import resolved_graphs
 from i2i_registry.plugins.discovery import Plugin, Registry
 from i2i_registry.weights.loading import save
 from i2i_runtime.archive.opening import open_bundle
@@ -44,7 +46,7 @@ class Sizes(Record):
     channels: int = 4
     side: int = 16
     dynamic: bool = True
-    fault: Literal["", "not finite", "batch norm", "traced", "promises", "grey"] = ""
+    fault: Literal["", "not finite", "batch norm", "traced", "grey"] = ""
 
 
 class Painter(nn.Module):
@@ -103,20 +105,7 @@ class Toy(Model[Record]):
         )
 
     def graphs(self) -> Mapping[str, Graph]:
-        side = self.sizes.side
-        multiple = 4 if self.sizes.fault == "promises" else 2
-        free = tuple(Axis(name, side, multiple=multiple, minimum=4) for name in ("height", "width"))
-        sides = free if self.sizes.dynamic else (side, side)
-        batch = Axis("batch", 2)
-        return {
-            "paint": Graph(
-                module=self.painter,
-                inputs=(GraphInput("x", (batch, 3, *sides), "image"), GraphInput("z", (batch, 2), "normal")),
-                outputs=("y", "strength"),
-                images=frozenset({"y"}),
-                tolerance=1e-4,
-            )
-        }
+        return {"paint": Graph(self.painter, ("y", "strength"))}
 
     @classmethod
     def shrunk(cls, config: Record) -> Record:
@@ -272,7 +261,6 @@ def test_fp16_halves_the_weights_and_keeps_its_own_tolerance(tmp_path: Path) -> 
 FAULTS: list[tuple[Sizes, str]] = [
     (Sizes(fault="traced"), r"batch 1, 16x16, images: onnxruntime differs from torch by"),
     (Sizes(fault="not finite"), r"batch \d, \d+x\d+, black: torch itself gives values that are not finite"),
-    (Sizes(fault="promises"), "promises sides that are multiples of 2"),
     (Sizes(fault="grey"), r"made as \['any', 3, 'any', 'any'\], and is to be \['any', 1, 'any', 'any'\]"),
     (Sizes(fault="batch norm"), "batch norm with the statistics of the batch"),
 ]
@@ -288,7 +276,7 @@ def test_a_failed_export_leaves_nothing(config: Sizes, message: str, tmp_path: P
 
 def test_a_graph_of_other_numbers_is_caught(tmp_path: Path) -> None:
     model = Toy(Sizes())
-    graph = model.graphs()["paint"]
+    graph = resolved_graphs(model)["paint"]
     file = write_graph(to_onnx("paint", graph), tmp_path, "paint")
     with torch.no_grad():
         model.painter.last.bias.add_(0.01)  # pyright: ignore[reportOptionalMemberAccess] - it has a bias
@@ -449,7 +437,7 @@ def test_verify_tells_what_does_not_fit(
 
 
 def test_weights_beyond_one_file_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
-    graph = Toy(Sizes()).graphs()["paint"]
+    graph = resolved_graphs(Toy(Sizes()))["paint"]
 
     with pytest.raises(ExportError, match="GB of weights"):
         write_graph(to_onnx("paint", graph), tmp_path, "paint", largest=100)

@@ -13,9 +13,9 @@ from i2i_exporter_onnx.half import to_half
 from i2i_exporter_onnx.parity import FP16_TOLERANCE, measure
 from i2i_exporter_onnx.tracing import to_onnx
 from i2i_registry.errors import ExportError
-from i2i_registry.interfaces.model import Axis, Graph, GraphInput
+from i2i_registry.interfaces.graphs import Axis, Form, ResolvedGraph
 
-IMAGE = GraphInput("x", (Axis("batch", 2), 3, Axis("height", 16), Axis("width", 16)), "image")
+IMAGE = {"x": Form((Axis("batch", 2), 3, Axis("height", 16), Axis("width", 16)), "image")}
 
 
 class Net(nn.Module):
@@ -33,7 +33,7 @@ class Net(nn.Module):
 
 
 def half_graph(module: nn.Module) -> ir.Model:
-    model = to_onnx("net", Graph(module.eval(), (IMAGE,), ("y",)))
+    model = to_onnx("net", ResolvedGraph(module.eval(), ("y",), inputs=IMAGE))
     to_half(model, "net")
     return model
 
@@ -90,7 +90,9 @@ def test_a_mean_of_large_squares_does_not_overflow(tmp_path: Path) -> None:
     module = Spread()
     file = write_graph(half_graph(module), tmp_path, "net")
 
-    measured = measure("net", Graph(module, (IMAGE,), ("y",)), tmp_path / file.file, FP16_TOLERANCE, threads=1)
+    measured = measure(
+        "net", ResolvedGraph(module, ("y",), inputs=IMAGE), tmp_path / file.file, FP16_TOLERANCE, threads=1
+    )
 
     assert 0 < measured.relative < FP16_TOLERANCE
 
@@ -113,7 +115,7 @@ def test_activations_that_overflow_fail_the_gate(tmp_path: Path) -> None:
     file = write_graph(half_graph(module), tmp_path, "net")
 
     with pytest.raises(ExportError, match="not finite") as caught:
-        measure("net", Graph(module, (IMAGE,), ("y",)), tmp_path / file.file, FP16_TOLERANCE, threads=1)
+        measure("net", ResolvedGraph(module, ("y",), inputs=IMAGE), tmp_path / file.file, FP16_TOLERANCE, threads=1)
 
     assert "fp32" in caught.value.fix
 
@@ -147,4 +149,4 @@ def test_rounding_is_measured_even_where_the_cpu_leaves_it_out(tmp_path: Path) -
     file = write_graph(half_graph(module), tmp_path, "net")
 
     with pytest.raises(ExportError, match="differs from torch"):
-        measure("net", Graph(module, (IMAGE,), ("y",)), tmp_path / file.file, FP16_TOLERANCE, threads=1)
+        measure("net", ResolvedGraph(module, ("y",), inputs=IMAGE), tmp_path / file.file, FP16_TOLERANCE, threads=1)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from i2i_exporter_onnx.tracing import to_onnx
-from i2i_registry.interfaces.model import Axis, Graph, GraphInput
+from i2i_registry.interfaces.graphs import Axis, Form, ResolvedGraph
 from i2i_toolkit.layers.norms import InstanceNorm, map_mean, map_sum
 
 SIDE, CHANNELS = 128, 8
@@ -29,7 +29,7 @@ def session_of(
     module: nn.Module, channels: int, folder: Path, outputs: tuple[str, ...]
 ) -> onnxruntime.InferenceSession:
     sides = (Axis("height", SIDE), Axis("width", SIDE))
-    graph = Graph(module, (GraphInput("x", (Axis("batch", 2), channels, *sides), "uniform"),), outputs)
+    graph = ResolvedGraph(module, outputs, inputs={"x": Form((Axis("batch", 2), channels, *sides), "uniform")})
     ir.save(to_onnx("norm", graph), folder / "norm.onnx")
     return onnxruntime.InferenceSession(folder / "norm.onnx")
 

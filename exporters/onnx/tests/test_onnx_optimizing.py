@@ -19,7 +19,7 @@ from i2i_exporter_onnx.optimizing import optimize
 from i2i_exporter_onnx.parity import measure
 from i2i_exporter_onnx.tracing import to_onnx
 from i2i_registry.errors import ExportError
-from i2i_registry.interfaces.model import Axis, Graph, GraphInput
+from i2i_registry.interfaces.graphs import Axis, Form, ResolvedGraph
 
 BATCH, SIDES = Axis("batch", 2), (Axis("height", 8), Axis("width", 8))
 
@@ -68,8 +68,8 @@ class DividedInManyWays(nn.Module):
 WAYS = 6
 
 
-def graph_of(module: nn.Module, outputs: tuple[str, ...] = ("y",)) -> Graph:
-    return Graph(module, (GraphInput("x", (BATCH, 3, *SIDES), "image"),), outputs)
+def graph_of(module: nn.Module, outputs: tuple[str, ...] = ("y",)) -> ResolvedGraph:
+    return ResolvedGraph(module, outputs, inputs={"x": Form((BATCH, 3, *SIDES), "image")})
 
 
 def test_small_numbers_survive_and_one_colour_becomes_nothing(tmp_path: Path) -> None:

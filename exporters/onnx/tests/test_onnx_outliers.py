@@ -13,7 +13,7 @@ from i2i_exporter_onnx.bundle import write_graph
 from i2i_exporter_onnx.parity import Measured, measure
 from i2i_exporter_onnx.tracing import to_onnx
 from i2i_registry.errors import ExportError
-from i2i_registry.interfaces.model import Axis, Graph, GraphInput, OutlierTolerance
+from i2i_registry.interfaces.graphs import Axis, Form, OutlierTolerance, ResolvedGraph
 
 TOLERANCE = 1e-4
 FEW = OutlierTolerance(share=0.015, tolerance=0.02, reason="the network truncates to 8 bits")
@@ -43,12 +43,14 @@ class Doubtful(nn.Module):
         return image + self.get_buffer("jump") * bright[:, None]
 
 
-def graph_of(module: nn.Module, outliers: OutlierTolerance | None = FEW) -> Graph:
-    image = GraphInput("image", (Axis("batch", 2), 3, 100, 20), "image")
-    return Graph(module, (image,), ("made",), images=frozenset({"made"}), tolerance=TOLERANCE, outliers=outliers)
+def graph_of(module: nn.Module, outliers: OutlierTolerance | None = FEW) -> ResolvedGraph:
+    image = {"image": Form((Axis("batch", 2), 3, 100, 20), "image")}
+    return ResolvedGraph(
+        module, ("made",), inputs=image, images=frozenset({"made"}), tolerance=TOLERANCE, outliers=outliers
+    )
 
 
-def moved(graph: Graph, name: str, by: float, folder: Path) -> Measured:
+def moved(graph: ResolvedGraph, name: str, by: float, folder: Path) -> Measured:
     """The parity of a graph whose file was written with one buffer, and whose module has another."""
     buffer = graph.module.get_buffer(name)
     with torch.no_grad():

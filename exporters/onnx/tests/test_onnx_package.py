@@ -9,7 +9,7 @@ from torch import nn
 import i2i_exporter_onnx
 from i2i_exporter_onnx.exporter import OnnxExporter
 from i2i_exporter_onnx.sizes import plan
-from i2i_registry.interfaces.model import Axis, Graph, GraphInput
+from i2i_registry.interfaces.graphs import Axis, Form, ResolvedGraph
 from i2i_registry.plugins.discovery import build_registry
 from i2i_runtime.errors import UsageError
 from i2i_runtime.schema.operations import GraphCall, LatentInput, Operation, VectorOutput
@@ -46,6 +46,6 @@ def test_a_size_for_a_model_without_images_is_wrong_usage(size: int | str) -> No
         steps=(GraphCall(graph="mapping", inputs={"z": "z"}, outputs={"code": "code"}),),
     )
 
-    mapping = Graph(nn.Identity(), (GraphInput("z", (Axis("batch", 2), 4), "normal"),), ("code",))
+    mapping = ResolvedGraph(nn.Identity(), ("code",), inputs={"z": Form((Axis("batch", 2), 4), "normal")})
     with pytest.raises(UsageError, match="no operation takes an image"):
         plan({"mapping": mapping}, (sample,), 64 if isinstance(size, int) else "dynamic")

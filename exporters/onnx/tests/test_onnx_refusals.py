@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from i2i_exporter_onnx.tracing import to_onnx
 from i2i_registry.errors import ExportError
-from i2i_registry.interfaces.model import Axis, Graph, GraphInput
+from i2i_registry.interfaces.graphs import Axis, Form, ResolvedGraph
 
-FREE = GraphInput("x", (Axis("batch", 2), 3, Axis("height", 16, 4, 4), Axis("width", 16, 4, 4)), "image")
+FREE = {"x": Form((Axis("batch", 2), 3, Axis("height", 16, 4, 4), Axis("width", 16, 4, 4)), "image")}
 
 
 class Calls(nn.Module):
@@ -25,8 +25,8 @@ class Calls(nn.Module):
         return self.function(x)
 
 
-def graph_of(function: Callable[[Tensor], Tensor]) -> Graph:
-    return Graph(Calls(function), (FREE,), ("y",))
+def graph_of(function: Callable[[Tensor], Tensor]) -> ResolvedGraph:
+    return ResolvedGraph(Calls(function), ("y",), inputs=FREE)
 
 
 def batch_norm(x: Tensor) -> Tensor:
@@ -90,10 +90,12 @@ def test_the_same_constructs_pass_where_they_export_right() -> None:
 
 
 def test_pooling_to_four_passes_when_the_sides_are_fixed() -> None:
-    graph = Graph(
+    graph = ResolvedGraph(
         Calls(lambda x: F.adaptive_avg_pool2d(x, 4)),
-        (GraphInput("x", (Axis("batch", 2), 3, 16, 16), "image"),),
         ("y",),
+        inputs={
+            "x": Form((Axis("batch", 2), 3, 16, 16), "image"),
+        },
     )
 
     assert to_onnx("net", graph).graph.outputs[0].shape == ["batch", 3, 4, 4]
@@ -109,9 +111,9 @@ def test_an_axis_frozen_while_tracing_is_named() -> None:
 
 def test_an_output_may_not_have_the_name_of_an_input() -> None:
     with pytest.raises(ExportError, match="more than one tensor named x"):
-        to_onnx("net", Graph(Calls(torch.relu), (FREE,), ("x",)))
+        to_onnx("net", ResolvedGraph(Calls(torch.relu), ("x",), inputs=FREE))
 
 
 def test_outputs_without_a_name_are_an_error() -> None:
     with pytest.raises(ExportError, match="returns 1 tensors"):
-        to_onnx("net", Graph(Calls(torch.relu), (FREE,), ("y", "z")))
+        to_onnx("net", ResolvedGraph(Calls(torch.relu), ("y", "z"), inputs=FREE))

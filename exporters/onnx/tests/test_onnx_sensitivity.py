@@ -13,17 +13,17 @@ from i2i_exporter_onnx.cases import Case
 from i2i_exporter_onnx.parity import Measured, measure, sensitivity
 from i2i_exporter_onnx.tracing import to_onnx
 from i2i_registry.errors import ExportError
-from i2i_registry.interfaces.model import Axis, Graph, GraphInput, OutlierTolerance
+from i2i_registry.interfaces.graphs import Axis, Form, OutlierTolerance, ResolvedGraph
 
 SIDE = 32
 TOLERANCE = 2e-5
 BATCH = Axis("batch", 2)
-IMAGE = GraphInput("image", (BATCH, 3, SIDE, SIDE), "image")
+IMAGE = {"image": Form((BATCH, 3, SIDE, SIDE), "image")}
 
 
 def measured(module: nn.Module, outputs: tuple[str, ...], name: str, by: float, folder: Path) -> Measured:
     """The parity of a module with a file that was written while one of its buffers was larger."""
-    graph = Graph(module, (IMAGE,), outputs)
+    graph = ResolvedGraph(module, outputs, inputs=IMAGE)
     buffer = module.get_buffer(name)
     true = buffer.clone()
     with torch.no_grad():
@@ -85,13 +85,13 @@ def test_an_output_that_input_decides_excuses_no_other(tmp_path: Path) -> None:
         measured(Twofold(), outputs, "factor", 0.1, tmp_path)
 
 
-def normalising_graph() -> Graph:
+def normalising_graph() -> ResolvedGraph:
     """Instance norms, which multiply the rounding of an image of one colour by 300 each."""
     torch.manual_seed(0)
     layers = [
         part for _ in range(3) for part in (nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"), nn.InstanceNorm2d(3))
     ]
-    return Graph(module=nn.Sequential(*layers).eval(), inputs=(IMAGE,), outputs=("made",))
+    return ResolvedGraph(module=nn.Sequential(*layers).eval(), inputs=IMAGE, outputs=("made",))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,14 @@ class Stepped(nn.Module):
 def test_values_that_may_stray_do_not_make_an_output_sensitive(share: float, expected: float) -> None:
     """A nudge moves a few values by a whole step, which is left out of the error as well."""
     outliers = OutlierTolerance(share, tolerance=0.02, reason="it truncates to 8 bits")
-    graph = Graph(Stepped(), (GraphInput("image", (BATCH, 3, 200, 200), "image"),), ("made",), outliers=outliers)
+    graph = ResolvedGraph(
+        Stepped(),
+        ("made",),
+        inputs={
+            "image": Form((BATCH, 3, 200, 200), "image"),
+        },
+        outliers=outliers,
+    )
     case = Case("noise", {"batch": 2}, batch=2)
     assert sensitivity(graph, case, "made") == pytest.approx(expected, rel=0.01, abs=1e-6)
 
@@ -126,6 +133,6 @@ class Choosing(nn.Module):
 
 
 def test_whole_numbers_are_no_source_of_rounding() -> None:
-    graph = Graph(Choosing(), (IMAGE, GraphInput("start", (BATCH,), "whole", count=3)), ("made",))
+    graph = ResolvedGraph(Choosing(), ("made",), inputs={**IMAGE, "start": Form((BATCH,), "whole", 0, 2)})
     for seed in range(5):
         assert sensitivity(graph, Case("noise", {"batch": 2}, batch=2, seed=seed), "made") < TOLERANCE

@@ -11,7 +11,7 @@ from tests.parity.mutating import Mutation, above
 from torch import Tensor
 from torch.nn import functional as F
 
-from i2i_plugin_consingan import model, networks, stage_training
+from i2i_plugin_consingan import applications, networks, stage_training
 from i2i_plugin_consingan.config import Config
 from i2i_plugin_consingan.networks import Generator
 from i2i_plugin_consingan.stage_training import StageTraining
@@ -137,12 +137,12 @@ def one_rule_for_all_pyramids(patch: pytest.MonkeyPatch) -> None:
 
 
 def background_always_the_given_image(patch: pytest.MonkeyPatch) -> None:
-    right = model.Injection.composed
+    right = applications.Injection.composed
 
-    def wrong(self: model.Injection, made: Tensor, image: Tensor, mask: Tensor, background: Tensor) -> Tensor:
+    def wrong(self: applications.Injection, made: Tensor, image: Tensor, mask: Tensor, background: Tensor) -> Tensor:
         return right(self, made, image, mask, torch.ones_like(background))
 
-    patch.setattr(model.Injection, "composed", wrong)
+    patch.setattr(applications.Injection, "composed", wrong)
 
 
 MUTATIONS: Mapping[str, Mutation] = {

@@ -18,16 +18,16 @@ from tests.parity.single_image import image_of, losses
 from tests.parity.stepping import RecordedStep, engine_of
 from torch import Tensor, nn
 
+from i2i_plugin_consingan.applications import BACKGROUNDS, Injection, Pyramid
 from i2i_plugin_consingan.config import EDITING_NOISE, Activation, Config, Mode
 from i2i_plugin_consingan.data import pyramid, scale_of
-from i2i_plugin_consingan.model import GENERATOR, ConSinGAN, Injection, Pyramid
+from i2i_plugin_consingan.model import GENERATOR, MASK_BLUR, MASK_DILATION, ConSinGAN
 from i2i_plugin_consingan.networks import Generator, Norm
 from i2i_plugin_consingan.official import CONSINGAN_FORMAT
 from i2i_plugin_consingan.options import Options
 from i2i_plugin_consingan.stage_training import NOISE_SCALE, StageTraining
 from i2i_plugin_consingan.trainer import CRITIC, ConSinGANTrainer
 from i2i_plugin_consingan.upsampling import enlarged
-from i2i_plugin_consingan.wiring import BACKGROUNDS, MASK_BLUR, MASK_DILATION
 from i2i_runtime import NoiseInput
 from i2i_runtime.call.sizes import Wanted, noise_shape
 from i2i_runtime.image.masks import soften

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from i2i_plugin_consingan.applications import BACKGROUNDS, Injection, Pyramid
 from i2i_plugin_consingan.config import Config, Mode
-from i2i_plugin_consingan.model import ConSinGAN, Injection, Pyramid
+from i2i_plugin_consingan.model import INJECTION, PYRAMID, ConSinGAN
 from i2i_plugin_consingan.presets import OPTIONS, PRESETS
-from i2i_plugin_consingan.wiring import BACKGROUNDS, INJECTION, PYRAMID
 from i2i_runtime import MaskInput, NoiseInput, Operation
 
 TINY = Config(height=24, width=28, stages=3, coarsest=12, channels=4, layers=2)

@@ -14,7 +14,7 @@ from i2i_plugin_toy.tint import Colours, Tint, TintTrainer
 from torch import Tensor, nn
 
 from i2i_registry.interfaces.data import DataSource, Tensors
-from i2i_registry.interfaces.model import Axis, Graph, GraphInput
+from i2i_registry.interfaces.graphs import Graph
 from i2i_registry.interfaces.official import (
     Clues,
     Findings,
@@ -194,8 +194,7 @@ class Drawn(Tint):
 
     def graphs(self) -> Mapping[str, Graph]:
         graph = super().graphs()["tint"]
-        style = GraphInput("style", (Axis("batch", 2), 3), values="normal")
-        return {"tint": replace(graph, module=Styled(self.colours, self.strength), inputs=(*graph.inputs, style))}
+        return {"tint": replace(graph, module=Styled(self.colours, self.strength))}
 
     def operations(self) -> tuple[Operation, ...]:
         (operation,) = super().operations()
@@ -228,10 +227,7 @@ class Wandering(Tint):
     strength: ClassVar[float] = 1.0
 
     def graphs(self) -> Mapping[str, Graph]:
-        (image,) = super().graphs()["tint"].inputs
-        noise, anchor = replace(image, name="noise", values="normal"), GraphInput("anchor", image.axes[:1], "uniform")
-        module = FromNoise(self.colours, self.strength)
-        return {"tint": Graph(module, (noise, anchor), outputs=("tinted",), images=frozenset({"tinted"}))}
+        return {"tint": Graph(FromNoise(self.colours, self.strength), outputs=("tinted",))}
 
     def operations(self) -> tuple[Operation, ...]:
         side = self.config.image_size

@@ -28,6 +28,7 @@ from i2i_conformance.workbench import Exported, Workbench
 from i2i_registry.errors import ExportError
 from i2i_registry.interfaces.cards import ModelCard
 from i2i_registry.interfaces.official import OfficialFormat
+from i2i_registry.interfaces.resolved_graphs import resolved_graphs
 from i2i_registry.plugins.discovery import discover
 from i2i_runtime.schema.operations import Operation, Record
 
@@ -189,7 +190,7 @@ def test_a_name_in_config_and_options() -> None:
 
 def test_a_graph_that_draws() -> None:
     with pytest.raises(ConformanceError, match="differs between two calls"):
-        structure.check_graph_runs("tint", toy("NoisyGraph").build().graphs()["tint"])
+        structure.check_graph_runs("tint", resolved_graphs(toy("NoisyGraph").build())["tint"])
 
 
 def test_an_operation_that_feeds_another_range() -> None:
@@ -199,7 +200,7 @@ def test_an_operation_that_feeds_another_range() -> None:
 
 
 def test_a_graph_whose_output_has_the_name_of_its_input() -> None:
-    graph = replace(toy().build().graphs()["tint"], outputs=("image",))
+    graph = replace(resolved_graphs(toy().build())["tint"], outputs=("image",))
     with pytest.raises(ConformanceError, match="different names"):
         structure.check_graph_runs("tint", graph)
 

@@ -27,11 +27,13 @@ from .interfaces.expectations import TrainingTime as TrainingTime
 from .interfaces.exporter import Exporter as Exporter
 from .interfaces.exporter import ExportOptions as ExportOptions
 from .interfaces.exporter import ExportReport as ExportReport
-from .interfaces.model import Axis as Axis
-from .interfaces.model import Graph as Graph
-from .interfaces.model import GraphInput as GraphInput
+from .interfaces.graphs import BATCH as BATCH
+from .interfaces.graphs import Axis as Axis
+from .interfaces.graphs import Form as Form
+from .interfaces.graphs import Graph as Graph
+from .interfaces.graphs import OutlierTolerance as OutlierTolerance
+from .interfaces.graphs import ResolvedGraph as ResolvedGraph
 from .interfaces.model import Model as Model
-from .interfaces.model import OutlierTolerance as OutlierTolerance
 from .interfaces.official import Clues as Clues
 from .interfaces.official import Drop as Drop
 from .interfaces.official import Evidence as Evidence
@@ -45,6 +47,7 @@ from .interfaces.official import ReleaseOptions as ReleaseOptions
 from .interfaces.official import Shapes as Shapes
 from .interfaces.official import canonical_shapes as canonical_shapes
 from .interfaces.official import rename as rename
+from .interfaces.resolved_graphs import resolved_graphs as resolved_graphs
 from .interfaces.trainer import AnyTrainer as AnyTrainer
 from .interfaces.trainer import Cost as Cost
 from .interfaces.trainer import Decay as Decay

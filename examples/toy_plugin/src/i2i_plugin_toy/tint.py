@@ -11,10 +11,9 @@ from jaxtyping import Float
 from pydantic import PositiveFloat, PositiveInt
 from torch import nn
 
-from i2i_registry import Axis, Graph, GraphInput, Losses, Model, Phase, Stage, Step, Tensors, Trainer
-from i2i_runtime import Operation, Record
-from i2i_runtime.schema import operations as ops
-from i2i_toolkit import Preparation, UnpairedLayout
+from i2i_registry import Graph, Losses, Model, Phase, Stage, Step, Tensors, Trainer
+from i2i_runtime import GraphCall, ImageInput, ImageOutput, Operation, Record
+from i2i_toolkit import Preparation, UnpairedLayout, square
 
 
 class Config(Record):
@@ -54,19 +53,17 @@ class Tint(Model[Config]):
         """The one network."""
         return {"colours": self.colours}
 
-    def graphs(self) -> Mapping[str, Graph]:
-        """The network as it is, for images of any size."""
-        batch, height, width = Axis("batch", 2), *(Axis(side, self.config.image_size) for side in ("height", "width"))
-        image = GraphInput("image", (batch, 3, height, width), values="image")
-        return {"tint": Graph(self.colours, (image,), outputs=("tinted",), images=frozenset({"tinted"}))}
-
     def operations(self) -> tuple[Operation, ...]:
         """`translate`: an image in, the tinted image out."""
-        size = ops.SizeRule(height=self.config.image_size, width=self.config.image_size, dynamic=True)
-        image = ops.ImageInput(name="image", summary="any image", size=size, fit="native")
-        tinted = ops.ImageOutput(name="image", summary="the image in other colours")
-        step = ops.GraphCall(graph="tint", inputs={"image": "image"}, outputs={"tinted": "image"})
-        return (Operation(name="translate", summary="tint", inputs=(image,), outputs=(tinted,), steps=(step,)),)
+        size = square(self.config.image_size, multiple=1)
+        image = ImageInput(name="image", summary="any image", size=size, fit="native")
+        tinted = ImageOutput(name="image", summary="the image in other colours")
+        call = GraphCall(graph="tint", inputs={"image": "image"}, outputs={"tinted": "image"})
+        return (Operation(name="translate", summary="tint", inputs=(image,), outputs=(tinted,), steps=(call,)),)
+
+    def graphs(self) -> Mapping[str, Graph]:
+        """The network as it is."""
+        return {"tint": Graph(self.colours, outputs=("tinted",))}
 
     @classmethod
     def shrunk(cls, config: Config) -> Config:

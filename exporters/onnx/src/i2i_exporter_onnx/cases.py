@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2i_registry.interfaces.model import Axis, Graph, GraphInput
+from i2i_registry.interfaces.graphs import Axis, Form, ResolvedGraph
 
 Array = NDArray[np.float32] | NDArray[np.int64]
 
@@ -45,43 +45,43 @@ class Case:
     seed: int = 0
 
 
-def example_case(graph: Graph) -> Case:
+def example_case(graph: ResolvedGraph) -> Case:
     """The values a graph is traced with: images, every axis at its example length."""
     lengths = {axis.name: max(axis.example, 2 * axis.multiple, 2) for axis in _free(graph)}
     return Case("images", lengths, _batch(graph, lengths))
 
 
-def cases(graph: Graph) -> list[Case]:
+def cases(graph: ResolvedGraph) -> list[Case]:
     """Every batch (1, 2, 3), every size (own, smaller, not square) and every kind of values at least once.
 
     Small images are measured at all nine combinations of batch and size; large ones at three, which keeps the cost
     of a 256 pixel image at about six forward passes. Extremes take the same three combinations in turn.
     """
     diagonal, everything = _combinations(graph)
-    has_images = any(tensor.values == "image" for tensor in graph.inputs)
+    has_images = any(form.values == "image" for form in graph.inputs.values())
     ordinary, extremes = ("images", EXTREMES) if has_images else ("drawn", DRAWN_EXTREMES)
     plans = [(ordinary, lengths) for lengths in everything]
     plans += [(kind, diagonal[index % len(diagonal)]) for index, kind in enumerate(extremes)]
     return [Case(kind, lengths, _batch(graph, lengths), seed) for seed, (kind, lengths) in enumerate(plans)]
 
 
-def values(graph: Graph, case: Case) -> dict[str, Array]:
+def values(graph: ResolvedGraph, case: Case) -> dict[str, Array]:
     """Input name -> values of the declared shape; images in [-1, 1]."""
     return {
-        tensor.name: _values(tensor, case, np.random.default_rng([case.seed, position]))
-        for position, tensor in enumerate(graph.inputs)
+        name: _values(form, case, np.random.default_rng([case.seed, position]))
+        for position, (name, form) in enumerate(graph.inputs.items())
     }
 
 
-def image_size(graph: Graph, case: Case) -> tuple[int, int]:
+def image_size(graph: ResolvedGraph, case: Case) -> tuple[int, int]:
     """Height and width in pixels of the first image that is fed, else of the largest map; (0, 0) without any."""
-    maps = [_shape(tensor, case)[2:] for tensor in graph.inputs if len(tensor.axes) == _MAP_RANK]
-    images = [_shape(tensor, case)[2:] for tensor in graph.inputs if tensor.values == "image"]
+    maps = [_shape(form, case)[2:] for form in graph.inputs.values() if len(form.axes) == _MAP_RANK]
+    images = [_shape(form, case)[2:] for form in graph.inputs.values() if form.values == "image"]
     height, width = next(iter(images), max(maps, default=(0, 0), key=math.prod))
     return height, width
 
 
-def _combinations(graph: Graph) -> tuple[list[dict[str, int]], list[dict[str, int]]]:
+def _combinations(graph: ResolvedGraph) -> tuple[list[dict[str, int]], list[dict[str, int]]]:
     """Lengths of the free axes: (three that hold every batch and every size, all that are worth their time)."""
     sizes = _sizes([axis for axis in _free(graph) if axis not in _batch_axes(graph)])
     batches = [{axis.name: count for axis in _batch_axes(graph)} for count in BATCHES]
@@ -114,40 +114,46 @@ def _small(axis: Axis) -> int:
     return length if length < axis.example else axis.example + axis.multiple
 
 
-def _free(graph: Graph) -> list[Axis]:
+def _free(graph: ResolvedGraph) -> list[Axis]:
     """The free axes, each name once."""
-    return list({axis.name: axis for tensor in graph.inputs for axis in tensor.axes if isinstance(axis, Axis)}.values())
+    axes = (axis for form in graph.inputs.values() for axis in form.axes)
+    return list({axis.name: axis for axis in axes if isinstance(axis, Axis)}.values())
 
 
-def _batch_axes(graph: Graph) -> list[Axis]:
-    first = graph.inputs[0].axes[0]
+def _batch_axes(graph: ResolvedGraph) -> list[Axis]:
+    first = _first_axis(graph)
     return [first] if isinstance(first, Axis) else []
 
 
-def _batch(graph: Graph, lengths: Mapping[str, int]) -> int:
-    first = graph.inputs[0].axes[0]
+def _batch(graph: ResolvedGraph, lengths: Mapping[str, int]) -> int:
+    first = _first_axis(graph)
     return lengths[first.name] if isinstance(first, Axis) else first
 
 
-def _shape(tensor: GraphInput, case: Case) -> tuple[int, ...]:
-    return tuple(case.lengths[axis.name] if isinstance(axis, Axis) else axis for axis in tensor.axes)
+def _first_axis(graph: ResolvedGraph) -> int | Axis:
+    return next(iter(graph.inputs.values())).axes[0]
 
 
-def _values(tensor: GraphInput, case: Case, random: np.random.Generator) -> Array:
-    shape = _shape(tensor, case)
-    if tensor.values in {"index", "whole"}:
-        numbers = (np.arange(int(np.prod(shape)), dtype=np.int64).reshape(shape) + case.seed) % tensor.count
-        return numbers if tensor.values == "index" else numbers.astype(np.float32)
-    if tensor.values == "image":
+def _shape(form: Form, case: Case) -> tuple[int, ...]:
+    return tuple(case.lengths[axis.name] if isinstance(axis, Axis) else axis for axis in form.axes)
+
+
+def _values(form: Form, case: Case, random: np.random.Generator) -> Array:
+    shape = _shape(form, case)
+    if form.values in {"index", "whole"}:
+        low, count = int(form.low), int(form.high) - int(form.low) + 1
+        numbers = (np.arange(int(np.prod(shape)), dtype=np.int64).reshape(shape) + case.seed) % count + low
+        return numbers if form.values == "index" else numbers.astype(np.float32)
+    if form.values == "image":
         return _image(shape, case.kind, random)
     if case.kind in ZERO_LATENTS:
-        return np.zeros(shape, np.float32)
+        return np.full(shape, np.clip(0.0, form.low, form.high), np.float32)
     extreme = case.kind == "extremes"
-    if tensor.values == "normal":
+    if form.values == "normal":
         drawn = random.standard_normal(shape, dtype=np.float32)
         return np.float32(EXTREME_NORMAL) * np.sign(drawn) if extreme else drawn
-    drawn = random.uniform(-1, 1, shape).astype(np.float32)
-    return np.sign(drawn) if extreme else drawn
+    drawn = random.uniform(form.low, form.high, shape).astype(np.float32)
+    return np.where(drawn < (form.low + form.high) / 2, form.low, form.high).astype(np.float32) if extreme else drawn
 
 
 def _image(shape: tuple[int, ...], kind: str, random: np.random.Generator) -> NDArray[np.float32]:

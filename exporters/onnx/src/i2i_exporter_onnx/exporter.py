@@ -18,7 +18,9 @@ from i2i_exporter_onnx.tracing import OPSET, to_onnx
 from i2i_registry.errors import ExportError
 from i2i_registry.interfaces.cards import WeightsCard
 from i2i_registry.interfaces.exporter import Exporter, ExportOptions, ExportReport, TellProgress
-from i2i_registry.interfaces.model import Graph, Model
+from i2i_registry.interfaces.graphs import ResolvedGraph
+from i2i_registry.interfaces.model import Model
+from i2i_registry.interfaces.resolved_graphs import resolved_graphs
 from i2i_registry.weights.loading import save
 from i2i_runtime.archive.opening import open_bundle
 from i2i_runtime.device.cpus import thread_count
@@ -46,7 +48,7 @@ class OnnxExporter(Exporter):
         tell: TellProgress,
     ) -> ExportReport:
         """Write a bundle folder; see `Exporter.export`."""
-        plan = sizes.plan(model.graphs(), model.operations(), options.size)
+        plan = sizes.plan(resolved_graphs(model), model.operations(), options.size)
         sizes.check_memory(model.operations(), options.size, free_bytes())
         with bundle.appearing(destination) as folder:
             files: dict[str, GraphFile] = {}
@@ -74,7 +76,7 @@ class OnnxExporter(Exporter):
         try:
             manifest = opened.manifest
             _require_same_model(manifest, model)
-            graphs = sizes.as_exported(model.graphs(), manifest.graphs)
+            graphs = sizes.as_exported(resolved_graphs(model), manifest.graphs)
             missing = sorted(graphs.keys() - opened.graphs.keys())
             if missing:
                 raise UsageError(f"{artefact} is a lone graph", expected=f"the whole bundle, with {missing}")
@@ -169,7 +171,7 @@ def _hash_of(model: Model[Record]) -> str:
         return sha256_of(path)
 
 
-def _write(name: str, graph: Graph, folder: Path, precision: Precision, tell: TellProgress) -> GraphFile:
+def _write(name: str, graph: ResolvedGraph, folder: Path, precision: Precision, tell: TellProgress) -> GraphFile:
     started = time.monotonic()
     tell(f"{name}: tracing")
     onnx_model = to_onnx(name, graph)
@@ -181,7 +183,7 @@ def _write(name: str, graph: Graph, folder: Path, precision: Precision, tell: Te
     return file
 
 
-def _measure(name: str, graph: Graph, file: Path, tolerance: float, tell: TellProgress) -> Measured:
+def _measure(name: str, graph: ResolvedGraph, file: Path, tolerance: float, tell: TellProgress) -> Measured:
     tell(f"{name}: comparing onnxruntime with torch")
     measured = measure(name, graph, file, tolerance, thread_count())
     steps = f", {measured.levels:.2g} steps of 8 bits" if measured.levels is not None else ""
@@ -189,5 +191,5 @@ def _measure(name: str, graph: Graph, file: Path, tolerance: float, tell: TellPr
     return measured
 
 
-def _tolerances(graphs: Mapping[str, Graph], precision: Precision) -> dict[str, float]:
+def _tolerances(graphs: Mapping[str, ResolvedGraph], precision: Precision) -> dict[str, float]:
     return {name: tolerance_of(graph, precision) for name, graph in graphs.items()}

@@ -20,7 +20,7 @@ from i2i_exporter_onnx.half import with_rounding
 from i2i_exporter_onnx.rewrites import outputs_of
 from i2i_registry.errors import ExportError
 from i2i_registry.interfaces.evaluating import evaluating
-from i2i_registry.interfaces.model import Graph, OutlierTolerance
+from i2i_registry.interfaces.graphs import OutlierTolerance, ResolvedGraph
 from i2i_runtime.device import providers as devices
 from i2i_runtime.device.providers import failures
 from i2i_runtime.files.atomic import scratch_folder
@@ -66,12 +66,12 @@ class Measured:
         return max((case.relative for case in self.cases if case.sensitivity is None), default=0.0)
 
 
-def tolerance_of(graph: Graph, precision: Precision) -> float:
+def tolerance_of(graph: ResolvedGraph, precision: Precision) -> float:
     """The relative error a graph may have: the model's own for fp32, ours for fp16."""
     return graph.tolerance if precision == "fp32" else max(graph.tolerance, FP16_TOLERANCE)
 
 
-def measure(name: str, graph: Graph, file: Path, tolerance: float, threads: int) -> Measured:
+def measure(name: str, graph: ResolvedGraph, file: Path, tolerance: float, threads: int) -> Measured:
     """Run every case through the file and through the module.
 
     An fp16 graph runs in two forms, as it is and with every fp16 value rounded; the worse one counts.
@@ -91,7 +91,7 @@ def measure(name: str, graph: Graph, file: Path, tolerance: float, threads: int)
     return Measured(tuple(figures), max(levels, default=None))
 
 
-def _judged(graph: Graph, case: Case, row: ParityCase, tolerance: float) -> ParityCase:
+def _judged(graph: ResolvedGraph, case: Case, row: ParityCase, tolerance: float) -> ParityCase:
     """The row; with its sensitivity where only that lets it pass. Raises ExportError where nothing does."""
     if row.relative > tolerance:
         row = row.model_copy(update={"sensitivity": sensitivity(graph, case, row.output)})
@@ -151,7 +151,7 @@ def _session(name: str, file: Path, threads: int) -> InferenceSession:
         ) from error
 
 
-def _compare(name: str, graph: Graph, sessions: tuple[InferenceSession, ...], case: Case) -> list[ParityCase]:
+def _compare(name: str, graph: ResolvedGraph, sessions: tuple[InferenceSession, ...], case: Case) -> list[ParityCase]:
     """One row for every session and output."""
     feeds = values(graph, case)
     expected = [_numpy(tensor) for tensor in outputs_of(graph.module, _tensors(feeds))]
@@ -164,7 +164,7 @@ def _compare(name: str, graph: Graph, sessions: tuple[InferenceSession, ...], ca
     ]
 
 
-def sensitivity(graph: Graph, case: Case, output: str) -> float:
+def sensitivity(graph: ResolvedGraph, case: Case, output: str) -> float:
     """How far torch's output moves, relative to its largest value, when every input value is nudged at random.
 
     It is measured as the error is, without the few values that may be outliers. Whole numbers are exact on every
@@ -173,17 +173,17 @@ def sensitivity(graph: Graph, case: Case, output: str) -> float:
     feeds = values(graph, case)
     random = np.random.default_rng(case.seed)
     nudged = {
-        tensor.name: feeds[tensor.name]
-        if tensor.values in {"index", "whole"}
-        else feeds[tensor.name] + random.uniform(-NUDGE, NUDGE, feeds[tensor.name].shape).astype(np.float32)
-        for tensor in graph.inputs
+        name: feeds[name]
+        if form.values in {"index", "whole"}
+        else feeds[name] + random.uniform(-NUDGE, NUDGE, feeds[name].shape).astype(np.float32)
+        for name, form in graph.inputs.items()
     }
     index = graph.outputs.index(output)
     reference, moved = (_numpy(outputs_of(graph.module, _tensors(each))[index]) for each in (feeds, nudged))
     return _relative(_typical(graph, np.abs(reference - moved)), reference)
 
 
-def _typical(graph: Graph, errors: FloatArray) -> float:
+def _typical(graph: ResolvedGraph, errors: FloatArray) -> float:
     """The largest of the errors, but for the share that the graph lets be outliers."""
     if graph.outliers is None:
         return float(errors.max(initial=0))
@@ -195,7 +195,9 @@ def _relative(error: float, reference: FloatArray) -> float:
     return error / (float(np.abs(reference).max(initial=0)) or 1.0)
 
 
-def _row(name: str, graph: Graph, case: Case, output: str, *, reference: FloatArray, result: FloatArray) -> ParityCase:
+def _row(
+    name: str, graph: ResolvedGraph, case: Case, output: str, *, reference: FloatArray, result: FloatArray
+) -> ParityCase:
     where = f"graph {name!r}, output {output!r}, {_describe(graph, case)}"
     _require_sound(where, reference, result)
     height, width = image_size(graph, case)
@@ -220,7 +222,7 @@ def _row(name: str, graph: Graph, case: Case, output: str, *, reference: FloatAr
 
 
 def _run(
-    name: str, graph: Graph, session: InferenceSession, case: Case, feeds: Mapping[str, Array]
+    name: str, graph: ResolvedGraph, session: InferenceSession, case: Case, feeds: Mapping[str, Array]
 ) -> list[FloatArray]:
     try:
         results = session.run(list(graph.outputs), dict(feeds))
@@ -280,7 +282,7 @@ def _require_near(case: ParityCase, outliers: OutlierTolerance | None, tolerance
     )
 
 
-def _describe(graph: Graph, case: Case) -> str:
+def _describe(graph: ResolvedGraph, case: Case) -> str:
     height, width = image_size(graph, case)
     return f"batch {case.batch}{f', {height}x{width}' if height else ''}, {case.kind}"
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from i2i_registry.errors import ExportError
-from i2i_registry.interfaces.declarations import contradiction
-from i2i_registry.interfaces.model import Axis, Graph
+from i2i_registry.interfaces.graphs import Axis, Form, ResolvedGraph
 from i2i_runtime.device.memory import in_words
 from i2i_runtime.errors import UsageError
 from i2i_runtime.schema.manifest import GraphFile
@@ -26,22 +25,17 @@ ships. Larger networks take more; this much is certain beforehand."""
 class Plan:
     """What will be exported: graphs and operations after `--size` has been applied to both."""
 
-    graphs: Mapping[str, Graph]
+    graphs: Mapping[str, ResolvedGraph]
     operations: tuple[Operation, ...]
 
 
-def plan(graphs: Mapping[str, Graph], operations: tuple[Operation, ...], size: int | Literal["dynamic"] | None) -> Plan:
+def plan(
+    graphs: Mapping[str, ResolvedGraph], operations: tuple[Operation, ...], size: int | Literal["dynamic"] | None
+) -> Plan:
     """Apply `--size`: a number fixes the axes named height and width, and the size rule of every image.
 
-    Raises UsageError when a network of one size is asked for another, or when "dynamic" is asked of it, and ExportError
-    when an operation promises sizes that its graphs do not take.
+    Raises UsageError when a network of one size is asked for another, or when "dynamic" is asked of it.
     """
-    if found := contradiction(operations, graphs):
-        raise ExportError(
-            found=found,
-            expected="operations whose every promise the graphs keep",
-            fix="this is a fault of the plugin: correct operations() or graphs()",
-        )
     if size is None:
         return Plan(graphs, operations)
     images = list(_images(operations))
@@ -71,13 +65,13 @@ def check_memory(operations: tuple[Operation, ...], size: int | Literal["dynamic
     )
 
 
-def as_exported(graphs: Mapping[str, Graph], files: Mapping[str, GraphFile]) -> dict[str, Graph]:
+def as_exported(graphs: Mapping[str, ResolvedGraph], files: Mapping[str, GraphFile]) -> dict[str, ResolvedGraph]:
     """The model's graphs with those axes fixed that are numbers in the bundle.
 
     Raises ExportError when the bundle has other graphs, or graphs with other inputs.
     """
     found = {name: tuple(tensor.name for tensor in file.inputs) for name, file in files.items()}
-    expected = {name: tuple(tensor.name for tensor in graph.inputs) for name, graph in graphs.items()}
+    expected = {name: tuple(graph.inputs) for name, graph in graphs.items()}
     if found != expected:
         raise ExportError(
             found=f"the bundle has the graphs {found}",
@@ -87,23 +81,21 @@ def as_exported(graphs: Mapping[str, Graph], files: Mapping[str, GraphFile]) -> 
     return {name: fixed(graph, _fixed_lengths(graph, files[name])) for name, graph in graphs.items()}
 
 
-def fixed(graph: Graph, lengths: Mapping[str, int]) -> Graph:
+def fixed(graph: ResolvedGraph, lengths: Mapping[str, int]) -> ResolvedGraph:
     """The graph with every axis named in `lengths` fixed at that length."""
-    inputs = tuple(
-        replace(
-            tensor,
-            axes=tuple(lengths.get(axis.name, axis) if isinstance(axis, Axis) else axis for axis in tensor.axes),
-        )
-        for tensor in graph.inputs
-    )
-    return replace(graph, inputs=inputs)
+    return replace(graph, inputs={name: _fixed_form(form, lengths) for name, form in graph.inputs.items()})
 
 
-def _fixed_lengths(graph: Graph, file: GraphFile) -> dict[str, int]:
+def _fixed_form(form: Form, lengths: Mapping[str, int]) -> Form:
+    axes = tuple(lengths.get(axis.name, axis) if isinstance(axis, Axis) else axis for axis in form.axes)
+    return replace(form, axes=axes)
+
+
+def _fixed_lengths(graph: ResolvedGraph, file: GraphFile) -> dict[str, int]:
     return {
         axis.name: length
-        for tensor, spec in zip(graph.inputs, file.inputs, strict=True)
-        for axis, length in zip(tensor.axes, spec.shape, strict=True)
+        for form, spec in zip(graph.inputs.values(), file.inputs, strict=True)
+        for axis, length in zip(form.axes, spec.shape, strict=True)
         if isinstance(axis, Axis) and isinstance(length, int)
     }
 

@@ -21,7 +21,7 @@ from i2i_exporter_onnx.optimizing import optimize
 from i2i_exporter_onnx.refusals import DATA_DEPENDENT, FreeLengths, refuse
 from i2i_exporter_onnx.rewrites import folded
 from i2i_registry.errors import ExportError
-from i2i_registry.interfaces.model import Axis, Graph
+from i2i_registry.interfaces.graphs import Axis, ResolvedGraph
 
 OPSET = 20
 """The newest one that every provider we measured runs, and the first with GridSample and antialiased Resize as we need
@@ -34,7 +34,7 @@ code runs inside them."""
 LOG = logging.getLogger(__name__)
 
 
-def to_onnx(name: str, graph: Graph) -> ir.Model:
+def to_onnx(name: str, graph: ResolvedGraph) -> ir.Model:
     """The graph in fp32 at opset 20, with free axes under the names the model gives them.
 
     Raises ExportError when the module cannot be traced, uses a construct that exports wrongly, or when an axis that
@@ -54,9 +54,9 @@ def to_onnx(name: str, graph: Graph) -> ir.Model:
     return model
 
 
-def _check_names(name: str, graph: Graph) -> None:
+def _check_names(name: str, graph: ResolvedGraph) -> None:
     """Raises ExportError when two tensors share a name, which ONNX does not allow even between inputs and outputs."""
-    names = [*(tensor.name for tensor in graph.inputs), *graph.outputs]
+    names = [*graph.inputs, *graph.outputs]
     repeated = sorted({each for each in names if names.count(each) > 1})
     if repeated:
         raise ExportError(
@@ -66,7 +66,7 @@ def _check_names(name: str, graph: Graph) -> None:
         )
 
 
-def _trace(name: str, graph: Graph, module: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
+def _trace(name: str, graph: ResolvedGraph, module: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
     try:
         with torch.no_grad(), FreeLengths(name):
             return torch.export.export(module, example, dynamic_shapes=_dynamic_shapes(graph), strict=False)
@@ -74,7 +74,7 @@ def _trace(name: str, graph: Graph, module: nn.Module, example: tuple[Tensor, ..
         raise _untraceable(name, error) from error
 
 
-def _translate(name: str, graph: Graph, program: ExportedProgram) -> ir.Model:
+def _translate(name: str, graph: ResolvedGraph, program: ExportedProgram) -> ir.Model:
     try:
         result = torch.onnx.export(
             program,
@@ -82,7 +82,7 @@ def _translate(name: str, graph: Graph, program: ExportedProgram) -> ir.Model:
             opset_version=OPSET,
             optimize=False,
             verbose=False,
-            input_names=[tensor.name for tensor in graph.inputs],
+            input_names=list(graph.inputs),
             output_names=list(graph.outputs),
         )
     except TRACER_ERRORS as error:
@@ -106,7 +106,7 @@ Shapes = tuple[object, ...]
 """for every input of a module: position of a free axis -> its dimension"""
 
 
-def _dynamic_shapes(graph: Graph) -> Shapes:
+def _dynamic_shapes(graph: ResolvedGraph) -> Shapes:
     """As torch wants them: inputs that a module takes as *maps are one tuple. Axes of one name share one dimension."""
     kinds = [parameter.kind for parameter in inspect.signature(graph.module.forward).parameters.values()]
     shapes = _shapes_in_order(graph)
@@ -116,12 +116,13 @@ def _dynamic_shapes(graph: Graph) -> Shapes:
     return (*shapes[:alone], shapes[alone:])
 
 
-def _shapes_in_order(graph: Graph) -> Shapes:
-    free = {axis.name: axis for tensor in graph.inputs for axis in tensor.axes if isinstance(axis, Axis)}
+def _shapes_in_order(graph: ResolvedGraph) -> Shapes:
+    forms = graph.inputs.values()
+    free = {axis.name: axis for form in forms for axis in form.axes if isinstance(axis, Axis)}
     dimensions = {name: _dimension(axis) for name, axis in free.items()}
     return tuple(
-        {position: dimensions[axis.name] for position, axis in enumerate(tensor.axes) if isinstance(axis, Axis)}
-        for tensor in graph.inputs
+        {position: dimensions[axis.name] for position, axis in enumerate(form.axes) if isinstance(axis, Axis)}
+        for form in forms
     )
 
 
@@ -132,30 +133,30 @@ def _dimension(axis: Axis) -> object:
     return axis.multiple * Dim(f"{axis.name}_count", min=math.ceil(axis.minimum / axis.multiple))
 
 
-def _check_axes(name: str, graph: Graph, model: ir.Model) -> None:
+def _check_axes(name: str, graph: ResolvedGraph, model: ir.Model) -> None:
     """Raises ExportError when an axis declared free is a number in the ONNX graph."""
-    for tensor, value in zip(graph.inputs, model.graph.inputs, strict=True):
+    for (tensor, form), value in zip(graph.inputs.items(), model.graph.inputs, strict=True):
         frozen = [
             f"{axis.name} = {length}"
-            for axis, length in zip(tensor.axes, _dims(value), strict=True)
+            for axis, length in zip(form.axes, _dims(value), strict=True)
             if isinstance(axis, Axis) and isinstance(length, int)
         ]
         if frozen:
             raise ExportError(
-                found=f"graph {name!r}: the input {tensor.name!r}, declared free, was frozen at {', '.join(frozen)}",
+                found=f"graph {name!r}: the input {tensor!r}, declared free, was frozen at {', '.join(frozen)}",
                 expected="every axis declared free to stay free",
-                fix="take sizes from x.shape in forward, or declare the axis as a number in graphs()",
+                fix="take sizes from x.shape in forward, or let the input have one size only (operations())",
             )
 
 
-def _name_axes(graph: Graph, onnx_graph: ir.Graph) -> None:
+def _name_axes(graph: ResolvedGraph, onnx_graph: ir.Graph) -> None:
     """Call free input axes what the model calls them, and express the outputs' axes in these names."""
     substitutions: list[tuple[sympy.Basic, sympy.Expr]] = []
-    for tensor, value in zip(graph.inputs, onnx_graph.inputs, strict=True):
-        for axis, length in zip(tensor.axes, _dims(value), strict=True):
+    for form, value in zip(graph.inputs.values(), onnx_graph.inputs, strict=True):
+        for axis, length in zip(form.axes, _dims(value), strict=True):
             if isinstance(axis, Axis) and isinstance(length, str):
                 substitutions.append(_solved(length, axis))
-        value.shape = ir.Shape([axis.name if isinstance(axis, Axis) else axis for axis in tensor.axes])
+        value.shape = ir.Shape([axis.name if isinstance(axis, Axis) else axis for axis in form.axes])
     for value in onnx_graph.outputs:
         value.shape = ir.Shape(
             [
@@ -192,7 +193,7 @@ def _untraceable(name: str, error: Exception) -> ExportError:
         return ExportError(
             found=f"graph {name!r} does not keep its free axes free: {reason}",
             expected="every axis declared free to stay free, at every length its multiple and minimum allow",
-            fix="take sizes from x.shape in forward, or declare the axis as a number, a multiple or a larger minimum",
+            fix="take sizes from x.shape in forward, or give the size in operations() a multiple or a larger minimum",
         )
     return ExportError(
         found=f"graph {name!r} cannot be traced: {reason}",

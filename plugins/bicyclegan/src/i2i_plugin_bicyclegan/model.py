@@ -8,7 +8,7 @@ from torch import nn
 
 from i2i_plugin_bicyclegan.config import PRESETS, Config
 from i2i_plugin_bicyclegan.networks import Encoder, Generator
-from i2i_registry import Axis, Graph, GraphInput, Model
+from i2i_registry import Graph, Model
 from i2i_runtime import (
     BICUBIC,
     GraphCall,
@@ -17,10 +17,9 @@ from i2i_runtime import (
     Interpolation,
     LatentInput,
     Operation,
-    SizeRule,
     VectorOutput,
-    best_fit,
 )
+from i2i_toolkit import StyledTranslation, same, square, translated_image
 
 GENERATOR = "generator"
 ENCODER = "encoder"
@@ -51,30 +50,34 @@ class BicycleGAN(Model[Config]):
 
     def operations(self) -> tuple[Operation, ...]:
         """`translate`; with an encoder also `translate_like` and `encode`."""
-        return (self._translate(), self._translate_like(), self._encode()) if self.encoder else (self._translate(),)
+        config = self.config
+        size = square(config.image_size, config.size_multiple, config.size_multiple)
+        styled = StyledTranslation(
+            image=translated_image(size, BICUBIC, channels=config.source_channels),
+            style=VectorOutput(name="latent", summary="the style, as `translate` takes it"),
+            generate=(GraphCall(graph=GENERATOR, inputs=same("image", "latent"), outputs={"translation": "image"}),),
+            translated=ImageOutput(name="image", summary="the translated image", channels=config.target_channels),
+            interpolation=INTERPOLATION,
+        )
+        latent = LatentInput(name="latent", summary="which translation", shape=(config.latent_dim,))
+        many = "one of the many images that this one could become; the latent chooses"
+        translate = styled.translate(many, [latent])
+        if self.encoder is None:
+            return (translate,)
+        only = config.method == "clr_gan"
+        caution = " (the encoder of a cLR-GAN has learned from generated images only)" if only else ""
+        shown, given = self._target("reference", "shows the style"), self._target("image", "of the kind that is made")
+        deviation = VectorOutput(name="log_variance", summary="how sure the encoder is, in each number")
+        return (
+            translate,
+            styled.translate_like(f"the translation in the style of another image{caution}", ENCODER, shown),
+            styled.encode(f"the latent that describes a translated image{caution}", ENCODER, given, (), deviation),
+        )
 
     def graphs(self) -> Mapping[str, Graph]:
         """Image and latent -> image; image -> its latent (the mean) and its log variance."""
-        config = self.config
-        batch, side = Axis("batch", 2), config.image_size
-        sides = (Axis(name, side, config.size_multiple, config.size_multiple) for name in ("height", "width"))
-        generator = Graph(
-            module=self.generator,
-            inputs=(
-                GraphInput("image", (batch, config.source_channels, *sides), values="image"),
-                GraphInput("latent", (batch, config.latent_dim), values="normal"),
-            ),
-            outputs=("translation",),
-            images=frozenset({"translation"}),
-        )
-        if self.encoder is None:
-            return {GENERATOR: generator}
-        encoder = Graph(
-            module=self.encoder,
-            inputs=(GraphInput("image", (batch, config.target_channels, side, side), values="image"),),
-            outputs=("latent", "log_variance"),
-        )
-        return {GENERATOR: generator, ENCODER: encoder}
+        graphs = {GENERATOR: Graph(self.generator, ("translation",))}
+        return graphs | ({ENCODER: Graph(self.encoder, ("latent", "log_variance"))} if self.encoder else {})
 
     @classmethod
     def shrunk(cls, config: Config) -> Config:
@@ -82,89 +85,7 @@ class BicycleGAN(Model[Config]):
         sizes = {"image_size": SHRUNK_SIZE, "levels": SHRUNK_SIZE.bit_length() - 1, "channels": 2}
         return config.model_copy(update=sizes | {"encoder_channels": 2, "latent_dim": min(config.latent_dim, 3)})
 
-    def _translate(self) -> Operation:
-        return Operation(
-            name="translate",
-            summary="one of the many images that this one could become; the latent chooses",
-            inputs=(
-                self._source(),
-                LatentInput(name="latent", summary="which translation", shape=(self.config.latent_dim,)),
-            ),
-            outputs=(self._translated(),),
-            steps=(_generate("latent"),),
-            interpolation=INTERPOLATION,
-        )
-
-    def _translate_like(self) -> Operation:
-        return Operation(
-            name="translate_like",
-            summary="the translation in the style of another image" + self._caution(),
-            inputs=(self._source(), self._target("reference", "an image that shows the style")),
-            outputs=(
-                self._translated(),
-                VectorOutput(name="latent", summary="the style, as `translate` takes it"),
-            ),
-            steps=(
-                GraphCall(graph=ENCODER, inputs={"image": "reference"}, outputs={"latent": "latent"}),
-                _generate("latent"),
-            ),
-            interpolation=INTERPOLATION,
-        )
-
-    def _encode(self) -> Operation:
-        return Operation(
-            name="encode",
-            summary="the latent that describes a translated image" + self._caution(),
-            inputs=(self._target("image", "an image of the kind that is made"),),
-            outputs=(
-                VectorOutput(name="latent", summary="the mean of its distribution, as `translate` takes it"),
-                VectorOutput(name="log_variance", summary="how sure the encoder is, in each number"),
-            ),
-            steps=(
-                GraphCall(
-                    graph=ENCODER,
-                    inputs={"image": "image"},
-                    outputs={"latent": "latent", "log_variance": "log_variance"},
-                ),
-            ),
-        )
-
-    def _caution(self) -> str:
-        if self.config.method != "clr_gan":
-            return ""
-        return " (the encoder of a cLR-GAN has learned from generated images only)"
-
-    def _source(self) -> ImageInput:
-        config = self.config
-        size = SizeRule(
-            height=config.image_size,
-            width=config.image_size,
-            dynamic=True,
-            multiple=config.size_multiple,
-            minimum=config.size_multiple,
-        )
-        return ImageInput(
-            name="image",
-            summary="the image to translate",
-            channels=config.source_channels,
-            size=size,
-            fit=best_fit(size),
-            resize=BICUBIC,
-        )
-
-    def _translated(self) -> ImageOutput:
-        return ImageOutput(name="image", summary="the translated image", channels=self.config.target_channels)
-
-    def _target(self, name: str, summary: str) -> ImageInput:
-        side = self.config.image_size
-        return ImageInput(
-            name=name,
-            summary=summary,
-            channels=self.config.target_channels,
-            size=SizeRule(height=side, width=side),
-            resize=BICUBIC,
-        )
-
-
-def _generate(latent: str) -> GraphCall:
-    return GraphCall(graph=GENERATOR, inputs={"image": "image", "latent": latent}, outputs={"translation": "image"})
+    def _target(self, name: str, what: str) -> ImageInput:
+        """An image as translations are, at the one size that the encoder takes."""
+        size, channels = square(self.config.image_size), self.config.target_channels
+        return ImageInput(name=name, summary=f"an image {what}", channels=channels, size=size, resize=BICUBIC)

@@ -2,83 +2,50 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
-import torch
-from jaxtyping import Float, Int64
-from torch import Tensor, nn
-
-from i2i_plugin_consingan import wiring
-from i2i_plugin_consingan.config import EDITING_NOISE, IMAGE_CHANNELS, Config
+from i2i_plugin_consingan.applications import BACKGROUNDS, Injection, Pyramid
+from i2i_plugin_consingan.config import Config
 from i2i_plugin_consingan.networks import Generator
 from i2i_plugin_consingan.presets import PRESETS
-from i2i_plugin_consingan.upsampling import enlarged
-from i2i_plugin_consingan.wiring import BACKGROUNDS, COARSE, INJECTION, PYRAMID, noise_name
-from i2i_registry import Axis, Graph, GraphInput, Model
-from i2i_runtime import Operation
+from i2i_registry import Graph, Model
+from i2i_runtime import (
+    SINGAN,
+    Also,
+    GraphCall,
+    ImageInput,
+    ImageOutput,
+    LabelInput,
+    MaskInput,
+    NoiseInput,
+    Operation,
+    SizeInput,
+    SizeRule,
+)
+from i2i_toolkit import NoisePyramid, noise_map, noise_name, same
 
 GENERATOR = "generator"
 
+PYRAMID, INJECTION = "pyramid", "injection"
+"""The graphs."""
 
-class Pyramid(nn.Module):
-    """From noise to an image, whose size is that of the noise maps; part of the noise may be the stored one.
+COARSE = "coarse"
+"""the composite at the size of stage 0, resampled once from how it was given"""
 
-    A stage is fed its stored noise where its number is below `start_scale`, else the given noise plus `anchor` times
-    the stored.
-    """
+FIRST_FRESH = 0.01
+"""Share of fresh noise in the first map of an animation (release; SinGAN's is five times that)."""
 
-    def __init__(self, generator: Generator) -> None:
-        super().__init__()
-        self.generator = generator
-        self.begun = generator.begun_count
+MASK_DILATION = {"harmonization": 7, "editing": 20}
+"""Radius in pixels."""
+MASK_BLUR = 5.0
 
-    def forward(
-        self, start_scale: Float[Tensor, " b"], anchor: Float[Tensor, " b"], *maps: Float[Tensor, "b _ _ _"]
-    ) -> Float[Tensor, "b 3 h w"]:
-        """`maps`: noise for every stage."""
-        fed = list(maps)
-        for number, noise in enumerate(maps[: self.begun]):
-            stored = enlarged(self.generator.stages[number].noise, noise.shape[-2], noise.shape[-1])
-            mixed = noise + anchor[:, None, None, None] * stored
-            fed[number] = torch.where(start_scale[:, None, None, None] > number, stored, mixed)
-        return self.generator.finish(fed, self.begun)
-
-
-class Injection(nn.Module):
-    """An image at stage 0, the stored noise behind it, and the result blended in where the mask says so."""
-
-    def __init__(self, generator: Generator) -> None:
-        super().__init__()
-        self.generator = generator
-        self.begun = generator.begun_count
-
-    def forward(
-        self,
-        image: Float[Tensor, "b 3 h w"],
-        coarse: Float[Tensor, "b 3 y x"],
-        mask: Float[Tensor, "b 1 h w"],
-        background: Int64[Tensor, " b"],
-        noise: Float[Tensor, "b 3 y x"] | None = None,
-    ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 3 h w"]]:
-        """The blended result, and the unblended one.
-
-        `coarse` is the image at the size of stage 0, `background` an index into `BACKGROUNDS`.
-        """
-        fed = coarse if noise is None else coarse + EDITING_NOISE * noise
-        made = self.generator.finish([fed, *self.generator.stored(self.generator.config.stages)[1:]], self.begun)
-        return self.composed(made, image, mask, background), made
-
-    def composed(
-        self,
-        made: Float[Tensor, "b 3 h w"],
-        image: Float[Tensor, "b 3 h w"],
-        mask: Float[Tensor, "b 1 h w"],
-        background: Int64[Tensor, " b"],
-    ) -> Float[Tensor, "b 3 h w"]:
-        """What was made where the mask says so, in front of the background."""
-        as_trained = (background == BACKGROUNDS.index("training"))[:, None, None, None]
-        behind = torch.where(as_trained, self.generator.stages[-1].image, image)
-        return (1 - mask) * behind + mask * made
+BACKGROUND = LabelInput(
+    name="background",
+    summary="what is behind the mask: the training image, or the naive one, as it was given",
+    names=BACKGROUNDS,
+    default=BACKGROUNDS[0],
+)
 
 
 class ConSinGAN(Model[Config]):
@@ -99,11 +66,20 @@ class ConSinGAN(Model[Config]):
 
     def operations(self) -> tuple[Operation, ...]:
         """Those of its mode."""
-        return wiring.operations(self.config)
+        if self.config.injects:
+            return (self._inject(),)
+        maps = [self._noise(stage) for stage in range(self.config.stages)]
+        pyramid, size = NoisePyramid(PYRAMID, "image", maps), self._size()
+        drawing = (pyramid.sample(size), pyramid.reconstruct())
+        if self.config.mode != "animation":
+            return drawing
+        return (*drawing, pyramid.animate(FIRST_FRESH, pyramid.start("stages below this one stay still"), size))
 
     def graphs(self) -> Mapping[str, Graph]:
         """What the operations of its mode call."""
-        return {INJECTION: self._injection()} if self.config.injects else {PYRAMID: self._pyramid()}
+        if self.config.injects:
+            return {INJECTION: Graph(Injection(self.generator), ("blended", "unblended"))}
+        return {PYRAMID: Graph(Pyramid(self.generator), ("image",))}
 
     @classmethod
     def shrunk(cls, config: Config) -> Config:
@@ -111,29 +87,46 @@ class ConSinGAN(Model[Config]):
         small = {"height": 24, "width": 28, "stages": 3, "coarsest": 12, "channels": 16, "layers": 2}
         return config.model_copy(update=small)
 
-    def _pyramid(self) -> Graph:
-        batch = Axis("batch", 2)
-        inputs = [GraphInput(name, (batch,), values="uniform") for name in (wiring.START_SCALE, wiring.ANCHOR)]
-        inputs += [self._noise(number, batch) for number in range(self.config.stages)]
-        return Graph(Pyramid(self.generator), tuple(inputs), ("image",), images=frozenset({"image"}))
+    def _inject(self) -> Operation:
+        """`harmonize` or `edit`: an image at stage 0, and what becomes of it where the mask is white."""
+        config = self.config
+        (height, width), editing = config.sizes[0], config.mode == "editing"
+        summary = (
+            "make a rearranged image coherent" if editing else "give a pasted object the look of the image around it"
+        )
+        image = ImageInput(
+            name="image",
+            summary="the training image with something pasted into it or moved in it",
+            size=SizeRule(height=config.height, width=config.width),
+            resize=SINGAN,
+            also=Also(name=COARSE, height=height, width=width),
+        )
+        radius, changed = MASK_DILATION[config.mode], "white where it was changed"
+        mask = MaskInput(name="mask", summary=changed, image="image", dilate_px=radius, blur=MASK_BLUR)
+        noise = {"noise": noise_name(0)} if editing else {}
+        fed = same("image", COARSE, "mask", "background") | noise
+        return Operation(
+            name="edit" if editing else "harmonize",
+            summary=summary,
+            inputs=(image, mask, BACKGROUND, *([self._noise(0)] if editing else [])),
+            outputs=(
+                ImageOutput(name="image", summary="the result inside the mask, the background around it"),
+                ImageOutput(name="unblended", summary="the result everywhere"),
+            ),
+            steps=(GraphCall(graph=INJECTION, inputs=fed, outputs={"blended": "image", "unblended": "unblended"}),),
+        )
 
-    def _noise(self, number: int, batch: Axis) -> GraphInput:
-        """A noise map of any size at which its stage is not smaller than the critic's patch."""
-        channels, height, width = self.config.noise_shape(number)
-        least = self.config.patch + (self.config.border if number else 0)
-        sides = (Axis(f"height_{number}", height, minimum=least), Axis(f"width_{number}", width, minimum=least))
-        return GraphInput(noise_name(number), (batch, channels, *sides), values="normal")
+    def _noise(self, stage: int) -> NoiseInput:
+        return noise_map(stage, self.config.noise_shape(stage), self.config.border if stage else 0)
 
-    def _injection(self) -> Graph:
-        batch, config = Axis("batch", 2), self.config
-        size = (config.height, config.width)
-        inputs = [
-            GraphInput("image", (batch, IMAGE_CHANNELS, *size), values="image"),
-            GraphInput(COARSE, (batch, IMAGE_CHANNELS, *config.sizes[0]), values="image"),
-            GraphInput("mask", (batch, 1, *size), values="uniform"),
-            GraphInput("background", (batch,), values="index", count=len(BACKGROUNDS)),
-        ]
-        if config.mode == "editing":
-            inputs.append(GraphInput(noise_name(0), (batch, *config.noise_shape(0)), values="normal"))
-        outputs = ("blended", "unblended")
-        return Graph(Injection(self.generator), tuple(inputs), outputs, images=frozenset(outputs))
+    def _size(self) -> SizeInput:
+        """As small as leaves stage 0 one patch of the critic: it has seen nothing smaller."""
+        config, (height, width) = self.config, self.config.sizes[0]
+        return SizeInput(
+            summary="the image's own by default; sizes from a third of it to three times as large look best",
+            height=config.height,
+            width=config.width,
+            rounding="down",
+            minimum_height=math.ceil(config.patch * config.height / height),
+            minimum_width=math.ceil(config.patch * config.width / width),
+        )

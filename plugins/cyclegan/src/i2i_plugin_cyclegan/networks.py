@@ -1,12 +1,16 @@
 """The networks of CycleGAN (Zhu et al., ICCV 2017, arXiv:1703.10593).
 
-pix2pix is trained with the same ones, so their layers lie in `i2i_toolkit.translators`.
+pix2pix is trained with the same ones, so their layers lie in `i2i_toolkit.networks`.
 """
 
 from __future__ import annotations
 
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
 from i2i_plugin_cyclegan.config import Config
-from i2i_toolkit import BatchNorm, PatchDiscriminator, PixelDiscriminator, ResidualBlock, ResNet, UNet
+from i2i_toolkit import BatchNorm, PatchDiscriminator, PixelDiscriminator, ResidualBlock, ResNet, Translation, UNet
 from i2i_toolkit.networks import generators as networks
 from i2i_toolkit.networks.generators import InstanceNorm
 
@@ -16,3 +20,24 @@ __all__ = ["BatchNorm", "InstanceNorm", "PatchDiscriminator", "PixelDiscriminato
 def make_generator(config: Config, channels_in: int, channels_out: int) -> UNet | ResNet:
     """A generator that the Config asks for, from images of `channels_in` channels to those of `channels_out`."""
     return networks.make_generator(config.architecture, channels_in, channels_out)
+
+
+LUMA = (0.299, 0.587, 0.114)
+"""What red, green and blue weigh in a grey image (ITU-R BT.601; release, on images in [-1, 1])."""
+
+
+class FromColour(nn.Module):
+    """A translation of grey images that takes colour, so that one operation serves a grey and a colour domain."""
+
+    luma: Tensor
+
+    def __init__(self, translation: Translation) -> None:
+        super().__init__()
+        self.translation = translation
+        self.register_buffer("luma", torch.tensor(LUMA)[:, None, None], persistent=False)
+
+    def forward(
+        self, image: Float[Tensor, "b 3 h w"], behaviour: Int64[Tensor, " b"] | None = None
+    ) -> Float[Tensor, "b k h w"]:
+        """Make the image grey and translate it."""
+        return self.translation((image * self.luma).sum(1, keepdim=True), behaviour)

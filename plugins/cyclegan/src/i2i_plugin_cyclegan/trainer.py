@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from i2i_plugin_cyclegan.config import Config
-from i2i_plugin_cyclegan.model import A_TO_B, B_TO_A, CycleGAN
+from i2i_plugin_cyclegan.model import CycleGAN
 from i2i_plugin_cyclegan.networks import ResNet, UNet
 from i2i_registry import Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import BICUBIC
 from i2i_toolkit import (
+    A_TO_B,
+    B_TO_A,
     DOMAINS,
     OBJECTIVES,
     DiscriminatorKind,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from i2i_plugin_ingan.config import PRESETS, Config
 from i2i_plugin_ingan.networks import Generator, Retargeting
-from i2i_registry import Axis, Graph, GraphInput, Model
+from i2i_registry import Graph, Model
 from i2i_runtime import (
     BICUBIC,
     GraphCall,
@@ -19,12 +19,22 @@ from i2i_runtime import (
     SizeInput,
     SizeRule,
 )
+from i2i_toolkit import same
 
 GENERATOR = "generator"
 GRAPH = "retarget"
 
 MOST_SHIFT = 0.8
 """Of a border, as a share of the width (the authors' test script)."""
+
+GRID = GridInput(
+    name="grid",
+    summary="where in the image each pixel of the result looks",
+    image="image",
+    left_shift="left_shift",
+    right_shift="right_shift",
+    coverage="coverage",
+)
 
 
 class InGAN(Model[Config]):
@@ -45,60 +55,14 @@ class InGAN(Model[Config]):
 
     def operations(self) -> tuple[Operation, ...]:
         """`retarget`: an image and a size in, and perhaps two shifts; the image at that size and shape out."""
-        config = self.config
-        size = SizeRule(height=config.height, width=config.width, dynamic=True, minimum=config.smallest_side)
-        shifts = [
-            ScalarInput(
-                name=f"{side}_shift",
-                summary=f"how far top and bottom are moved against each other at the {side} border, as a share of the "
-                "width; with any shift the result is no rectangle, and white around it",
-                default=0.0,
-                minimum=-MOST_SHIFT,
-                maximum=MOST_SHIFT,
-            )
-            for side in ("left", "right")
-        ]
         return (
             Operation(
                 name="retarget",
                 summary="the image at another size: things in it keep theirs, there are more of them or fewer",
-                inputs=(
-                    ImageInput(
-                        name="image",
-                        summary="the image that it was trained on",
-                        size=size,
-                        fit="native",
-                        resize=BICUBIC,
-                        to_multiple="cut",  # every layer is normalised by the image's own statistics
-                    ),
-                    SizeInput(
-                        summary="of the result; sides in multiples of "
-                        f"{config.multiple}, and a scale is rounded down to them",
-                        height=config.height,
-                        width=config.width,
-                        image="image",
-                        rounding="down",
-                        multiple=config.multiple,
-                        minimum_height=config.smallest_side,
-                        minimum_width=config.smallest_side,
-                    ),
-                    *shifts,
-                    GridInput(
-                        name="grid",
-                        summary="where in the image each pixel of the result looks",
-                        image="image",
-                        left_shift="left_shift",
-                        right_shift="right_shift",
-                        coverage="coverage",
-                    ),
-                ),
+                inputs=(self._image(), self._size(), _shift("left"), _shift("right"), GRID),
                 outputs=(ImageOutput(name="image", summary="the retargeted image"),),
                 steps=(
-                    GraphCall(
-                        graph=GRAPH,
-                        inputs={name: name for name in ("image", "grid", "coverage")},
-                        outputs={"retargeted": "image"},
-                    ),
+                    GraphCall(graph=GRAPH, inputs=same("image", "grid", "coverage"), outputs={"retargeted": "image"}),
                 ),
                 interpolation=Interpolation(value="size"),
             ),
@@ -106,32 +70,45 @@ class InGAN(Model[Config]):
 
     def graphs(self) -> Mapping[str, Graph]:
         """Image, grid and coverage -> the retargeted image, with the kernels that training left."""
-        config, batch = self.config, Axis("batch", 2)
-        height, width = (
-            Axis(name, length, minimum=config.smallest_side)
-            for name, length in (("height", config.height), ("width", config.width))
-        )
-        out_height, out_width = (
-            Axis(f"out_{axis.name}", _down(axis.example, config.multiple), config.multiple, config.smallest_side)
-            for axis in (height, width)
-        )
-        graph = Graph(
-            module=Retargeting(self.generator),
-            inputs=(
-                GraphInput("image", (batch, 3, height, width), values="image"),
-                GraphInput("grid", (batch, out_height, out_width, 2), values="uniform"),
-                GraphInput("coverage", (batch, 1, out_height, out_width), values="uniform"),
-            ),
-            outputs=("retargeted",),
-            images=frozenset({"retargeted"}),
-        )
-        return {GRAPH: graph}
+        return {GRAPH: Graph(Retargeting(self.generator), ("retargeted",))}
 
     @classmethod
     def shrunk(cls, config: Config) -> Config:
         """Four channels, two halvings, one block, an image of 28x32 pixels."""
         return config.model_copy(update={"height": 28, "width": 32, "channels": 4, "downscales": 2, "blocks": 1})
 
+    def _image(self) -> ImageInput:
+        config = self.config
+        size = SizeRule(height=config.height, width=config.width, dynamic=True, minimum=config.smallest_side)
+        return ImageInput(
+            name="image",
+            summary="the image that it was trained on",
+            size=size,
+            fit="native",
+            resize=BICUBIC,
+            to_multiple="cut",  # every layer is normalised by the image's own statistics
+        )
 
-def _down(length: int, multiple: int) -> int:
-    return length // multiple * multiple
+    def _size(self) -> SizeInput:
+        config = self.config
+        return SizeInput(
+            summary=f"of the result; sides in multiples of {config.multiple}, and a scale is rounded down to them",
+            height=config.height,
+            width=config.width,
+            image="image",
+            rounding="down",
+            multiple=config.multiple,
+            minimum_height=config.smallest_side,
+            minimum_width=config.smallest_side,
+        )
+
+
+def _shift(side: str) -> ScalarInput:
+    return ScalarInput(
+        name=f"{side}_shift",
+        summary=f"how far top and bottom are moved against each other at the {side} border, as a share of the width; "
+        "with any shift the result is no rectangle, and white around it",
+        default=0.0,
+        minimum=-MOST_SHIFT,
+        maximum=MOST_SHIFT,
+    )

@@ -1,6 +1,6 @@
 """The networks of pix2pix (Isola et al., CVPR 2017, arXiv:1611.07004).
 
-CycleGAN is trained with the same ones, so their layers lie in `i2i_toolkit.translators`.
+CycleGAN is trained with the same ones, so their layers lie in `i2i_toolkit.networks`.
 """
 
 from __future__ import annotations

@@ -213,3 +213,45 @@ class Discriminator(nn.Module):
     def of_all_domains(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b n"]:
         """The logits of every domain."""
         return self.to_logits(self.trunk(image)[:, :, None, None]).flatten(1)
+
+
+# --- Truncation -------------------------------------------------------------------------------------------------------
+
+MEAN_OF = 10_000
+"""Latents whose styles are averaged for truncation (release)."""
+
+
+@torch.no_grad()
+def mean_styles(mapping: MappingNetwork, latents: Float[Tensor, "m z"]) -> Float[Tensor, "n s"]:
+    """The mean style of every domain over these latents."""
+    return mapping.of_all_domains(latents).mean(0)
+
+
+class TruncatedMapping(nn.Module):
+    """The mapping network, and how far a style may be from the mean one of its domain.
+
+    The mean is taken when this is built, over latents that are always the same.
+    """
+
+    means: Tensor
+
+    def __init__(self, mapping: MappingNetwork, latent_dim: int) -> None:
+        super().__init__()
+        self.mapping = mapping
+        generator = torch.Generator(device="cpu").manual_seed(0)
+        latents = torch.randn(MEAN_OF, latent_dim, generator=generator, device="cpu")
+        weight = next(mapping.parameters())
+        self.register_buffer("means", mean_styles(mapping, latents.to(weight)), persistent=False)
+
+    def forward(
+        self, latent: Float[Tensor, "b z"], domain: Int[Tensor, " b"], psi: Float[Tensor, " b"]
+    ) -> Float[Tensor, "b s"]:
+        """The style of each latent in its domain, moved towards the mean where psi is below 1."""
+        return truncated(self.mapping(latent, domain), self.means.index_select(0, domain), psi)
+
+
+def truncated(
+    style: Float[Tensor, "b s"], mean: Float[Tensor, "#b s"], psi: Float[Tensor, " #b"]
+) -> Float[Tensor, "b s"]:
+    """mean + psi * (style - mean); written so that psi = 1 leaves the style as it is."""
+    return style + (psi[:, None] - 1) * (style - mean)

@@ -386,3 +386,16 @@ class Discriminator(nn.Module):
             x = F.leaky_relu(layer(x), LEAK)
         x, cam_logits = self.attention(x)
         return Judgement(self.to_logits(x), cam_logits, x.sum(1, keepdim=True))
+
+
+class ImageAndAttention(nn.Module):
+    """A generator without the logits that only its training needs."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 1 y x"]]:
+        """The translated image in (-1, 1), and where the generator looked (>= 0, a quarter of the side)."""
+        translation = self.generator(image)
+        return translation.image, translation.attention

@@ -13,11 +13,11 @@ from torch.nn import functional as F
 from torch.optim import Adam
 
 from i2i_plugin_ugatit.config import DOWNSAMPLING
-from i2i_plugin_ugatit.model import A_TO_B, B_TO_A, UGATIT
+from i2i_plugin_ugatit.model import UGATIT
 from i2i_plugin_ugatit.networks import ILN, AdaLIN, Discriminator, Generator, smallest_side
 from i2i_registry import Decay, Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import BILINEAR, Record
-from i2i_toolkit import DOMAINS, Preparation, UnpairedLayout, l1, least_squares, logistic
+from i2i_toolkit import A_TO_B, B_TO_A, DOMAINS, Preparation, UnpairedLayout, l1, least_squares, logistic
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Layers = Annotated[int, Field(ge=3, le=10)]

@@ -8,17 +8,19 @@ import torch
 from torch import Tensor
 
 from i2i_conformance.errors import ConformanceError
-from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Model
+from i2i_registry.interfaces.graphs import Axis, Form, ResolvedGraph
+from i2i_registry.interfaces.model import Model
+from i2i_registry.interfaces.resolved_graphs import resolved_graphs
 from i2i_runtime.schema.operations import Operation, Record
 
 
 @torch.no_grad()
-def run_graph(graph: Graph, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def run_graph(graph: ResolvedGraph, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Output name -> tensor, in evaluation mode.
 
     Raises ConformanceError when the module returns another number of tensors than it declares.
     """
-    returned = graph.module.eval()(*(inputs[tensor.name] for tensor in graph.inputs))
+    returned = graph.module.eval()(*(inputs[name] for name in graph.inputs))
     tensors: tuple[Tensor, ...] = (returned,) if isinstance(returned, Tensor) else tuple(returned)
     if len(tensors) != len(graph.outputs):
         raise ConformanceError(
@@ -33,7 +35,7 @@ def run_operation(model: Model[Record], operation: Operation, values: Mapping[st
     """Output name -> tensor of one operation; `values` holds a tensor per input, labels as int64 [n]."""
     names = {value.name: value.names for value in operation.inputs if value.kind == "label"}
     choice = {name: labels[int(values[name][0])] for name, labels in names.items()}
-    graphs = model.graphs()
+    graphs = resolved_graphs(model)
     known = dict(values)
     for step in operation.steps_for(choice):
         fed = {name: known[source] for name, source in step.inputs.items()}
@@ -44,17 +46,17 @@ def run_operation(model: Model[Record], operation: Operation, values: Mapping[st
     return {output.name: known[output.name] for output in operation.outputs}
 
 
-def example_inputs(graph: Graph, seed: int = 0) -> dict[str, Tensor]:
+def example_inputs(graph: ResolvedGraph, seed: int = 0) -> dict[str, Tensor]:
     """Tensors for every input of a graph, its free axes at their example lengths."""
     generator = torch.Generator().manual_seed(seed)
-    return {tensor.name: _example(tensor, generator) for tensor in graph.inputs}
+    return {name: _example(form, generator) for name, form in graph.inputs.items()}
 
 
-def _example(tensor: GraphInput, generator: torch.Generator) -> Tensor:
-    shape = [axis.example if isinstance(axis, Axis) else axis for axis in tensor.axes]
-    if tensor.values in {"index", "whole"}:
-        numbers = torch.randint(tensor.count, shape, generator=generator)
-        return numbers if tensor.values == "index" else numbers.float()
-    if tensor.values == "normal":
+def _example(form: Form, generator: torch.Generator) -> Tensor:
+    shape = [axis.example if isinstance(axis, Axis) else axis for axis in form.axes]
+    if form.values in {"index", "whole"}:
+        numbers = torch.randint(int(form.low), int(form.high) + 1, shape, generator=generator)
+        return numbers if form.values == "index" else numbers.float()
+    if form.values == "normal":
         return torch.randn(shape, generator=generator)
-    return torch.rand(shape, generator=generator) * 2 - 1
+    return torch.rand(shape, generator=generator) * (form.high - form.low) + form.low

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from i2i_conformance.cases import ModelCase, PresetCase
 from i2i_conformance.checks import records, structure, weights
+from i2i_registry.interfaces.resolved_graphs import resolved_graphs
 
 
 def test_the_preset_is_a_frozen_strict_record(preset_case: PresetCase) -> None:
@@ -21,7 +22,7 @@ def test_the_shrunk_preset_has_the_same_structure(preset_case: PresetCase) -> No
 
 
 def test_graphs_run_as_declared(config_case: PresetCase) -> None:
-    for name, graph in config_case.build().graphs().items():
+    for name, graph in resolved_graphs(config_case.build()).items():
         structure.check_graph_runs(name, graph)
 
 

@@ -6,14 +6,16 @@ from i2i_conformance.errors import ConformanceError
 from i2i_conformance.promises import promised
 from i2i_conformance.workbench import Exported
 from i2i_registry.interfaces.exporter import Exporter
-from i2i_registry.interfaces.model import Axis, Model
+from i2i_registry.interfaces.graphs import Axis
+from i2i_registry.interfaces.model import Model
+from i2i_registry.interfaces.resolved_graphs import resolved_graphs
 from i2i_runtime.schema.operations import Record
 
 
 @promised("Model.graphs")
 def check_parity(exported: Exported) -> None:
     """Every graph was measured at several batches and several sizes, and none missed its tolerance."""
-    parity, graphs = exported.bundle.manifest.parity, exported.model.graphs()
+    parity, graphs = exported.bundle.manifest.parity, resolved_graphs(exported.model)
     error, allowed = parity.closest()
     if not error <= allowed:
         raise ConformanceError(
@@ -25,12 +27,12 @@ def check_parity(exported: Exported) -> None:
         cases = [case for case in parity.cases if case.graph == name]
         batches = {case.batch for case in cases}
         sizes = {(case.height, case.width) for case in cases}
-        has_free_sides = any(isinstance(axis, Axis) for tensor in graph.inputs for axis in tensor.axes[1:])
+        has_free_sides = any(isinstance(axis, Axis) for form in graph.inputs.values() for axis in form.axes[1:])
         if len(batches) < 2 or (has_free_sides and len(sizes) < 2):
             raise ConformanceError(
                 found=f"graph {name!r} was measured at batches {sorted(batches)} and sizes {sorted(sizes)}",
                 expected="two batches or more, and two sizes or more where sides are free",
-                fix="make the first axis of every graph input Axis('batch', 2)",
+                fix="make the first axis of every value between graphs BATCH",
             )
 
 
@@ -47,10 +49,10 @@ def check_manifest(exported: Exported) -> None:
     ):
         if found != expected:
             raise ConformanceError(f"the manifest's {what}: {found}", expected=str(expected))
-    for name, graph in model.graphs().items():
+    for name, graph in resolved_graphs(model).items():
         files = {spec.name: spec for spec in manifest.graphs[name].inputs}
-        for tensor in graph.inputs:
-            _check_axes(name, tensor.name, tensor.axes, files[tensor.name].shape)
+        for tensor, form in graph.inputs.items():
+            _check_axes(name, tensor, form.axes, files[tensor].shape)
 
 
 @promised("Model.graphs")
@@ -68,5 +70,5 @@ def _check_axes(graph: str, tensor: str, axes: tuple[int | Axis, ...], shape: tu
             raise ConformanceError(
                 found=f"axis {position} of {tensor!r} of graph {graph!r} is {length!r} in the bundle",
                 expected=f"{axis!r}",
-                fix="use x.shape only in ways that torch.export can keep symbolic, or declare the axis a number",
+                fix="use x.shape only in ways that torch.export can keep symbolic, or give the input one size",
             )

@@ -15,13 +15,16 @@ from i2i_conformance.cases import PresetCase
 from i2i_conformance.errors import ConformanceError
 from i2i_conformance.promises import promised
 from i2i_conformance.reference import example_inputs, run_graph
+from i2i_registry.errors import PluginError
 from i2i_registry.interfaces.declarations import check_declarations
-from i2i_registry.interfaces.model import Axis, Graph, GraphInput, Model
+from i2i_registry.interfaces.graphs import ResolvedGraph
+from i2i_registry.interfaces.model import Model
+from i2i_registry.interfaces.resolved_graphs import resolved_graphs
 from i2i_runtime.errors import I2IError, OptionError
-from i2i_runtime.schema.operations import GraphCall, ImageInput, ImageOutput, Operation, Record
+from i2i_runtime.schema.operations import ImageInput, ImageOutput, Operation, Record
 
 IMAGE_RANGE = (-1.0, 1.0)
-"""What the exporter feeds to a graph input of the kind "image", and what it takes `Graph.images` to be."""
+"""What the exporter feeds to a graph for an image, and what it takes the images of a graph to be."""
 
 ODD_NUMBERS = (30, 100)
 """Neither is a power of two; 30 is no multiple of 4, and 100 is more channels than an image has."""
@@ -79,29 +82,25 @@ LARGEST_SHRUNK = 2_000_000
 
 @promised("Model.operations")
 def check_wiring(model: Model[Record], operation: Operation) -> None:
-    """Steps name graphs and values that exist, and what is declared of images agrees on both sides."""
-    graphs = model.graphs()
-    inputs = {value.name: value for value in operation.inputs}
-    for step in operation.steps:
-        graph = graphs.get(step.graph)
-        if graph is None:
-            raise ConformanceError(
-                f"{operation.name} calls graph {step.graph!r}", expected=f"one of {sorted(graphs)}", fix="rename it"
-            )
-        _check_names(operation, step, graph)
-        for tensor in graph.inputs:
-            value = inputs.get(step.inputs.get(tensor.name, ""))
-            if isinstance(value, ImageInput):
-                _check_image(operation, value, step.graph, tensor)
-    for output in operation.outputs:
-        if isinstance(output, ImageOutput) and output.value_range != IMAGE_RANGE:
-            raise _other_range(f"{operation.name}'s output {output.name!r}", output.value_range)
+    """Calls feed graphs what their modules take, and images have the range in which graphs are measured."""
+    try:
+        resolved_graphs(model)
+    except PluginError as error:
+        raise ConformanceError(error.found, expected=error.expected, fix=error.fix) from error
+    for which, values in (("input", operation.inputs), ("output", operation.outputs)):
+        for value in values:
+            if isinstance(value, (ImageInput, ImageOutput)) and value.value_range != IMAGE_RANGE:
+                raise ConformanceError(
+                    found=f"{operation.name}'s {which} {value.name!r} has the value range {value.value_range}",
+                    expected=f"{IMAGE_RANGE}: the range in which graphs are fed and measured",
+                    fix="scale inside the graph when the network wants another range",
+                )
 
 
 @promised("Model.graphs")
-def check_graph_runs(name: str, graph: Graph) -> None:
+def check_graph_runs(name: str, graph: ResolvedGraph) -> None:
     """The module takes its declared inputs and returns what it declares, batch first, without randomness."""
-    names = [*(tensor.name for tensor in graph.inputs), *graph.outputs]
+    names = [*graph.inputs, *graph.outputs]
     if len(set(names)) < len(names):
         raise ConformanceError(
             found=f"the inputs and outputs of graph {name!r} are called {names}",
@@ -148,7 +147,7 @@ def check_every_config_field_matters(cases: Sequence[PresetCase]) -> None:
 
 @promised("Model.Config")
 def check_every_config_can_be_exported(case: PresetCase) -> None:
-    """What the Config accepts has operations, and graphs that keep their promises: what is trained can be run."""
+    """What the Config accepts has operations, and graphs that they call: what is trained can be run."""
     kind = type(case.config)
     for field in kind.model_fields:
         for config in (*variants(case.config, field), *_odd(case.config, field)):
@@ -180,7 +179,7 @@ def description(model: Model[Record]) -> JsonValue:
     operations: list[JsonValue] = [operation.model_dump_json() for operation in model.operations()]
     graphs: list[JsonValue] = [
         f"{name} {graph.inputs} {graph.outputs} {sorted(graph.images)} {graph.tolerance} {graph.outliers}"
-        for name, graph in model.graphs().items()
+        for name, graph in resolved_graphs(model).items()
     ]
     return [shapes, operations, graphs]
 
@@ -206,59 +205,13 @@ def _outputs_differ(base: Model[Record], other: Model[Record]) -> bool:
     """Whether two models of one description compute different things with the same weights."""
     for name, network in base.networks.items():
         other.networks[name].load_state_dict(network.state_dict())
+    others = resolved_graphs(other)
     return any(
-        not _same(run_graph(graph, inputs).values(), run_graph(other.graphs()[name], inputs).values())
-        for name, graph in base.graphs().items()
+        not _same(run_graph(graph, inputs).values(), run_graph(others[name], inputs).values())
+        for name, graph in resolved_graphs(base).items()
         for inputs in [example_inputs(graph)]
     )
 
 
 def _same(first: Iterable[Tensor], second: Iterable[Tensor]) -> bool:
     return all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
-
-
-def _check_names(operation: Operation, step: GraphCall, graph: Graph) -> None:
-    taken = [tensor.name for tensor in graph.inputs]
-    given = sorted([*step.inputs, *step.constants])
-    if given != sorted(taken):
-        raise ConformanceError(
-            found=f"{operation.name} feeds {given} to graph {step.graph!r}",
-            expected=f"each of its inputs once: {taken}",
-            fix="correct GraphCall.inputs (graph input -> value) and GraphCall.constants",
-        )
-    unknown = sorted(set(step.outputs) - set(graph.outputs))
-    if unknown:
-        raise ConformanceError(
-            found=f"{operation.name} takes {unknown} from graph {step.graph!r}",
-            expected=f"some of its outputs: {list(graph.outputs)}",
-            fix="correct GraphCall.outputs (graph output -> value)",
-        )
-
-
-def _check_image(operation: Operation, value: ImageInput, graph: str, tensor: GraphInput) -> None:
-    where = f"{operation.name}'s input {value.name!r}"
-    if tensor.values == "image" and value.value_range != IMAGE_RANGE:
-        raise _other_range(where, value.value_range)
-    _, channels, *sides = tensor.axes
-    if channels != value.channels:
-        raise ConformanceError(
-            f"{where} has {value.channels} channels, graph {graph!r} takes {channels}", expected="one number"
-        )
-    rule = value.size
-    for side, own in zip(sides, (rule.height, rule.width), strict=True):
-        declared = (True, side.multiple, side.minimum) if isinstance(side, Axis) else (False, side, side)
-        ruled = (True, rule.multiple, rule.minimum) if rule.dynamic else (False, own, own)
-        if declared != ruled:
-            raise ConformanceError(
-                found=f"{where} says {rule.describe()}, graph {graph!r} declares {side!r}",
-                expected="one rule: a fixed side on both, or the same multiple and minimum on both",
-                fix="derive SizeRule and Axis from the same numbers",
-            )
-
-
-def _other_range(where: str, value_range: tuple[float, float]) -> ConformanceError:
-    return ConformanceError(
-        found=f"{where} has the value range {value_range}",
-        expected=f"{IMAGE_RANGE}: the range in which graphs are fed and measured",
-        fix="scale inside the graph when the network wants another range",
-    )

@@ -12,6 +12,7 @@ from i2i_conformance.cases import PresetCase
 from i2i_conformance.errors import ConformanceError
 from i2i_conformance.promises import promised
 from i2i_conformance.reference import example_inputs, run_graph
+from i2i_registry.interfaces.resolved_graphs import resolved_graphs
 from i2i_registry.weights.loading import load_into, save
 
 
@@ -29,8 +30,8 @@ def check_round_trip(case: PresetCase, folder: Path) -> None:
                 expected="the same bits",
                 fix="a state-dict hook or a parametrization rewrites it: keep plain tensors in inference networks",
             )
-    graphs = other.graphs()
-    for name, graph in model.graphs().items():
+    graphs = resolved_graphs(other)
+    for name, graph in resolved_graphs(model).items():
         inputs = example_inputs(graph)
         expected, found = run_graph(graph, inputs), run_graph(graphs[name], inputs)
         different = [output for output, tensor in expected.items() if not torch.equal(tensor, found[output])]
