@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from i2i_registry.checkpoints.tensor_files import read_tensors
-from i2i_registry.cli.program import run
+from i2i_registry.cli.program import run_program
 from i2i_registry.cli.session import Session
 from i2i_registry.importing.releasing import official_contents
 from i2i_registry.interfaces.cards import WeightsDraft
@@ -103,7 +103,7 @@ def test_a_model_without_an_official_format_is_wrong_usage(
     assert stored
     without = registry.models["toy"].model_copy(update={"official": None})
     plain = replace(registry, models=MappingProxyType({"toy": without}))
-    assert run(["export", "mine", "--official"], Session(plain, store)) == 2
+    assert run_program(["export", "mine", "--official"], Session(plain, store)) == 2
     said = capsys.readouterr().err
     assert "toy has no official checkpoint format" in said
     assert "i2i-registry export mine --onnx" in said

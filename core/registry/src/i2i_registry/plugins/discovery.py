@@ -109,7 +109,7 @@ class Registry:
     def official_format(self, name: str) -> OfficialFormat[Record] | None:
         """How official checkpoints of a model are read and written; this imports neither its networks nor torch."""
         card = self.model_card(name).official
-        return cast("OfficialFormat[Record]", resolve(card.format)) if card else None
+        return cast("OfficialFormat[Record]", import_attribute(card.format)) if card else None
 
     def trainer_class(self, name: str) -> type[AnyTrainer]:
         """The Trainer class of a model. Raises UnknownName when the paper cannot be trained here."""
