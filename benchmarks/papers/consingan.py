@@ -292,12 +292,12 @@ def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
             torch.manual_seed(next(self.seeds))
             super().begin(batch)
 
-        def share(self, batch: Tensors) -> Tensors:
+        def share(self, step: Step[None]) -> Tensor:
             """The generated image."""
             torch.manual_seed(next(self.seeds))
-            return super().share(batch)
+            return super().share(step)
 
-        def critic_losses(self, step: Step) -> Losses:
+        def critic_losses(self, step: Step[Tensor]) -> Losses:
             """The critic's losses."""
             torch.manual_seed(next(self.seeds))
             return super().critic_losses(step)

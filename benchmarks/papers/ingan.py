@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from i2i_plugin_ingan.config import Config
-    from i2i_registry.interfaces.data import Tensors
     from i2i_registry.interfaces.model import Model
     from i2i_registry.interfaces.official import NameTable
     from i2i_registry.interfaces.trainer import AnyTrainer, Losses, Step
@@ -288,19 +287,19 @@ def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
     """With the weights of the loop, and random numbers from the same seeds."""
     from i2i_plugin_ingan.config import Options
     from i2i_plugin_ingan.model import InGAN
-    from i2i_plugin_ingan.trainer import InGANTrainer
+    from i2i_plugin_ingan.trainer import InGANTrainer, Retargeted
 
     class SameDraws(InGANTrainer):
         """Seeds as the loop does, at the same places."""
 
         seeds = count()
 
-        def retarget(self, batch: Tensors) -> Tensors:
+        def retarget(self, step: Step[None]) -> Retargeted:
             """The retargeted image."""
             torch.manual_seed(next(self.seeds))
-            return super().retarget(batch)
+            return super().retarget(step)
 
-        def critic_losses(self, start: int, step: Step) -> Losses:
+        def critic_losses(self, start: int, step: Step[Retargeted]) -> Losses:
             """The critic's losses."""
             torch.manual_seed(next(self.seeds))
             return super().critic_losses(start, step)

@@ -6,10 +6,11 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import toolkit_toy
 from toolkit_toy import KILL, ToyTrainer, signal_here
+from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import Adam
 
@@ -31,6 +32,14 @@ HALF_LIFE = 6
 """images after which half of the average is new"""
 
 
+class Faded(NamedTuple):
+    """What a step learns from while the new resolution fades in."""
+
+    images: Tensor
+    blend: float
+    """share of the new resolution"""
+
+
 class GrowingTrainer(ToyTrainer):
     """One optimizer for all stages, which forgets its moments at each; an average that follows the images seen."""
 
@@ -40,9 +49,9 @@ class GrowingTrainer(ToyTrainer):
     def ema(self) -> Mapping[str, Decay]:
         return {"painter": decay}
 
-    def stages(self) -> Sequence[Stage]:
+    def stages(self) -> Sequence[Stage[Faded]]:
         optimizer = Adam(self.painter.parameters(), lr=1e-2, betas=(0.5, 0.99))
-        phase = Phase(name="painter", optimizer=optimizer, losses=self.painter_losses)
+        phase = Phase(name="painter", optimizer=optimizer, losses=self.copy_losses)
         return [
             Stage(
                 name=f"{side} pixels",
@@ -51,13 +60,20 @@ class GrowingTrainer(ToyTrainer):
                 phases=(phase,),
                 sample=partial(at, side),
                 fresh_optimizers=type(self).fresh_optimizers,
+                shared=self.faded,
             )
             for side, batch_size in BATCHES.items()
         ]
 
-    def painter_losses(self, step: Step) -> Losses:
+    def faded(self, step: Step[None]) -> Faded:
+        """The images, and in all but the last step of a stage also how they were at half the resolution."""
+        images, blend = step.batch["A"], step.number / STEPS
+        coarse = F.interpolate(F.avg_pool2d(images, 2), scale_factor=2.0)
+        return Faded(blend * images + (1 - blend) * coarse, blend)
+
+    def copy_losses(self, step: Step[Faded]) -> Losses:
         signal_here(step, f"{step.batch['A'].shape[-1]} pixels")
-        return {"copy": l1(self.painter(step.batch["A"]), step.batch["A"])}
+        return {"copy": l1(self.painter(step.shared.images), step.shared.images)}
 
 
 def at(side: int, sample: Tensors) -> Tensors:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toolkit_toy import Config, Options, ToyTrainer, make_trainer, state_of, write_data
+from toolkit_toy import Config, Options, Painted, ToyTrainer, make_trainer, state_of, write_data
 from torch import Tensor
 
 from i2i_registry.errors import TrainingError
@@ -136,7 +136,7 @@ def test_everything_else_is_frozen_while_a_phase_computes_its_loss(data: Path, m
     seen: set[str] = set()
     original = ToyTrainer.painter_losses
 
-    def looking(trainer: ToyTrainer, step: Step) -> Tensors:
+    def looking(trainer: ToyTrainer, step: Step[Painted]) -> Tensors:
         seen.update(name for name, network in trainer.all_networks.items() if next(network.parameters()).requires_grad)
         return original(trainer, step)
 

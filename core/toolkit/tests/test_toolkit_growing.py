@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from growing_toy import BATCHES, STEPS, GrowingTrainer, decay, run_growing
+from growing_toy import BATCHES, STEPS, Faded, GrowingTrainer, decay, run_growing
 from safetensors.torch import load_file
 from toolkit_toy import Config, Options, Toy, write_data
 from torch import Tensor
@@ -45,10 +45,12 @@ class Watching(GrowingTrainer):
     def __init__(self, model: Toy, options: Options) -> None:
         super().__init__(model, options)
         self.batches: list[Tensor] = []
+        self.blends: list[float] = []
 
-    def painter_losses(self, step: Step) -> Losses:
+    def copy_losses(self, step: Step[Faded]) -> Losses:
         self.batches.append(step.batch["A"])
-        return super().painter_losses(step)
+        self.blends.append(step.shared.blend)
+        return super().copy_losses(step)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -65,6 +67,7 @@ def test_each_stage_has_its_resolution_and_its_batch_size(data: Path, workers: i
             expected.append(F.adaptive_avg_pool2d(drawn, side))
             position += size
     assert all(map(torch.equal, engine.trainer.batches, expected))
+    assert engine.trainer.blends == [step / STEPS for step in range(1, STEPS + 1)] * len(BATCHES)
     assert [len(batch) for batch in engine.trainer.batches] == [n for n in BATCHES.values() for _ in range(STEPS)]
 
 
@@ -125,9 +128,9 @@ def train(home: Path, arguments: Sequence[str], kill: str = "") -> int | None:
     return process.exitcode
 
 
-def test_a_run_killed_at_the_first_step_of_a_resolution_resumes_to_the_same_bits(data: Path, tmp_path: Path) -> None:
+def test_a_run_killed_inside_a_fade_resumes_to_the_same_bits(data: Path, tmp_path: Path) -> None:
     weights: list[dict[str, Tensor]] = []
-    for name, kill in (("whole", ""), ("killed", "1/8 pixels/SIGKILL")):
+    for name, kill in (("whole", ""), ("killed", "2/8 pixels/SIGKILL")):
         run = tmp_path / name
         new = ["toy", "--data", str(data), "--as", name, "--out", str(run), "--threads", "1", "--device", "cpu"]
         code = train(tmp_path, [*new, "--checkpoint-every", "1"], kill)

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
-from toolkit_toy import Config, Options, Toy, ToyTrainer, write_data
+from toolkit_toy import Config, Options, Painted, Toy, ToyTrainer, write_data
 from torch import Tensor, nn
 from torch.optim import Adam
 
@@ -33,14 +33,14 @@ class Repeating(ToyTrainer):
         self.first: list[Tensor] = []
         self.settled = 0
 
-    def stages(self) -> Sequence[Stage]:
+    def stages(self) -> Sequence[Stage[Any]]:
         optimizer = Adam(self.tint.parameters(), lr=1e-2, betas=(0.5, 0.9))
         phase = Phase(name="tint", optimizer=optimizer, losses=self._losses, repeat=REPEAT, after=self._settle)
         return [
             Stage(name=name, steps=STEPS, batch_size=2, phases=(phase,), begin=self._note) for name in ("one", "two")
         ]
 
-    def _losses(self, step: Step) -> Losses:
+    def _losses(self, step: Step[None]) -> Losses:
         self.batches.append(step.batch["A"].clone())
         return {"copy": l1(self.tint(step.batch["A"]), step.batch["A"])}
 
@@ -82,7 +82,7 @@ class Sluggish(ToyTrainer):
     initial: ClassVar[float] = 1e-2
     factors: ClassVar[Sequence[float]] = (1.0, 1.0, 1.0, 1.0)
 
-    def stages(self) -> Sequence[Stage]:
+    def stages(self) -> Sequence[Stage[Any]]:
         optimizer = Adam(
             [{"params": [self.tint.weight]}, {"params": [self.tint.bias], "lr": type(self).initial}], lr=1e-2
         )
@@ -92,7 +92,7 @@ class Sluggish(ToyTrainer):
     def _factor(self, step: int) -> float:
         return type(self).factors[step - 1]
 
-    def _losses(self, step: Step) -> Losses:
+    def _losses(self, step: Step[None]) -> Losses:
         return {"copy": l1(self.tint(step.batch["A"]), step.batch["A"])}
 
 
@@ -196,7 +196,7 @@ def test_looking_at_the_first_batch_changes_nothing(data: Path, monkeypatch: pyt
     )
 
 
-def _without_looking(engine: Engine, _stage: Stage) -> None:
+def _without_looking(engine: Engine, _stage: Stage[Any]) -> None:
     engine.networks.thaw()
     engine.cursor = type(engine.cursor)(stage=engine.cursor.stage, step=1, phase=0)
 
@@ -207,9 +207,9 @@ def _without_looking(engine: Engine, _stage: Stage) -> None:
 class Looking(ToyTrainer):
     """The painter learns from its image; then the critic looks at it, and the painter would make another by now."""
 
-    keep = True
+    keep: ClassVar[type[Painted] | None] = Painted
 
-    def stages(self) -> Sequence[Stage]:
+    def stages(self) -> Sequence[Stage[Any]]:
         phases = tuple(
             Phase(name=name, optimizer=Adam(network.parameters(), lr=1e-2), losses=loss)
             for name, network, loss in (
@@ -228,18 +228,18 @@ class Looking(ToyTrainer):
             )
         ]
 
-    def _paint(self, batch: Tensors) -> Tensors:
-        return {"fake": self.painter(batch["A"])}
+    def _paint(self, step: Step[None]) -> Painted:
+        return Painted(self.painter(step.batch["A"]))
 
-    def _painter_losses(self, step: Step) -> Losses:
-        return {"copy": l1(step.shared["fake"], step.batch["A"])}
+    def _painter_losses(self, step: Step[Painted]) -> Losses:
+        return {"copy": l1(step.shared.fake, step.batch["A"])}
 
-    def _critic_losses(self, step: Step) -> Losses:
-        return {"judged": self.critic(step.shared["fake"].detach()).square().mean()}
+    def _critic_losses(self, step: Step[Painted]) -> Losses:
+        return {"judged": self.critic(step.shared.fake.detach()).square().mean()}
 
 
 class Repainting(Looking):
-    keep = False
+    keep = None
 
 
 def looking(data: Path, kind: type[Looking], accumulate: int = 1) -> Engine:
@@ -280,3 +280,9 @@ def test_computed_again_it_would_be_another_image(data: Path) -> None:
 def test_what_is_kept_is_computed_for_the_whole_batch(data: Path) -> None:
     with pytest.raises(UsageError, match="2 micro-batches"):
         looking(data, Looking, accumulate=2)
+
+
+def test_what_is_kept_has_to_have_fields(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Looking, "keep", dict)
+    with pytest.raises(TrainingError, match="keep_shared of stage 'looking' is dict"):
+        looking(data, Looking)

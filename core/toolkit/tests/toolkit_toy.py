@@ -10,7 +10,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from pydantic import PositiveInt
@@ -102,6 +102,12 @@ class Toy(Model[Config]):
         return config
 
 
+class Painted(NamedTuple):
+    """What the phases of "paint" share."""
+
+    fake: Tensor
+
+
 class ToyTrainer(Trainer[Toy, Options]):
     """Stage "draft" has one phase and hands over to "paint", which has three."""
 
@@ -127,8 +133,9 @@ class ToyTrainer(Trainer[Toy, Options]):
     def layout(self) -> DataLayout:
         return UnpairedLayout(Preparation("resize_and_crop", SIZE + 2, SIZE, BILINEAR))
 
-    def stages(self) -> Sequence[Stage]:
-        draft = Phase(name="draft", optimizer=SGD(self.painter.parameters(), lr=0.05, momentum=0.9), losses=self.draft)
+    def stages(self) -> Sequence[Stage[Any]]:
+        momentum = SGD(self.painter.parameters(), lr=0.05, momentum=0.9)
+        draft = Phase[None](name="draft", optimizer=momentum, losses=self.draft)
         critic = Phase(name="critic", optimizer=Adam(self.critic.parameters(), lr=1e-2), losses=self.critic_losses)
         tint = Phase(name="tint", optimizer=Adam(self.tint.parameters(), lr=1e-2), losses=self.tint_losses, every=2)
         painter = Phase(
@@ -151,28 +158,28 @@ class ToyTrainer(Trainer[Toy, Options]):
             ),
         ]
 
-    def draft(self, step: Step) -> Losses:
+    def draft(self, step: Step[None]) -> Losses:
         return {"copy": l1(self.painter(step.batch["A"]), step.batch["A"])}
 
-    def paintings(self, batch: Tensors) -> Tensors:
-        return {"fake": self.painter(batch["A"])}
+    def paintings(self, step: Step[None]) -> Painted:
+        return Painted(self.painter(step.batch["A"]))
 
-    def critic_losses(self, step: Step) -> Losses:
+    def critic_losses(self, step: Step[Painted]) -> Losses:
         signal_here(step, "critic")
         noise = torch.randn_like(step.batch["A"])
-        fake = self.critic(step.shared["fake"].detach() + 0.1 * noise)
+        fake = self.critic(step.shared.fake.detach() + 0.1 * noise)
         return {"real": least_squares(self.critic(step.batch["B"]), 1.0), "fake": least_squares(fake, 0.0)}
 
-    def tint_losses(self, step: Step) -> Losses:
+    def tint_losses(self, step: Step[Painted]) -> Losses:
         signal_here(step, "tint")
         noise = torch.randn_like(step.batch["A"])
-        return {"tint": l1(self.tint(step.shared["fake"]) + 0.1 * noise, step.batch["B"])}
+        return {"tint": l1(self.tint(step.shared.fake) + 0.1 * noise, step.batch["B"])}
 
-    def painter_losses(self, step: Step) -> Losses:
+    def painter_losses(self, step: Step[Painted]) -> Losses:
         signal_here(step, "painter")
-        judged = self.critic(self.tint(step.shared["fake"]))
+        judged = self.critic(self.tint(step.shared.fake))
         bad = float("nan") if step.number == self.options.poison_step else 1.0
-        return {"judged": bad * logistic(judged, 1.0), "copy": l1(step.shared["fake"], step.batch["A"])}
+        return {"judged": bad * logistic(judged, 1.0), "copy": l1(step.shared.fake, step.batch["A"])}
 
     def preview(self, batch: Tensors) -> Tensors:
         return {"photo": batch["A"], "painting": self.painter(batch["A"])}
@@ -231,7 +238,7 @@ def run_and_exit(arguments: Sequence[str], store: Path, kill: str = "") -> None:
     raise SystemExit(run_program(arguments, Session(toy_registry(), Store(store))))
 
 
-def signal_here(step: Step, phase: str) -> None:
+def signal_here(step: Step[Any], phase: str) -> None:
     """Send this process the signal that the environment asks for at this place."""
     number, _, rest = os.environ.get(KILL, "").partition("/")
     name, _, what = rest.partition("/")

@@ -37,7 +37,7 @@ def make_batch(count: int = 2) -> Batch:
 
 def terms_of(trainer: BicycleGANTrainer, batch: Batch | None = None) -> dict[str, Tensor]:
     torch.manual_seed(2)
-    return dict(trainer.losses(Step(number=1, batch=batch or make_batch(), shared={})))
+    return dict(trainer.losses(Step(number=1, batch=batch or make_batch(), shared=None)))
 
 
 def reached(trainer: BicycleGANTrainer, *losses: Tensor) -> set[str]:

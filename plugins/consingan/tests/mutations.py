@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def generator_first(patch: pytest.MonkeyPatch) -> None:
     right = ConSinGANTrainer.stages
 
-    def wrong(self: ConSinGANTrainer) -> list[Stage]:
+    def wrong(self: ConSinGANTrainer) -> list[Stage[Tensor]]:
         return [replace(stage, phases=stage.phases[::-1]) for stage in right(self)]
 
     patch.setattr(ConSinGANTrainer, "stages", wrong)
@@ -39,7 +39,7 @@ def generator_first(patch: pytest.MonkeyPatch) -> None:
 def one_generator_step(patch: pytest.MonkeyPatch) -> None:
     right = ConSinGANTrainer.stages
 
-    def wrong(self: ConSinGANTrainer) -> list[Stage]:
+    def wrong(self: ConSinGANTrainer) -> list[Stage[Tensor]]:
         return [
             replace(stage, phases=tuple(replace(phase, repeat=1) for phase in stage.phases)) for stage in right(self)
         ]

@@ -28,6 +28,7 @@ from i2i_plugin_consingan.options import Options
 from i2i_plugin_consingan.stage_training import NOISE_SCALE, StageTraining
 from i2i_plugin_consingan.trainer import CRITIC, ConSinGANTrainer
 from i2i_plugin_consingan.upsampling import enlarged
+from i2i_registry import Step
 from i2i_runtime import NoiseInput
 from i2i_runtime.call.sizes import Wanted, noise_shape
 from i2i_runtime.image.masks import soften
@@ -390,10 +391,10 @@ def replayed(trainer: ConSinGANTrainer, drawn: Drawn) -> Callable[[int], StageTr
             super().set_amplitude()
             drawn.amplitude = self.generator.stages[self.number].amplitude.clone()
 
-        def share(self, batch: Tensors) -> Tensors:
-            shared = super().share(batch)
-            drawn.fake = shared["fake"].detach()
-            return shared
+        def share(self, step: Step[None]) -> Tensor:
+            fake = super().share(step)
+            drawn.fake = fake.detach()
+            return fake
 
         def draw_noise(self, batch: Tensors) -> Maps:  # noqa: ARG002 - recorded
             return drawn.recording.series("input/noise_")
@@ -484,7 +485,7 @@ def check_rates(recording: Recording, case: Case, trainer: ConSinGANTrainer) -> 
     yield recording.agrees("frozen_body_stages", case.frozen_body_stages, frozen)
 
 
-def generator_phase(trainer: ConSinGANTrainer, case: Case) -> Phase:
+def generator_phase(trainer: ConSinGANTrainer, case: Case) -> Phase[Tensor]:
     """The phase in which the generator learns."""
     return next(phase for phase in trainer.stages()[case.depth].phases if phase.name == GENERATOR)
 

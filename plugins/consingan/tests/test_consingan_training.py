@@ -133,7 +133,7 @@ def test_the_critics_gradient_is_that_of_the_textbook() -> None:
     fake = torch.rand_like(real)
     parameters = [parameter for parameter in critic.parameters() if parameter.requires_grad]
     torch.manual_seed(3)
-    losses = training.critic_losses(Step(number=1, batch={}, shared={"fake": fake}))
+    losses = training.critic_losses(Step(number=1, batch={}, shared=fake))
     found = torch.autograd.grad(torch.stack(list(losses.values())).sum(), parameters)
     torch.manual_seed(3)
     share = training.draw_share(real)
@@ -155,7 +155,7 @@ def test_what_frozen_stages_make_of_the_stored_noise_is_kept() -> None:
 
 def test_the_generator_is_held_to_the_image_ten_times() -> None:
     training = begun(trainer(), 0)
-    losses = training.generator_losses(Step(number=1, batch={}, shared={"fake": torch.zeros_like(training.image)}))
+    losses = training.generator_losses(Step(number=1, batch={}, shared=torch.zeros_like(training.image)))
     missed = (training.reconstruction() - training.image).detach().square().mean()
     assert float(losses["reconstruction"].detach()) == pytest.approx(10 * float(missed), rel=1e-5)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from i2i_plugin_cyclegan import networks, trainer
 from i2i_plugin_cyclegan.trainer import CycleGANTrainer, Options
-from i2i_registry import Stage, Step, Tensors
+from i2i_registry import Losses, Stage, Step
 from i2i_toolkit import ImagePool
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def discriminators_first(patch: pytest.MonkeyPatch) -> None:
     right = CycleGANTrainer.stages
 
-    def wrong(self: CycleGANTrainer) -> list[Stage]:
+    def wrong(self: CycleGANTrainer) -> list[Stage[None]]:
         # The pools must have something to give.
         for pool in self.pools.values():
             pool.queued.fill_(len(pool.queue))
@@ -36,7 +36,7 @@ def discriminators_first(patch: pytest.MonkeyPatch) -> None:
 def swapped_cycle_weights(patch: pytest.MonkeyPatch) -> None:
     right = CycleGANTrainer.generator_losses
 
-    def wrong(self: CycleGANTrainer, step: Step) -> Tensors:
+    def wrong(self: CycleGANTrainer, step: Step[None]) -> Losses:
         losses = dict(right(self, step))
         return losses | {"cycle_A": losses["cycle_B"], "cycle_B": losses["cycle_A"]}
 
@@ -46,7 +46,7 @@ def swapped_cycle_weights(patch: pytest.MonkeyPatch) -> None:
 def unhalved_discriminator_loss(patch: pytest.MonkeyPatch) -> None:
     right = CycleGANTrainer.discriminator_losses
 
-    def wrong(self: CycleGANTrainer, step: Step) -> Tensors:
+    def wrong(self: CycleGANTrainer, step: Step[None]) -> Losses:
         return {name: 2 * loss for name, loss in right(self, step).items()}
 
     patch.setattr(CycleGANTrainer, "discriminator_losses", wrong)

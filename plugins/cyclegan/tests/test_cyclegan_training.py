@@ -28,7 +28,7 @@ def batch(seed: int = 0, count: int = 2) -> dict[str, Tensor]:
 
 
 def losses(built: CycleGANTrainer, images: Mapping[str, Tensor]) -> dict[str, float]:
-    step = Step(number=1, batch=images, shared={})
+    step = Step(number=1, batch=images, shared=None)
     found = {**built.generator_losses(step), **built.discriminator_losses(step)}
     return {name: loss.item() for name, loss in found.items()}
 
@@ -60,7 +60,7 @@ def test_each_domain_has_its_own_cycle_weight() -> None:
 
 def test_discriminators_see_what_was_made_before_the_generators_moved() -> None:
     built = trainer(pool_size=0)
-    step = Step(number=1, batch=batch(), shared={})
+    step = Step(number=1, batch=batch(), shared=None)
     made = built.translations(step.batch)
     built.generator_losses(step)
     with torch.no_grad():

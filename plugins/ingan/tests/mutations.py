@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from i2i_plugin_ingan import critic, layers, networks, trainer
 from i2i_plugin_ingan.critic import MultiScaleCritic
 from i2i_plugin_ingan.layers import ImageNorm, SpectralConv
-from i2i_plugin_ingan.trainer import InGANTrainer
-from i2i_registry import Stage, Step, Tensors
+from i2i_plugin_ingan.trainer import InGANTrainer, Retargeted
+from i2i_registry import Losses, Stage, Step
 from i2i_runtime import Shifts
 from i2i_toolkit import least_squares
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 def critic_before_generator(patch: pytest.MonkeyPatch) -> None:
     right = InGANTrainer.stages
 
-    def wrong(self: InGANTrainer) -> list[Stage]:
+    def wrong(self: InGANTrainer) -> list[Stage[Retargeted]]:
         return [replace(stage, phases=stage.phases[::-1]) for stage in right(self)]
 
     patch.setattr(InGANTrainer, "stages", wrong)
 
 
 def fake_before_real(patch: pytest.MonkeyPatch) -> None:
-    def wrong(self: InGANTrainer, start: int, step: Step) -> Tensors:
+    def wrong(self: InGANTrainer, start: int, step: Step[Retargeted]) -> Losses:
         weights = self.scale_weights(start, step)
-        image, made = self.dithered(step.batch["image"]), self.dithered(step.shared["fake"].detach())
+        image, made = self.dithered(step.batch["image"]), self.dithered(step.shared.fake.detach())
         fake, real = self.critic(made, weights), self.critic(image, weights)
         return {"real": 0.5 * least_squares(real, 1.0), "fake": 0.5 * least_squares(fake, 0.0)}
 
@@ -56,7 +56,7 @@ def way_back_with_the_same_shifts(patch: pytest.MonkeyPatch) -> None:
 def no_way_back_alone(patch: pytest.MonkeyPatch) -> None:
     right = InGANTrainer.stages
 
-    def wrong(self: InGANTrainer) -> list[Stage]:
+    def wrong(self: InGANTrainer) -> list[Stage[Retargeted]]:
         return [
             replace(stage, phases=tuple(phase for phase in stage.phases if phase.name != "inverse"))
             for stage in right(self)
@@ -68,7 +68,7 @@ def no_way_back_alone(patch: pytest.MonkeyPatch) -> None:
 def way_back_alone_first(patch: pytest.MonkeyPatch) -> None:
     right = InGANTrainer.stages
 
-    def wrong(self: InGANTrainer) -> list[Stage]:
+    def wrong(self: InGANTrainer) -> list[Stage[Retargeted]]:
         return [
             replace(stage, phases=tuple(sorted(stage.phases, key=lambda phase: phase.name != "inverse")))
             for stage in right(self)
@@ -201,7 +201,7 @@ def twice_the_learning_rate(patch: pytest.MonkeyPatch) -> None:
 def unhalved_critic_loss(patch: pytest.MonkeyPatch) -> None:
     right = InGANTrainer.critic_losses
 
-    def wrong(self: InGANTrainer, start: int, step: Step) -> Tensors:
+    def wrong(self: InGANTrainer, start: int, step: Step[Retargeted]) -> Losses:
         return {name: 2 * loss for name, loss in right(self, start, step).items()}
 
     patch.setattr(InGANTrainer, "critic_losses", wrong)

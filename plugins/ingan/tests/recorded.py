@@ -24,7 +24,7 @@ from i2i_plugin_ingan.critic import MultiScaleCritic, PatchCritic, net_count, sc
 from i2i_plugin_ingan.geometry import homography_grid, resize_grid
 from i2i_plugin_ingan.model import GENERATOR, GRAPH, InGAN
 from i2i_plugin_ingan.official import INGAN_FORMAT, critic_table, generator_table
-from i2i_plugin_ingan.trainer import CRITIC, InGANTrainer
+from i2i_plugin_ingan.trainer import CRITIC, InGANTrainer, Retargeted
 from i2i_registry import Losses, Step
 from i2i_runtime import Shifts
 from i2i_runtime.image import sampling_grids
@@ -314,7 +314,7 @@ class Watched(InGANTrainer):
         self.drawn += 1
         return self.recording.tensors[f"input/uniform_noise_{self.drawn - 1}"].reshape(like.shape)
 
-    def critic_losses(self, start: int, step: Step) -> Losses:
+    def critic_losses(self, start: int, step: Step[Retargeted]) -> Losses:
         """Another crop is the recorded example of what is real."""
         real = image(self.recording, "real_crop_u8")
         return super().critic_losses(start, replace(step, batch={**step.batch, "image": real}))
@@ -437,8 +437,8 @@ def way_back(recording: Recording, case: Case) -> Tensor:
     """
     trainer = build_trainer(recording, case)
     trainer.generator.train()
-    shared = trainer.retarget(batch_of(recording, case))
-    return trainer.generator(recording.tensors["output/G_pred"], shared["back"])
+    shared = trainer.retarget(Step(1, batch_of(recording, case), None))
+    return trainer.generator(recording.tensors["output/G_pred"], shared.back)
 
 
 def check_after(

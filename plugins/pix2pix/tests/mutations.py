@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from i2i_plugin_pix2pix import networks, trainer
 from i2i_plugin_pix2pix.networks import TestTime
 from i2i_plugin_pix2pix.trainer import Options, Pix2PixTrainer
-from i2i_registry import Stage, Step, Tensors
+from i2i_registry import Losses, Stage, Step
 from i2i_toolkit import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def generator_first(patch: pytest.MonkeyPatch) -> None:
     right = Pix2PixTrainer.stages
 
-    def wrong(self: Pix2PixTrainer) -> list[Stage]:
+    def wrong(self: Pix2PixTrainer) -> list[Stage[Tensor]]:
         return [replace(stage, phases=stage.phases[::-1]) for stage in right(self)]
 
     patch.setattr(Pix2PixTrainer, "stages", wrong)
@@ -33,11 +33,11 @@ def generator_first(patch: pytest.MonkeyPatch) -> None:
 def real_before_fake(patch: pytest.MonkeyPatch) -> None:
     right = Pix2PixTrainer.discriminator_losses
 
-    def wrong(self: Pix2PixTrainer, step: Step) -> Tensors:
+    def wrong(self: Pix2PixTrainer, step: Step[Tensor]) -> Losses:
         swapped = Step(
             number=step.number,
-            batch={**step.batch, "target": step.shared["fake"].detach()},
-            shared={"fake": step.batch["target"]},
+            batch={**step.batch, "target": step.shared.detach()},
+            shared=step.batch["target"],
         )
         losses = right(self, swapped)
         return {"fake": losses["real"], "real": losses["fake"]}
@@ -46,8 +46,8 @@ def real_before_fake(patch: pytest.MonkeyPatch) -> None:
 
 
 def real_and_fake_in_one_batch(patch: pytest.MonkeyPatch) -> None:
-    def wrong(self: Pix2PixTrainer, step: Step) -> Tensors:
-        images = torch.cat([step.shared["fake"].detach(), step.batch["target"]])
+    def wrong(self: Pix2PixTrainer, step: Step[Tensor]) -> Losses:
+        images = torch.cat([step.shared.detach(), step.batch["target"]])
         pairs = torch.cat([step.batch["input"].repeat(2, 1, 1, 1), images], dim=1)
         fake, real = self.discriminator(pairs).chunk(2)
         objective = OBJECTIVES[self.options.objective]
@@ -59,7 +59,7 @@ def real_and_fake_in_one_batch(patch: pytest.MonkeyPatch) -> None:
 def unhalved_discriminator_loss(patch: pytest.MonkeyPatch) -> None:
     right = Pix2PixTrainer.discriminator_losses
 
-    def wrong(self: Pix2PixTrainer, step: Step) -> Tensors:
+    def wrong(self: Pix2PixTrainer, step: Step[Tensor]) -> Losses:
         return {name: 2 * loss for name, loss in right(self, step).items()}
 
     patch.setattr(Pix2PixTrainer, "discriminator_losses", wrong)

@@ -20,6 +20,7 @@ from i2i_plugin_pix2pix.model import GENERATOR, Pix2Pix
 from i2i_plugin_pix2pix.networks import make_generator
 from i2i_plugin_pix2pix.official import JUNYANZ_FORMAT
 from i2i_plugin_pix2pix.trainer import DISCRIMINATOR, Options, Pix2PixTrainer
+from i2i_registry import Step
 
 if TYPE_CHECKING:
     from tests.parity.judging import Row
@@ -149,7 +150,7 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
     yield from check_config(recording, case)
     yield from junyanz.check_discriminator(recording, case, "D", case.resolved)
     with torch.no_grad():
-        made = build_trainer(recording, case).translate(batch)["fake"]
+        made = build_trainer(recording, case).translate(Step(1, batch, None))
     yield recording.output("fake_B", made, FORWARD)
     step, built = recorded_step(recording, case), build_trainer(recording, case)
     found = step.run(built, batch)

@@ -38,7 +38,7 @@ def test_the_rate_of_every_phase_is_the_papers() -> None:
 def test_every_objective_has_finite_terms_that_reach_what_learns(objective: str, discriminator: str) -> None:
     built = trainer(objective=objective, discriminator=discriminator)
     images = batch()
-    step = Step(number=1, batch=images, shared=built.translate(images))
+    step = Step(number=1, batch=images, shared=built.translate(Step(1, images, None)))
     judged = built.discriminator_losses(step)
     torch.stack(list(judged.values())).sum().backward()
     assert all(bool(loss.isfinite()) for loss in judged.values())
@@ -51,7 +51,7 @@ def test_every_objective_has_finite_terms_that_reach_what_learns(objective: str,
 def test_the_generators_l1_is_weighted() -> None:
     built, images = trainer(l1_weight=7.0), batch()
     made = torch.zeros_like(images["target"])
-    losses = built.generator_losses(Step(number=1, batch=images, shared={"fake": made}))
+    losses = built.generator_losses(Step(number=1, batch=images, shared=made))
     assert float(losses["l1"]) == pytest.approx(7 * float(images["target"].abs().mean()), rel=1e-6)
 
 

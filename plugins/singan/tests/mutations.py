@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from i2i_plugin_singan import networks, sampling, trainer
 from i2i_plugin_singan.networks import Critic, Generator, Pyramid
-from i2i_plugin_singan.trainer import Options, SinGANTrainer
-from i2i_registry import Step, Tensors
+from i2i_plugin_singan.trainer import Made, Options, SinGANTrainer
+from i2i_registry import Losses, Step, Tensors
 from i2i_toolkit.layers import bicubic as cubic
 
 if TYPE_CHECKING:
@@ -111,9 +111,9 @@ def penalty_of_the_mean_score(patch: pytest.MonkeyPatch) -> None:
 def fake_before_real(patch: pytest.MonkeyPatch) -> None:
     right = SinGANTrainer.critic_losses
 
-    def wrong(self: SinGANTrainer, scale: int, number: int, step: Step) -> Tensors:
+    def wrong(self: SinGANTrainer, scale: int, number: int, step: Step[Made]) -> Losses:
         # One more look at the image that was made, first of all: it moves the running statistics.
-        self.critic(scale)(step.shared[f"fake_{number}"].detach())
+        self.critic(scale)(step.shared.fakes[number - 1].detach())
         return right(self, scale, number, step)
 
     patch.setattr(SinGANTrainer, "critic_losses", wrong)
@@ -129,10 +129,10 @@ def scales_below_in_training_mode(patch: pytest.MonkeyPatch) -> None:
 def generator_learns_from_the_first_image(patch: pytest.MonkeyPatch) -> None:
     right = SinGANTrainer.make
 
-    def wrong(self: SinGANTrainer, scale: int, batch: Tensors) -> Tensors:
-        made = dict(right(self, scale, batch))
-        last = f"fake_{self.options.critic_steps}"
-        return {**made, last: made["fake_1"] + 0 * made[last]}
+    def wrong(self: SinGANTrainer, scale: int, step: Step[None]) -> Made:
+        made = right(self, scale, step)
+        first, *_, last = made.fakes
+        return made._replace(fakes=(*made.fakes[:-1], first + 0 * last))
 
     patch.setattr(SinGANTrainer, "make", wrong)
 
@@ -151,7 +151,7 @@ def amplitude_of_squares(patch: pytest.MonkeyPatch) -> None:
 def reconstruction_of_absolute_differences(patch: pytest.MonkeyPatch) -> None:
     right = SinGANTrainer.generator_losses
 
-    def wrong(self: SinGANTrainer, scale: int, number: int, step: Step) -> Tensors:
+    def wrong(self: SinGANTrainer, scale: int, number: int, step: Step[Made]) -> Losses:
         losses = right(self, scale, number, step)
         return {**losses, "reconstruction": losses["reconstruction"].sqrt()}
 

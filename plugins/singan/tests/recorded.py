@@ -6,7 +6,7 @@ pyramid ("pyramid": there are generators), the resize and the sizes of pyramids 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from i2i_plugin_singan.networks import Pyramid
 from i2i_plugin_singan.official import OFFICIAL_FORMAT
 from i2i_plugin_singan.sampling import padded
 from i2i_plugin_singan.trainer import CRITICS, SinGANTrainer
+from i2i_registry import Step
 from i2i_runtime.image.masks import soften
 from i2i_toolkit import Cursor, resample_by, resample_to, scaled_side
 from i2i_toolkit.layers.bicubic import levels_of, resample_levels
@@ -487,6 +488,6 @@ def check_made(recording: Recording, case: Case) -> Iterator[Row]:
     for number in range(case.Dsteps):
         trainer = build_trainer(recording, case, critic_steps=number + 1)
         with torch.no_grad():
-            made: Mapping[str, Tensor] = trainer.make(case.train_scale, {})
-        yield recording.output(f"D{number}_fake_image", made[f"fake_{number + 1}"], FORWARD)
-        yield recording.output(f"D{number}_prev", made["below"], FORWARD)
+            made = trainer.make(case.train_scale, Step(1, {}, None))
+        yield recording.output(f"D{number}_fake_image", made.fakes[-1], FORWARD)
+        yield recording.output(f"D{number}_prev", made.below, FORWARD)

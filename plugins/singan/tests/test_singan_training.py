@@ -139,13 +139,13 @@ def test_the_stored_noise_is_the_one_of_the_last_step() -> None:
     built.begin(0, batch)
     drawn: list[Tensor] = []
     for _ in range(2):
-        built.make(0, batch)
+        built.make(0, Step(1, batch, None))
         drawn.append(built.pyramid.noise.clone())
     assert not torch.equal(drawn[0], drawn[1])
     assert torch.equal(drawn[1][:, 0], drawn[1][:, 2])
     assert not drawn[1][..., :3, :].any()
     built.begin(1, batch)
-    built.make(1, batch)
+    built.make(1, Step(1, batch, None))
     assert torch.equal(drawn[1], built.pyramid.noise)
 
 
@@ -153,18 +153,18 @@ def test_every_critic_step_sees_another_image_and_the_noise_of_the_step() -> Non
     built, batch = trainer(critic_steps=3), image()
     built.begin(0, batch)
     built.begin(1, batch)
-    shared = built.make(1, batch)
-    fakes = [shared[f"fake_{number}"] for number in (1, 2, 3)]
+    shared = built.make(1, Step(1, batch, None))
+    fakes = shared.fakes
     assert [fake.requires_grad for fake in fakes] == [False, False, True]
     assert not torch.equal(fakes[0], fakes[1])
     built.pyramid.level(1).train()
-    assert torch.allclose(built.pyramid.level(1)(shared["noise"], shared["below"]), fakes[2])
+    assert torch.allclose(built.pyramid.level(1)(shared.noise, shared.below), fakes[2])
 
 
 def test_later_generator_steps_make_the_image_again() -> None:
     built, batch = trainer(), image()
     built.begin(0, batch)
-    shared = built.make(0, batch)
+    shared = built.make(0, Step(1, batch, None))
     step = Step(number=1, batch=batch, shared=shared)
     with torch.no_grad():
         built.pyramid.level(0).to_image.weight.mul_(2)
@@ -178,7 +178,7 @@ def test_only_the_scale_in_training_moves_its_statistics() -> None:
     built.begin(0, batch)
     built.begin(1, batch)
     before = statistics(built, 0).clone()
-    built.make(1, batch)
+    built.make(1, Step(1, batch, None))
     assert torch.equal(before, statistics(built, 0))
     assert int(built.pyramid.level(1).get_buffer("blocks.0.norm.num_batches_tracked")) == 2
 

@@ -15,7 +15,7 @@ from torch.optim import Adam
 from i2i_plugin_stargan2 import face, layers, networks, trainer
 from i2i_plugin_stargan2.networks import Generator, HighPass
 from i2i_plugin_stargan2.trainer import StarGAN2Trainer
-from i2i_registry import Stage, Step, Tensors
+from i2i_registry import Losses, Stage, Step
 from i2i_toolkit import adaptive_instance_norm, r1_penalty
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def half_the_penalty(patch: pytest.MonkeyPatch) -> None:
 def fakes_judged_in_their_old_domain(patch: pytest.MonkeyPatch) -> None:
     right = StarGAN2Trainer.discriminator_losses
 
-    def wrong(self: StarGAN2Trainer, step: Step, fake: Tensor) -> Tensors:
+    def wrong(self: StarGAN2Trainer, step: Step[trainer.Shared], fake: Tensor) -> Losses:
         batch = {**step.batch, "reference_domain": step.batch["domain"]}
         return right(self, replace(step, batch=batch), fake)
 
@@ -126,7 +126,7 @@ def fakes_judged_in_their_old_domain(patch: pytest.MonkeyPatch) -> None:
 def discriminator_phases_exchanged(patch: pytest.MonkeyPatch) -> None:
     right = StarGAN2Trainer.stages
 
-    def wrong(self: StarGAN2Trainer) -> list[Stage]:
+    def wrong(self: StarGAN2Trainer) -> list[Stage[trainer.Shared]]:
         return [replace(s, phases=(*s.phases[1::-1], *s.phases[2:])) for s in right(self)]
 
     patch.setattr(StarGAN2Trainer, "stages", wrong)
@@ -139,7 +139,7 @@ def style_encoder_learns_in_the_last_phase(patch: pytest.MonkeyPatch) -> None:
 def cycle_that_teaches_no_style(patch: pytest.MonkeyPatch) -> None:
     right = StarGAN2Trainer.generator_losses
 
-    def wrong(self: StarGAN2Trainer, step: Step, made: trainer.Translations) -> Tensors:
+    def wrong(self: StarGAN2Trainer, step: Step[trainer.Shared], made: trainer.Translations) -> Losses:
         return right(self, step, made._replace(own_style=made.own_style.detach()))
 
     patch.setattr(StarGAN2Trainer, "generator_losses", wrong)
@@ -148,7 +148,7 @@ def cycle_that_teaches_no_style(patch: pytest.MonkeyPatch) -> None:
 def different_from_the_image(patch: pytest.MonkeyPatch) -> None:
     right = StarGAN2Trainer.generator_losses
 
-    def wrong(self: StarGAN2Trainer, step: Step, made: trainer.Translations) -> Tensors:
+    def wrong(self: StarGAN2Trainer, step: Step[trainer.Shared], made: trainer.Translations) -> Losses:
         return right(self, step, made._replace(other=step.batch["image"]))
 
     patch.setattr(StarGAN2Trainer, "generator_losses", wrong)

@@ -356,7 +356,7 @@ def check_alone(recording: Recording, case: Case, official: str) -> Iterator[Row
     (stage,) = trainer.stages()
     batch = batch_of(recording)
     phase = next(phase for phase in stage.phases if phase.name == PHASES[official])
-    reported = phase.losses(Step(number=1, batch=batch, shared=stage.shared(batch)))
+    reported = phase.losses(Step(number=1, batch=batch, shared=trainer.shared(Step(1, batch, None))))
     torch.stack([*reported.values()]).sum().backward()
     values = {name: float(loss.detach()) for name, loss in reported.items()}
     yield from check_losses(recording, case, f"iso_{official}", values, ALONE_LOSS)

@@ -79,7 +79,7 @@ def test_the_weight_of_diversity_is_a_function_of_the_step(options: dict[str, ob
         trainer = make_trainer(TINY, **options)
         batch = {name: torch.rand(3, 3, 32, 32) * 2 - 1 for name in ("image", "reference", "other_reference")}
         batch |= {"domain": torch.tensor([0, 1, 2]), "reference_domain": torch.tensor([1, 2, 0])}
-        shared = trainer.shared(batch)
+        shared = trainer.shared(Step(1, batch, None))
         losses.append(float(trainer.generator_latent_losses(Step(number, batch, shared))["diversity"].detach()))
     assert losses[1] == pytest.approx(share * losses[0])
 

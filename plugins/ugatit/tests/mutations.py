@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from torch.optim import Adam
 
 from i2i_plugin_ugatit import networks, trainer
-from i2i_plugin_ugatit.trainer import Options, UGATITTrainer
-from i2i_registry import Stage, Step, Tensors
+from i2i_plugin_ugatit.trainer import Options, Translations, UGATITTrainer
+from i2i_registry import Losses, Stage, Step
 from i2i_toolkit import InstanceNorm, logistic
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ def u_before_v(patch: pytest.MonkeyPatch) -> None:
 def one_more_power_iteration(patch: pytest.MonkeyPatch) -> None:
     right = UGATITTrainer.discriminator_losses
 
-    def wrong(self: UGATITTrainer, step: Step) -> Tensors:
+    def wrong(self: UGATITTrainer, step: Step[Translations]) -> Losses:
         for name, discriminator in self.discriminators.items():
-            discriminator(step.shared[f"fake_{name[-1].upper()}"])
+            discriminator(step.shared[name[-1].upper()].fake)
         return right(self, step)
 
     patch.setattr(UGATITTrainer, "discriminator_losses", wrong)
@@ -66,7 +66,7 @@ def one_more_power_iteration(patch: pytest.MonkeyPatch) -> None:
 def generators_first(patch: pytest.MonkeyPatch) -> None:
     right = UGATITTrainer.stages
 
-    def wrong(self: UGATITTrainer) -> list[Stage]:
+    def wrong(self: UGATITTrainer) -> list[Stage[Translations]]:
         return [replace(stage, phases=stage.phases[::-1]) for stage in right(self)]
 
     patch.setattr(UGATITTrainer, "stages", wrong)

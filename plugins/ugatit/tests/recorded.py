@@ -24,6 +24,7 @@ from i2i_plugin_ugatit.model import UGATIT
 from i2i_plugin_ugatit.networks import Discriminator, Generator
 from i2i_plugin_ugatit.official import GENERATORS, ZNXLWM_FORMAT
 from i2i_plugin_ugatit.trainer import SCALES, Options, UGATITTrainer, preparation
+from i2i_registry import Step
 from i2i_runtime import BILINEAR, ImageInput, SizeRule
 from i2i_runtime.image.fitting import fit, to_image, to_tensor
 from i2i_runtime.image.heatmaps import render
@@ -300,18 +301,20 @@ def check_evaluation(recording: Recording, built: UGATITTrainer) -> Iterator[Row
 @torch.no_grad()
 def generator_side(built: UGATITTrainer, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What the generators make of the batch, under the release's names of variables."""
-    made = built.translations(batch)
+    made = built.translations(Step(1, batch, None))
     paths = {"A2B": built.a_to_b(batch["A"]), "A2A": built.b_to_a(batch["A"])}
     paths |= {"B2A": built.b_to_a(batch["B"]), "B2B": built.a_to_b(batch["B"])}
-    paths |= {"A2B2A": built.b_to_a(made["fake_B"]), "B2A2B": built.a_to_b(made["fake_A"])}
+    paths |= {"A2B2A": built.b_to_a(made["B"].fake), "B2A2B": built.a_to_b(made["A"].fake)}
     found = {
         f"fake_{path}{suffix}": output
         for path, outputs in paths.items()
         for suffix, output in zip(("", "_cam_logit", "_heatmap"), outputs, strict=True)
     }
     # What the training computes in one pass for two of these goes before what they are by themselves.
-    for path, ours in (("A2B", "fake_B"), ("B2A", "fake_A"), ("A2A", "same_A"), ("B2B", "same_B")):
-        found |= {f"fake_{path}": made[ours], f"fake_{path}_cam_logit": made[f"{ours}_cam"]}
+    for domain, translated, own in (("B", "A2B", "B2B"), ("A", "B2A", "A2A")):
+        into = made[domain]
+        found |= {f"fake_{translated}": into.fake, f"fake_{translated}_cam_logit": into.fake_cam}
+        found |= {f"fake_{own}": into.same, f"fake_{own}_cam_logit": into.same_cam}
     return found
 
 

@@ -356,7 +356,7 @@ class ForgetfulTrainer(TintTrainer):
 
     count = 0
 
-    def losses(self, step: Step) -> Losses:
+    def losses(self, step: Step[None]) -> Losses:
         self.count += 1
         return {name: self.count * loss for name, loss in super().losses(step).items()}
 
@@ -364,7 +364,7 @@ class ForgetfulTrainer(TintTrainer):
 class Sluggish(TintTrainer):
     """A schedule in epochs of a thousand steps, of which a short training has none: the rate is 0 from step 1."""
 
-    def stages(self) -> Sequence[Stage]:
+    def stages(self) -> Sequence[Stage[None]]:
         (stage,) = super().stages()
         (phase,) = stage.phases
 
@@ -377,7 +377,7 @@ class Sluggish(TintTrainer):
 class NeverRuns(TintTrainer):
     """A phase that waits for step 16 in a training of two."""
 
-    def stages(self) -> Sequence[Stage]:
+    def stages(self) -> Sequence[Stage[None]]:
         (stage,) = super().stages()
         (phase,) = stage.phases
         lazy = Phase(name="lazy", optimizer=phase.optimizer, losses=phase.losses, every=16)

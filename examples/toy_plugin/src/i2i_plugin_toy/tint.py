@@ -94,14 +94,14 @@ class TintTrainer(Trainer[Tint, Options]):
         side = self.model.config.image_size
         return UnpairedLayout(Preparation("resize_and_crop", side + 30, side))
 
-    def stages(self) -> Sequence[Stage]:
+    def stages(self) -> Sequence[Stage[None]]:
         """One stage of one phase."""
         optimizer = torch.optim.Adam(self.model.colours.parameters(), lr=self.options.learning_rate)
         phase = Phase(name="colours", optimizer=optimizer, losses=self.losses)
         steps, batch_size = self.options.steps, self.options.batch_size
         return [Stage(name="tint", steps=steps, batch_size=batch_size, phases=(phase,))]
 
-    def losses(self, step: Step) -> Losses:
+    def losses(self, step: Step[None]) -> Losses:
         """Squared differences of the mean and the standard deviation of every channel, over all images of a batch."""
         tinted, wanted = self.model.colours(step.batch["A"]), step.batch["B"]
         (spread, mean), (wanted_spread, wanted_mean) = (torch.std_mean(x, (0, 2, 3)) for x in (tinted, wanted))

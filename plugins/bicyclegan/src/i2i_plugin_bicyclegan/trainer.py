@@ -166,7 +166,7 @@ class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
             target_channels=config.target_channels,
         )
 
-    def stages(self) -> Sequence[Stage]:
+    def stages(self) -> Sequence[Stage[None]]:
         """One stage of one phase."""
         phase = Phase(
             name="bicycle",
@@ -189,7 +189,7 @@ class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
         """Latents from the normal distribution."""
         return torch.randn(count, self.model.config.latent_dim, device=like.device)
 
-    def losses(self, step: Step) -> Losses:
+    def losses(self, step: Step[None]) -> Losses:
         """All losses of one batch, weighted. A loss of weight 0 is left out."""
         pairs = self.pairs(step.batch)
         latents: dict[str, Tensor] = {}

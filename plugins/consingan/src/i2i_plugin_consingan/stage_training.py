@@ -112,9 +112,9 @@ class StageTraining:
 
     # --- A step -------------------------------------------------------------------------------------------------------
 
-    def share(self, batch: Tensors) -> Tensors:
+    def share(self, step: Step[None]) -> Float[Tensor, "1 3 h w"]:
         """The generated image: the same for all critic updates, and then for the generator's."""
-        return {"fake": self.generator(self.draw_noise(batch), self.learning_from)}
+        return self.generator(self.draw_noise(step.batch), self.learning_from)
 
     def draw_noise(self, batch: Tensors) -> list[Tensor]:
         """What the stages are fed in this step."""
@@ -123,13 +123,13 @@ class StageTraining:
             maps[0] = self._with_editing_noise(batch["coarse"])
         return maps
 
-    def critic_losses(self, step: Step) -> Losses:
+    def critic_losses(self, step: Step[Tensor]) -> Losses:
         """Wasserstein with gradient penalty.
 
         One pass for each image: what the two ask of a bias often cancels, to the bit if the sums are alike. In one
         batch a rounding error would be left, which Adam makes a whole step of.
         """
-        fake = step.shared["fake"].detach()
+        fake = step.shared.detach()
         return {
             "real": wasserstein(self.critic(self.image), 1.0),
             "fake": wasserstein(self.critic(fake), 0.0),
@@ -145,11 +145,11 @@ class StageTraining:
         """How much of the training image is in the image between: one number for all pixels."""
         return torch.rand(1, 1, 1, 1, dtype=like.dtype, device=like.device)
 
-    def generator_losses(self, step: Step) -> Losses:
+    def generator_losses(self, step: Step[Tensor]) -> Losses:
         """What the critic, just updated, says; and how near the stored noise comes to the training image."""
         difference = self.reconstruction().float() - self.image
         return {
-            "adversarial": wasserstein(self.critic(step.shared["fake"]), 1.0),
+            "adversarial": wasserstein(self.critic(step.shared), 1.0),
             "reconstruction": self.options.reconstruction_weight * difference.square().mean(),
         }
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from i2i_plugin_consingan.config import Config
 from i2i_plugin_consingan.cost import estimate
@@ -50,7 +50,7 @@ class ConSinGANTrainer(Trainer[ConSinGAN, Options]):
         config = self.model.config
         return ImageAtScaleLayout((config.height, config.width), config, self.options)
 
-    def stages(self) -> Sequence[Stage]:
+    def stages(self) -> Sequence[Stage[Tensor]]:
         """All of them; in fine-tuning the last one."""
         numbers = range(self.model.config.stages)
         return [self._stage(self.stage_training(number)) for number in numbers[-1 if self.options.fine_tune else 0 :]]
@@ -59,7 +59,7 @@ class ConSinGANTrainer(Trainer[ConSinGAN, Options]):
         """What one stage computes."""
         return StageTraining(self.model.generator, self.critic, self.options, number)
 
-    def _stage(self, training: StageTraining) -> Stage:
+    def _stage(self, training: StageTraining) -> Stage[Tensor]:
         options = self.options
         critic = make_adam([p for p in self.critic.parameters() if p.requires_grad], options)
         updates = [

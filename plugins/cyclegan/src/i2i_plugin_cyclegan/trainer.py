@@ -142,7 +142,7 @@ class CycleGANTrainer(Trainer[CycleGAN, Options]):
             channels=(config.channels_a, config.channels_b),
         )
 
-    def stages(self) -> Sequence[Stage]:
+    def stages(self) -> Sequence[Stage[None]]:
         """One stage; generators first, as in the release."""
         phases = tuple(
             Phase(
@@ -185,7 +185,7 @@ class CycleGANTrainer(Trainer[CycleGAN, Options]):
             made |= {"same_B": self.a_to_b(batch["B"]), "same_A": self.b_to_a(batch["A"])}
         return made
 
-    def generator_losses(self, step: Step) -> Losses:
+    def generator_losses(self, step: Step[None]) -> Losses:
         """Adversarial, cycle and identity losses of both directions (paper, eq. 1 to 3 and section 5.2)."""
         made = self.translations(step.batch)
         losses: dict[str, Tensor] = {}
@@ -199,7 +199,7 @@ class CycleGANTrainer(Trainer[CycleGAN, Options]):
                 losses[f"identity_{domain}"] = weight * self.options.identity_weight * identity
         return losses
 
-    def discriminator_losses(self, step: Step) -> Losses:
+    def discriminator_losses(self, step: Step[None]) -> Losses:
         """Half the losses on real images and on the pools' (release): they learn more slowly."""
         losses: dict[str, Tensor] = {}
         for domain, discriminator in self.discriminators.items():

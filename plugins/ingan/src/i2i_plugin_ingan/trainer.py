@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -30,6 +30,15 @@ DITHER = 1 / 255
 
 PREVIEW_SCALES = {"wide": (1.0, 1.5), "tall": (1.5, 1.0), "small": (0.7, 0.7)}
 """Column of the sample grid -> scale (vertical, horizontal)."""
+
+
+class Retargeted(NamedTuple):
+    """The crop at another size and shape."""
+
+    fake: Tensor
+    """[1, 3, y, x]"""
+    back: Tensor
+    """[1, h, w, 2], the sampling grid of the way back"""
 
 
 class InGANTrainer(Trainer[InGAN, Options]):
@@ -76,7 +85,7 @@ class InGANTrainer(Trainer[InGAN, Options]):
         config = self.config
         return CropsLayout((config.height, config.width), config, self.options, self.crop)
 
-    def stages(self) -> Sequence[Stage]:
+    def stages(self) -> Sequence[Stage[Retargeted]]:
         """Up to `inverse_from` without the extra way back, then with it; the optimizers are the same."""
         optimizers = {network: _adam(self.all_networks[network], self.options) for network in (GENERATOR, CRITIC)}
         first = min(self.options.iteration_of(self.options.inverse_from) + 1, self.options.steps)
@@ -89,13 +98,13 @@ class InGANTrainer(Trainer[InGAN, Options]):
                 phases=self._phases(name, start, optimizers),
                 shared=self.retarget,
                 # The critic looks at the result when the generator has learned from it (order of the authors' code).
-                keep_shared=True,
+                keep_shared=Retargeted,
             )
             for name, start, steps in parts
             if steps
         ]
 
-    def _phases(self, stage: str, start: int, optimizers: Mapping[str, Adam]) -> tuple[Phase, ...]:
+    def _phases(self, stage: str, start: int, optimizers: Mapping[str, Adam]) -> tuple[Phase[Retargeted], ...]:
         """The phases of a stage whose first step is iteration `start`."""
         rate = partial(self._rate, start)
         generator = Phase(
@@ -113,39 +122,39 @@ class InGANTrainer(Trainer[InGAN, Options]):
         )
         return (generator, inverse, critic) if stage == "inverse" else (generator, critic)
 
-    def retarget(self, batch: Tensors) -> Tensors:
+    def retarget(self, step: Step[None]) -> Retargeted:
         """The crop at the wanted size and shape, and the grid of the way back: used by all phases."""
-        image, (height, width) = batch["image"], batch["size"][0].tolist()
-        shifts, source = Shifts(*batch["shifts"][0].tolist()), (image.shape[2], image.shape[3])
+        image, (height, width) = step.batch["image"], step.batch["size"][0].tolist()
+        shifts, source = Shifts(*step.batch["shifts"][0].tolist()), (image.shape[2], image.shape[3])
         there = homography_grid(source, (height, width), shifts).to(image.device)
         back = homography_grid((height, width), source, shifts.reversed()).to(image.device)
-        return {"fake": self.generator(self.dithered(image), there), "back": back}
+        return Retargeted(self.generator(self.dithered(image), there), back)
 
-    def generator_losses(self, start: int, step: Step) -> Losses:
+    def generator_losses(self, start: int, step: Step[Retargeted]) -> Losses:
         """What the critic says of the result, and how far the way back ends from the crop."""
-        fake = step.shared["fake"]
+        fake = step.shared.fake
         judged = self.critic(fake, self.scale_weights(start, step))
-        returned = self.generator(fake, step.shared["back"])
+        returned = self.generator(fake, step.shared.back)
         return {
             "adversarial": least_squares(judged, 1.0),
             "reconstruction": self.options.reconstruction_weight * l1(returned, step.batch["image"]),
         }
 
-    def inverse_losses(self, step: Step) -> Losses:
+    def inverse_losses(self, step: Step[Retargeted]) -> Losses:
         """The way back alone, by the generator as it has just become."""
-        returned = self.generator(step.shared["fake"].detach(), step.shared["back"])
+        returned = self.generator(step.shared.fake.detach(), step.shared.back)
         return {"reconstruction": self.options.inverse_weight * l1(returned, step.batch["image"])}
 
-    def critic_losses(self, start: int, step: Step) -> Losses:
+    def critic_losses(self, start: int, step: Step[Retargeted]) -> Losses:
         """The crop is real, the result is not; both weighed by the scales of the result."""
         weights = self.scale_weights(start, step)
         real = self.critic(self.dithered(step.batch["image"]), weights)
-        fake = self.critic(self.dithered(step.shared["fake"].detach()), weights)
+        fake = self.critic(self.dithered(step.shared.fake.detach()), weights)
         return {"real": 0.5 * least_squares(real, 1.0), "fake": 0.5 * least_squares(fake, 0.0)}
 
-    def scale_weights(self, start: int, step: Step) -> tuple[float, ...]:
+    def scale_weights(self, start: int, step: Step[Retargeted]) -> tuple[float, ...]:
         """How much each scale of the critic counts: by the result's size, for results and crops alike."""
-        height, width = step.shared["fake"].shape[2:]
+        height, width = step.shared.fake.shape[2:]
         iteration = start + step.number - 1
         balanced_at = max(self.options.iteration_of(self.options.balanced_at), 1)
         return scale_weights(height, width, iteration, balanced_at, self.options.critic_step)

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Adam
 
 from i2i_plugin_pix2pix.config import Config
@@ -120,7 +120,7 @@ class Pix2PixTrainer(Trainer[Pix2Pix, Options]):
             target_channels=config.output_channels,
         )
 
-    def stages(self) -> Sequence[Stage]:
+    def stages(self) -> Sequence[Stage[Tensor]]:
         """One stage; the discriminator first, as in the release."""
         phases = tuple(
             Phase(
@@ -144,13 +144,13 @@ class Pix2PixTrainer(Trainer[Pix2Pix, Options]):
             )
         ]
 
-    def translate(self, batch: Tensors) -> Tensors:
+    def translate(self, step: Step[None]) -> Tensor:
         """The generator's image for the input, used by both phases: the generator moves after the last use."""
-        return {"fake": self.model.generator(batch["input"])}
+        return self.model.generator(step.batch["input"])
 
-    def discriminator_losses(self, step: Step) -> Losses:
+    def discriminator_losses(self, step: Step[Tensor]) -> Losses:
         """Half the loss on generated pairs and half that on real ones (release), so that it learns more slowly."""
-        fake = torch.cat([step.batch["input"], step.shared["fake"].detach()], dim=1)
+        fake = torch.cat([step.batch["input"], step.shared.detach()], dim=1)
         real = torch.cat([step.batch["input"], step.batch["target"]], dim=1)
         # Generated before real, and apart: with batch norm each pass has its own statistics and moves the running ones.
         losses = {
@@ -162,9 +162,9 @@ class Pix2PixTrainer(Trainer[Pix2Pix, Options]):
             losses["penalty"] = GRADIENT_PENALTY * gradient_penalty(self.discriminator, real, fake, share)
         return losses
 
-    def generator_losses(self, step: Step) -> Losses:
+    def generator_losses(self, step: Step[Tensor]) -> Losses:
         """What the discriminator, just updated, says of the image, and its distance from the target (eq. 4)."""
-        fake = step.shared["fake"]
+        fake = step.shared
         logits = self.discriminator(torch.cat([step.batch["input"], fake], dim=1))
         return {
             "adversarial": self._objective(logits, 1.0),

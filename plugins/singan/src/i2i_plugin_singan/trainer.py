@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, ClassVar, cast
+from typing import Annotated, ClassVar, NamedTuple, cast
 
 import torch
 from jaxtyping import Float
@@ -95,6 +95,17 @@ class Memory(nn.Module):
     def below(self, scale: int) -> Tensor:
         """The buffer of one scale."""
         return self.get_buffer(f"below_{scale}")
+
+
+class Made(NamedTuple):
+    """What a step works on."""
+
+    noise: Tensor
+    """[1, c, h, w], of this scale, in its border"""
+    below: Tensor
+    """[1, 3, h, w], what the scales below made for the last of `fakes`, in its border"""
+    fakes: tuple[Tensor, ...]
+    """[1, 3, h, w] each, one for every update of the critic; only the last has a graph"""
 
 
 def make_adam(network: nn.Module, options: Options) -> Adam:
@@ -207,18 +218,18 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
 
     # --- Stages -------------------------------------------------------------------------------------------------------
 
-    def stages(self) -> Sequence[Stage]:
+    def stages(self) -> Sequence[Stage[Made]]:
         """One for every scale, from coarse to fine; the one that paint asks for, if it does."""
         if self.config.paint_scale is not None:
             return [self._stage(self.config.paint_scale)]
         return [self._stage(scale) for scale in range(self.config.scales)]
 
-    def _stage(self, scale: int) -> Stage:
+    def _stage(self, scale: int) -> Stage[Made]:
         learning = (
             ("critic", self.options.critic_steps, self.critic(scale), self.critic_losses),
             ("generator", self.options.generator_steps, self.pyramid.level(scale), self.generator_losses),
         )
-        phases: list[Phase] = []
+        phases: list[Phase[Made]] = []
         for name, count, network, losses in learning:
             optimizer = make_adam(network, self.options)
             phases += [
@@ -293,7 +304,7 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
         """Of the real image in the one that the penalty looks at."""
         return torch.rand((), device=self.pyramid.noise.device)
 
-    def make(self, scale: int, _batch: Tensors) -> Tensors:
+    def make(self, scale: int, _step: Step[None]) -> Made:
         """The noise of the step, and what the generator makes of it above an image of its own for every critic step.
 
         Only the last keeps its graph: the generator learns from that one.
@@ -311,13 +322,12 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
                 below = self._below(scale, [self.noise(lower, count) for lower in range(scale)])
             fakes = [level(noise, below[number, None]) for number in range(count - 1)]
         last = below[-1:]
-        fakes.append(level(noise, last))
-        return {"noise": noise, "below": last, **{f"fake_{number}": fake for number, fake in enumerate(fakes, 1)}}
+        return Made(noise, last, (*fakes, level(noise, last)))
 
-    def critic_losses(self, scale: int, number: int, step: Step) -> Losses:
+    def critic_losses(self, scale: int, number: int, step: Step[Made]) -> Losses:
         """Scores of the real image, to be raised, and of a made one, to be lowered (WGAN-GP)."""
         critic, real = self.critic(scale), self.pyramid.level(scale).real
-        fake = step.shared[f"fake_{number}"].detach()
+        fake = step.shared.fakes[number - 1].detach()
         # In this order: every pass moves the running statistics of the norms.
         return {
             "real": wasserstein(critic(real), 1.0),
@@ -325,13 +335,12 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
             "penalty": self.options.penalty_weight * gradient_penalty(critic, real, fake, self.share(), per_pixel=True),
         }
 
-    def generator_losses(self, scale: int, number: int, step: Step) -> Losses:
+    def generator_losses(self, scale: int, number: int, step: Step[Made]) -> Losses:
         """What the critic says of the image, and how far the reconstruction is from the real one (eq. 6)."""
         level, shared = self.pyramid.level(scale), step.shared
-        first = shared[f"fake_{self.options.critic_steps}"]
-        fake = first if number == 1 else level(shared["noise"], shared["below"])
+        fake = shared.fakes[-1] if number == 1 else level(shared.noise, shared.below)
         adversarial = wasserstein(self.critic(scale)(fake), 1.0)
-        stored = self.pyramid.noise if scale == 0 else torch.zeros_like(shared["noise"])
+        stored = self.pyramid.noise if scale == 0 else torch.zeros_like(shared.noise)
         reconstruction = level(stored, self.memory.below(scale))
         error = (reconstruction.float() - level.real).square().mean()
         return {"adversarial": adversarial, "reconstruction": self.reconstruction_weight * error}

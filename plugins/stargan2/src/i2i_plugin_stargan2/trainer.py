@@ -69,6 +69,21 @@ class Translations(NamedTuple):
     """[b, s], of the images before the translation"""
 
 
+class Shared(NamedTuple):
+    """What the first three phases use, while the generator stays as it is."""
+
+    encoded: Encoded
+    """the images inside the generator"""
+    masks: tuple[Tensor, ...]
+    """where details of the images pass; none in a model that passes none"""
+    style: Tensor
+    """[b, s], of a latent"""
+    other_style: Tensor
+    """[b, s], of another latent of the same domain; no gradient"""
+    fake: Tensor
+    """[b, 3, h, w], the images in `style`"""
+
+
 def diversity_factor(step: int, steps: int) -> float:
     """1 at step 1, and a line that reaches 0 after `steps` steps."""
     return max(0.0, 1.0 - (step - 1) / steps)
@@ -124,7 +139,7 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
         config, options = self.model.config, self.options
         return DomainsLayout(config.domains, config.image_size, options.crop_probability, options.flip)
 
-    def stages(self) -> Sequence[Stage]:
+    def stages(self) -> Sequence[Stage[Shared]]:
         """One stage of four phases, in the release's order."""
         of_discriminator = self.make_adam([DISCRIMINATOR])
         of_generator = self.make_adam([GENERATOR, MAPPING, STYLE_ENCODER])
@@ -172,30 +187,27 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
 
     # --- Phases -------------------------------------------------------------------------------------------------------
 
-    def shared(self, batch: Tensors) -> Tensors:
+    def shared(self, step: Step[None]) -> Shared:
         """The images inside the generator, two styles from latents, and the translations in the first of them."""
-        image, target = batch["image"], batch["reference_domain"]
+        image, target = step.batch["image"], step.batch["reference_domain"]
         encoded, masks = self.generator.encode(image), self.masks(image)
         style = self.model.mapping(self.latents(len(image), image), target)
         with torch.no_grad():
             other_style = self.model.mapping(self.latents(len(image), image), target)
-        fake = self.generator.decode(encoded, style, masks)
-        tensors = {"style": style, "other_style": other_style, "fake": fake, "inner": encoded.inner}
-        tensors |= {f"detail_{side}": detail for side, detail in encoded.details.items()}
-        return tensors | {f"mask_{number}": mask for number, mask in enumerate(masks)}
+        return Shared(encoded, masks, style, other_style, fake=self.generator.decode(encoded, style, masks))
 
-    def discriminator_latent_losses(self, step: Step) -> Losses:
+    def discriminator_latent_losses(self, step: Step[Shared]) -> Losses:
         """The discriminator against the translations in styles of latents."""
-        return self.discriminator_losses(step, step.shared["fake"].detach())
+        return self.discriminator_losses(step, step.shared.fake.detach())
 
-    def discriminator_reference_losses(self, step: Step) -> Losses:
+    def discriminator_reference_losses(self, step: Step[Shared]) -> Losses:
         """The discriminator against the translations in styles of references."""
         with torch.no_grad():
             style = self.model.style_encoder(step.batch["reference"], step.batch["reference_domain"])
-            fake = self.generator.decode(encoded_in(step.shared), style, masks_in(step.shared))
+            fake = self.generator.decode(step.shared.encoded, style, step.shared.masks)
         return self.discriminator_losses(step, fake)
 
-    def discriminator_losses(self, step: Step, fake: Tensor) -> Losses:
+    def discriminator_losses(self, step: Step[Shared], fake: Tensor) -> Losses:
         """Real images are real in their domain, translations are not in theirs (paper, eq. 1); R1 on the former."""
         real = step.batch["image"].detach().requires_grad_()
         logits = self.discriminator(real, step.batch["domain"])
@@ -205,21 +217,21 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
             "r1": self.options.r1_weight * r1_penalty(logits, real),
         }
 
-    def generator_latent_losses(self, step: Step) -> Losses:
+    def generator_latent_losses(self, step: Step[Shared]) -> Losses:
         """Generator, mapping network and style encoder with styles of latents."""
-        encoded, masks = encoded_in(step.shared), masks_in(step.shared)
+        shared = step.shared
         with torch.no_grad():
-            other = self.generator.decode(encoded, step.shared["other_style"], masks)
+            other = self.generator.decode(shared.encoded, shared.other_style, shared.masks)
         target = step.batch["reference_domain"]
         own_style = self.model.style_encoder(step.batch["image"], step.batch["domain"])
-        found_style = self.model.style_encoder(step.shared["fake"], target)
-        made = Translations(step.shared["fake"], other, step.shared["style"], found_style, own_style)
+        found_style = self.model.style_encoder(shared.fake, target)
+        made = Translations(shared.fake, other, shared.style, found_style, own_style)
         return self.generator_losses(step, made)
 
-    def generator_reference_losses(self, step: Step) -> Losses:
+    def generator_reference_losses(self, step: Step[Shared]) -> Losses:
         """The generator alone, with styles of references."""
         target, encoder = step.batch["reference_domain"], self.model.style_encoder
-        encoded, masks = self.generator.encode(step.batch["image"]), masks_in(step.shared)
+        encoded, masks = self.generator.encode(step.batch["image"]), step.shared.masks
         with torch.no_grad():
             style = encoder(step.batch["reference"], target)
             other = self.generator.decode(encoded, encoder(step.batch["other_reference"], target), masks)
@@ -229,7 +241,7 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
             found_style = encoder(fake, target)
         return self.generator_losses(step, Translations(fake, other, style, found_style, own_style))
 
-    def generator_losses(self, step: Step, made: Translations) -> Losses:
+    def generator_losses(self, step: Step[Shared], made: Translations) -> Losses:
         """What the translations have to be.
 
         They pass for real (paper, eq. 1), have the style asked for (eq. 2), differ from those in another style (eq. 3)
@@ -266,15 +278,3 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
         style = model.style_encoder(batch["reference"], batch["reference_domain"])
         columns["like it"] = self.generator.decode(encoded, style, masks)
         return columns
-
-
-def encoded_in(shared: Tensors) -> Encoded:
-    """What `StarGAN2Trainer.shared` keeps of the images inside the generator."""
-    prefix = "detail_"
-    details = {int(name.removeprefix(prefix)): t for name, t in shared.items() if name.startswith(prefix)}
-    return Encoded(shared["inner"], details)
-
-
-def masks_in(shared: Tensors) -> tuple[Tensor, ...]:
-    """The masks of the images, as `StarGAN2Trainer.shared` keeps them."""
-    return tuple(shared[name] for name in sorted(shared) if name.startswith("mask_"))

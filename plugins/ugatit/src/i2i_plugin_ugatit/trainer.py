@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, NamedTuple
 
 import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -90,6 +90,23 @@ def make_adam(networks: Sequence[nn.Module], options: Options) -> Adam:
     return Adam(parameters, lr=rate, betas=betas, weight_decay=decay, fused=True)
 
 
+class IntoDomain(NamedTuple):
+    """What the generator into a domain makes of a batch."""
+
+    fake: Tensor
+    """[b, 3, h, w], images of the other domain, translated"""
+    same: Tensor
+    """[b, 3, h, w], images of this domain, which should come out as they went in"""
+    fake_cam: Tensor
+    """[b, 2], logits of the attention heads for the translated images"""
+    same_cam: Tensor
+    """[b, 2], the same for those of this domain"""
+
+
+Translations = Mapping[str, IntoDomain]
+"""Domain -> what the generator into it makes of a batch."""
+
+
 class UGATITTrainer(Trainer[UGATIT, Options]):
     """Two phases a step: the four discriminators learn, then the two generators.
 
@@ -146,7 +163,7 @@ class UGATITTrainer(Trainer[UGATIT, Options]):
         """Images of trainA/ and trainB/: mirrored, enlarged, cropped."""
         return UnpairedLayout(preparation(self.model.config.image_size, self.options))
 
-    def stages(self) -> Sequence[Stage]:
+    def stages(self) -> Sequence[Stage[Translations]]:
         """One stage; discriminators first, as in the release."""
         discriminators = Phase(
             name="discriminators",
@@ -171,48 +188,37 @@ class UGATITTrainer(Trainer[UGATIT, Options]):
             )
         ]
 
-    def translations(self, batch: Tensors) -> Tensors:
-        """Both domains through both generators: `fake_*` is translated, `same_*` went in as what it should come out."""
-        count = len(batch["A"])
-        to_b = self.a_to_b(torch.cat([batch["A"], batch["B"]]))
-        to_a = self.b_to_a(torch.cat([batch["B"], batch["A"]]))
-        return {
-            "fake_B": to_b.image[:count],
-            "same_B": to_b.image[count:],
-            "fake_B_cam": to_b.cam_logits[:count],
-            "same_B_cam": to_b.cam_logits[count:],
-            "fake_A": to_a.image[:count],
-            "same_A": to_a.image[count:],
-            "fake_A_cam": to_a.cam_logits[:count],
-            "same_A_cam": to_a.cam_logits[count:],
-        }
+    def translations(self, step: Step[None]) -> Translations:
+        """Both domains through both generators."""
+        a, b = step.batch["A"], step.batch["B"]
+        return {"B": into_domain(self.a_to_b, a, b), "A": into_domain(self.b_to_a, b, a)}
 
-    def discriminator_losses(self, step: Step) -> Losses:
+    def discriminator_losses(self, step: Step[Translations]) -> Losses:
         """Least-squares losses (paper, eq. 3) of every discriminator, on patches and on its attention heads."""
         losses: dict[str, Tensor] = {}
         # Real before generated in every discriminator: each pass moves the estimate of its spectral norms.
         for name, domain, discriminator in self._judges():
             real = discriminator(step.batch[domain])
-            fake = discriminator(step.shared[f"fake_{domain}"].detach())
+            fake = discriminator(step.shared[domain].fake.detach())
             losses[name] = least_squares(real.logits, 1.0) + least_squares(fake.logits, 0.0)
             losses[f"{name}_cam"] = least_squares(real.cam_logits, 1.0) + least_squares(fake.cam_logits, 0.0)
         return {name: self.options.adversarial_weight * loss for name, loss in losses.items()}
 
-    def generator_losses(self, step: Step) -> Losses:
+    def generator_losses(self, step: Step[Translations]) -> Losses:
         """Adversarial, cycle, identity and attention losses (paper, eq. 3 to 6) of both directions."""
         made = step.shared
-        back = {"A": self.b_to_a(made["fake_B"]).image, "B": self.a_to_b(made["fake_A"]).image}
+        back = {"A": self.b_to_a(made["B"].fake).image, "B": self.a_to_b(made["A"].fake).image}
         losses: dict[str, Tensor] = {}
         for name, domain, discriminator in self._judges():
-            fake = discriminator(made[f"fake_{domain}"])
+            fake = discriminator(made[domain].fake)
             losses[name] = self.options.adversarial_weight * least_squares(fake.logits, 1.0)
             losses[f"{name}_cam"] = self.options.adversarial_weight * least_squares(fake.cam_logits, 1.0)
         for domain in DOMAINS:
             real = step.batch[domain]
             losses[f"cycle_{domain}"] = self.options.cycle_weight * l1(back[domain], real)
-            losses[f"identity_{domain}"] = self.options.identity_weight * l1(made[f"same_{domain}"], real)
+            losses[f"identity_{domain}"] = self.options.identity_weight * l1(made[domain].same, real)
             # The heads of the generator into this domain tell whether an image still has to be translated.
-            cam = logistic(made[f"fake_{domain}_cam"], 1.0) + logistic(made[f"same_{domain}_cam"], 0.0)
+            cam = logistic(made[domain].fake_cam, 1.0) + logistic(made[domain].same_cam, 0.0)
             losses[f"cam_{domain}"] = self.options.cam_weight * cam
         return losses
 
@@ -243,6 +249,12 @@ class UGATITTrainer(Trainer[UGATIT, Options]):
     def _clamp_rho(self) -> None:
         clamp_rho(self.a_to_b)
         clamp_rho(self.b_to_a)
+
+
+def into_domain(generator: Generator, others: Tensor, own: Tensor) -> IntoDomain:
+    """Images of the other domain and of its own through a generator, in one pass: it keeps the images apart."""
+    made = generator(torch.cat([others, own]))
+    return IntoDomain(*made.image.split(len(others)), *made.cam_logits.split(len(others)))
 
 
 def as_image(attention: Tensor, like: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, final
 
 from pydantic import JsonValue
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=Model[Record], covariant=True)  # noqa: PLC0105 - reads better than M_co
 O = TypeVar("O", bound=Record, covariant=True)  # noqa: E741, PLC0105 - reads as "options"
+S = TypeVar("S")
+"""What a stage computes once for its phases: a record of its own, mostly a NamedTuple of tensors."""
 
 
 def nothing_begun(_batch: Tensors) -> None:
@@ -41,11 +43,6 @@ def unchanged(sample: Tensors) -> Tensors:
     return sample
 
 
-def nothing_shared(_batch: Tensors) -> Tensors:
-    """No tensors: the default of `Stage.shared`."""
-    return {}
-
-
 def constant(_step: int) -> float:
     """A learning rate that stays as the optimizer was built with."""
     return 1.0
@@ -58,18 +55,19 @@ Decay: TypeAlias = float | Callable[[int], float]
 """In [0, 1], or a function of the step (over all stages, from 1) that gives one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+@dataclass(frozen=True)
+class Step(Generic[S]):
     """What a phase sees: one batch, on the device, and what the stage computed from it for all phases."""
 
     number: int
     """1 for the first step of the stage"""
     batch: Tensors
-    shared: Tensors
+    shared: S
+    """what `Stage.shared` returned; None in a stage without, and while it is computed"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Phase:
+@dataclass(frozen=True, kw_only=True)
+class Phase(Generic[S]):
     """One optimizer step: whose parameters learn, from which losses, how often.
 
     The engine freezes everything that `optimizer` does not hold, sums the losses, runs backward, averages gradients
@@ -78,7 +76,7 @@ class Phase:
 
     name: str
     optimizer: Optimizer
-    losses: Callable[[Step], Losses]
+    losses: Callable[[Step[S]], Losses]
     """computes what the parameters learn from: the sum of these losses"""
     every: int = 1
     """in steps: 16 for StyleGAN2's lazy penalties"""
@@ -90,30 +88,30 @@ class Phase:
     """how many steps the optimizer takes along the same gradient: 3 for ConSinGAN's generator"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+@dataclass(frozen=True, kw_only=True)
+class Stage(Generic[S]):
     """A stretch of training with one set of phases."""
 
     name: str
     steps: int
     batch_size: int
-    phases: tuple[Phase, ...]
+    phases: tuple[Phase[S], ...]
     sample: Callable[[Tensors], Tensors] = unchanged
     """What the stage learns from, of a sample as the data source draws it: images at the stage's resolution, where a
     paper grows its networks. A pure function; it runs in the processes that load data, before samples are stacked."""
     fresh_optimizers: bool = False
     """Forget what the optimizers hold (Adam's moments) when the stage is entered: StyleGAN and ALAE do so at every
     resolution. Otherwise an optimizer that several stages use goes on as the stage before left it."""
-    shared: Callable[[Tensors], Tensors] = nothing_shared
-    """Computed once at the start of a step, with gradients, for all its phases (generated images, mostly).
+    shared: Callable[[Step[None]], S] | None = None
+    """Computes once, at the start of a step and with gradients, what all its phases use: generated images, mostly.
 
     May depend only on parameters that stay as they are until the last phase that uses the result: a step that is
     resumed half-way computes it again. Otherwise see `keep_shared`.
     """
-    keep_shared: bool = False
-    """Keep the results, without their gradients, in a checkpoint inside a step, and do not compute them again: for
-    stages that go on to look at an image when the network that made it has learned (InGAN). Only the first phase may
-    then send gradients through them."""
+    keep_shared: type[S] | None = None
+    """The class of the result, a NamedTuple of tensors, to keep it without its gradients in a checkpoint inside a step
+    and not compute it again: for stages that go on to look at an image when the network that made it has learned
+    (InGAN). Only the first phase may then send gradients through it."""
     begin: Callable[[Tensors], None] = nothing_begun
     """Runs once when the stage is entered, never on resume, with the stage's first batch on the device: hand over
     weights, fix a noise amplitude. What it leaves has to lie in parameters and buffers, which checkpoints keep."""
@@ -166,7 +164,7 @@ class Trainer(ABC, Generic[M, O]):
         """A `Layout` with what this training makes of the files: sizes, crops, channels."""
 
     @abstractmethod
-    def stages(self) -> Sequence[Stage]:
+    def stages(self) -> Sequence[Stage[Any]]:
         """The stages in order, with fresh optimizers. Called once, when the networks are on their device."""
 
     @abstractmethod

@@ -13,8 +13,9 @@ k runs in the steps k, 2k, 3k ...
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -24,7 +25,7 @@ from torch.optim import Optimizer
 from i2i_registry.errors import TrainingError
 from i2i_registry.interfaces.data import DataSource, Tensors
 from i2i_registry.interfaces.evaluating import evaluating
-from i2i_registry.interfaces.trainer import AnyTrainer, Phase, Stage, Step, nothing_shared
+from i2i_registry.interfaces.trainer import AnyTrainer, Phase, Stage, Step
 from i2i_toolkit.data.batches import batches, split
 from i2i_toolkit.engine.devices import average_gradients, broadcast_from_first, mean_over_processes
 from i2i_toolkit.engine.ema import EMA
@@ -58,7 +59,10 @@ class _StepState:
 
     parts: list[Tensors]
     """the batch in micro-batches, on the device"""
-    shared: Tensors | None = None
+    shared: object = None
+    """what `Stage.shared` returned for the whole batch"""
+    is_shared: bool = False
+    """whether that has been computed, or there is nothing to compute"""
     values: dict[str, float] = field(default_factory=dict)
     """see `PhaseReport.values`"""
 
@@ -171,8 +175,7 @@ class Engine:
             tensors |= {f"ema/{name}/{key}": value for key, value in average.items()}
         if self.cursor.phase > 0:
             tensors |= {f"start/{key}": value for key, value in self._start_buffers.items()}
-            if self.stages[self.cursor.stage].keep_shared:
-                tensors |= {f"shared/{key}": value.detach() for key, value in (self._step.shared or {}).items()}
+            tensors |= self._kept()
         saved_tensors, values = optimizer_state(self._optimizers())
         scaler = self.accelerator.scaler
         return Snapshot(
@@ -182,6 +185,13 @@ class Engine:
             scaler=dict(scaler.state_dict()) if scaler is not None else {},
             values=dict(self._step.values) if self.cursor.phase > 0 else {},
         )
+
+    def _kept(self) -> dict[str, Tensor]:
+        """What the phases share, of a stage that keeps it, as tensors of a snapshot."""
+        record = self.stages[self.cursor.stage].keep_shared
+        if record is None:
+            return {}
+        return {f"shared/{key}": getattr(self._step.shared, key).detach() for key in record._fields}
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to where `snapshot` was taken, in an engine built from the same trainer, options and seed.
@@ -201,12 +211,14 @@ class Engine:
         load_optimizers(self._optimizers(), snapshot)
         if self.accelerator.scaler is not None and snapshot.scaler:
             self.accelerator.scaler.load_state_dict(dict(snapshot.scaler))
-        shared = self._to_device(snapshot.under("shared/"))
-        self._step = _StepState(parts=[], shared=shared or None, values=dict(snapshot.values))
+        self._step = _StepState(parts=[], values=dict(snapshot.values))
+        record, kept = self.stages[self.cursor.stage].keep_shared, self._to_device(snapshot.under("shared/"))
+        if record is not None and kept:
+            self._step.shared, self._step.is_shared = record(**kept), True
 
     # -- one stage, one step, one phase ------------------------------------------------------------------------------
 
-    def _enter(self, stage: Stage) -> None:
+    def _enter(self, stage: Stage[Any]) -> None:
         first = next(iter(self._batches(stage, first_step=1, count=1)))
         seed_everything(derive(self.seed, self.cursor.stage, "begin"))
         self.networks.thaw()
@@ -216,12 +228,12 @@ class Engine:
         stage.begin(self._to_device(first))
         self.cursor = Cursor(stage=self.cursor.stage, step=1, phase=0)
 
-    def _stage(self, stage: Stage) -> Iterator[PhaseReport]:
+    def _stage(self, stage: Stage[Any]) -> Iterator[PhaseReport]:
         left = stage.steps - self.cursor.step + 1
         for batch in self._batches(stage, first_step=self.cursor.step, count=left, workers=self.workers):
             yield from self._one_step(stage, self._to_device(batch))
 
-    def _batches(self, stage: Stage, *, first_step: int, count: int, workers: int = 0) -> Iterator[Tensors]:
+    def _batches(self, stage: Stage[Any], *, first_step: int, count: int, workers: int = 0) -> Iterator[Tensors]:
         """This process's batches of `count` steps of the current stage."""
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         earlier = sum(s.steps * s.batch_size * world for s in self.stages[: self.cursor.stage])
@@ -235,13 +247,14 @@ class Engine:
             prepare=stage.sample,
         )
 
-    def _one_step(self, stage: Stage, batch: Tensors) -> Iterator[PhaseReport]:
+    def _one_step(self, stage: Stage[Any], batch: Tensors) -> Iterator[PhaseReport]:
         number = self.cursor.step
         active = [index for index, phase in enumerate(stage.phases) if number % phase.every == 0]
         inside = self.cursor.phase > 0
-        shared = self._step.shared if inside and stage.keep_shared else None
-        values = self._step.values if inside else {}
-        self._step = _StepState(parts=split(batch, self.accumulate), shared=shared, values=values)
+        parts, before = split(batch, self.accumulate), self._step
+        self._step = _StepState(parts=parts, values=before.values if inside else {})
+        if inside and stage.keep_shared:
+            self._step.shared, self._step.is_shared = before.shared, before.is_shared
         self._share_once(stage)
         following = Cursor(stage=self.cursor.stage, step=number + 1, phase=0)
         for index in (i for i in active if i >= self.cursor.phase):
@@ -256,50 +269,51 @@ class Engine:
             self.cursor = following
 
     def _finish_step(self, number: int) -> None:
-        self._step.parts, self._step.shared = [], None
+        self._step.parts, self._step.shared, self._step.is_shared = [], None, False
         self._start_buffers = {}
         self.ema.update(self._steps_before_stage() + number)
 
-    def _share_once(self, stage: Stage) -> None:
+    def _share_once(self, stage: Stage[Any]) -> None:
         """Compute what the phases share; in a step that is resumed half-way, as it was computed at its start."""
-        if self._step.shared is not None:
+        if self._step.is_shared:
             return  # kept from before
-        if stage.shared is nothing_shared:
-            self._step.shared = {}
-            return
-        if self.accumulate > 1:
+        if stage.shared is not None and self.accumulate > 1:
             return  # holding the graphs of all micro-batches would save no memory: each phase computes its own
+        self._step.is_shared = True
+        if stage.shared is None:
+            return
         now = self.networks.copy_of_buffers()
         if self.cursor.phase == 0:
             self._start_buffers = now
-            self._step.shared = self._shared(stage, 0)
+            self._step.shared = self._shared(stage.shared, 0)
             return
         self.networks.set_buffers(self._start_buffers)
-        self._step.shared = self._shared(stage, 0)
+        self._step.shared = self._shared(stage.shared, 0)
         self.networks.set_buffers(now)
 
-    def _shared(self, stage: Stage, part: int) -> Tensors:
+    def _shared(self, compute: Callable[[Step[None]], object], part: int) -> object:
         self.networks.thaw()
         self._seed("shared", part)
         with self.accelerator.autocast():
-            return stage.shared(self._step.parts[part])
+            return compute(Step(number=self.cursor.step, batch=self._step.parts[part], shared=None))
 
-    def _shared_again(self, stage: Stage, part: int) -> Tensors:
+    def _shared_again(self, compute: Callable[[Step[None]], object], part: int) -> object:
         """`shared` of one micro-batch for one phase; only the first phase's computation moves the buffers."""
         if self.cursor.phase == 0:
-            return self._shared(stage, part)
+            return self._shared(compute, part)
         now = self.networks.copy_of_buffers()
-        shared = self._shared(stage, part)
+        shared = self._shared(compute, part)
         self.networks.set_buffers(now)
         return shared
 
-    def _phase(self, stage: Stage, phase: Phase) -> bool:
+    def _phase(self, stage: Stage[Any], phase: Phase[Any]) -> bool:
         """One optimizer step. Returns whether any process asked to stop."""
         owned = [p for group in phase.optimizer.param_groups for p in group["params"]]
         self.networks.clear_gradients()
         sums: dict[str, Tensor] = {}
         for part in range(len(self._step.parts)):
-            shared = self._step.shared if self._step.shared is not None else self._shared_again(stage, part)
+            again = None if self._step.is_shared else stage.shared
+            shared = self._step.shared if again is None else self._shared_again(again, part)
             total = self._loss(phase, part, shared, owned, sums)
             # Gradients flow only towards what the phase learns. So the shared graph stays whole for the phases that
             # follow: it ends in parameters that stay as they are until its last use (see `Stage.shared`).
@@ -310,7 +324,7 @@ class Engine:
         return stop
 
     def _loss(
-        self, phase: Phase, part: int, shared: Tensors, owned: list[nn.Parameter], sums: dict[str, Tensor]
+        self, phase: Phase[Any], part: int, shared: object, owned: list[nn.Parameter], sums: dict[str, Tensor]
     ) -> Tensor:
         """What the phase loses on one micro-batch, in fp32: the sum of its losses, which are added to `sums`."""
         self.networks.freeze_all_but(owned)
@@ -325,7 +339,7 @@ class Engine:
     def _scaled(self, total: Tensor) -> Tensor:
         return total if self.accelerator.scaler is None else self.accelerator.scaler.scale(total)
 
-    def _settle_losses(self, stage: Stage, phase: Phase, sums: Mapping[str, Tensor]) -> bool:
+    def _settle_losses(self, stage: Stage[Any], phase: Phase[Any], sums: Mapping[str, Tensor]) -> bool:
         """Note the losses, averaged over processes. Returns whether any process asked to stop.
 
         One exchange and one wait for the device per phase. Every process sees the same values, so all of them stop,
@@ -344,7 +358,7 @@ class Engine:
             self._step.values[f"{phase.name}/{name}"] = value
         return raised > 0
 
-    def _optimize(self, phase: Phase) -> None:
+    def _optimize(self, phase: Phase[Any]) -> None:
         factor, step = phase.learning_rate(self.cursor.step), self.cursor.step
         stage = self.stages[self.cursor.stage].name
         for group, rate in zip(phase.optimizer.param_groups, self._initial_rates[id(phase.optimizer)], strict=True):
@@ -366,7 +380,7 @@ class Engine:
         scaler.update()
         return scaler.get_scale() >= before
 
-    def _report(self, stage: Stage, number: int, phase: Phase, *, complete: bool, stop: bool) -> PhaseReport:
+    def _report(self, stage: Stage[Any], number: int, phase: Phase[Any], *, complete: bool, stop: bool) -> PhaseReport:
         return PhaseReport(
             stage=stage.name,
             step=number,
@@ -396,7 +410,7 @@ class Engine:
         return named
 
 
-def _initial_rates(stages: Iterable[Stage]) -> dict[int, list[float]]:
+def _initial_rates(stages: Iterable[Stage[Any]]) -> dict[int, list[float]]:
     """id of an optimizer -> the rate each of its groups was built with."""
     optimizers = {id(phase.optimizer): phase.optimizer for stage in stages for phase in stage.phases}
     return {key: [float(group["lr"]) for group in o.param_groups] for key, o in optimizers.items()}

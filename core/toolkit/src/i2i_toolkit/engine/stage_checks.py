@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from torch import nn
 
@@ -15,15 +16,17 @@ SMALLEST_RATE = math.ulp(0.0)
 """The least float above 0."""
 
 
-def check_stages(stages: Sequence[Stage], parameters: Iterable[nn.Parameter], accumulate: int) -> None:
+def check_stages(stages: Sequence[Stage[Any]], parameters: Iterable[nn.Parameter], accumulate: int) -> None:
     """Ask it all.
 
     Raises UsageError where batches cannot be computed in so many micro-batches, and TrainingError where an optimizer
-    holds something else than the `parameters` of the trainer's networks, or where a phase would begin without learning.
+    holds something else than the `parameters` of the trainer's networks, where a phase would begin without learning, or
+    where what is to be kept has no fields.
     """
     known = {id(parameter) for parameter in parameters}
     for stage in stages:
         _check_micro_batches(stage, accumulate)
+        _check_kept(stage)
         for phase in stage.phases:
             _check_owned(phase, known)
             _check_first_rate(stage, phase)
@@ -41,7 +44,7 @@ def check_rate(rate: float, phase: str, stage: str, step: int, *, least: float =
     )
 
 
-def _check_micro_batches(stage: Stage, accumulate: int) -> None:
+def _check_micro_batches(stage: Stage[Any], accumulate: int) -> None:
     if stage.batch_size % accumulate:
         raise UsageError(
             found=f"batches of {stage.batch_size} in {accumulate} equal micro-batches",
@@ -57,7 +60,17 @@ def _check_micro_batches(stage: Stage, accumulate: int) -> None:
         )
 
 
-def _check_owned(phase: Phase, known: set[int]) -> None:
+def _check_kept(stage: Stage[Any]) -> None:
+    kept = stage.keep_shared
+    if kept is not None and not (issubclass(kept, tuple) and hasattr(kept, "_fields")):
+        raise TrainingError(
+            found=f"keep_shared of stage {stage.name!r} is {kept.__name__}",
+            expected="a NamedTuple of tensors, whose fields a checkpoint can hold by name",
+            fix="let `Stage.shared` return a NamedTuple, and name its class",
+        )
+
+
+def _check_owned(phase: Phase[Any], known: set[int]) -> None:
     held = [p for group in phase.optimizer.param_groups for p in group["params"]]
     if any(id(parameter) not in known for parameter in held):
         raise TrainingError(
@@ -67,7 +80,7 @@ def _check_owned(phase: Phase, known: set[int]) -> None:
         )
 
 
-def _check_first_rate(stage: Stage, phase: Phase) -> None:
+def _check_first_rate(stage: Stage[Any], phase: Phase[Any]) -> None:
     """Every group of the optimizer moves in the first step of the phase; later a schedule may end at 0."""
     first = phase.every
     if first > stage.steps:

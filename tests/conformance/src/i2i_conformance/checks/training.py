@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import JsonValue
@@ -72,7 +73,7 @@ def check_a_short_training_learns(case: PresetCase) -> None:
                 )
 
 
-def _of_few_steps(case: PresetCase, options: Record) -> Sequence[Stage]:
+def _of_few_steps(case: PresetCase, options: Record) -> Sequence[Stage[Any]]:
     """The stages of the preset in full, with no memory behind them, when the number of steps alone is small."""
     kind, model = type(options), case.build_on_meta()
     trainer_class = case.model.trainer_class
@@ -325,7 +326,7 @@ def _first(decay: Decay) -> list[float]:
     return [decay(step) if callable(decay) else decay for step in range(1, FEW_STEPS + 1)]
 
 
-def _stage_lines(stage: Stage) -> list[JsonValue]:
+def _stage_lines(stage: Stage[Any]) -> list[JsonValue]:
     lines: list[JsonValue] = [f"{stage.name} {stage.steps} {stage.batch_size} {stage.fresh_optimizers}"]
     for phase in stage.phases:
         groups = [{k: v for k, v in group.items() if k != "params"} for group in phase.optimizer.param_groups]
