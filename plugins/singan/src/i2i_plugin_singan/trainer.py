@@ -22,7 +22,7 @@ from torch.optim import Adam
 
 from i2i_plugin_singan.config import Config, enlarging_passes, enlarging_scales_for, scales_for
 from i2i_plugin_singan.cost import estimate
-from i2i_plugin_singan.model import PYRAMID, SinGAN
+from i2i_plugin_singan.model import SinGAN
 from i2i_plugin_singan.networks import UNTRAINED, Critic, Generator
 from i2i_plugin_singan.palette import PALETTE_SIZE, palette_of, quantised
 from i2i_plugin_singan.sampling import padded
@@ -164,8 +164,8 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """The pyramid, a critic for every scale, and what the training remembers."""
-        return {PYRAMID: self.pyramid, CRITICS: self.critics, MEMORY: self.memory}
+        """A critic for every scale, and what the training remembers."""
+        return {CRITICS: self.critics, MEMORY: self.memory}
 
     def critic(self, scale: int) -> Critic:
         """The critic of one scale."""
