@@ -34,7 +34,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class AttributesLayout(DataLayout):
-    """A folder of images with a table of their attributes, as described at the top of this file.
+    """A folder of images with a table of their attributes beside it: CelebA's list_attr_celeba.txt, or a CSV.
 
     Samples are {"image": float32 [c, s, s] in [-1, 1], "attributes": float32 [n], 1 where the image has the attribute
     and else 0, in the order of `attributes`}. Order and draws are functions of the seed and the position.

@@ -66,7 +66,7 @@ class Crop:
 
 @dataclass(frozen=True)
 class DomainsLayout(DataLayout):
-    """One folder of images for each of any number of domains, as described at the top of this file.
+    """One folder of images for each of any number of domains: train/cat/, train/dog/ (and val/), or cat/, dog/.
 
     A sample is a source image and two reference images of one domain: {"image" float32 [3, s, s], "domain" int64 [],
     "reference" [3, s, s], "other_reference" [3, s, s], "reference_domain" []}; images in [-1, 1], domains as indices

@@ -46,7 +46,7 @@ _TOLD_APART: tuple[type[DataLayout], ...] = (
 
 @dataclass(frozen=True)
 class FlatLayout(DataLayout):
-    """One folder of images, as described at the top of this file.
+    """One folder of images without labels: train/ (and val/), or the images themselves.
 
     Samples are {"image": float32 [c, s, s]} in [-1, 1]. Order, flips and crops are functions of the seed and the
     position.

@@ -57,7 +57,7 @@ class _Checked:
 
 @dataclass(frozen=True)
 class PairedLayout(DataLayout):
-    """Images that come in pairs, in one of the layouts at the top of this file.
+    """Images that come in pairs: side by side in train/, or under one name in A/train/ and B/train/.
 
     Samples are {"input": float32 [c, h, w], "target": float32 [k, h, w]} in [-1, 1]; both come from one pair of images
     and share the crop and the flip. Order and draws are functions of the seed and the position.

@@ -51,7 +51,7 @@ _EXPECTED = "train/images/ and train/labels/ (and train/instances/), or train_im
 
 @dataclass(frozen=True)
 class SegmentedLayout(DataLayout):
-    """Images with label maps beside them, as described at the top of this file.
+    """Images with label maps, and perhaps instance maps, beside them: train/images/, train/labels/, train/instances/.
 
     Samples are {"image": float32 [3, h, w] in [-1, 1], "labels": int64 [h, w], "instances": int64 [h, w]}; all are
     resized alike (maps by nearest neighbour), cropped and mirrored together. Order and draws are functions of the seed

@@ -32,12 +32,13 @@ from i2i_toolkit.data.prepared_images import PreparedImages
 from i2i_toolkit.seeds import derive
 
 DOMAINS = ("A", "B")
+"""The two sets, in samples and in the names of their folders."""
 _EXPECTED = "trainA/ and trainB/ with the images of each domain (testA/ and testB/ are optional)"
 
 
 @dataclass(frozen=True)
 class UnpairedLayout(DataLayout):
-    """Two folders of images with no correspondence between them, as described at the top of this file.
+    """Two folders of images with no correspondence between them: trainA/ and trainB/ (and testA/, testB/).
 
     Samples are {"A": float32 [c, s, s], "B": float32 [d, s, s]} in [-1, 1]. Each domain has its own order, new in every
     epoch, and its own flips and crops; all of them are functions of the seed and the position.

@@ -15,7 +15,7 @@ from i2i_runtime.schema.operations import Record
 
 
 class Cursor(Record):
-    """What comes next."""
+    """Where a run stands: what comes next."""
 
     stage: NonNegativeInt
     """index; the last one once everything is done"""
@@ -34,7 +34,10 @@ class OptimizerValues(Record):
 
 
 class Snapshot(Record):
-    """See `Engine.snapshot`. The tensors are kept apart from the rest, which is JSON."""
+    """Everything that a run needs to go on exactly; see `Engine.snapshot`.
+
+    The tensors are kept apart from the rest, which is JSON.
+    """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 

@@ -20,7 +20,10 @@ from i2i_toolkit.networks.architecture import Norm
 from i2i_toolkit.networks.generators import LEAK, make_norm
 
 DiscriminatorKind = Literal["patch", "pixel"]
+"""What a discriminator judges: patches of an image, or every pixel by itself."""
+
 Objective = Literal["vanilla", "lsgan", "wgangp"]
+"""The release's names of adversarial losses; `OBJECTIVES` has them."""
 
 OBJECTIVES: Mapping[Objective, Callable[[Tensor, float], Tensor]] = {
     "vanilla": logistic,

@@ -8,7 +8,10 @@ from i2i_runtime.schema.operations import GraphCall, ImageInput, Input, LabelInp
 from i2i_toolkit.operations.inputs import same
 
 A_TO_B = "a_to_b"
+"""Name of the graph, and of the generator, from the first domain to the second."""
+
 B_TO_A = "b_to_a"
+"""Name of the graph, and of the generator, from the second domain to the first."""
 
 
 def two_way_translation(
