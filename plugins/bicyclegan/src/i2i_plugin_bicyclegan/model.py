@@ -58,6 +58,7 @@ class BicycleGAN(Model[Config]):
             generate=(GraphCall(graph=GENERATOR, inputs=same("image", "latent"), outputs={"translation": "image"}),),
             translated=ImageOutput(name="image", summary="the translated image", channels=config.target_channels),
             interpolation=INTERPOLATION,
+            encoders={ENCODER: {}},
         )
         latent = LatentInput(name="latent", summary="which translation", shape=(config.latent_dim,))
         many = "one of the many images that this one could become; the latent chooses"
@@ -70,8 +71,8 @@ class BicycleGAN(Model[Config]):
         deviation = VectorOutput(name="log_variance", summary="how sure the encoder is, in each number")
         return (
             translate,
-            styled.translate_like(f"the translation in the style of another image{caution}", ENCODER, shown),
-            styled.encode(f"the latent that describes a translated image{caution}", ENCODER, given, (), deviation),
+            styled.translate_like(f"the translation in the style of another image{caution}", shown),
+            styled.encode(f"the latent that describes a translated image{caution}", given, (), deviation),
         )
 
     def graphs(self) -> Mapping[str, Graph]:

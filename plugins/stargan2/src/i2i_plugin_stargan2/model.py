@@ -84,6 +84,7 @@ class StarGAN2(Model[Config]):
             generate=self._generate(),
             # Styles are interpolated on a line, as in the release's animations; between domains, too.
             interpolation=Interpolation(value="style", along="line"),
+            encoders={STYLE_ENCODER: {}},
         )
         latent = LatentInput(name="latent", summary="which look", shape=(self.config.latent_dim,))
         drawn = (latent, self._label("what the image becomes"), PSI)
@@ -94,8 +95,8 @@ class StarGAN2(Model[Config]):
         becomes = self._label("what the reference shows, and the image becomes")
         return (
             styled.translate(by_latent, drawn, [mapping]),
-            styled.translate_like(by_image, STYLE_ENCODER, reference, [becomes]),
-            styled.encode("the style of an image", STYLE_ENCODER, shown, [self._label("what the image shows")]),
+            styled.translate_like(by_image, reference, [becomes]),
+            styled.encode("the style of an image", shown, [self._label("what the image shows")]),
         )
 
     def graphs(self) -> Mapping[str, Graph]:

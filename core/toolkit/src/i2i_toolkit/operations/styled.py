@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from i2i_runtime.schema.operations import (
     GraphCall,
@@ -35,6 +35,9 @@ class StyledTranslation:
     """image and style -> translation"""
     interpolation: Interpolation
     translated: ImageOutput = TRANSLATED
+    encoders: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    """graph that takes an "image" and gives its style -> the classes for which it does (`GraphCall.when`); a graph for
+    all classes takes the labels themselves"""
 
     def translate(self, summary: str, drawn: Sequence[Input], mapping: Sequence[GraphCall] = ()) -> Operation:
         """`translate` in a style that comes from the `drawn` inputs.
@@ -50,21 +53,19 @@ class StyledTranslation:
             interpolation=self.interpolation,
         )
 
-    def translate_like(
-        self, summary: str, encoder: str, reference: ImageInput, labels: Sequence[LabelInput] = ()
-    ) -> Operation:
-        """`translate_like`: in the style of a reference, which the graph `encoder` takes as "image"."""
+    def translate_like(self, summary: str, reference: ImageInput, labels: Sequence[LabelInput] = ()) -> Operation:
+        """`translate_like`: in the style of a reference."""
         return Operation(
             name="translate_like",
             summary=summary,
             inputs=(self.image, reference, *labels),
             outputs=(self.translated, self.style),
-            steps=(self._encoding(encoder, reference, labels), *self.generate),
+            steps=(*self._encoding(reference, labels), *self.generate),
             interpolation=self.interpolation,
         )
 
     def encode(
-        self, summary: str, encoder: str, image: ImageInput, labels: Sequence[LabelInput] = (), *also: VectorOutput
+        self, summary: str, image: ImageInput, labels: Sequence[LabelInput] = (), *also: VectorOutput
     ) -> Operation:
         """`encode`: the style of an image, and what `also` comes of its encoder under the same names."""
         return Operation(
@@ -72,11 +73,17 @@ class StyledTranslation:
             summary=summary,
             inputs=(image, *labels),
             outputs=(self.style, *also),
-            steps=(self._encoding(encoder, image, labels, *also),),
+            steps=self._encoding(image, labels, *also),
         )
 
-    def _encoding(
-        self, encoder: str, image: ImageInput, labels: Sequence[LabelInput], *also: VectorOutput
-    ) -> GraphCall:
-        inputs = {"image": image.name, **same(*(label.name for label in labels))}
-        return GraphCall(graph=encoder, inputs=inputs, outputs=same(self.style.name, *(value.name for value in also)))
+    def _encoding(self, image: ImageInput, labels: Sequence[LabelInput], *also: VectorOutput) -> tuple[GraphCall, ...]:
+        outputs = same(self.style.name, *(value.name for value in also))
+        return tuple(
+            GraphCall(
+                graph=graph,
+                inputs={"image": image.name, **same(*(label.name for label in labels if label.name not in when))},
+                outputs=outputs,
+                when=dict(when),
+            )
+            for graph, when in self.encoders.items()
+        )
