@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -120,12 +121,12 @@ def learned_from_one_image(folder: Path) -> None:
     mask.save(folder / "mask.png")
 
 
-def test_the_snippets_for_app_developers_run(bundle: Path, tmp_path: Path) -> None:
+def test_the_snippets_for_app_developers_run(bundle: Path, exported: Callable[[str], Path], tmp_path: Path) -> None:
     (tmp_path / "ugatit-poster-onnx").symlink_to(bundle)
     for name in ("me.jpg", "a.jpg", "b.jpg"):
         shutil.copy(IMAGE, tmp_path / name)
     for weights in ("bicyclegan-landscape", "stargan2-seasons"):
-        assert program(tmp_path, "export", weights, "--onnx", "-o", tmp_path / f"{weights}-onnx") == 0
+        (tmp_path / f"{weights}-onnx").symlink_to(exported(weights))
     for name in ("map.png", "other.png", "evening.png"):
         shutil.copy(ROOT / "examples" / "landscape" / "map.png", tmp_path / name)
     shutil.copy(ROOT / "examples" / "landscape" / "scene.png", tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,20 +12,13 @@ from PIL import Image
 
 import i2i_runtime
 from i2i_registry.cli.program import run_program
-from i2i_registry.cli.session import Session
-from i2i_registry.plugins.discovery import discover
-from i2i_registry.weights.store import Store
 
 WEIGHTS = "bicyclegan-landscape"
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped weights, exported."""
-    folder = tmp_path_factory.mktemp("landscape")
-    session = Session(discover(), Store(folder / "home"))
-    assert run_program(["export", WEIGHTS, "--onnx", "-o", str(folder / "bundle")], session) == 0
-    return folder / "bundle"
+def bundle(exported: Callable[[str], Path]) -> Path:
+    return exported(WEIGHTS)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +12,14 @@ from PIL import Image
 
 import i2i_runtime
 from i2i_registry.cli.program import run_program
-from i2i_registry.cli.session import Session
-from i2i_registry.plugins.discovery import discover
-from i2i_registry.weights.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 SEASONS = ("summer", "autumn", "winter")
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped weights, exported."""
-    folder = tmp_path_factory.mktemp("seasons")
-    session = Session(discover(), Store(folder / "home"))
-    assert run_program(["export", "stargan2-seasons", "--onnx", "-o", str(folder / "bundle")], session) == 0
-    return folder / "bundle"
+def bundle(exported: Callable[[str], Path]) -> Path:
+    return exported("stargan2-seasons")
 
 
 @pytest.mark.parametrize("season", SEASONS)
