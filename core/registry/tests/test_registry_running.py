@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -219,3 +221,11 @@ def test_what_a_folder_holds_beside_images_is_handed_on(image: Write, tmp_path: 
     listings: list[Listing] = []
     plan_jobs(operation_of(3), [tmp_path / "in"], tmp_path / "out", None, listings.append)
     assert [listing.left_out_count for listing in listings] == [1]
+
+
+def test_what_is_asked_for_knows_no_command_line() -> None:
+    actions = ("animation", "collage", "compare", "grid", "request", "run", "side_by_side", "sources", "target")
+    imports = "; ".join(f"import i2i_registry.actions.{name}" for name in actions)
+    code = f"import sys; {imports}; print(*{{'click', 'torch', 'i2i_registry.cli'}} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == ""
