@@ -72,7 +72,8 @@ def test_what_goes_together_is_accepted() -> None:
 
 
 FAULTS: dict[Fault, str] = {
-    "graph": "calls a graph 'other'\nexpected: one of net\nfix: correct GraphCall.graph in Halving.operations()",
+    "graph": r"calls a graph 'other'\nexpected: one of net\n"
+    r"fix: correct GraphCall.graph in Halving.operations\(\) \(.*test_registry_declarations.py, line \d+",
     "feeds": r"graph 'net' is fed z, and Conv2d.forward takes input",
     "gives": r"translate takes \['w'\] from graph 'net'\nexpected: some of its outputs: \['y'\]",
 }

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 def resolved_graphs(model: Model[Record]) -> dict[str, ResolvedGraph]:
     """The graphs of a model with the inputs that its operations feed, in the order of `graphs()`.
 
-    Raises PluginError, with the class and the method to correct, when an operation calls what is not there, feeds a
+    Raises PluginError, with the method to correct and its line, when an operation calls what is not there, feeds a
     graph what its module does not take, or takes what it does not return; ValueError when the operations themselves
     are not valid for the model's Config.
     """
     graphs = model.graphs()
-    named = {name: _Calls(f"{type(model).__qualname__}", name, graph) for name, graph in graphs.items()}
+    named = {name: _Calls(type(model), name, graph) for name, graph in graphs.items()}
     between = model.intermediates()
     for operation in model.operations():
         forms = {**between, **fed_forms(operation)}
@@ -39,7 +39,7 @@ def resolved_graphs(model: Model[Record]) -> dict[str, ResolvedGraph]:
                 raise PluginError(
                     found=f"{operation.name} calls a graph {call.graph!r}",
                     expected=f"one of {', '.join(sorted(named)) or 'none, for there are no graphs'}",
-                    fix=f"correct GraphCall.graph in {type(model).__qualname__}.operations(), or add it to graphs()",
+                    fix=f"correct GraphCall.graph in {_place(type(model), 'operations')}, or add it to graphs()",
                 )
             named[call.graph].add(operation, call, forms)
         for value in operation.inputs:
@@ -52,7 +52,7 @@ def resolved_graphs(model: Model[Record]) -> dict[str, ResolvedGraph]:
 class _Calls:
     """All calls of one graph."""
 
-    model: str
+    model: type[Model[Record]]
     name: str
     graph: Graph
     inputs: defaultdict[str, list[Form | None]] = field(default_factory=lambda: defaultdict(list))
@@ -120,7 +120,7 @@ class _Calls:
             raise PluginError(
                 found=f"nothing says what {name!r} of graph {self.name!r} looks like: another graph makes it",
                 expected="its axes and test values, said once",
-                fix=f"give {self.model}.intermediates() a Form for the value",
+                fix=f"give {_place(self.model, 'intermediates')} a Form for the value",
             )
         merged = forms[0]
         for form in forms[1:]:
@@ -138,7 +138,17 @@ class _Calls:
         return merged
 
     def _refuse(self, found: str, expected: str, what: str) -> NoReturn:
-        raise PluginError(found=found, expected=expected, fix=f"correct {what} in {self.model}.operations()")
+        raise PluginError(found=found, expected=expected, fix=f"correct {what} in {_place(self.model, 'operations')}")
+
+
+def _place(model: type[Model[Record]], method: str) -> str:
+    """A method, and where it is written; without the place where that cannot be read."""
+    name = f"{model.__qualname__}.{method}()"
+    try:
+        function = getattr(model, method)
+        return f"{name} ({inspect.getsourcefile(function)}, line {inspect.getsourcelines(function)[1]})"
+    except (OSError, TypeError):
+        return name
 
 
 def _free_enough(one: Form, other: Form) -> tuple[int | Axis, ...] | None:
