@@ -11,9 +11,10 @@ from tests.parity.mutating import Mutation, above
 from torch import Tensor
 from torch.nn import functional as F
 
-from i2i_plugin_consingan import applications, networks, stage_training
+from i2i_plugin_consingan import applications, networks
 from i2i_plugin_consingan.config import Config
 from i2i_plugin_consingan.networks import Generator
+from i2i_plugin_consingan.options import Options
 from i2i_plugin_consingan.stage_training import StageTraining
 from i2i_plugin_consingan.trainer import ConSinGANTrainer
 from i2i_plugin_consingan.upsampling import enlarged
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     import pytest
     from torch.optim import Adam
     from torch.optim.optimizer import ParamsT
-
-    from i2i_plugin_consingan.options import Options
 
 
 def generator_first(patch: pytest.MonkeyPatch) -> None:
@@ -73,15 +72,15 @@ def shares_the_other_way_round(patch: pytest.MonkeyPatch) -> None:
 
 
 def one_rate_for_all_stages(patch: pytest.MonkeyPatch) -> None:
-    right = stage_training.make_adam
+    right = Options.make_adam_of
 
-    def wrong(groups: ParamsT, options: Options) -> Adam:
-        optimizer = right(groups, options)
+    def wrong(self: Options, parameters: ParamsT) -> Adam:
+        optimizer = right(self, parameters)
         for group in optimizer.param_groups:
-            group["lr"] = options.learning_rate
+            group["lr"] = self.learning_rate
         return optimizer
 
-    patch.setattr("i2i_plugin_consingan.trainer.make_adam", wrong)
+    patch.setattr(Options, "make_adam_of", wrong)
 
 
 def amplitude_without_root(patch: pytest.MonkeyPatch) -> None:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from tests.parity.mutating import Mutation, starts
 from torch import Tensor, nn
 
-from i2i_plugin_cyclegan import networks, trainer
+from i2i_plugin_cyclegan import networks
 from i2i_plugin_cyclegan.trainer import CycleGANTrainer, Options
 from i2i_registry import Losses, Stage, Step
 from i2i_toolkit import ImagePool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     import pytest
     from torch.optim import Adam
@@ -53,12 +53,12 @@ def unhalved_discriminator_loss(patch: pytest.MonkeyPatch) -> None:
 
 
 def twice_the_learning_rate(patch: pytest.MonkeyPatch) -> None:
-    right = trainer.make_adam
+    right = Options.make_adam
 
-    def wrong(learning: Sequence[nn.Module], options: Options) -> Adam:
-        return right(learning, options.model_copy(update={"learning_rate": 2 * options.learning_rate}))
+    def wrong(self: Options, *learning: nn.Module) -> Adam:
+        return right(self.model_copy(update={"learning_rate": 2 * self.learning_rate}), *learning)
 
-    patch.setattr(trainer, "make_adam", wrong)
+    patch.setattr(Options, "make_adam", wrong)
 
 
 def no_instance_norm(patch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import torch
 from tests.parity.mutating import Mutation, starts
 from torch import Tensor, nn
 
-from i2i_plugin_pix2pix import networks, trainer
+from i2i_plugin_pix2pix import networks
 from i2i_plugin_pix2pix.networks import TestTime
 from i2i_plugin_pix2pix.trainer import Options, Pix2PixTrainer
 from i2i_registry import Losses, Stage, Step
@@ -66,12 +66,12 @@ def unhalved_discriminator_loss(patch: pytest.MonkeyPatch) -> None:
 
 
 def twice_the_learning_rate(patch: pytest.MonkeyPatch) -> None:
-    right = trainer.make_adam
+    right = Options.make_adam
 
-    def wrong(network: nn.Module, options: Options) -> Adam:
-        return right(network, options.model_copy(update={"learning_rate": 2 * options.learning_rate}))
+    def wrong(self: Options, *learning: nn.Module) -> Adam:
+        return right(self.model_copy(update={"learning_rate": 2 * self.learning_rate}), *learning)
 
-    patch.setattr(trainer, "make_adam", wrong)
+    patch.setattr(Options, "make_adam", wrong)
 
 
 def skip_behind_what_comes_up(patch: pytest.MonkeyPatch) -> None:

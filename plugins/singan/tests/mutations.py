@@ -159,12 +159,12 @@ def reconstruction_of_absolute_differences(patch: pytest.MonkeyPatch) -> None:
 
 
 def twice_the_learning_rate(patch: pytest.MonkeyPatch) -> None:
-    right = trainer.make_adam
+    right = Options.make_adam
 
-    def wrong(network: nn.Module, options: Options) -> Adam:
-        return right(network, options.model_copy(update={"learning_rate": 2 * options.learning_rate}))
+    def wrong(self: Options, *learning: nn.Module) -> Adam:
+        return right(self.model_copy(update={"learning_rate": 2 * self.learning_rate}), *learning)
 
-    patch.setattr(trainer, "make_adam", wrong)
+    patch.setattr(Options, "make_adam", wrong)
 
 
 def steep_leak(patch: pytest.MonkeyPatch) -> None:

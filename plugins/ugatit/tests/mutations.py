@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -80,12 +80,12 @@ def no_clamp_of_rho(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_weight_decay(patch: pytest.MonkeyPatch) -> None:
-    right = trainer.make_adam
+    right = Options.make_adam
 
-    def wrong(learning: Sequence[nn.Module], options: Options) -> Adam:
-        return right(learning, options.model_copy(update={"weight_decay": 0.0}))
+    def wrong(self: Options, *learning: nn.Module) -> Adam:
+        return right(self.model_copy(update={"weight_decay": 0.0}), *learning)
 
-    patch.setattr(trainer, "make_adam", wrong)
+    patch.setattr(Options, "make_adam", wrong)
 
 
 def attention_heads_with_one_target(patch: pytest.MonkeyPatch) -> None:

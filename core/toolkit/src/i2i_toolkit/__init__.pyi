@@ -89,7 +89,16 @@ from .operations.styled import StyledTranslation as StyledTranslation
 from .operations.two_way import A_TO_B as A_TO_B
 from .operations.two_way import B_TO_A as B_TO_A
 from .operations.two_way import two_way_translation as two_way_translation
-from .schedules import LinearDecay as LinearDecay
+from .options import AdamOptions as AdamOptions
+from .options import Betas as Betas
+from .options import CropOptions as CropOptions
+from .options import EMAOptions as EMAOptions
+from .options import Fraction as Fraction
+from .options import LinearDecay as LinearDecay
+from .options import PatchDiscriminatorOptions as PatchDiscriminatorOptions
+from .options import StepOptions as StepOptions
+from .options import WeightDecayOptions as WeightDecayOptions
+from .options import learned as learned
 from .seeds import derive as derive
 from .training.console import run_training as run_training
 from .training.launch import launch as launch

@@ -6,19 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 import torch
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
-from torch.optim import Adam
 
 from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_plugin_bicyclegan.networks import Discriminator, Encoder, Encoding, Generator, smallest_side
 from i2i_registry import Decay, Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import BICUBIC
 from i2i_toolkit import (
+    AdamOptions,
+    Betas,
+    CropOptions,
     Direction,
+    EMAOptions,
+    Fraction,
     LinearDecay,
     PairedLayout,
-    Preparation,
     fixed_parameters,
     in_colour,
     kl_divergence,
@@ -28,8 +31,6 @@ from i2i_toolkit import (
     wasserstein,
 )
 
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-
 ENCODED = "encoded"
 RANDOM = "random"
 SHARED = "shared"
@@ -38,7 +39,7 @@ SHOWN_STYLES = 3
 """random translations of each image in the sample grid"""
 
 
-class Options(LinearDecay):
+class Options(LinearDecay, AdamOptions, CropOptions, EMAOptions):
     """How it is trained. The defaults are those of the authors' release, for its smallest set (facades)."""
 
     epochs: ClassVar[int] = 400
@@ -48,7 +49,7 @@ class Options(LinearDecay):
     batch_size: PositiveInt = 2
     """even: the first half of a batch is encoded, the second shows the discriminator of random styles what is real"""
     learning_rate: PositiveFloat = 2e-4
-    betas: tuple[Fraction, Fraction] = (0.5, 0.999)
+    betas: Betas = (0.5, 0.999)
     adversarial: Literal["least_squares", "logistic", "wasserstein"] = "least_squares"
     encoded_gan_weight: NonNegativeFloat = 1.0
     """of fooling the discriminator with translations in an encoded style"""
@@ -70,14 +71,7 @@ class Options(LinearDecay):
     """whether discriminators see the image that was translated"""
     dropout: Fraction = 0.0
     """in the middle of the generator while training; the release's scripts switch it on, with 0.5"""
-    ema_decay: Fraction = 0.0
-    """of the EMA of generator and encoder, which is then what is saved; 0: none, as in the release"""
     direction: Direction = "a_to_b"
-    preparation: Literal["resize_and_crop", "crop", "scale_width_and_crop"] = "resize_and_crop"
-    enlarge_px: NonNegativeInt = 30
-    """images are resized to this much more than the model's size, then cropped at random"""
-    flip: bool = True
-    """mirror every other pair; switch it off where left and right mean something"""
 
     @model_validator(mode="after")
     def _batch_has_two_halves(self) -> Self:
@@ -147,20 +141,14 @@ class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
     @property
     def ema(self) -> Mapping[str, Decay]:
         """Generator and encoder, unless the decay is 0."""
-        return dict.fromkeys(self.model.networks, self.options.ema_decay) if self.options.ema_decay else {}
+        return self.options.decays(self.model.networks)
 
     @property
     def layout(self) -> PairedLayout:
         """Pairs of images, enlarged, cropped and mirrored together."""
         config, options = self.model.config, self.options
         return PairedLayout(
-            Preparation(
-                mode=options.preparation,
-                load_px=config.image_size + options.enlarge_px,
-                crop_px=config.image_size,
-                flip=options.flip,
-                resize=BICUBIC,
-            ),
+            options.preparation(config.image_size, BICUBIC),
             direction=options.direction,
             input_channels=config.source_channels,
             target_channels=config.target_channels,
@@ -170,20 +158,12 @@ class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
         """One stage of one phase."""
         phase = Phase(
             name="bicycle",
-            optimizer=self.make_adam(),
+            optimizer=self.options.make_adam(*self.all_networks.values()),
             losses=self.losses,
             learning_rate=self.options.learning_rate_factor,
         )
         options = self.options
         return [Stage(name="translation", steps=options.steps, batch_size=options.batch_size, phases=(phase,))]
-
-    def make_adam(self) -> Adam:
-        """One optimizer for all networks. Adam moves each number by itself: it is the release's four in one.
-
-        Fused, it goes through the 63 million numbers once instead of eight times.
-        """
-        parameters = [p for network in self.all_networks.values() for p in network.parameters() if p.requires_grad]
-        return Adam(parameters, lr=self.options.learning_rate, betas=self.options.betas, fused=True)
 
     def noise(self, count: int, like: Tensor) -> Tensor:
         """Latents from the normal distribution."""

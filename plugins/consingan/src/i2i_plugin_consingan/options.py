@@ -6,20 +6,19 @@ from typing import Annotated
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from i2i_runtime import Record
+from i2i_toolkit import AdamOptions, Betas
 
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
-class Options(Record):
+class Options(AdamOptions):
     """The defaults are the paper's, for variations."""
 
     stage_steps: PositiveInt = 2000
     """steps of every stage"""
     learning_rate: PositiveFloat = 5e-4
     """of the newest stage, the tail and the critic"""
-    betas: tuple[Fraction, Fraction] = (0.5, 0.999)
+    betas: Betas = (0.5, 0.999)
     concurrent_stages: PositiveInt = 3
     """how many of the newest stages are trained together; the older ones are frozen"""
     rate_scale: Share = 0.1

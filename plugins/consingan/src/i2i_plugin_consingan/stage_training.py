@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.optim import Adam
 from torch.optim.optimizer import ParamsT
 
 from i2i_plugin_consingan.config import EDITING_NOISE
@@ -13,7 +12,7 @@ from i2i_plugin_consingan.data import pyramid
 from i2i_plugin_consingan.networks import Critic, Generator
 from i2i_plugin_consingan.options import Options
 from i2i_registry import Losses, Step, Tensors, TrainingError
-from i2i_toolkit import slope_penalty, wasserstein
+from i2i_toolkit import learned, slope_penalty, wasserstein
 
 NOISE_SCALE = 0.1
 """Noise of a stage, as a share of how far the stages before it miss the image."""
@@ -166,10 +165,5 @@ class StageTraining:
         return image + noise
 
 
-def make_adam(groups: ParamsT, options: Options) -> Adam:
-    """The optimizer of a network."""
-    return Adam(groups, lr=options.learning_rate, betas=options.betas, fused=True)
-
-
 def _group(module: nn.Module, rate: float) -> dict[str, object]:
-    return {"params": [p for p in module.parameters() if p.requires_grad], "lr": rate}
+    return {"params": learned(module), "lr": rate}

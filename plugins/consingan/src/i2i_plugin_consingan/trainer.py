@@ -17,7 +17,7 @@ from i2i_plugin_consingan.model import GENERATOR, ConSinGAN
 from i2i_plugin_consingan.networks import Critic
 from i2i_plugin_consingan.options import Options
 from i2i_plugin_consingan.presets import OPTIONS
-from i2i_plugin_consingan.stage_training import StageTraining, make_adam
+from i2i_plugin_consingan.stage_training import StageTraining
 from i2i_plugin_consingan.upsampling import enlarged
 from i2i_registry import Cost, LayoutError, Phase, Stage, Tensors, Trainer
 from i2i_runtime import Record
@@ -61,7 +61,7 @@ class ConSinGANTrainer(Trainer[ConSinGAN, Options]):
 
     def _stage(self, training: StageTraining) -> Stage[Tensor]:
         options = self.options
-        critic = make_adam([p for p in self.critic.parameters() if p.requires_grad], options)
+        critic = options.make_adam(self.critic)
         updates = [
             Phase(
                 name=f"critic_{number}",
@@ -73,7 +73,7 @@ class ConSinGANTrainer(Trainer[ConSinGAN, Options]):
         ]
         generator = Phase(
             name=GENERATOR,
-            optimizer=make_adam(training.generator_groups(), options),
+            optimizer=options.make_adam_of(training.generator_groups()),
             losses=training.generator_losses,
             learning_rate=training.rate_factor,
             repeat=options.generator_repeats,

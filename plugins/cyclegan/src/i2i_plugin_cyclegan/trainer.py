@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar
 
 import torch
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
-from torch.optim import Adam
 
 from i2i_plugin_cyclegan.config import Config
 from i2i_plugin_cyclegan.model import CycleGAN
@@ -19,30 +18,27 @@ from i2i_toolkit import (
     A_TO_B,
     B_TO_A,
     DOMAINS,
-    OBJECTIVES,
-    DiscriminatorKind,
+    AdamOptions,
+    Betas,
+    CropOptions,
     ImagePool,
     LinearDecay,
     Objective,
-    Preparation,
+    PatchDiscriminatorOptions,
     UnpairedLayout,
     in_colour,
     l1,
-    make_discriminator,
-    smallest_side,
 )
 
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
-
-class Options(LinearDecay):
+class Options(LinearDecay, AdamOptions, CropOptions, PatchDiscriminatorOptions):
     """How it is trained. The defaults are the paper's: 200 epochs of the 1334 images of its horses and zebras."""
 
     steps: PositiveInt = 266_800
     batch_size: PositiveInt = 1
     learning_rate: PositiveFloat = 2e-4
     """of both optimizers"""
-    betas: tuple[Fraction, Fraction] = (0.5, 0.999)
+    betas: Betas = (0.5, 0.999)
     cycle_weight_a: NonNegativeFloat = 10.0
     """of the way from A to B and back (paper: lambda)"""
     cycle_weight_b: NonNegativeFloat = 10.0
@@ -53,22 +49,6 @@ class Options(LinearDecay):
     """generated images per domain from which the discriminators also see older ones; 0: the newest only"""
     objective: Objective = "lsgan"
     """lsgan: squares (paper); vanilla: cross-entropy; wgangp: the release's, which is without a gradient penalty"""
-    discriminator: DiscriminatorKind = "patch"
-    discriminator_layers: Annotated[int, Field(ge=1, le=6)] = 3
-    """of the patch discriminators; 3 sees 70x70 pixels"""
-    discriminator_channels: PositiveInt = 64
-    """after the first convolution"""
-    preprocess: Literal["resize_and_crop", "crop", "scale_width_and_crop"] = "resize_and_crop"
-    enlarge_px: NonNegativeInt = 30
-    """images are resized to this much more than the model's size, then cropped at random"""
-    flip: bool = True
-    """mirror every other image; switch it off where left and right mean something"""
-
-
-def make_adam(networks: Sequence[nn.Module], options: Options) -> Adam:
-    """One optimizer for several networks."""
-    parameters = [parameter for network in networks for parameter in network.parameters()]
-    return Adam(parameters, lr=options.learning_rate, betas=options.betas, fused=True)
 
 
 class CycleGANTrainer(Trainer[CycleGAN, Options]):
@@ -92,25 +72,17 @@ class CycleGANTrainer(Trainer[CycleGAN, Options]):
 
     def __init__(self, model: CycleGAN, options: Options) -> None:
         super().__init__(model, options)
-        config = self.model.config
+        config = model.config
         _check(config, options)
+        options.check_image_size(config.image_size, config.architecture.multiple)
         channels = {"A": config.channels_a, "B": config.channels_b}
         side = config.image_size
-        self.discriminators = {
-            domain: make_discriminator(
-                options.discriminator,
-                channels[domain],
-                options.discriminator_channels,
-                options.discriminator_layers,
-                config.norm,
-            )
-            for domain in DOMAINS
-        }
+        self.discriminators = {domain: options.make_discriminator(channels[domain], config.norm) for domain in DOMAINS}
         self.pools = {
             domain: ImagePool(options.pool_size, options.batch_size, (channels[domain], side, side))
             for domain in DOMAINS
         }
-        self._objective = OBJECTIVES[options.objective]
+        self.adversarial = options.adversarial
         self.cycle_weights = {"A": options.cycle_weight_a, "B": options.cycle_weight_b}
 
     @property
@@ -125,7 +97,7 @@ class CycleGANTrainer(Trainer[CycleGAN, Options]):
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """Both generators, both discriminators, and the pools of generated images."""
+        """Both discriminators, and the pools of generated images."""
         discriminators = {f"discriminator_{domain.lower()}": d for domain, d in self.discriminators.items()}
         pools = {f"pool_{domain.lower()}": pool for domain, pool in self.pools.items()}
         return {**discriminators, **pools}
@@ -134,20 +106,15 @@ class CycleGANTrainer(Trainer[CycleGAN, Options]):
     def layout(self) -> UnpairedLayout:
         """Images of trainA/ and trainB/: scaled, cropped, mirrored."""
         config = self.model.config
-        side = config.image_size
-        return UnpairedLayout(
-            Preparation(
-                self.options.preprocess, side + self.options.enlarge_px, side, flip=self.options.flip, resize=BICUBIC
-            ),
-            channels=(config.channels_a, config.channels_b),
-        )
+        preparation = self.options.preparation(config.image_size, BICUBIC)
+        return UnpairedLayout(preparation, channels=(config.channels_a, config.channels_b))
 
     def stages(self) -> Sequence[Stage[None]]:
         """One stage; generators first, as in the release."""
         phases = tuple(
             Phase(
                 name=name,
-                optimizer=make_adam(networks, self.options),
+                optimizer=self.options.make_adam(*networks),
                 losses=loss,
                 learning_rate=self.options.learning_rate_factor,
             )
@@ -192,7 +159,7 @@ class CycleGANTrainer(Trainer[CycleGAN, Options]):
         for domain in DOMAINS:
             real, fake, weight = step.batch[domain], made[f"fake_{domain}"], self.cycle_weights[domain]
             self.pools[domain].put(fake.detach())
-            losses[f"adversarial_{domain}"] = self._objective(self.discriminators[domain](fake), 1.0)
+            losses[f"adversarial_{domain}"] = self.adversarial(self.discriminators[domain](fake), 1.0)
             losses[f"cycle_{domain}"] = weight * l1(made[f"back_{domain}"], real)
             if f"same_{domain}" in made:
                 identity = l1(made[f"same_{domain}"], real)
@@ -209,7 +176,7 @@ class CycleGANTrainer(Trainer[CycleGAN, Options]):
                 of_real, of_fake = discriminator(real), discriminator(fake)
             else:
                 of_real, of_fake = discriminator(torch.cat([real, fake])).chunk(2)
-            losses[domain] = 0.5 * (self._objective(of_real, 1.0) + self._objective(of_fake, 0.0))
+            losses[domain] = 0.5 * (self.adversarial(of_real, 1.0) + self.adversarial(of_fake, 0.0))
         return losses
 
     @torch.no_grad()
@@ -238,13 +205,4 @@ def _check(config: Config, options: Options) -> None:
             found=f"images of {config.channels_a} and {config.channels_b} channels, and an identity loss",
             expected="one number of channels: the loss compares what goes into a generator with what comes out",
             fix="--set identity_weight=0",
-        )
-    smallest = smallest_side(options.discriminator_layers)
-    if options.discriminator == "patch" and config.image_size < smallest:
-        multiple = config.architecture.multiple
-        enough = -(-smallest // multiple) * multiple
-        raise TrainingError(
-            found=f"discriminators of {options.discriminator_layers} layers and {config.image_size} pixels",
-            expected=f"at least {smallest} pixels, so that their last norm has values to compare",
-            fix=f"--set image_size={enough}, fewer discriminator_layers, or --set discriminator=pixel",
         )

@@ -18,8 +18,7 @@ from pydantic import (
 )
 
 from i2i_runtime import Record
-
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+from i2i_toolkit import AdamOptions, Betas
 
 
 def _as_written(value: object) -> object:
@@ -71,7 +70,7 @@ class Config(Record):
         return BOTTLENECK_SIDE * self.multiple
 
 
-class Options(Record):
+class Options(AdamOptions):
     """How it is trained. The defaults are the paper's.
 
     "from" and "at" are iterations, which count from 0. A number with a point, up to 1.0, is a share of `steps`, so that
@@ -81,7 +80,7 @@ class Options(Record):
     steps: PositiveInt = 75_000
     learning_rate: PositiveFloat = 5e-5
     """of both networks"""
-    betas: tuple[Fraction, Fraction] = (0.5, 0.999)
+    betas: Betas = (0.5, 0.999)
     decay_from: Moment = 4 / 15
     """from here the learning rate falls along a line to 0 at the end"""
     inverse_from: Moment = 2 / 15

@@ -87,7 +87,7 @@ class InGANTrainer(Trainer[InGAN, Options]):
 
     def stages(self) -> Sequence[Stage[Retargeted]]:
         """Up to `inverse_from` without the extra way back, then with it; the optimizers are the same."""
-        optimizers = {network: _adam(self.all_networks[network], self.options) for network in (GENERATOR, CRITIC)}
+        optimizers = {network: self.options.make_adam(self.all_networks[network]) for network in (GENERATOR, CRITIC)}
         first = min(self.options.iteration_of(self.options.inverse_from) + 1, self.options.steps)
         parts = (("growing", 0, first), ("inverse", first, self.options.steps - first))
         return [
@@ -213,10 +213,6 @@ class InGANTrainer(Trainer[InGAN, Options]):
 def smallest_image(config: Config) -> int:
     """Pixels a side: a crop, one multiple less than the image, has a scale for the critic."""
     return (SMALLEST_TRAINED // config.multiple + 2) * config.multiple
-
-
-def _adam(network: nn.Module, options: Options) -> Adam:
-    return Adam(network.parameters(), lr=options.learning_rate, betas=options.betas, fused=True)
 
 
 def _check(config: Config, crop: tuple[int, int]) -> None:

@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar
 
 import torch
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
-from torch.optim import Adam
 
-from i2i_plugin_pix2pix.config import Config
 from i2i_plugin_pix2pix.model import Pix2Pix
-from i2i_plugin_pix2pix.networks import PatchDiscriminator, PixelDiscriminator
-from i2i_registry import Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import Losses, Phase, Stage, Step, Tensors, Trainer
 from i2i_runtime import BICUBIC
 from i2i_toolkit import (
-    OBJECTIVES,
+    AdamOptions,
+    Betas,
+    CropOptions,
     Direction,
-    DiscriminatorKind,
     LinearDecay,
     Objective,
     PairedLayout,
-    Preparation,
+    PatchDiscriminatorOptions,
     Translation,
     gradient_penalty,
     in_colour,
     l1,
-    smallest_side,
 )
-from i2i_toolkit.networks import discriminators
 from i2i_toolkit.networks.generators import BEHAVIOURS
-
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 DISCRIMINATOR = "discriminator"
 
@@ -40,45 +34,19 @@ GRADIENT_PENALTY = 10.0
 """Weight of the gradient penalty of "wgangp" (release)."""
 
 
-class Options(LinearDecay):
+class Options(LinearDecay, AdamOptions, CropOptions, PatchDiscriminatorOptions):
     """How it is trained. The defaults are the paper's: 200 epochs of the 400 images of its facades."""
 
     steps: PositiveInt = 80_000
     batch_size: PositiveInt = 1
     learning_rate: PositiveFloat = 2e-4
     """of both optimizers"""
-    betas: tuple[Fraction, Fraction] = (0.5, 0.999)
+    betas: Betas = (0.5, 0.999)
     objective: Objective = "vanilla"
     """vanilla: cross-entropy (paper); lsgan: squares; wgangp: Wasserstein with gradient penalty"""
     l1_weight: NonNegativeFloat = 100.0
-    discriminator: DiscriminatorKind = "patch"
-    discriminator_layers: Annotated[int, Field(ge=1, le=6)] = 3
-    """of the patch discriminator; 3 sees 70x70 pixels, 1 sees 16x16, 5 sees 286x286"""
-    discriminator_channels: PositiveInt = 64
-    """after the first convolution"""
     direction: Direction = "a_to_b"
     """which image of a pair is translated into which; the release's facades are b_to_a"""
-    preprocess: Literal["resize_and_crop", "crop", "scale_width_and_crop"] = "resize_and_crop"
-    enlarge_px: NonNegativeInt = 30
-    """images are resized to this much more than the model's size, then cropped at random"""
-    flip: bool = True
-    """mirror every other pair; switch it off where left and right mean something"""
-
-
-def make_discriminator(config: Config, options: Options) -> PatchDiscriminator | PixelDiscriminator:
-    """The discriminator of pairs that the options ask for; its norm is the generator's."""
-    return discriminators.make_discriminator(
-        options.discriminator,
-        config.input_channels + config.output_channels,
-        options.discriminator_channels,
-        options.discriminator_layers,
-        config.norm,
-    )
-
-
-def make_adam(network: nn.Module, options: Options) -> Adam:
-    """The optimizer of one network."""
-    return Adam(network.parameters(), lr=options.learning_rate, betas=options.betas, fused=True)
 
 
 class Pix2PixTrainer(Trainer[Pix2Pix, Options]):
@@ -97,24 +65,22 @@ class Pix2PixTrainer(Trainer[Pix2Pix, Options]):
 
     def __init__(self, model: Pix2Pix, options: Options) -> None:
         super().__init__(model, options)
-        _check(self.model.config, options)
-        self.discriminator = make_discriminator(self.model.config, options)
-        self._objective = OBJECTIVES[options.objective]
+        config = model.config
+        options.check_image_size(config.image_size, config.architecture.multiple)
+        self.discriminator = options.make_discriminator(config.input_channels + config.output_channels, config.norm)
+        self.adversarial = options.adversarial
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """The generator and the discriminator."""
+        """The discriminator."""
         return {DISCRIMINATOR: self.discriminator}
 
     @property
     def layout(self) -> PairedLayout:
         """Pairs: side by side in train/, or in A/ and B/; mirrored, enlarged, cropped."""
         config = self.model.config
-        side = config.image_size
         return PairedLayout(
-            Preparation(
-                self.options.preprocess, side + self.options.enlarge_px, side, flip=self.options.flip, resize=BICUBIC
-            ),
+            self.options.preparation(config.image_size, BICUBIC),
             direction=self.options.direction,
             input_channels=config.input_channels,
             target_channels=config.output_channels,
@@ -125,7 +91,7 @@ class Pix2PixTrainer(Trainer[Pix2Pix, Options]):
         phases = tuple(
             Phase(
                 name=name,
-                optimizer=make_adam(network, self.options),
+                optimizer=self.options.make_adam(network),
                 losses=loss,
                 learning_rate=self.options.learning_rate_factor,
             )
@@ -154,8 +120,8 @@ class Pix2PixTrainer(Trainer[Pix2Pix, Options]):
         real = torch.cat([step.batch["input"], step.batch["target"]], dim=1)
         # Generated before real, and apart: with batch norm each pass has its own statistics and moves the running ones.
         losses = {
-            "fake": 0.5 * self._objective(self.discriminator(fake), 0.0),
-            "real": 0.5 * self._objective(self.discriminator(real), 1.0),
+            "fake": 0.5 * self.adversarial(self.discriminator(fake), 0.0),
+            "real": 0.5 * self.adversarial(self.discriminator(real), 1.0),
         }
         if self.options.objective == "wgangp":
             share = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
@@ -167,7 +133,7 @@ class Pix2PixTrainer(Trainer[Pix2Pix, Options]):
         fake = step.shared
         logits = self.discriminator(torch.cat([step.batch["input"], fake], dim=1))
         return {
-            "adversarial": self._objective(logits, 1.0),
+            "adversarial": self.adversarial(logits, 1.0),
             "l1": self.options.l1_weight * l1(fake, step.batch["target"]),
         }
 
@@ -183,14 +149,3 @@ class Pix2PixTrainer(Trainer[Pix2Pix, Options]):
             columns[name] = translation(image, behaviour, noise if config.dropout_shapes else None)
         columns["target"] = batch["target"]
         return {title: in_colour(column) for title, column in columns.items()}
-
-
-def _check(config: Config, options: Options) -> None:
-    if options.discriminator == "patch" and config.image_size < (
-        smallest := smallest_side(options.discriminator_layers)
-    ):
-        raise TrainingError(
-            found=f"a patch discriminator of {options.discriminator_layers} layers and {config.image_size} pixels",
-            expected=f"at least {smallest} pixels, so that its last norm has values to compare",
-            fix="fewer discriminator_layers, or --set discriminator=pixel",
-        )

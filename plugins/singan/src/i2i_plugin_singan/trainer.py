@@ -18,7 +18,6 @@ import torch
 from jaxtyping import Float
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
-from torch.optim import Adam
 
 from i2i_plugin_singan.config import Config, enlarging_passes, enlarging_scales_for, scales_for
 from i2i_plugin_singan.cost import estimate
@@ -29,6 +28,8 @@ from i2i_plugin_singan.sampling import padded
 from i2i_registry import Cost, LayoutError, Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import Record
 from i2i_toolkit import (
+    AdamOptions,
+    Betas,
     SingleImage,
     SingleImageLayout,
     gradient_penalty,
@@ -39,8 +40,6 @@ from i2i_toolkit import (
     wasserstein,
 )
 
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-
 CRITICS = "critics"
 MEMORY = "memory"
 
@@ -49,13 +48,13 @@ ENLARGING_RECONSTRUCTION_WEIGHT = 100.0
 """of a training for super-resolution"""
 
 
-class Options(Record):
+class Options(AdamOptions):
     """How it is trained. The defaults are the authors'."""
 
     steps_per_scale: PositiveInt = 2000
     learning_rate: PositiveFloat = 5e-4
     """of both optimizers"""
-    betas: tuple[Fraction, Fraction] = (0.5, 0.999)
+    betas: Betas = (0.5, 0.999)
     full_rate_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.8
     """of the steps of a scale; in the rest the learning rate is lower"""
     late_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
@@ -106,12 +105,6 @@ class Made(NamedTuple):
     """[1, 3, h, w], what the scales below made for the last of `fakes`, in its border"""
     fakes: tuple[Tensor, ...]
     """[1, 3, h, w] each, one for every update of the critic; only the last has a graph"""
-
-
-def make_adam(network: nn.Module, options: Options) -> Adam:
-    """The optimizer of one network."""
-    learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    return Adam(learned, lr=options.learning_rate, betas=options.betas, fused=True)
 
 
 @dataclass(frozen=True)
@@ -231,7 +224,7 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
         )
         phases: list[Phase[Made]] = []
         for name, count, network, losses in learning:
-            optimizer = make_adam(network, self.options)
+            optimizer = self.options.make_adam(network)
             phases += [
                 Phase(
                     name=f"{name}_{number}",

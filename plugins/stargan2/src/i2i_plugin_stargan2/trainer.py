@@ -14,10 +14,20 @@ from i2i_plugin_stargan2.face import face_masks
 from i2i_plugin_stargan2.model import GENERATOR, MAPPING, STYLE_ENCODER, StarGAN2
 from i2i_plugin_stargan2.networks import Discriminator, Encoded, Generator
 from i2i_registry import Decay, Losses, Phase, Stage, Step, Tensors, Trainer
-from i2i_runtime import Record
-from i2i_toolkit import DomainsLayout, fixed_parameters, l1, logistic, r1_penalty
+from i2i_toolkit import (
+    Betas,
+    DomainsLayout,
+    EMAOptions,
+    Fraction,
+    StepOptions,
+    WeightDecayOptions,
+    fixed_parameters,
+    l1,
+    learned,
+    logistic,
+    r1_penalty,
+)
 
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 DISCRIMINATOR = "discriminator"
@@ -29,16 +39,15 @@ SHOWN_LOOKS = 2
 """Latents per domain in the sample images."""
 
 
-class Options(Record):
+class Options(StepOptions, WeightDecayOptions, EMAOptions):
     """How it is trained. The defaults are the release's."""
 
     steps: PositiveInt = 100_000
     batch_size: PositiveInt = 8
     learning_rate: PositiveFloat = 1e-4
     mapping_learning_rate: PositiveFloat = 1e-6
-    betas: tuple[Fraction, Fraction] = (0.0, 0.99)
+    betas: Betas = (0.0, 0.99)
     weight_decay: NonNegativeFloat = 1e-4
-    """added to the gradient of every parameter"""
     r1_weight: NonNegativeFloat = 1.0
     style_weight: NonNegativeFloat = 1.0
     cycle_weight: NonNegativeFloat = 1.0
@@ -123,8 +132,7 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
     @property
     def ema(self) -> Mapping[str, Decay]:
         """Generator, mapping network and style encoder, unless the decay is 0."""
-        decay = self.options.ema_decay
-        return dict.fromkeys((GENERATOR, MAPPING, STYLE_ENCODER), decay) if decay else {}
+        return self.options.decays((GENERATOR, MAPPING, STYLE_ENCODER))
 
     @property
     def diversity_weight(self) -> float:
@@ -169,17 +177,12 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
 
     def make_adam(self, names: Sequence[str]) -> Adam:
         """One optimizer for these networks, each a group; the mapping network's rate is its own."""
-        options = self.options
-        rates = {MAPPING: options.mapping_learning_rate}
+        rates = {MAPPING: self.options.mapping_learning_rate}
         groups = [
-            {
-                "params": [p for p in self.all_networks[name].parameters() if p.requires_grad],
-                "lr": rates.get(name, options.learning_rate),
-            }
+            {"params": learned(self.all_networks[name]), "lr": rates.get(name, self.options.learning_rate)}
             for name in names
         ]
-        # Fused: the same arithmetic in one pass over the numbers instead of a dozen.
-        return Adam(groups, betas=options.betas, weight_decay=options.weight_decay, fused=True)
+        return self.options.make_adam_of(groups)
 
     def latents(self, count: int, like: Tensor) -> Tensor:
         """Latents from the normal distribution."""

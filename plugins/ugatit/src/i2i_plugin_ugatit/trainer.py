@@ -10,31 +10,41 @@ import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import Adam
 
 from i2i_plugin_ugatit.config import DOWNSAMPLING
 from i2i_plugin_ugatit.model import UGATIT
 from i2i_plugin_ugatit.networks import ILN, AdaLIN, Discriminator, Generator, smallest_side
 from i2i_registry import Decay, Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
-from i2i_runtime import BILINEAR, Record
-from i2i_toolkit import A_TO_B, B_TO_A, DOMAINS, Preparation, UnpairedLayout, l1, least_squares, logistic
+from i2i_runtime import BILINEAR
+from i2i_toolkit import (
+    A_TO_B,
+    B_TO_A,
+    DOMAINS,
+    Betas,
+    EMAOptions,
+    Preparation,
+    StepOptions,
+    UnpairedLayout,
+    WeightDecayOptions,
+    l1,
+    least_squares,
+    logistic,
+)
 
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Layers = Annotated[int, Field(ge=3, le=10)]
 
 SCALES = ("global", "local")
 
 
-class Options(Record):
+class Options(StepOptions, WeightDecayOptions, EMAOptions):
     """How it is trained. The defaults are the paper's."""
 
     steps: PositiveInt = 1_000_000
     batch_size: PositiveInt = 1
     learning_rate: PositiveFloat = 1e-4
     """of both optimizers; from the middle of the training on it falls to 0 along a line"""
-    betas: tuple[Fraction, Fraction] = (0.5, 0.999)
+    betas: Betas = (0.5, 0.999)
     weight_decay: NonNegativeFloat = 1e-4
-    """added to every gradient (L2), before Adam's moments"""
     adversarial_weight: NonNegativeFloat = 1.0
     cycle_weight: NonNegativeFloat = 10.0
     identity_weight: NonNegativeFloat = 10.0
@@ -43,8 +53,6 @@ class Options(Record):
     local_layers: Layers = 5
     discriminator_channels: PositiveInt | None = None
     """after the first convolution; None: as many as the generators have"""
-    ema_decay: Fraction = 0.0
-    """of the generators' EMA, which is then what is saved; 0: none, as in the paper"""
     enlarge_px: NonNegativeInt = 30
     """images are resized to this much more than the model's size, then cropped at random"""
     flip: bool = True
@@ -80,14 +88,6 @@ def clamp_rho(generator: nn.Module) -> None:
     for module in generator.modules():
         if isinstance(module, AdaLIN | ILN):
             module.rho.clamp_(0.0, 1.0)
-
-
-def make_adam(networks: Sequence[nn.Module], options: Options) -> Adam:
-    """One optimizer for several networks; weight decay on every parameter, as in the release."""
-    parameters = [parameter for network in networks for parameter in network.parameters()]
-    rate, betas, decay = options.learning_rate, options.betas, options.weight_decay
-    # Fused: the same arithmetic in one pass over 134 million parameters instead of a dozen.
-    return Adam(parameters, lr=rate, betas=betas, weight_decay=decay, fused=True)
 
 
 class IntoDomain(NamedTuple):
@@ -156,7 +156,7 @@ class UGATITTrainer(Trainer[UGATIT, Options]):
     @property
     def ema(self) -> Mapping[str, Decay]:
         """Both generators, unless the decay is 0."""
-        return dict.fromkeys(self.model.networks, self.options.ema_decay) if self.options.ema_decay else {}
+        return self.options.decays(self.model.networks)
 
     @property
     def layout(self) -> UnpairedLayout:
@@ -167,13 +167,13 @@ class UGATITTrainer(Trainer[UGATIT, Options]):
         """One stage; discriminators first, as in the release."""
         discriminators = Phase(
             name="discriminators",
-            optimizer=make_adam(list(self.discriminators.values()), self.options),
+            optimizer=self.options.make_adam(*self.discriminators.values()),
             losses=self.discriminator_losses,
             learning_rate=self._learning_rate,
         )
         generators = Phase(
             name="generators",
-            optimizer=make_adam([self.a_to_b, self.b_to_a], self.options),
+            optimizer=self.options.make_adam(self.a_to_b, self.b_to_a),
             losses=self.generator_losses,
             learning_rate=self._learning_rate,
             after=self._clamp_rho,

@@ -1,11 +1,25 @@
-"""The learning rates that papers share, against their closed forms."""
+"""The options that papers share: learning rates against their closed forms, and what the others build."""
 
 from __future__ import annotations
 
 import pytest
-from pydantic import ValidationError
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
+from torch import nn
 
-from i2i_toolkit import LinearDecay
+from i2i_registry.errors import TrainingError
+from i2i_runtime.schema.operations import BILINEAR
+from i2i_toolkit import (
+    Betas,
+    CropOptions,
+    EMAOptions,
+    LinearDecay,
+    Objective,
+    PatchDiscriminatorOptions,
+    Preparation,
+    StepOptions,
+    WeightDecayOptions,
+    learned,
+)
 
 
 def test_the_rate_is_the_releases_with_its_epochs() -> None:
@@ -56,3 +70,43 @@ def test_the_rate_may_stay() -> None:
 def test_more_decay_than_training_is_refused() -> None:
     with pytest.raises(ValidationError, match="decay_steps=5 is more than all steps=4"):
         LinearDecay(steps=4, decay_steps=5)
+
+
+class Options(StepOptions, WeightDecayOptions, CropOptions, EMAOptions, PatchDiscriminatorOptions):
+    """As a trainer composes them."""
+
+    steps: PositiveInt = 7
+    learning_rate: PositiveFloat = 0.5
+    betas: Betas = (0.25, 0.75)
+    weight_decay: NonNegativeFloat = 0.125
+    objective: Objective = "lsgan"
+
+
+def test_adam_learns_what_wants_a_gradient_at_the_rate_of_its_group() -> None:
+    network, frozen = nn.Linear(2, 1), nn.Linear(2, 1).requires_grad_(requires_grad=False)
+    optimizer = Options().make_adam(network, frozen)
+    (group,) = optimizer.param_groups
+    assert [id(p) for p in group["params"]] == [id(p) for p in network.parameters()]
+    assert (group["lr"], group["betas"], group["weight_decay"]) == (0.5, (0.25, 0.75), 0.125)
+
+    groups = [{"params": learned(network), "lr": 0.25}, {"params": learned(nn.Linear(1, 1))}]
+    assert [group["lr"] for group in Options().make_adam_of(groups).param_groups] == [0.25, 0.5]
+
+
+def test_images_are_cropped_from_a_little_more_than_the_models_size() -> None:
+    found = Options(enlarge_px=5, flip=False, preprocess="crop").preparation(64, BILINEAR)
+    assert found == Preparation("crop", 69, 64, BILINEAR, flip=False)
+
+
+def test_a_decay_of_zero_is_no_average() -> None:
+    assert Options().decays(("a", "b")) == {}
+    assert Options(ema_decay=0.9).decays(("a", "b")) == {"a": 0.9, "b": 0.9}
+
+
+def test_images_too_small_for_the_last_norm_are_refused_with_a_size_that_fits() -> None:
+    options = Options(discriminator_layers=4)  # 48 pixels leave its last norm 2x2 values
+    options.check_image_size(48, multiple=32)
+    with pytest.raises(TrainingError, match="4 layers and 47 pixels") as caught:
+        options.check_image_size(47, multiple=32)
+    assert "--set image_size=64" in caught.value.fix
+    Options(discriminator="pixel").check_image_size(1, multiple=1)
