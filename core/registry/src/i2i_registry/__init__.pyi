@@ -46,6 +46,7 @@ from .interfaces.official import PickledModule as PickledModule
 from .interfaces.official import ReleaseOptions as ReleaseOptions
 from .interfaces.official import Shapes as Shapes
 from .interfaces.official import canonical_shapes as canonical_shapes
+from .interfaces.official import checked_config as checked_config
 from .interfaces.official import rename as rename
 from .interfaces.resolved_graphs import resolved_graphs as resolved_graphs
 from .interfaces.trainer import AnyTrainer as AnyTrainer

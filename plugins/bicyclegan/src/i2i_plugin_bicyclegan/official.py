@@ -13,20 +13,20 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from pydantic import PositiveInt, TypeAdapter, ValidationError
+from pydantic import PositiveInt, TypeAdapter
 
 from i2i_plugin_bicyclegan.config import ENCODED_SIDE, Activation, Config, Method, Norm
 from i2i_registry import (
     CheckpointError,
     Clues,
     Drop,
-    Evidence,
     Findings,
     InferredConfig,
     NameTable,
     OfficialFile,
     OfficialFormat,
     Shapes,
+    checked_config,
 )
 from i2i_runtime import Licence
 
@@ -129,8 +129,8 @@ class AuthorsRelease(OfficialFormat[Config]):
 
     def fits(self, clues: Clues) -> bool:
         """By the option that names the method."""
-        said = clues.option("model", _TEXT)
-        return not said or said[0].value == _METHOD
+        said = clues.option("model", TypeAdapter(str))
+        return not said or said[0].value in _METHODS
 
     def canonical(self, names: Collection[str]) -> Mapping[str, str | Drop]:
         """A file alone says by its names which network it is."""
@@ -142,7 +142,44 @@ class AuthorsRelease(OfficialFormat[Config]):
         What neither shows is the release's default. Raises CheckpointError for an encoder alone, and for networks that
         do not fit together.
         """
-        return _infer(shapes, clues)
+        bare = _bare(shapes)
+        if _STEM_ALL not in bare and _STEM_INPUT not in bare:
+            raise CheckpointError(
+                found="an encoder of BicycleGAN without its generator",
+                expected="the generator (latest_net_G.pth), and with it the encoder (latest_net_E.pth)",
+                fix="i2i-registry import bicyclegan latest_net_G.pth latest_net_E.pth --as ...",
+            )
+        encoder = _read_encoder(bare) if _has_encoder(bare) else None
+        generator = _read_at_all_levels(bare) if _STEM_ALL in bare else _read_at_input(bare)
+        norm = _common_norm(generator, encoder)
+        clues = clues.believed(_options(generator, encoder, norm))
+        findings = Findings(clues)
+        latent_dim = _latent_dim(generator, encoder, findings, clues)
+        fields: dict[str, object] = {
+            "method": findings.settle("method", clues.option_among("model", _METHODS), "bicyclegan"),
+            "levels": generator.levels,
+            "source_channels": generator.channels_in - latent_dim,
+            "target_channels": generator.target_channels,
+            "latent_dim": latent_dim,
+            "latent_at": generator.latent_at,
+            "upsampling": generator.upsampling,
+            "activation": findings.settle("activation", clues.option_among("nl", _ACTIVATIONS), "relu"),
+            "norm": norm or findings.settle("norm", clues.option("norm", _NORM_OPTION), "instance"),
+            "channels": generator.channels,
+            "encoder": encoder.kind if encoder else None,
+        }
+        if encoder:
+            fields |= {"encoder_channels": encoder.channels, "image_size": ENCODED_SIDE * 2**encoder.halvings}
+        else:
+            fields["image_size"] = _image_size(generator, findings, clues)
+        config = checked_config(
+            Config,
+            fields,
+            found="shapes that no BicycleGAN has",
+            expected="a generator with its latent, and an encoder of the same image size",
+            fix="import the two files of one training",
+        )
+        return findings.inferred(config)
 
     def table(self, config: Config) -> NameTable:
         """The generator's, and the encoder's where there is one."""
@@ -160,10 +197,9 @@ _KERNEL_AXES = 4
 _OUTER = "model.model.1.model."
 _NESTING = re.compile(r"(?:[23]\.model\.)+")
 
-_METHOD = "bicycle_gan"
-"""The release's name of the method: its repository has a pix2pix, too."""
+_METHODS: Mapping[str, Method] = {"bicycle_gan": "bicyclegan"}
+"""The release's names of the methods: its repository has a pix2pix, too, which is none of ours."""
 
-_TEXT = TypeAdapter[str](str)
 _COUNT = TypeAdapter[PositiveInt](PositiveInt)
 _NORM_OPTION = TypeAdapter[Norm](Norm)
 _ACTIVATIONS: Mapping[str, Activation] = {"relu": "relu", "lrelu": "leaky_relu", "elu": "elu"}
@@ -198,49 +234,6 @@ class _Encoder:
     channels: int
     norm: Norm | None
     """None: instance norms look like none"""
-
-
-# --- From tensors and clues to a Config -------------------------------------------------------------------------------
-
-
-def _infer(shapes: Shapes, clues: Clues) -> InferredConfig[Config]:
-    bare = _bare(shapes)
-    if _STEM_ALL not in bare and _STEM_INPUT not in bare:
-        raise CheckpointError(
-            found="an encoder of BicycleGAN without its generator",
-            expected="the generator (latest_net_G.pth), and with it the encoder (latest_net_E.pth)",
-            fix="i2i-registry import bicyclegan latest_net_G.pth latest_net_E.pth --as ...",
-        )
-    encoder = _read_encoder(bare) if _has_encoder(bare) else None
-    generator = _read_at_all_levels(bare) if _STEM_ALL in bare else _read_at_input(bare)
-    norm = _common_norm(generator, encoder)
-    clues = clues.believed(_options(generator, encoder, norm))
-    findings = Findings(clues)
-    latent_dim = _latent_dim(generator, encoder, findings, clues)
-    activations = [
-        Evidence(_ACTIVATIONS[said.value], said.by) for said in clues.option("nl", _TEXT) if said.value in _ACTIVATIONS
-    ]
-    methods: list[Evidence[Method]] = [
-        Evidence("bicyclegan", said.by) for said in clues.option("model", _TEXT) if said.value == _METHOD
-    ]
-    fields: dict[str, object] = {
-        "method": findings.settle("method", methods, "bicyclegan"),
-        "levels": generator.levels,
-        "source_channels": generator.channels_in - latent_dim,
-        "target_channels": generator.target_channels,
-        "latent_dim": latent_dim,
-        "latent_at": generator.latent_at,
-        "upsampling": generator.upsampling,
-        "activation": findings.settle("activation", activations, "relu"),
-        "norm": norm or findings.settle("norm", clues.option("norm", _NORM_OPTION), "instance"),
-        "channels": generator.channels,
-        "encoder": encoder.kind if encoder else None,
-    }
-    if encoder:
-        fields |= {"encoder_channels": encoder.channels, "image_size": ENCODED_SIDE * 2**encoder.halvings}
-    else:
-        fields["image_size"] = _image_size(generator, findings, clues)
-    return findings.inferred(_checked(fields))
 
 
 def _options(generator: _Generator, encoder: _Encoder | None, norm: Norm | None) -> dict[str, tuple[object, ...]]:
@@ -290,18 +283,6 @@ def _image_size(generator: _Generator, findings: Findings, clues: Clues) -> int:
         if said.value >= smallest and said.value.bit_count() == 1
     ]
     return findings.settle("image_size", said, smallest)
-
-
-def _checked(fields: Mapping[str, object]) -> Config:
-    try:
-        return Config.model_validate(fields)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise CheckpointError(
-            found=f"shapes that no BicycleGAN has: {'.'.join(map(str, problem['loc']))} {problem['msg']}",
-            expected="a generator with its latent, and an encoder of the same image size",
-            fix="import the two files of one training",
-        ) from error
 
 
 # --- From tensors to what they show -----------------------------------------------------------------------------------

@@ -98,12 +98,33 @@ class AuthorsRelease(OfficialFormat[Config]):
 
         Raises CheckpointError when a list is missing, or the sizes are those of no pyramid.
         """
-        return _infer(shapes, clues)
+        seen = _seen(shapes)
+        clues = clues.believed(seen.options)
+        findings = Findings(clues)
+        said = [*clues.option("train_mode", _MODE), *_in_folder(clues, "mode", _MODE)]
+        pyramids = list(_pyramids(seen, _minimum(clues)))
+        likeliest = pyramids[0].mode if pyramids else seen.modes[0]
+        mode = findings.settle("mode", said, likeliest)
+        geometry = next((config for config in pyramids if config.mode == mode), None)
+        if geometry is None:
+            raise CheckpointError(
+                found="images of " + ", ".join(f"{height}x{width}" for height, width in seen.sizes) + " pixels",
+                expected="a pyramid by one of the release's two rules" + (f", for {mode}" if said else ""),
+                fix="import the files of one training",
+            )
+        fields: dict[str, object] = {"activation": "prelu"}
+        if not seen.learned_slope:
+            fields = _activation(clues, findings, mode)
+        if seen.stages < len(seen.sizes):
+            findings.remark(
+                f"the training was stopped after {seen.stages} of {len(seen.sizes)} stages: only enlarged behind"
+            )
+        return findings.inferred(geometry.model_copy(update=fields))
 
     def repair(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """Fill the stages of a stopped training."""
         shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
-        return tensors | _never_trained(_infer(shapes, Clues()).config, _stages_of(tensors))
+        return tensors | _never_trained(self.infer(shapes, Clues()).config, _stages_of(tensors))
 
     def table(self, config: Config) -> NameTable:
         """The generator, and for each stage its noise, its image, and how strong the noise is."""
@@ -224,31 +245,6 @@ def _seen(shapes: Shapes) -> _Seen:
         normed="G.head.norm.weight" in shapes,
         learned_slope="G.head.prelu.weight" in shapes,
     )
-
-
-def _infer(shapes: Shapes, clues: Clues) -> InferredConfig[Config]:
-    seen = _seen(shapes)
-    clues = clues.believed(seen.options)
-    findings = Findings(clues)
-    said = [*clues.option("train_mode", _MODE), *_in_folder(clues, "mode", _MODE)]
-    pyramids = list(_pyramids(seen, _minimum(clues)))
-    likeliest = pyramids[0].mode if pyramids else seen.modes[0]
-    mode = findings.settle("mode", said, likeliest)
-    geometry = next((config for config in pyramids if config.mode == mode), None)
-    if geometry is None:
-        raise CheckpointError(
-            found="images of " + ", ".join(f"{height}x{width}" for height, width in seen.sizes) + " pixels",
-            expected="a pyramid by one of the release's two rules" + (f", for {mode}" if said else ""),
-            fix="import the files of one training",
-        )
-    fields: dict[str, object] = {"activation": "prelu"}
-    if not seen.learned_slope:
-        fields = _activation(clues, findings, mode)
-    if seen.stages < len(seen.sizes):
-        findings.remark(
-            f"the training was stopped after {seen.stages} of {len(seen.sizes)} stages: only enlarged behind"
-        )
-    return findings.inferred(geometry.model_copy(update=fields))
 
 
 def _activation(clues: Clues, findings: Findings, mode: Mode) -> dict[str, object]:

@@ -102,7 +102,7 @@ class PyTorchRelease(OfficialFormat[Config]):
             "dropout": unseen.dropout,
             "directions": "both" if both else "a_to_b",
         }
-        return findings.inferred(checkpoints.checked(Config, fields))
+        return findings.inferred(checkpoints.generator_config(Config, fields))
 
     def table(self, config: Config) -> NameTable:
         """The generators', or that of the only one."""

@@ -67,7 +67,7 @@ class PyTorchRelease(OfficialFormat[Config]):
             "norm": net.norm,
             "dropout": unseen.dropout,
         }
-        return findings.inferred(checkpoints.checked(Config, fields))
+        return findings.inferred(checkpoints.generator_config(Config, fields))
 
     def table(self, config: Config) -> NameTable:
         """The generator's."""

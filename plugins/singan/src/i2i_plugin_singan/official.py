@@ -89,13 +89,43 @@ class AuthorsRelease(OfficialFormat[Config]):
 
         Raises CheckpointError when no pyramid has such sizes.
         """
-        return _infer(shapes, clues)
+        sizes = [(shape[-2], shape[-1]) for shape in _numbered(shapes, "reals")]
+        head = shapes.get("0.netG.head.conv.weight")
+        if head is None:
+            raise CheckpointError(
+                found="images of a pyramid, and no generator of its coarsest scale",
+                expected="a generator for every image of reals.pth",
+                fix="import the whole folder that the training wrote",
+            )
+        findings = Findings(clues)
+        pyramids = list(_pyramids(shapes, sizes, head[0]))
+        mode = findings.settle("mode", _mode_of(clues), pyramids[0].mode if pyramids else "generation")
+        possible = [config for config in pyramids if config.mode == mode]
+        if not possible:
+            raise CheckpointError(
+                found=f"images of {_in_words(sizes)} pixels",
+                expected="a pyramid whose sides shrink by one factor from scale to scale",
+                fix="import the files of one training",
+            )
+        config = possible[0]
+        if len(possible) > 1:
+            config = config.model_copy(update={"coarsest": findings.settle("coarsest", (), config.coarsest)})
+        painted = _PAINT_FOLDER.fullmatch(clues.folder)
+        said = list[Evidence[int | None]]()
+        if painted:
+            said.append(Evidence(int(painted[1]), f"the folder's name: {clues.folder}"))
+        update = {
+            "paint_scale": findings.settle("paint_scale", said, None),
+            "enlargement": findings.settle("enlargement", (), config.enlargement),
+        }
+        _remark_on(shapes, config, findings)
+        return findings.inferred(config.model_copy(update=update))
 
     def repair(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """Fills scales that were not trained, and makes grey ones coloured."""
         shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
         coloured = {key: _coloured(key, tensor) for key, tensor in tensors.items()}
-        return coloured | dict(_never_trained(_infer(shapes, Clues()).config, _trained(shapes)))
+        return coloured | dict(_never_trained(self.infer(shapes, Clues()).config, _trained(shapes)))
 
     def table(self, config: Config) -> NameTable:
         """For each scale its generator, its image, and how strong its noise is."""
@@ -159,40 +189,6 @@ def _coloured(key: str, tensor: Tensor) -> Tensor:
 
 
 # --- What tensors show, and what they do not --------------------------------------------------------------------------
-
-
-def _infer(shapes: Shapes, clues: Clues) -> InferredConfig[Config]:
-    sizes = [(shape[-2], shape[-1]) for shape in _numbered(shapes, "reals")]
-    head = shapes.get("0.netG.head.conv.weight")
-    if head is None:
-        raise CheckpointError(
-            found="images of a pyramid, and no generator of its coarsest scale",
-            expected="a generator for every image of reals.pth",
-            fix="import the whole folder that the training wrote",
-        )
-    findings = Findings(clues)
-    pyramids = list(_pyramids(shapes, sizes, head[0]))
-    mode = findings.settle("mode", _mode_of(clues), pyramids[0].mode if pyramids else "generation")
-    possible = [config for config in pyramids if config.mode == mode]
-    if not possible:
-        raise CheckpointError(
-            found=f"images of {_in_words(sizes)} pixels",
-            expected="a pyramid whose sides shrink by one factor from scale to scale",
-            fix="import the files of one training",
-        )
-    config = possible[0]
-    if len(possible) > 1:
-        config = config.model_copy(update={"coarsest": findings.settle("coarsest", (), config.coarsest)})
-    painted = _PAINT_FOLDER.fullmatch(clues.folder)
-    said = list[Evidence[int | None]]()
-    if painted:
-        said.append(Evidence(int(painted[1]), f"the folder's name: {clues.folder}"))
-    update = {
-        "paint_scale": findings.settle("paint_scale", said, None),
-        "enlargement": findings.settle("enlargement", (), config.enlargement),
-    }
-    _remark_on(shapes, config, findings)
-    return findings.inferred(config.model_copy(update=update))
 
 
 def _mode_of(clues: Clues) -> list[Evidence[Mode]]:

@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from i2i_plugin_stargan2.config import ENCODED_SIDE, INNER_SIDE, PRESETS, Config
@@ -28,6 +27,7 @@ from i2i_registry import (
     OfficialFile,
     OfficialFormat,
     Shapes,
+    checked_config,
 )
 from i2i_runtime import Licence
 
@@ -161,16 +161,23 @@ class ClovaRelease(OfficialFormat[Config]):
             )
         channels, features = shapes[_STEM][0], shapes[_STYLE_HEAD][1]
         usual = PRESETS["afhq"].max_channels
-        config = _checked(
-            image_size=image_size,
-            domains=tuple(f"domain_{n}" for n in range(_count(shapes, r"style_encoder\.unshared\.(\d+)\.weight"))),
-            channel_base=channels * image_size,
-            max_channels=features if features < channels * 2**halvings else max(features, usual),
-            latent_dim=shapes[_MAPPING_STEM][1],
-            style_dim=shapes[_STYLE_HEAD][0],
-            mapping_channels=shapes[_MAPPING_STEM][0],
-            high_pass=findings.settle("high_pass", (), 1.0) if further else 0.0,
-            **({"fan_channels": shapes[_FAN_STEM][0]} if _FAN_STEM in shapes else {}),
+        fields: dict[str, object] = {
+            "image_size": image_size,
+            "domains": [f"domain_{n}" for n in range(_count(shapes, r"style_encoder\.unshared\.(\d+)\.weight"))],
+            "channel_base": channels * image_size,
+            "max_channels": features if features < channels * 2**halvings else max(features, usual),
+            "latent_dim": shapes[_MAPPING_STEM][1],
+            "style_dim": shapes[_STYLE_HEAD][0],
+            "mapping_channels": shapes[_MAPPING_STEM][0],
+            "high_pass": findings.settle("high_pass", (), 1.0) if further else 0.0,
+        }
+        fields |= {"fan_channels": shapes[_FAN_STEM][0]} if _FAN_STEM in shapes else {}
+        config = checked_config(
+            Config,
+            fields,
+            found="shapes that no StarGAN v2 has",
+            expected="a generator, a mapping network and a style encoder of one training",
+            fix="the file is incomplete: download it again",
         )
         return findings.inferred(_with_landmarks(config, shapes))
 
@@ -222,15 +229,3 @@ def _with_landmarks(config: Config, names: Iterable[str]) -> Config:
             fix="i2i-registry import stargan2 100000_nets_ema.ckpt wing.ckpt --as NAME",
         )
     return config
-
-
-def _checked(**fields: object) -> Config:
-    try:
-        return Config.model_validate(fields)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise CheckpointError(
-            found=f"shapes that no StarGAN v2 has: {'.'.join(map(str, problem['loc']))} {problem['msg']}",
-            expected="a generator, a mapping network and a style encoder of one training",
-            fix="the file is incomplete: download it again",
-        ) from error

@@ -26,7 +26,7 @@ from i2i_registry.errors import CheckpointError
 from i2i_runtime.files.regular import read_regular
 from i2i_runtime.untrusted_text import printable
 
-Format = Literal["safetensors", torch_files.Format]
+FileFormat = Literal["safetensors", torch_files.TorchFormat]
 
 MOST_NESTING = 200
 """Containers inside of each other."""
@@ -48,7 +48,7 @@ class Checkpoint:
     """What an external file holds. Its content is small enough to walk through; it may hold itself."""
 
     path: Path
-    format: Format
+    format: FileFormat
     sha256: str
     """of the bytes that were read"""
     content: object
@@ -120,7 +120,7 @@ def _bytes_of(path: Path) -> bytearray:
         raise DamageError(reason or str(error), "name a file that you may read") from error
 
 
-def _parsed(path: Path, content: bytearray) -> tuple[Format, object, int]:
+def _parsed(path: Path, content: bytearray) -> tuple[FileFormat, object, int]:
     """The format, the content, and how many of its parts a walk may visit."""
     is_list = is_tensor_list(bytes(content[:_START]), len(content))
     if not is_list:

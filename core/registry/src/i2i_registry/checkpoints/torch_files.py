@@ -23,7 +23,7 @@ from i2i_registry.checkpoints.zips import START, Zip
 from i2i_registry.errors import CheckpointError
 from i2i_runtime.untrusted_text import printable
 
-Format = Literal["torch", "torch (before 1.6)", "torch (tar)", "pickle"]
+TorchFormat = Literal["torch", "torch (before 1.6)", "torch (tar)", "pickle"]
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _STREAM_VERSION = 1001
@@ -49,7 +49,7 @@ _OTHERS: Mapping[bytes, tuple[str, str]] = {
 _START_LENGTH = 64
 
 
-def read_file(content: bytearray, allowance: Allowance) -> tuple[Format, object]:
+def read_file(content: bytearray, allowance: Allowance) -> tuple[TorchFormat, object]:
     """What a file holds: dicts, lists, tensors, plain values and inert records, nested as in the file.
 
     Tensors that cannot be read are `UnreadTensor`s. Raises DamageError for what is damaged, of no format that is read,
@@ -75,7 +75,7 @@ def refuse_others(content: bytearray) -> None:
             raise DamageError(f"it is {what}", fix)
 
 
-def _read_stream(content: bytearray, allowance: Allowance) -> tuple[Format, object]:
+def _read_stream(content: bytearray, allowance: Allowance) -> tuple[TorchFormat, object]:
     """A pickle, or several and storages behind them."""
     stream = _StreamReader(content, allowance)
     first = stream.next_pickle()

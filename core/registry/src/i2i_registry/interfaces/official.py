@@ -12,8 +12,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar, cast
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
+from i2i_registry.errors import CheckpointError
 from i2i_registry.interfaces.cards import ImportedFile, Settled
 from i2i_runtime.schema.manifest import Licence
 from i2i_runtime.schema.operations import Record
@@ -137,6 +138,11 @@ class Clues:
                 found.append(Evidence(value, f"{each.where}: {name} = {text}"))
         return found
 
+    def option_among(self, name: str, values: Mapping[str, T]) -> list[Evidence[T]]:
+        """What the options say under a name, translated; what is none of the values is passed over."""
+        said = self.option(name, TypeAdapter(str))
+        return [Evidence(values[each.value], each.by) for each in said if each.value in values]
+
     def parts_at(self, place: str) -> Iterator[PickledModule]:
         """The modules whose whole place matches a regular expression."""
         return (part for name, part in self.parts.items() if re.fullmatch(place, name))
@@ -259,6 +265,19 @@ class OfficialFormat(ABC, Generic[C]):
     @abstractmethod
     def files(self, config: C) -> Sequence[OfficialFile]:
         """The files that the release would write; together they hold all names of the table and of `complete`."""
+
+
+def checked_config(kind: type[C], fields: Mapping[str, object], *, found: str, expected: str, fix: str) -> C:
+    """The Config of fields that were read off tensors; `found` says what they are, and the problem follows it.
+
+    Raises CheckpointError for those that no Config has.
+    """
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        said = (".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, "))
+        raise CheckpointError(f"{found}: {' '.join(filter(None, said))}", expected, fix) from error
 
 
 def canonical_shapes(official: OfficialFormat[C], shapes: Shapes) -> dict[str, tuple[int, ...]]:

@@ -10,10 +10,10 @@ import re
 from collections.abc import Collection, Mapping
 from typing import NamedTuple, TypeVar
 
-from pydantic import PositiveInt, TypeAdapter, ValidationError
+from pydantic import PositiveInt, TypeAdapter
 
 from i2i_registry.errors import CheckpointError
-from i2i_registry.interfaces.official import Clues, Evidence, Findings, NameTable, Shapes
+from i2i_registry.interfaces.official import Clues, Evidence, Findings, NameTable, Shapes, checked_config
 from i2i_runtime.schema.operations import Record
 from i2i_toolkit.networks.architecture import FIRST_DROPOUT_LEVEL, Architecture, Kind, Norm
 
@@ -179,18 +179,15 @@ def _channels_out(shapes: Shapes, last_bias: str) -> int:
     return shape[0] if len(shape) == 1 and shape[0] else COLOUR
 
 
-def checked(kind: type[R], fields: Mapping[str, object]) -> R:
+def generator_config(kind: type[R], fields: Mapping[str, object]) -> R:
     """The Config of these fields. Raises CheckpointError for those that no generator of ours has."""
-    try:
-        return kind.model_validate(fields)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        said = (".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, "))
-        raise CheckpointError(
-            found=f"a generator that cannot be: {' '.join(filter(None, said))}",
-            expected="sizes and channels that fit each other",
-            fix="the file is of another network, or was changed",
-        ) from error
+    return checked_config(
+        kind,
+        fields,
+        found="a generator that cannot be",
+        expected="sizes and channels that fit each other",
+        fix="the file is of another network, or was changed",
+    )
 
 
 # --- What options tell ------------------------------------------------------------------------------------------------
