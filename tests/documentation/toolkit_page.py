@@ -49,8 +49,9 @@ SECTIONS = (
     Section("Networks", ("networks",), "Generators and discriminators of pix2pix and CycleGAN, which others reuse."),
     Section("Operations and graphs", ("operations",), "Declarations that several papers share."),
     Section(
-        "Schedules",
-        ("schedules",),
+        "Options and schedules",
+        ("options",),
+        "A trainer's Options derive from what they need of these, give the fields the paper's values and add their own.\n"
         "`Phase.learning_rate` is any function of the step; `Phase.every` runs a phase every so many steps.",
     ),
     Section(

@@ -30,6 +30,7 @@ from i2i_toolkit.networks.discriminators import (
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 """A share of something, never all of it."""
 Betas = tuple[Fraction, Fraction]
+"""How fast Adam's two moments forget."""
 
 
 class StepOptions(Record):
