@@ -51,7 +51,7 @@ SECTIONS = (
     Section(
         "Options and schedules",
         ("options",),
-        "A trainer's Options derive from what they need of these, give the fields the paper's values and add their own.\n"
+        "A trainer's Options derive from those that fit, give the fields the paper's values, and add their own.\n"
         "`Phase.learning_rate` is any function of the step; `Phase.every` runs a phase every so many steps.",
     ),
     Section(

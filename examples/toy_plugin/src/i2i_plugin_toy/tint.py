@@ -13,7 +13,7 @@ from torch import nn
 
 from i2i_registry import Graph, Losses, Model, Phase, Stage, Step, Tensors, Trainer
 from i2i_runtime import GraphCall, ImageInput, ImageOutput, Operation, Record
-from i2i_toolkit import Preparation, UnpairedLayout, square
+from i2i_toolkit import AdamOptions, Betas, Preparation, StepOptions, UnpairedLayout, square
 
 
 class Config(Record):
@@ -71,12 +71,13 @@ class Tint(Model[Config]):
         return config.model_copy(update={"image_size": 8})
 
 
-class Options(Record):
+class Options(StepOptions, AdamOptions):
     """How it is trained."""
 
     steps: PositiveInt = 1000
     batch_size: PositiveInt = 4
     learning_rate: PositiveFloat = 0.01
+    betas: Betas = (0.9, 0.999)
     spread_weight: PositiveFloat = 1.0
     """how much the spread of the colours counts beside their mean"""
 
@@ -96,17 +97,16 @@ class TintTrainer(Trainer[Tint, Options]):
 
     def stages(self) -> Sequence[Stage[None]]:
         """One stage of one phase."""
-        optimizer = torch.optim.Adam(self.model.colours.parameters(), lr=self.options.learning_rate)
-        phase = Phase(name="colours", optimizer=optimizer, losses=self.losses)
-        steps, batch_size = self.options.steps, self.options.batch_size
-        return [Stage(name="tint", steps=steps, batch_size=batch_size, phases=(phase,))]
+        options = self.options
+        phase = Phase(name="colours", optimizer=options.make_adam(self.model.colours), losses=self.losses)
+        return [Stage(name="tint", steps=options.steps, batch_size=options.batch_size, phases=(phase,))]
 
     def losses(self, step: Step[None]) -> Losses:
         """Squared differences of the mean and the standard deviation of every channel, over all images of a batch."""
         tinted, wanted = self.model.colours(step.batch["A"]), step.batch["B"]
         (spread, mean), (wanted_spread, wanted_mean) = (torch.std_mean(x, (0, 2, 3)) for x in (tinted, wanted))
-        spread_term = (spread - wanted_spread).square().sum()
-        return {"mean": (mean - wanted_mean).square().sum(), "spread": self.options.spread_weight * spread_term}
+        spread_loss = (spread - wanted_spread).square().sum()
+        return {"mean": (mean - wanted_mean).square().sum(), "spread": self.options.spread_weight * spread_loss}
 
     def preview(self, batch: Tensors) -> Tensors:
         """Before and after."""
