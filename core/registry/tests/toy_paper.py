@@ -18,7 +18,7 @@ from i2i_registry.interfaces.official import (
     NameTable,
     OfficialFile,
     OfficialFormat,
-    Shapes,
+    TensorShapes,
 )
 from i2i_runtime.schema.manifest import Licence
 from i2i_runtime.schema.operations import GraphCall, ImageInput, ImageOutput, Operation, Record, SizeRule
@@ -36,10 +36,10 @@ class ToyFormat(OfficialFormat[ToyConfig]):
     option_files: ClassVar[tuple[str, ...]] = ("train_opt.txt", "opt.txt")
     left_out: ClassVar[Sequence[tuple[str, str]]] = ((r"D\..+", "the discriminator is for training only"),)
 
-    def detect(self, shapes: Shapes) -> bool:
+    def detect(self, shapes: TensorShapes) -> bool:
         return "G.conv.weight" in shapes
 
-    def infer(self, shapes: Shapes, clues: Clues) -> InferredConfig[ToyConfig]:
+    def infer(self, shapes: TensorShapes, clues: Clues) -> InferredConfig[ToyConfig]:
         width = shapes["G.conv.weight"][0]
         if shapes["G.conv.weight"][1] != 3:
             raise CheckpointError("a convolution that takes no image")

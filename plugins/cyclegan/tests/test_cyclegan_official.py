@@ -10,7 +10,7 @@ from i2i_conformance.releases import converted, filled, released, shapes_of
 from i2i_plugin_cyclegan.config import Config
 from i2i_plugin_cyclegan.model import CycleGAN
 from i2i_plugin_cyclegan.official import JUNYANZ_FORMAT
-from i2i_registry import CheckpointError, Shapes
+from i2i_registry import CheckpointError, TensorShapes
 
 TINY = Config(channels=2, res_blocks=2, directions="a_to_b")
 
@@ -19,7 +19,7 @@ def checkpoint(config: Config) -> dict[str, Tensor]:
     return filled(saved(config))
 
 
-def saved(config: Config) -> Shapes:
+def saved(config: Config) -> TensorShapes:
     """The files of both generators, or the one file of the only one."""
     return {key.removeprefix("G."): shape for key, shape in released(JUNYANZ_FORMAT, CycleGAN, config).items()}
 

@@ -10,7 +10,7 @@ from i2i_conformance.releases import converted, filled, recorded, released, shap
 from i2i_plugin_pix2pix.config import Config
 from i2i_plugin_pix2pix.model import Pix2Pix
 from i2i_plugin_pix2pix.official import JUNYANZ_FORMAT
-from i2i_registry import CheckpointError, Shapes
+from i2i_registry import CheckpointError, TensorShapes
 
 UNET = Config(image_size=64, depth=6, channels=2)
 RESNET = Config(generator="resnet", depth=2, channels=2)
@@ -20,7 +20,7 @@ def checkpoint(config: Config) -> dict[str, Tensor]:
     return filled(saved(config))
 
 
-def saved(config: Config) -> Shapes:
+def saved(config: Config) -> TensorShapes:
     """The file of the generator alone."""
     return {key.removeprefix("G."): shape for key, shape in released(JUNYANZ_FORMAT, Pix2Pix, config).items()}
 
@@ -81,7 +81,7 @@ def test_instance_norm_statistics_of_old_files_are_dropped_with_a_reason() -> No
     assert all("never used" in reason for reason in dropped.values())
 
 
-def with_discriminator(generator: Shapes) -> Shapes:
+def with_discriminator(generator: TensorShapes) -> TensorShapes:
     judge = recorded(Path(__file__).with_name("official_names.json"))["unet"]
     named = {f"G.{key}": shape for key, shape in generator.items()}
     return {**named, **{key: shape for key, shape in judge.items() if key.startswith("D.")}}
@@ -120,7 +120,7 @@ def test_the_folder_of_a_training_is_read_without_its_discriminator(config: Conf
         "an encoder beside it",
     ],
 )
-def test_what_is_another_papers_is_not_recognised(shapes: Shapes) -> None:
+def test_what_is_another_papers_is_not_recognised(shapes: TensorShapes) -> None:
     assert not JUNYANZ_FORMAT.detect(shapes)
 
 

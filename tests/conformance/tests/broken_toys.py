@@ -22,7 +22,7 @@ from i2i_registry.interfaces.official import (
     NameTable,
     OfficialFile,
     OfficialFormat,
-    Shapes,
+    TensorShapes,
 )
 from i2i_registry.interfaces.trainer import Losses, Phase, Stage, Step
 from i2i_runtime.schema.manifest import Licence
@@ -391,10 +391,10 @@ class ReleaseOfToy(OfficialFormat[tint.Config]):
     licence: ClassVar[Licence] = Licence(spdx="MIT")
     left_out: ClassVar[Sequence[tuple[str, str]]] = ((r"head\.weight", "training only"),)
 
-    def detect(self, shapes: Shapes) -> bool:
+    def detect(self, shapes: TensorShapes) -> bool:
         return "net.bias" in shapes
 
-    def infer(self, shapes: Shapes, clues: Clues) -> InferredConfig[tint.Config]:
+    def infer(self, shapes: TensorShapes, clues: Clues) -> InferredConfig[tint.Config]:
         kernel = shapes["net.weight"][-1] if "net.weight" in shapes else 3
         findings = Findings(clues)
         size = findings.settle("image_size", (), 8)
@@ -418,14 +418,14 @@ class GreedyFormat(ReleaseOfToy):
 class VainFormat(ReleaseOfToy):
     """Takes every file for its own."""
 
-    def detect(self, shapes: Shapes) -> bool:
+    def detect(self, shapes: TensorShapes) -> bool:
         return len(shapes) >= 0
 
 
 class FixedSize(ReleaseOfToy):
     """Infers the same Config from every checkpoint."""
 
-    def infer(self, shapes: Shapes, clues: Clues) -> InferredConfig[tint.Config]:
+    def infer(self, shapes: TensorShapes, clues: Clues) -> InferredConfig[tint.Config]:
         return Findings(clues).inferred(tint.Config(reach=5 if shapes else 0))
 
 

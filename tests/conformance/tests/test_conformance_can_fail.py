@@ -117,6 +117,11 @@ def test_a_card_that_names_something_else() -> None:
         cards.check_card_resolves(toy("TintTrainer").model)
 
 
+def test_a_card_whose_official_format_is_a_class() -> None:
+    with pytest.raises(ConformanceError, match="derived from OfficialFormat"):
+        cards.check_card_resolves(toy(official={"format": "broken_toys:ReleaseOfToy", "marks": ["net."]}).model)
+
+
 def test_a_card_that_promises_another_operation() -> None:
     with pytest.raises(ConformanceError, match="'sample'"):
         cards.check_card_equals_class(toy(operations=("sample",)).model)

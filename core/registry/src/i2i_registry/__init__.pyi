@@ -44,7 +44,7 @@ from .interfaces.official import OfficialFile as OfficialFile
 from .interfaces.official import OfficialFormat as OfficialFormat
 from .interfaces.official import PickledModule as PickledModule
 from .interfaces.official import ReleaseOptions as ReleaseOptions
-from .interfaces.official import Shapes as Shapes
+from .interfaces.official import TensorShapes as TensorShapes
 from .interfaces.official import canonical_shapes as canonical_shapes
 from .interfaces.official import checked_config as checked_config
 from .interfaces.official import rename as rename

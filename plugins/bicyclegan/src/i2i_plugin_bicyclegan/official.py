@@ -25,7 +25,7 @@ from i2i_registry import (
     NameTable,
     OfficialFile,
     OfficialFormat,
-    Shapes,
+    TensorShapes,
     checked_config,
 )
 from i2i_runtime import Licence
@@ -111,7 +111,7 @@ class AuthorsRelease(OfficialFormat[Config]):
         (r"D2?\.model\..+", _DISCRIMINATOR),
     )
 
-    def detect(self, shapes: Shapes) -> bool:
+    def detect(self, shapes: TensorShapes) -> bool:
         """The containers of the generator, or the two heads of the encoder.
 
         pix2pix's release has a U-Net with the keys of the generator that takes its latent at the input. It interpolates
@@ -136,7 +136,7 @@ class AuthorsRelease(OfficialFormat[Config]):
         """A file alone says by its names which network it is."""
         return {name: f"{net}.{name}" for name in names for net, bare in _BARE.items() if bare.fullmatch(name)}
 
-    def infer(self, shapes: Shapes, clues: Clues) -> InferredConfig[Config]:
+    def infer(self, shapes: TensorShapes, clues: Clues) -> InferredConfig[Config]:
         """By the tensors; activation, and what a generator alone does not show, by the options of the training.
 
         What neither shows is the release's default. Raises CheckpointError for an encoder alone, and for networks that
@@ -288,12 +288,12 @@ def _image_size(generator: _Generator, findings: Findings, clues: Clues) -> int:
 # --- From tensors to what they show -----------------------------------------------------------------------------------
 
 
-def _bare(shapes: Shapes) -> Shapes:
+def _bare(shapes: TensorShapes) -> TensorShapes:
     """Keys without the name of the network's file; the discriminators, which say nothing of use, left out."""
     return {re.sub(r"^[GE]\.", "", key): shape for key, shape in shapes.items() if not re.match(r"D2?\.|model_\d", key)}
 
 
-def _has_encoder(bare: Shapes) -> bool:
+def _has_encoder(bare: TensorShapes) -> bool:
     return len({_ENCODER_HEAD, _ENCODER_SECOND_HEAD, _ENCODER_STEM} & bare.keys()) > 1
 
 
@@ -302,7 +302,7 @@ def _is_without_norms(bare: Iterable[str]) -> bool:
     return f"{_OUTER}2.model.1.weight" in bare
 
 
-def _axes(bare: Shapes, key: str) -> tuple[int, int]:
+def _axes(bare: TensorShapes, key: str) -> tuple[int, int]:
     """The first two lengths of a kernel: out of and into a convolution, the other way round in a transposed one."""
     shape = bare.get(key)
     if shape is None or len(shape) != _KERNEL_AXES or 0 in shape:
@@ -314,7 +314,7 @@ def _axes(bare: Shapes, key: str) -> tuple[int, int]:
     return shape[0], shape[1]
 
 
-def _read_at_all_levels(bare: Shapes) -> _Generator:
+def _read_at_all_levels(bare: TensorShapes) -> _Generator:
     channels, channels_in = _axes(bare, _STEM_ALL)
     target_channels, upsampling = _last_layer(bare, "model.up.1.weight", "model.up.3.weight")
     with_norm = {f"model.submodule.{place}.weight" for place in ("down.2", "up.2", "up.4")}
@@ -330,7 +330,7 @@ def _read_at_all_levels(bare: Shapes) -> _Generator:
     )
 
 
-def _read_at_input(bare: Shapes) -> _Generator:
+def _read_at_input(bare: TensorShapes) -> _Generator:
     channels, channels_in = _axes(bare, _STEM_INPUT)
     depths = [len(match[0]) // len("3.model.") for key in bare if (match := _NESTING.match(key, len(_OUTER)))]
     target_channels, upsampling = _last_layer(bare, "model.model.3.weight", "model.model.5.weight")
@@ -352,7 +352,7 @@ def _read_at_input(bare: Shapes) -> _Generator:
     )
 
 
-def _last_layer(bare: Shapes, transposed: str, bilinear: str) -> tuple[int, Upsampling]:
+def _last_layer(bare: TensorShapes, transposed: str, bilinear: str) -> tuple[int, Upsampling]:
     """Channels of the image that is made, and how maps are doubled. Transposed kernels keep their outputs second."""
     if transposed in bare:
         return _axes(bare, transposed)[1], "transposed"
@@ -365,7 +365,7 @@ def _last_layer(bare: Shapes, transposed: str, bilinear: str) -> tuple[int, Upsa
     )
 
 
-def _read_encoder(bare: Shapes) -> _Encoder:
+def _read_encoder(bare: TensorShapes) -> _Encoder:
     kernels = [key for key in bare if re.fullmatch(r"conv\.\d+\.weight", key) and len(bare[key]) == _KERNEL_AXES]
     blocks = [key for key in bare if re.fullmatch(r"conv\.\d+\.shortcut\.1\.weight", key)]
     missing = next((key for key in (_ENCODER_STEM, _ENCODER_HEAD) if not bare.get(key)), None)
@@ -386,7 +386,7 @@ def _read_encoder(bare: Shapes) -> _Encoder:
     )
 
 
-def _norm_by(bare: Shapes, batch: str, without: str, instance: str) -> Norm | None:
+def _norm_by(bare: TensorShapes, batch: str, without: str, instance: str) -> Norm | None:
     """The norm by the module that is there: a batch norm, or a convolution in the place that it has with the norm."""
     places: dict[str, Norm] = {batch: "batch", without: "none", instance: "instance"}
     for place, norm in places.items():

@@ -5,12 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 
 from i2i_plugin_bicyclegan.config import Config
-from i2i_registry import Shapes
+from i2i_registry import TensorShapes
 
 _OUTER = "model.model.1.model."
 
 
-def saved_by_release(config: Config) -> Shapes:
+def saved_by_release(config: Config) -> TensorShapes:
     """A generator, an encoder where there is one, and two discriminators of two scales."""
     in_file = {"G": _generator_shapes(config), "D": _discriminator_shapes(config)}
     in_file["D2"] = in_file["D"]
@@ -19,7 +19,7 @@ def saved_by_release(config: Config) -> Shapes:
     return {f"{name}.{key}": shape for name, shapes in in_file.items() for key, shape in shapes.items()}
 
 
-def _generator_shapes(config: Config) -> Shapes:
+def _generator_shapes(config: Config) -> TensorShapes:
     """State dict of the release's U-Net at this Config."""
     at_all, last = config.latent_at == "all", config.levels - 1
     sources = (config.source_channels + (0 if at_all else config.latent_dim), *config.widths[:-1])
@@ -54,7 +54,7 @@ def _generator_keys(config: Config, level: int) -> tuple[str, str, str, str]:
     return f"{inside}1", f"{inside}2", f"{inside}{up}", f"{inside}{up + 1}"
 
 
-def _encoder_shapes(config: Config) -> Shapes:
+def _encoder_shapes(config: Config) -> TensorShapes:
     """State dict of the release's encoder at this Config."""
     e, residual = config.encoder_channels, config.encoder == "resnet"
     factors = [min(i + 1 if residual else 2**i, 4) for i in range(config.encoder_halvings)]
@@ -78,7 +78,7 @@ def _encoder_shapes(config: Config) -> Shapes:
     return shapes | {k: s for head in heads for k, s in _layer(head, (config.latent_dim, widths[-1])).items()}
 
 
-def _discriminator_shapes(config: Config) -> Shapes:
+def _discriminator_shapes(config: Config) -> TensorShapes:
     """State dict of a release's discriminator of two scales and three halvings, as wide as the generator."""
     shapes: dict[str, tuple[int, ...]] = {}
     for scale in range(2):

@@ -36,7 +36,7 @@ from i2i_registry import (
     OfficialFile,
     OfficialFormat,
     PickledModule,
-    Shapes,
+    TensorShapes,
     canonical_shapes,
 )
 from i2i_runtime import Licence
@@ -79,7 +79,7 @@ class AuthorsRelease(OfficialFormat[Config]):
         "parameters.txt, the options of its training, and G.pth, the whole generator: load <stage>/netG.pth into one"
     )
 
-    def detect(self, shapes: Shapes) -> bool:
+    def detect(self, shapes: TensorShapes) -> bool:
         """A generator of stages of blocks, with the files of lists or without (which `infer` then asks for)."""
         named = canonical_shapes(self, shapes)
         return "G.body.0.block0.conv.weight" in named and named.get("G.head.conv.weight", ())[1:] == (
@@ -93,7 +93,7 @@ class AuthorsRelease(OfficialFormat[Config]):
         found = ((name, match) for name in names if (match := _FILE.fullmatch(name)))
         return {name: f"G.{match[2]}" if match[1] == taken else _REPEATED for name, match in found}
 
-    def infer(self, shapes: Shapes, clues: Clues) -> InferredConfig[Config]:
+    def infer(self, shapes: TensorShapes, clues: Clues) -> InferredConfig[Config]:
         """Mode, activation and slope by the options of the training, wherever they were left.
 
         Raises CheckpointError when a list is missing, or the sizes are those of no pyramid.
@@ -173,7 +173,7 @@ def _taken(keys: Collection[str]) -> str | None:
     return "G" if "G" in files else None
 
 
-def _listed(shapes: Shapes, name: str) -> list[tuple[int, ...]]:
+def _listed(shapes: TensorShapes, name: str) -> list[tuple[int, ...]]:
     """The shapes in a list of tensors."""
     numbers = sorted(int(match[1]) for key in shapes if (match := re.fullmatch(rf"{name}\.(\d+)", key)))
     if not numbers or numbers != list(range(len(numbers))):
@@ -224,7 +224,7 @@ class _Seen:
         }
 
 
-def _seen(shapes: Shapes) -> _Seen:
+def _seen(shapes: TensorShapes) -> _Seen:
     sizes = tuple((shape[-2], shape[-1]) for shape in _listed(shapes, "reals"))
     noise = [(shape[-2], shape[-1]) for shape in _listed(shapes, "fixed_noise")]
     places = [(int(match[1]), int(match[2])) for key in shapes if (match := _BLOCK.fullmatch(key))]

@@ -21,7 +21,7 @@ from i2i_registry import (
     NameTable,
     OfficialFile,
     OfficialFormat,
-    Shapes,
+    TensorShapes,
 )
 from i2i_runtime import Licence
 from i2i_toolkit.networks import checkpoints
@@ -44,14 +44,14 @@ class PyTorchRelease(OfficialFormat[Config]):
     left_out: ClassVar[Sequence[tuple[str, str]]] = (checkpoints.discriminator_left_out(r"D_[AB]\."),)
     option_files: ClassVar[tuple[str, ...]] = checkpoints.OPTION_FILES
 
-    def detect(self, shapes: Shapes) -> bool:
+    def detect(self, shapes: TensorShapes) -> bool:
         """A generator by the name of its direction, or by itself a ResNet with instance norm: others are pix2pix's."""
         own = _generator(shapes)
         kind = generator_kind(own)
         named = _prefix(shapes) in _DIRECTIONS
         return kind is not None and (named or (kind == "resnet" and norm_of(own) == "instance"))
 
-    def may_be(self, shapes: Shapes) -> bool:
+    def may_be(self, shapes: TensorShapes) -> bool:
         """Any generator of the release."""
         return generator_kind(_generator(shapes)) is not None
 
@@ -67,7 +67,7 @@ class PyTorchRelease(OfficialFormat[Config]):
         there = {name: f"G.{name.removeprefix('G_A.')}" for name in names if name.startswith("G_A.")}
         return there | {name: f"G.{name}" for name in names if not name.startswith(known)}
 
-    def infer(self, shapes: Shapes, clues: Clues) -> InferredConfig[Config]:
+    def infer(self, shapes: TensorShapes, clues: Clues) -> InferredConfig[Config]:
         """Everything from shapes, but for the image size, and a U-Net's dropout: by the options of the training.
 
         Raises CheckpointError for the way back without the way there, which is a model only as a file alone, and for
@@ -116,7 +116,7 @@ class PyTorchRelease(OfficialFormat[Config]):
         return [OfficialFile(f"latest_net_{name}.pth", name) for name in names]
 
 
-def _generator(shapes: Shapes) -> Shapes:
+def _generator(shapes: TensorShapes) -> TensorShapes:
     """The tensors of the first generator, named as in its file; none where pix2pix's discriminator lies beside it."""
     return {} if any(key.startswith("D.") for key in shapes) else checkpoints.inside(shapes, _prefix(shapes))
 

@@ -21,7 +21,7 @@ from i2i_registry import (
     NameTable,
     OfficialFile,
     OfficialFormat,
-    Shapes,
+    TensorShapes,
 )
 from i2i_runtime import Licence
 
@@ -91,11 +91,11 @@ class InGANRelease(OfficialFormat[Config]):
         (r"optim_[GD]\.state\.\d+\.(step|exp_avg|exp_avg_sq)", _TRAINING),
     )
 
-    def detect(self, shapes: Shapes) -> bool:
+    def detect(self, shapes: TensorShapes) -> bool:
         """A generator under "G" with the release's five parts."""
         return shapes.keys() >= _SIGNATURE and len(shapes[ENTRY]) == len(("k", "c", "y", "x"))
 
-    def infer(self, shapes: Shapes, clues: Clues) -> InferredConfig[Config]:
+    def infer(self, shapes: TensorShapes, clues: Clues) -> InferredConfig[Config]:
         """Width, downscales and blocks. The size of the training image is in no tensor: it gets the default."""
         numbers = [
             sorted(int(match[1]) for key in shapes if (match := pattern.fullmatch(key)))

@@ -11,7 +11,16 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from i2i_plugin_pix2pix.config import Config
-from i2i_registry import Clues, Drop, InferredConfig, NameTable, OfficialFile, OfficialFormat, Shapes, canonical_shapes
+from i2i_registry import (
+    Clues,
+    Drop,
+    InferredConfig,
+    NameTable,
+    OfficialFile,
+    OfficialFormat,
+    TensorShapes,
+    canonical_shapes,
+)
 from i2i_runtime import Licence
 from i2i_toolkit.networks import checkpoints
 
@@ -30,14 +39,14 @@ class PyTorchRelease(OfficialFormat[Config]):
     left_out: ClassVar[Sequence[tuple[str, str]]] = (checkpoints.discriminator_left_out(r"D\."),)
     option_files: ClassVar[tuple[str, ...]] = checkpoints.OPTION_FILES
 
-    def detect(self, shapes: Shapes) -> bool:
+    def detect(self, shapes: TensorShapes) -> bool:
         """A U-Net or a ResNet, by itself not one with instance norm: that is CycleGAN's by default."""
         own = self._generator(shapes)
         kind = checkpoints.generator_kind(own)
         with_discriminator = any(key.startswith("D.") for key in shapes)
         return kind == "unet" or (kind == "resnet" and (with_discriminator or checkpoints.norm_of(own) != "instance"))
 
-    def may_be(self, shapes: Shapes) -> bool:
+    def may_be(self, shapes: TensorShapes) -> bool:
         """Any generator of the release."""
         return checkpoints.generator_kind(self._generator(shapes)) is not None
 
@@ -49,7 +58,7 @@ class PyTorchRelease(OfficialFormat[Config]):
         """A file alone is the generator's."""
         return {name: f"G.{name}" for name in names if not name.startswith(("G.", "D."))}
 
-    def infer(self, shapes: Shapes, clues: Clues) -> InferredConfig[Config]:
+    def infer(self, shapes: TensorShapes, clues: Clues) -> InferredConfig[Config]:
         """Everything from shapes, but for the image size, and a U-Net's dropout: by the options of the training.
 
         Where there are none, it is the release's default for pix2pix: with dropout, and 256 pixels for a ResNet.
@@ -78,7 +87,7 @@ class PyTorchRelease(OfficialFormat[Config]):
         del config
         return (OfficialFile("latest_net_G.pth", "G"),)
 
-    def _generator(self, shapes: Shapes) -> Shapes:
+    def _generator(self, shapes: TensorShapes) -> TensorShapes:
         """The tensors of the generator, named as in its file; none beside other files that pix2pix has not."""
         if any(key.startswith(_OF_BICYCLEGAN) for key in shapes):
             return {}

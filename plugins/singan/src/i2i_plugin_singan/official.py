@@ -33,7 +33,7 @@ from i2i_registry import (
     NameTable,
     OfficialFile,
     OfficialFormat,
-    Shapes,
+    TensorShapes,
 )
 from i2i_runtime import Licence
 
@@ -66,7 +66,7 @@ class AuthorsRelease(OfficialFormat[Config]):
     )
     also_needed: ClassVar[str] = "Gs.pth, a list of whole generators: load each <scale>/netG.pth into one and save them"
 
-    def detect(self, shapes: Shapes) -> bool:
+    def detect(self, shapes: TensorShapes) -> bool:
         """Lists of images and of noise maps beside generators with a head."""
         generators = any(_HEAD.fullmatch(key) for key in shapes)
         return generators and "reals.0" in shapes and "reals.1" in shapes and "Zs.0" in shapes
@@ -84,7 +84,7 @@ class AuthorsRelease(OfficialFormat[Config]):
                 found[name] = _TWICE if match[1] in single else f"{match[1]}.netG.{match[2]}"
         return found
 
-    def infer(self, shapes: Shapes, clues: Clues) -> InferredConfig[Config]:
+    def infer(self, shapes: TensorShapes, clues: Clues) -> InferredConfig[Config]:
         """Sizes from the images; the mode by the folder's name, or by the size of the coarsest image.
 
         Raises CheckpointError when no pyramid has such sizes.
@@ -204,7 +204,7 @@ def _mode_of(clues: Clues) -> list[Evidence[Mode]]:
     return [Evidence(mode, f"the folder's name: {clues.folder}")]
 
 
-def _remark_on(shapes: Shapes, config: Config, findings: Findings) -> None:
+def _remark_on(shapes: TensorShapes, config: Config, findings: Findings) -> None:
     trained = _trained(shapes)
     if trained < config.scales:
         missing = f"scale {trained}" if trained == config.finest else f"scales {trained} to {config.finest}"
@@ -213,7 +213,7 @@ def _remark_on(shapes: Shapes, config: Config, findings: Findings) -> None:
         findings.remark("trained on grey images: three equal channels; give it grey images")
 
 
-def _pyramids(shapes: Shapes, sizes: list[Size], channels: int) -> Iterator[Config]:
+def _pyramids(shapes: TensorShapes, sizes: list[Size], channels: int) -> Iterator[Config]:
     """Configs with these sizes, the likeliest mode first. The coarsest side may have been rounded up by one."""
     channel_count = shapes["reals.0"][1]
     if channel_count not in (_GREY, COLOURS):
@@ -242,13 +242,13 @@ def _pyramids(shapes: Shapes, sizes: list[Size], channels: int) -> Iterator[Conf
             yield config
 
 
-def _numbered(shapes: Shapes, name: str) -> list[tuple[int, ...]]:
+def _numbered(shapes: TensorShapes, name: str) -> list[tuple[int, ...]]:
     """The shapes of a list of tensors, in order."""
     numbers = sorted(int(match[1]) for key in shapes if (match := re.fullmatch(rf"{name}\.(\d+)", key)))
     return [shapes[f"{name}.{number}"] for number in numbers]
 
 
-def _generator(config: Config, scale: int) -> Shapes:
+def _generator(config: Config, scale: int) -> TensorShapes:
     """The state dict of one scale."""
     channels = config.width_at(scale)
     shapes: dict[str, tuple[int, ...]] = {}

@@ -26,7 +26,7 @@ from i2i_registry import (
     NameTable,
     OfficialFile,
     OfficialFormat,
-    Shapes,
+    TensorShapes,
     checked_config,
 )
 from i2i_runtime import Licence
@@ -129,7 +129,7 @@ class ClovaRelease(OfficialFormat[Config]):
         (r"fan\..+", _OTHER),
     )
 
-    def detect(self, shapes: Shapes) -> bool:
+    def detect(self, shapes: TensorShapes) -> bool:
         """Generator, mapping network and style encoder under the release's names."""
         return all(len(shapes.get(key, ())) == axes for key, axes in _SIGNATURE.items())
 
@@ -142,7 +142,7 @@ class ClovaRelease(OfficialFormat[Config]):
         wing = ((name, match[1]) for name in names if (match := _WING.fullmatch(name)))
         return {name: _NOT_NEEDED if spare else f"fan.{inner}" for name, inner in wing}
 
-    def infer(self, shapes: Shapes, clues: Clues) -> InferredConfig[Config]:
+    def infer(self, shapes: TensorShapes, clues: Clues) -> InferredConfig[Config]:
         """Sizes from shapes and from the number of layers.
 
         The divisor of the high-pass filter is in no shape: it is taken to be 1 as in the published weights, and the

@@ -20,7 +20,7 @@ from i2i_registry import (
     NameTable,
     OfficialFile,
     OfficialFormat,
-    Shapes,
+    TensorShapes,
 )
 from i2i_runtime import Licence
 
@@ -90,12 +90,12 @@ class PyTorchRelease(OfficialFormat[Config]):
     )
     also_needed: ClassVar[str] = "the four discriminators: leave their lines out of the release's load()"
 
-    def detect(self, shapes: Shapes) -> bool:
+    def detect(self, shapes: TensorShapes) -> bool:
         """The attention heads without bias and the rho of both norms are this release's alone."""
         known = shapes.keys() >= _SIGNATURE and "genA2B.gap_fc.bias" not in shapes
         return known and (len(shapes[_STEM]), len(shapes[_STYLE])) == _SIGNATURE_RANKS
 
-    def infer(self, shapes: Shapes, clues: Clues) -> InferredConfig[Config]:
+    def infer(self, shapes: TensorShapes, clues: Clues) -> InferredConfig[Config]:
         """Channels from the first convolution, blocks by counting, the kind of style and the size from its first layer.
 
         A light checkpoint does not tell its image size: it gets the paper's, and takes any other.

@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from i2i_registry import Model, OfficialFormat, Shapes
+from i2i_registry import Model, OfficialFormat, TensorShapes
 from i2i_registry.importing.naming import KeyReport, map_names, name_tensors, official_names, repair
 from i2i_runtime import Record
 
@@ -37,7 +37,7 @@ def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
-def filled(shapes: Shapes) -> dict[str, Tensor]:
+def filled(shapes: TensorShapes) -> dict[str, Tensor]:
     """The same random values in these shapes at every call."""
     generator = torch.Generator().manual_seed(0)
     return {key: torch.randn(shape, generator=generator) for key, shape in shapes.items()}

@@ -13,7 +13,7 @@ from i2i_registry.importing.clues import gather_clues
 from i2i_registry.importing.files import CheckpointSet
 from i2i_registry.interfaces.cards import ImportedFile, Settled
 from i2i_registry.interfaces.config_values import field_values
-from i2i_registry.interfaces.official import Clues, InferredConfig, OfficialFormat, Shapes
+from i2i_registry.interfaces.official import Clues, InferredConfig, OfficialFormat, TensorShapes
 from i2i_runtime.errors import OptionError, UsageError
 from i2i_runtime.schema.operations import Record
 
@@ -32,7 +32,7 @@ class Asked:
 
 
 def infer_from(
-    official: OfficialFormat[Record], kind: type[Record], checkpoint: CheckpointSet, shapes: Shapes, asked: Asked
+    official: OfficialFormat[Record], kind: type[Record], checkpoint: CheckpointSet, shapes: TensorShapes, asked: Asked
 ) -> tuple[InferredConfig[Record], tuple[ImportedFile, ...]]:
     """The Config of a checkpoint with how it was come to, and the option files that were read for it.
 
@@ -59,17 +59,17 @@ _NOT_UNDERSTOOD = (ArithmeticError, LookupError, TypeError, ValueError)
 """What a plugin's code raises for shapes that no release has: ranks and sizes that it counts on are not there."""
 
 
-def knows(official: OfficialFormat[Record], shapes: Shapes) -> bool:
+def knows(official: OfficialFormat[Record], shapes: TensorShapes) -> bool:
     """Whether a format recognises tensors of these shapes, which may be any."""
     return _answer(official.detect, shapes)
 
 
-def may_know(official: OfficialFormat[Record], shapes: Shapes) -> bool:
+def may_know(official: OfficialFormat[Record], shapes: TensorShapes) -> bool:
     """Whether tensors of these shapes, which may be any, can be of a format if something else says so."""
     return _answer(official.may_be, shapes)
 
 
-def _answer(question: Callable[[Shapes], bool], shapes: Shapes) -> bool:
+def _answer(question: Callable[[TensorShapes], bool], shapes: TensorShapes) -> bool:
     try:
         return question(shapes)
     except _NOT_UNDERSTOOD:
@@ -101,7 +101,7 @@ def misfit_of_settings(values: Sequence[str], error: CheckpointError) -> Checkpo
     )
 
 
-def _read(official: OfficialFormat[Record], shapes: Shapes, clues: Clues) -> InferredConfig[Record]:
+def _read(official: OfficialFormat[Record], shapes: TensorShapes, clues: Clues) -> InferredConfig[Record]:
     try:
         return official.infer(shapes, clues)
     except CheckpointError as error:

@@ -16,7 +16,7 @@ from i2i_registry.importing.naming import reason_to_leave_out
 from i2i_registry.importing.validation import odd_shapes
 from i2i_registry.importing.wrappers import Unwrapped, beside, part_at, parts, whole
 from i2i_registry.interfaces.cards import ModelCard
-from i2i_registry.interfaces.official import OfficialFormat, Shapes
+from i2i_registry.interfaces.official import OfficialFormat, TensorShapes
 from i2i_registry.plugins.discovery import Registry
 from i2i_runtime.errors import UsageError
 from i2i_runtime.schema.operations import Record
@@ -235,7 +235,7 @@ def _look(checkpoint: CheckpointSet) -> str:
     return f"see what each file holds ({look}), and say it: G=FILE E=FILE"
 
 
-def _keys_in_words(shapes: Shapes) -> str:
+def _keys_in_words(shapes: TensorShapes) -> str:
     if not shapes:
         return "with no tensor at all"
     return "with " + ", ".join(map(printable, sorted(shapes)[:_SHOWN_KEYS]))

@@ -12,10 +12,10 @@ from i2i_runtime.untrusted_text import printable
 if TYPE_CHECKING:
     from torch import Tensor, dtype
 
-    from i2i_registry.interfaces.official import Shapes
+    from i2i_registry.interfaces.official import TensorShapes
 
 
-def refuse_empty(shapes: Shapes) -> None:
+def refuse_empty(shapes: TensorShapes) -> None:
     """Raises CheckpointError when a tensor holds no value at all, and names it."""
     empty = [f"{printable(key)} {list(shape)}" for key, shape in shapes.items() if 0 in shape]
     if empty:
@@ -26,7 +26,7 @@ def refuse_empty(shapes: Shapes) -> None:
         )
 
 
-def odd_shapes(shapes: Shapes) -> str:
+def odd_shapes(shapes: TensorShapes) -> str:
     """What is odd about shapes that no format knows: empty tensors, weights of no dimension; "" when nothing is."""
     odd = [
         f"{printable(key)} {list(shape)}"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound=Record)
 T = TypeVar("T")
 
-Shapes = Mapping[str, tuple[int, ...]]
+TensorShapes = Mapping[str, tuple[int, ...]]
 """tensor name -> shape: all that is needed to recognise a checkpoint, with no tensor read"""
 
 NameTable = Mapping[str, str]
@@ -211,10 +211,10 @@ class OfficialFormat(ABC, Generic[C]):
     """what the release's own scripts read beside the files that we write, for people"""
 
     @abstractmethod
-    def detect(self, shapes: Shapes) -> bool:
+    def detect(self, shapes: TensorShapes) -> bool:
         """Whether a checkpoint with these tensors is of this format. Must be False for every other paper's."""
 
-    def may_be(self, shapes: Shapes) -> bool:
+    def may_be(self, shapes: TensorShapes) -> bool:
         """Whether a checkpoint with these tensors is of this format if the user, or options beside it, say so.
 
         For releases in which two papers save the same networks. The default: what `detect` knows, and no other.
@@ -235,7 +235,7 @@ class OfficialFormat(ABC, Generic[C]):
         return {}
 
     @abstractmethod
-    def infer(self, shapes: Shapes, clues: Clues) -> InferredConfig[C]:
+    def infer(self, shapes: TensorShapes, clues: Clues) -> InferredConfig[C]:
         """The Config the checkpoint was trained with, from shapes and from everything else that tells it.
 
         `shapes` have the table's names. Every field that shapes do not show must be settled with `Findings`, so that
@@ -245,7 +245,7 @@ class OfficialFormat(ABC, Generic[C]):
         Raises CheckpointError when the shapes contradict each other.
         """
 
-    def infer_config(self, shapes: Shapes) -> C:
+    def infer_config(self, shapes: TensorShapes) -> C:
         """The Config by shapes alone, which may be named in any way that files do. Raises as `infer`."""
         return self.infer(canonical_shapes(self, shapes), Clues()).config
 
@@ -280,7 +280,7 @@ def checked_config(kind: type[C], fields: Mapping[str, object], *, found: str, e
         raise CheckpointError(f"{found}: {' '.join(filter(None, said))}", expected, fix) from error
 
 
-def canonical_shapes(official: OfficialFormat[C], shapes: Shapes) -> dict[str, tuple[int, ...]]:
+def canonical_shapes(official: OfficialFormat[C], shapes: TensorShapes) -> dict[str, tuple[int, ...]]:
     """Shapes under the table's names; those that are left out as repetitions are not in it."""
     names = official.canonical(shapes.keys())
     named = {names.get(key, key): shape for key, shape in shapes.items()}

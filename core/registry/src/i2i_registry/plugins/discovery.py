@@ -107,9 +107,23 @@ class Registry:
         return cast("type[Model[Record]]", import_attribute(self.model_card(name).model))
 
     def official_format(self, name: str) -> OfficialFormat[Record] | None:
-        """How official checkpoints of a model are read and written; this imports neither its networks nor torch."""
+        """How official checkpoints of a model are read and written; None: it has no such format.
+
+        This imports the format, and not the model. Raises PluginError when the card names something else.
+        """
+        from i2i_registry.interfaces.official import OfficialFormat  # noqa: PLC0415 - most commands need no format
+
         card = self.model_card(name).official
-        return cast("OfficialFormat[Record]", import_attribute(card.format)) if card else None
+        if card is None:
+            return None
+        found = import_attribute(card.format)
+        if not isinstance(found, OfficialFormat):
+            raise PluginError(
+                found=f"{card.format} is {found!r}",
+                expected="an instance of a class derived from OfficialFormat",
+                fix="put the instance on the card, not its class",
+            )
+        return cast("OfficialFormat[Record]", found)
 
     def trainer_class(self, name: str) -> type[AnyTrainer]:
         """The Trainer class of a model. Raises UnknownName when the paper cannot be trained here."""

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from pydantic import PositiveInt, TypeAdapter
 
 from i2i_registry.errors import CheckpointError
-from i2i_registry.interfaces.official import Clues, Evidence, Findings, NameTable, Shapes, checked_config
+from i2i_registry.interfaces.official import Clues, Evidence, Findings, NameTable, TensorShapes, checked_config
 from i2i_runtime.schema.operations import Record
 from i2i_toolkit.networks.architecture import FIRST_DROPOUT_LEVEL, Architecture, Kind, Norm
 
@@ -90,7 +90,7 @@ def discriminator_left_out(prefix: str) -> tuple[str, str]:
     return rf"{prefix}(?:model|net)\.\d+\.{leaf}", "discriminators are needed for training only"
 
 
-def inside(shapes: Shapes, prefix: str) -> Shapes:
+def inside(shapes: TensorShapes, prefix: str) -> TensorShapes:
     """The tensors whose keys begin with `prefix`, without it."""
     return {key.removeprefix(prefix): shape for key, shape in shapes.items() if key.startswith(prefix)}
 
@@ -98,7 +98,7 @@ def inside(shapes: Shapes, prefix: str) -> Shapes:
 # --- What tensors show ------------------------------------------------------------------------------------------------
 
 
-def generator_kind(shapes: Shapes) -> Kind | None:
+def generator_kind(shapes: TensorShapes) -> Kind | None:
     """Which of the release's generators these tensors are; None: neither.
 
     BicycleGAN's U-Nets have like names. They have a bias in front of batch norm, too, or interpolate on the way up.
@@ -110,22 +110,22 @@ def generator_kind(shapes: Shapes) -> Kind | None:
     return "unet" if unet else "resnet"
 
 
-def norm_of(shapes: Shapes) -> Norm:
+def norm_of(shapes: TensorShapes) -> Norm:
     """The norm of a generator: batch norm has weights, instance norm a bias in the convolution before it."""
     if _has_batch_norm(shapes):
         return "batch"
     return "instance" if _is_biased(shapes) else "none"
 
 
-def _has_batch_norm(shapes: Shapes) -> bool:
+def _has_batch_norm(shapes: TensorShapes) -> bool:
     return not {f"{unet_level(2)}2.weight", "model.2.weight"}.isdisjoint(shapes)
 
 
-def _is_biased(shapes: Shapes) -> bool:
+def _is_biased(shapes: TensorShapes) -> bool:
     return not {"model.model.0.bias", "model.1.bias"}.isdisjoint(shapes)
 
 
-def read_generator(shapes: Shapes) -> Generator:
+def read_generator(shapes: TensorShapes) -> Generator:
     """What these tensors show, which are those of a generator by `generator_kind`.
 
     Raises CheckpointError for shapes that no generator of the release has.
@@ -133,7 +133,7 @@ def read_generator(shapes: Shapes) -> Generator:
     return _read_unet(shapes) if generator_kind(shapes) == "unet" else _read_resnet(shapes)
 
 
-def _read_unet(shapes: Shapes) -> Generator:
+def _read_unet(shapes: TensorShapes) -> Generator:
     depth = 1
     while depth <= MOST_LEVELS and f"{unet_level(depth + 1)}1.weight" in shapes:
         depth += 1
@@ -148,7 +148,7 @@ def _read_unet(shapes: Shapes) -> Generator:
     return Generator(architecture, channels_in, _channels_out(shapes, "model.model.3.bias"))
 
 
-def _read_resnet(shapes: Shapes) -> Generator:
+def _read_resnet(shapes: TensorShapes) -> Generator:
     places = [(int(match[1]), int(match[2])) for key in shapes if (match := _BLOCK_CONV.fullmatch(key))]
     # Where a block without dropout has a norm, one with dropout has its second convolution: the kernel's rank tells.
     dropout = any(
@@ -161,7 +161,7 @@ def _read_resnet(shapes: Shapes) -> Generator:
     return Generator(architecture, channels_in, _channels_out(shapes, f"model.{17 + depth}.bias"))
 
 
-def _kernel(shapes: Shapes, key: str) -> tuple[int, int]:
+def _kernel(shapes: TensorShapes, key: str) -> tuple[int, int]:
     """Channels out of and into a convolution."""
     shape = shapes[key]
     if len(shape) != _KERNEL_RANK or 0 in shape:
@@ -173,7 +173,7 @@ def _kernel(shapes: Shapes, key: str) -> tuple[int, int]:
     return shape[0], shape[1]
 
 
-def _channels_out(shapes: Shapes, last_bias: str) -> int:
+def _channels_out(shapes: TensorShapes, last_bias: str) -> int:
     """Told by the bias of the last layer."""
     shape = shapes.get(last_bias, (COLOUR,))
     return shape[0] if len(shape) == 1 and shape[0] else COLOUR

@@ -42,6 +42,10 @@ def check_card_resolves(case: ModelCase) -> None:
     check_resolves(case.card.model, Model)
     if case.card.trainer is not None:
         check_resolves(case.card.trainer, Trainer)
+    try:
+        case.registry.official_format(case.name)
+    except PluginError as error:
+        raise ConformanceError(error.found, error.expected, error.fix or "correct the string on the card") from error
 
 
 @promised("ModelCard")

@@ -21,7 +21,7 @@ from i2i_registry.importing.importer import import_checkpoint
 from i2i_registry.importing.releasing import OfficialExport, export_official, official_tensors
 from i2i_registry.interfaces.cards import Trained, WeightsDraft
 from i2i_registry.interfaces.model import Model
-from i2i_registry.interfaces.official import OfficialFormat, Shapes
+from i2i_registry.interfaces.official import OfficialFormat, TensorShapes
 from i2i_registry.plugins.discovery import Registry
 from i2i_registry.weights.loading import build_model, load_into, tensors_of
 from i2i_registry.weights.store import Store
@@ -53,7 +53,7 @@ def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 
 
 @promised("OfficialFormat.detect")
-def check_recognition(case: PresetCase, official: Format, others: Mapping[str, Shapes]) -> None:
+def check_recognition(case: PresetCase, official: Format, others: Mapping[str, TensorShapes]) -> None:
     """`detect` knows the checkpoint of this preset, and none of the `others` (what it is -> its shapes)."""
     shapes = shapes_of(checkpoint_of(case, official))
     if not official.detect(shapes) and not official.may_be(shapes):
@@ -188,9 +188,9 @@ def _check_refused(case: PresetCase, tensors: Tensors, folder: Path, *, what: st
     )
 
 
-def external_shapes(registry: Registry, own: ModelCase) -> dict[str, Shapes]:
+def external_shapes(registry: Registry, own: ModelCase) -> dict[str, TensorShapes]:
     """What a format must not take for its own: nothing, our own weights, and every other plugin's checkpoints."""
-    shapes: dict[str, Shapes] = {"an empty file": {}, "another network": {"conv.weight": (8, 3, 3, 3)}}
+    shapes: dict[str, TensorShapes] = {"an empty file": {}, "another network": {"conv.weight": (8, 3, 3, 3)}}
     for preset in own.presets:
         shapes[f"our own weights of {preset}"] = {n: tuple(t.shape) for n, t in state(preset.build().networks).items()}
     for name in registry.models:
@@ -201,7 +201,7 @@ def external_shapes(registry: Registry, own: ModelCase) -> dict[str, Shapes]:
     return shapes
 
 
-def random_checkpoint(shapes: Shapes) -> Tensors:
+def random_checkpoint(shapes: TensorShapes) -> Tensors:
     """Random values in these shapes, none of them equal."""
     generator = torch.Generator().manual_seed(0)
     return {key: torch.randn(shape, generator=generator) for key, shape in shapes.items()}
