@@ -10,8 +10,10 @@ import torch
 from tests.parity.mutating import Mutation, above
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim import Adam
 
 from i2i_plugin_ingan import critic, layers, networks, trainer
+from i2i_plugin_ingan.config import Options
 from i2i_plugin_ingan.critic import MultiScaleCritic
 from i2i_plugin_ingan.layers import ImageNorm, SpectralConv
 from i2i_plugin_ingan.trainer import InGANTrainer, Retargeted
@@ -192,10 +194,12 @@ def mirrored_by_the_same_side(patch: pytest.MonkeyPatch) -> None:
 
 
 def twice_the_learning_rate(patch: pytest.MonkeyPatch) -> None:
-    def wrong(network: nn.Module, options: object) -> torch.optim.Adam:
-        return torch.optim.Adam(network.parameters(), lr=1e-4, betas=(0.5, 0.999))
+    right = Options.make_adam
 
-    patch.setattr(trainer, "_adam", wrong)
+    def wrong(self: Options, *learning: nn.Module) -> Adam:
+        return right(self.model_copy(update={"learning_rate": 2 * self.learning_rate}), *learning)
+
+    patch.setattr(Options, "make_adam", wrong)
 
 
 def unhalved_critic_loss(patch: pytest.MonkeyPatch) -> None:
