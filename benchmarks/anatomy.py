@@ -253,17 +253,20 @@ def trainers(code: Code) -> Section:
     with_shares = [(plugin, all_, part, _percent(part, all_), lines) for plugin, all_, part, lines in _with_sums(rows)]
     meaning = (
         "Lines of code of modules with the role trainer; of these plumbing: imports, methods that the interface "
-        "Trainer declares (but those that take a Step), and functions that only plumbing calls. "
-        "And those of tests/recorded.py."
+        "Trainer declares (but those that take a Step, and `stages`, which are the paper's updates), and functions "
+        "that only plumbing calls. And those of tests/recorded.py."
     )
     return Section("trainers", meaning, ("plugin", "trainer", "plumbing", "%", "recorded"), with_shares)
 
 
 def trainer_interface(modules: Iterable[Module]) -> set[str]:
-    """Names of the methods of the class `Trainer` that compute no loss: a loss takes a `Step`."""
+    """Names of the methods of the class `Trainer` that are not the paper's algorithm.
+
+    A loss takes a `Step`; `stages` says in which order what learns from which losses, by which optimizer and how fast.
+    """
     owners = [node for module in modules for node in _classes(module) if node.name == "Trainer"]
     declared = [function for owner in owners for function in methods(owner)]
-    return {function.name for function in declared if not _takes_step(function)}
+    return {function.name for function in declared if not _takes_step(function) and function.name != "stages"}
 
 
 def _takes_step(function: Function) -> bool:
@@ -417,10 +420,15 @@ def repeated_names(code: Code) -> Section:
 
 
 def public_names(tree: ast.Module) -> set[str]:
-    """Classes, functions and type aliases that a module defines; an alias is capitalised, and no constant is."""
+    """Classes, functions and type aliases that a module defines; an alias is capitalised, and no constant is.
+
+    An implementation of a hook has the hook's name, and is left out.
+    """
     names: set[str] = set()
     for node in tree.body:
         match node:
+            case ast.FunctionDef(decorator_list=[ast.Name(id="hookimpl")]):
+                pass
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 names.add(name)
             case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
