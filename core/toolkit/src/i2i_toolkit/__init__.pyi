@@ -21,8 +21,8 @@ from .data.unpaired import UnpairedLayout as UnpairedLayout
 from .data.unpaired import write_unpaired_example as write_unpaired_example
 from .engine.devices import open_accelerator as open_accelerator
 from .engine.loop import Engine as Engine
-from .engine.loop import PhaseReport as PhaseReport
-from .engine.loop import StopRequest as StopRequest
+from .engine.reports import PhaseReport as PhaseReport
+from .engine.reports import StopRequest as StopRequest
 from .engine.state import Cursor as Cursor
 from .engine.state import Snapshot as Snapshot
 from .image_pool import ImagePool as ImagePool

@@ -19,7 +19,8 @@ from i2i_registry.interfaces.trainer import AnyTrainer
 from i2i_registry.plugins.discovery import import_attribute
 from i2i_runtime.schema.operations import Record
 from i2i_toolkit.engine.devices import open_accelerator
-from i2i_toolkit.engine.loop import Engine, PhaseReport
+from i2i_toolkit.engine.loop import Engine
+from i2i_toolkit.engine.reports import PhaseReport
 
 Place = tuple[str, str]
 """(stage, phase)"""

@@ -30,27 +30,10 @@ from i2i_toolkit.data.batches import batches, split
 from i2i_toolkit.engine.devices import average_gradients, broadcast_from_first, mean_over_processes
 from i2i_toolkit.engine.ema import EMA
 from i2i_toolkit.engine.networks import Networks
+from i2i_toolkit.engine.reports import PhaseReport, StopRequest
 from i2i_toolkit.engine.stage_checks import check_rate, check_stages
 from i2i_toolkit.engine.state import Cursor, Snapshot, load_optimizers, optimizer_state
 from i2i_toolkit.seeds import derive, seed_everything
-
-
-@dataclass(frozen=True, slots=True)
-class PhaseReport:
-    """What just happened: one optimizer step."""
-
-    stage: str
-    step: int
-    """of the stage, from 1"""
-    total_step: int
-    """over all stages, from 1"""
-    phase: str
-    values: Mapping[str, float]
-    """Of all phases of this step so far: "<phase>/<loss>" -> value, mean over processes; "rate/<phase>" -> learning
-    rate of its optimizer's first group."""
-    step_complete: bool
-    stop: bool
-    """whether any process asked to stop (see `Engine.phases`)"""
 
 
 @dataclass(slots=True)
@@ -65,17 +48,6 @@ class _StepState:
     """whether that has been computed, or there is nothing to compute"""
     values: dict[str, float] = field(default_factory=dict)
     """see `PhaseReport.values`"""
-
-
-class StopRequest:
-    """A flag that a signal handler, or a test, raises: training stops after the phase it is in."""
-
-    def __init__(self) -> None:
-        self.raised = False
-
-    def __call__(self) -> None:
-        """Ask to stop."""
-        self.raised = True
 
 
 class Engine:

@@ -6,7 +6,7 @@ from typing import TextIO
 
 from i2i_registry.weights.catalogue import Catalogue
 from i2i_runtime.untrusted_text import printable
-from i2i_toolkit.engine.loop import StopRequest
+from i2i_toolkit.engine.reports import StopRequest
 from i2i_toolkit.training.progress import ProgressDisplay
 from i2i_toolkit.training.run_folder import RunFolder
 from i2i_toolkit.training.session import SessionOutcome, SessionStart, Show, TrainingSession

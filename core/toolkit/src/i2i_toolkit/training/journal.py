@@ -15,7 +15,7 @@ from i2i_registry.errors import TrainingError
 from i2i_runtime.files.atomic import atomic_write
 from i2i_runtime.files.regular import open_regular
 from i2i_runtime.untrusted_text import printable
-from i2i_toolkit.engine.loop import PhaseReport
+from i2i_toolkit.engine.reports import PhaseReport
 from i2i_toolkit.training.curves import save_curves
 from i2i_toolkit.training.run_folder import RunFolder
 from i2i_toolkit.training.sample_grids import save_grid

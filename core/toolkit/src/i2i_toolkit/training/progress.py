@@ -8,7 +8,7 @@ from typing import NoReturn, TextIO
 
 from tqdm import tqdm
 
-from i2i_toolkit.engine.loop import PhaseReport
+from i2i_toolkit.engine.reports import PhaseReport
 
 _LINE_SECONDS = 20.0
 _MOST_LOSSES = 8

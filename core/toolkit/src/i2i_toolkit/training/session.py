@@ -21,7 +21,8 @@ from i2i_runtime.errors import UsageError
 from i2i_toolkit.data.fitting import open_data
 from i2i_toolkit.engine.checkpoints import Checkpoints
 from i2i_toolkit.engine.devices import open_accelerator
-from i2i_toolkit.engine.loop import Engine, PhaseReport, StopRequest
+from i2i_toolkit.engine.loop import Engine
+from i2i_toolkit.engine.reports import PhaseReport, StopRequest
 from i2i_toolkit.seeds import derive
 from i2i_toolkit.training.building import build_trainer
 from i2i_toolkit.training.cost import check_cost, usable_memory

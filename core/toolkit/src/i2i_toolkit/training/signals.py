@@ -9,7 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from i2i_toolkit.engine.loop import StopRequest
+from i2i_toolkit.engine.reports import StopRequest
 
 SIGNALS = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """SIGHUP comes when the terminal is closed or the connection lost; Windows has none."""
