@@ -209,7 +209,7 @@ def test_more_than_the_machine_holds_is_refused_with_an_estimate(
     assert_is_in_three_parts(message)
     assert re.search(r"a training that takes \d+ \w+ and \d+\.\d GB of memory", message)
     assert "at most the 1 GB" in message
-    assert "--max-size with a smaller number" in message
+    assert "a smaller --max-size" in message
     assert not Path("runs").exists()
 
 

@@ -172,12 +172,6 @@ def test_previews_have_the_sizes_of_their_titles() -> None:
     }
 
 
-def test_the_cost_grows_with_the_image() -> None:
-    small, large = trainer().cost(), trainer(TINY.model_copy(update={"height": 80, "width": 112})).cost()
-    assert large.memory > 3 * small.memory
-    assert small.seconds > 0
-
-
 def test_the_quick_training_is_short() -> None:
     quick = TRAININGS["quick"]
     assert quick.steps <= 6_000

@@ -221,12 +221,3 @@ def test_a_training_stopped_in_its_first_scale_can_be_looked_at(tmp_path: Path) 
     columns: Tensors = engine.preview(source.preview(1))
     assert set(columns) == {"image", "reconstruction", "sample 1", "sample 2"}
     assert all(tuple(column.shape) == (1, 3, 18, 22) for column in columns.values())
-
-
-def test_a_larger_image_costs_more() -> None:
-    small, large = (
-        SinGANTrainer(SinGAN(config), Options()).cost()
-        for config in (Config(height=50, width=50, scales=4), Config(height=400, width=400, scales=11))
-    )
-    assert large.seconds > 20 * small.seconds
-    assert large.memory > 10 * small.memory

@@ -50,7 +50,6 @@ from .interfaces.official import checked_config as checked_config
 from .interfaces.official import rename as rename
 from .interfaces.resolved_graphs import resolved_graphs as resolved_graphs
 from .interfaces.trainer import AnyTrainer as AnyTrainer
-from .interfaces.trainer import Cost as Cost
 from .interfaces.trainer import Decay as Decay
 from .interfaces.trainer import Losses as Losses
 from .interfaces.trainer import Phase as Phase

@@ -101,6 +101,8 @@ from .options import WeightDecayOptions as WeightDecayOptions
 from .options import learned as learned
 from .seeds import derive as derive
 from .training.console import run_training as run_training
+from .training.cost_counting import Work as Work
+from .training.cost_counting import count_work as count_work
 from .training.launch import launch as launch
 from .training.previews import in_colour as in_colour
 from .training.request import new_record as new_record
@@ -110,4 +112,3 @@ from .training.sample_grids import sample_grid as sample_grid
 from .training.sample_grids import save_grid as save_grid
 from .training.saving import save_weights as save_weights
 from .training.signals import stopping_on_signals as stopping_on_signals
-from .training.speed import training_speed as training_speed

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from i2i_plugin_consingan.config import Config
-from i2i_plugin_consingan.cost import estimate
 from i2i_plugin_consingan.data import ImageAtScaleLayout, size_at
 from i2i_plugin_consingan.model import GENERATOR, ConSinGAN
 from i2i_plugin_consingan.networks import Critic
@@ -19,7 +18,7 @@ from i2i_plugin_consingan.options import Options
 from i2i_plugin_consingan.presets import OPTIONS
 from i2i_plugin_consingan.stage_training import StageTraining
 from i2i_plugin_consingan.upsampling import enlarged
-from i2i_registry import Cost, LayoutError, Phase, Stage, Tensors, Trainer
+from i2i_registry import LayoutError, Phase, Stage, Tensors, Trainer
 from i2i_runtime import Record
 from i2i_toolkit import SingleImageLayout, find_image
 
@@ -100,10 +99,6 @@ class ConSinGANTrainer(Trainer[ConSinGAN, Options]):
             f"sample {number}": generator.finished([torch.randn_like(noise) for noise in stored]) for number in (1, 2)
         }
         return columns | samples
-
-    def cost(self) -> Cost:
-        """From the number of multiplications, and how fast this machine does some."""
-        return estimate(self.model.config, self.options)
 
     @classmethod
     def config_for(cls, config: Record, options: Record, root: Path) -> Record:

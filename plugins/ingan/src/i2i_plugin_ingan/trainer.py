@@ -14,12 +14,11 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from i2i_plugin_ingan.config import TRAININGS, Config, Options
-from i2i_plugin_ingan.cost import estimate
 from i2i_plugin_ingan.critic import SMALLEST_TRAINED, MultiScaleCritic, net_count, scale_weights
 from i2i_plugin_ingan.data import CropsLayout, crop_size, reduced_size, whole_multiples
 from i2i_plugin_ingan.geometry import homography_grid, resize_grid
 from i2i_plugin_ingan.model import GENERATOR, InGAN
-from i2i_registry import Cost, LayoutError, Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import LayoutError, Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import Record, Shifts
 from i2i_toolkit import SingleImageLayout, find_image, image_size, l1, least_squares
 
@@ -174,10 +173,6 @@ class InGANTrainer(Trainer[InGAN, Options]):
         wide = columns["wide"]
         back = resize_grid((wide.shape[2], wide.shape[3]), own).to(image.device)
         return {**columns, "wide and back": self.generator(wide, back)}
-
-    def cost(self) -> Cost:
-        """By the multiplications of all iterations, and the largest result."""
-        return estimate(self.config, self.options, self.crop)
 
     @classmethod
     def config_for(cls, config: Record, options: Options, root: Path) -> Record:

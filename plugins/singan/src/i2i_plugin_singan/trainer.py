@@ -20,12 +20,11 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from i2i_plugin_singan.config import Config, enlarging_passes, enlarging_scales_for, scales_for
-from i2i_plugin_singan.cost import estimate
 from i2i_plugin_singan.model import SinGAN
 from i2i_plugin_singan.networks import UNTRAINED, Critic, Generator
 from i2i_plugin_singan.palette import PALETTE_SIZE, palette_of, quantised
 from i2i_plugin_singan.sampling import padded
-from i2i_registry import Cost, LayoutError, Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import LayoutError, Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import Record
 from i2i_toolkit import (
     AdamOptions,
@@ -198,16 +197,6 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
         image = resample_by(image, _shrinking((height, width), self.options.max_size))
         size = self.config.height, self.config.width
         return image if image.shape[-2:] == size else resample_to(image, size)
-
-    def cost(self) -> Cost:
-        """From the number of multiplications, and how fast this machine does some."""
-        options = self.options
-        return estimate(
-            self.config,
-            options.steps_per_scale,
-            critic_steps=options.critic_steps,
-            generator_steps=options.generator_steps,
-        )
 
     # --- Stages -------------------------------------------------------------------------------------------------------
 

@@ -117,15 +117,6 @@ class Stage(Generic[S]):
     weights, fix a noise amplitude. What it leaves has to lie in parameters and buffers, which checkpoints keep."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a whole training takes on this machine's CPU, roughly: within a factor of three is good enough."""
-
-    seconds: float
-    memory: int
-    """bytes at the most expensive moment, beyond what the program itself needs"""
-
-
 class Trainer(ABC, Generic[M, O]):
     """The training of one paper: networks that only training needs, losses, optimizers, schedule."""
 
@@ -192,10 +183,6 @@ class Trainer(ABC, Generic[M, O]):
         their Config. The default leaves it to the layout.
         """
         return cls.Layout.complete(config, root)
-
-    def cost(self) -> Cost | None:
-        """What the whole training takes, for papers where a user's image decides that; None: nobody knows."""
-        return None
 
 
 AnyTrainer: TypeAlias = Trainer[Model[Record], Record]

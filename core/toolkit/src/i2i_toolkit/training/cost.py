@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from i2i_registry.interfaces.trainer import Cost
 from i2i_runtime.errors import UsageError
+from i2i_toolkit.training.cost_counting import Work
+from i2i_toolkit.training.speed import training_speed
 
+SECONDS_PER_CALL = 1.5e-5
+"""What calling an operator takes however small its tensors are."""
+SECONDS_PER_NUMBER = 4e-9
+"""What an optimizer takes for one number of a parameter."""
+FACTOR = 3
+"""how far an estimate may be off, either way"""
 GIGA = 1e9
 _UNITS = ((86_400.0, "days"), (3_600.0, "hours"), (60.0, "minutes"))
 
@@ -28,14 +36,29 @@ def usable_memory() -> int | None:
     return min(limits, default=None)
 
 
-def check_cost(cost: Cost, memory: int | None) -> str:
-    """The estimate in words. Raises UsageError when the training needs more than `memory` bytes."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a whole training takes on this machine's CPU, within `FACTOR`, whatever else the machine does meanwhile."""
+
+    seconds: float
+    memory: int
+    """bytes at the most expensive moment, beyond what the program itself needs"""
+
+
+def cost_of(work: Work) -> Cost:
+    """Seconds and bytes of what was counted, on this machine with the threads that torch has now."""
+    own = work.calls * SECONDS_PER_CALL + work.moved * SECONDS_PER_NUMBER
+    return Cost(seconds=work.multiplications / training_speed() + own, memory=work.memory)
+
+
+def check_cost(cost: Cost, memory: int | None, smaller: str) -> str:
+    """The estimate in words. Raises UsageError, with the way to a `smaller` one, for more than `memory` bytes."""
     sentence = f"{_duration(cost.seconds)} and {cost.memory / GIGA:.1f} GB of memory on this machine's CPU, roughly"
     if memory is not None and cost.memory > memory:
         raise UsageError(
             found=f"a training that takes {sentence}",
             expected=f"at most the {memory / GIGA:.0f} GB that are here",
-            fix="--max-size with a smaller number: the longer side of what it is trained at, in pixels",
+            fix=f"train with {smaller}",
         )
     return sentence
 

@@ -25,7 +25,8 @@ from i2i_toolkit.engine.loop import Engine
 from i2i_toolkit.engine.reports import PhaseReport, StopRequest
 from i2i_toolkit.seeds import derive
 from i2i_toolkit.training.building import build_trainer
-from i2i_toolkit.training.cost import check_cost, usable_memory
+from i2i_toolkit.training.cost import check_cost, cost_of, usable_memory
+from i2i_toolkit.training.cost_counting import count_work
 from i2i_toolkit.training.journal import Journal
 from i2i_toolkit.training.run_folder import RunFolder
 from i2i_toolkit.training.saving import RunProgress, draft
@@ -94,13 +95,11 @@ class TrainingSession:
         except (MemoryError, RuntimeError) as error:
             if not lacks_memory(error):
                 raise
-            given = {**self._record.config, **self._record.options}
-            ways = [way for name, way in _SMALLER.items() if name in given]
             reason = (str(error) or "no reason given").splitlines()[0]
             raise TrainingError(
                 found=f"there was not enough memory for this training: {reason}",
                 expected="steps that fit into the memory of this machine, or of its GPU",
-                fix=f"start a new run with {', or '.join(ways) or 'another --preset'}",
+                fix=f"start a new run with {self._smaller()}",
             ) from error
 
     def _run(self) -> SessionOutcome:
@@ -109,9 +108,10 @@ class TrainingSession:
         accelerator = open_accelerator(settings.device, settings.precision, settings.processes)
         main = accelerator.is_main_process
         trainer = build_trainer(self._record, self._catalogue)
-        cost = trainer.cost() if accelerator.device.type == "cpu" else None
-        estimate = check_cost(cost, usable_memory()) if cost else ""
         source = open_data(trainer, Path(self._record.data), derive(settings.seed, "data"), self._catalogue.registry)
+        on_cpu = accelerator.device.type == "cpu"
+        work = count_work(trainer, source, accumulate=settings.accumulate) if on_cpu else None
+        estimate = check_cost(cost_of(work), usable_memory(), self._smaller()) if work else ""
         engine = Engine(
             trainer,
             source,
@@ -135,6 +135,11 @@ class TrainingSession:
         else:
             complete, card = self._train(engine), None
         return SessionOutcome(complete=complete, total_step=engine.total_step, card=card)
+
+    def _smaller(self) -> str:
+        """What takes less memory, in the words of the command."""
+        given = {**self._record.config, **self._record.options}
+        return ", or ".join(way for name, way in _SMALLER.items() if name in given) or "another --preset"
 
     def _restore(self, engine: Engine, checkpoints: Checkpoints) -> None:
         found = checkpoints.newest()
