@@ -15,11 +15,10 @@ use is taken for granted.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
-import torch
 from pydantic import PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 from torch import Tensor
 
@@ -38,12 +37,13 @@ from i2i_registry import (
     PickledModule,
     TensorShapes,
     canonical_shapes,
+    untrained,
 )
 from i2i_runtime import Licence
 
 _REPEATED = Drop("another file holds the same generator, or more stages of it")
-_COUNTER = "num_batches_tracked"
 _FILE = re.compile(r"(?:(G|\d+\.netG)\.)?((?:head|body|tail)\..+)")
+_STAGE = re.compile(r"(?:G\.body|fixed_noise|noise_amp)\.(\d+)(?:\.|$)")
 _BLOCK = re.compile(r"G\.body\.(\d+)\.block(\d+)\.conv\.weight")
 _FOLDER = "import the folder of the training: G.pth or <stage>/netG.pth, fixed_noise.pth, reals.pth and noise_amp.pth"
 _KERNEL = (3, 3)
@@ -121,10 +121,11 @@ class AuthorsRelease(OfficialFormat[Config]):
             )
         return findings.inferred(geometry.model_copy(update=fields))
 
-    def repair(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Fill the stages of a stopped training."""
-        shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
-        return tensors | _never_trained(self.infer(shapes, Clues()).config, _stages_of(tensors))
+    def repair(self, tensors: dict[str, Tensor], missing: TensorShapes) -> dict[str, Tensor]:
+        """Fill the stages of a stopped training; their amplitude of 0 says that they only enlarge."""
+        trained = sum(name.startswith("fixed_noise.") for name in tensors)
+        stages = {name: int(match[1]) for name in missing if (match := _STAGE.match(name))}
+        return tensors | {name: untrained(name, missing[name]) for name, at in stages.items() if at >= trained}
 
     def table(self, config: Config) -> NameTable:
         """The generator, and for each stage its noise, its image, and how strong the noise is."""
@@ -142,26 +143,6 @@ class AuthorsRelease(OfficialFormat[Config]):
         """The lists, and the generator after the last stage."""
         lists = [OfficialFile(f"{name}.pth", name, "list") for name in ("fixed_noise", "reals", "noise_amp")]
         return [*lists, OfficialFile(f"{config.stages - 1}/netG.pth", "G")]
-
-
-def _never_trained(config: Config, trained: int) -> dict[str, Tensor]:
-    """Stages that a training did not come to; their amplitude of 0 says that they only enlarge."""
-    filled: dict[str, Tensor] = {}
-    for number in range(trained, config.stages):
-        filled[f"fixed_noise.{number}"] = torch.zeros(1, *config.noise_shape(number))
-        filled[f"noise_amp.{number}"] = torch.zeros(())
-        for layer in range(config.layers):
-            for key, shape in _layer(f"body.{number}.block{layer}", config.channels, config):
-                whole = key.endswith(_COUNTER)
-                filled[f"G.{key}"] = torch.zeros(shape, dtype=torch.int64 if whole else torch.float32)
-                if key.endswith(("norm.weight", "norm.running_var")):
-                    filled[f"G.{key}"].fill_(1)
-    return filled
-
-
-def _stages_of(keys: Iterable[str]) -> int:
-    """How many stages the noise maps are of."""
-    return sum(re.fullmatch(r"fixed_noise\.\d+", key) is not None for key in keys)
 
 
 def _taken(keys: Collection[str]) -> str | None:
@@ -309,17 +290,6 @@ def _pyramids(seen: _Seen, minimum: int | None) -> Iterator[Config]:
             continue
         if config.sizes == seen.sizes:
             yield config
-
-
-def _layer(name: str, channels_in: int, config: Config) -> Iterator[tuple[str, tuple[int, ...]]]:
-    yield f"{name}.conv.weight", (config.channels, channels_in, *_KERNEL)
-    yield f"{name}.conv.bias", (config.channels,)
-    if config.batch_norm:
-        for key in ("weight", "bias", "running_mean", "running_var"):
-            yield f"{name}.norm.{key}", (config.channels,)
-        yield f"{name}.norm.num_batches_tracked", ()
-    if config.activation == "prelu":
-        yield f"{name}.prelu.weight", (1,)
 
 
 CONSINGAN_FORMAT = AuthorsRelease()

@@ -34,10 +34,10 @@ from i2i_registry import (
     OfficialFile,
     OfficialFormat,
     TensorShapes,
+    untrained,
 )
 from i2i_runtime import Licence
 
-COUNTER = "num_batches_tracked"
 _TWICE = Drop("the same generator is there in a file of its own")
 _UNFINISHED = Drop("the training was stopped in this scale, or before it")
 _WHOLE = re.compile(r"Gs\.(\d+)\.(.+)")
@@ -121,11 +121,15 @@ class AuthorsRelease(OfficialFormat[Config]):
         _remark_on(shapes, config, findings)
         return findings.inferred(config.model_copy(update=update))
 
-    def repair(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Fills scales that were not trained, and makes grey ones coloured."""
-        shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
-        coloured = {key: _coloured(key, tensor) for key, tensor in tensors.items()}
-        return coloured | dict(_never_trained(self.infer(shapes, Clues()).config, _trained(shapes)))
+    def repair(self, tensors: dict[str, Tensor], missing: TensorShapes) -> dict[str, Tensor]:
+        """Fills scales that were not trained, whose amplitude says that they only enlarge; makes grey ones coloured."""
+        repaired, trained = {key: _coloured(key, tensor) for key, tensor in tensors.items()}, _trained(tensors)
+        for name, shape in missing.items():
+            scale = _scale_of(name)
+            if scale is not None and scale >= trained:
+                is_amplitude = name.startswith("NoiseAmp.")
+                repaired[name] = torch.tensor(UNTRAINED) if is_amplitude else untrained(name, shape)
+        return repaired
 
     def table(self, config: Config) -> NameTable:
         """For each scale its generator, its image, and how strong its noise is."""
@@ -164,16 +168,6 @@ def _trained(names: Collection[str]) -> int:
     while scale in generators and (scale == 0 or f"NoiseAmp.{scale}" in names):
         scale += 1
     return scale
-
-
-def _never_trained(config: Config, trained: int) -> Iterator[tuple[str, Tensor]]:
-    """Generators of the scales that a training did not come to; their amplitude says that they only enlarge."""
-    for scale in range(trained, config.scales):
-        for key, shape in _generator(config, scale).items():
-            ones = key.endswith(("norm.weight", "running_var"))
-            dtype = torch.int64 if key.endswith(COUNTER) else torch.float32
-            yield f"{scale}.netG.{key}", (torch.ones if ones else torch.zeros)(shape, dtype=dtype)
-        yield f"NoiseAmp.{scale}", torch.tensor(UNTRAINED)
 
 
 def _coloured(key: str, tensor: Tensor) -> Tensor:
@@ -246,21 +240,6 @@ def _numbered(shapes: TensorShapes, name: str) -> list[tuple[int, ...]]:
     """The shapes of a list of tensors, in order."""
     numbers = sorted(int(match[1]) for key in shapes if (match := re.fullmatch(rf"{name}\.(\d+)", key)))
     return [shapes[f"{name}.{number}"] for number in numbers]
-
-
-def _generator(config: Config, scale: int) -> TensorShapes:
-    """The state dict of one scale."""
-    channels = config.width_at(scale)
-    shapes: dict[str, tuple[int, ...]] = {}
-    for number in range(config.layers - 1):
-        name = f"body.block{number}" if number else "head"
-        shapes |= {
-            f"{name}.conv.weight": (channels, channels if number else COLOURS, 3, 3),
-            f"{name}.conv.bias": (channels,),
-            f"{name}.norm.{COUNTER}": (),
-        }
-        shapes |= {f"{name}.norm.{key}": (channels,) for key in ("weight", "bias", "running_mean", "running_var")}
-    return {**shapes, "tail.0.weight": (COLOURS, channels, 3, 3), "tail.0.bias": (COLOURS,)}
 
 
 def _in_words(sizes: list[Size]) -> str:

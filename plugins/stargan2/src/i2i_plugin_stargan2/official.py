@@ -181,9 +181,9 @@ class ClovaRelease(OfficialFormat[Config]):
         )
         return findings.inferred(_with_landmarks(config, shapes))
 
-    def repair(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    def repair(self, tensors: dict[str, Tensor], missing: TensorShapes) -> dict[str, Tensor]:
         """Add the filter that files from before April 2021 lack."""
-        return {_FILTER: torch.tensor(LAPLACIAN), **tensors} if _further_halvings(tensors) else tensors
+        return tensors | ({_FILTER: torch.tensor(LAPLACIAN)} if _FILTER in missing else {})
 
     def table(self, config: Config) -> NameTable:
         """Those of all four networks."""

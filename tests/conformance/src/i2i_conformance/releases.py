@@ -49,9 +49,10 @@ def converted(official: OfficialFormat[C], model: Model[C], tensors: Mapping[str
     Raises what `load_state_dict` raises when one of ours stays empty.
     """
     named = name_tensors(official, tensors)
-    repaired = repair(official, named)
-    ours = [f"{name}.{key}" for name, network in model.networks.items() for key in network.state_dict()]
-    report = map_names(official, named, repaired, official_names(official, model.config, ours))
+    ours = {f"{name}.{key}": t for name, network in model.networks.items() for key, t in network.state_dict().items()}
+    names = official_names(official, model.config, ours)
+    repaired = repair(official, named, {names[key]: tuple(tensor.shape) for key, tensor in ours.items()})
+    report = map_names(official, named, repaired, names)
     values = {named.in_files.get(name, name): tensor for name, tensor in repaired.items()}
     for name, network in model.networks.items():
         found = {

@@ -138,9 +138,9 @@ def convert_checkpoint(registry: Registry, known: RecognisedCheckpoint, asked: A
     refuse_empty(_kept_shapes(official, named))
     with understood(checkpoint.title):
         inferred, beside = infer_from(official, model_class.Config, checkpoint, named.shapes, asked)
-        repaired = repair(official, named)
     wanted = kept_tensors(model_class, inferred.config)
     names = official_names(official, inferred.config, wanted)
+    repaired = repair(official, named, {names[key]: shape for key, (shape, _) in wanted.items()})
     keys = map_names(official, named, repaired, names)
     keys = replace(keys, dropped={**keys.dropped, **known.left_out})
     tensors = {named.in_files.get(name, name): tensor for name, tensor in repaired.items()}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from i2i_registry.checkpoints.tensor_files import some
 from i2i_registry.errors import CheckpointError, PluginError
-from i2i_registry.interfaces.official import Drop, OfficialFormat, rename
+from i2i_registry.interfaces.official import Drop, OfficialFormat, TensorShapes, rename
 from i2i_runtime.schema.operations import Record
 
 if TYPE_CHECKING:
@@ -99,19 +99,19 @@ def official_names(official: OfficialFormat[C], config: C, ours: Iterable[str]) 
     return names
 
 
-def repair(official: OfficialFormat[C], named: NamedTensors) -> dict[str, Tensor]:
+def repair(official: OfficialFormat[C], named: NamedTensors, needed: TensorShapes) -> dict[str, Tensor]:
     """The tensors with what old files left out: counters of batch norms, and what the format itself fills in.
 
-    Counters that old files keep as floats are made whole numbers.
+    `needed`: official names and shapes of all tensors that our networks have. Counters that old files keep as floats
+    are made whole numbers.
     """
-    repaired: dict[str, Tensor] = {}
-    for name, tensor in named.tensors.items():
-        norm, _, leaf = name.rpartition(".")
-        repaired[name] = tensor.long() if leaf == COUNTER else tensor
-        counter = f"{norm}.{COUNTER}"
-        if leaf == "running_mean" and f"{norm}.weight" in named.tensors and counter not in named.tensors:
-            repaired[counter] = tensor.new_zeros(()).long()
-    return official.repair(repaired)
+    repaired = {name: t.long() if name.endswith(COUNTER) else t for name, t in named.tensors.items()}
+    missing = {name: shape for name, shape in needed.items() if name not in repaired}
+    for name in list(missing):
+        mean = repaired.get(f"{name.removesuffix(COUNTER)}running_mean")
+        if name.endswith(COUNTER) and mean is not None:
+            repaired[name] = mean.new_zeros(missing.pop(name)).long()
+    return official.repair(repaired, missing)
 
 
 def map_names(

@@ -249,8 +249,13 @@ class OfficialFormat(ABC, Generic[C]):
         """The Config by shapes alone, which may be named in any way that files do. Raises as `infer`."""
         return self.infer(canonical_shapes(self, shapes), Clues()).config
 
-    def repair(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Official tensors with what files of this release left out filled in; the default changes nothing."""
+    def repair(self, tensors: dict[str, Tensor], missing: TensorShapes) -> dict[str, Tensor]:
+        """Official tensors with what files of this release left out filled in; the default changes nothing.
+
+        `missing`: names and shapes of what our networks need at this Config and the files do not hold. What stays
+        missing is an error.
+        """
+        del missing
         return tensors
 
     @abstractmethod
@@ -278,6 +283,13 @@ def checked_config(kind: type[C], fields: Mapping[str, object], *, found: str, e
         problem = error.errors()[0]
         said = (".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, "))
         raise CheckpointError(f"{found}: {' '.join(filter(None, said))}", expected, fix) from error
+
+
+def untrained(name: str, shape: tuple[int, ...]) -> Tensor:
+    """The value of a tensor that no training came to: ones for scales and variances of norms, zeros for all others."""
+    import torch  # noqa: PLC0415 - this module is imported without it
+
+    return torch.full(shape, 1.0 if name.endswith(("norm.weight", "norm.running_var")) else 0.0)
 
 
 def canonical_shapes(official: OfficialFormat[C], shapes: TensorShapes) -> dict[str, tuple[int, ...]]:
