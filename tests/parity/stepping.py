@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +70,15 @@ class Found:
     """under the recorded keys; those that our code computes none of are missing"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class StepTolerances(NamedTuple):
+    """What a step may be off, as in `Recording`."""
+
+    loss: float
+    gradient: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedStep:
     """The step that a file holds, where its tensors are in our networks, and what may differ."""
 
@@ -78,10 +87,7 @@ class RecordedStep:
     """official name of a network -> ours"""
     our_key: OurKey
     learning_rate: float
-    loss: float
-    """tolerances, as in `Recording`"""
-    gradient: float
-    after: float
+    tolerances: StepTolerances
     updates: Mapping[str, int] = field(default_factory=dict[str, int])
     """official name of a network -> how often the step updates it, where that is not once"""
     unlearned: frozenset[str] = frozenset()
@@ -114,12 +120,14 @@ class RecordedStep:
     def check(self, trainer: AnyTrainer, found: Found, losses: Mapping[str, float]) -> Iterator[Row]:
         """Compare losses (under the official names), gradients, and where the tensors are after the step."""
         for key in sorted(self.recording.under("loss/").keys() & losses.keys()):
-            yield self.recording.loss(key, losses[key], self.loss)
+            yield self.recording.loss(key, losses[key], self.tolerances.loss)
         for key in self.recording.under("grad/"):
-            yield self.recording.gradient(key, found.gradients.get(key), self.gradient)
+            yield self.recording.gradient(key, found.gradients.get(key), self.tolerances.gradient)
         for key in self.recording.under("after/"):
             steps = self.updates.get(key.partition("/")[0], 1)
-            yield from self.recording.after(key, self._tensor(trainer, key), self.after, self.learning_rate, steps)
+            yield from self.recording.after(
+                key, self._tensor(trainer, key), self.tolerances.after, self.learning_rate, steps
+            )
 
     def check_optimizers(self, fresh: AnyTrainer, stage: int = 0) -> Iterator[Row]:
         """One step of a fresh trainer from the recorded gradients: a wrong optimizer apart from a wrong gradient.

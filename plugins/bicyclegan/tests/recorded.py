@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
+from tests.parity.judging import Row
 from tests.parity.junyanz import Variant, check_images, check_shared_options, ignore, kind_of
 from tests.parity.names import our_name
 from tests.parity.options import Options as RecordedOptions
-from tests.parity.stepping import OurKey, RecordedStep, load
+from tests.parity.recording import Recording
+from tests.parity.stepping import OurKey, RecordedStep, StepTolerances, load
 from torch import Tensor
 
 from i2i_plugin_bicyclegan.config import Config
@@ -24,10 +26,6 @@ from i2i_plugin_bicyclegan.official import RELEASE_FORMAT
 from i2i_plugin_bicyclegan.trainer import ENCODED, RANDOM, SHARED, BicycleGANTrainer, Options
 from i2i_runtime import lerp, slerp
 
-if TYPE_CHECKING:
-    from tests.parity.judging import Row
-    from tests.parity.recording import Recording
-
 __all__ = ["PAPER", "SOURCE", "check", "kind_of"]
 
 PAPER = "bicyclegan"
@@ -36,10 +34,8 @@ SOURCE = "junyanz/BicycleGAN"
 # Tolerances of the recordings' README; that of `after` (absolute 2e-6) as a share of the movement (2e-4).
 UP_TO = 5.0  # the largest numbers that those of outputs were stated for
 FORWARD = 5e-5
-STEP_LOSS = 1e-5
-STEP_GRADIENT = 3e-2
 STEP_GRADIENT_L2 = 1.5e-2
-STEP_AFTER = 1e-2
+STEP = StepTolerances(loss=1e-5, gradient=3e-2, after=1e-2)
 INTERPOLATED = 1e-6
 
 # What the release calls these.
@@ -295,15 +291,7 @@ def build_trainer(recording: Recording, case: Case) -> RecordedNoise:
 
 def recorded_step(recording: Recording, case: Case) -> RecordedStep:
     """The step with its tolerances."""
-    return RecordedStep(
-        recording=recording,
-        names=names_of(case),
-        our_key=our_key_of(recording, case),
-        learning_rate=case.resolved.lr,
-        loss=STEP_LOSS,
-        gradient=STEP_GRADIENT,
-        after=STEP_AFTER,
-    )
+    return RecordedStep(recording, names_of(case), our_key_of(recording, case), case.resolved.lr, STEP)
 
 
 def check_step(recording: Recording, case: Case) -> Iterator[Row]:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast, get_args
 
 import torch
-from tests.parity.judging import absolute_error
+from tests.parity.judging import Row, absolute_error
 from tests.parity.names import our_name
 from tests.parity.options import Options as RecordedOptions
+from tests.parity.recording import Recording
 from tests.parity.single_image import image_of, losses
-from tests.parity.stepping import RecordedStep, engine_of
+from tests.parity.stepping import RecordedStep, StepTolerances, engine_of
 from torch import Tensor, nn
 
 from i2i_plugin_consingan.applications import BACKGROUNDS, Injection, Pyramid
@@ -36,9 +37,6 @@ from i2i_toolkit import Cursor, resample_by, resample_to, scaled_side
 from i2i_toolkit.layers.bicubic import levels_of
 
 if TYPE_CHECKING:
-    from tests.parity.judging import Row
-    from tests.parity.recording import Recording
-
     from i2i_registry import Phase, Tensors
 
 PAPER = "consingan"
@@ -50,9 +48,7 @@ UP_TO = 2.5  # the largest numbers that those of outputs were stated for
 FORWARD = 1e-5
 NORMALISED = 5e-5
 RESIZE = 1e-5
-STEP_LOSS = 1e-5
-STEP_GRADIENT = 1e-4
-STEP_AFTER = 1e-3
+STEP = StepTolerances(loss=1e-5, gradient=1e-4, after=1e-3)
 RATES = 1e-9
 
 TABLE = CONSINGAN_FORMAT.table(Config(stages=16, layers=8))
@@ -444,13 +440,11 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
     yield from check_rates(recording, case, trainer)
     frozen = gradients_of_frozen(recording, case)
     step = RecordedStep(
-        recording=recording,
-        names=NETWORKS,
-        our_key=our_key,
-        learning_rate=case.lr_g,
-        loss=STEP_LOSS,
-        gradient=STEP_GRADIENT,
-        after=STEP_AFTER,
+        recording,
+        NETWORKS,
+        our_key,
+        case.lr_g,
+        STEP,
         updates={"netD": case.Dsteps, "netG": case.Gsteps},
         unlearned=frozenset({"netD/tail.bias"}),
     )

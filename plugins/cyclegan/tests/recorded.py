@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from tests.parity import junyanz
+from tests.parity.judging import Row
 from tests.parity.junyanz import check_images, check_options, kind_of
-from tests.parity.stepping import RecordedStep
+from tests.parity.recording import Recording
+from tests.parity.stepping import RecordedStep, StepTolerances
 from torch import Tensor
 
 from i2i_plugin_cyclegan.config import Config
@@ -22,11 +24,6 @@ from i2i_plugin_cyclegan.networks import make_generator
 from i2i_plugin_cyclegan.official import GENERATORS, JUNYANZ_FORMAT
 from i2i_plugin_cyclegan.trainer import CycleGANTrainer, Options
 from i2i_toolkit import ImagePool
-
-if TYPE_CHECKING:
-    from tests.parity.judging import Row
-    from tests.parity.recording import Recording
-
 
 __all__ = ["MARK", "PAPER", "SOURCE", "check", "kind_of"]
 
@@ -38,9 +35,7 @@ MARK = "lambda_A"
 # Tolerances of the recordings' README; those of `after` (absolute 2e-6 of a step of 2e-4) as a share of the movement.
 FORWARD = 2e-5
 STEP_OUTPUT = 5e-5
-STEP_LOSS = 1e-5
-STEP_GRADIENT = 1e-2
-STEP_AFTER = 1e-2
+STEP = StepTolerances(loss=1e-5, gradient=1e-2, after=1e-2)
 EXACT = 0.0
 
 JUDGED_BY = {"D_A": "B", "D_B": "A"}
@@ -162,15 +157,7 @@ def build_trainer(recording: Recording, case: Case) -> CycleGANTrainer:
 
 def recorded_step(recording: Recording, case: Case) -> RecordedStep:
     """The step with its tolerances."""
-    return RecordedStep(
-        recording=recording,
-        names=NAMES,
-        our_key=partial(our_key_of, recording),
-        learning_rate=case.resolved.lr,
-        loss=STEP_LOSS,
-        gradient=STEP_GRADIENT,
-        after=STEP_AFTER,
-    )
+    return RecordedStep(recording, NAMES, partial(our_key_of, recording), case.resolved.lr, STEP)
 
 
 def check_step(recording: Recording, case: Case) -> Iterator[Row]:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 import torch
-from tests.parity.judging import WEAK_GRADIENT, difference, scale_of
+from tests.parity.judging import WEAK_GRADIENT, Row, difference, scale_of
 from tests.parity.names import our_name
 from tests.parity.options import Options as RecordedOptions
-from tests.parity.stepping import RecordedStep, load
+from tests.parity.recording import Recording
+from tests.parity.stepping import RecordedStep, StepTolerances, load
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -29,11 +30,6 @@ from i2i_registry import Losses, Step
 from i2i_runtime import Shifts
 from i2i_runtime.image import sampling_grids
 from i2i_toolkit import Cursor
-
-if TYPE_CHECKING:
-    from tests.parity.judging import Row
-    from tests.parity.recording import Recording
-
 
 PAPER = "ingan"
 SOURCE = "assafshocher/InGAN"
@@ -50,6 +46,7 @@ MAPS = 1e-5
 WEIGHTS = 1e-12
 STEP_LOSS = 1e-5
 AFTER = 4e-2
+STEP = StepTolerances(loss=STEP_LOSS, gradient=AFTER, after=AFTER)
 BUFFERS = 2e-6
 
 REACH = 2.01
@@ -378,15 +375,7 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
             if parameter.grad is not None:
                 gradients.setdefault(f"{official}/{key}", parameter.grad.clone())
 
-    step = RecordedStep(
-        recording=recording,
-        names=NETWORKS,
-        our_key=our_key,
-        learning_rate=case.g_lr,
-        loss=STEP_LOSS,
-        gradient=AFTER,
-        after=AFTER,
-    )
+    step = RecordedStep(recording, NETWORKS, our_key, case.g_lr, STEP)
     found = step.run(trainer, batch_of(recording, case), watch=watch, start=cursor)
     for key, value in losses(found.losses, trainer.options).items():
         yield recording.loss(key, value, STEP_LOSS)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 from tests.parity import junyanz
+from tests.parity.judging import Row
 from tests.parity.junyanz import check_images, check_options, kind_of
-from tests.parity.stepping import RecordedStep
+from tests.parity.recording import Recording
+from tests.parity.stepping import RecordedStep, StepTolerances
 
 from i2i_plugin_pix2pix.config import Config
 from i2i_plugin_pix2pix.model import GENERATOR, Pix2Pix
@@ -22,11 +23,6 @@ from i2i_plugin_pix2pix.official import JUNYANZ_FORMAT
 from i2i_plugin_pix2pix.trainer import DISCRIMINATOR, Options, Pix2PixTrainer
 from i2i_registry import Step
 
-if TYPE_CHECKING:
-    from tests.parity.judging import Row
-    from tests.parity.recording import Recording
-
-
 __all__ = ["PAPER", "SOURCE", "check", "kind_of"]
 
 PAPER = "pix2pix"
@@ -34,9 +30,7 @@ SOURCE = "junyanz/pytorch-CycleGAN-and-pix2pix"
 
 # Tolerances of the recordings' README; those of `after` (absolute 2e-6 of a step of 2e-4) as a share of the movement.
 FORWARD = 2e-5
-STEP_LOSS = 1e-5
-STEP_GRADIENT = 1e-2
-STEP_AFTER = 1e-2
+STEP = StepTolerances(loss=1e-5, gradient=1e-2, after=1e-2)
 
 NETWORKS = {"G": GENERATOR, "D": DISCRIMINATOR}
 """official name of a network -> ours"""
@@ -130,15 +124,7 @@ def build_trainer(recording: Recording, case: Case) -> Pix2PixTrainer:
 
 def recorded_step(recording: Recording, case: Case) -> RecordedStep:
     """The step with its tolerances."""
-    return RecordedStep(
-        recording=recording,
-        names=NETWORKS,
-        our_key=partial(our_key_of, recording),
-        learning_rate=case.resolved.lr,
-        loss=STEP_LOSS,
-        gradient=STEP_GRADIENT,
-        after=STEP_AFTER,
-    )
+    return RecordedStep(recording, NETWORKS, partial(our_key_of, recording), case.resolved.lr, STEP)
 
 
 def check_step(recording: Recording, case: Case) -> Iterator[Row]:

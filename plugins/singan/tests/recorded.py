@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from tests.parity.judging import difference
+from tests.parity.judging import Row, difference
 from tests.parity.names import our_name
 from tests.parity.options import Options
+from tests.parity.recording import Recording
 from tests.parity.single_image import image_of, losses
-from tests.parity.stepping import RecordedStep
+from tests.parity.stepping import RecordedStep, StepTolerances
 from torch import Tensor
 
 from i2i_plugin_singan import trainer as training
@@ -33,11 +33,6 @@ from i2i_runtime.image.masks import soften
 from i2i_toolkit import Cursor, resample_by, resample_to, scaled_side
 from i2i_toolkit.layers.bicubic import levels_of, resample_levels
 
-if TYPE_CHECKING:
-    from tests.parity.judging import Row
-    from tests.parity.recording import Recording
-
-
 PAPER = "singan"
 SOURCE = "tamarott/SinGAN"
 TABLE = OFFICIAL_FORMAT.table(Config(layers=12))
@@ -51,9 +46,7 @@ RAW_LEVELS = RAW * UP_TO / 255
 FORWARD = 1e-5
 CHAINED, CHAINED_SHARE = 1 / 100, 0.01
 """Between scales an image is cut off to 8 bits, where rounding may move a pixel by a level: so much, of so many."""
-LOSS = 1e-5
-GRADIENT = 1e-4
-AFTER = 2e-2
+STEP = StepTolerances(loss=1e-5, gradient=1e-4, after=2e-2)
 RELATIVE = 1e-6
 
 
@@ -465,13 +458,11 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
     batch = {"image": image_of(recording.tensors["input/image_u8"])}
     prefixes = {"netG": f"levels.{scale}.", "netD": f"{scale}."}
     step = RecordedStep(
-        recording=recording,
-        names={"netG": PYRAMID, "netD": CRITICS},
-        our_key=lambda official, key: our_key(official, key, prefixes[official]),
-        learning_rate=case.lr_g,
-        loss=LOSS,
-        gradient=GRADIENT,
-        after=AFTER,
+        recording,
+        {"netG": PYRAMID, "netD": CRITICS},
+        lambda official, key: our_key(official, key, prefixes[official]),
+        case.lr_g,
+        STEP,
         updates={"netD": case.Dsteps, "netG": case.Gsteps},
         unlearned=frozenset({"netD/tail.bias"}),
     )

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import torch
-from tests.parity.judging import absolute_error, difference
+from tests.parity.judging import Row, absolute_error, difference
 from tests.parity.names import our_name
 from tests.parity.options import Options as RecordedOptions
+from tests.parity.recording import Recording
 from tests.parity.stepping import OurKey, engine_of, load
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -29,9 +30,6 @@ from i2i_registry import Step
 from i2i_runtime.image import faces
 
 if TYPE_CHECKING:
-    from tests.parity.judging import Row
-    from tests.parity.recording import Recording
-
     from i2i_toolkit import Engine
 
 PAPER = "stargan2"

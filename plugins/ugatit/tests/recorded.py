@@ -9,14 +9,15 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from PIL import Image
+from tests.parity.judging import Row
 from tests.parity.names import our_name
 from tests.parity.options import Options as RecordedOptions
-from tests.parity.stepping import RecordedStep, load
+from tests.parity.recording import Recording
+from tests.parity.stepping import RecordedStep, StepTolerances, load
 from torch import Tensor, nn
 
 from i2i_plugin_ugatit.config import Config
@@ -30,11 +31,6 @@ from i2i_runtime.image.fitting import fit, to_image, to_tensor
 from i2i_runtime.image.heatmaps import render
 from i2i_toolkit import Draws
 
-if TYPE_CHECKING:
-    from tests.parity.judging import Row
-    from tests.parity.recording import Recording
-
-
 PAPER = "ugatit"
 SOURCE = "znxlwm/UGATIT-pytorch"
 
@@ -42,9 +38,7 @@ SOURCE = "znxlwm/UGATIT-pytorch"
 UP_TO = 5.0  # the largest numbers that those of outputs were stated for
 FORWARD = 3e-5
 STEP_OUTPUT = 1e-4
-STEP_LOSS = 1e-5
-STEP_GRADIENT = 5e-3
-STEP_AFTER = 2e-2
+STEP = StepTolerances(loss=1e-5, gradient=5e-3, after=2e-2)
 TRANSFORM = 1e-6
 EXACT = 0.0
 OVERLAY = 5 / 255 + 1e-6  # five levels for our own resize and colour map, and rounding of the recorded fractions
@@ -254,15 +248,7 @@ def build_trainer(recording: Recording, case: Case) -> UGATITTrainer:
 
 def recorded_step(recording: Recording, case: Case) -> RecordedStep:
     """The step with its tolerances."""
-    return RecordedStep(
-        recording=recording,
-        names=NAMES,
-        our_key=our_key,
-        learning_rate=case.resolved.lr,
-        loss=STEP_LOSS,
-        gradient=STEP_GRADIENT,
-        after=STEP_AFTER,
-    )
+    return RecordedStep(recording, NAMES, our_key, case.resolved.lr, STEP)
 
 
 def check_step(recording: Recording, case: Case) -> Iterator[Row]:
