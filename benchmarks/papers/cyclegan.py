@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SIDE = {"full": 256, "small": 32}
 CHANNELS = {"full": 64, "small": 16}
 BLOCKS = {"full": 9, "small": 1}
-JUDGING = {"full": 64, "small": 4}
+DISCRIMINATOR_CHANNELS = {"full": 64, "small": 4}
 """channels of the discriminators"""
 CYCLE, IDENTITY = 10.0, 0.5
 """weights of both domains' cycle losses, and of the identity losses as a share of them"""
@@ -108,7 +108,7 @@ class Loop:
         self.networks = nn.ModuleDict(
             {
                 **{name: ResnetGenerator(CHANNELS[size], BLOCKS[size]) for name in ("G_A", "G_B")},
-                **{name: PatchDiscriminator(JUDGING[size]) for name in ("D_A", "D_B")},
+                **{name: PatchDiscriminator(DISCRIMINATOR_CHANNELS[size]) for name in ("D_A", "D_B")},
             }
         )
         self.generators, self.judges = ([self.networks[f"{kind}_{d}"] for d in "AB"] for kind in "GD")
@@ -182,7 +182,7 @@ def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
     from i2i_plugin_cyclegan.trainer import CycleGANTrainer, Options
 
     model = CycleGAN(Config(image_size=SIDE[size], channels=CHANNELS[size], res_blocks=BLOCKS[size]))
-    trainer = CycleGANTrainer(model, Options(discriminator_channels=JUDGING[size]))
+    trainer = CycleGANTrainer(model, Options(discriminator_channels=DISCRIMINATOR_CHANNELS[size]))
     copy_weights(cast("Loop", loop).networks.state_dict(), table(trainer.model.config), trainer.all_networks)
     return trainer
 

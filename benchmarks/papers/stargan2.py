@@ -234,13 +234,13 @@ class Loop:
         generator, mapping, encoder = (self.nets[n] for n in ("generator", "mapping_network", "style_encoder"))
         with torch.no_grad():
             fake = generator(image, mapping(zs[0], target))
-        self.learn("discriminator_latent", ["discriminator"], self.judging(batch, fake), found)
+        self.learn("discriminator_latent", ["discriminator"], self.discriminator_losses(batch, fake), found)
         with torch.no_grad():
             fake = generator(image, encoder(references[0], target))
-        self.learn("discriminator_reference", ["discriminator"], self.judging(batch, fake), found)
-        terms = self.making(batch, *(mapping(z, target) for z in zs))
+        self.learn("discriminator_reference", ["discriminator"], self.discriminator_losses(batch, fake), found)
+        terms = self.generator_losses(batch, *(mapping(z, target) for z in zs))
         self.learn("generator_latent", ["generator", "mapping_network", "style_encoder"], terms, found)
-        terms = self.making(batch, *(encoder(reference, target) for reference in references))
+        terms = self.generator_losses(batch, *(encoder(reference, target) for reference in references))
         self.learn("generator_reference", ["generator"], terms, found)
         self.average()
         self.diversity -= DIVERSITY / DIVERSITY_STEPS
@@ -255,7 +255,7 @@ class Loop:
             self.optimizers[name].step()
         found.update({f"{phase}/{name}": term.item() for name, term in terms.items()})
 
-    def judging(self, batch: Mapping[str, Tensor], fake: Tensor) -> dict[str, Tensor]:
+    def discriminator_losses(self, batch: Mapping[str, Tensor], fake: Tensor) -> dict[str, Tensor]:
         """The discriminator's losses."""
         real = batch["image"].detach().requires_grad_()
         logits = self.nets["discriminator"](real, batch["domain"])
@@ -266,7 +266,7 @@ class Loop:
             "r1": R1 * 0.5 * slope.pow(2).view(len(real), -1).sum(1).mean(),
         }
 
-    def making(self, batch: Mapping[str, Tensor], style: Tensor, other_style: Tensor) -> dict[str, Tensor]:
+    def generator_losses(self, batch: Mapping[str, Tensor], style: Tensor, other_style: Tensor) -> dict[str, Tensor]:
         """The generator's losses."""
         image, target, generator = batch["image"], batch["reference_domain"], self.nets["generator"]
         fake = generator(image, style)

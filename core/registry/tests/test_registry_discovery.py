@@ -12,7 +12,8 @@ import pytest
 
 from i2i_registry.errors import PluginError, UnknownName
 from i2i_registry.interfaces.cards import INTERFACE_VERSION, CommandCard, ModelCard
-from i2i_registry.plugins.discovery import Registry, build_registry, discover, import_attribute
+from i2i_registry.interfaces.model import Model
+from i2i_registry.plugins.discovery import Registry, build_registry, discover, import_attribute, import_class
 from i2i_registry.plugins.hooks import hookimpl
 
 
@@ -152,6 +153,12 @@ def test_a_name_that_a_broken_plugin_would_bring_names_that_plugin() -> None:
 def test_what_a_card_points_at_must_exist(attribute: str) -> None:
     with pytest.raises(PluginError, match="cannot be loaded"):
         import_attribute(attribute)
+
+
+@pytest.mark.parametrize("attribute", ["json:loads", "json:JSONDecoder"])
+def test_what_a_card_points_at_must_be_of_its_kind(attribute: str) -> None:
+    with pytest.raises(PluginError, match="a class derived from Model"):
+        import_class(attribute, Model)
 
 
 def test_discovery_loads_nothing_heavy() -> None:

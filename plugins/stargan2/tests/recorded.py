@@ -44,8 +44,8 @@ MASKS = 1e-4
 EXACT = 0.0
 ALONE_LOSS = 1e-5
 STEP_LOSS = 1e-4
-JUDGING_GRADIENT = 1e-4
-MAKING_GRADIENT = 5e-3
+DISCRIMINATOR_GRADIENT = 1e-4
+GENERATOR_GRADIENT = 5e-3
 LAST_GRADIENT = 3e-2
 FIRST_MOVE = 1e-2
 MOVEMENT = 0.05
@@ -151,8 +151,8 @@ def check(recording: Recording) -> Iterator[Row]:
 
 def our_key_of(recording: Recording) -> OurKey:
     """Our name, inside the network, of an official tensor; the discriminator's last layer is the one to the logits."""
-    judging = [int(key.split(".")[1]) for key in recording.under("state/discriminator/")]
-    last = max(judging, default=0)
+    scales = [int(key.split(".")[1]) for key in recording.under("state/discriminator/")]
+    last = max(scales, default=0)
     encoding = sum(key.endswith(".conv1.weight") for key in recording.under("state/style_encoder/"))
     sizes = Config(image_size=ENCODED_SIDE * 2**encoding) if encoding else Config()
     table = CLOVA_FORMAT.table(sizes.model_copy(update={"domains": tuple("abcdefghijkl")}))
@@ -340,7 +340,7 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
         start = f"{report.phase}/"
         reported = {key.removeprefix(start): value for key, value in report.values.items() if key.startswith(start)}
         yield from check_losses(recording, case, official, reported, STEP_LOSS)
-        yield from check_gradients(recording, trainer, official, MAKING_GRADIENT if official != "g_ref" else None)
+        yield from check_gradients(recording, trainer, official, GENERATOR_GRADIENT if official != "g_ref" else None)
         yield from check_parameters(recording, case, trainer, f"after_{official}")
         if report.step_complete:
             break
@@ -358,7 +358,7 @@ def check_alone(recording: Recording, case: Case, official: str) -> Iterator[Row
     torch.stack([*reported.values()]).sum().backward()
     values = {name: float(loss.detach()) for name, loss in reported.items()}
     yield from check_losses(recording, case, f"iso_{official}", values, ALONE_LOSS)
-    yield from check_gradients(recording, trainer, f"iso_{official}", MAKING_GRADIENT)
+    yield from check_gradients(recording, trainer, f"iso_{official}", GENERATOR_GRADIENT)
 
 
 def check_losses(
@@ -382,10 +382,12 @@ def check_losses(
     yield recording.loss(f"{phase}/total", sum(reported.values()), tolerance)
 
 
-def check_gradients(recording: Recording, trainer: RecordedLatents, phase: str, making: float | None) -> Iterator[Row]:
-    """The gradients that a phase has left; `making` is the tolerance for what makes images."""
+def check_gradients(
+    recording: Recording, trainer: RecordedLatents, phase: str, generator: float | None
+) -> Iterator[Row]:
+    """The gradients that a phase has left; `generator` is the tolerance of the generator's networks."""
     for key in recording.under(f"grad/{phase}/"):
-        tolerance = JUDGING_GRADIENT if key.startswith("discriminator/") else making or LAST_GRADIENT
+        tolerance = DISCRIMINATOR_GRADIENT if key.startswith("discriminator/") else generator or LAST_GRADIENT
         yield recording.gradient(f"{phase}/{key}", trainer.parameter(key).grad, tolerance)
 
 

@@ -6,6 +6,7 @@ from .data.flat import FlatLayout as FlatLayout
 from .data.paired import Direction as Direction
 from .data.paired import PairedLayout as PairedLayout
 from .data.paired import write_paired_example as write_paired_example
+from .data.preparation import CropOptions as CropOptions
 from .data.preparation import Draws as Draws
 from .data.preparation import Preparation as Preparation
 from .data.preparation import tensor_of as tensor_of
@@ -68,6 +69,7 @@ from .networks.discriminators import OBJECTIVES as OBJECTIVES
 from .networks.discriminators import DiscriminatorKind as DiscriminatorKind
 from .networks.discriminators import Objective as Objective
 from .networks.discriminators import PatchDiscriminator as PatchDiscriminator
+from .networks.discriminators import PatchDiscriminatorOptions as PatchDiscriminatorOptions
 from .networks.discriminators import PixelDiscriminator as PixelDiscriminator
 from .networks.discriminators import make_discriminator as make_discriminator
 from .networks.discriminators import smallest_side as smallest_side
@@ -91,11 +93,9 @@ from .operations.two_way import B_TO_A as B_TO_A
 from .operations.two_way import two_way_translation as two_way_translation
 from .options import AdamOptions as AdamOptions
 from .options import Betas as Betas
-from .options import CropOptions as CropOptions
 from .options import EMAOptions as EMAOptions
 from .options import Fraction as Fraction
 from .options import LinearDecay as LinearDecay
-from .options import PatchDiscriminatorOptions as PatchDiscriminatorOptions
 from .options import StepOptions as StepOptions
 from .options import WeightDecayOptions as WeightDecayOptions
 from .options import learned as learned

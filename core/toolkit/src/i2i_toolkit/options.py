@@ -1,31 +1,22 @@
 """Options that several papers share, as records that a trainer's Options are composed of.
 
-class Options(LinearDecay, AdamOptions, CropOptions): names the fields with the paper's values and adds its own.
+class Options(LinearDecay, AdamOptions, EMAOptions): names the fields with the paper's values and adds its own.
+Torch is loaded when an optimizer is built, and not before: presets hold Options, and cards name presets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Annotated, ClassVar, Literal, Self
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
-from torch import Tensor, nn
-from torch.optim import Adam
-from torch.optim.optimizer import ParamsT
 
-from i2i_registry.errors import TrainingError
-from i2i_runtime.schema.operations import Record, Resize
-from i2i_toolkit.data.preparation import Preparation
-from i2i_toolkit.networks.architecture import Norm
-from i2i_toolkit.networks.discriminators import (
-    OBJECTIVES,
-    DiscriminatorKind,
-    Objective,
-    PatchDiscriminator,
-    PixelDiscriminator,
-    make_discriminator,
-    smallest_side,
-)
+from i2i_runtime.schema.operations import Record
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Adam
+    from torch.optim.optimizer import ParamsT
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 """A share of something, never all of it."""
@@ -90,6 +81,8 @@ class AdamOptions(Record):
 
         Fused: the same arithmetic in one pass over the parameters instead of a dozen.
         """
+        from torch.optim import Adam  # noqa: PLC0415 - cards are read without torch
+
         return Adam(parameters, lr=self.learning_rate, betas=self.betas, fused=True)
 
 
@@ -101,61 +94,10 @@ class WeightDecayOptions(AdamOptions):
 
     def make_adam_of(self, parameters: ParamsT) -> Adam:
         """Build Adam for parameters, or for groups of them with rates of their own."""
+        from torch.optim import Adam  # noqa: PLC0415 - cards are read without torch
+
         decay = self.weight_decay
         return Adam(parameters, lr=self.learning_rate, betas=self.betas, weight_decay=decay, fused=True)
-
-
-class PatchDiscriminatorOptions(Record):
-    """Options of the discriminators of pix2pix, which CycleGAN and others took over."""
-
-    objective: Objective
-    discriminator: DiscriminatorKind = "patch"
-    discriminator_layers: Annotated[int, Field(ge=1, le=6)] = 3
-    """of a patch discriminator; 3 sees 70x70 pixels, 1 sees 16x16, 5 sees 286x286"""
-    discriminator_channels: PositiveInt = 64
-    """after the first convolution"""
-
-    @property
-    def adversarial(self) -> Callable[[Tensor, float], Tensor]:
-        """The loss of logits against 1 (real) or 0 (generated)."""
-        return OBJECTIVES[self.objective]
-
-    def make_discriminator(self, channels_in: int, norm: Norm) -> PatchDiscriminator | PixelDiscriminator:
-        """Build a discriminator of images with so many channels."""
-        channels, layers = self.discriminator_channels, self.discriminator_layers
-        return make_discriminator(self.discriminator, channels_in, channels, layers, norm)
-
-    def check_image_size(self, image_size: int, multiple: int) -> None:
-        """Refuse images that leave the last norm nothing to compare.
-
-        Args:
-            image_size: pixels a side.
-            multiple: what the model's sides are multiples of.
-
-        Raises TrainingError with a size that is large enough.
-        """
-        smallest = smallest_side(self.discriminator_layers)
-        if self.discriminator == "patch" and image_size < smallest:
-            raise TrainingError(
-                found=f"patch discriminators of {self.discriminator_layers} layers and {image_size} pixels",
-                expected=f"at least {smallest} pixels, so that their last norm has values to compare",
-                fix=f"--set image_size={-(-smallest // multiple) * multiple}, fewer discriminator_layers, or "
-                "--set discriminator=pixel",
-            )
-
-
-class CropOptions(Record):
-    """Options of how an image comes to the model's size: scaled to a little more, cropped and mirrored at random."""
-
-    preprocess: Literal["resize_and_crop", "crop", "scale_width_and_crop"] = "resize_and_crop"
-    enlarge_px: NonNegativeInt = 30
-    """images are resized to this much more than the model's size, then cropped at random"""
-    flip: bool = True
-    """mirror every other sample; switch it off where left and right mean something"""
-
-    def preparation(self, image_size: int, resize: Resize) -> Preparation:
-        """Say how images come to `image_size` pixels a side."""
-        return Preparation(self.preprocess, image_size + self.enlarge_px, image_size, resize, self.flip)
 
 
 class EMAOptions(Record):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, ClassVar, NamedTuple, cast
+from typing import Annotated, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -151,7 +151,8 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
         self.config = self.model.config
         self.pyramid = self.model.pyramid
         widths = [self.config.width_at(scale) for scale in range(self.config.scales)]
-        self.critics = nn.ModuleList(Critic(width, self.config.layers) for width in widths)
+        self._critics = [Critic(width, self.config.layers) for width in widths]
+        self.critics = nn.ModuleList(self._critics)
         self.memory = Memory(self.config)
 
     @property
@@ -161,7 +162,7 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
 
     def critic(self, scale: int) -> Critic:
         """The critic of one scale."""
-        return cast("Critic", self.critics[scale])
+        return self._critics[scale]
 
     # --- The image --------------------------------------------------------------------------------------------------
 

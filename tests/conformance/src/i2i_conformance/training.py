@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -15,8 +14,8 @@ from i2i_conformance.cases import PresetCase
 from i2i_conformance.errors import ConformanceError
 from i2i_conformance.promises import promised
 from i2i_registry.interfaces.model import Model
-from i2i_registry.interfaces.trainer import AnyTrainer
-from i2i_registry.plugins.discovery import import_attribute
+from i2i_registry.interfaces.trainer import AnyTrainer, Trainer
+from i2i_registry.plugins.discovery import import_class
 from i2i_runtime.schema.operations import Record
 from i2i_toolkit.engine.devices import open_accelerator
 from i2i_toolkit.engine.loop import Engine
@@ -69,11 +68,14 @@ class Recipe:
         """The same training with other options."""
         return replace(self, options=options.model_dump_json())
 
+    def classes(self) -> tuple[type[Model[Record]], type[AnyTrainer]]:
+        """The plugin's Model and Trainer."""
+        return import_class(self.model, Model), import_class(self.trainer, Trainer)
+
     @promised("Trainer.networks")
     def build_trainer(self) -> AnyTrainer:
         """The trainer with the initial weights of the seed."""
-        model_class = cast("type[Model[Record]]", import_attribute(self.model))
-        trainer_class = cast("type[AnyTrainer]", import_attribute(self.trainer))
+        model_class, trainer_class = self.classes()
         model = build(model_class, model_class.Config.model_validate_json(self.config))
         trainer = trainer_class(model, trainer_class.Options.model_validate_json(self.options))
         _ = trainer.all_networks  # built now, while the generators are seeded

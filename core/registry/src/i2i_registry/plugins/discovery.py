@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import pluggy
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from i2i_registry.interfaces.model import Model
     from i2i_registry.interfaces.official import OfficialFormat
     from i2i_registry.interfaces.trainer import AnyTrainer
+
+T = TypeVar("T")
 
 STRICT = "I2I_STRICT"
 """Environment variable: when it is "1", a broken plugin raises instead of being reported, for plugin authors."""
@@ -104,7 +106,9 @@ class Registry:
 
     def model_class(self, name: str) -> type[Model[Record]]:
         """The Model class itself; this imports the plugin's code, and torch with it."""
-        return cast("type[Model[Record]]", import_attribute(self.model_card(name).model))
+        from i2i_registry.interfaces.model import Model  # noqa: PLC0415 - commands that list need no interface
+
+        return import_class(self.model_card(name).model, Model)
 
     def official_format(self, name: str) -> OfficialFormat[Record] | None:
         """How official checkpoints of a model are read and written; None: it has no such format.
@@ -127,18 +131,26 @@ class Registry:
 
     def trainer_class(self, name: str) -> type[AnyTrainer]:
         """The Trainer class of a model. Raises UnknownName when the paper cannot be trained here."""
+        from i2i_registry.interfaces.trainer import Trainer  # noqa: PLC0415 - commands that list need no interface
+
         card = self.model_card(name)
         if card.trainer is None:
             trainable = [other for other, its in self.models.items() if its.trainer]
             raise UnknownName.among("trainer for the model", name, trainable, "this plugin only runs and imports")
-        return cast("type[AnyTrainer]", import_attribute(card.trainer))
+        return import_class(card.trainer, Trainer)
 
     def exporter(self, name: str) -> Exporter:
         """A ready exporter. Raises UnknownName with the nearest name."""
+        return self.exporter_class(name)(self.origins())
+
+    def exporter_class(self, name: str) -> type[Exporter]:
+        """The Exporter class of that name. Raises UnknownName with the nearest name."""
+        from i2i_registry.interfaces.exporter import Exporter  # noqa: PLC0415 - commands that list need no interface
+
         if name not in self.exporters:
             fix = f"pip install i2i-exporter-{name}"
             raise UnknownName.among("exporter", name, self.exporters, fix)
-        return cast("type[Exporter]", import_attribute(self.exporters[name].exporter))(self.origins())
+        return import_class(self.exporters[name].exporter, Exporter)
 
     def origins(self) -> dict[str, ModelOrigin]:
         """Every model's card with the distribution that brings it, as an exporter takes them."""
@@ -172,6 +184,18 @@ def build_registry(modules: Iterable[tuple[str, object]], *, strict: bool = True
     Each counts as the distribution of its name, version 0.
     """
     return _collect([(Plugin(name, name, "0"), module) for name, module in modules], strict=strict)
+
+
+def import_class(attribute: str, kind: type[T]) -> type[T]:
+    """Import the class that a card names. Raises PluginError when it is none that derives from `kind`."""
+    found = import_attribute(attribute)
+    if isinstance(found, type) and issubclass(found, kind):
+        return found
+    raise PluginError(
+        found=f"{attribute} is {found!r}",
+        expected=f"a class derived from {kind.__name__}",
+        fix="name that class on the card",
+    )
 
 
 def import_attribute(attribute: str) -> object:

@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
+from pydantic import NonNegativeInt
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
 from i2i_runtime.image.pixels import RGB, Pixels, of_count, of_image
 from i2i_runtime.image.resampling import Levels, resampled
-from i2i_runtime.schema.operations import BILINEAR, Resize
+from i2i_runtime.schema.operations import BILINEAR, Record, Resize
 
 Mode = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"]
 """
@@ -134,6 +135,20 @@ class Preparation:
         if self.centre_px is not None:
             coloured = _middle(coloured, self.centre_px)
         return tensor_of(resampled(coloured, side, side, self.resize))
+
+
+class CropOptions(Record):
+    """Options of how an image comes to the model's size: scaled to a little more, cropped and mirrored at random."""
+
+    preprocess: Literal["resize_and_crop", "crop", "scale_width_and_crop"] = "resize_and_crop"
+    enlarge_px: NonNegativeInt = 30
+    """images are resized to this much more than the model's size, then cropped at random"""
+    flip: bool = True
+    """mirror every other sample; switch it off where left and right mean something"""
+
+    def preparation(self, image_size: int, resize: Resize) -> Preparation:
+        """Say how images come to `image_size` pixels a side."""
+        return Preparation(self.preprocess, image_size + self.enlarge_px, image_size, resize, self.flip)
 
 
 def _with_channels(image: Image.Image | Pixels, channels: Channels) -> Pixels:

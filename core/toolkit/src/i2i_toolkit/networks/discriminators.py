@@ -8,12 +8,15 @@ Shapes: b batch, c channels, h and w height and width, y and x the same in patch
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 from jaxtyping import Float
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from i2i_registry.errors import TrainingError
+from i2i_runtime.schema.operations import Record
 from i2i_toolkit.layers.initialisation import initialise_normal
 from i2i_toolkit.losses.adversarial import least_squares, logistic, wasserstein
 from i2i_toolkit.networks.architecture import Norm
@@ -91,3 +94,42 @@ def make_discriminator(
 def smallest_side(layers: int) -> int:
     """Pixels a side that leave the last norm of a patch discriminator a map of 2x2 values."""
     return 3 * 2**layers
+
+
+class PatchDiscriminatorOptions(Record):
+    """Options of the discriminators of pix2pix, which CycleGAN and others took over."""
+
+    objective: Objective
+    discriminator: DiscriminatorKind = "patch"
+    discriminator_layers: Annotated[int, Field(ge=1, le=6)] = 3
+    """of a patch discriminator; 3 sees 70x70 pixels, 1 sees 16x16, 5 sees 286x286"""
+    discriminator_channels: PositiveInt = 64
+    """after the first convolution"""
+
+    @property
+    def adversarial(self) -> Callable[[Tensor, float], Tensor]:
+        """The loss of logits against 1 (real) or 0 (generated)."""
+        return OBJECTIVES[self.objective]
+
+    def make_discriminator(self, channels_in: int, norm: Norm) -> PatchDiscriminator | PixelDiscriminator:
+        """Build a discriminator of images with so many channels."""
+        channels, layers = self.discriminator_channels, self.discriminator_layers
+        return make_discriminator(self.discriminator, channels_in, channels, layers, norm)
+
+    def check_image_size(self, image_size: int, multiple: int) -> None:
+        """Refuse images that leave the last norm nothing to compare.
+
+        Args:
+            image_size: pixels a side.
+            multiple: what the model's sides are multiples of.
+
+        Raises TrainingError with a size that is large enough.
+        """
+        smallest = smallest_side(self.discriminator_layers)
+        if self.discriminator == "patch" and image_size < smallest:
+            raise TrainingError(
+                found=f"patch discriminators of {self.discriminator_layers} layers and {image_size} pixels",
+                expected=f"at least {smallest} pixels, so that their last norm has values to compare",
+                fix=f"--set image_size={-(-smallest // multiple) * multiple}, fewer discriminator_layers, or "
+                "--set discriminator=pixel",
+            )

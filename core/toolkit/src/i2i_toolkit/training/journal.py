@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Self, TypeGuard
 
 from torch.utils.tensorboard.writer import SummaryWriter
 
@@ -100,10 +100,15 @@ def rows(folder: RunFolder) -> Iterator[dict[str, object]]:
 
 
 def _row(line: bytes) -> dict[str, object]:
-    row = cast("object", json.loads(line))
-    if not isinstance(row, dict) or type(cast("dict[str, object]", row).get("total_step")) is not int:
+    row: object = json.loads(line)
+    if not is_json_object(row) or type(row.get("total_step")) is not int:
         raise ValueError("it has no total_step")
-    return cast("dict[str, object]", row)
+    return row
+
+
+def is_json_object(value: object) -> TypeGuard[dict[str, object]]:
+    """Whether a value that was read from JSON is an object, whose keys are strings."""
+    return isinstance(value, dict)
 
 
 def _truncate(folder: RunFolder, first_step: int) -> None:
