@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from i2i_registry import discover, official_tensors
 from i2i_registry.interfaces.resolved_graphs import resolved_graphs
 
 if TYPE_CHECKING:
@@ -126,3 +127,21 @@ def test_the_releases_generator_and_our_model_make_the_same_image(paper: Paper) 
     far = off[off > 1e-5]  # only where a graph says so: rounding decides there on an 8-bit level
     assert len(far) <= off.numel() * max((each.share for each in tolerances), default=0.0)
     assert all(value < each.tolerance * expected.abs().max() for each in tolerances for value in far)
+
+
+def test_weights_go_back_into_the_releases_own_network(paper: Paper, request: pytest.FixtureRequest) -> None:
+    """Strictly, every tensor of it, and with the same values; but for vectors that each of its passes computes anew."""
+    name = request.node.callspec.params["paper"]
+    if paper.inference is None or name in {"singan", "consingan"}:
+        pytest.skip("what is measured is a module around the release's generators, which has other names")
+    official = discover().official_format(name)
+    assert official is not None
+    network = paper.inference.eager("small")
+    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    written = official_tensors(official, paper.inference.ours("small", network))
+    prefix = next(each for each in ("", "G.", "genA2B.") if f"{each}{next(iter(before))}" in written)
+    for parameter in network.parameters():
+        parameter.data.zero_()
+    network.load_state_dict({key: written[prefix + key] for key in before}, strict=True)
+    after = network.state_dict()
+    assert [key for key in before if not torch.equal(before[key], after[key]) and not key.endswith(".weight_v")] == []
