@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from i2i_registry import NameTable
 from i2i_runtime.image.fitting import to_image
 from i2i_runtime.schema.operations import BICUBIC
-from i2i_toolkit.data.preparation import Channels, Draws, Mode, Preparation
-from i2i_toolkit.networks.architecture import Kind, Norm
+from i2i_toolkit.data.preparation import ChannelCount, Draws, Mode, Preparation
+from i2i_toolkit.networks.architecture import GeneratorKind, Norm
 from i2i_toolkit.networks.checkpoints import generator_table, read_generator
 from i2i_toolkit.networks.discriminators import (
     DiscriminatorKind,
@@ -153,7 +153,7 @@ def check_options(recording: Recording, case: Case, direction: str) -> Iterator[
         ignore(recording, "there is no step", *STEPPING)
 
 
-def generator_of(name: str) -> tuple[Kind, int]:
+def generator_of(name: str) -> tuple[GeneratorKind, int]:
     """Which generator it is, and how deep: halvings of unet_256 and the like, blocks of resnet_9blocks and the like."""
     if match := re.fullmatch(r"unet_(\d+)", name):
         return "unet", int(match[1]).bit_length() - 1
@@ -281,7 +281,7 @@ def check_images(recording: Recording, variants: Sequence[Variant], stated: tupl
         )
         left, top = variant.crop_pos
         for name, image in images.items():
-            channels: Channels = 1 if variant.gray_A and name == "A" else 3
+            channels: ChannelCount = 1 if variant.gray_A and name == "A" else 3
             found = preparation.cut(preparation.scaled(image, channels), Draws(flip=variant.flip, top=top, left=left))
             yield recording.output(f"{number}_{variant.preprocess}/{name}", found, TRANSFORM)
     generated = recording.tensors["input/generated"].numpy()

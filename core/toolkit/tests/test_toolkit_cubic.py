@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from i2i_toolkit.layers.bicubic import (
-    cubic_matrix,
+    bicubic_matrix,
     levels_of,
     resample,
     resample_by,
@@ -49,7 +49,7 @@ def test_levels_stay_in_8_bits() -> None:
 
 
 def test_a_factor_of_1_changes_nothing_but_the_levels() -> None:
-    assert torch.equal(cubic_matrix(7, 7, 1.0, stretch=1.0, device=CPU), torch.eye(7, dtype=torch.float64))
+    assert torch.equal(bicubic_matrix(7, 7, 1.0, stretch=1.0, device=CPU), torch.eye(7, dtype=torch.float64))
     image = torch.rand(2, 3, 5, 6) * 2 - 1
     levels = levels_of(image)
     assert torch.equal(resample_by(image, 1.0), (((levels / 255).float() - 0.5) * 2))
@@ -71,7 +71,7 @@ def test_a_slope_is_reproduced_inside() -> None:
 
 def test_the_right_border_is_mirrored_and_the_left_one_left_out() -> None:
     # A quarter of a value beside one, the four taps around weigh (-3, 29, 111, -9)/128, the near one 111.
-    matrix = cubic_matrix(6, 12, 2.0, stretch=1.0, device=CPU)
+    matrix = bicubic_matrix(6, 12, 2.0, stretch=1.0, device=CPU)
     inner = torch.tensor([-3.0, 29.0, 111.0, -9.0], dtype=torch.float64) / 128
     # The last sample lies at 6.25: on values 5, 6 and, mirrored, 7 -> 6 and 8 -> 5.
     last = torch.tensor([inner[3] + inner[0], inner[2] + inner[1]], dtype=torch.float64)
@@ -83,7 +83,7 @@ def test_the_right_border_is_mirrored_and_the_left_one_left_out() -> None:
 
 
 def test_a_shrinking_image_is_smoothed_over_4_pixels_of_the_result() -> None:
-    matrix = cubic_matrix(40, 10, 0.25, stretch=4.0, device=CPU)
+    matrix = bicubic_matrix(40, 10, 0.25, stretch=4.0, device=CPU)
     assert torch.count_nonzero(matrix[5].abs() > 1e-12) == 16
     assert torch.allclose(matrix.sum(1), torch.ones(10, dtype=torch.float64))
 
@@ -92,8 +92,8 @@ def test_the_height_decides_whether_the_kernel_is_stretched() -> None:
     # The width grows: with the height shrinking, its kernel becomes narrower than a pixel of the original.
     image = torch.rand(1, 3, 20, 10) * 2 - 1
     both_grow, height_shrinks = (resample_to(image, (height, 15)) for height in (20, 19))
-    narrow = cubic_matrix(10, 15, 1.5, stretch=1 / 1.5, device=CPU)
-    rows = cubic_matrix(20, 19, 19 / 20, stretch=20 / 19, device=CPU)
+    narrow = bicubic_matrix(10, 15, 1.5, stretch=1 / 1.5, device=CPU)
+    rows = bicubic_matrix(20, 19, 19 / 20, stretch=20 / 19, device=CPU)
     wanted = ((rows @ levels_of(image) @ narrow.mT / 255).float() - 0.5) * 2
     assert torch.allclose(height_shrinks, wanted.clamp(-1, 1), atol=1e-6)
     assert (height_shrinks[..., 5, :] - both_grow[..., 5, :]).abs().max() > 0.01

@@ -12,7 +12,7 @@ from PIL import Image
 from i2i_registry.errors import LayoutError
 from i2i_runtime.schema.operations import BICUBIC
 from i2i_toolkit.data.paired import PairedLayout, write_paired_example
-from i2i_toolkit.data.paired_layout import Pair, find_pairs
+from i2i_toolkit.data.paired_layout import PairFiles, find_pairs
 from i2i_toolkit.data.preparation import Preparation
 from i2i_toolkit.data.unpaired import UnpairedLayout, write_unpaired_example
 
@@ -65,7 +65,8 @@ def test_two_folders_are_paired_by_name_whatever_the_extension(tmp_path: Path, f
         paint(tmp_path / folders[1] / f"{name}.jpg")
 
     assert find_pairs(tmp_path)["train"] == tuple(
-        Pair(tmp_path / folders[0] / f"{name}.png", tmp_path / folders[1] / f"{name}.jpg") for name in ("one", "two")
+        PairFiles(tmp_path / folders[0] / f"{name}.png", tmp_path / folders[1] / f"{name}.jpg")
+        for name in ("one", "two")
     )
 
 

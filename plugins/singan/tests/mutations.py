@@ -28,7 +28,7 @@ def rounded_levels(patch: pytest.MonkeyPatch) -> None:
 
 
 def left_border_mirrored(patch: pytest.MonkeyPatch) -> None:
-    right = cubic.cubic_matrix
+    right = cubic.bicubic_matrix
 
     def wrong(length: int, samples: int, factor: float, *, stretch: float, device: torch.device) -> Tensor:
         matrix = right(length, samples, factor, stretch=stretch, device=device)
@@ -36,7 +36,7 @@ def left_border_mirrored(patch: pytest.MonkeyPatch) -> None:
         matrix[0] = whole[-1].flip(0)
         return matrix
 
-    patch.setattr(cubic, "cubic_matrix", wrong)
+    patch.setattr(cubic, "bicubic_matrix", wrong)
 
 
 def noise_at_full_strength(patch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from pydantic import PositiveInt, model_validator
 
 from i2i_runtime import Channels, Record
 from i2i_toolkit import Architecture
-from i2i_toolkit.networks.architecture import Kind, Norm
+from i2i_toolkit.networks.architecture import GeneratorKind, Norm
 
 GREY, COLOUR = 1, 3
 """channels"""
@@ -24,7 +24,7 @@ def serves_both(channels_a: int, channels_b: int) -> bool:
 class Config(Record):
     """CycleGAN at one size. The defaults are the paper's, for 256 pixels."""
 
-    generator: Kind = "resnet"
+    generator: GeneratorKind = "resnet"
     """resnet: the paper's; unet: pix2pix's, an option of the release"""
     image_size: PositiveInt = 256
     """side in pixels that it is trained at; it takes images of any other"""

@@ -10,13 +10,13 @@ from pydantic import PositiveInt, model_validator
 
 from i2i_runtime import Channels, Record
 from i2i_toolkit import Architecture
-from i2i_toolkit.networks.architecture import Kind, Norm
+from i2i_toolkit.networks.architecture import GeneratorKind, Norm
 
 
 class Config(Record):
     """pix2pix at one size. The defaults are the paper's: the release's `unet_256` with batch norm and dropout."""
 
-    generator: Kind = "unet"
+    generator: GeneratorKind = "unet"
     image_size: PositiveInt = 256
     """side in pixels that it is trained at; with dropout, and so with the paper's networks, the only one it takes"""
     depth: PositiveInt = 8

@@ -13,7 +13,7 @@ from i2i_plugin_singan.networks import Pyramid
 from i2i_plugin_singan.palette import palette_of, quantised
 from i2i_plugin_singan.sampling import padded
 from i2i_toolkit import resample, resample_by
-from i2i_toolkit.layers.bicubic import Size
+from i2i_toolkit.layers.bicubic import MapSize
 
 
 class Sampling(nn.Module):
@@ -74,7 +74,7 @@ class Injection(nn.Module):
         return resample(smaller, size, (1 / config.factor, 1 / config.factor))
 
 
-def _shrunk(image: Float[Tensor, "b 3 h w"], size: Size, factor: float) -> Float[Tensor, "b 3 y x"]:
+def _shrunk(image: Float[Tensor, "b 3 h w"], size: MapSize, factor: float) -> Float[Tensor, "b 3 y x"]:
     return resample(image, size, (factor, factor))
 
 

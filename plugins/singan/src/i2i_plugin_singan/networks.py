@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from i2i_plugin_singan.config import COLOURS, Config
 from i2i_plugin_singan.sampling import enlarged, padded, stretched
-from i2i_toolkit.layers.bicubic import Size
+from i2i_toolkit.layers.bicubic import MapSize
 
 SLOPE = 0.2
 """of the leaky ReLUs"""
@@ -139,7 +139,7 @@ class Pyramid(nn.Module):
         more = 2 * self.border if self.config.noisy_border else 0
         return 1 if scale == 0 else COLOURS, height + more, width + more
 
-    def below(self, image: Float[Tensor, "b 3 y x"], size: Size, factor: float) -> Float[Tensor, "b 3 h w"]:
+    def below(self, image: Float[Tensor, "b 3 y x"], size: MapSize, factor: float) -> Float[Tensor, "b 3 h w"]:
         """The image of one scale as the next one takes it: enlarged, cut to `size`, in a border of zeros."""
         return enlarged(image, size, factor, self.border)
 

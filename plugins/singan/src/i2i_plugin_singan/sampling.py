@@ -11,7 +11,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from i2i_toolkit import resample
-from i2i_toolkit.layers.bicubic import Length, Size
+from i2i_toolkit.layers.bicubic import Length, MapSize
 
 SIDES = (2, 3)
 """the axes of height and width"""
@@ -22,7 +22,7 @@ def padded(x: Float[Tensor, "b c y x"], border: int) -> Float[Tensor, "b c h w"]
     return F.pad(x, (border, border, border, border))
 
 
-def enlarged(image: Float[Tensor, "b c y x"], size: Size, factor: float, border: int) -> Float[Tensor, "b c h w"]:
+def enlarged(image: Float[Tensor, "b c y x"], size: MapSize, factor: float, border: int) -> Float[Tensor, "b c h w"]:
     """An image enlarged by `factor`, cut to `size`, in a border of zeros.
 
     Where the enlarged image is smaller than `size`, which can happen when the sizes of a sample are rounded, it is
@@ -40,7 +40,7 @@ def enlarged(image: Float[Tensor, "b c y x"], size: Size, factor: float, border:
     return result
 
 
-def stretched(x: Float[Tensor, "b c y x"], size: Size) -> Float[Tensor, "b c h w"]:
+def stretched(x: Float[Tensor, "b c y x"], size: MapSize) -> Float[Tensor, "b c h w"]:
     """Resized along straight lines, the corners staying corners; unchanged where it has that size."""
     for axis, count in zip(SIDES, size, strict=True):
         x = _along(x, axis, count, _number(x.shape[axis], x))

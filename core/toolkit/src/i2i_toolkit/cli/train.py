@@ -134,12 +134,7 @@ def train(
         _refuse_others(context, but="resume")
         context.exit(_go_on(toolkit.RunFolder(resume), session.catalogue))
     if model is None or data is None:
-        missing = "MODEL" if model is None else "--data"
-        raise UsageError(
-            found=f"{missing} is not given",
-            expected="a model and a folder of images, or a run to go on with",
-            fix="i2i-registry train MODEL --data DIR, or i2i-registry train --resume RUN",
-        )
+        raise _missing("MODEL" if model is None else "--data")
     if quick and preset is not None:
         raise UsageError(f"--quick and --preset {preset}", expected="one of the two: --quick is --preset quick")
     shortcuts = {"steps": steps, "batch_size": batch_size, "max_size": max_size}
@@ -187,6 +182,14 @@ def save_run(context: click.Context, /, *, run: Path, name: str | None) -> None:
     tell(f"weights {'' if progress.complete else 'of an unfinished training, '}{progress.sentence()}")
     tell(f"next: i2i-registry export {card.name} --onnx")
     show(card.reference)
+
+
+def _missing(argument: str) -> UsageError:
+    return UsageError(
+        found=f"{argument} is not given",
+        expected="a model and a folder of images, or a run to go on with",
+        fix="i2i-registry train MODEL --data DIR, or i2i-registry train --resume RUN",
+    )
 
 
 def _go_on(folder: toolkit.RunFolder, catalogue: Catalogue) -> int:

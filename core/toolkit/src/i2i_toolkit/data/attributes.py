@@ -24,7 +24,7 @@ from i2i_toolkit.data.attribute_table import AttributeTable, may_be_a_table, rea
 from i2i_toolkit.data.cache import ImageCache
 from i2i_toolkit.data.domains import write_domains_example
 from i2i_toolkit.data.folders import check_images, list_images, unreadable_in_words, warn_left_out
-from i2i_toolkit.data.preparation import Channels, Preparation
+from i2i_toolkit.data.preparation import ChannelCount, Preparation
 from i2i_toolkit.data.prepared_images import PreparedImages
 from i2i_toolkit.seeds import derive
 
@@ -44,7 +44,7 @@ class AttributesLayout(DataLayout):
     """names of columns of the table, in the order of the labels"""
     preparation: Preparation
     """how images are scaled, cropped and mirrored; s is its crop_px"""
-    channels: Channels = 3
+    channels: ChannelCount = 3
     """3, 1 for grey, or the number that the images have themselves"""
     held_out: int = 0
     """how many images, drawn once, are shown while training and not learned from; CelebA in StarGAN: 1999"""

@@ -39,13 +39,13 @@ def batches(
         _Positions(source, prepare),
         batch_sampler=positions,  # pyright: ignore[reportArgumentType] - any iterable of lists will do
         num_workers=workers,
-        collate_fn=stack,
+        collate_fn=stack_samples,
         generator=torch.Generator(),  # of its own: the global one belongs to the phases
     )
     yield from loader
 
 
-def stack(samples: list[Tensors]) -> dict[str, Tensor]:
+def stack_samples(samples: list[Tensors]) -> dict[str, Tensor]:
     """Samples -> one batch: a new first axis for each name."""
     return {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}
 

@@ -29,7 +29,7 @@ from i2i_toolkit.data.folders import (
     warn_passed_over,
 )
 from i2i_toolkit.data.paired import PairedLayout
-from i2i_toolkit.data.preparation import Channels, Preparation
+from i2i_toolkit.data.preparation import ChannelCount, Preparation
 from i2i_toolkit.data.prepared_images import PreparedImages
 from i2i_toolkit.data.segmented import SegmentedLayout
 from i2i_toolkit.data.unpaired import UnpairedLayout
@@ -54,7 +54,7 @@ class FlatLayout(DataLayout):
 
     preparation: Preparation
     """how images are scaled, cropped and mirrored; s is its crop_px"""
-    channels: Channels = 3
+    channels: ChannelCount = 3
     """3, 1 for grey, or the number that the images have themselves"""
     cache_bytes: int = 1 << 30
     """how much memory scaled images may take; sets that fit are decoded once"""

@@ -38,8 +38,8 @@ from i2i_toolkit.data.folders import (
     warn_told,
 )
 from i2i_toolkit.data.order import shuffled
-from i2i_toolkit.data.paired_layout import Pair, find_pairs
-from i2i_toolkit.data.preparation import Channels, Preparation, size_of
+from i2i_toolkit.data.paired_layout import PairFiles, find_pairs
+from i2i_toolkit.data.preparation import ChannelCount, Preparation, size_of
 from i2i_toolkit.data.segmented import SegmentedLayout
 from i2i_toolkit.seeds import derive
 
@@ -51,7 +51,7 @@ Direction = Literal["a_to_b", "b_to_a"]
 class _Checked:
     """The pairs of one split that can be read, and a sentence for each that cannot."""
 
-    readable: tuple[Pair, ...]
+    readable: tuple[PairFiles, ...]
     unreadable: tuple[str, ...]
 
 
@@ -67,9 +67,9 @@ class PairedLayout(DataLayout):
     """how images are scaled, cropped and mirrored"""
     direction: Direction = "a_to_b"
     """which image of a pair is the input"""
-    input_channels: Channels = 3
+    input_channels: ChannelCount = 3
     """3, 1 for grey, or the number that the images have themselves"""
-    target_channels: Channels = 3
+    target_channels: ChannelCount = 3
     """the same of the targets"""
     cache_bytes: int = 1 << 30
     """how much memory scaled pairs may take; sets that fit are decoded once"""
@@ -103,7 +103,7 @@ class PairedFolders:
     def __init__(self, root: Path, layout: PairedLayout, seed: int) -> None:
         self.preparation = layout.preparation
         self._swapped = layout.direction == "b_to_a"
-        self._channels: tuple[Channels, Channels] = (layout.input_channels, layout.target_channels)
+        self._channels: tuple[ChannelCount, ChannelCount] = (layout.input_channels, layout.target_channels)
         self._seed = seed
         splits = find_pairs(root)
         self._splits = {split: _check(pairs, self.preparation, self._of_files) for split, pairs in splits.items()}
@@ -140,11 +140,11 @@ class PairedFolders:
         return {**counts, "unreadable": sum(len(split.unreadable) for split in self._splits.values())}
 
     @property
-    def _train(self) -> tuple[Pair, ...]:
+    def _train(self) -> tuple[PairFiles, ...]:
         return self._splits["train"].readable
 
     @property
-    def _of_files(self) -> tuple[Channels, Channels]:
+    def _of_files(self) -> tuple[ChannelCount, ChannelCount]:
         """Channels of A and B."""
         first, second = self._channels
         return (second, first) if self._swapped else (first, second)
@@ -152,7 +152,7 @@ class PairedFolders:
     def _ordered(self, a: Pixels, b: Pixels) -> tuple[Pixels, Pixels]:
         return (b, a) if self._swapped else (a, b)
 
-    def _scaled(self, pair: Pair) -> tuple[Levels, Levels]:
+    def _scaled(self, pair: PairFiles) -> tuple[Levels, Levels]:
         """Input and target of a pair, before they are cropped."""
 
         def decode() -> tuple[Levels, Levels]:
@@ -164,7 +164,7 @@ class PairedFolders:
 
 
 def read_pair(
-    pair: Pair, channels: tuple[Channels, Channels] = (RGB, RGB), tell: Tell = silent
+    pair: PairFiles, channels: tuple[ChannelCount, ChannelCount] = (RGB, RGB), tell: Tell = silent
 ) -> tuple[Pixels, Pixels]:
     """The two images of a pair, [h, w, c], of one size; `channels` are those of A and B.
 
@@ -183,7 +183,7 @@ def read_pair(
     return both[:, :half], both[:, half:]
 
 
-def _channels_of_both(path: Path, channels: tuple[Channels, Channels]) -> Channels:
+def _channels_of_both(path: Path, channels: tuple[ChannelCount, ChannelCount]) -> ChannelCount:
     """Channels of a file in which A and B lie side by side."""
     if set(channels) <= {GREY, RGB}:
         return RGB
@@ -196,7 +196,9 @@ def _channels_of_both(path: Path, channels: tuple[Channels, Channels]) -> Channe
     return channels[0]
 
 
-def _read_again(pair: Pair, preparation: Preparation, channels: tuple[Channels, Channels]) -> tuple[Pixels, Pixels]:
+def _read_again(
+    pair: PairFiles, preparation: Preparation, channels: tuple[ChannelCount, ChannelCount]
+) -> tuple[Pixels, Pixels]:
     try:
         images = read_pair(pair, channels)
     except ImageError as error:
@@ -209,11 +211,13 @@ def _read_again(pair: Pair, preparation: Preparation, channels: tuple[Channels, 
     return images
 
 
-def _check(pairs: Sequence[Pair], preparation: Preparation, channels: tuple[Channels, Channels]) -> _Checked:
+def _check(
+    pairs: Sequence[PairFiles], preparation: Preparation, channels: tuple[ChannelCount, ChannelCount]
+) -> _Checked:
     """Tell the pairs apart by whether they can be read. The first thousands are decoded, the rest when used."""
-    readable: list[Pair] = list(pairs[DECODED_AT_START:])
+    readable: list[PairFiles] = list(pairs[DECODED_AT_START:])
     unreadable: list[str] = []
-    checked: list[Pair] = []
+    checked: list[PairFiles] = []
     told: list[str] = []
     for pair in pairs[:DECODED_AT_START]:
         try:
@@ -227,7 +231,7 @@ def _check(pairs: Sequence[Pair], preparation: Preparation, channels: tuple[Chan
     return _Checked(readable=(*checked, *readable), unreadable=tuple(unreadable))
 
 
-def _need_one(root: Path, pairs: Sequence[Pair], unreadable: Sequence[str]) -> None:
+def _need_one(root: Path, pairs: Sequence[PairFiles], unreadable: Sequence[str]) -> None:
     if not pairs:
         raise LayoutError(
             found=f"training set {root} holds {f'{len(unreadable)} unreadable' if unreadable else 'no'} pairs"
@@ -253,7 +257,7 @@ def _check_joined(path: Path, width: int, height: int) -> None:
         )
 
 
-def _check_sizes(pair: Pair, a: Pixels, b: Pixels) -> None:
+def _check_sizes(pair: PairFiles, a: Pixels, b: Pixels) -> None:
     if size_of(a) != size_of(b):
         raise LayoutError(
             found=f"{pair.a} is {_size(a)} pixels and {pair.b} is {_size(b)}",

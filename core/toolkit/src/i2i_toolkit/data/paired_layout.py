@@ -19,7 +19,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class PairFiles:
     """Two images that belong together, or the one file that holds both."""
 
     a: Path
@@ -31,7 +31,7 @@ class Pair:
         return self.a == self.b
 
 
-def find_pairs(root: Path) -> Mapping[str, tuple[Pair, ...]]:
+def find_pairs(root: Path) -> Mapping[str, tuple[PairFiles, ...]]:
     """Split -> its pairs, in the order of their paths; "train" is always among them.
 
     Raises LayoutError when `root` holds no layout of pairs, or an image has no partner.
@@ -44,7 +44,9 @@ def find_pairs(root: Path) -> Mapping[str, tuple[Pair, ...]]:
             return {split: _match(a, b) for split, (a, b) in folders.items()}
     if (root / "train").is_dir():
         folders = {split: root / split for split in SPLITS if (root / split).is_dir()}
-        return {split: tuple(Pair(path, path) for path in list_images(folder)) for split, folder in folders.items()}
+        return {
+            split: tuple(PairFiles(path, path) for path in list_images(folder)) for split, folder in folders.items()
+        }
     raise LayoutError(
         found=f"{root} holds no pairs: there is no train/, and no A/ with B/; it holds {_contents(root)}",
         expected=_LAYOUT,
@@ -72,12 +74,12 @@ def _existing(folders: Folders) -> Folders:
     return {split: (a, b) for split, (a, b) in folders.items() if a.is_dir() and b.is_dir()}
 
 
-def _match(folder_a: Path, folder_b: Path) -> tuple[Pair, ...]:
+def _match(folder_a: Path, folder_b: Path) -> tuple[PairFiles, ...]:
     fix = (
         "give both images of a pair one name; if they do not belong together, train an unpaired model "
         "on the folders trainA and trainB"
     )
-    return tuple(Pair(a, b) for a, b in match_by_name((folder_a, folder_b), fix))
+    return tuple(PairFiles(a, b) for a, b in match_by_name((folder_a, folder_b), fix))
 
 
 def match_by_name(folders: Sequence[Path], fix: str) -> list[tuple[Path, ...]]:

@@ -31,7 +31,7 @@ scale_width_and_crop  the same, then cropped
 none                  each side to the nearest multiple of 4
 """
 
-Channels = int
+ChannelCount = int
 """How many channels samples have: 3 for colour, 1 for grey, or what the images have themselves."""
 
 ROUNDING = 4
@@ -106,7 +106,7 @@ class Preparation:
         drawn = {name: int(generator.integers(free[name] + 1)) for name in order}
         return Draws(flip=bool(drawn["flip"]) and self.flip, top=drawn["top"], left=drawn["left"])
 
-    def scaled(self, image: Image.Image | Pixels, channels: Channels = RGB) -> Levels:
+    def scaled(self, image: Image.Image | Pixels, channels: ChannelCount = RGB) -> Levels:
         """The part that draws nothing, and may be kept: grey when there is one channel, then resized."""
         coloured = _with_channels(image, channels)
         if self.centre_px is not None:
@@ -129,7 +129,7 @@ class Preparation:
             scaled = scaled[:, ::-1]
         return tensor_of(scaled)
 
-    def fitted(self, image: Image.Image | Pixels, channels: Channels = RGB) -> Float[Tensor, "c h w"]:
+    def fitted(self, image: Image.Image | Pixels, channels: ChannelCount = RGB) -> Float[Tensor, "c h w"]:
         """`image` resized to crop_px x crop_px without any draw, as at test time; values in [-1, 1]."""
         side, coloured = self.crop_px, _with_channels(image, channels)
         if self.centre_px is not None:
@@ -151,7 +151,7 @@ class CropOptions(Record):
         return Preparation(self.preprocess, image_size + self.enlarge_px, image_size, resize, self.flip)
 
 
-def _with_channels(image: Image.Image | Pixels, channels: Channels) -> Pixels:
+def _with_channels(image: Image.Image | Pixels, channels: ChannelCount) -> Pixels:
     if isinstance(image, Image.Image):
         return of_image(image, channels)
     return of_count(image, channels, "the image")

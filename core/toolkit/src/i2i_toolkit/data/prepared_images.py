@@ -12,7 +12,7 @@ from i2i_runtime.image.resampling import Levels
 from i2i_toolkit.data.cache import ImageCache
 from i2i_toolkit.data.folders import read_again
 from i2i_toolkit.data.order import shuffled
-from i2i_toolkit.data.preparation import Channels, Preparation, size_of
+from i2i_toolkit.data.preparation import ChannelCount, Preparation, size_of
 from i2i_toolkit.seeds import derive
 
 
@@ -25,7 +25,7 @@ class PreparedImages:
     paths: tuple[Path, ...]
     """in an order that depends on their names alone"""
     preparation: Preparation
-    channels: Channels
+    channels: ChannelCount
     seed: int
     """of order and augmentation"""
     cache: ImageCache[tuple[Levels]]

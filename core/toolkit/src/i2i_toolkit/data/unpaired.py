@@ -27,7 +27,7 @@ from i2i_toolkit.data.folders import (
     warn_left_out,
     warn_passed_over,
 )
-from i2i_toolkit.data.preparation import Channels, Preparation
+from i2i_toolkit.data.preparation import ChannelCount, Preparation
 from i2i_toolkit.data.prepared_images import PreparedImages
 from i2i_toolkit.seeds import derive
 
@@ -46,7 +46,7 @@ class UnpairedLayout(DataLayout):
 
     preparation: Preparation
     """how images are scaled, cropped and mirrored; s is its crop_px"""
-    channels: tuple[Channels, Channels] = (3, 3)
+    channels: tuple[ChannelCount, ChannelCount] = (3, 3)
     """of the samples of A and B; 1 makes them grey; what is not 1 or 3 the images have themselves"""
     cache_bytes: int = 1 << 30
     """how much memory scaled images may take; sets that fit are decoded once"""
@@ -171,7 +171,7 @@ def _advice(root: Path) -> str:
     return "move the images of the first domain to trainA/, those of the second to trainB/"
 
 
-def _usable(folder: Path, channels: Channels) -> ImageFolder:
+def _usable(folder: Path, channels: ChannelCount) -> ImageFolder:
     images = check_images(folder, channels)
     if not images.readable:
         reasons = unreadable_in_words(images.unreadable)

@@ -24,7 +24,7 @@ else:
     Length = int | torch.SymInt
 """pixels; while a graph is exported it is a symbol, which torch's own annotations call an int"""
 
-Size = tuple[Length, Length]
+MapSize = tuple[Length, Length]
 """height and width"""
 
 LEVELS = 255
@@ -36,7 +36,7 @@ def scaled_side(side: int, factor: float) -> int:
     return math.ceil(side * factor)
 
 
-def resample(image: Float[Tensor, "b c h w"], size: Size, factors: tuple[float, float]) -> Float[Tensor, "b c y x"]:
+def resample(image: Float[Tensor, "b c h w"], size: MapSize, factors: tuple[float, float]) -> Float[Tensor, "b c y x"]:
     """The image, in [-1, 1] and truncated to 8 bits, resized by `factors`; the first rows and columns of the result.
 
     `size` says how many: those that the factors would give, or fewer or more. No gradient passes.
@@ -62,19 +62,19 @@ def levels_of(image: Float[Tensor, "b c h w"]) -> Float64[Tensor, "b c h w"]:
 
 
 def resample_levels(
-    levels: Float64[Tensor, "b c h w"], size: Size, factors: tuple[float, float]
+    levels: Float64[Tensor, "b c h w"], size: MapSize, factors: tuple[float, float]
 ) -> Float64[Tensor, "b c y x"]:
     """Numbers between 0 and 255 resized; the kernel overshoots, so the result can leave that range."""
     # The vertical factor alone decides whether the kernel is stretched, and it is so along both axes.
     shrinks = factors[0] < 1
     rows, columns = (
-        cubic_matrix(length, samples, factor, stretch=1 / factor if shrinks else 1.0, device=levels.device)
+        bicubic_matrix(length, samples, factor, stretch=1 / factor if shrinks else 1.0, device=levels.device)
         for length, samples, factor in zip(levels.shape[-2:], size, factors, strict=True)
     )
     return rows @ levels @ columns.mT
 
 
-def cubic_matrix(
+def bicubic_matrix(
     length: Length, samples: Length, factor: float, *, stretch: float, device: torch.device
 ) -> Float64[Tensor, "samples length"]:
     """The matrix that resizes a line of `length` values by `factor`, and gives the first `samples` of the result.

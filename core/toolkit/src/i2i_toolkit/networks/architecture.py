@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["unet", "resnet"]
+GeneratorKind = Literal["unet", "resnet"]
 Norm = Literal["batch", "instance", "none"]
 
 RESNET_DOWNSAMPLING = 4
@@ -19,7 +19,7 @@ FIRST_DROPOUT_LEVEL = 5
 class Architecture:
     """A generator of the release but for the channels of its images."""
 
-    kind: Kind
+    kind: GeneratorKind
     depth: int
     """unet: how often the side is halved (8 for unet_256, 7 for unet_128); resnet: residual blocks (6 or 9)"""
     channels: int

@@ -15,7 +15,7 @@ from pydantic import PositiveInt, TypeAdapter
 from i2i_registry.errors import CheckpointError
 from i2i_registry.interfaces.official import Clues, Evidence, Findings, NameTable, TensorShapes, checked_config
 from i2i_runtime.schema.operations import Record
-from i2i_toolkit.networks.architecture import FIRST_DROPOUT_LEVEL, Architecture, Kind, Norm
+from i2i_toolkit.networks.architecture import FIRST_DROPOUT_LEVEL, Architecture, GeneratorKind, Norm
 
 R = TypeVar("R", bound=Record)
 
@@ -98,7 +98,7 @@ def inside(shapes: TensorShapes, prefix: str) -> TensorShapes:
 # --- What tensors show ------------------------------------------------------------------------------------------------
 
 
-def generator_kind(shapes: TensorShapes) -> Kind | None:
+def generator_kind(shapes: TensorShapes) -> GeneratorKind | None:
     """Which of the release's generators these tensors are; None: neither.
 
     BicycleGAN's U-Nets have like names. They have a bias in front of batch norm, too, or interpolate on the way up.

@@ -20,7 +20,7 @@ from torch.utils.flop_counter import flop_registry
 
 from i2i_registry.interfaces.data import DataSource, Tensors
 from i2i_registry.interfaces.trainer import AnyTrainer, Stage, Step
-from i2i_toolkit.data.batches import stack
+from i2i_toolkit.data.batches import stack_samples
 
 IMAGE_DIMS = 4
 """Batches of this many dims or more are images, whose values decide nothing; smaller ones may say a size."""
@@ -134,7 +134,7 @@ class _Count:
     def _batch(self, stage: AnyStage, position: int) -> Batch:
         """A micro-batch of one sample, repeated."""
         sample = stage.sample(self._source.draw(position))
-        return self._without_values(stack([sample] * max(stage.batch_size // self._accumulate, 1)))
+        return self._without_values(stack_samples([sample] * max(stage.batch_size // self._accumulate, 1)))
 
     def _without_values(self, batch: Tensors) -> Batch:
         return {
