@@ -321,7 +321,7 @@ def our_model(size: Size, eager: nn.Module) -> Model[Record]:
 
 def whole_grid(size: Size) -> dict[str, Tensor]:
     """Where a plain retarget looks, and that the image covers all of it."""
-    from i2i_plugin_ingan.geometry import resize_grid
+    from i2i_plugin_ingan.networks.geometry import resize_grid
 
     grid = resize_grid((IMAGE[size], IMAGE[size]), RETARGETED[size])
     return {"grid": grid, "coverage": torch.ones(1, 1, *RETARGETED[size])}

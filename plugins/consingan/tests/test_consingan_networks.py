@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from i2i_plugin_consingan.config import Activation, Config, Mode
 from i2i_plugin_consingan.networks import Critic, Generator, summed_patches
-from i2i_plugin_consingan.upsampling import enlarged
+from i2i_plugin_consingan.networks.upsampling import enlarged
 
 TINY = Config(height=24, width=28, stages=3, coarsest=12, channels=4, layers=2)
 ACTIVATIONS: tuple[Activation, ...] = ("lrelu", "elu", "selu", "prelu")

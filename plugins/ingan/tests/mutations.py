@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Adam
 
-from i2i_plugin_ingan import critic, layers, networks, trainer
+from i2i_plugin_ingan import networks, trainer
 from i2i_plugin_ingan.config import Options
-from i2i_plugin_ingan.critic import MultiScaleCritic
-from i2i_plugin_ingan.layers import ImageNorm, SpectralConv
+from i2i_plugin_ingan.networks import critic, layers
+from i2i_plugin_ingan.networks.critic import MultiScaleCritic
+from i2i_plugin_ingan.networks.layers import ImageNorm, SpectralConv
 from i2i_plugin_ingan.trainer import InGANTrainer, Retargeted
 from i2i_registry import Losses, Stage, Step
 from i2i_runtime import Shifts

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from i2i_plugin_ingan.config import Config, Options
-from i2i_plugin_ingan.critic import MultiScaleCritic, PatchCritic, net_count, scale_weights
-from i2i_plugin_ingan.geometry import homography_grid, resize_grid
 from i2i_plugin_ingan.model import GENERATOR, GRAPH, InGAN
+from i2i_plugin_ingan.networks.critic import MultiScaleCritic, PatchCritic, net_count, scale_weights
+from i2i_plugin_ingan.networks.geometry import homography_grid, resize_grid
 from i2i_plugin_ingan.official import INGAN_FORMAT, critic_table, generator_table
 from i2i_plugin_ingan.trainer import CRITIC, InGANTrainer, Retargeted
 from i2i_registry import Losses, Step

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from i2i_plugin_ingan.geometry import homography_grid, resize_grid
 from i2i_plugin_ingan.networks import transformed
+from i2i_plugin_ingan.networks.geometry import homography_grid, resize_grid
 from i2i_runtime import Shifts, sampling_grid
 from i2i_runtime.image.sampling_grids import homography, projected
 

@@ -7,11 +7,11 @@ from torch.nn import functional as F
 from torch.nn.utils import spectral_norm
 
 from i2i_plugin_ingan.config import PRESETS, Config
-from i2i_plugin_ingan.critic import MultiScaleCritic, net_count, scale_weights
-from i2i_plugin_ingan.geometry import resize_grid
-from i2i_plugin_ingan.layers import ImageNorm, SpectralConv, conv_after_doubling
 from i2i_plugin_ingan.model import GRAPH, InGAN
 from i2i_plugin_ingan.networks import Generator
+from i2i_plugin_ingan.networks.critic import MultiScaleCritic, net_count, scale_weights
+from i2i_plugin_ingan.networks.geometry import resize_grid
+from i2i_plugin_ingan.networks.layers import ImageNorm, SpectralConv, conv_after_doubling
 
 TINY = Config(height=32, width=40, channels=4, downscales=2, blocks=1)
 

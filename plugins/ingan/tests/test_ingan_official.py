@@ -8,8 +8,8 @@ from torch import Tensor
 
 from i2i_conformance.releases import converted, filled, recorded, released, shapes_of
 from i2i_plugin_ingan.config import Config
-from i2i_plugin_ingan.geometry import resize_grid
 from i2i_plugin_ingan.model import InGAN
+from i2i_plugin_ingan.networks.geometry import resize_grid
 from i2i_plugin_ingan.official import INGAN_FORMAT
 from i2i_registry import CheckpointError, find_files
 from i2i_registry.importing.files import read_files

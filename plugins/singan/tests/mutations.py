@@ -9,8 +9,8 @@ import torch
 from tests.parity.mutating import Mutation, above
 from torch import Tensor, nn
 
-from i2i_plugin_singan import networks, sampling, trainer
-from i2i_plugin_singan.networks import Critic, Generator, Pyramid
+from i2i_plugin_singan import networks, trainer
+from i2i_plugin_singan.networks import Critic, Generator, Pyramid, sampling
 from i2i_plugin_singan.trainer import Made, Options, SinGANTrainer
 from i2i_registry import Losses, Step, Tensors
 from i2i_toolkit.layers import bicubic as cubic

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from i2i_plugin_singan.config import Config
 from i2i_plugin_singan.model import SinGAN, eight_bits
-from i2i_plugin_singan.palette import palette_of, quantised
+from i2i_plugin_singan.networks.palette import palette_of, quantised
 from i2i_runtime import ScalarInput
 from i2i_toolkit import resample
 

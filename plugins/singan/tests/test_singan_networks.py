@@ -6,8 +6,8 @@ from pydantic import ValidationError
 
 from i2i_plugin_singan.config import COARSEST, PRESETS, Config, Size, enlarging_scales_for, scales_for
 from i2i_plugin_singan.networks import UNTRAINED, Critic, Generator, Pyramid
-from i2i_plugin_singan.palette import palette_of, quantised
-from i2i_plugin_singan.sampling import stretched
+from i2i_plugin_singan.networks.palette import palette_of, quantised
+from i2i_plugin_singan.networks.sampling import stretched
 
 TINY = Config(height=16, width=20, scales=3, coarsest=10, channels=2, layers=3)
 

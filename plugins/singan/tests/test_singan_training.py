@@ -11,7 +11,7 @@ from torch import Tensor
 from i2i_plugin_singan.config import PRESETS, Config
 from i2i_plugin_singan.model import SinGAN
 from i2i_plugin_singan.networks import UNTRAINED
-from i2i_plugin_singan.palette import palette_of
+from i2i_plugin_singan.networks.palette import palette_of
 from i2i_plugin_singan.trainer import Options, SinGANTrainer
 from i2i_registry import LayoutError, Step, TrainingError
 from i2i_toolkit import Engine, open_accelerator, resample_by, write_single_example

@@ -12,8 +12,8 @@ from tests.parity.mutating import Mutation
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from i2i_plugin_stargan2 import face, layers, networks, trainer
-from i2i_plugin_stargan2.networks import Generator, HighPass
+from i2i_plugin_stargan2 import networks, trainer
+from i2i_plugin_stargan2.networks import Generator, HighPass, face, layers
 from i2i_plugin_stargan2.trainer import StarGAN2Trainer
 from i2i_registry import Losses, Stage, Step
 from i2i_toolkit import adaptive_instance_norm, r1_penalty

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from i2i_plugin_stargan2.config import ENCODED_SIDE, Config
-from i2i_plugin_stargan2.face import face_masks, landmarks
-from i2i_plugin_stargan2.fan import INPUT_SIDE, MAP_SIDE, FaceAlignmentNetwork
 from i2i_plugin_stargan2.model import StarGAN2
 from i2i_plugin_stargan2.networks import Discriminator, Generator, mean_styles, truncated
+from i2i_plugin_stargan2.networks.face import face_masks, landmarks
+from i2i_plugin_stargan2.networks.fan import INPUT_SIDE, MAP_SIDE, FaceAlignmentNetwork
 from i2i_plugin_stargan2.official import CLOVA_FORMAT, trunk_table
 from i2i_plugin_stargan2.trainer import Options, StarGAN2Trainer, diversity_factor
 from i2i_registry import Step

@@ -6,10 +6,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from i2i_plugin_stargan2.config import PRESETS, Config
-from i2i_plugin_stargan2.face import enhanced, face_masks, landmarks, rolled
-from i2i_plugin_stargan2.fan import FaceAlignmentNetwork
-from i2i_plugin_stargan2.layers import AdaIN, doubled, doubled_conv, halved, halved_conv
 from i2i_plugin_stargan2.networks import Discriminator, Generator, HighPass, MappingNetwork, StyleEncoder, pick
+from i2i_plugin_stargan2.networks.face import enhanced, face_masks, landmarks, rolled
+from i2i_plugin_stargan2.networks.fan import FaceAlignmentNetwork
+from i2i_plugin_stargan2.networks.layers import AdaIN, doubled, doubled_conv, halved, halved_conv
 
 TINY = Config(image_size=32, channel_base=128, max_channels=8, latent_dim=4, style_dim=6, mapping_channels=8)
 FACES = TINY.model_copy(update={"image_size": 64, "channel_base": 256, "high_pass": 1.0, "fan_channels": 2})

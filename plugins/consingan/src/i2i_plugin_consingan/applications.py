@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from i2i_plugin_consingan.config import EDITING_NOISE
 from i2i_plugin_consingan.networks import Generator
-from i2i_plugin_consingan.upsampling import enlarged
+from i2i_plugin_consingan.networks.upsampling import enlarged
 
 BACKGROUNDS = ("training", "naive")
 """What is behind the mask: the image that was learned (the release's evaluation), or the one that was given (its

@@ -14,10 +14,10 @@ from i2i_plugin_consingan.config import Config
 from i2i_plugin_consingan.data import ImageAtScaleLayout, size_at
 from i2i_plugin_consingan.model import GENERATOR, ConSinGAN
 from i2i_plugin_consingan.networks import Critic
+from i2i_plugin_consingan.networks.upsampling import enlarged
 from i2i_plugin_consingan.options import Options
 from i2i_plugin_consingan.presets import OPTIONS
 from i2i_plugin_consingan.stage_training import StageTraining
-from i2i_plugin_consingan.upsampling import enlarged
 from i2i_registry import LayoutError, Phase, Stage, Tensors, Trainer
 from i2i_runtime import Record
 from i2i_toolkit import SingleImageLayout, find_image

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from i2i_plugin_ingan.config import Config, Options
-from i2i_plugin_ingan.critic import SMALLEST_SEEN
+from i2i_plugin_ingan.networks.critic import SMALLEST_SEEN
 from i2i_registry import LayoutError
 from i2i_runtime import BICUBIC, Pixels, resampled
 from i2i_toolkit import SingleImage, SingleImageLayout, derive, tensor_of

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from i2i_plugin_ingan.config import Config
-from i2i_plugin_ingan.layers import SMALLEST_NORM
+from i2i_plugin_ingan.networks.layers import SMALLEST_NORM
 from i2i_registry import (
     CheckpointError,
     Clues,

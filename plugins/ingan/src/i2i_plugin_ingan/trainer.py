@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from i2i_plugin_ingan.config import TRAININGS, Config, Options
-from i2i_plugin_ingan.critic import SMALLEST_TRAINED, MultiScaleCritic, net_count, scale_weights
 from i2i_plugin_ingan.data import CropsLayout, crop_size, reduced_size, whole_multiples
-from i2i_plugin_ingan.geometry import homography_grid, resize_grid
 from i2i_plugin_ingan.model import GENERATOR, InGAN
+from i2i_plugin_ingan.networks.critic import SMALLEST_TRAINED, MultiScaleCritic, net_count, scale_weights
+from i2i_plugin_ingan.networks.geometry import homography_grid, resize_grid
 from i2i_registry import LayoutError, Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import Record, Shifts
 from i2i_toolkit import SingleImageLayout, find_image, image_size, l1, least_squares

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from i2i_plugin_singan.networks import Pyramid
-from i2i_plugin_singan.palette import palette_of, quantised
-from i2i_plugin_singan.sampling import padded
+from i2i_plugin_singan.networks.palette import palette_of, quantised
+from i2i_plugin_singan.networks.sampling import padded
 from i2i_toolkit import resample, resample_by
 from i2i_toolkit.layers.bicubic import MapSize
 

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from i2i_plugin_singan.config import Config, enlarging_passes, enlarging_scales_for, scales_for
 from i2i_plugin_singan.model import SinGAN
 from i2i_plugin_singan.networks import UNTRAINED, Critic, Generator
-from i2i_plugin_singan.palette import PALETTE_SIZE, palette_of, quantised
-from i2i_plugin_singan.sampling import padded
+from i2i_plugin_singan.networks.palette import PALETTE_SIZE, palette_of, quantised
+from i2i_plugin_singan.networks.sampling import padded
 from i2i_registry import LayoutError, Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import Record
 from i2i_toolkit import (

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from torch import nn
 
 from i2i_plugin_stargan2.config import PRESETS, Config
-from i2i_plugin_stargan2.face import FaceMasks
-from i2i_plugin_stargan2.fan import INPUT_SIDE, LANDMARKS, MAP_SIDE, FaceAlignmentNetwork
 from i2i_plugin_stargan2.networks import Generator, MappingNetwork, StyleEncoder, TruncatedMapping
+from i2i_plugin_stargan2.networks.face import FaceMasks
+from i2i_plugin_stargan2.networks.fan import INPUT_SIDE, LANDMARKS, MAP_SIDE, FaceAlignmentNetwork
 from i2i_registry import BATCH, Form, Graph, Model
 from i2i_runtime import (
     BILINEAR,

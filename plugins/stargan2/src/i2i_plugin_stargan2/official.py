@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from i2i_plugin_stargan2.config import ENCODED_SIDE, INNER_SIDE, PRESETS, Config
-from i2i_plugin_stargan2.fan import DEPTH
 from i2i_plugin_stargan2.networks import LAPLACIAN
+from i2i_plugin_stargan2.networks.fan import DEPTH
 from i2i_registry import (
     CheckpointError,
     Clues,

@@ -10,9 +10,9 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from i2i_plugin_stargan2.face import face_masks
 from i2i_plugin_stargan2.model import GENERATOR, MAPPING, STYLE_ENCODER, StarGAN2
 from i2i_plugin_stargan2.networks import Discriminator, Encoded, Generator
+from i2i_plugin_stargan2.networks.face import face_masks
 from i2i_registry import Decay, Losses, Phase, Stage, Step, Tensors, Trainer
 from i2i_toolkit import (
     Betas,

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from i2i_plugin_singan.config import COLOURS, Config
-from i2i_plugin_singan.sampling import enlarged, padded, stretched
+from i2i_plugin_singan.networks.sampling import enlarged, padded, stretched
 from i2i_toolkit.layers.bicubic import MapSize
 
 SLOPE = 0.2

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from i2i_plugin_consingan.config import IMAGE_CHANNELS, Config
 from i2i_plugin_consingan.config import Activation as Kind
-from i2i_plugin_consingan.upsampling import enlarged
+from i2i_plugin_consingan.networks.upsampling import enlarged
 from i2i_toolkit import initialise_normal, instance_norm, widened
 
 KERNEL = 3

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from i2i_plugin_stargan2.config import DETAILED_SIDES, ENCODED_SIDE, Config
-from i2i_plugin_stargan2.layers import AffineInstanceNorm, ResBlock, StyledBlock, conv3, leaky
+from i2i_plugin_stargan2.networks.layers import AffineInstanceNorm, ResBlock, StyledBlock, conv3, leaky
 from i2i_toolkit import initialise_kaiming
 
 LAPLACIAN = ((-1.0, -1.0, -1.0), (-1.0, 8.0, -1.0), (-1.0, -1.0, -1.0))

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i_plugin_ingan.layers import LEAK, ImageNorm, SpectralConv
+from i2i_plugin_ingan.networks.layers import LEAK, ImageNorm, SpectralConv
 
 STEP = 1.4
 """From one scale to the next, in the paper."""

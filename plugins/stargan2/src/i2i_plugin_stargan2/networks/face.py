@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i_plugin_stargan2.fan import INPUT_SIDE, MAP_SIDE
 from i2i_plugin_stargan2.networks import Masks
+from i2i_plugin_stargan2.networks.fan import INPUT_SIDE, MAP_SIDE
 
 FAINTEST = 0.1
 """Heat below it is nothing."""

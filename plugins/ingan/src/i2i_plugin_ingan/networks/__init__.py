@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from i2i_plugin_ingan.config import NARROWING, Config
-from i2i_plugin_ingan.layers import (
+from i2i_plugin_ingan.networks.layers import (
     INITIAL_GAIN,
     LEAK,
     ImageNorm,
