@@ -111,19 +111,21 @@ class CycleGANTrainer(Trainer[CycleGAN, Options]):
 
     def stages(self) -> Sequence[Stage[None]]:
         """One stage; generators first, as in the release."""
-        phases = tuple(
-            Phase(
-                name=name,
-                optimizer=self.options.make_adam(*networks),
-                losses=loss,
-                learning_rate=self.options.learning_rate_factor,
-            )
-            for name, networks, loss in (
-                ("generators", [self.a_to_b, self.b_to_a], self.generator_losses),
-                ("discriminators", list(self.discriminators.values()), self.discriminator_losses),
-            )
+        options = self.options
+        generators = Phase(
+            name="generators",
+            optimizer=options.make_adam(self.a_to_b, self.b_to_a),
+            losses=self.generator_losses,
+            learning_rate=options.learning_rate_factor,
         )
-        return [Stage(name="translation", steps=self.options.steps, batch_size=self.options.batch_size, phases=phases)]
+        discriminators = Phase(
+            name="discriminators",
+            optimizer=options.make_adam(*self.discriminators.values()),
+            losses=self.discriminator_losses,
+            learning_rate=options.learning_rate_factor,
+        )
+        phases = (generators, discriminators)
+        return [Stage(name="translation", steps=options.steps, batch_size=options.batch_size, phases=phases)]
 
     def translations(self, batch: Tensors) -> dict[str, Tensor]:
         """Both domains through both generators.
@@ -167,7 +169,7 @@ class CycleGANTrainer(Trainer[CycleGAN, Options]):
         return losses
 
     def discriminator_losses(self, step: Step[None]) -> Losses:
-        """Half the losses on real images and on the pools' (release): they learn more slowly."""
+        """Adversarial losses on real images and on the pools' (eq. 1; release: halved, to learn more slowly)."""
         losses: dict[str, Tensor] = {}
         for domain, discriminator in self.discriminators.items():
             real = step.batch[domain]

@@ -88,24 +88,25 @@ class Pix2PixTrainer(Trainer[Pix2Pix, Options]):
 
     def stages(self) -> Sequence[Stage[Tensor]]:
         """One stage; the discriminator first, as in the release."""
-        phases = tuple(
-            Phase(
-                name=name,
-                optimizer=self.options.make_adam(network),
-                losses=loss,
-                learning_rate=self.options.learning_rate_factor,
-            )
-            for name, network, loss in (
-                ("discriminator", self.discriminator, self.discriminator_losses),
-                ("generator", self.model.generator, self.generator_losses),
-            )
+        options = self.options
+        discriminator = Phase(
+            name="discriminator",
+            optimizer=options.make_adam(self.discriminator),
+            losses=self.discriminator_losses,
+            learning_rate=options.learning_rate_factor,
+        )
+        generator = Phase(
+            name="generator",
+            optimizer=options.make_adam(self.model.generator),
+            losses=self.generator_losses,
+            learning_rate=options.learning_rate_factor,
         )
         return [
             Stage(
                 name="translation",
-                steps=self.options.steps,
-                batch_size=self.options.batch_size,
-                phases=phases,
+                steps=options.steps,
+                batch_size=options.batch_size,
+                phases=(discriminator, generator),
                 shared=self.translate,
             )
         ]
@@ -115,7 +116,7 @@ class Pix2PixTrainer(Trainer[Pix2Pix, Options]):
         return self.model.generator(step.batch["input"])
 
     def discriminator_losses(self, step: Step[Tensor]) -> Losses:
-        """Half the loss on generated pairs and half that on real ones (release), so that it learns more slowly."""
+        """Losses on generated and on real pairs (eq. 1; release: both halved, so that it learns more slowly)."""
         fake = torch.cat([step.batch["input"], step.shared.detach()], dim=1)
         real = torch.cat([step.batch["input"], step.batch["target"]], dim=1)
         # Generated before real, and apart: with batch norm each pass has its own statistics and moves the running ones.
