@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from i2i_registry.actions.side_by_side import ImageAttempt, shrunk
 from i2i_registry.actions.sources import SourceImage
 from i2i_registry.actions.target import LoadOptions, Target
 from i2i_registry.errors import concerns_all
+from i2i_registry.interfaces.exporter import TellProgress
 from i2i_registry.sheets.sheet import check_shown
 from i2i_runtime.archive.opening import read_manifest
 from i2i_runtime.bundle import Bundle
@@ -97,15 +99,29 @@ def enter_models(
     return models
 
 
-def run_model(
-    model: ComparedModel, path: Path, sources: Sequence[SourceImage], how: LoadOptions, cell_px: int
-) -> ModelResults:
-    """Run one model over the images; its bundle is loaded here and freed again, so memory holds one at a time.
+def run_models(
+    models: Sequence[ComparedModel],
+    sources: Sequence[SourceImage],
+    how: LoadOptions,
+    cell_px: int,
+    tell: TellProgress,
+) -> Iterator[ModelResults]:
+    """Run one model after the other over the images, each bundle loaded and freed again: memory holds one at a time.
 
     An image that fails, or a bundle that cannot be loaded, is an error in the results, not an exception.
 
     Raises UsageError when what is asked for is wrong itself: no other model would do better.
     """
+    with ExitStack() as stack:
+        # All bundles first: one that cannot be made is found before the others have run for hours.
+        bundles = [stack.enter_context(model.target.bundle(tell)) for model in models]
+        for model, path in zip(models, bundles, strict=True):
+            yield _run_model(model, path, sources, how, cell_px)
+
+
+def _run_model(
+    model: ComparedModel, path: Path, sources: Sequence[SourceImage], how: LoadOptions, cell_px: int
+) -> ModelResults:
     manifest = read_manifest(path)
     try:
         with how.load(path) as bundle:

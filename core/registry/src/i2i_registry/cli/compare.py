@@ -7,16 +7,17 @@ from pathlib import Path
 
 import click
 
-from i2i_registry.actions.compare import ModelResults, enter_models, run_model, titles_of
+from i2i_registry.actions.compare import ModelResults, enter_models, run_models, titles_of
 from i2i_registry.actions.request import split_pair
 from i2i_registry.actions.side_by_side import ImageAttempt, ResultColumn, SideBySide, read_images, shrunk
 from i2i_registry.actions.sources import SourceImage, find_sources
 from i2i_registry.actions.target import LoadOptions, Target
 from i2i_registry.cli.options import cell_option, fit_option, load_options, sheet_option
-from i2i_registry.cli.render import bytes_in_words, json_option, show, show_json, tell, tell_error, tell_left_out
+from i2i_registry.cli.render import bytes_in_words, json_option, tell, tell_error, tell_left_out
 from i2i_registry.cli.session import Session
+from i2i_registry.cli.sheet_results import finish_sheet
 from i2i_registry.output_paths import check_inputs_survive
-from i2i_registry.sheets.files import check_sheet_file, write_sheet
+from i2i_registry.sheets.files import check_sheet_file
 from i2i_runtime.errors import UsageError
 from i2i_runtime.schema.operations import Fit
 
@@ -75,32 +76,21 @@ def compare(
     models = enter_models(targets, operation, _values(settings), fit, seed)
     for model in models:
         check_inputs_survive([out], model.request.images_among_options())
-
-    # All bundles first: one that cannot be made is found before the others have run for hours.
-    bundles = [context.with_resource(model.target.bundle(tell)) for model in models]
     inputs = [shrunk(image, cell_px) for image in read_images(sources)]
     told: set[str] = set()
     _tell_new(inputs, told)
     results: list[ModelResults] = []
-    for model, path in zip(models, bundles, strict=True):
-        results.append(run_model(model, path, sources, load, cell_px))
-        tell(_heading(results[-1]).replace("\n", "; "))
-        _tell_new(results[-1].cells, told)
+    for result in run_models(models, sources, load, cell_px, tell):
+        results.append(result)
+        tell(_heading(result).replace("\n", "; "))
+        _tell_new(result.cells, told)
     columns = tuple(ResultColumn(_heading(each), each.cells) for each in results)
     made = SideBySide(
         f"{', '.join(targets)}: side by side", tuple(sources), ResultColumn("input", tuple(inputs)), columns
     )
-    if made.has_results:
-        write_sheet(out, made.title, made.grid(), cell_px)
-        if not as_json:
-            show(str(out))
-    if as_json:
-        show_json(_as_data(out if made.has_results else None, sources, results))
     failed = sum(cell.error is not None for column in columns for cell in column.cells)
-    if failed:
-        nothing = "" if made.has_results else f": nothing to show, {out} was not written"
-        tell(f"{failed} of {len(columns) * len(sources)} failed{nothing}")
-        context.exit(1)
+    words = f"{failed} of {len(columns) * len(sources)} failed" if failed else ""
+    finish_sheet(context, made, out, cell_px, failed=words, data=_as_data(sources, results) if as_json else None)
 
 
 def _targets(session: Session, texts: Sequence[str]) -> list[Target]:
@@ -143,10 +133,9 @@ def _heading(results: ModelResults) -> str:
     )
 
 
-def _as_data(out: Path | None, sources: Sequence[SourceImage], models: Sequence[ModelResults]) -> dict[str, object]:
+def _as_data(sources: Sequence[SourceImage], models: Sequence[ModelResults]) -> dict[str, object]:
     inputs = [str(source.path) for source in sources]
     return {
-        "out": None if out is None else str(out),
         "inputs": inputs,
         "models": [
             {

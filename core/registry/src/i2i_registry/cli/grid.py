@@ -14,8 +14,9 @@ from i2i_registry.actions.sources import find_sources
 from i2i_registry.actions.target import LoadOptions
 from i2i_registry.cli.operating import OperationCommand, asked, options_for
 from i2i_registry.cli.options import cell_option, fit_option, load_options, sheet_option
-from i2i_registry.cli.render import json_option, show, show_json, tell, tell_error, tell_left_out
-from i2i_registry.sheets.files import check_sheet_file, write_sheet
+from i2i_registry.cli.render import json_option, tell, tell_error, tell_left_out
+from i2i_registry.cli.sheet_results import finish_sheet
+from i2i_registry.sheets.files import check_sheet_file
 from i2i_runtime.call.arguments import main_image
 from i2i_runtime.schema.operations import Fit, LabelInput, Operation
 
@@ -99,17 +100,9 @@ def grid(
     with target.loaded(load, tell) as bundle:
         made = make_grid(bundle, sources, looks, cell_px)
     failed = _failures(made)
-    if made.has_results:
-        write_sheet(out, made.title, made.grid(), cell_px)
-    if as_json:
-        titles = [look.title for look in looks]
-        show_json({"out": str(out) if made.has_results else None, "looks": titles, "failed": failed})
-    elif made.has_results:
-        show(str(out))
-    if failed:
-        nothing = "" if made.has_results else f": nothing to show, {out} was not written"
-        tell(f"{len(failed)} of {len(sources)} failed{nothing}")
-        context.exit(1)
+    words = f"{len(failed)} of {len(sources)} failed" if failed else ""
+    data = {"looks": [look.title for look in looks], "failed": failed} if as_json else None
+    finish_sheet(context, made, out, cell_px, failed=words, data=data)
 
 
 def _failures(made: SideBySide) -> list[dict[str, str]]:
