@@ -10,9 +10,17 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from i2i_plugin_cyclegan.config import Config
-from i2i_toolkit import BatchNorm, PatchDiscriminator, PixelDiscriminator, ResidualBlock, ResNet, Translation, UNet
+from i2i_toolkit import (
+    BatchNorm,
+    InstanceNorm,
+    PatchDiscriminator,
+    PixelDiscriminator,
+    ResidualBlock,
+    ResNet,
+    Translation,
+    UNet,
+)
 from i2i_toolkit.networks import generators as networks
-from i2i_toolkit.networks.generators import InstanceNorm
 
 __all__ = ["BatchNorm", "InstanceNorm", "PatchDiscriminator", "PixelDiscriminator", "ResNet", "ResidualBlock", "UNet"]
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from i2i_runtime.errors import ImageError
 from i2i_runtime.files.regular import open_regular
 from i2i_runtime.image.folders import formats
-from i2i_runtime.image.reading import check_size, decoding
+from i2i_runtime.image.reading import check_pixel_count, decoding
 
 _MODES = frozenset({"1", "L", "P", "I", "I;16", "I;16B", "I;16L"})
 """Pillow's modes of one whole number per pixel; of an image with a palette it is the index"""
@@ -33,7 +33,7 @@ def read_index_map(path: str | os.PathLike[str]) -> NDArray[np.int32]:
         raise ImageError(found=f"{source} cannot be read: {why}", expected="a label map") from error
     with decoding(str(source)):
         with Image.open(BytesIO(content), formats=formats()) as image:
-            check_size(image, str(source))
+            check_pixel_count(image, str(source))
             if image.mode not in _MODES:
                 raise ImageError(
                     found=f"{source} is an image of mode {image.mode}",

@@ -173,7 +173,7 @@ class _Reader:
             return _counted(pixels.of_array(cast("NDArray[np.generic]", source)), channels, "an array")
         if isinstance(source, Image.Image):
             with decoding("the PIL image"):
-                check_size(source, "the PIL image")
+                check_pixel_count(source, "the PIL image")
                 return self._levels(source, "the PIL image", channels)
         if isinstance(source, bytes):
             return self._decode(BytesIO(source), len(source), f"the image of {len(source)} bytes", channels)
@@ -213,8 +213,8 @@ class _Reader:
             _check_is_built_in(beginning, name)
             if beginning.startswith(NPY_MAGIC):
                 return _counted(pixels.read_npy(stream, size, name), channels, name)
-            with opened(stream, beginning, name) as image:
-                check_size(image, name)
+            with _opened(stream, beginning, name) as image:
+                check_pixel_count(image, name)
                 if image.format != "PNG":
                     return self._levels(image, name, channels)
                 image.verify()  # reads every checksum, and leaves the image unusable
@@ -232,7 +232,7 @@ class _Reader:
 
     def _page_at(self, image: Image.Image, index: int, name: str, channels: int | None) -> Pixels:
         image.seek(index)
-        check_size(image, name)
+        check_pixel_count(image, name)
         return self._page(image, f"page {index + 1} of {name}", channels)
 
     def _page(self, image: Image.Image, name: str, channels: int | None) -> Pixels:
@@ -309,7 +309,7 @@ def _check_is_built_in(beginning: bytes, name: str) -> None:
         )
 
 
-def opened(stream: IO[bytes], beginning: bytes, name: str) -> Image.Image:
+def _opened(stream: IO[bytes], beginning: bytes, name: str) -> Image.Image:
     """The image, nothing of it decoded yet. Raises ImageError for a TIFF of numbers that no decoder here knows."""
     try:
         return Image.open(stream, formats=formats())
@@ -365,7 +365,7 @@ def decoding(name: str) -> Generator[None]:
             raise ImageError(found=f"{name} is damaged: {error}", expected="a whole image") from error
 
 
-def check_size(image: Image.Image, name: str) -> None:
+def check_pixel_count(image: Image.Image, name: str) -> None:
     """Raises ImageError for more pixels than `MAX_PIXELS`, before any is decoded."""
     width, height = image.size
     pixels.check_levels(height, width, RGB, name)

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from i2i_runtime.schema.operations import Input, LabelInput, LatentInput
 from i2i_toolkit.layers.initialisation import initialise_normal
-from i2i_toolkit.layers.norms import instance_norm, map_mean, widened
+from i2i_toolkit.layers.norms import InstanceNorm, map_mean, widened
 from i2i_toolkit.layers.winograd import Conv3x3
 from i2i_toolkit.networks.architecture import FIRST_DROPOUT_LEVEL, Architecture, Norm
 
@@ -72,27 +72,16 @@ class BatchNorm(nn.BatchNorm2d):
         return statistic[None, :, None, None]
 
 
-class InstanceNorm(nn.Module):
-    """Zero mean and unit (biased) variance per sample and channel; nothing is learned, and every mode is the same."""
-
-    def forward(self, x: Float[Tensor, "b c h w"], test: TestTime | None = None) -> Float[Tensor, "b c h w"]:  # noqa: ARG002 - called like BatchNorm
-        """Normalise; see `i2i_toolkit.layers.norms`."""
-        return instance_norm(x)
-
-
-class NoNorm(nn.Module):
-    """Nothing, in the place of a norm: modules are counted in checkpoints."""
-
-    def forward(self, x: Float[Tensor, "b c h w"], test: TestTime | None = None) -> Float[Tensor, "b c h w"]:  # noqa: ARG002 - called like BatchNorm
-        """What goes in."""
-        return x
-
-
-def make_norm(kind: Norm, channels: int) -> BatchNorm | InstanceNorm | NoNorm:
+def make_norm(kind: Norm, channels: int) -> BatchNorm | InstanceNorm | nn.Identity:
     """The norm of that kind for that many channels."""
     if kind == "batch":
         return BatchNorm(channels)
-    return InstanceNorm() if kind == "instance" else NoNorm()
+    return InstanceNorm() if kind == "instance" else nn.Identity()
+
+
+def _normed(norm: nn.Module, x: Tensor, test: TestTime | None) -> Tensor:
+    """Only batch norm has a choice at test time."""
+    return norm(x, test) if isinstance(norm, BatchNorm) else norm(x)
 
 
 class Dropout(nn.Dropout):
@@ -140,7 +129,7 @@ class Down(nn.Module):
     def forward(self, x: Float[Tensor, "b c h w"], test: TestTime | None) -> Float[Tensor, "b k y x"]:
         """Half the size."""
         x = self.conv(x if self.on_image else F.leaky_relu(x, LEAK))
-        return x if self.norm is None else self.norm(x, test)
+        return x if self.norm is None else _normed(self.norm, x, test)
 
 
 class Up(nn.Module):
@@ -154,7 +143,7 @@ class Up(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"], test: TestTime | None) -> Float[Tensor, "b k y x"]:
         """Twice the size."""
-        x = self.norm(self.conv(F.relu(x)), test)
+        x = _normed(self.norm, self.conv(F.relu(x)), test)
         return x if self.dropout is None else self.dropout(x, test)
 
 
