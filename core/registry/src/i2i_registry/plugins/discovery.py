@@ -155,8 +155,8 @@ class Registry:
     def origins(self) -> dict[str, ModelOrigin]:
         """Every model's card with the distribution that brings it, as an exporter takes them."""
         return {
-            name: ModelOrigin(self.models[name], plugin.distribution, plugin.version)
-            for name, plugin in self.sources.items()
+            name: ModelOrigin(card, self.sources[name].distribution, self.sources[name].version)
+            for name, card in self.models.items()
         }
 
     def hint(self, name: str) -> str:
