@@ -22,8 +22,10 @@ from i2i_toolkit.data.batches import batches, split
 from i2i_toolkit.engine.checkpoints import Checkpoints
 from i2i_toolkit.seeds import derive
 from i2i_toolkit.training.curves import save_curves
+from i2i_toolkit.training.journal import Journal
 from i2i_toolkit.training.previews import in_colour
 from i2i_toolkit.training.progress import ProgressDisplay
+from i2i_toolkit.training.run_folder import RunFolder
 from i2i_toolkit.training.signals import stopping_on_signals
 
 
@@ -205,3 +207,12 @@ def test_help_names_every_option_and_real_commands() -> None:
 
     assert "i2i-registry train --resume runs/anime" in done.stdout
     assert json.dumps("--checkpoint-minutes").strip('"') in done.stdout
+
+
+def test_samples_of_any_number_of_channels_are_drawn_in_colour(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    with Journal(folder, first_step=1) as journal:
+        journal.sample({"grey": torch.zeros(1, 1, 128, 128), "colour": torch.ones(1, 3, 128, 128)}, total_step=7)
+    with Image.open(folder.samples / "step-000000007.png") as drawn:
+        assert drawn.mode == "RGB"
+        assert {(128, 128, 128), (255, 255, 255)} <= {colour for _, colour in drawn.getcolors(1 << 20) or []}

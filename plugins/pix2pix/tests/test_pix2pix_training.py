@@ -55,12 +55,17 @@ def test_the_generators_l1_is_weighted() -> None:
     assert float(losses["l1"]) == pytest.approx(7 * float(images["target"].abs().mean()), rel=1e-6)
 
 
-def test_the_preview_shows_both_behaviours_in_colour() -> None:
+def test_the_preview_shows_both_behaviours() -> None:
     built = trainer(TINY.model_copy(update={"output_channels": 1}))
     images = batch()
     columns = built.preview({**images, "target": images["target"][:, :1]})
     assert list(columns) == ["input", "paper", "deterministic", "target"]
-    assert {tuple(column.shape) for column in columns.values()} == {(2, 3, 16, 16)}
+    assert {title: tuple(column.shape) for title, column in columns.items()} == {
+        "input": (2, 3, 16, 16),
+        "paper": (2, 1, 16, 16),
+        "deterministic": (2, 1, 16, 16),
+        "target": (2, 1, 16, 16),
+    }
 
 
 def test_images_too_small_for_the_discriminator_are_refused() -> None:

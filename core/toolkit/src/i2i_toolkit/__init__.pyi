@@ -104,7 +104,6 @@ from .training.console import run_training as run_training
 from .training.cost_counting import Work as Work
 from .training.cost_counting import count_work as count_work
 from .training.launch import launch as launch
-from .training.previews import in_colour as in_colour
 from .training.request import new_record as new_record
 from .training.run_folder import RunFolder as RunFolder
 from .training.run_folder import TrainingSettings as TrainingSettings

@@ -23,7 +23,6 @@ from i2i_toolkit import (
     LinearDecay,
     PairedLayout,
     fixed_parameters,
-    in_colour,
     kl_divergence,
     l1,
     least_squares,
@@ -247,7 +246,6 @@ class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
         loss = ADVERSARIAL[self.options.adversarial]
         return torch.stack([loss(scale, float(is_real)) for scale in logits]).sum()
 
-    @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
         """The pair, its target through encoder and generator, and a few random styles, each the same for all rows."""
         source, target = batch["input"], batch["target"]
@@ -256,7 +254,7 @@ class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
             columns["in the target's style"] = self.generator(source, self.encoder(target).mean)
         for number, latent in enumerate(self.noise(SHOWN_STYLES, source), start=1):
             columns[f"style {number}"] = self.generator(source, latent.expand(len(source), -1))
-        return {title: in_colour(images) for title, images in columns.items()}
+        return columns
 
     def _judged_styles(self) -> list[str]:
         weights = {

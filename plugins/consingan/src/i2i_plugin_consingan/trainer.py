@@ -86,7 +86,6 @@ class ConSinGANTrainer(Trainer[ConSinGAN, Options]):
             begin=training.begin_fine_tuning if options.fine_tune else training.begin,
         )
 
-    @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
         """The image, what the stored noise makes of it, and two results; all at the image's size."""
         generator, config = self.model.generator, self.model.config

@@ -26,7 +26,6 @@ from i2i_toolkit import (
     Objective,
     PatchDiscriminatorOptions,
     UnpairedLayout,
-    in_colour,
     l1,
 )
 
@@ -181,7 +180,6 @@ class CycleGANTrainer(Trainer[CycleGAN, Options]):
             losses[domain] = 0.5 * (self.adversarial(of_real, 1.0) + self.adversarial(of_fake, 0.0))
         return losses
 
-    @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
         """Both directions: the image, what it becomes, and the way back."""
         name_a, name_b = self.model.config.domains
@@ -192,7 +190,7 @@ class CycleGANTrainer(Trainer[CycleGAN, Options]):
             columns[source] = image
             columns[f"{source} to {target}"] = forth(image)
             columns[f"{source} and back"] = back(columns[f"{source} to {target}"])
-        return {title: in_colour(image) for title, image in columns.items()}
+        return columns
 
 
 def _check(config: Config, options: Options) -> None:

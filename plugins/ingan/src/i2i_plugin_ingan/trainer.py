@@ -158,7 +158,6 @@ class InGANTrainer(Trainer[InGAN, Options]):
         balanced_at = max(self.options.iteration_of(self.options.balanced_at), 1)
         return scale_weights(height, width, iteration, balanced_at, self.options.critic_step)
 
-    @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
         """The image, retargeted to some sizes, and the way back from the first of them."""
         image = batch["image"]

@@ -23,7 +23,6 @@ from i2i_toolkit import (
     PatchDiscriminatorOptions,
     Translation,
     gradient_penalty,
-    in_colour,
     l1,
 )
 from i2i_toolkit.networks.generators import BEHAVIOURS
@@ -138,7 +137,6 @@ class Pix2PixTrainer(Trainer[Pix2Pix, Options]):
             "l1": self.options.l1_weight * l1(fake, step.batch["target"]),
         }
 
-    @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
         """Input, what each behaviour at test time makes of it, and the target."""
         image, config = batch["input"], self.model.config
@@ -149,4 +147,4 @@ class Pix2PixTrainer(Trainer[Pix2Pix, Options]):
             behaviour = torch.full((len(image),), index, device=image.device)
             columns[name] = translation(image, behaviour, noise if config.dropout_shapes else None)
         columns["target"] = batch["target"]
-        return {title: in_colour(column) for title, column in columns.items()}
+        return columns

@@ -351,7 +351,6 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
         border = self.config.border
         return padded(quantised(below[..., border:-border, border:-border], self.memory.palette), border)
 
-    @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
         """The image, its reconstruction, and two samples; scales that are not trained yet only enlarge."""
         image, count = self.prepared(batch["image"]), 2

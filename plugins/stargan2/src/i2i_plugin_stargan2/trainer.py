@@ -267,7 +267,6 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
 
     # --- For people and tests -----------------------------------------------------------------------------------------
 
-    @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
         """The image in each domain with looks that are the same for all rows, then in that of a reference."""
         image, model = batch["image"], self.model

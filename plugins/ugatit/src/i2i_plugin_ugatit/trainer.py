@@ -222,7 +222,6 @@ class UGATITTrainer(Trainer[UGATIT, Options]):
             losses[f"cam_{domain}"] = self.options.cam_weight * cam
         return losses
 
-    @torch.no_grad()
     def preview(self, batch: Tensors) -> Tensors:
         """Both directions: the image, where the generator looks, what it makes of it, and the way back."""
         name_a, name_b = self.model.config.domains

@@ -160,7 +160,10 @@ class Trainer(ABC, Generic[M, O]):
 
     @abstractmethod
     def preview(self, batch: Tensors) -> Tensors:
-        """Column title -> images [n, 3, h, w] in [-1, 1]: one row of the sample grid per sample."""
+        """Column title -> images [n, c, h, w] in [-1, 1]: one row of the sample grid per sample.
+
+        It is called without gradients, with all networks in evaluation mode; any number of channels is shown in colour.
+        """
 
     @property
     def ema(self) -> Mapping[str, Decay]:

@@ -17,6 +17,7 @@ from i2i_runtime.files.regular import open_regular
 from i2i_runtime.untrusted_text import printable
 from i2i_toolkit.engine.reports import PhaseReport
 from i2i_toolkit.training.curves import save_curves
+from i2i_toolkit.training.previews import in_colour
 from i2i_toolkit.training.run_folder import RunFolder
 from i2i_toolkit.training.sample_grids import save_grid
 
@@ -58,7 +59,8 @@ class Journal:
             self._board.add_scalar(name, value, report.total_step)
 
     def sample(self, columns: Mapping[str, Tensor], total_step: int) -> None:
-        """Write a sample grid, under its step and as the latest."""
+        """Write a sample grid in colour, under its step and as the latest."""
+        columns = {title: in_colour(images) for title, images in columns.items()}
         save_grid(columns, self._folder.samples / f"step-{total_step:09d}.png")
         save_grid(columns, self._folder.samples / "latest.png")
         for title, images in columns.items():

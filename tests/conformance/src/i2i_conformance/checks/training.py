@@ -230,7 +230,7 @@ def check_images_share_a_range(trainer: AnyTrainer, source: DataSource) -> None:
 
 @promised("Trainer.preview")
 def check_preview(trainer: AnyTrainer, source: DataSource) -> None:
-    """Sample images are [n, 3, h, w] in [-1, 1], one row per sample."""
+    """Sample images are [n, c, h, w] in [-1, 1], one row per sample."""
     batch = source.preview(2)
     rows = len(next(iter(batch.values())))
     for network in trainer.all_networks.values():
@@ -241,8 +241,8 @@ def check_preview(trainer: AnyTrainer, source: DataSource) -> None:
         raise ConformanceError("preview() gives no image", expected="at least one column of the sample grid")
     for title, images in columns.items():
         shape = tuple(images.shape)
-        if images.ndim != 4 or shape[:2] != (rows, 3):
-            raise ConformanceError(f"preview column {title!r} has the shape {shape}", expected=f"[{rows}, 3, h, w]")
+        if images.ndim != 4 or len(images) != rows:
+            raise ConformanceError(f"preview column {title!r} has the shape {shape}", expected=f"[{rows}, c, h, w]")
         # Networks without a tanh at the end may leave the range a little; images are clipped when they are drawn.
         if not bool(images.isfinite().all()):
             raise ConformanceError(f"preview column {title!r} is not finite", expected="values in [-1, 1]")
