@@ -15,15 +15,15 @@ from i2i_runtime.schema.operations import (
     SizeInput,
     VectorOutput,
 )
-from i2i_toolkit.operations.inputs import same, square, translated_image
+from i2i_toolkit.operations.inputs import same_names, square_size, translated_image
 from i2i_toolkit.operations.pyramid import NoisePyramid, noise_map
 from i2i_toolkit.operations.styled import StyledTranslation
 from i2i_toolkit.operations.two_way import two_way_translation
 
-IMAGE = translated_image(square(256, 4, 16), BICUBIC)
+IMAGE = translated_image(square_size(256, 4, 16), BICUBIC)
 
 
-@pytest.mark.parametrize(("size", "fit"), [(square(256, 4), "keep_aspect"), (square(64, 4), "native")])
+@pytest.mark.parametrize(("size", "fit"), [(square_size(256, 4), "keep_aspect"), (square_size(64, 4), "native")])
 def test_an_image_is_fed_at_the_scale_that_its_network_knows(size: object, fit: str) -> None:
     assert translated_image(size, BICUBIC).fit == fit  # pyright: ignore[reportArgumentType] - from the table
 
@@ -44,7 +44,7 @@ def test_one_way_has_no_label() -> None:
     )
     assert [value.name for value in operation.inputs] == ["image", "noise"]
     (step,) = operation.steps
-    assert (step.graph, step.inputs, step.when) == ("a_to_b", same("image", "noise"), {})
+    assert (step.graph, step.inputs, step.when) == ("a_to_b", same_names("image", "noise"), {})
 
 
 def test_styles_of_two_domains_have_an_encoder_each() -> None:
@@ -55,11 +55,14 @@ def test_styles_of_two_domains_have_an_encoder_each() -> None:
         for source, target in (("b", "a"), ("a", "b"))
         for call in (
             GraphCall(
-                graph=f"content_{source}", inputs=same("image"), outputs=same("content"), when={"domain": target}
+                graph=f"content_{source}",
+                inputs=same_names("image"),
+                outputs=same_names("content"),
+                when={"domain": target},
             ),
             GraphCall(
                 graph=f"decoder_{target}",
-                inputs=same("content", "style"),
+                inputs=same_names("content", "style"),
                 outputs={"made": "image"},
                 when={"domain": target},
             ),
@@ -72,7 +75,7 @@ def test_styles_of_two_domains_have_an_encoder_each() -> None:
         interpolation=Interpolation(value="style"),
         encoders={f"style_{name}": {"domain": name} for name in ("a", "b")},
     )
-    reference = ImageInput(name="reference", size=square(256))
+    reference = ImageInput(name="reference", size=square_size(256))
     like = styled.translate_like("in its style", reference, [label])
     assert [step.graph for step in like.steps_for({"domain": "b"})] == ["style_b", "content_a", "decoder_b"]
     encode = styled.encode("its style", reference.model_copy(update={"name": "image"}), [label])
@@ -90,7 +93,7 @@ def test_a_pyramid_samples_reconstructs_and_walks() -> None:
     assert still.steps[0].constants == {"start_scale": 0.0, "anchor": 1.0}
     assert (maps[1].height, maps[1].width, maps[1].border) == (40, 48, 6)
     walk = pyramid.animate(0.05, pyramid.start("from here"), size)
-    assert walk.steps[0].inputs == same("start_scale", "anchor", "noise_0", "noise_1")
+    assert walk.steps[0].inputs == same_names("start_scale", "anchor", "noise_0", "noise_1")
     assert walk.walk is not None
     assert walk.walk.first == 0.05
     open_start = pyramid.sample(size, pyramid.start("from here", least=1, usual=1))

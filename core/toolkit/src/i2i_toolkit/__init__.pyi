@@ -81,8 +81,8 @@ from .networks.generators import TestTime as TestTime
 from .networks.generators import Translation as Translation
 from .networks.generators import UNet as UNet
 from .networks.generators import behaviour_inputs as behaviour_inputs
-from .operations.inputs import same as same
-from .operations.inputs import square as square
+from .operations.inputs import same_names as same_names
+from .operations.inputs import square_size as square_size
 from .operations.inputs import translated_image as translated_image
 from .operations.pyramid import NoisePyramid as NoisePyramid
 from .operations.pyramid import noise_map as noise_map

@@ -13,7 +13,7 @@ from torch import nn
 
 from i2i_registry import Graph, Losses, Model, Phase, Stage, Step, Tensors, Trainer
 from i2i_runtime import GraphCall, ImageInput, ImageOutput, Operation, Record
-from i2i_toolkit import AdamOptions, Betas, Preparation, StepOptions, UnpairedLayout, square
+from i2i_toolkit import AdamOptions, Betas, Preparation, StepOptions, UnpairedLayout, square_size
 
 
 class Config(Record):
@@ -55,7 +55,7 @@ class Tint(Model[Config]):
 
     def operations(self) -> tuple[Operation, ...]:
         """`translate`: an image in, the tinted image out."""
-        size = square(self.config.image_size, multiple=1)
+        size = square_size(self.config.image_size, multiple=1)
         image = ImageInput(name="image", summary="any image", size=size, fit="native")
         tinted = ImageOutput(name="image", summary="the image in other colours")
         call = GraphCall(graph="tint", inputs={"image": "image"}, outputs={"tinted": "image"})

@@ -19,7 +19,7 @@ from i2i_runtime import (
     Operation,
     VectorOutput,
 )
-from i2i_toolkit import StyledTranslation, same, square, translated_image
+from i2i_toolkit import StyledTranslation, same_names, square_size, translated_image
 
 GENERATOR = "generator"
 ENCODER = "encoder"
@@ -51,11 +51,13 @@ class BicycleGAN(Model[Config]):
     def operations(self) -> tuple[Operation, ...]:
         """`translate`; with an encoder also `translate_like` and `encode`."""
         config = self.config
-        size = square(config.image_size, config.size_multiple, config.size_multiple)
+        size = square_size(config.image_size, config.size_multiple, config.size_multiple)
         styled = StyledTranslation(
             image=translated_image(size, BICUBIC, channels=config.source_channels),
             style=VectorOutput(name="latent", summary="the style, as `translate` takes it"),
-            generate=(GraphCall(graph=GENERATOR, inputs=same("image", "latent"), outputs={"translation": "image"}),),
+            generate=(
+                GraphCall(graph=GENERATOR, inputs=same_names("image", "latent"), outputs={"translation": "image"}),
+            ),
             translated=ImageOutput(name="image", summary="the translated image", channels=config.target_channels),
             interpolation=INTERPOLATION,
             encoders={ENCODER: {}},
@@ -88,5 +90,5 @@ class BicycleGAN(Model[Config]):
 
     def _target(self, name: str, what: str) -> ImageInput:
         """An image as translations are, at the one size that the encoder takes."""
-        size, channels = square(self.config.image_size), self.config.target_channels
+        size, channels = square_size(self.config.image_size), self.config.target_channels
         return ImageInput(name=name, summary=f"an image {what}", channels=channels, size=size, resize=BICUBIC)

@@ -23,7 +23,7 @@ from i2i_runtime import (
     SizeInput,
     SizeRule,
 )
-from i2i_toolkit import NoisePyramid, noise_map, noise_name, same
+from i2i_toolkit import NoisePyramid, noise_map, noise_name, same_names
 
 GENERATOR = "generator"
 
@@ -104,7 +104,7 @@ class ConSinGAN(Model[Config]):
         radius, changed = MASK_DILATION[config.mode], "white where it was changed"
         mask = MaskInput(name="mask", summary=changed, image="image", dilate_px=radius, blur=MASK_BLUR)
         noise = {"noise": noise_name(0)} if editing else {}
-        fed = same("image", COARSE, "mask", "background") | noise
+        fed = same_names("image", COARSE, "mask", "background") | noise
         return Operation(
             name="edit" if editing else "harmonize",
             summary=summary,

@@ -14,7 +14,7 @@ from i2i_toolkit import (
     FIRST_DROPOUT_LEVEL,
     Translation,
     behaviour_inputs,
-    square,
+    square_size,
     translated_image,
     two_way_translation,
 )
@@ -42,7 +42,7 @@ class CycleGAN(Model[Config]):
         """`translate` into the domain that the label names, the second one when it names none."""
         config, architecture = self.config, self.config.architecture
         image = translated_image(
-            square(config.image_size, architecture.multiple, architecture.smallest_side),
+            square_size(config.image_size, architecture.multiple, architecture.smallest_side),
             BICUBIC,
             channels=config.image_channels,
             summary="an image of the other domain",

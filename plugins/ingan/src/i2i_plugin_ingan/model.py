@@ -19,7 +19,7 @@ from i2i_runtime import (
     SizeInput,
     SizeRule,
 )
-from i2i_toolkit import same
+from i2i_toolkit import same_names
 
 GENERATOR = "generator"
 GRAPH = "retarget"
@@ -62,7 +62,9 @@ class InGAN(Model[Config]):
                 inputs=(self._image(), self._size(), _shift("left"), _shift("right"), GRID),
                 outputs=(ImageOutput(name="image", summary="the retargeted image"),),
                 steps=(
-                    GraphCall(graph=GRAPH, inputs=same("image", "grid", "coverage"), outputs={"retargeted": "image"}),
+                    GraphCall(
+                        graph=GRAPH, inputs=same_names("image", "grid", "coverage"), outputs={"retargeted": "image"}
+                    ),
                 ),
                 interpolation=Interpolation(value="size"),
             ),

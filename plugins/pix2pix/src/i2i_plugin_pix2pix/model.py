@@ -8,7 +8,7 @@ from i2i_plugin_pix2pix.config import PRESETS, Config
 from i2i_plugin_pix2pix.networks import ResNet, UNet, make_generator
 from i2i_registry import Graph, Model
 from i2i_runtime import BICUBIC, GraphCall, ImageOutput, Operation
-from i2i_toolkit import FIRST_DROPOUT_LEVEL, Translation, behaviour_inputs, same, square, translated_image
+from i2i_toolkit import FIRST_DROPOUT_LEVEL, Translation, behaviour_inputs, same_names, square_size, translated_image
 
 GENERATOR = "generator"
 
@@ -34,7 +34,7 @@ class Pix2Pix(Model[Config]):
         config, architecture = self.config, self.config.architecture
         multiple = architecture.multiple if config.any_size else None
         image = translated_image(
-            square(config.image_size, multiple, architecture.smallest_side),
+            square_size(config.image_size, multiple, architecture.smallest_side),
             BICUBIC,
             channels=config.input_channels,
             summary="an image like the first of each training pair",
@@ -42,7 +42,7 @@ class Pix2Pix(Model[Config]):
         inputs = (image, *behaviour_inputs(config.norm, config.dropout_shapes))
         translated = ImageOutput(name="image", summary="the translated image", channels=config.output_channels)
         generate = GraphCall(
-            graph=GENERATOR, inputs=same(*(value.name for value in inputs)), outputs={"translation": "image"}
+            graph=GENERATOR, inputs=same_names(*(value.name for value in inputs)), outputs={"translation": "image"}
         )
         summary = "the first image of a pair to the second"
         return (Operation(name="translate", summary=summary, inputs=inputs, outputs=(translated,), steps=(generate,)),)

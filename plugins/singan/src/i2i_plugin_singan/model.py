@@ -10,7 +10,7 @@ from i2i_plugin_singan.config import COLOURS, PRESETS, Config
 from i2i_plugin_singan.networks import Pyramid
 from i2i_registry import BATCH, Form, Graph, Model, OutlierTolerance
 from i2i_runtime import SINGAN, GraphCall, ImageInput, ImageOutput, MaskInput, NoiseInput, Operation, SizeRule
-from i2i_toolkit import NoisePyramid, noise_map, same
+from i2i_toolkit import NoisePyramid, noise_map, same_names
 
 PYRAMID = "pyramid"
 INJECTION = "injection"
@@ -143,13 +143,13 @@ class SinGAN(Model[Config]):
             ),
             steps=(
                 _inject(pyramid, "made"),
-                GraphCall(graph=BLENDING, inputs=same("made", "mask"), outputs={"blended": "image"}),
+                GraphCall(graph=BLENDING, inputs=same_names("made", "mask"), outputs={"blended": "image"}),
             ),
         )
 
     def _super_resolve(self) -> Operation:
         maps = self._maps(self.enlarging_shapes())
-        names = same(*(noise.name for noise in maps))
+        names = same_names(*(noise.name for noise in maps))
         return Operation(
             name="super_resolve",
             summary="the training image, enlarged with details of its own kind",
@@ -165,5 +165,5 @@ class SinGAN(Model[Config]):
 
 def _inject(pyramid: NoisePyramid, result: str) -> GraphCall:
     """An image enters in place of what the scales below the start would make."""
-    inputs = {"reference": "image", **same("start_scale", *(noise.name for noise in pyramid.maps[1:]))}
+    inputs = {"reference": "image", **same_names("start_scale", *(noise.name for noise in pyramid.maps[1:]))}
     return GraphCall(graph=INJECTION, inputs=inputs, outputs={"made": result})

@@ -23,7 +23,7 @@ from i2i_runtime import (
     ScalarInput,
     VectorOutput,
 )
-from i2i_toolkit import StyledTranslation, same, square, translated_image
+from i2i_toolkit import StyledTranslation, same_names, square_size, translated_image
 
 GENERATOR = "generator"
 MAPPING = "mapping"
@@ -88,7 +88,7 @@ class StarGAN2(Model[Config]):
         )
         latent = LatentInput(name="latent", summary="which look", shape=(self.config.latent_dim,))
         drawn = (latent, self._label("what the image becomes"), PSI)
-        mapping = GraphCall(graph=MAPPING, inputs=same("latent", "domain", "psi"), outputs=same("style"))
+        mapping = GraphCall(graph=MAPPING, inputs=same_names("latent", "domain", "psi"), outputs=same_names("style"))
         reference, shown = self._whole_image("reference"), self._whole_image("image")
         by_latent = "the image in another domain; the latent chooses among its looks"
         by_image = "the image with the look, and in the domain, of another one"
@@ -131,12 +131,12 @@ class StarGAN2(Model[Config]):
     def _generate(self) -> tuple[GraphCall, ...]:
         translated = {"translated": "image"}
         if self.fan is None:
-            return (GraphCall(graph=GENERATOR, inputs=same("image", "style"), outputs=translated),)
+            return (GraphCall(graph=GENERATOR, inputs=same_names("image", "style"), outputs=translated),)
         masks = {"mask_whole": "whole", "mask_inner": "inner"}
         return (
-            GraphCall(graph=FAN, inputs=same("image"), outputs=same("heatmaps")),
-            GraphCall(graph=FACE_MASKS, inputs=same("heatmaps"), outputs=masks),
-            GraphCall(graph=GENERATOR, inputs=same("image", "style", "whole", "inner"), outputs=translated),
+            GraphCall(graph=FAN, inputs=same_names("image"), outputs=same_names("heatmaps")),
+            GraphCall(graph=FACE_MASKS, inputs=same_names("heatmaps"), outputs=masks),
+            GraphCall(graph=GENERATOR, inputs=same_names("image", "style", "whole", "inner"), outputs=translated),
         )
 
     def _label(self, summary: str) -> LabelInput:
@@ -148,11 +148,11 @@ class StarGAN2(Model[Config]):
             return self._whole_image("image").model_copy(update={"summary": "the image to translate"})
         # The deepest map needs more than one pixel, or there is no variance.
         multiple = self.config.size_multiple
-        return translated_image(square(self.config.image_size, multiple, 2 * multiple), BILINEAR)
+        return translated_image(square_size(self.config.image_size, multiple, 2 * multiple), BILINEAR)
 
     def _whole_image(self, name: str) -> ImageInput:
         """An image at the one size that the style encoder takes; a face is framed as in training."""
-        summary, size = "an image that shows the look", square(self.config.image_size)
+        summary, size = "an image that shows the look", square_size(self.config.image_size)
         if not self.config.has_masks:
             return ImageInput(name=name, summary=summary, size=size)
         return ImageInput(name=name, summary=summary, size=size, framing=FRAMING, face=EYES_AND_MOUTH)

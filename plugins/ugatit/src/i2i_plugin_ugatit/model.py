@@ -8,7 +8,7 @@ from i2i_plugin_ugatit.config import DOWNSAMPLING, PRESETS, SMALLEST_SIDE, Confi
 from i2i_plugin_ugatit.networks import Generator, ImageAndAttention
 from i2i_registry import Graph, Model
 from i2i_runtime import BILINEAR, HeatmapOutput, ImageOutput, Operation
-from i2i_toolkit import A_TO_B, B_TO_A, square, translated_image, two_way_translation
+from i2i_toolkit import A_TO_B, B_TO_A, square_size, translated_image, two_way_translation
 
 
 class UGATIT(Model[Config]):
@@ -31,7 +31,7 @@ class UGATIT(Model[Config]):
         """`translate` into the domain that the label names, the second one when it names none."""
         config = self.config
         # The full model flattens its feature map into a linear layer, which fixes height and width.
-        size = square(config.image_size, DOWNSAMPLING if config.pooled_style else None, SMALLEST_SIDE)
+        size = square_size(config.image_size, DOWNSAMPLING if config.pooled_style else None, SMALLEST_SIDE)
         outputs = {
             "translated": ImageOutput(name="image", summary="the translated image"),
             "attention": HeatmapOutput(name="attention", summary="where the generator looked"),

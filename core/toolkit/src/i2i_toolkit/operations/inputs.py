@@ -5,12 +5,12 @@ from __future__ import annotations
 from i2i_runtime.schema.operations import Channels, ImageInput, Resize, SizeRule, best_fit
 
 
-def same(*names: str) -> dict[str, str]:
+def same_names(*names: str) -> dict[str, str]:
     """Values that a call passes on under the names that they have."""
     return dict(zip(names, names, strict=True))
 
 
-def square(side: int, multiple: int | None = None, minimum: int = 1) -> SizeRule:
+def square_size(side: int, multiple: int | None = None, minimum: int = 1) -> SizeRule:
     """Images of `side` x `side` pixels; with a `multiple` also of any other size, in multiples of it from `minimum`."""
     if multiple is None:
         return SizeRule(height=side, width=side)

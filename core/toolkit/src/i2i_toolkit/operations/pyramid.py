@@ -16,7 +16,7 @@ from i2i_runtime.schema.operations import (
     SizeInput,
     Walk,
 )
-from i2i_toolkit.operations.inputs import same
+from i2i_toolkit.operations.inputs import same_names
 
 START_SCALE, ANCHOR = "start_scale", "anchor"
 PULL, INERTIA = "pull", "inertia"
@@ -110,7 +110,7 @@ class NoisePyramid:
 
     def _call(self, constants: dict[str, float]) -> GraphCall:
         open_numbers = [name for name in (START_SCALE, ANCHOR) if name not in constants]
-        inputs = same(*open_numbers, *(noise.name for noise in self.maps))
+        inputs = same_names(*open_numbers, *(noise.name for noise in self.maps))
         return GraphCall(graph=self.graph, inputs=inputs, constants=constants, outputs={self.output: "image"})
 
 

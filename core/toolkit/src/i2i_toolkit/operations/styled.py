@@ -15,7 +15,7 @@ from i2i_runtime.schema.operations import (
     Operation,
     VectorOutput,
 )
-from i2i_toolkit.operations.inputs import same
+from i2i_toolkit.operations.inputs import same_names
 
 TRANSLATED = ImageOutput(name="image", summary="the translated image")
 
@@ -77,11 +77,11 @@ class StyledTranslation:
         )
 
     def _encoding(self, image: ImageInput, labels: Sequence[LabelInput], *also: VectorOutput) -> tuple[GraphCall, ...]:
-        outputs = same(self.style.name, *(value.name for value in also))
+        outputs = same_names(self.style.name, *(value.name for value in also))
         return tuple(
             GraphCall(
                 graph=graph,
-                inputs={"image": image.name, **same(*(label.name for label in labels if label.name not in when))},
+                inputs={"image": image.name, **same_names(*(label.name for label in labels if label.name not in when))},
                 outputs=outputs,
                 when=dict(when),
             )

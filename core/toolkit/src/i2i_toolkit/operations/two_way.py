@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from i2i_runtime.schema.operations import GraphCall, ImageInput, Input, LabelInput, Operation, Output
-from i2i_toolkit.operations.inputs import same
+from i2i_toolkit.operations.inputs import same_names
 
 A_TO_B = "a_to_b"
 """Name of the graph, and of the generator, from the first domain to the second."""
@@ -35,7 +35,7 @@ def two_way_translation(
     steps = (
         GraphCall(
             graph=graph,
-            inputs=same(image.name, *(value.name for value in others)),
+            inputs=same_names(image.name, *(value.name for value in others)),
             outputs={output: value.name for output, value in outputs.items()},
             when=dict(when),
         )
