@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from i2i_toolkit.layers.bicubic import Length
+
 SHARPNESS = -0.75
 """Parameter of Keys' cubic convolution kernel; torch's."""
 
@@ -19,7 +21,7 @@ _REACH = 2
 """Where the kernel ends."""
 
 
-def enlarged(x: Float[Tensor, "b c h w"], height: int, width: int) -> Float[Tensor, "b c y x"]:
+def enlarged(x: Float[Tensor, "b c h w"], height: Length, width: Length) -> Float[Tensor, "b c y x"]:
     """The maps at another size, smaller ones included; the middles of the corner pixels stay where they are.
 
     In float32 under autocast.
@@ -34,7 +36,7 @@ def enlarged(x: Float[Tensor, "b c h w"], height: int, width: int) -> Float[Tens
     return rows.to(x.dtype) @ (x @ columns.to(x.dtype).mT)
 
 
-def cubic_matrix(length: int, samples: int, device: torch.device) -> Float[Tensor, "samples length"]:
+def cubic_matrix(length: Length, samples: Length, device: torch.device) -> Float[Tensor, "samples length"]:
     """The matrix that takes a line of `length` values to one of `samples`, beyond its ends the end values."""
     step = (length - 1) / max(samples - 1, 1)
     wanted = torch.arange(samples, dtype=torch.float32, device=device)[:, None] * step
@@ -46,7 +48,7 @@ def cubic_matrix(length: int, samples: int, device: torch.device) -> Float[Tenso
 
 
 @lru_cache(maxsize=256)
-def _kept_matrix(length: int, samples: int, device: torch.device) -> Float[Tensor, "samples length"]:
+def _kept_matrix(length: Length, samples: Length, device: torch.device) -> Float[Tensor, "samples length"]:
     return cubic_matrix(length, samples, device)
 
 
