@@ -66,6 +66,9 @@ OTHER = "other"
 ROLE_OF: Mapping[str, str] = MappingProxyType({stem: role for role, stems in _ROLES.items() for stem in stems.split()})
 """first part of a module's name below the package of its plugin -> role; others have the role `other`"""
 
+INTERFACE = "InputKind"
+"""what every kind of input derives"""
+
 GROUP = ("run", "grid", "compare", "collage", "animation")
 """commands that run bundles on images"""
 
@@ -156,24 +159,16 @@ def kind_checks(code: Code) -> Section:
 
 
 def input_kinds(modules: Iterable[Module]) -> dict[str, str]:
-    """Find the kinds of input, records named *Input with a field `kind: Literal[...]`: class -> module."""
+    """Find the kinds of input, which are the classes that derive `InputKind`, through others too: class -> module."""
     classes = {node.name: (node, module.name) for module in modules for node in _classes(module)}
-    bases = {name: {name_of(base) for base in node.bases} & {"Record", *classes} for name, (node, _) in classes.items()}
-    inherited = {"Record": set[str](), **bases}
+    bases = {name: {name_of(base) for base in node.bases} & classes.keys() for name, (node, _) in classes.items()}
     return {
-        name: home
-        for name, (node, home) in classes.items()
-        if name.endswith("Input") and _has_kind(node) and "Record" in reachable(inherited, [name])
+        name: home for name, (_, home) in classes.items() if name != INTERFACE and INTERFACE in reachable(bases, [name])
     }
 
 
 def _classes(module: Module) -> list[ast.ClassDef]:
     return [node for node in module.tree.body if isinstance(node, ast.ClassDef)]
-
-
-def _has_kind(node: ast.ClassDef) -> bool:
-    fields = [each for each in node.body if isinstance(each, ast.AnnAssign)]
-    return any(name_of(field.target) == "kind" and name_of(field.annotation) == "Literal" for field in fields)
 
 
 def kind_check_lines(tree: ast.Module, kinds: Collection[str]) -> set[int]:

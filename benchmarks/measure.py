@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from i2i_registry.interfaces.model import Model
-    from i2i_runtime.schema.operations import Record
+    from i2i_runtime.records import Record
 
 THREADS = 2
 WARM_UPS = 1
@@ -138,7 +138,7 @@ def export(name: str, model: Model[Record], destination: Path) -> None:
     from i2i_registry.interfaces.cards import Trained, WeightsCard
     from i2i_registry.interfaces.exporter import ExportOptions
     from i2i_registry.plugins.discovery import discover
-    from i2i_runtime.schema.manifest import Licence
+    from i2i_runtime.attribution import Licence
 
     card = WeightsCard(
         name="benchmark",

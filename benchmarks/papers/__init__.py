@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from i2i_registry.interfaces.model import Model
     from i2i_registry.interfaces.official import NameTable
     from i2i_registry.interfaces.trainer import AnyTrainer
-    from i2i_runtime.schema.operations import Record
+    from i2i_runtime.records import Record
 
 Size = Literal["full", "small"]
 """full: what the report is about; small: a test of the same code in a second or two"""

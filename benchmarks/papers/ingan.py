@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from i2i_registry.interfaces.model import Model
     from i2i_registry.interfaces.official import NameTable
     from i2i_registry.interfaces.trainer import AnyTrainer, Losses, Step
-    from i2i_runtime.schema.operations import Record
+    from i2i_runtime.records import Record
 
 IMAGE = {"full": 256, "small": 48}
 """side; crops are one multiple of 8 smaller"""

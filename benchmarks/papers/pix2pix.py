@@ -17,7 +17,7 @@ from . import Inference, Paper, Size, copy_weights, images
 if TYPE_CHECKING:
     from i2i_plugin_pix2pix.config import Config
     from i2i_registry.interfaces.model import Model
-    from i2i_runtime.schema.operations import Record
+    from i2i_runtime.records import Record
 
 SIDE = {"full": 256, "small": 64}
 LEVELS = {"full": 8, "small": 6}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from i2i_registry.interfaces.model import Model
     from i2i_registry.interfaces.official import NameTable
     from i2i_registry.interfaces.trainer import AnyTrainer
-    from i2i_runtime.schema.operations import Record
+    from i2i_runtime.records import Record
 
 TRAINED_SIDE = {"full": 128, "small": 32}
 SHOWN_SIDE = {"full": 256, "small": 32}

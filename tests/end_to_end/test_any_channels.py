@@ -17,11 +17,11 @@ from i2i_registry.interfaces.cards import Trained, WeightsCard
 from i2i_registry.interfaces.exporter import ExportOptions
 from i2i_registry.interfaces.trainer import Step
 from i2i_registry.plugins.discovery import discover
-from i2i_runtime.schema.manifest import Licence
+from i2i_runtime.attribution import Licence
 
 if TYPE_CHECKING:
     from i2i_registry.interfaces.model import Model
-    from i2i_runtime.schema.operations import Record
+    from i2i_runtime.records import Record
 
 SIDE = 32
 SMALL: Mapping[str, Mapping[str, object]] = {

@@ -11,10 +11,8 @@ import torch
 from PIL import Image
 
 from i2i_registry.plugins.discovery import discover
-from i2i_runtime.call.arguments import main_image
 from i2i_runtime.image.fitting import fit, to_tensor
 from i2i_runtime.image.reading import read_pixels
-from i2i_runtime.schema.operations import ImageInput
 
 PLACES: Mapping[str, Mapping[str, str]] = {
     "pix2pix": {"input": "A/train/0.png", "target": "B/train/0.png"},
@@ -46,8 +44,8 @@ def test_an_image_is_the_same_tensor_in_training_and_running(tmp_path: Path, mod
     built = model_class(config)
     shown = trainer_class(built, trainer_class.Options()).layout.open(tmp_path, 0).preview(1)
 
-    main = main_image(built.operations()[0])
-    assert isinstance(main, ImageInput)
+    main = built.operations()[0].main_image
+    assert main is not None
     for name in (key for key in PLACES[model] if key in shown):
         pixels = read_pixels(tmp_path / PLACES[model][name], shown[name].shape[1])
         expected = torch.from_numpy(to_tensor(fit(pixels, main, "resize").pixels, main.value_range))
@@ -59,6 +57,6 @@ def test_translations_keep_the_form_of_an_image_unless_its_framing_is_fixed(mode
     model_class = discover(strict=False).model_class(model)
     for preset, config in model_class.presets.items():
         with torch.device("meta"):
-            main = main_image(model_class(config).operations()[0])
-        assert isinstance(main, ImageInput)
+            main = model_class(config).operations()[0].main_image
+        assert main is not None
         assert main.fit != "resize" or main.framing, preset

@@ -14,7 +14,7 @@ from i2i_registry.errors import TrainingError
 from i2i_registry.interfaces.config_values import with_values
 from i2i_registry.interfaces.trainer import AnyTrainer
 from i2i_registry.plugins.discovery import discover
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 REFUSED: list[tuple[str, str, str]] = [
     ("bicyclegan", "bicyclegan", "encoder=null"),

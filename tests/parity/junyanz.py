@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from i2i_registry import NameTable
 from i2i_runtime.image.fitting import to_image
-from i2i_runtime.schema.operations import BICUBIC
+from i2i_runtime.image.resizing import BICUBIC
 from i2i_toolkit.data.preparation import ChannelCount, Draws, Mode, Preparation
 from i2i_toolkit.networks.architecture import GeneratorKind, Norm
 from i2i_toolkit.networks.checkpoints import generator_table, read_generator

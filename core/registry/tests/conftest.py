@@ -19,7 +19,7 @@ from i2i_registry.cli.session import Session
 from i2i_registry.interfaces.cards import Trained, WeightsDraft
 from i2i_registry.plugins.discovery import Registry, build_registry
 from i2i_registry.weights.store import Store
-from i2i_runtime.schema.manifest import Licence
+from i2i_runtime.attribution import Licence
 
 HERE = Path(__file__).parent
 

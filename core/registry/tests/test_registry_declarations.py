@@ -15,7 +15,10 @@ from i2i_registry.interfaces.declarations import check_declarations
 from i2i_registry.interfaces.graphs import Graph
 from i2i_registry.interfaces.model import Model
 from i2i_runtime.errors import OptionError
-from i2i_runtime.schema.operations import GraphCall, ImageInput, ImageOutput, Operation, Record, SizeRule
+from i2i_runtime.image.resizing import SizeRule
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.records import Record
+from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation
 
 Fault = Literal["", "graph", "feeds", "gives", "words"]
 

@@ -12,24 +12,17 @@ from i2i_registry.errors import PluginError
 from i2i_registry.interfaces.graphs import BATCH, Axis, Form, Graph, ResolvedGraph
 from i2i_registry.interfaces.model import Model
 from i2i_registry.interfaces.resolved_graphs import resolved_graphs
-from i2i_runtime.schema.operations import (
-    GraphCall,
-    GridInput,
-    ImageInput,
-    ImageOutput,
-    Input,
-    LabelInput,
-    LatentInput,
-    MaskInput,
-    NoiseInput,
-    Operation,
-    OperationName,
-    Record,
-    ScalarInput,
-    SizeInput,
-    SizeRule,
-    VectorOutput,
-)
+from i2i_runtime.image.resizing import SizeRule
+from i2i_runtime.kinds.grid import GridInput
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.kinds.label import LabelInput
+from i2i_runtime.kinds.latent import LatentInput
+from i2i_runtime.kinds.mask import MaskInput
+from i2i_runtime.kinds.noise import NoiseInput
+from i2i_runtime.kinds.scalar import ScalarInput
+from i2i_runtime.kinds.size import SizeInput
+from i2i_runtime.records import OperationName, Record
+from i2i_runtime.schema.operations import GraphCall, ImageOutput, Input, Operation, VectorOutput
 
 FREE = SizeRule(height=32, width=48, dynamic=True, multiple=4, minimum=8)
 SIDES = (Axis("height", 32, 4, 8), Axis("width", 48, 4, 8))

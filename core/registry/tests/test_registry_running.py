@@ -17,15 +17,10 @@ from i2i_registry.sheets.sheet import check_shown
 from i2i_runtime.bundle import load
 from i2i_runtime.errors import OptionError, UsageError
 from i2i_runtime.image.folders import Listing
-from i2i_runtime.schema.operations import (
-    GraphCall,
-    ImageInput,
-    ImageOutput,
-    LatentInput,
-    Operation,
-    SizeRule,
-    VectorOutput,
-)
+from i2i_runtime.image.resizing import SizeRule
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.kinds.latent import LatentInput
+from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation, VectorOutput
 
 Write = Callable[..., Path]
 

@@ -11,7 +11,7 @@ from pydantic import Field, PositiveInt, model_validator
 from i2i_registry.errors import UnknownName
 from i2i_registry.interfaces.config_values import with_values
 from i2i_runtime.errors import OptionError
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 
 class Size(Record):

@@ -14,7 +14,7 @@ from i2i_registry.interfaces.model import Model
 from i2i_registry.plugins.discovery import Registry
 from i2i_registry.weights.loading import load_into, open_model, save, tensors_of
 from i2i_registry.weights.store import Store
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 
 @pytest.fixture

@@ -13,28 +13,17 @@ from onnx import TensorProto, helper
 from i2i_registry.interfaces.cards import WeightsCard
 from i2i_registry.interfaces.exporter import Exporter, ExportOptions, ExportReport
 from i2i_registry.interfaces.model import Model
+from i2i_runtime.attribution import Licence, Paper
 from i2i_runtime.files.atomic import atomic_folder, write_text
-from i2i_runtime.schema.manifest import (
-    GraphFile,
-    Licence,
-    Manifest,
-    Paper,
-    Parity,
-    ParityCase,
-    TensorSpec,
-    WeightsSource,
-)
-from i2i_runtime.schema.operations import (
-    GraphCall,
-    HeatmapOutput,
-    ImageInput,
-    ImageOutput,
-    LabelInput,
-    Operation,
-    Record,
-    ScalarInput,
-    SizeRule,
-)
+from i2i_runtime.image.resizing import SizeRule
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.kinds.label import LabelInput
+from i2i_runtime.kinds.scalar import ScalarInput
+from i2i_runtime.records import Record
+from i2i_runtime.schema.graphs import GraphFile, TensorSpec
+from i2i_runtime.schema.manifest import Manifest, WeightsSource
+from i2i_runtime.schema.operations import GraphCall, HeatmapOutput, ImageOutput, Operation
+from i2i_runtime.schema.parity import Parity, ParityCase
 
 SIDE = 8
 PARITY = Parity(

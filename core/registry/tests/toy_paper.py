@@ -20,8 +20,11 @@ from i2i_registry.interfaces.official import (
     OfficialFormat,
     TensorShapes,
 )
-from i2i_runtime.schema.manifest import Licence
-from i2i_runtime.schema.operations import GraphCall, ImageInput, ImageOutput, Operation, Record, SizeRule
+from i2i_runtime.attribution import Licence
+from i2i_runtime.image.resizing import SizeRule
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.records import Record
+from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation
 
 
 class ToyConfig(Record):

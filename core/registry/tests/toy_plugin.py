@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from i2i_registry.interfaces.cards import INTERFACE_VERSION, ExporterCard, ModelCard, OfficialFormatCard
 from i2i_registry.plugins.hooks import hookimpl
-from i2i_runtime.schema.manifest import Licence, Paper
+from i2i_runtime.attribution import Licence, Paper
 
 CARD = ModelCard(
     name="toy",

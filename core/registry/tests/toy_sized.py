@@ -7,21 +7,15 @@ from pathlib import Path
 from onnx import helper
 from toy_styled import graph_file, write_manifest
 
-from i2i_runtime.schema.manifest import GraphFile
-from i2i_runtime.schema.operations import (
-    GraphCall,
-    GridInput,
-    ImageInput,
-    ImageOutput,
-    Interpolation,
-    MaskInput,
-    NoiseInput,
-    Operation,
-    ScalarInput,
-    SizeInput,
-    SizeRule,
-    Walk,
-)
+from i2i_runtime.image.resizing import SizeRule
+from i2i_runtime.kinds.grid import GridInput
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.kinds.mask import MaskInput
+from i2i_runtime.kinds.noise import NoiseInput
+from i2i_runtime.kinds.scalar import ScalarInput
+from i2i_runtime.kinds.size import SizeInput
+from i2i_runtime.schema.graphs import GraphFile
+from i2i_runtime.schema.operations import GraphCall, ImageOutput, Interpolation, Operation, Walk
 
 IMAGE_AXES: tuple[int | str, ...] = ("batch", 3, "h", "w")
 RESULT: tuple[int | str, ...] = ("batch", 3, "oh", "ow")

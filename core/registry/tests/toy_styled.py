@@ -10,19 +10,15 @@ import onnx
 from onnx import NodeProto, TensorProto, helper
 from toy_exporter import PARITY
 
+from i2i_runtime.attribution import Licence, Paper
 from i2i_runtime.files.atomic import write_text
-from i2i_runtime.schema.manifest import GraphFile, Licence, Manifest, Paper, TensorSpec, WeightsSource
-from i2i_runtime.schema.operations import (
-    Fit,
-    GraphCall,
-    ImageInput,
-    ImageOutput,
-    LabelInput,
-    LatentInput,
-    Operation,
-    SizeRule,
-    VectorOutput,
-)
+from i2i_runtime.image.resizing import Fit, SizeRule
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.kinds.label import LabelInput
+from i2i_runtime.kinds.latent import LatentInput
+from i2i_runtime.schema.graphs import GraphFile, TensorSpec
+from i2i_runtime.schema.manifest import Manifest, WeightsSource
+from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation, VectorOutput
 
 SIDE = 8
 IMAGE: tuple[int | str, ...] = ("batch", 3, SIDE, SIDE)

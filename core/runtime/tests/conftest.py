@@ -15,33 +15,17 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from i2i_runtime.schema.manifest import (
-    GRAPH_KEY,
-    MANIFEST_FILE,
-    MANIFEST_KEY,
-    GraphFile,
-    Licence,
-    Manifest,
-    Paper,
-    Parity,
-    ParityCase,
-    TensorSpec,
-    WeightsSource,
-)
-from i2i_runtime.schema.operations import (
-    GraphCall,
-    HeatmapOutput,
-    ImageInput,
-    ImageOutput,
-    Interpolation,
-    LabelInput,
-    Landmarks,
-    LatentInput,
-    Operation,
-    ScalarInput,
-    SizeRule,
-    VectorOutput,
-)
+from i2i_runtime.attribution import Licence, Paper
+from i2i_runtime.image.faces import Landmarks
+from i2i_runtime.image.resizing import SizeRule
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.kinds.label import LabelInput
+from i2i_runtime.kinds.latent import LatentInput
+from i2i_runtime.kinds.scalar import ScalarInput
+from i2i_runtime.schema.graphs import GraphFile, TensorSpec
+from i2i_runtime.schema.manifest import GRAPH_KEY, MANIFEST_FILE, MANIFEST_KEY, Manifest, WeightsSource
+from i2i_runtime.schema.operations import GraphCall, HeatmapOutput, ImageOutput, Interpolation, Operation, VectorOutput
+from i2i_runtime.schema.parity import Parity, ParityCase
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 IMAGE = ("n", 3, "h", "w")

@@ -126,7 +126,7 @@ def attempt(path: Path) -> None:
     with i2i.load(path, device="cpu", threads=1) as bundle:
         assert bundle.report.isprintable()
         for name in bundle.operations:
-            has_image = any(value.kind == "image" for value in bundle.operations[name].inputs)
+            has_image = bundle.operations[name].main_image is not None
             try:
                 bundle.run(name, IMAGE if has_image else None)
             except i2i.I2IError as error:

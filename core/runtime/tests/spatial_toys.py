@@ -6,21 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from i2i_runtime.schema.operations import (
-    GraphCall,
-    GridInput,
-    ImageInput,
-    ImageOutput,
-    Interpolation,
-    MaskInput,
-    NoiseInput,
-    Operation,
-    ScalarInput,
-    SizeInput,
-    SizeRule,
-    VectorOutput,
-    Walk,
-)
+from i2i_runtime.image.resizing import SizeRule
+from i2i_runtime.kinds.grid import GridInput
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.kinds.mask import MaskInput
+from i2i_runtime.kinds.noise import NoiseInput
+from i2i_runtime.kinds.scalar import ScalarInput
+from i2i_runtime.kinds.size import SizeInput
+from i2i_runtime.schema.operations import GraphCall, ImageOutput, Interpolation, Operation, VectorOutput, Walk
 
 from .conftest import FLOAT, IMAGE, TinyGraph, node, write_bundle
 

@@ -13,8 +13,9 @@ from PIL import Image, ImageDraw
 from pydantic import ValidationError
 
 import i2i_runtime as i2i
-from i2i_runtime.image.faces import Square, cut_square, landmarks, square_of
-from i2i_runtime.schema.operations import ImageInput, Landmarks, SizeRule
+from i2i_runtime.image.faces import Landmarks, Square, cut_square, landmarks, square_of
+from i2i_runtime.image.resizing import SizeRule
+from i2i_runtime.kinds.image import ImageInput
 
 SIDE = 64
 EYES_AND_MOUTH = Landmarks(graph="find", input="image", output="heat", left_eye=(0,), right_eye=(1,), mouth=(2,))

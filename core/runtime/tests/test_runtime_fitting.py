@@ -12,19 +12,11 @@ from i2i_runtime.errors import ImageError
 from i2i_runtime.image import fitting
 from i2i_runtime.image import reading as images
 from i2i_runtime.image.pixels import Pixels, of_image
-from i2i_runtime.schema.operations import (
-    BICUBIC,
-    Also,
-    Fit,
-    GraphCall,
-    ImageInput,
-    ImageOutput,
-    Kernel,
-    Operation,
-    Resize,
-    SizeRule,
-    best_fit,
-)
+from i2i_runtime.image.resizing import BICUBIC, Fit, Kernel, Resize, SizeRule, best_fit
+from i2i_runtime.kinds.base import Gathering
+from i2i_runtime.kinds.columns import ArrayColumn
+from i2i_runtime.kinds.image import Also, ImageInput
+from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation
 
 BAD = Path(__file__).parent / "data" / "bad"
 FIXED = ImageInput(name="image", size=SizeRule(height=32, width=48))
@@ -189,8 +181,8 @@ def test_a_second_size_comes_from_the_image_as_it_was_given(policy: Fit) -> None
     image = ramp(32, 48)
     value = FIXED.model_copy(update={"also": Also(name="coarse", height=8, width=12), "resize": BICUBIC})
     expected = np.asarray(Image.fromarray(image).resize((12, 8), Image.Resampling.BICUBIC))
-    np.testing.assert_array_equal(fitting.also(image, value, policy), fitting.to_tensor(expected))
-    assert fitting.also(image, FIXED, policy) is None
+    found = Gathering((value,), 1, {"image": image}, fit=policy).column("coarse", ArrayColumn)
+    np.testing.assert_array_equal(found.tensor(0), fitting.to_tensor(expected))
 
 
 def test_the_names_of_all_values_differ() -> None:

@@ -20,11 +20,20 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert fresh(f"import sys, i2i_runtime; print({heavy} & set(sys.modules))") == "set()"
 
 
-def test_errors_and_manifests_load_neither_numpy_nor_onnxruntime() -> None:
+def test_errors_and_the_records_of_cards_load_neither_numpy_nor_pillow() -> None:
     code = (
         "import sys, i2i_runtime\n"
-        "i2i_runtime.I2IError, i2i_runtime.Manifest, i2i_runtime.read_manifest\n"
+        "i2i_runtime.I2IError, i2i_runtime.Record, i2i_runtime.Licence, i2i_runtime.Paper, i2i_runtime.OperationName\n"
         "print({'torch', 'numpy', 'PIL', 'onnxruntime', 'onnx'} & set(sys.modules))"
+    )
+    assert fresh(code) == "set()"
+
+
+def test_manifests_load_no_framework() -> None:
+    code = (
+        "import sys, i2i_runtime\n"
+        "i2i_runtime.Manifest, i2i_runtime.read_manifest\n"
+        "print({'torch', 'onnxruntime', 'onnx'} & set(sys.modules))"
     )
     assert fresh(code) == "set()"
 

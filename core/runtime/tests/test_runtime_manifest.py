@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import i2i_runtime as i2i
-from i2i_runtime.schema.operations import MAX_BRANCHES, GraphCall, ImageOutput, LabelInput, Operation
+from i2i_runtime.kinds.label import LabelInput
+from i2i_runtime.schema.operations import MAX_BRANCHES, GraphCall, ImageOutput, Operation
 
 from .conftest import FLOAT, IMAGE, Shape, TinyGraph, image_input, node, write_bundle
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import i2i_runtime as i2i
 from i2i_runtime.image.masks import blurred_by, soften
-from i2i_runtime.schema.operations import Fit, SizeRule
+from i2i_runtime.image.resizing import Fit, SizeRule
 
 from .conftest import write_bundle
 from .spatial_toys import ANY_SIDE, edit, masker

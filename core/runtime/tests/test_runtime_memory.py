@@ -15,7 +15,8 @@ import i2i_runtime as i2i
 from i2i_runtime.archive.opening import open_bundle
 from i2i_runtime.call.memory_use import COPIES, REACH, bytes_per_pixel
 from i2i_runtime.device.memory import as_bytes, free_bytes
-from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation, SizeRule
+from i2i_runtime.image.resizing import SizeRule
+from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation
 
 from .conftest import FLOAT, IMAGE, TinyGraph, image_input, node, write_bundle
 from .spatial_toys import write_spatial

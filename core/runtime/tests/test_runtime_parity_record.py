@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from i2i_runtime.schema.manifest import Parity, ParityCase
+from i2i_runtime.schema.parity import Parity, ParityCase
 
 
 def case(graph: str, relative: float, sensitivity: float | None = None) -> ParityCase:

@@ -13,7 +13,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from i2i_runtime.image.resampling import cubic_matrix, resampled
-from i2i_runtime.schema.operations import BICUBIC, BILINEAR, SINGAN, ImageInput, Kernel, Resize
+from i2i_runtime.image.resizing import BICUBIC, BILINEAR, SINGAN, Kernel, Resize
+from i2i_runtime.kinds.image import ImageInput
 
 NOISE = np.random.default_rng(0).integers(0, 256, (31, 44, 3), dtype=np.uint8)
 SIZES = [(20, 17), (60, 70), (44, 20), (50, 31)]

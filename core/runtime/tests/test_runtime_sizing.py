@@ -13,10 +13,12 @@ from PIL import Image
 from pydantic import ValidationError
 
 import i2i_runtime as i2i
-from i2i_runtime.call.arguments import option_from_text
-from i2i_runtime.call.sizes import noise_shape, read_scale, read_size, wanted_size
-from i2i_runtime.kinds.spatial import GridInput, MaskInput, NoiseInput, SizeInput
-from i2i_runtime.schema.operations import GraphCall, Interpolation, LatentInput, Operation, VectorOutput, Walk
+from i2i_runtime.kinds.grid import GridInput
+from i2i_runtime.kinds.latent import LatentInput
+from i2i_runtime.kinds.mask import MaskInput
+from i2i_runtime.kinds.noise import NoiseInput
+from i2i_runtime.kinds.size import SizeInput, read_scale, read_size
+from i2i_runtime.schema.operations import GraphCall, Interpolation, Operation, VectorOutput, Walk
 from i2i_runtime.schema.wiring import needed_inputs
 
 from . import spatial_toys
@@ -132,9 +134,9 @@ def test_sides_are_multiples_where_the_network_needs_them(bundle: i2i.Bundle) ->
 
 def test_a_largest_side_is_kept() -> None:
     value = SizeInput(height=16, width=16, maximum=64)
-    assert wanted_size(value, {"scale": 4}, (16, 16)).height == 64
+    assert value.result_size({"scale": 4}, (16, 16)).height == 64
     with pytest.raises(i2i.OptionError, match="at most 64 a side"):
-        wanted_size(value, {"size": (65, 8)}, (16, 16))
+        value.result_size({"size": (65, 8)}, (16, 16))
 
 
 # --- Noise maps -------------------------------------------------------------------------------------------------------
@@ -163,8 +165,8 @@ def test_a_map_follows_the_result_and_its_border_does_not(
 def test_maps_are_rounded_as_results_are(rounding: Any, height: int) -> None:
     value = SizeInput(height=20, width=20, rounding=rounding)
     noise = NoiseInput(name="noise", channels=3, height=9, width=20, border=4)
-    wanted = wanted_size(value, {"size": (30, 20)}, (20, 20))  # 9 * 1.5 = 13.5
-    assert noise_shape(noise, value, wanted) == (3, height + 4, 24)
+    wanted = value.result_size({"size": (30, 20)}, (20, 20))  # 9 * 1.5 = 13.5
+    assert noise.shape_for(value, wanted) == (3, height + 4, 24)
 
 
 def test_a_size_in_pixels_gives_the_maps_of_exactly_that_factor() -> None:
@@ -172,7 +174,7 @@ def test_a_size_in_pixels_gives_the_maps_of_exactly_that_factor() -> None:
     value = SizeInput(height=250, width=250, rounding="down")
     noise = NoiseInput(name="noise", channels=1, height=125, width=125)
     for side in range(250, 750, 2):
-        assert noise_shape(noise, value, wanted_size(value, {"size": (side, 250)}, (250, 250)))[1] == side // 2
+        assert noise.shape_for(value, value.result_size({"size": (side, 250)}, (250, 250)))[1] == side // 2
 
 
 def test_noise_is_drawn_map_by_map_from_the_seed(bundle: i2i.Bundle) -> None:
@@ -234,11 +236,11 @@ def test_a_whole_number_is_one(bundle: i2i.Bundle, number: float, accepted: bool
 
 def test_sizes_and_noise_in_words() -> None:
     value, grid = SizeInput(height=8, width=8), GridInput(name="grid", image="image")
-    assert option_from_text(value, "16x8") == "16x8"
+    assert value.from_text("16x8") == "16x8"
     with pytest.raises(i2i.OptionError, match="a seed instead"):
-        option_from_text(NoiseInput(name="noise", channels=1, height=2, width=2), "0.5")
+        NoiseInput(name="noise", channels=1, height=2, width=2).from_text("0.5")
     with pytest.raises(i2i.OptionError, match="size or scale instead"):
-        option_from_text(grid, "0.5")
+        grid.from_text("0.5")
 
 
 # --- What a manifest may not say --------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from toolkit_toy import Toy, ToyTrainer
 from i2i_registry.interfaces.cards import ModelCard
 from i2i_registry.plugins.discovery import Registry, build_registry
 from i2i_registry.plugins.hooks import hookimpl
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 from i2i_toolkit import plugin
 
 

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from i2i_registry.errors import LayoutError
-from i2i_runtime.schema.operations import BILINEAR, Record
+from i2i_runtime.image.resizing import BILINEAR
+from i2i_runtime.records import Record
 from i2i_toolkit import AttributesLayout, Preparation
 from i2i_toolkit.data.attribute_table import read_attribute_table
 from i2i_toolkit.data.recognition import recognise

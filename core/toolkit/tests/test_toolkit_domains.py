@@ -17,7 +17,7 @@ from PIL import Image
 
 from i2i_registry.errors import LayoutError
 from i2i_registry.interfaces.config_values import field_values
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 from i2i_toolkit.data.domains import Crop, DomainsLayout, cropped, draw_crop, write_domains_example
 
 PETS = ("cat", "dog", "wild")

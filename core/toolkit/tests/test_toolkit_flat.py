@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from i2i_registry.errors import LayoutError
-from i2i_runtime.schema.operations import BILINEAR
+from i2i_runtime.image.resizing import BILINEAR
 from i2i_toolkit import FlatLayout, Preparation
 from i2i_toolkit.data.recognition import recognise
 

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from i2i_runtime.schema.operations import (
-    BICUBIC,
-    GraphCall,
-    ImageInput,
-    ImageOutput,
-    Interpolation,
-    LabelInput,
-    LatentInput,
-    SizeInput,
-    VectorOutput,
-)
+from i2i_runtime.image.resizing import BICUBIC
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.kinds.label import LabelInput
+from i2i_runtime.kinds.latent import LatentInput
+from i2i_runtime.kinds.size import SizeInput
+from i2i_runtime.schema.operations import GraphCall, ImageOutput, Interpolation, VectorOutput
 from i2i_toolkit.operations.inputs import same_names, square_size, translated_image
 from i2i_toolkit.operations.pyramid import NoisePyramid, noise_map
 from i2i_toolkit.operations.styled import StyledTranslation

@@ -7,7 +7,7 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, ValidationErr
 from torch import nn
 
 from i2i_registry.errors import TrainingError
-from i2i_runtime.schema.operations import BILINEAR
+from i2i_runtime.image.resizing import BILINEAR
 from i2i_toolkit import (
     Betas,
     CropOptions,

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from i2i_registry.errors import LayoutError
-from i2i_runtime.schema.operations import BICUBIC
+from i2i_runtime.image.resizing import BICUBIC
 from i2i_toolkit.data.paired import PairedLayout, write_paired_example
 from i2i_toolkit.data.paired_layout import PairFiles, find_pairs
 from i2i_toolkit.data.preparation import Preparation

@@ -14,7 +14,7 @@ from i2i_registry.errors import UnknownName
 from i2i_registry.interfaces.cards import Trained, WeightsCard
 from i2i_registry.plugins.discovery import Registry
 from i2i_registry.weights.store import Store
-from i2i_runtime.schema.manifest import Licence
+from i2i_runtime.attribution import Licence
 from i2i_toolkit import TrainingSettings, new_record
 from i2i_toolkit.training.run_folder import RunRecord
 

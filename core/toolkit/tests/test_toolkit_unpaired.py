@@ -16,7 +16,7 @@ from safetensors import safe_open
 
 from i2i_registry.errors import LayoutError
 from i2i_runtime.errors import ImageError
-from i2i_runtime.schema.operations import BICUBIC, BILINEAR, Resize
+from i2i_runtime.image.resizing import BICUBIC, BILINEAR, Resize
 from i2i_toolkit import Draws, Preparation, UnpairedLayout, write_unpaired_example
 from i2i_toolkit.data.cache import ImageCache
 from i2i_toolkit.data.order import shuffled

@@ -29,8 +29,11 @@ from i2i_registry.interfaces.trainer import AnyTrainer, Decay, Losses, Phase, St
 from i2i_registry.plugins.discovery import Registry, build_registry
 from i2i_registry.plugins.hooks import hookimpl
 from i2i_registry.weights.store import Store
-from i2i_runtime.schema.manifest import Licence, Paper
-from i2i_runtime.schema.operations import BILINEAR, GraphCall, ImageInput, ImageOutput, Operation, Record, SizeRule
+from i2i_runtime.attribution import Licence, Paper
+from i2i_runtime.image.resizing import BILINEAR, SizeRule
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.records import Record
+from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation
 from i2i_toolkit import Preparation, UnpairedLayout, l1, least_squares, logistic, plugin, write_unpaired_example
 
 SIZE = 8

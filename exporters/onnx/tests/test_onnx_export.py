@@ -34,10 +34,15 @@ from i2i_registry.interfaces.resolved_graphs import resolved_graphs
 from i2i_registry.plugins.discovery import Plugin, Registry
 from i2i_registry.weights.loading import save
 from i2i_runtime.archive.opening import open_bundle
+from i2i_runtime.attribution import Licence, Paper
 from i2i_runtime.device import providers as devices
 from i2i_runtime.errors import BundleError, I2IError, UsageError
-from i2i_runtime.schema.manifest import GRAPH_KEY, MANIFEST_KEY, Licence, Manifest, Paper
-from i2i_runtime.schema.operations import GraphCall, ImageInput, ImageOutput, LatentInput, Operation, Record, SizeRule
+from i2i_runtime.image.resizing import SizeRule
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.kinds.latent import LatentInput
+from i2i_runtime.records import Record
+from i2i_runtime.schema.manifest import GRAPH_KEY, MANIFEST_KEY, Manifest
+from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation
 
 
 class Sizes(Record):

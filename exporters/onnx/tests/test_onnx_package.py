@@ -12,7 +12,8 @@ from i2i_exporter_onnx.sizes import plan
 from i2i_registry.interfaces.graphs import Axis, Form, ResolvedGraph
 from i2i_registry.plugins.discovery import build_registry
 from i2i_runtime.errors import UsageError
-from i2i_runtime.schema.operations import GraphCall, LatentInput, Operation, VectorOutput
+from i2i_runtime.kinds.latent import LatentInput
+from i2i_runtime.schema.operations import GraphCall, Operation, VectorOutput
 
 
 def test_the_card_leads_to_the_exporter() -> None:

@@ -11,19 +11,16 @@ from pydantic import ValidationError
 from i2i_exporter_onnx.bundle import finish, write_graph
 from i2i_exporter_onnx.rehearsal import rehearse
 from i2i_registry.errors import ExportError
-from i2i_runtime.schema.manifest import Licence, Manifest, Paper, Parity, ParityCase, WeightsSource
-from i2i_runtime.schema.operations import (
-    GraphCall,
-    ImageInput,
-    ImageOutput,
-    Input,
-    LabelInput,
-    LatentInput,
-    MaskInput,
-    Operation,
-    ScalarInput,
-    SizeRule,
-)
+from i2i_runtime.attribution import Licence, Paper
+from i2i_runtime.image.resizing import SizeRule
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.kinds.label import LabelInput
+from i2i_runtime.kinds.latent import LatentInput
+from i2i_runtime.kinds.mask import MaskInput
+from i2i_runtime.kinds.scalar import ScalarInput
+from i2i_runtime.schema.manifest import Manifest, WeightsSource
+from i2i_runtime.schema.operations import GraphCall, ImageOutput, Input, Operation
+from i2i_runtime.schema.parity import Parity, ParityCase
 
 GRAPHS = {
     "colour": "(float[batch,3,height,width] x) => (float[batch,3,height,width] y) { y = Tanh (x) }",

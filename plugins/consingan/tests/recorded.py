@@ -31,8 +31,8 @@ from i2i_plugin_consingan.stage_training import NOISE_SCALE, StageTraining
 from i2i_plugin_consingan.trainer import CRITIC, ConSinGANTrainer
 from i2i_registry import Step
 from i2i_runtime import NoiseInput
-from i2i_runtime.call.sizes import Wanted, noise_shape
 from i2i_runtime.image.masks import soften
+from i2i_runtime.kinds.size import ResultSize
 from i2i_toolkit import Cursor, resample_by, resample_to, scaled_side
 from i2i_toolkit.layers.bicubic import levels_of
 
@@ -287,9 +287,9 @@ def sizes(case: Case, mode: Mode) -> list[tuple[int, int, int]]:
     """Shapes of the noise for a scaled result, as the runtime makes them."""
     operation = next(each for each in ConSinGAN(case.config(mode)).operations() if each.name == "sample")
     config = case.config(mode)
-    wanted = Wanted(int(config.height * case.scale_h), int(config.width * case.scale_w), case.scale_h, case.scale_w)
+    wanted = ResultSize(int(config.height * case.scale_h), int(config.width * case.scale_w), case.scale_h, case.scale_w)
     maps = [value for value in operation.inputs if isinstance(value, NoiseInput)]
-    return [noise_shape(value, operation.size, wanted) for value in maps]
+    return [value.shape_for(operation.size, wanted) for value in maps]
 
 
 # --- Composites -------------------------------------------------------------------------------------------------------

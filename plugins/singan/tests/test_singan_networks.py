@@ -82,9 +82,9 @@ def test_configs_that_fit_no_image_are_refused(changes: dict[str, int], word: st
 
 
 def test_the_smallest_sample_has_a_coarsest_map_that_a_critic_can_look_at() -> None:
-    size = Config().size_input()
-    assert round(25 * size.minimum_height / 250) == 11
-    assert round(25 * (size.minimum_height - 1) / 250) < 11
+    height, _ = Config().smallest_sample
+    assert round(25 * height / 250) == 11
+    assert round(25 * (height - 1) / 250) < 11
 
 
 def test_the_coarsest_scale_knows_no_amplitude() -> None:

@@ -25,19 +25,14 @@ from i2i_registry.interfaces.official import (
     TensorShapes,
 )
 from i2i_registry.interfaces.trainer import Losses, Phase, Stage, Step
-from i2i_runtime.schema.manifest import Licence
-from i2i_runtime.schema.operations import (
-    GraphCall,
-    ImageInput,
-    ImageOutput,
-    LatentInput,
-    NoiseInput,
-    Operation,
-    ScalarInput,
-    SizeInput,
-    SizeRule,
-    Walk,
-)
+from i2i_runtime.attribution import Licence
+from i2i_runtime.image.resizing import SizeRule
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.kinds.latent import LatentInput
+from i2i_runtime.kinds.noise import NoiseInput
+from i2i_runtime.kinds.scalar import ScalarInput
+from i2i_runtime.kinds.size import SizeInput
+from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation, Walk
 from i2i_toolkit import PairedLayout, UnpairedLayout
 
 

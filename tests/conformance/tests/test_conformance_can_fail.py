@@ -30,7 +30,8 @@ from i2i_registry.interfaces.cards import ModelCard
 from i2i_registry.interfaces.official import OfficialFormat
 from i2i_registry.interfaces.resolved_graphs import resolved_graphs
 from i2i_registry.plugins.discovery import discover
-from i2i_runtime.schema.operations import Operation, Record
+from i2i_runtime.records import Record
+from i2i_runtime.schema.operations import Operation
 
 
 @pytest.fixture(autouse=True)

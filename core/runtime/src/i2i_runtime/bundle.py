@@ -16,20 +16,23 @@ from i2i_runtime.animation.interpolation import Ends, Vector, animation_options
 from i2i_runtime.archive.opening import OpenBundle, open_bundle
 from i2i_runtime.call import arguments as inputs
 from i2i_runtime.call import results
-from i2i_runtime.call.arguments import Option
 from i2i_runtime.call.batching import Call, Tensors, run_step
 from i2i_runtime.call.bound_operation import BoundOperation, Result
 from i2i_runtime.call.limits import Extent, Limits
 from i2i_runtime.call.memory_use import bytes_per_pixel
 from i2i_runtime.call.results import Kind, Value
-from i2i_runtime.call.sizes import SCALE, SIZE
+from i2i_runtime.call.sizes import result_size
 from i2i_runtime.device import providers as devices
 from i2i_runtime.device.cpus import thread_count
 from i2i_runtime.device.sessions import Sessions
 from i2i_runtime.errors import OptionError, UnknownOperationError, nearest
+from i2i_runtime.image.faces import Landmarks
 from i2i_runtime.image.reading import ImageSource
-from i2i_runtime.kinds.spatial import SizeInput
-from i2i_runtime.schema.operations import Fit, ImageInput, ImageOutput, Landmarks, Operation, Output
+from i2i_runtime.image.resizing import Fit
+from i2i_runtime.kinds.base import Option
+from i2i_runtime.kinds.image import ImageColumn, ImageInput
+from i2i_runtime.kinds.size import SCALE, SIZE, SizeInput
+from i2i_runtime.schema.operations import ImageOutput, Operation, Output
 from i2i_runtime.schema.wiring import needed_steps
 from i2i_runtime.untrusted_text import printable
 
@@ -203,20 +206,20 @@ class Bundle:
         shapes = self._vector_shapes(chosen)
         together = min(len(kinds), self._batch_size(batch_size))
         self._check_planned(chosen, options, fit=fit, together=together)
-        items = inputs.gather(
+        gathered = inputs.gather(
             chosen, sources, len(kinds), options, fit=fit, seed=seed, shapes=shapes, locate=self._locate
         )
-        for extents in {tuple(item.extents) for item in items}:
-            self._check_size(chosen, extents, together, _SMALLER_SIZE if chosen.size else _SMALLER_IMAGE)
+        self._check_size(chosen, gathered.extents(), together, _SMALLER_SIZE if chosen.size else _SMALLER_IMAGE)
         call = Call(chosen, self._sessions, wanted, shapes.keys() & options.keys(), self._batch_size(batch_size))
-        main = inputs.main_image(chosen)
+        main = chosen.main_image
+        images = gathered.column(main.name, ImageColumn).images if main and main.name in gathered.columns else None
         values: dict[int, dict[str, Value]] = {}
-        for index, tensors in call.run(items):
-            fitted = items[index].images.get(main.name) if main else None
+        for index, tensors in call.run(gathered.columns, gathered.count):
+            image = images[index] if images else None
             values[index] = {
-                output.name: results.finish(output, tensors[output.name], fitted, kinds[index]) for output in wanted
+                output.name: results.finish(output, tensors[output.name], image, kinds[index]) for output in wanted
             }
-        ordered = [values[index] for index in range(len(items))]
+        ordered = [values[index] for index in range(len(kinds))]
         single = not isinstance(x, (list, tuple)) and count is None
         if isinstance(outputs, str):
             first = [value[wanted[0].name] for value in ordered]
@@ -293,7 +296,7 @@ class Bundle:
         else:
             _sources(operation, x, None)  # an image that is missing, or one too many, is told first
             rest = {name: value for name, value in options.items() if name not in {SIZE, SCALE}}
-            own = inputs.result_size(operation, x, rest, fit=fit)
+            own = result_size(operation, x, rest, fit=fit)
             frames = size_options(cast("SizeInput", operation.size), options, to, count, own)
         made = [self._run(operation, x, "image", frame, seed=seed, fit=fit) for frame in frames]
         return on_one_canvas(cast("list[Value]", made)) if to else cast("list[Value]", made)
@@ -342,12 +345,12 @@ class Bundle:
         """The sizes that are known before images are brought to them, or noise of that size is drawn."""
         own = [
             (value.size.height, value.size.width)
-            for value in operation.inputs
-            if isinstance(value, ImageInput) and (fit or value.fit) != "native"
+            for value in operation.of(ImageInput)
+            if (fit or value.fit) != "native"
         ]
         self._check_size(operation, own, together, _MORE_MEMORY)
         if operation.size and operation.size.image is None:
-            size = inputs.result_size(operation, None, options, fit=fit)
+            size = result_size(operation, None, options, fit=fit)
             self._check_size(operation, [size], together, _SMALLER_SIZE)
 
     def _check_size(
@@ -403,7 +406,7 @@ def _sources(
     """The images of the main input, `count` times the same one if that is asked, or None for an operation without."""
     if count is not None and count < 1:
         raise OptionError(found=f"count={count}", expected="at least 1")
-    main = inputs.main_image(operation)
+    main = operation.main_image
     if main is None:
         if x is not None:
             raise OptionError(found=f"an image for {operation.name}", expected="none: it starts from nothing")

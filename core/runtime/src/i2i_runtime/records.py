@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -17,6 +17,28 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=100)]
 
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 """Height or width of an image or a map, pixels."""
+
+Channels = Annotated[int, Field(ge=1, le=64)]
+"""How many channels an image has; the bound keeps what a manifest can ask for small."""
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+OperationName = Literal[
+    "translate",
+    "translate_like",
+    "sample",
+    "reconstruct",
+    "encode",
+    "retarget",
+    "harmonize",
+    "edit",
+    "paint",
+    "super_resolve",
+    "animate",
+    "enhance",
+    "stylize_mix",
+]
+"""The canonical verbs. Apps swap models because two papers that do the same thing call it the same."""
 
 
 Number = Annotated[float, Field(ge=-1e30, le=1e30)]

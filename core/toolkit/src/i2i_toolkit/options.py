@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 if TYPE_CHECKING:
     from torch import nn

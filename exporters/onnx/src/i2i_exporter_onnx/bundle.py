@@ -14,14 +14,8 @@ from i2i_registry.errors import ExportError
 from i2i_runtime.errors import UsageError
 from i2i_runtime.files.atomic import atomic_folder
 from i2i_runtime.files.regular import sha256_of
-from i2i_runtime.schema.manifest import (
-    GRAPH_KEY,
-    MANIFEST_FILE,
-    MANIFEST_KEY,
-    GraphFile,
-    Manifest,
-    TensorSpec,
-)
+from i2i_runtime.schema.graphs import GraphFile, TensorSpec
+from i2i_runtime.schema.manifest import GRAPH_KEY, MANIFEST_FILE, MANIFEST_KEY, Manifest
 
 NO_HASH = "0" * 64
 """Stands for every sha256 in the copy of the manifest that a graph carries, as 1 does for every size: a file cannot

@@ -28,8 +28,11 @@ from i2i_runtime.device.memory import free_bytes
 from i2i_runtime.errors import UsageError
 from i2i_runtime.files.atomic import scratch_folder
 from i2i_runtime.files.regular import sha256_of
-from i2i_runtime.schema.manifest import GraphFile, Manifest, Parity, Precision, WeightsSource
-from i2i_runtime.schema.operations import Operation, Record
+from i2i_runtime.records import Record
+from i2i_runtime.schema.graphs import GraphFile
+from i2i_runtime.schema.manifest import Manifest, WeightsSource
+from i2i_runtime.schema.operations import Operation
+from i2i_runtime.schema.parity import Parity, Precision
 
 DISTRIBUTIONS = ("i2i-exporter-onnx", "i2i-registry", "i2i-runtime")
 

@@ -24,7 +24,7 @@ from i2i_registry.interfaces.graphs import OutlierTolerance, ResolvedGraph
 from i2i_runtime.device import providers as devices
 from i2i_runtime.device.providers import failures
 from i2i_runtime.files.atomic import scratch_folder
-from i2i_runtime.schema.manifest import Parity, ParityCase, Precision
+from i2i_runtime.schema.parity import Parity, ParityCase, Precision
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

@@ -16,9 +16,10 @@ from PIL import Image
 from i2i_exporter_onnx.cases import photographs
 from i2i_registry.errors import ExportError
 from i2i_runtime.bundle import Bundle, load
-from i2i_runtime.call.arguments import Option, main_image
 from i2i_runtime.errors import I2IError
-from i2i_runtime.schema.operations import ImageInput, ImageOutput, LabelInput, MaskInput, Operation
+from i2i_runtime.kinds.base import Option
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.schema.operations import ImageOutput, Operation
 
 Labels = Mapping[str, str]
 
@@ -42,20 +43,19 @@ def rehearse(artefact: Path, threads: int, tell: Callable[[str], None]) -> None:
 
 def _choices(operation: Operation) -> Iterator[Labels]:
     """Every combination of classes that steps depend on, and every other class beside the first of these."""
-    labels = [value for value in operation.inputs if isinstance(value, LabelInput)]
-    first = {value.name: value.default or value.names[0] for value in labels}
+    first = {value.name: str(value.examples({})[0]) for value in operation.inputs if value.classes}
     branches = [{**first, **branch} for branch in operation.branches()]
     yield from branches
     depended_on = {name for step in operation.steps for name in step.when}
-    for value in labels:
+    for value in operation.inputs:
         if value.name not in depended_on:
-            yield from ({**branches[0], value.name: name} for name in value.names if name != first[value.name])
+            yield from ({**branches[0], value.name: name} for name in value.classes if name != first[value.name])
 
 
 def _run(bundle: Bundle, operation: Operation, labels: Labels) -> None:
-    main = main_image(operation)
+    main = operation.main_image
     names = [output.name for output in operation.outputs]
-    options: dict[str, Option] = {**labels, **_others(operation, main)}
+    options: dict[str, Option] = {**_others(operation), **labels}
     try:
         made = cast(
             "Mapping[str, object]",
@@ -77,16 +77,10 @@ def _run(bundle: Bundle, operation: Operation, labels: Labels) -> None:
                 raise _failed(operation, labels, f"{output.name} has {channels} channels, not {output.channels}")
 
 
-def _others(operation: Operation, main: ImageInput | None) -> dict[str, Option]:
-    """The images and masks beside the main image; numbers, sizes and random values have defaults."""
-    images = {value.name: value for value in operation.inputs if isinstance(value, ImageInput)}
-    others: dict[str, Option] = {}
-    for number, value in enumerate(operation.inputs):
-        if isinstance(value, ImageInput) and value is not main:
-            others[value.name] = _image(value, number)
-        elif isinstance(value, MaskInput):
-            others[value.name] = Image.new("L", _size(images[value.image]), 255)
-    return others
+def _others(operation: Operation) -> dict[str, Option]:
+    """What has to be given beside the main image; all else has defaults."""
+    images = {image.name: _image(image, number) for number, image in enumerate(operation.of(ImageInput))}
+    return {value.name: value.examples(images)[0] for value in operation.free_inputs if value.is_required}
 
 
 def _image(value: ImageInput, number: int) -> Image.Image | np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

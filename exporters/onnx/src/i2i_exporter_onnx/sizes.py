@@ -10,8 +10,9 @@ from i2i_registry.errors import ExportError
 from i2i_registry.interfaces.graphs import Axis, Form, ResolvedGraph
 from i2i_runtime.device.memory import in_words
 from i2i_runtime.errors import UsageError
-from i2i_runtime.schema.manifest import GraphFile
-from i2i_runtime.schema.operations import ImageInput, Operation
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.schema.graphs import GraphFile
+from i2i_runtime.schema.operations import Operation
 
 SIDES = ("height", "width")
 """the axis names that `--size` means"""
@@ -102,7 +103,7 @@ def _fixed_lengths(graph: ResolvedGraph, file: GraphFile) -> dict[str, int]:
 
 def _images(operations: tuple[Operation, ...]) -> Iterator[ImageInput]:
     for operation in operations:
-        yield from (value for value in operation.inputs if isinstance(value, ImageInput))
+        yield from operation.of(ImageInput)
 
 
 def _require_dynamic(image: ImageInput) -> None:
@@ -125,12 +126,10 @@ def _require_accepted(image: ImageInput, size: int) -> None:
 
 def _with_size(operation: Operation, size: int) -> Operation:
     """The operation with every image at exactly `size` x `size`."""
-    inputs = tuple(
-        value.model_copy(
-            update={"size": value.size.model_copy(update={"dynamic": False, "height": size, "width": size})}
-        )
-        if isinstance(value, ImageInput)
-        else value
-        for value in operation.inputs
-    )
+    fixed_size = {"dynamic": False, "height": size, "width": size}
+    at_size = {
+        image.name: image.model_copy(update={"size": image.size.model_copy(update=fixed_size)})
+        for image in operation.of(ImageInput)
+    }
+    inputs = tuple(at_size.get(value.name, value) for value in operation.inputs)
     return operation.model_copy(update={"inputs": inputs})

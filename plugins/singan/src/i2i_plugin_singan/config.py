@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from i2i_runtime import Record, SizeInput
+from i2i_runtime import Record
 
 Mode = Literal["generation", "animation", "super_resolution"]
 Size = tuple[int, int]
@@ -134,19 +134,14 @@ class Config(Record):
             sizes.append((math.ceil(sizes[-1][0] * self.pass_factor), math.ceil(sizes[-1][1] * self.pass_factor)))
         return tuple(sizes[1:])
 
-    def size_input(self) -> SizeInput:
-        """What sizes a sample may have: any whose coarsest map is as large as what a critic looks at."""
-        least = [
+    @property
+    def smallest_sample(self) -> Size:
+        """Height and width of the smallest sample: its coarsest map is as large as what a critic looks at."""
+        height, width = (
             next(side for side in range(1, own + 1) if round(Fraction(side * small, own)) >= self.field)
             for small, own in zip(self.size_at(0), (self.height, self.width), strict=True)
-        ]
-        return SizeInput(
-            summary="of the image that is made",
-            height=self.height,
-            width=self.width,
-            minimum_height=least[0],
-            minimum_width=least[1],
         )
+        return height, width
 
 
 def enlarging_passes(enlargement: float) -> int:

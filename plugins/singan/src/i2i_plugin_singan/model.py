@@ -9,7 +9,17 @@ from i2i_plugin_singan.applications import Blending, Injection, Sampling, SuperR
 from i2i_plugin_singan.config import COLOURS, PRESETS, Config
 from i2i_plugin_singan.networks import Pyramid
 from i2i_registry import BATCH, Form, Graph, Model, OutlierTolerance
-from i2i_runtime import SINGAN, GraphCall, ImageInput, ImageOutput, MaskInput, NoiseInput, Operation, SizeRule
+from i2i_runtime import (
+    SINGAN,
+    GraphCall,
+    ImageInput,
+    ImageOutput,
+    MaskInput,
+    NoiseInput,
+    Operation,
+    SizeInput,
+    SizeRule,
+)
 from i2i_toolkit import NoisePyramid, noise_map, same_names
 
 PYRAMID = "pyramid"
@@ -74,7 +84,7 @@ class SinGAN(Model[Config]):
         pyramid = NoisePyramid(PYRAMID, "sampled", self._maps(shapes))
         shown, still = "scales below it show the training image", "scales below it stay as they are"
         return (
-            pyramid.sample(self.config.size_input(), pyramid.start(f"{shown}: the finer, the smaller is what changes")),
+            pyramid.sample(self._size(), pyramid.start(f"{shown}: the finer, the smaller is what changes")),
             pyramid.reconstruct(),
             self._paint(pyramid),
             self._masked(pyramid, "harmonize", "an object pasted into the training image takes on its look"),
@@ -112,6 +122,16 @@ class SinGAN(Model[Config]):
     @property
     def _border(self) -> int:
         return 2 * self.config.border if self.config.noisy_border else 0
+
+    def _size(self) -> SizeInput:
+        least_height, least_width = self.config.smallest_sample
+        return SizeInput(
+            summary="of the image that is made",
+            height=self.config.height,
+            width=self.config.width,
+            minimum_height=least_height,
+            minimum_width=least_width,
+        )
 
     def _maps(self, shapes: Sequence[tuple[int, int, int]]) -> tuple[NoiseInput, ...]:
         return tuple(noise_map(number, shape, self._border) for number, shape in enumerate(shapes))

@@ -7,7 +7,7 @@ from typing import Literal, cast, get_args, get_origin
 
 from pydantic import ValidationError
 
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 
 def variants(record: Record, field: str) -> Iterator[Record]:

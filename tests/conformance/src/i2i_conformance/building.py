@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from i2i_registry.interfaces.model import Model
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 from i2i_toolkit.seeds import derive, seed_everything
 
 STIR = 0.05

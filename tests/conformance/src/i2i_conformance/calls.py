@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,24 +12,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from i2i_conformance.errors import ConformanceError
-from i2i_runtime.call.arguments import Option
-from i2i_runtime.schema.operations import (
-    SINGAN,
-    Also,
-    GridInput,
-    ImageInput,
-    LabelInput,
-    LatentInput,
-    MaskInput,
-    NoiseInput,
-    Operation,
-    ScalarInput,
-    SizeInput,
-    SizeRule,
-)
+from i2i_runtime.call.arguments import gather
+from i2i_runtime.call.batching import stacked
+from i2i_runtime.image.resizing import SINGAN, SizeRule
+from i2i_runtime.kinds.base import Option
+from i2i_runtime.kinds.grid import GridInput
+from i2i_runtime.kinds.image import Also, ImageInput
+from i2i_runtime.kinds.size import SIZE, SizeInput
+from i2i_runtime.schema.operations import Operation
 from i2i_toolkit.layers.bicubic import resample_to
 
 BATCHES = (1, 3)
+SEED = 11
+"""of what the runtime draws in a call"""
 Levels = NDArray[np.uint8]
 Size = tuple[int, int]
 
@@ -54,7 +48,7 @@ class Call:
 
     def images(self, value: ImageInput) -> list[Levels]:
         """Random images [h, w, channels], in RGB of three equal channels for 1; the same at every call."""
-        height, width = self.size if value.size.accepts(*self.size) else own_size(value)
+        height, width = self.size if value.size.accepts(*self.size) else (value.size.height, value.size.width)
         generator = np.random.default_rng([height, width, len(value.name)])
         shape = (height, width, value.channels)
         drawn = [generator.integers(0, 256, shape, np.uint8) for _ in range(self.count)]
@@ -63,16 +57,6 @@ class Call:
     def floats(self, value: ImageInput) -> list[NDArray[np.float32]]:
         """The same images in [0, 1]."""
         return [image.astype(np.float32) / np.float32(255) for image in self.images(value)]
-
-    def labels(self, value: LabelInput) -> list[str]:
-        """The branch's class; where no step depends on the label, one class after the other."""
-        chosen = self.branch.get(value.name)
-        return [chosen or value.names[index % len(value.names)] for index in range(self.count)]
-
-    def latents(self, value: LatentInput) -> NDArray[np.float32]:
-        """Random vectors [count, *shape], the same at every call."""
-        generator = np.random.default_rng(len(value.name))
-        return generator.uniform(-1, 1, (self.count, *value.shape)).astype(np.float32)
 
     @property
     def result(self) -> Size:
@@ -84,20 +68,6 @@ class Call:
         narrow, least = (across - 1) * value.multiple, max(value.minimum_width, value.multiple)
         return (down + 1) * value.multiple, narrow if narrow >= least else across * value.multiple
 
-    def noise(self, value: NoiseInput) -> NDArray[np.float32]:
-        """Random maps for a result of this size, the same at every call."""
-        generator = np.random.default_rng([len(value.name), *self.result])
-        return generator.standard_normal((self.count, *self._noise_shape(value)), dtype=np.float32)
-
-    def _noise_shape(self, value: NoiseInput) -> tuple[int, int, int]:
-        size = self.operation.size
-        height, width = value.height, value.width
-        if size is not None:
-            rounded = round if size.rounding == "nearest" else math.floor
-            height = rounded(Fraction(value.height * self.result[0], size.height))
-            width = rounded(Fraction(value.width * self.result[1], size.width))
-        return value.channels, height + value.border, width + value.border
-
     def grid(self) -> Tensor:
         """Where a bilinear resize of the image to the result looks, by the textbook formula."""
         axes = [
@@ -108,64 +78,38 @@ class Call:
         grid = np.stack([columns, rows], axis=-1).astype(np.float32)
         return torch.from_numpy(np.broadcast_to(grid, (self.count, *grid.shape)).copy())
 
-    def mask(self, value: MaskInput) -> Levels:
-        """A white image: everything is marked, and no blur can change that."""
-        image = next(v for v in self.operation.inputs if isinstance(v, ImageInput) and v.name == value.image)
-        return np.full((*self.images(image)[0].shape[:2], 3), 255, np.uint8)
-
     def tensors(self) -> dict[str, Tensor]:
-        """What torch is fed: images scaled to their value range by the textbook formula."""
-        tensors: dict[str, Tensor] = {}
-        for value in self.operation.inputs:
-            match value:
-                case ImageInput():
-                    tensors[value.name] = _scaled(self.images(value), value)
-                    if value.also:
-                        tensors[value.also.name] = _at_other_size(self.images(value), value, value.also)
-                case LabelInput():
-                    tensors[value.name] = torch.tensor([value.names.index(label) for label in self.labels(value)])
-                case LatentInput():
-                    tensors[value.name] = torch.from_numpy(self.latents(value))
-                case ScalarInput():
-                    tensors[value.name] = torch.full((self.count,), value.default)
-                case NoiseInput():
-                    tensors[value.name] = torch.from_numpy(self.noise(value))
-                case MaskInput():
-                    tensors[value.name] = torch.ones(self.count, 1, *self.mask(value).shape[:2])
-                case GridInput():
-                    tensors[value.name] = self.grid()
-                    if value.coverage:
-                        tensors[value.coverage] = torch.ones(self.count, 1, *self.result)
-                case SizeInput():
-                    pass  # feeds no graph
-        return tensors
+        """What torch is fed: images and grids by the textbook's formulas, all else as the runtime makes it."""
+        main = self.operation.main_image
+        sources = self.images(main) if main else None
+        call = gather(self.operation, sources, self.count, self.options(), fit="native" if main else None, seed=SEED)
+        values = stacked(call.columns, self.operation.forms.keys(), range(self.count))
+        tensors = {name: torch.from_numpy(value) for name, value in values.items()}
+        for image in self.operation.of(ImageInput):
+            tensors[image.name] = _scaled(self.images(image), image)
+            if image.also:
+                tensors[image.also.name] = _at_other_size(self.images(image), image, image.also)
+        return tensors | {grid.name: self.grid() for grid in self.operation.of(GridInput)}
 
     def options(self) -> dict[str, Option]:
-        """The same values as an app passes them, but for the main image."""
-        main = main_image(self.operation)
-        options: dict[str, Option] = {}
-        for value in self.operation.inputs:
-            match value:
-                case ImageInput() if value is not main:
-                    options[value.name] = self.images(value)
-                case LabelInput():
-                    options[value.name] = self.labels(value)
-                case LatentInput():
-                    options[value.name] = self.latents(value)
-                case NoiseInput():
-                    options[value.name] = self.noise(value)
-                case MaskInput():
-                    options[value.name] = self.mask(value)
-                case SizeInput():
-                    options[value.name] = self.result
-                case _:
-                    pass
+        """The same values as an app passes them, but for the main image and what the runtime draws from `SEED`.
+
+        Where a value has several examples, one item has one after the other, unless the branch says which.
+        """
+        images = {image.name: self.images(image) for image in self.operation.of(ImageInput)}
+        firsts = {name: each[0] for name, each in images.items()}
+        options: dict[str, Option] = {SIZE: self.result} if self.operation.size else {}
+        for value in self.operation.free_inputs:
+            chosen = self.branch.get(value.name)
+            examples = images.get(value.name) or ([chosen] if chosen else value.examples(firsts))
+            if examples:
+                options[value.name] = cast("Option", [examples[index % len(examples)] for index in range(self.count)])
         return options
 
 
 def calls(operation: Operation) -> Iterator[Call]:
     """Every branch at every edge size (own, smallest, smallest and not square) and batch."""
-    main = main_image(operation)
+    main = operation.main_image
     sizes = edge_sizes(main.size) if main else edge_results(operation.size)
     for branch in operation.branches():
         for size in sizes:
@@ -196,20 +140,11 @@ def smallest(rule: SizeRule) -> int:
     return -(-rule.minimum // rule.multiple) * rule.multiple
 
 
-def main_image(operation: Operation) -> ImageInput | None:
-    """The image an operation works on, None when it starts from nothing."""
-    return next((value for value in operation.inputs if isinstance(value, ImageInput)), None)
-
-
-def own_size(value: ImageInput | SizeInput | None) -> Size:
+def own_size(operation: Operation) -> Size:
     """Height and width that the model was trained at, (0, 0) without an image and a size."""
-    match value:
-        case None:
-            return (0, 0)
-        case SizeInput():
-            return (value.height, value.width)
-        case ImageInput():
-            return (value.size.height, value.size.width)
+    if operation.main_image:
+        return operation.main_image.size.height, operation.main_image.size.width
+    return (operation.size.height, operation.size.width) if operation.size else (0, 0)
 
 
 def _at_other_size(images: Sequence[Levels], value: ImageInput, also: Also) -> Tensor:

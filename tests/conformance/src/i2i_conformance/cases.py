@@ -13,7 +13,8 @@ from i2i_registry.interfaces.model import Model
 from i2i_registry.interfaces.trainer import AnyTrainer
 from i2i_registry.plugins.discovery import Registry
 from i2i_registry.plugins.hooks import GROUP
-from i2i_runtime.schema.operations import Operation, OperationName, Record
+from i2i_runtime.records import OperationName, Record
+from i2i_runtime.schema.operations import Operation
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ from i2i_conformance.errors import ConformanceError
 from i2i_registry.interfaces.graphs import Axis, Form, ResolvedGraph
 from i2i_registry.interfaces.model import Model
 from i2i_registry.interfaces.resolved_graphs import resolved_graphs
-from i2i_runtime.schema.operations import Operation, Record
+from i2i_runtime.records import Record
+from i2i_runtime.schema.operations import Operation
 
 
 @torch.no_grad()
@@ -33,7 +34,7 @@ def run_graph(graph: ResolvedGraph, inputs: Mapping[str, Tensor]) -> dict[str, T
 
 def run_operation(model: Model[Record], operation: Operation, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Output name -> tensor of one operation; `values` holds a tensor per input, labels as int64 [n]."""
-    names = {value.name: value.names for value in operation.inputs if value.kind == "label"}
+    names = {value.name: value.classes for value in operation.inputs if value.classes}
     choice = {name: labels[int(values[name][0])] for name, labels in names.items()}
     graphs = resolved_graphs(model)
     known = dict(values)

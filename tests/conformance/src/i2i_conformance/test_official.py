@@ -9,7 +9,7 @@ import pytest
 from i2i_conformance.cases import PresetCase
 from i2i_conformance.checks import official as checks
 from i2i_registry.interfaces.official import OfficialFormat
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 
 @pytest.fixture

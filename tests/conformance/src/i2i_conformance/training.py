@@ -16,7 +16,7 @@ from i2i_conformance.promises import promised
 from i2i_registry.interfaces.model import Model
 from i2i_registry.interfaces.trainer import AnyTrainer, Trainer
 from i2i_registry.plugins.discovery import import_class
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 from i2i_toolkit.engine.devices import open_accelerator
 from i2i_toolkit.engine.loop import Engine
 from i2i_toolkit.engine.reports import PhaseReport

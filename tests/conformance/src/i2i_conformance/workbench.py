@@ -21,10 +21,10 @@ from i2i_registry.interfaces.cards import Trained, WeightsCard
 from i2i_registry.interfaces.exporter import ExportOptions
 from i2i_registry.interfaces.model import Model
 from i2i_registry.weights.loading import save
+from i2i_runtime.attribution import Licence
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import I2IError
-from i2i_runtime.schema.manifest import Licence
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 T = TypeVar("T")
 

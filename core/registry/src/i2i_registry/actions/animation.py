@@ -12,10 +12,10 @@ from i2i_registry.output_paths import check_inputs_survive
 from i2i_registry.sheets.animations import check_animation, save_animation
 from i2i_registry.sheets.sheet import check_shown
 from i2i_runtime.bundle import Bundle
-from i2i_runtime.call.arguments import Option, main_image, option_from_text
-from i2i_runtime.call.sizes import SCALE, SIZE, read_scale, read_size
 from i2i_runtime.errors import UsageError, nearest
-from i2i_runtime.schema.operations import GridInput, LatentInput, NoiseInput, Operation
+from i2i_runtime.kinds.base import Option
+from i2i_runtime.kinds.size import SCALE, SIZE
+from i2i_runtime.schema.operations import Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class AnimationRequest:
 def plan_animation(animation: AnimationRequest, given: Sequence[Path], out: Path, count: int | None) -> Path | None:
     """The image that it works on, if any. Raises UsageError when this cannot become one animation at `out`."""
     operation = animation.request.operation
-    most = 0 if main_image(operation) is None else 1
+    most = 0 if operation.main_image is None else 1
     if len(given) != most or any(path.is_dir() for path in given):
         raise UsageError(f"an animation of {len(given)} inputs", expected="one image" if most else "no INPUT")
     if count is not None:
@@ -64,10 +64,7 @@ def _read_pair(operation: Operation, text: str) -> tuple[str, Option]:
         if not value.isdecimal():
             raise UsageError(f"--to seed={value}", expected="a whole number, 0 or more")
         return SEED, int(value)
-    if operation.size and name in {SIZE, SCALE}:
-        return name, (read_size if name == SIZE else read_scale)(value)
-    main, unnamed = main_image(operation), (LatentInput, NoiseInput, GridInput)
-    inputs = {each.name: each for each in operation.inputs if each is not main and not isinstance(each, unnamed)}
+    inputs = {each: owner for owner in operation.free_inputs if owner.is_typed for each in owner.option_names}
     if name not in inputs:
         raise UsageError(f"{operation.name} has no input {name!r}", expected=nearest(name, [SEED, *inputs]))
-    return name, option_from_text(inputs[name], value)
+    return name, inputs[name].from_text(value)

@@ -16,12 +16,13 @@ from i2i_registry.actions.request import Request
 from i2i_registry.sheets.collage import HeightWidth, check_collage, draw_collage
 from i2i_registry.sheets.sheet import check_shown
 from i2i_runtime.bundle import Bundle
-from i2i_runtime.call.arguments import main_image, result_size
-from i2i_runtime.call.sizes import SCALE
+from i2i_runtime.call.sizes import result_size
 from i2i_runtime.errors import UsageError
 from i2i_runtime.image import fitting
 from i2i_runtime.image.reading import read
-from i2i_runtime.schema.operations import ImageInput, Operation
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.kinds.size import SCALE
+from i2i_runtime.schema.operations import Operation
 
 SCALES = (2.0, 1.25, 1.0, 0.66, 0.33)
 """Those of the paper."""
@@ -41,7 +42,7 @@ class CollagePlan:
 
 def can_retarget(operation: Operation) -> bool:
     """Whether it makes another size of an image."""
-    return main_image(operation) is not None and operation.size is not None
+    return operation.main_image is not None and operation.size is not None
 
 
 def read_scales(text: str) -> tuple[float, ...]:
@@ -103,6 +104,6 @@ def make_collage(bundle: Bundle, plan: CollagePlan) -> Image.Image:
 
 def _as_the_model_sees_it(source: Image.Image, request: Request) -> Image.Image:
     """The image at the size that the model gets, without what it was padded with."""
-    main = cast("ImageInput", main_image(request.operation))
+    main = cast("ImageInput", request.operation.main_image)
     placed = fitting.fit(np.asarray(source), main, request.fit or main.fit)
     return Image.fromarray(np.rint(placed.crop(placed.pixels)).astype(np.uint8))

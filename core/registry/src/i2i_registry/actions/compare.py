@@ -19,11 +19,11 @@ from i2i_registry.interfaces.exporter import TellProgress
 from i2i_registry.sheets.sheet import check_shown
 from i2i_runtime.archive.opening import read_manifest
 from i2i_runtime.bundle import Bundle
-from i2i_runtime.call.arguments import main_image, option_from_text
 from i2i_runtime.errors import I2IError, OptionError, UsageError, nearest
 from i2i_runtime.image.reading import read
+from i2i_runtime.image.resizing import Fit
 from i2i_runtime.schema.manifest import Manifest
-from i2i_runtime.schema.operations import Fit, Operation
+from i2i_runtime.schema.operations import Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +83,14 @@ def enter_models(
         title: Request(_operation(title, target.operations(), operation), fit=fit, seed=seed)
         for title, target in targets.items()
     }
-    known = {value.name for request in blank.values() for value in request.free_inputs()}
+    known = {value.name for request in blank.values() for value in request.operation.free_inputs}
     for name in given:
         if name not in known:
             raise OptionError(f"no model has an input {name!r} to set", expected=nearest(name, known))
     models: list[ComparedModel] = []
     for title, request in blank.items():
         try:
-            values = {v.name: option_from_text(v, given[v.name]) for v in request.free_inputs() if v.name in given}
+            values = {v.name: v.from_text(given[v.name]) for v in request.operation.free_inputs if v.name in given}
             asked = request.with_options(values)
             asked.check()
         except OptionError as error:
@@ -156,7 +156,7 @@ def _operation(title: str, operations: Sequence[Operation], name: str | None) ->
             fix="choose another with --operation, or leave this model out",
         )
     chosen = operations[0 if name is None else names.index(name)]
-    if main_image(chosen) is None:
+    if chosen.main_image is None:
         raise UsageError(f"{chosen.name} of {title} takes no image", expected="an operation on images")
     if not makes_images(chosen):
         raise UsageError(f"{chosen.name} of {title} makes no image", expected="an operation that makes images")

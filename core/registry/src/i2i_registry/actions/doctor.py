@@ -10,7 +10,7 @@ from i2i_registry.plugins.discovery import BrokenPlugin, Plugin, Registry
 from i2i_registry.weights.catalogue import Catalogue
 from i2i_registry.weights.store import Store
 from i2i_runtime.device.doctor import Diagnosis, Problem, diagnose
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 _OURS = "i2i-"
 _RELATED = ("torch", "onnx", "onnxscript", "accelerate", "safetensors", "numpy", "pillow", "pydantic")

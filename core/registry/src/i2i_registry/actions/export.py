@@ -15,8 +15,9 @@ from i2i_registry.weights.loading import load_for_use, open_card, open_model
 from i2i_registry.weights.store import Store
 from i2i_runtime.archive.opening import open_bundle
 from i2i_runtime.files.regular import sha256_of
-from i2i_runtime.schema.manifest import Manifest, Parity
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
+from i2i_runtime.schema.manifest import Manifest
+from i2i_runtime.schema.parity import Parity
 
 BUNDLES = "onnx"
 """the exporter that makes what the runtime runs"""

@@ -14,10 +14,12 @@ from i2i_registry.actions.side_by_side import ImageAttempt, ResultColumn, SideBy
 from i2i_registry.actions.sources import Scanned, SourceImage, find_sources
 from i2i_registry.sheets.sheet import check_shown, fitted
 from i2i_runtime.bundle import Bundle
-from i2i_runtime.call.arguments import Option, draw, main_image, random_shapes
+from i2i_runtime.call.arguments import random_options
 from i2i_runtime.errors import ImageError, UsageError
 from i2i_runtime.image.reading import read
-from i2i_runtime.schema.operations import ImageInput, Input, LabelInput, LatentInput, NoiseInput, Operation
+from i2i_runtime.kinds.base import InputKind, Option, RandomInput
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.schema.operations import Operation
 
 _Labels = Mapping[str, Sequence[str]]
 """label input -> the classes that were named for it"""
@@ -35,20 +37,13 @@ class GridLook:
 
 def reference_of(operation: Operation) -> ImageInput | None:
     """The image that the columns show: the first after the main one."""
-    main = main_image(operation)
-    others = (value for value in operation.inputs if isinstance(value, ImageInput) and value is not main)
-    return next(others, None) if main else None
-
-
-def is_random(value: Input) -> bool:
-    """Whether a seed stands for it."""
-    return isinstance(value, (LatentInput, NoiseInput))
+    return next(iter(operation.of(ImageInput)[1:]), None)
 
 
 def can_fill(operation: Operation) -> bool:
     """Whether one image becomes many by references or seeds."""
-    has_columns = reference_of(operation) or any(map(is_random, operation.inputs))
-    return bool(main_image(operation) and has_columns and makes_images(operation))
+    has_columns = reference_of(operation) or operation.of(RandomInput)
+    return bool(operation.main_image and has_columns and makes_images(operation))
 
 
 def plan_looks(request: Request, count: int, out: Path, scanned: Scanned) -> list[GridLook]:
@@ -68,7 +63,7 @@ def plan_looks(request: Request, count: int, out: Path, scanned: Scanned) -> lis
         )
     check_shown(operation)
     reference, given = reference_of(operation), request.options
-    labels = {value.name: _classes(value, given) for value in operation.inputs if isinstance(value, LabelInput)}
+    labels = {value.name: _classes(value, given) for value in operation.inputs if value.classes}
     varied = {*labels, *([reference.name] if reference else [])}
     shared = replace(request, options={name: value for name, value in given.items() if name not in varied}, seed=0)
     seed = request.seed or 0
@@ -76,7 +71,7 @@ def plan_looks(request: Request, count: int, out: Path, scanned: Scanned) -> lis
         return _looks_of_seeds(shared, range(seed, seed + count), labels)
     places = [Path(text) for text in cast("Sequence[str]", given[reference.name])]
     paths = [source.path for source in find_sources(places, out, scanned)]
-    return _looks_like(shared.with_options(_drawn(operation, seed)), reference.name, paths, labels)
+    return _looks_like(shared.with_options(random_options(operation, seed)), reference.name, paths, labels)
 
 
 def make_grid(bundle: Bundle, sources: Sequence[SourceImage], looks: Sequence[GridLook], cell_px: int) -> SideBySide:
@@ -111,7 +106,7 @@ def _looks_of_seeds(shared: Request, seeds: Sequence[int], labels: _Labels) -> l
     return [
         GridLook(
             "\n".join([*classes, f"seed {seed}"]),
-            shared.with_options({**_drawn(shared.operation, seed), **dict(zip(labels, classes, strict=True))}),
+            shared.with_options({**random_options(shared.operation, seed), **dict(zip(labels, classes, strict=True))}),
         )
         for classes in product(*labels.values())
         for seed in seeds
@@ -128,14 +123,9 @@ def _column(bundle: Bundle, images: Sequence[ImageAttempt], look: GridLook, cell
     return ResultColumn(look.title, cells, fitted(read(look.image), cell_px) if look.image else None)
 
 
-def _classes(label: LabelInput, given: Mapping[str, Option]) -> Sequence[str]:
+def _classes(label: InputKind, given: Mapping[str, Option]) -> Sequence[str]:
     named = cast("Sequence[str]", given.get(label.name, ()))
-    return named or ([label.default] if label.default else [])
-
-
-def _drawn(operation: Operation, seed: int) -> dict[str, Option]:
-    random = [value for value in operation.inputs if isinstance(value, (LatentInput, NoiseInput))]
-    return dict(draw(random, seed, random_shapes(operation, None)))
+    return named or ([] if label.is_required else cast("Sequence[str]", label.examples({})[:1]))
 
 
 def _one_for(name: str, classes: Sequence[str], number: int, count: int) -> str:

@@ -12,10 +12,13 @@ from PIL import Image
 
 from i2i_registry.errors import concerns_all
 from i2i_runtime.bundle import Bundle
-from i2i_runtime.call.arguments import Option, gather, main_image
+from i2i_runtime.call.arguments import gather
 from i2i_runtime.call.bound_operation import Result
 from i2i_runtime.errors import I2IError, UsageError
-from i2i_runtime.schema.operations import Fit, ImageInput, Input, Operation, VectorOutput
+from i2i_runtime.image.resizing import Fit
+from i2i_runtime.kinds.base import Option
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.schema.operations import Operation, VectorOutput
 
 T = TypeVar("T")
 
@@ -41,13 +44,9 @@ class Request:
         """The same with a seed so much higher, where there is one."""
         return self if self.seed is None else replace(self, seed=self.seed + offset)
 
-    def free_inputs(self) -> list[Input]:
-        """The operation's inputs but the image that it works on."""
-        return free_inputs(self.operation)
-
     def images_among_options(self) -> list[Path]:
         """The files that are read for the options."""
-        named = [value.name for value in self.operation.inputs if isinstance(value, ImageInput)]
+        named = [image.name for image in self.operation.of(ImageInput)]
         return [Path(str(self.options[name])) for name in named if name in self.options]
 
     def check(self) -> None:
@@ -56,7 +55,7 @@ class Request:
         Raises OptionError for an input that is missing or wrong, ImageError for an image among the options that cannot
         be read.
         """
-        size = cast("ImageInput", main_image(self.operation)).size
+        size = cast("ImageInput", self.operation.main_image).size
         blank = Image.new("RGB", (size.width, size.height))
         gather(self.operation, [blank], 1, self.options, fit=self.fit, seed=self.seed or 0)
 
@@ -81,12 +80,6 @@ class Request:
     def _call(self, method: Callable[..., T], *images: object, **general: object) -> T:
         # Inputs are named by the bundle; an input that had the name of a general option would be an OptionError there.
         return method(self.operation.name, *images, seed=self.seed, fit=self.fit, **general, **self.options)
-
-
-def free_inputs(operation: Operation) -> list[Input]:
-    """The inputs of an operation but the image that it works on."""
-    main = main_image(operation)
-    return [value for value in operation.inputs if value is not main]
 
 
 def makes_images(operation: Operation) -> bool:

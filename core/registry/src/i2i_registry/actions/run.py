@@ -17,7 +17,6 @@ from i2i_registry.actions.request import Attempt, Request, attempt
 from i2i_registry.actions.sources import Scanned, SourceImage, find_sources
 from i2i_registry.output_paths import check_file, check_inputs_survive, check_writable
 from i2i_runtime.bundle import Bundle
-from i2i_runtime.call.arguments import main_image
 from i2i_runtime.errors import RunError, UsageError
 from i2i_runtime.files.atomic import atomic_write
 from i2i_runtime.image.pixels import GREY, IMAGE_MODES, RGB
@@ -68,7 +67,7 @@ def plan_jobs(
     Raises UsageError when an input does not exist, there is nothing to do, an output would replace an input, two
     inputs would become one file, or `out` does not fit.
     """
-    suffix, main = suffix_of(operation), main_image(operation)
+    suffix, main = suffix_of(operation), operation.main_image
     if main is None:
         if given:
             raise UsageError(f"{operation.name} takes no image", expected="no INPUT: it starts from nothing")

@@ -12,7 +12,7 @@ from i2i_registry.actions.animation import AnimationRequest, last_frame_of
 from i2i_registry.actions.request import Request
 from i2i_registry.cli.render import show, show_json
 from i2i_registry.sheets.animations import SUFFIXES
-from i2i_runtime.call.sizes import SIZE
+from i2i_runtime.kinds.size import SIZE
 from i2i_runtime.schema.operations import Operation
 
 

@@ -13,9 +13,9 @@ from i2i_registry.cli.operating import OperationCommand, asked, options_for
 from i2i_registry.cli.options import fit_option, load_options
 from i2i_registry.cli.render import json_option, show, show_json, tell
 from i2i_registry.output_paths import check_file
-from i2i_runtime.call.arguments import main_image
 from i2i_runtime.image.reading import SAVE_FORMATS, save
-from i2i_runtime.schema.operations import Fit, Operation, SizeInput
+from i2i_runtime.image.resizing import Fit
+from i2i_runtime.schema.operations import Operation
 
 
 class CollageCommand(OperationCommand):
@@ -23,8 +23,7 @@ class CollageCommand(OperationCommand):
 
     def options_of(self, operation: Operation) -> list[click.Parameter]:
         """As the operation's inputs demand."""
-        main = main_image(operation)
-        kept = [value for value in operation.inputs if value is not main and not isinstance(value, SizeInput)]
+        kept = [value for value in operation.free_inputs if value is not operation.size]
         return list({option.name: option for value in kept for option in options_for(value)}.values())
 
     def default_operation(self, operations: Sequence[Operation], words: Sequence[str]) -> Operation:  # noqa: ARG002

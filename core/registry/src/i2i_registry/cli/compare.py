@@ -19,7 +19,7 @@ from i2i_registry.cli.sheet_results import finish_sheet
 from i2i_registry.output_paths import check_inputs_survive
 from i2i_registry.sheets.files import check_sheet_file
 from i2i_runtime.errors import UsageError
-from i2i_runtime.schema.operations import Fit
+from i2i_runtime.image.resizing import Fit
 
 
 @click.command()

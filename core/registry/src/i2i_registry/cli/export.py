@@ -13,7 +13,7 @@ from i2i_registry.cli.session import Session, pass_session
 from i2i_registry.importing.releasing import export_official
 from i2i_registry.interfaces.exporter import ExportOptions
 from i2i_runtime.errors import UsageError
-from i2i_runtime.schema.manifest import Parity, Precision
+from i2i_runtime.schema.parity import Parity, Precision
 
 _FORMAT = "format_"
 

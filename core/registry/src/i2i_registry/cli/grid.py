@@ -8,7 +8,7 @@ from typing import cast
 
 import click
 
-from i2i_registry.actions.grid import can_fill, is_random, make_grid, plan_looks, reference_of
+from i2i_registry.actions.grid import can_fill, make_grid, plan_looks, reference_of
 from i2i_registry.actions.side_by_side import SideBySide
 from i2i_registry.actions.sources import find_sources
 from i2i_registry.actions.target import LoadOptions
@@ -17,8 +17,9 @@ from i2i_registry.cli.options import cell_option, fit_option, load_options, shee
 from i2i_registry.cli.render import json_option, tell, tell_error, tell_left_out
 from i2i_registry.cli.sheet_results import finish_sheet
 from i2i_registry.sheets.files import check_sheet_file
-from i2i_runtime.call.arguments import main_image
-from i2i_runtime.schema.operations import Fit, LabelInput, Operation
+from i2i_runtime.image.resizing import Fit
+from i2i_runtime.kinds.base import RandomInput
+from i2i_runtime.schema.operations import Operation
 
 _SEEDS = 4
 
@@ -28,18 +29,17 @@ class GridCommand(OperationCommand):
 
     def options_of(self, operation: Operation) -> list[click.Parameter]:
         """As the operation's inputs demand; `--count` where seeds are the columns."""
-        main, reference = main_image(operation), reference_of(operation)
-        seeded = any(map(is_random, operation.inputs))
+        reference, random = reference_of(operation), operation.of(RandomInput)
         options: list[click.Parameter] = [
             option
-            for value in operation.inputs
-            if value is not main and not is_random(value)
-            for option in options_for(value, multiple=value is reference or isinstance(value, LabelInput))
+            for value in operation.free_inputs
+            if value not in random
+            for option in options_for(value, multiple=value is reference or bool(value.classes))
         ]
-        if seeded:
+        if random:
             seed = click.Option(["--seed"], type=click.IntRange(min=0), default=0, show_default=True, help="The first.")
             options.append(seed)
-        if seeded and reference is None:
+        if random and reference is None:
             kind = click.IntRange(min=1)
             options.append(click.Option(["--count"], type=kind, default=_SEEDS, show_default=True, help="Seeds."))
         return options

@@ -10,7 +10,7 @@ from i2i_registry.interfaces.cards import ModelCard, Trained, WeightsCard
 from i2i_registry.interfaces.expectations import duration_in_words
 from i2i_registry.plugins.discovery import Registry
 from i2i_registry.weights.catalogue import Catalogue, CatalogueEntry
-from i2i_runtime.schema.manifest import Licence
+from i2i_runtime.attribution import Licence
 
 _WHERE = {"catalogue": "ships", "plugin": "ships", "store": "local"}
 

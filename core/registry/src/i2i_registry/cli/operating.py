@@ -4,37 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar, cast
+from typing import cast
 
 import click
 
 from i2i_registry.actions.request import SEED, Request
 from i2i_registry.actions.target import Target
 from i2i_registry.cli.session import Session
-from i2i_runtime.call.arguments import Option
-from i2i_runtime.call.sizes import SCALE, SIZE, read_scale, read_size
-from i2i_runtime.errors import OptionError, UsageError, nearest
-from i2i_runtime.schema.operations import (
-    Fit,
-    GridInput,
-    ImageInput,
-    Input,
-    LabelInput,
-    LatentInput,
-    MaskInput,
-    NoiseInput,
-    Operation,
-    ScalarInput,
-    SizeInput,
-)
+from i2i_runtime.errors import OptionError, UsageError
+from i2i_runtime.image.resizing import Fit
+from i2i_runtime.kinds.base import CommandOption, InputKind, Option
+from i2i_runtime.schema.operations import Operation
 from i2i_runtime.untrusted_text import printable
 
 _INPUT = "input_"
+_WORDS = {"text": "expected ", "choice": ""}
+"""options that are read from words -> how a correction begins"""
 _NOT_WHOLE = {"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": True}
-
-T = TypeVar("T")
-
-Check = Callable[[click.Context, click.Parameter, str | None], str | None]
 
 
 class OperationCommand(click.Command, ABC):
@@ -84,76 +70,50 @@ class OperationCommand(click.Command, ABC):
         return words, cast("str | None", context.params.get("operation_name"))
 
 
-def options_for(value: Input, *, multiple: bool = False) -> list[click.Parameter]:
-    """The options of an input, mostly one; `multiple`: a label or an image may be given several times."""
-    flag = f"--{value.name.replace('_', '-')}"
-    match value:
-        case LatentInput() | NoiseInput():
-            return [click.Option(["--seed"], type=click.IntRange(min=0), help="Same seed, same image.")]
-        case LabelInput():
-            return [_label_option(value, flag, multiple=multiple)]
-        case ScalarInput():
-            return [_number_option(value, flag)]
-        case ImageInput() | MaskInput():
-            kind = click.Path(exists=True)
-            name = _INPUT + value.name
-            return [click.Option([flag, name], type=kind, required=True, multiple=multiple, help=value.summary)]
-        case SizeInput():
-            return _size_options(value)
-        case GridInput():
-            return []
+def options_for(value: InputKind, *, multiple: bool = False) -> list[click.Parameter]:
+    """The options of an input, mostly one; `multiple`: it may be given several times."""
+    return [_option(option, multiple=multiple) for option in value.command_options()]
 
 
-def _label_option(value: LabelInput, flag: str, *, multiple: bool) -> click.Option:
-    default = f"default: {value.default}" if value.default else "required"
-    return click.Option(
-        [flag, _INPUT + value.name],
-        callback=_each(_one_of(value.names)) if multiple else _one_of(value.names),
-        metavar=f"[{'|'.join(value.names)}]",
-        required=value.default is None,
+def _option(option: CommandOption, *, multiple: bool) -> click.Option:
+    flag, name = f"--{option.name.replace('_', '-')}", option.name if option.name == SEED else _INPUT + option.name
+    made = click.Option(
+        [flag, name],
+        type=_type(option),
+        callback=_read_with(option) if option.takes in _WORDS else None,
+        metavar=option.metavar,
+        required=option.required,
         multiple=multiple,
-        help=f"{value.summary} ({default})".strip(),
+        help=option.help,
+        show_default=option.default is not None,
     )
+    if option.default is not None:  # None itself would count as given
+        made.default = option.default
+    return made
 
 
-def _number_option(value: ScalarInput, flag: str) -> click.Option:
-    limits: click.IntRange | click.FloatRange = click.FloatRange(value.minimum, value.maximum)
-    default: float = value.default
-    if value.whole:
-        limits, default = click.IntRange(int(value.minimum), int(value.maximum)), int(value.default)
-    return click.Option(
-        [flag, _INPUT + value.name], type=limits, default=default, show_default=True, help=value.summary
-    )
+def _type(option: CommandOption) -> click.IntRange | click.FloatRange | click.Path | None:
+    least, most = option.limits
+    if option.takes == "whole":
+        return click.IntRange(None if least is None else int(least), None if most is None else int(most))
+    if option.takes == "number":
+        return click.FloatRange(least, most)
+    return click.Path(exists=True) if option.takes == "path" else None
 
 
-def _size_options(value: SizeInput) -> list[click.Parameter]:
-    own = "that of the image" if value.image else f"{value.height}x{value.width}"
-    return [
-        click.Option(
-            [f"--{SIZE}", _INPUT + SIZE],
-            metavar="HEIGHTxWIDTH",
-            callback=_read_with(read_size),
-            help=f"Of the result, pixels; default: {own}.",
-        ),
-        click.Option(
-            [f"--{SCALE}", _INPUT + SCALE],
-            metavar="FACTOR|VERTICALxHORIZONTAL",
-            callback=_read_with(read_scale),
-            help="The same as a multiple of that.",
-        ),
-    ]
+def _read_with(option: CommandOption) -> Callable[[click.Context, click.Parameter, object], object]:
+    """A callback that reads a text, or several; their OptionError becomes click's."""
 
-
-def _read_with(read: Callable[[object], T]) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
-    """A callback that reads a text; its OptionError becomes click's."""
-
-    def check(context: click.Context, parameter: click.Parameter, value: str | None) -> T | None:
-        if value is None:
-            return None
+    def read_one(context: click.Context, parameter: click.Parameter, text: str) -> object:
         try:
-            return read(value)
+            return option.read(text)
         except OptionError as error:
-            raise click.BadParameter(f"{value!r}: expected {error.expected}", context, parameter) from error
+            raise click.BadParameter(f"{text!r}: {_WORDS[option.takes]}{error.expected}", context, parameter) from error
+
+    def check(context: click.Context, parameter: click.Parameter, value: object) -> object:
+        if isinstance(value, tuple):
+            return tuple(read_one(context, parameter, str(text)) for text in cast("tuple[object, ...]", value))
+        return None if value is None else read_one(context, parameter, str(value))
 
     return check
 
@@ -172,23 +132,3 @@ def given_inputs(options: Mapping[str, object]) -> dict[str, Option]:
         for name, value in options.items()
         if name.startswith(_INPUT) and value is not None
     }
-
-
-def _one_of(names: Sequence[str]) -> Check:
-    """Check a class name; a wrong one is answered with the nearest."""
-
-    def check(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-        if value is not None and value not in names:
-            raise click.BadParameter(f"{value!r}: {nearest(value, names)}", context, parameter)
-        return value
-
-    return check
-
-
-def _each(check: Check) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], tuple[str, ...]]:
-    def check_all(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-        for value in values:
-            check(context, parameter, value)
-        return values
-
-    return check_all

@@ -10,7 +10,7 @@ import click
 
 from i2i_registry.actions.target import LoadOptions
 from i2i_registry.sheets.sheet import MIN_CELL_PX
-from i2i_runtime.call.arguments import FITS
+from i2i_runtime.image.resizing import FITS
 
 
 def load_options(command: Callable[..., None]) -> Callable[..., None]:

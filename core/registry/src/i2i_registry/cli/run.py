@@ -16,10 +16,10 @@ from i2i_registry.cli.animation import animation_flags, read_animation, show_ani
 from i2i_registry.cli.operating import OperationCommand, asked, options_for
 from i2i_registry.cli.options import fit_option, load_options
 from i2i_registry.cli.render import json_option, left_out_as_data, show, show_json, tell, tell_error, tell_left_out
-from i2i_runtime.call.arguments import main_image
 from i2i_runtime.errors import UsageError, nearest
 from i2i_runtime.image.folders import Listing
-from i2i_runtime.schema.operations import Fit, Operation
+from i2i_runtime.image.resizing import Fit
+from i2i_runtime.schema.operations import Operation
 
 _Attempts = Sequence[tuple[ImageJob, Attempt[tuple[Path, ...]]]]
 
@@ -29,8 +29,7 @@ class RunCommand(OperationCommand):
 
     def options_of(self, operation: Operation) -> list[click.Parameter]:
         """As the operation's inputs demand; `--count` where a seed chooses, and those of an animation."""
-        main = main_image(operation)
-        options = [option for value in operation.inputs if value is not main for option in options_for(value)]
+        options = [option for value in operation.free_inputs for option in options_for(value)]
         own = {option.name: option for option in options}  # one --seed, however many latents
         if operation.walk:
             own.pop(f"input_{operation.walk.anchor}", None)  # set in every frame by the walk itself

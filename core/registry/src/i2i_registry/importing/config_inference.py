@@ -15,7 +15,7 @@ from i2i_registry.interfaces.cards import ImportedFile, Settled
 from i2i_registry.interfaces.config_values import field_values
 from i2i_registry.interfaces.official import Clues, InferredConfig, OfficialFormat, TensorShapes
 from i2i_runtime.errors import OptionError, UsageError
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 DOMAINS = "domains"
 """The field of a Config that no checkpoint of any paper fills: what its domains are called."""

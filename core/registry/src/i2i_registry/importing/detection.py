@@ -19,7 +19,7 @@ from i2i_registry.interfaces.cards import ModelCard
 from i2i_registry.interfaces.official import OfficialFormat, TensorShapes
 from i2i_registry.plugins.discovery import Registry
 from i2i_runtime.errors import UsageError
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 from i2i_runtime.untrusted_text import printable
 
 _SHOWN_KEYS = 8

@@ -30,7 +30,7 @@ from i2i_registry.output_paths import check_recordable
 from i2i_registry.plugins.discovery import Registry
 from i2i_registry.weights.catalogue import Catalogue
 from i2i_registry.weights.store import Store
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 if TYPE_CHECKING:
     from torch import Tensor, dtype

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from i2i_registry.checkpoints.tensor_files import some
 from i2i_registry.errors import CheckpointError, PluginError
 from i2i_registry.interfaces.official import Drop, OfficialFormat, TensorShapes, rename
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 if TYPE_CHECKING:
     from torch import Tensor

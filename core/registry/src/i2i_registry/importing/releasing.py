@@ -30,7 +30,7 @@ from i2i_registry.weights.loading import open_card, tensors_of
 from i2i_registry.weights.store import Store
 from i2i_runtime.errors import UsageError
 from i2i_runtime.files.atomic import atomic_folder, atomic_write
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 if TYPE_CHECKING:
     from torch import Tensor

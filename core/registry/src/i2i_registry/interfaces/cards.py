@@ -8,9 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from i2i_registry.interfaces.expectations import PresetExpectation
-from i2i_runtime.schema.graphs import Sha256
-from i2i_runtime.schema.manifest import Licence, Paper
-from i2i_runtime.schema.operations import Name, OperationName, Record
+from i2i_runtime.attribution import Licence, Paper
+from i2i_runtime.records import Name, OperationName, Record, Sha256
 
 INTERFACE_VERSION = 1
 """Version of Model, Trainer, Exporter and the hooks, as this release has them."""

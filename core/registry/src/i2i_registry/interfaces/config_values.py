@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, JsonValue, TypeAdapter, ValidationError
 
 from i2i_registry.errors import UnknownName
 from i2i_runtime.errors import OptionError
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 
 def with_values(records: tuple[Record, Record], values: Sequence[str]) -> tuple[Record, Record]:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 if TYPE_CHECKING:
     from pathlib import Path

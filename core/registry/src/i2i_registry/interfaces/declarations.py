@@ -12,7 +12,7 @@ from i2i_registry.interfaces.config_values import as_set
 from i2i_registry.interfaces.model import Model
 from i2i_registry.interfaces.resolved_graphs import resolved_graphs
 from i2i_runtime.errors import OptionError
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 
 def check_declarations(model: Model[Record]) -> None:

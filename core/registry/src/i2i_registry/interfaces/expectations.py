@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pydantic import PositiveFloat, PositiveInt
 
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 

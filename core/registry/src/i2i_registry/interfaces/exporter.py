@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import PositiveInt
 
-from i2i_runtime.schema.manifest import Parity, Precision
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
+from i2i_runtime.schema.parity import Parity, Precision
 
 if TYPE_CHECKING:
     from i2i_registry.interfaces.cards import ModelCard, WeightsCard

@@ -8,49 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
+
+# Under these names they are part of the face.
+from i2i_runtime.kinds.forms import BATCH as BATCH  # noqa: PLC0414
+from i2i_runtime.kinds.forms import Axis as Axis  # noqa: PLC0414
+from i2i_runtime.kinds.forms import Form as Form  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from torch import nn
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """A free axis of a graph input. Axes of one name have one length in a call; "batch" and image sides, mostly."""
-
-    name: str
-    example: int
-    """length while tracing, and the first one that parity is measured at; at least 2"""
-    multiple: int = 1
-    minimum: int = 1
-
-
-Values: TypeAlias = Literal["image", "normal", "uniform", "index", "whole"]
-"""How honest test values are made.
-
-image      real images in [-1, 1], and extremes of it
-normal     N(0, 1)
-uniform    float32, between the lowest and the highest value
-index      int64, from 0 to the highest value
-whole      float32, the whole numbers from the lowest to the highest value
-"""
-
-
-BATCH = Axis("batch", 2)
-"""The first axis of every graph input."""
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """A tensor that a graph is fed."""
-
-    axes: tuple[int | Axis, ...]
-    """the batch first"""
-    values: Values
-    low: float = -1.0
-    """lowest value of `uniform` and `whole`"""
-    high: float = 1.0
-    """highest value of `uniform`, `whole` and `index`"""
 
 
 @dataclass(frozen=True, slots=True)

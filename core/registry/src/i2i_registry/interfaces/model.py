@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from i2i_registry.interfaces.graphs import Form, Graph
-from i2i_runtime.schema.operations import Operation, Record
+from i2i_runtime.records import Record
+from i2i_runtime.schema.operations import Operation
 
 if TYPE_CHECKING:
     from torch import nn

@@ -16,8 +16,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from i2i_registry.errors import CheckpointError
 from i2i_registry.interfaces.cards import ImportedFile, Settled
-from i2i_runtime.schema.manifest import Licence
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.attribution import Licence
+from i2i_runtime.records import Record
 
 if TYPE_CHECKING:
     from torch import Tensor

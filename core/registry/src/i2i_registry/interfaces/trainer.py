@@ -16,7 +16,7 @@ from pydantic import JsonValue
 
 from i2i_registry.interfaces.data import DataLayout, Tensors
 from i2i_registry.interfaces.model import Model
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 if TYPE_CHECKING:
     from pathlib import Path

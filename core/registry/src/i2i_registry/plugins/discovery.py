@@ -23,7 +23,7 @@ from i2i_registry.interfaces.exporter import ModelOrigin
 from i2i_registry.plugins import hooks
 from i2i_registry.plugins.failures import failure, first_line
 from i2i_registry.plugins.shipped_weights import shipped_weights
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 if TYPE_CHECKING:
     from i2i_registry.interfaces.exporter import Exporter

@@ -12,8 +12,8 @@ from pydantic_core import ErrorDetails
 
 from i2i_registry.errors import PluginError
 from i2i_registry.interfaces.cards import CommandCard, ExporterCard, ModelCard, WeightsCard
+from i2i_runtime.attribution import Licence, Paper
 from i2i_runtime.errors import nearest
-from i2i_runtime.schema.manifest import Licence, Paper
 from i2i_runtime.untrusted_text import printable
 
 _RECORDS: Mapping[str, type[BaseModel]] = {

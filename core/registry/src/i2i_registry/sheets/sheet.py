@@ -16,7 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from i2i_runtime.errors import UsageError
 from i2i_runtime.image.pixels import IMAGE_MODES, RGB
-from i2i_runtime.schema.operations import ImageInput, ImageOutput, Operation
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.schema.operations import ImageOutput, Operation
 
 Cell: TypeAlias = Image.Image | str | None
 """An image, a sentence in its place, or nothing."""
@@ -57,7 +58,7 @@ class Grid:
 
 def check_shown(operation: Operation) -> None:
     """Raises UsageError for an operation on images that nobody can look at, for they have other channels."""
-    counts = [value.channels for value in operation.inputs if isinstance(value, ImageInput)]
+    counts = [image.channels for image in operation.of(ImageInput)]
     counts += [value.channels or RGB for value in operation.outputs if isinstance(value, ImageOutput)]
     strange = [count for count in counts if count not in IMAGE_MODES]
     if strange:

@@ -35,7 +35,7 @@ from i2i_registry.record_files import in_words
 from i2i_registry.weights.store import Store
 from i2i_runtime.errors import UsageError
 from i2i_runtime.files.regular import read_regular
-from i2i_runtime.schema.operations import Name, Record
+from i2i_runtime.records import Name, Record
 from i2i_runtime.untrusted_text import printable
 
 _FILE = "registry.toml"

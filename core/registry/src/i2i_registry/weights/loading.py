@@ -17,7 +17,7 @@ from i2i_registry.plugins.discovery import Registry
 from i2i_registry.record_files import in_words
 from i2i_registry.weights.catalogue import Catalogue
 from i2i_registry.weights.store import Store
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 if TYPE_CHECKING:
     from torch import Tensor

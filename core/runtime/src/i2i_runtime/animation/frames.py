@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from i2i_runtime.animation.walks import Shapes, walk
-from i2i_runtime.call.arguments import Option, first_seed, number, random_shapes
-from i2i_runtime.call.maps import Fields
+from i2i_runtime.call.arguments import gathering
 from i2i_runtime.call.results import Value
-from i2i_runtime.call.sizes import SCALE, SIZE, Pair, read_scale, read_size, wanted_size
 from i2i_runtime.errors import OptionError
 from i2i_runtime.image import reading as images
-from i2i_runtime.kinds.spatial import SizeInput
-from i2i_runtime.schema.operations import NoiseInput, Operation, ScalarInput, Walk
+from i2i_runtime.kinds.base import Option
+from i2i_runtime.kinds.noise import NoiseInput
+from i2i_runtime.kinds.scalar import ScalarInput
+from i2i_runtime.kinds.size import SCALE, SIZE, Pair, SizeInput, read_scale, read_size
+from i2i_runtime.schema.operations import Operation, Walk
 
 Options = dict[str, Option]
 
@@ -40,28 +41,22 @@ def walk_options(
     """
     if count < 1:
         raise OptionError(found=f"count={count} frames", expected="at least 1")
-    maps = [value.name for value in operation.inputs if isinstance(value, NoiseInput)]
-    for name in (*maps, how.anchor):
+    maps = operation.of(NoiseInput)
+    for name in (*(value.name for value in maps), how.anchor):
         if options.get(name) is not None:
             raise OptionError(found=f"{name!r} for an animation", expected="nothing: the walk sets it in every frame")
-    wanted = Fields(operation, options).wanted({}, {})
-    shapes = random_shapes(operation, wanted)
+    call = gathering(operation, None, options, seed=seed)
+    numbers = {value.name: value.read(options.get(value.name)) for value in operation.of(ScalarInput)}
     frames = walk(
-        cast("Shapes", {name: shapes[name] for name in maps}),
+        cast("Shapes", {value.name: value.shape_of(call, 0) for value in maps}),
         first=how.first,
-        pull=_number(operation, how.pull, options),
-        inertia=_number(operation, how.inertia, options),
+        pull=numbers[how.pull],
+        inertia=numbers[how.inertia],
         count=count,
-        seed=first_seed(seed),
+        seed=call.seed,
     )
     for frame in frames:
         yield {**options, **frame.maps, how.anchor: frame.anchor}
-
-
-def _number(operation: Operation, name: str, options: Mapping[str, Option]) -> float:
-    value = next(each for each in operation.inputs if isinstance(each, ScalarInput) and each.name == name)
-    given = options.get(name)
-    return number(value, value.default if given is None else given)
 
 
 def is_size_animation(operation: Operation) -> bool:
@@ -83,14 +78,14 @@ def size_options(
     ((name, ends),) = to.items()
     read = read_size if name == SIZE else read_scale
     stops = [read(end) for end in (cast("Sequence[object]", ends) if _is_list(ends) else [ends])]
-    first = wanted_size(value, options, own)
+    first = value.result_size(options, own)
     start = (first.height, first.width) if name == SIZE else (first.vertical, first.horizontal)
     path = np.array([start, *stops], dtype=np.float64)
     if count < len(path):
         raise OptionError(found=f"count={count} frames", expected=f"at least {len(path)}: one for each size on the way")
     frames = [_option(value, name, path, place) for place in np.linspace(0, len(path) - 1, count)]
     for frame in frames:  # before anything is computed
-        wanted_size(value, frame, own)
+        value.result_size(frame, own)
     rest = {key: each for key, each in options.items() if key not in {SIZE, SCALE}}
     return [{**rest, **frame} for frame in frames]
 

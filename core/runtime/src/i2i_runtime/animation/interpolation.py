@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from i2i_runtime.animation.lerp import lerp, slerp
-from i2i_runtime.call import arguments as inputs
-from i2i_runtime.call.arguments import Option
+from i2i_runtime.call.arguments import random_options
 from i2i_runtime.errors import OptionError
-from i2i_runtime.schema.operations import Interpolation, LatentInput, Operation
+from i2i_runtime.kinds.base import Option
+from i2i_runtime.schema.operations import Interpolation, Operation
 from i2i_runtime.schema.wiring import needed_inputs
 
 Vector = NDArray[np.floating]
@@ -50,16 +50,14 @@ def animation_options(operation: Operation, ends: Ends, count: int, compute: Com
     Raises OptionError when the operation has nothing to interpolate, `to` changes nothing, or frames are too few.
     """
     interpolation = _checked(operation, ends, count)
-    latents = [value for value in operation.inputs if isinstance(value, LatentInput)]
-    shapes = {value.name: value.shape for value in latents}
-    drawn = inputs.draw(latents, ends.seed, shapes)
-    if interpolation.value in drawn:
-        last = inputs.draw(latents, ends.last_seed, shapes)
+    drawn = random_options(operation, ends.seed, ends.options)
+    if interpolation.value in operation.named:
+        last = random_options(operation, ends.last_seed, ends.last_options)
         start, end = (
             np.asarray(options.get(interpolation.value, vectors[interpolation.value]), dtype=np.float32)
             for options, vectors in ((ends.options, drawn), (ends.last_options, last))
         )
-        needed = {value.name for value in operation.inputs}
+        needed = frozenset(operation.named)
     else:
         start, end = (
             compute(interpolation.value, options, seed)

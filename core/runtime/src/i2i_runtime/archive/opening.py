@@ -23,14 +23,8 @@ from i2i_runtime.archive.onnx_files import OnnxSummary, summarise
 from i2i_runtime.errors import BundleError, UsageError
 from i2i_runtime.files import zips
 from i2i_runtime.files.regular import open_regular
-from i2i_runtime.schema.manifest import (
-    GRAPH_KEY,
-    MANIFEST_FILE,
-    MANIFEST_KEY,
-    MAX_GRAPH_BYTES,
-    SCHEMA_VERSION,
-    Manifest,
-)
+from i2i_runtime.schema.graphs import MAX_GRAPH_BYTES
+from i2i_runtime.schema.manifest import GRAPH_KEY, MANIFEST_FILE, MANIFEST_KEY, SCHEMA_VERSION, Manifest
 from i2i_runtime.untrusted_text import printable
 
 MAX_MANIFEST_BYTES = 2 * 2**20

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2i_runtime.call.arguments import Option
 from i2i_runtime.call.results import Value
 from i2i_runtime.image.reading import ImageSource
-from i2i_runtime.schema.operations import Fit, Operation
+from i2i_runtime.image.resizing import Fit
+from i2i_runtime.kinds.base import Option
+from i2i_runtime.schema.operations import Operation
 
 if TYPE_CHECKING:
     from i2i_runtime.bundle import Bundle

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from i2i_runtime.archive.onnx_files import giving, nodes_of
 from i2i_runtime.archive.opening import GraphSource
-from i2i_runtime.call import arguments as inputs
-from i2i_runtime.call.arguments import Option
+from i2i_runtime.call.arguments import gather
 from i2i_runtime.call.batching import Call
 from i2i_runtime.device import providers as devices
 from i2i_runtime.device.sessions import Sessions, Tensor
 from i2i_runtime.errors import I2IError, RunError
+from i2i_runtime.kinds.image import ImageInput
 from i2i_runtime.schema.manifest import Manifest
-from i2i_runtime.schema.operations import ImageInput, LabelInput, MaskInput, Operation
+from i2i_runtime.schema.operations import Operation
 
 ASSUMED = 4096.0
 """Bytes a pixel of an operation that cannot be tried."""
@@ -48,24 +48,24 @@ def bytes_per_pixel(
 
     `shapes` are those of the vectors between its steps. ASSUMED where the operation cannot be tried.
     """
-    images = {value.name: _image(value) for value in operation.inputs if isinstance(value, ImageInput)}
+    images = {value.name: _image(value) for value in operation.of(ImageInput)}
     pixels = [image.shape[0] * image.shape[1] for image in images.values()]
     own = operation.size.height * operation.size.width if operation.size and not operation.size.image else 0
     if max([own, *pixels]) > _LARGEST_TRY:
         return ASSUMED
-    main = inputs.main_image(operation)
+    main = operation.main_image
     counting = _Counting(manifest, graphs)
     try:
-        items = inputs.gather(
+        call = gather(
             operation,
             [images[main.name]] if main else None,
             1,
-            _options(operation, images),
+            {value.name: value.examples(images)[0] for value in operation.free_inputs if value.is_required},
             fit="native" if main else None,
             seed=0,
             shapes=shapes,
         )
-        ((_, tensors),) = Call(operation, counting, operation.outputs, (), 1).run(items)
+        ((_, tensors),) = Call(operation, counting, operation.outputs, (), 1).run(call.columns, 1)
     except I2IError:
         return ASSUMED
     maps = [tensor for tensor in tensors.values() if tensor.ndim == 3]  # noqa: PLR2004 - channels, height, width
@@ -82,18 +82,6 @@ def _image(value: ImageInput) -> NDArray[np.float32]:
     if height * width > _LARGEST_TRY:
         return np.empty((height, width, 0), np.float32)  # takes no memory, and is not fed
     return np.random.default_rng(0).random((height, width, value.channels), dtype=np.float32)
-
-
-def _options(operation: Operation, images: Mapping[str, NDArray[np.float32]]) -> dict[str, Option]:
-    """What a caller has to give besides the main image."""
-    main = inputs.main_image(operation)
-    options: dict[str, Option] = {name: each for name, each in images.items() if main is None or name != main.name}
-    for value in operation.inputs:
-        if isinstance(value, LabelInput) and value.default is None:
-            options[value.name] = value.names[0]
-        elif isinstance(value, MaskInput):
-            options[value.name] = np.full(images[value.image].shape[:2], 255, np.uint8)
-    return options
 
 
 class _Counting(Sessions):

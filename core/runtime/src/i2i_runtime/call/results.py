@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from i2i_runtime.call.maps import coloured
 from i2i_runtime.errors import ImageError
-from i2i_runtime.image import fitting, heatmaps, pixels
+from i2i_runtime.image import fitting, pixels
 from i2i_runtime.image import reading as images
-from i2i_runtime.image.fitting import Fitted
+from i2i_runtime.image.fitting import ResizedImage
 from i2i_runtime.image.pixels import Pixels
 from i2i_runtime.schema.operations import HeatmapOutput, ImageOutput, Output
 
@@ -44,31 +45,20 @@ def kind_of(source: object) -> Kind:
     )
 
 
-def finish(output: Output, tensor: NDArray[np.generic], fitted: Fitted | None, kind: Kind) -> Value:
+def finish(output: Output, tensor: NDArray[np.generic], fitted: ResizedImage | None, kind: Kind) -> Value:
     """One output of one item, tensor without batch axis; padding is cut where `fitted` put some."""
     if isinstance(output, ImageOutput):
         return _image(output, tensor.astype(np.float32), fitted, kind)
     if isinstance(output, HeatmapOutput):
-        return _heatmap(tensor.astype(np.float32), fitted, kind)
+        return _as_kind(coloured(tensor.astype(np.float32), fitted, unit=kind is Kind.UNIT), kind)
     return tensor
 
 
-def _image(output: ImageOutput, tensor: NDArray[np.float32], fitted: Fitted | None, kind: Kind) -> Value:
+def _image(output: ImageOutput, tensor: NDArray[np.float32], fitted: ResizedImage | None, kind: Kind) -> Value:
     convert = fitting.to_unit if kind is Kind.UNIT else fitting.to_image
     result: NDArray[np.generic] = convert(tensor, output.value_range)
     if fitted is not None:
         result = fitted.crop(result)
-    return _as_kind(result, kind)
-
-
-def _heatmap(tensor: NDArray[np.float32], fitted: Fitted | None, kind: Kind) -> Value:
-    """The map of one item, [1, h, w], coloured, at the size of the image it belongs to."""
-    height, width = fitted.pixels.shape[:2] if fitted is not None else tensor.shape[1:]
-    result: NDArray[np.generic] = heatmaps.render(tensor[0], height, width)
-    if fitted is not None:
-        result = fitted.crop(result)
-    if kind is Kind.UNIT:
-        result = result.astype(np.float32) / np.float32(255)
     return _as_kind(result, kind)
 
 

@@ -18,7 +18,7 @@ from i2i_runtime.device.cpus import THREADS_VARIABLE, thread_count
 from i2i_runtime.device.probe import conv_model
 from i2i_runtime.device.providers import PROVIDERS, Device, Kind
 from i2i_runtime.errors import DeviceError, I2IError, UsageError
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 _PROBE_CHANNELS, _PROBE_SIDE, _PROBE_RUNS = 32, 256, 5
 

@@ -15,7 +15,8 @@ from i2i_runtime.device import providers as devices
 from i2i_runtime.device.memory import lacks_memory
 from i2i_runtime.device.providers import Device
 from i2i_runtime.errors import BundleError, RunError, UsageError
-from i2i_runtime.schema.manifest import GraphFile, Manifest, TensorSpec
+from i2i_runtime.schema.graphs import GraphFile, TensorSpec
+from i2i_runtime.schema.manifest import Manifest
 from i2i_runtime.untrusted_text import printable
 
 if TYPE_CHECKING:

@@ -10,18 +10,34 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
+from pydantic import Field, NonNegativeInt
 
 from i2i_runtime.errors import ImageError
 from i2i_runtime.image import fitting
 from i2i_runtime.image.pixels import RGB, Pixels, of_count, of_image
-from i2i_runtime.schema.operations import ImageInput, Landmarks
+from i2i_runtime.image.resizing import Resizing
+from i2i_runtime.records import Name, Range, Record
 
 Points = NDArray[np.float64]
 """[..., 2]: column, row"""
+
+
+class Landmarks(Record):
+    """A graph that finds the parts of a face: image -> a heat map for each landmark, [n, k, y, x]."""
+
+    graph: Name
+    input: Name
+    output: Name
+    left_eye: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
+    """indices of the landmarks whose mean it is; the eye on the left of the image"""
+    right_eye: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
+    mouth: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
+
 
 Locate = Callable[[Landmarks, NDArray[np.float32]], NDArray[np.generic]]
 """Runs the graph of landmarks: [1, channels, height, width] -> heat maps [1, k, y, x]"""
@@ -101,14 +117,14 @@ def square_of(points: Points, which: Landmarks) -> Square | None:
     return Square(eyes - RISE * rise, axis / length * side / 2)
 
 
-def cut_face(pixels: Pixels, value: ImageInput, which: Landmarks, locate: Locate) -> Pixels:
-    """The face of a grey or RGB image at the own size of the input.
+def cut_face(pixels: Pixels, how: Resizing, value_range: Range, which: Landmarks, locate: Locate) -> Pixels:
+    """The face of a grey or RGB image at the own size; landmarks are looked for in a tensor in `value_range`.
 
     Raises ImageError when there is none.
     """
     own_height, own_width, channels = pixels.shape
-    fed = fitting.centred(pixels, value)
-    heat = locate(which, fitting.to_tensor(fed.pixels, value.value_range)[None])[0]
+    fed = fitting.centred(pixels, how)
+    heat = locate(which, fitting.to_tensor(fed.pixels, value_range)[None])[0]
     needed = heat[[*which.left_eye, *which.right_eye, *which.mouth]]
     shape = np.array(fed.pixels.shape[1::-1]) / np.array(heat.shape[:0:-1])
     places = (landmarks(heat) * shape - (fed.left, fed.top)) * (own_width, own_height) / (fed.width, fed.height)
@@ -120,7 +136,7 @@ def cut_face(pixels: Pixels, value: ImageInput, which: Landmarks, locate: Locate
             fix="fit='resize' takes the image as it is",
         )
     image = Image.fromarray(of_count(pixels, RGB, "the image"))
-    return of_image(cut_square(image, square, value.size.width, value.size.height), channels)
+    return of_image(cut_square(image, square, how.size.width, how.size.height), channels)
 
 
 def cut_square(image: Image.Image, square: Square, width: int, height: int) -> Image.Image:

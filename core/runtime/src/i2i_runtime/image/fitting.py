@@ -1,7 +1,6 @@
 """Bring an image to a size that a graph takes, turn it into a tensor, and undo both on the result.
 
-How an image is resampled, and how it comes to a multiple, an input says (`ImageInput.resize`, `to_multiple`): as the
-paper's own code does it.
+How an image is resampled, and how it comes to a multiple, a record says (`Resizing`): as the paper's own code does it.
 """
 
 from __future__ import annotations
@@ -15,15 +14,15 @@ from numpy.typing import NDArray
 from i2i_runtime.errors import ImageError
 from i2i_runtime.image.pixels import Pixels
 from i2i_runtime.image.resampling import Levels, resampled
-from i2i_runtime.schema.operations import Fit, ImageInput, SizeRule
+from i2i_runtime.image.resizing import Fit, Resizing, SizeRule
+from i2i_runtime.records import Range
 
-Range = tuple[float, float]
 _ALL = (0.0, 0.0, 1.0, 1.0)
 """the whole of an image"""
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class ResizedImage:
     """An image at the size of the graph, and where in it the image itself lies (pixels); the rest is padding."""
 
     pixels: Levels
@@ -34,6 +33,12 @@ class Fitted:
     seen: tuple[float, float, float, float]
     """the part of the given image that it is: top, left, bottom and right of a box, as shares of the sides"""
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width that the graph sees."""
+        height, width = self.pixels.shape[:2]
+        return height, width
+
     def crop(self, result: NDArray[np.generic]) -> NDArray[np.generic]:
         """The part of a result [h, w, ...] that belongs to the image, at the result's own scale."""
         fed_height, fed_width = self.pixels.shape[:2]
@@ -43,7 +48,7 @@ class Fitted:
         return result[top : top + height, left : left + width]
 
 
-def fit(pixels: Pixels, value: ImageInput, policy: Fit) -> Fitted:
+def fit(pixels: Pixels, how: Resizing, policy: Fit) -> ResizedImage:
     """Bring an image to a size that the input accepts.
 
     Padding mirrors the image where it is large enough for that, and repeats its border where it is not. It lies at
@@ -53,47 +58,38 @@ def fit(pixels: Pixels, value: ImageInput, policy: Fit) -> Fitted:
     Raises ImageError when `native`, or a cut, meets a size that the rule cannot take.
     """
     if policy == "native":
-        return _in_multiples(pixels, value)
+        return _in_multiples(pixels, how)
     if policy != "keep_aspect":
-        height, width = value.size.height, value.size.width
-        return Fitted(resampled(pixels, width, height, value.resize), 0, 0, height, width, _ALL)
-    if not value.size.dynamic:
-        return centred(pixels, value)
-    return _in_multiples(_inside(pixels, value), value, value.size.minimum)
+        height, width = how.size.height, how.size.width
+        return ResizedImage(resampled(pixels, width, height, how.resize), 0, 0, height, width, _ALL)
+    if not how.size.dynamic:
+        return centred(pixels, how)
+    return _in_multiples(_inside(pixels, how), how, how.size.minimum)
 
 
-def also(pixels: Pixels, value: ImageInput, policy: Fit) -> NDArray[np.float32] | None:
-    """The tensor of the image at the input's other size, framed as `policy` frames it; None where there is none."""
-    if value.also is None:
-        return None
-    other = value.model_copy(update={"size": SizeRule(height=value.also.height, width=value.also.width)})
-    framing: Fit = "keep_aspect" if policy == "keep_aspect" else "resize"
-    return to_tensor(fit(pixels, other, framing).pixels, value.value_range)
-
-
-def centred(pixels: Pixels, value: ImageInput) -> Fitted:
+def centred(pixels: Pixels, how: Resizing) -> ResizedImage:
     """Scaled to fit inside the model's own size, and padded to that on both sides."""
-    scaled = _inside(pixels, value)
+    scaled = _inside(pixels, how)
     height, width = scaled.shape[:2]
-    rows, columns = _halves(value.size.height - height), _halves(value.size.width - width)
-    return Fitted(pad(scaled, rows, columns), rows[0], columns[0], height, width, _ALL)
+    rows, columns = _halves(how.size.height - height), _halves(how.size.width - width)
+    return ResizedImage(pad(scaled, rows, columns), rows[0], columns[0], height, width, _ALL)
 
 
-def _inside(pixels: Pixels, value: ImageInput) -> Levels:
+def _inside(pixels: Pixels, how: Resizing) -> Levels:
     """The image as large as fits inside the model's own size, in its own form."""
     own_height, own_width = pixels.shape[:2]
-    rule = value.size
+    rule = how.size
     scale = min(rule.width / own_width, rule.height / own_height)
     # A strip of 1 x 4000 pixels would otherwise be scaled to width 0.
     width = min(rule.width, max(1, round(own_width * scale)))
     height = min(rule.height, max(1, round(own_height * scale)))
-    return resampled(pixels, width, height, value.resize)
+    return resampled(pixels, width, height, how.resize)
 
 
-def _in_multiples(pixels: Levels, value: ImageInput, minimum: int = 1) -> Fitted:
+def _in_multiples(pixels: Levels, how: Resizing, minimum: int = 1) -> ResizedImage:
     """Padded or cut to multiples; smaller images than `minimum` are padded up to it."""
     height, width = pixels.shape[:2]
-    rule, cut = value.size, value.to_multiple == "cut"
+    rule, cut = how.size, how.to_multiple == "cut"
     wanted = [_multiple(side, rule, minimum, cut=cut) for side in (height, width)]
     if not rule.accepts(*wanted):
         raise ImageError(
@@ -102,14 +98,14 @@ def _in_multiples(pixels: Levels, value: ImageInput, minimum: int = 1) -> Fitted
             fix="fit='resize' or fit='keep_aspect' bring it to the model's own size",
         )
     rows, columns = (
-        _halves(abs(side - own)) if value.spare == "both" else (0, abs(side - own))
+        _halves(abs(side - own)) if how.spare == "both" else (0, abs(side - own))
         for side, own in zip(wanted, (height, width), strict=True)
     )
     if not cut:
-        return Fitted(pad(pixels, rows, columns), rows[0], columns[0], height, width, _ALL)
+        return ResizedImage(pad(pixels, rows, columns), rows[0], columns[0], height, width, _ALL)
     top, left, bottom, right = rows[0], columns[0], height - rows[1], width - columns[1]
     kept = np.ascontiguousarray(pixels[top:bottom, left:right])
-    return Fitted(kept, 0, 0, wanted[0], wanted[1], (top / height, left / width, bottom / height, right / width))
+    return ResizedImage(kept, 0, 0, wanted[0], wanted[1], (top / height, left / width, bottom / height, right / width))
 
 
 def _multiple(side: int, rule: SizeRule, minimum: int, *, cut: bool) -> int:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from i2i_runtime.image.pixels import RGB, Pixels
-from i2i_runtime.schema.operations import Resize, Rounding
+from i2i_runtime.image.resizing import Resize, Rounding
 
 Levels: TypeAlias = NDArray[np.uint8 | np.float32]
 """[height, width, channels] from 0 to 255; float32 where they were not rounded"""

@@ -1,1 +1,8 @@
-"""The kinds of input that an operation may have, one file each."""
+"""The kinds of input of an operation: a module each, that holds the record and all that is done with it.
+
+Whatever imports one of them makes all of them known, so that every manifest can be read.
+"""
+
+from i2i_runtime.kinds import grid, image, label, latent, mask, noise, scalar, size
+
+__all__ = ["grid", "image", "label", "latent", "mask", "noise", "scalar", "size"]

@@ -7,33 +7,15 @@ from typing import Annotated, Literal, cast
 
 from pydantic import Field, PositiveInt, model_validator
 
-from i2i_runtime.schema.operations import (
-    MAX_PARTS,
-    GraphCall,
-    GridInput,
-    HeatmapOutput,
-    ImageInput,
-    ImageOutput,
-    Input,
-    LabelInput,
-    LatentInput,
-    Name,
-    NoiseInput,
-    Operation,
-    Output,
-    Record,
-    SizeInput,
-)
+from i2i_runtime.kinds.forms import Lengths
+from i2i_runtime.records import Name, Record, Sha256
+from i2i_runtime.schema.operations import MAX_PARTS, GraphCall, HeatmapOutput, ImageOutput, Operation, Output
 
 MAX_RANK = 8
 """Axes of a tensor."""
 
 MAX_GRAPH_BYTES = 2**31 - 1
 """One protobuf file ends there, and a graph is one file."""
-
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Shape = tuple[int | None, ...]
-"""the lengths that are known"""
 
 
 class TensorSpec(Record):
@@ -47,7 +29,7 @@ class TensorSpec(Record):
     ]
 
     @property
-    def lengths(self) -> Shape:
+    def lengths(self) -> Lengths:
         """Its axes, None where they are free."""
         return tuple(side if isinstance(side, int) else None for side in self.shape)
 
@@ -80,34 +62,16 @@ def check_tensors(operation: Operation, graphs: Mapping[str, GraphFile]) -> None
 
     Raises ValueError that names the operation, the graph and the tensor.
     """
-    fed = {value.name: shape for value in operation.inputs if (shape := _fed(value)) is not None}
-    coverages = [value.coverage for value in operation.inputs if isinstance(value, GridInput) and value.coverage]
-    fed |= dict.fromkeys(coverages, ("float32", (None, 1, None, None)))
-    for value in operation.inputs:
-        if isinstance(value, ImageInput) and value.also:
-            fed[value.also.name] = ("float32", (None, value.channels, value.also.height, value.also.width))
+    fed = {name: (form.dtype, form.lengths) for name, form in operation.forms.items()}
     for choice in operation.branches():
-        known = dict(fed)
+        known: dict[str, tuple[str, Lengths]] = dict(fed)
         for step in operation.steps_for(choice):
             _check_step(operation, step, graphs[step.graph], known)
         for output in operation.outputs:
             _check_output(operation, output, known[output.name][1])
 
 
-def _fed(value: Input) -> tuple[str, Shape] | None:
-    """Type and shape of what the runtime feeds for an input; None for a size, which is fed to no graph."""
-    if isinstance(value, SizeInput):
-        return None
-    shapes: dict[str, Shape] = {"mask": (None, 1, None, None), "grid": (None, None, None, 2)}
-    shape = shapes.get(value.kind, (None,))
-    if isinstance(value, (ImageInput, NoiseInput)):
-        shape = (None, value.channels, None, None)
-    elif isinstance(value, LatentInput):
-        shape = (None, *value.shape)
-    return "int64" if isinstance(value, LabelInput) else "float32", shape
-
-
-def _check_step(operation: Operation, step: GraphCall, graph: GraphFile, known: dict[str, tuple[str, Shape]]) -> None:
+def _check_step(operation: Operation, step: GraphCall, graph: GraphFile, known: dict[str, tuple[str, Lengths]]) -> None:
     takes = {tensor.name: tensor for tensor in graph.inputs}
     given = {name: known[value] for name, value in step.inputs.items()}
     given |= dict.fromkeys(step.constants, ("float32", (None,)))
@@ -122,8 +86,8 @@ def _check_step(operation: Operation, step: GraphCall, graph: GraphFile, known: 
     known.update({value: (gives[name].dtype, gives[name].lengths) for name, value in step.outputs.items()})
 
 
-def _check_output(operation: Operation, output: Output, shape: Shape) -> None:
-    wanted: Shape | None = None
+def _check_output(operation: Operation, output: Output, shape: Lengths) -> None:
+    wanted: Lengths | None = None
     if isinstance(output, ImageOutput):
         wanted = (None, output.channels, None, None)
     elif isinstance(output, HeatmapOutput):
@@ -133,11 +97,11 @@ def _check_output(operation: Operation, output: Output, shape: Shape) -> None:
         raise ValueError(f"{operation.name}: the {output.kind} {output.name!r} is made as {_shown(shape)}{due}")
 
 
-def _shown(shape: Shape) -> str:
+def _shown(shape: Lengths) -> str:
     return str([length or "any" for length in shape])
 
 
-def _fits(left: Shape, right: Shape) -> bool:
+def _fits(left: Lengths, right: Lengths) -> bool:
     """Whether two shapes may be the same; the first axis is the batch, which is the caller's."""
     return len(left) == len(right) and all(
         a is None or b is None or a == b for a, b in zip(left[1:], right[1:], strict=True)

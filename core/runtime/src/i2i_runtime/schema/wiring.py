@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from i2i_runtime.schema.operations import GraphCall, GridInput, MaskInput, Operation, SizeInput
+from i2i_runtime.schema.operations import GraphCall, Operation
 
 
 def needed_steps(steps: Sequence[GraphCall], wanted: Collection[str], given: Collection[str] = ()) -> list[GraphCall]:
@@ -28,23 +28,21 @@ def needed_inputs(operation: Operation, given: Collection[str]) -> frozenset[str
     Without given vectors these are all inputs, also those that the chosen outputs could do without: what a call takes
     does not depend on what is asked of it.
     """
-    names = {value.name for value in operation.inputs}
     if not given:
-        return frozenset(names)
+        return frozenset(operation.named)
     outputs = [value.name for value in operation.outputs]
     fed: set[str] = set()
     for choice in operation.branches():
         steps = needed_steps(operation.steps_for(choice), outputs, given)
         fed |= {value for step in steps for value in step.inputs.values()} | {name for s in steps for name in s.when}
-    return frozenset((fed | _shaping(operation, fed)) & names)
+    return _with_sources(operation, fed)
 
 
-def _shaping(operation: Operation, fed: Collection[str]) -> set[str]:
-    """The inputs that decide how large others are, or lie under them; no step has to name them."""
-    named: set[str | None] = set()
-    for value in operation.inputs:
-        if isinstance(value, GridInput):
-            named |= {value.name, value.image, value.left_shift, value.right_shift}
-        elif isinstance(value, SizeInput) or (isinstance(value, MaskInput) and value.name in fed):
-            named |= {value.name, value.image}
-    return {name for name in named if name is not None}
+def _with_sources(operation: Operation, fed: Collection[str]) -> frozenset[str]:
+    """The inputs that give one of these values, and those that they are made from, directly or through others."""
+    made = {name: value.forms(operation.named).keys() for name, value in operation.named.items()}
+    found, new = set[str](), {name for name, values in made.items() if name in fed or not values.isdisjoint(fed)}
+    while new:
+        found |= new
+        new = {name for each in new for name in operation.named[each].uses(operation.named)} - found
+    return frozenset(found)

@@ -21,7 +21,7 @@ from i2i_registry.plugins.discovery import Registry
 from i2i_registry.weights.catalogue import Catalogue
 from i2i_runtime.device.cpus import thread_count
 from i2i_runtime.errors import I2IError, UsageError
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 from i2i_runtime.untrusted_text import printable
 
 _LONGEST_COMMAND = 10_000

@@ -20,7 +20,8 @@ from torch import Tensor
 from i2i_registry.errors import LayoutError
 from i2i_runtime.image.pixels import RGB, Pixels, of_count, of_image
 from i2i_runtime.image.resampling import Levels, resampled
-from i2i_runtime.schema.operations import BILINEAR, Record, Resize
+from i2i_runtime.image.resizing import BILINEAR, Resize
+from i2i_runtime.records import Record
 
 Mode = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"]
 """

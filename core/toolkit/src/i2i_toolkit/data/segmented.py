@@ -28,7 +28,7 @@ from i2i_runtime.image.index_maps import read_index_map
 from i2i_runtime.image.pixels import Pixels
 from i2i_runtime.image.reading import read_pixels
 from i2i_runtime.image.resampling import Levels, resampled
-from i2i_runtime.schema.operations import BICUBIC
+from i2i_runtime.image.resizing import BICUBIC
 from i2i_toolkit.data.cache import ImageCache
 from i2i_toolkit.data.folders import DECODED_AT_START, list_images, silent, unreadable_in_words, warn_left_out
 from i2i_toolkit.data.order import shuffled

@@ -24,7 +24,7 @@ from i2i_registry.errors import CheckpointError, TrainingError
 from i2i_registry.record_files import RecordError, in_words, read_record
 from i2i_runtime.files.atomic import atomic_folder, remove_leftovers
 from i2i_runtime.files.regular import sha256_of
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 from i2i_runtime.untrusted_text import printable
 from i2i_toolkit.engine.state import Cursor, OptimizerValues, Snapshot
 

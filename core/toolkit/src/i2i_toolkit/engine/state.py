@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from i2i_registry.errors import TrainingError
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 
 class Cursor(Record):

@@ -14,7 +14,7 @@ from pydantic import PositiveInt, TypeAdapter
 
 from i2i_registry.errors import CheckpointError
 from i2i_registry.interfaces.official import Clues, Evidence, Findings, NameTable, TensorShapes, checked_config
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 from i2i_toolkit.networks.architecture import FIRST_DROPOUT_LEVEL, Architecture, GeneratorKind, Norm
 
 R = TypeVar("R", bound=Record)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from i2i_registry.errors import TrainingError
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 from i2i_toolkit.layers.initialisation import initialise_normal
 from i2i_toolkit.losses.adversarial import least_squares, logistic, wasserstein
 from i2i_toolkit.networks.architecture import Norm

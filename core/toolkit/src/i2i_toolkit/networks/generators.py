@@ -16,7 +16,9 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from i2i_runtime.schema.operations import Input, LabelInput, LatentInput
+from i2i_runtime.kinds.label import LabelInput
+from i2i_runtime.kinds.latent import LatentInput
+from i2i_runtime.schema.operations import Input
 from i2i_toolkit.layers.initialisation import initialise_normal
 from i2i_toolkit.layers.norms import InstanceNorm, map_mean, widened
 from i2i_toolkit.layers.winograd import Conv3x3

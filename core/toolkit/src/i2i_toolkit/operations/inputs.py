@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from i2i_runtime.schema.operations import Channels, ImageInput, Resize, SizeRule, best_fit
+from i2i_runtime.image.resizing import Resize, SizeRule, best_fit
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.records import Channels
 
 
 def same_names(*names: str) -> dict[str, str]:

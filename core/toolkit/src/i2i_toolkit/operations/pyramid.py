@@ -6,16 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from i2i_runtime.schema.operations import (
-    GraphCall,
-    ImageOutput,
-    Input,
-    NoiseInput,
-    Operation,
-    ScalarInput,
-    SizeInput,
-    Walk,
-)
+from i2i_runtime.kinds.noise import NoiseInput
+from i2i_runtime.kinds.scalar import ScalarInput
+from i2i_runtime.kinds.size import SizeInput
+from i2i_runtime.schema.operations import GraphCall, ImageOutput, Input, Operation, Walk
 from i2i_toolkit.operations.inputs import same_names
 
 START_SCALE, ANCHOR = "start_scale", "anchor"

@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from i2i_runtime.schema.operations import (
-    GraphCall,
-    ImageInput,
-    ImageOutput,
-    Input,
-    Interpolation,
-    LabelInput,
-    Operation,
-    VectorOutput,
-)
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.kinds.label import LabelInput
+from i2i_runtime.schema.operations import GraphCall, ImageOutput, Input, Interpolation, Operation, VectorOutput
 from i2i_toolkit.operations.inputs import same_names
 
 TRANSLATED = ImageOutput(name="image", summary="the translated image")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from i2i_runtime.schema.operations import GraphCall, ImageInput, Input, LabelInput, Operation, Output
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.kinds.label import LabelInput
+from i2i_runtime.schema.operations import GraphCall, Input, Operation, Output
 from i2i_toolkit.operations.inputs import same_names
 
 A_TO_B = "a_to_b"

@@ -22,7 +22,7 @@ from i2i_registry.record_files import RecordError, read_record
 from i2i_registry.weights.store import Store
 from i2i_runtime.errors import I2IError, UsageError
 from i2i_runtime.files.atomic import write_text
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 from i2i_toolkit.training.run_folder import RunFolder
 from i2i_toolkit.training.signals import heeded
 

@@ -25,7 +25,7 @@ from i2i_registry.interfaces.cards import WeightsName
 from i2i_registry.record_files import RecordError, read_record
 from i2i_runtime.errors import UsageError
 from i2i_runtime.files.atomic import alone_with, remove_leftovers, write_text
-from i2i_runtime.schema.operations import Name, Record
+from i2i_runtime.records import Name, Record
 from i2i_toolkit.engine.checkpoints import Checkpoints
 from i2i_toolkit.engine.devices import TrainingDevice, TrainingPrecision
 

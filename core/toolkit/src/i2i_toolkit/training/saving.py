@@ -15,9 +15,9 @@ from i2i_registry.interfaces.trainer import AnyTrainer
 from i2i_registry.plugins.discovery import Registry
 from i2i_registry.weights import loading as weights
 from i2i_registry.weights.catalogue import Catalogue
+from i2i_runtime.attribution import Licence
 from i2i_runtime.errors import UsageError
-from i2i_runtime.schema.manifest import Licence
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 from i2i_toolkit.engine.state import Cursor, Snapshot
 from i2i_toolkit.training.building import build_trainer
 from i2i_toolkit.training.run_folder import RunFolder, RunRecord

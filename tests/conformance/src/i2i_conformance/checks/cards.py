@@ -11,7 +11,7 @@ from i2i_registry.errors import PluginError
 from i2i_registry.interfaces.model import Model
 from i2i_registry.interfaces.trainer import AnyTrainer, Trainer
 from i2i_registry.plugins.discovery import import_attribute
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 
 @promised("ModelCard")
@@ -83,8 +83,9 @@ def check_card_informs(case: ModelCase) -> None:
     for operation in case.presets[0].build_on_meta().operations():
         texts[f"the summary of operation {operation.name!r}"] = operation.summary
         texts |= {
-            f"the summary of {operation.name}'s {value.kind} {value.name!r}": value.summary
-            for value in (*operation.inputs, *operation.outputs)
+            f"the summary of {operation.name}'s {kind} {value.name!r}": value.summary
+            for kind, values in (("input", operation.inputs), ("output", operation.outputs))
+            for value in values
         }
     empty = [name for name, text in texts.items() if not text.strip()]
     if empty:

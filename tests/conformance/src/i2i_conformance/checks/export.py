@@ -9,7 +9,7 @@ from i2i_registry.interfaces.exporter import Exporter
 from i2i_registry.interfaces.graphs import Axis
 from i2i_registry.interfaces.model import Model
 from i2i_registry.interfaces.resolved_graphs import resolved_graphs
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 
 @promised("Model.graphs")

@@ -25,7 +25,7 @@ from i2i_registry.interfaces.official import OfficialFormat, TensorShapes
 from i2i_registry.plugins.discovery import Registry
 from i2i_registry.weights.loading import build_model, load_into, tensors_of
 from i2i_registry.weights.store import Store
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 Tensors = dict[str, Tensor]
 Damage = Callable[[Tensors, str], str]

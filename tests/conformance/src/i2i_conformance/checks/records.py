@@ -9,7 +9,7 @@ from i2i_conformance.errors import ConformanceError
 from i2i_conformance.promises import promised
 from i2i_registry.interfaces.model import Model
 from i2i_registry.interfaces.trainer import AnyTrainer
-from i2i_runtime.schema.operations import Record
+from i2i_runtime.records import Record
 
 
 @promised("Record")

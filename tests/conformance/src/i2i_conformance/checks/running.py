@@ -11,27 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from i2i_conformance.calls import Call, main_image, own_size, smallest
+from i2i_conformance.calls import SEED, Call, own_size, smallest
 from i2i_conformance.errors import ConformanceError
 from i2i_conformance.promises import promised
 from i2i_conformance.reference import run_operation
 from i2i_registry.interfaces.model import Model
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import ImageError, OptionError
-from i2i_runtime.schema.operations import (
-    GridInput,
-    HeatmapOutput,
-    ImageOutput,
-    Input,
-    LabelInput,
-    LatentInput,
-    MaskInput,
-    NoiseInput,
-    Operation,
-    Record,
-    ScalarInput,
-    SizeInput,
-)
+from i2i_runtime.kinds.base import InputKind, RandomInput
+from i2i_runtime.kinds.mask import MaskInput
+from i2i_runtime.records import Record
+from i2i_runtime.schema.operations import HeatmapOutput, ImageOutput, Operation
 
 HALF_A_LEVEL = 0.5 / 255
 
@@ -59,7 +49,7 @@ def check_runtime_equals_torch(model: Model[Record], bundle: Bundle, call: Call)
 @promised("Model.operations")
 def check_refuses_smaller(bundle: Bundle, operation: Operation) -> None:
     """An image below the smallest size is refused with a message, and never reaches the graph."""
-    main = main_image(operation)
+    main = operation.main_image
     if main is None:
         return
     side = smallest(main.size) - main.size.multiple if main.size.dynamic else main.size.height - 1
@@ -81,13 +71,12 @@ def check_refuses_smaller(bundle: Bundle, operation: Operation) -> None:
 @promised("Model.operations")
 def check_refuses_small_results(bundle: Bundle, operation: Operation) -> None:
     """A result below the smallest size is refused with a message, and never reaches the graph."""
-    value, main = operation.size, main_image(operation)
+    value, main = operation.size, operation.main_image
     if value is None or max(value.minimum_height, value.minimum_width) == 1:
         return
-    call = Call(operation, own_size(main or value), 1, next(operation.branches()))
+    call = Call(operation, own_size(operation), 1, next(operation.branches()))
     small = (value.minimum_height - value.multiple, value.minimum_width - value.multiple)
-    noise = {each.name for each in operation.inputs if isinstance(each, NoiseInput)}
-    options = {name: given for name, given in call.options().items() if name not in noise} | {"size": small}
+    options = {**call.options(), "size": small}
     try:
         names = [operation.outputs[0].name]
         _run(bundle, operation, call.images(main) if main else None, outputs=names, **options)
@@ -133,7 +122,7 @@ def check_repeats(bundle: Bundle, operation: Operation) -> None:
                 expected="the same bits",
                 fix="draw nothing inside the graph: make it a latent input",
             )
-    drawn = [value.name for value in operation.inputs if _is_drawn(value)]
+    drawn = [value.name for value in operation.of(RandomInput) if value.is_drawn]
     if drawn and all(np.array_equal(value, other[name]) for name, value in first.items()):
         raise ConformanceError(
             found=f"{operation.name}: seeds 7 and 8 give the same outputs",
@@ -156,45 +145,34 @@ def check_batch_invariance(model: Model[Record], bundle: Bundle, operation: Oper
 @promised("Model.operations")
 def check_every_input_matters(model: Model[Record], operation: Operation) -> None:
     """Another image, class or number gives another output."""
-    call = Call(operation, own_size(main_image(operation) or operation.size), 2, next(operation.branches()))
+    call = Call(operation, own_size(operation), 2, next(operation.branches()))
     # Half-transparent masks show what is behind them as well.
-    masks = {value.name for value in operation.inputs if isinstance(value, MaskInput)}
+    masks = {mask.name for mask in operation.of(MaskInput)}
     tensors = {name: tensor / 2 if name in masks else tensor for name, tensor in call.tensors().items()}
     base = run_operation(model, operation, tensors)
     unseen = _outside_graphs(operation)
     for value in (each for each in operation.inputs if each.name not in unseen):
-        changes = [{**tensors, value.name: other} for other in _other_tensors(value, tensors[value.name])]
+        changes = [{**tensors, value.name: other} for other in _others(value, tensors[value.name])]
         results = [run_operation(model, operation, changed) for changed in changes]
         if results and all(_equal(base, result) for result in results):
             raise ConformanceError(
-                found=f"{operation.name}: changing the {value.kind} {value.name!r} changes no output",
+                found=f"{operation.name}: changing the {value.noun()} {value.name!r} changes no output",
                 expected="inputs that matter",
                 fix="wire it to a graph that uses it, or delete it",
             )
 
 
-def _is_drawn(value: Input) -> bool:
-    """Whether a seed decides it."""
-    return isinstance(value, LatentInput) or (isinstance(value, NoiseInput) and value.default == "normal")
-
-
 def _outside_graphs(operation: Operation) -> set[str]:
     """The inputs that only the runtime uses: sizes, and the numbers that grids and walks are made from."""
-    names = {value.name for value in operation.inputs if isinstance(value, SizeInput)}
-    for value in operation.inputs:
-        if isinstance(value, GridInput):
-            names |= {name for name in (value.left_shift, value.right_shift) if name}
-    return names | ({operation.walk.pull, operation.walk.inertia} if operation.walk else set())
+    inputs = operation.named
+    unfed = {name for name, value in inputs.items() if not value.forms(inputs)}
+    fed = {name for step in operation.steps for name in step.inputs.values()}
+    unfed |= {name for value in inputs.values() for name in value.uses(inputs) - fed}
+    return unfed | ({operation.walk.pull, operation.walk.inertia} if operation.walk else set())
 
 
-def _other_tensors(value: Input, tensor: Tensor) -> list[Tensor]:
-    match value:
-        case LabelInput():
-            return [torch.full_like(tensor, index) for index in range(len(value.names)) if index != int(tensor[0])]
-        case ScalarInput():
-            return [torch.full_like(tensor, number) for number in (value.minimum, value.maximum)]
-        case _:
-            return [tensor.flip(0), tensor * 0.5]
+def _others(value: InputKind, tensor: Tensor) -> list[Tensor]:
+    return [torch.from_numpy(other) for other in value.others(tensor.numpy())]
 
 
 def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
@@ -217,12 +195,12 @@ class _Allowed:
 
 def _check_images(call: Call, bundle: Bundle, output: ImageOutput, expected: Tensor, allowed: _Allowed) -> None:
     """What `run` hands to an app for uint8 and for float images, against torch's tensor scaled to [0, 1]."""
-    main = main_image(call.operation)
+    main = call.operation.main_image
     low, high = output.value_range
     unit = ((expected.numpy() - low) / (high - low)).clip(0, 1).transpose(0, 2, 3, 1)
     for images in (call.images(main), call.floats(main)) if main else (None,):
         given = {"fit": "native"} if images else {"count": call.count}
-        rows = _run(bundle, call.operation, images, outputs=[output.name], **given, **call.options())
+        rows = _run(bundle, call.operation, images, outputs=[output.name], seed=SEED, **given, **call.options())
         for row, wanted in zip(rows, unit, strict=True):
             _check_image(f"{call}: {output.name}", row[output.name], wanted, allowed)
 
@@ -295,15 +273,13 @@ def _drawn(bundle: Bundle, operation: Operation, *, count: int, seed: int, batch
 
     Without an image that goes in, those that come out are arrays of 8 bits.
     """
-    main = main_image(operation)
-    call = Call(operation, own_size(main or operation.size), count, next(operation.branches()))
-    latents = {value.name for value in operation.inputs if isinstance(value, (LatentInput, NoiseInput))}
-    options = {name: value for name, value in call.options().items() if name not in latents}
+    main = operation.main_image
+    call = Call(operation, own_size(operation), count, next(operation.branches()))
     names = [output.name for output in operation.outputs]
     images = call.floats(main) if main else None
     count_asked = None if main else count
     rows = _run(
-        bundle, operation, images, outputs=names, seed=seed, batch_size=batch_size, count=count_asked, **options
+        bundle, operation, images, outputs=names, seed=seed, batch_size=batch_size, count=count_asked, **call.options()
     )
     return [{name: np.asarray(value) for name, value in row.items()} for row in rows]
 

@@ -21,7 +21,9 @@ from i2i_registry.interfaces.graphs import ResolvedGraph
 from i2i_registry.interfaces.model import Model
 from i2i_registry.interfaces.resolved_graphs import resolved_graphs
 from i2i_runtime.errors import I2IError, OptionError
-from i2i_runtime.schema.operations import ImageInput, ImageOutput, Operation, Record
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.records import Record
+from i2i_runtime.schema.operations import ImageOutput, Operation
 
 IMAGE_RANGE = (-1.0, 1.0)
 """What the exporter feeds to a graph for an image, and what it takes the images of a graph to be."""
@@ -87,9 +89,10 @@ def check_wiring(model: Model[Record], operation: Operation) -> None:
         resolved_graphs(model)
     except PluginError as error:
         raise ConformanceError(error.found, expected=error.expected, fix=error.fix) from error
-    for which, values in (("input", operation.inputs), ("output", operation.outputs)):
+    outputs = [output for output in operation.outputs if isinstance(output, ImageOutput)]
+    for which, values in (("input", operation.of(ImageInput)), ("output", outputs)):
         for value in values:
-            if isinstance(value, (ImageInput, ImageOutput)) and value.value_range != IMAGE_RANGE:
+            if value.value_range != IMAGE_RANGE:
                 raise ConformanceError(
                     found=f"{operation.name}'s {which} {value.name!r} has the value range {value.value_range}",
                     expected=f"{IMAGE_RANGE}: the range in which graphs are fed and measured",

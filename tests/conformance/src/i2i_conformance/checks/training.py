@@ -22,7 +22,8 @@ from i2i_registry.errors import LayoutError
 from i2i_registry.interfaces.data import DataSource, Tensors
 from i2i_registry.interfaces.trainer import AnyTrainer, Decay, Stage
 from i2i_runtime.errors import I2IError
-from i2i_runtime.schema.operations import ImageInput, Record
+from i2i_runtime.kinds.image import ImageInput
+from i2i_runtime.records import Record
 from i2i_toolkit.data.recognition import recognise
 
 LONGEST_SHRUNK = 64
@@ -210,7 +211,7 @@ def check_layout(trainer: AnyTrainer, root: Path) -> None:
 @promised("DataSource")
 def check_images_share_a_range(trainer: AnyTrainer, source: DataSource) -> None:
     """Training sees images in the value range in which the operation is fed later."""
-    images = [value for o in trainer.model.operations() for value in o.inputs if isinstance(value, ImageInput)]
+    images = [image for operation in trainer.model.operations() for image in operation.of(ImageInput)]
     if not images:
         return
     (low, high), channels = images[0].value_range, images[0].channels

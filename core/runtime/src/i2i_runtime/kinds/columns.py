@@ -1,0 +1,88 @@
+"""The values of one input in all items of a call: a column, of which tensors are made when a batch runs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from i2i_runtime.errors import OptionError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_IMAGE_RANK = 3
+"""channels, height, width"""
+
+
+class Column(ABC):
+    """What one value of an operation is in each item of a call; items are counted from 0."""
+
+    @abstractmethod
+    def tensor(self, index: int) -> NDArray[np.generic]:
+        """What a graph is fed for an item, without a batch axis."""
+
+    @abstractmethod
+    def shape(self, index: int) -> tuple[int, ...]:
+        """The shape of that; only items of one shape share a run."""
+
+    @abstractmethod
+    def identity(self, index: int) -> Hashable:
+        """Equal for two items of a call only if both have the same value; not always if they have."""
+
+    def extent(self, index: int) -> tuple[int, int] | None:
+        """Height and width of what has two sides, pixels."""
+        shape = self.shape(index)
+        return (shape[1], shape[2]) if len(shape) == _IMAGE_RANK else None
+
+    def choice(self, index: int) -> str | None:
+        """The class of an item, by which steps may be chosen."""
+        del index
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayColumn(Column):
+    """Values that are tensors already. What is equal for several items is one array."""
+
+    arrays: Sequence[NDArray[np.generic]]
+
+    def tensor(self, index: int) -> NDArray[np.generic]:
+        """The array itself."""
+        return self.arrays[index]
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        """The array's."""
+        return self.arrays[index].shape
+
+    def identity(self, index: int) -> Hashable:
+        """Which array it is."""
+        return id(self.arrays[index])
+
+
+def made_once(values: Sequence[T], make: Callable[[T], R], key: Callable[[T], Hashable] = id) -> list[R]:
+    """What `make` gives for each value; values with one key (the same object) share what is made of the first."""
+    made: dict[Hashable, R] = {}
+    for value in values:
+        if key(value) not in made:
+            made[key(value)] = make(value)
+    return [made[key(value)] for value in values]
+
+
+def vectors(name: str, shape: tuple[int, ...], given: object, count: int, what: str = "") -> list[NDArray[np.float32]]:
+    """One vector for all items, or one for each along a first axis, as a caller gives them.
+
+    Raises OptionError for another shape, and for values that are no numbers or not finite; `what` says what they are.
+    """
+    array = np.asarray(given)
+    expected = f"float {list(shape)}{what}, or {[count, *shape]}: one for each item"
+    if not np.issubdtype(array.dtype, np.number) or array.shape not in {shape, (count, *shape)}:
+        raise OptionError(found=f"{name} is {array.dtype} of shape {list(array.shape)}", expected=expected)
+    numbers = array.astype(np.float32)
+    if not np.isfinite(numbers).all():
+        raise OptionError(found=f"{name} holds values that are not finite", expected=expected)
+    return [numbers] * count if numbers.shape == shape else list(numbers)
