@@ -9,6 +9,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Read by torch when it is imported, in pytest-xdist's workers and in the commands that tests start as well. Two
 workers with two threads each wait for each other more than they compute; and sums have one order."""
 
+collect_ignore = ["core/toolkit/src/i2i_toolkit/authoring/templates"]
+"""Their tests are those of the plugins that are made of them."""
+
 
 def pytest_configure() -> None:
     """Undo what `nohup` and the background of a shell hand down: that SIGHUP or SIGINT are ignored.
