@@ -1,4 +1,4 @@
-"""What the toolkit adds to `i2i-registry`: `train`, `save` and `measure`. Importing this loads no torch."""
+"""What the toolkit adds to `i2i-registry`: training, measures and new plugins. Importing this loads no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from i2i_registry.plugins.hooks import hookimpl
 
 @hookimpl
 def i2i_commands() -> Sequence[CommandCard]:
-    """Training, what to do with a training that was stopped, and measures of what a model makes."""
+    """Training, saving what a stopped one has come to, measures of what a model makes, and new plugins."""
     return (
         CommandCard(
             name="train",
@@ -26,5 +26,10 @@ def i2i_commands() -> Sequence[CommandCard]:
             name="measure",
             summary="Measure samples of a one-image model: diversity, and SIFID",
             command="i2i_toolkit.cli.measure:measure",
+        ),
+        CommandCard(
+            name="new-plugin",
+            summary="Write a small plugin that works, to turn into one for your paper",
+            command="i2i_toolkit.cli.new_plugin:new_plugin",
         ),
     )

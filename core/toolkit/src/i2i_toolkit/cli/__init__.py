@@ -1,1 +1,1 @@
-"""The commands of the toolkit: `train`, `save` and `measure`."""
+"""The commands of the toolkit: `train`, `save`, `measure` and `new-plugin`."""
