@@ -57,12 +57,12 @@ class Module:
 def read_modules(folder: Path) -> list[Module]:
     """Every module below a folder from which packages are imported, in the order of their names.
 
-    What lies in a folder without `__init__.py` is data: the templates of new plugins.
+    What lies in a folder `templates` is data: new plugins begin with it, and nothing imports it.
     """
     modules: list[Module] = []
     for path in sorted(folder.rglob("*.py")):
         parts = path.relative_to(folder).with_suffix("").parts
-        if not all((above / "__init__.py").exists() for above in path.parents[: len(parts) - 1]):
+        if "templates" in parts:
             continue
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         modules.append(Module(name, path, path.read_text(encoding="utf-8")))
