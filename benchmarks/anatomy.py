@@ -59,7 +59,7 @@ _ROLES = {
     "wiring": "model wiring",
     "config": "config presets",
     "card": "__init__ card hooks",
-    "official": "official official_example",
+    "official": "official",
     "data": "data",
 }
 OTHER = "other"
