@@ -95,7 +95,7 @@ class Code:
     root: Path
 
     def modules_in(self, *patterns: str) -> list[Module]:
-        """The modules of all folders that fit the patterns."""
+        """Return the modules of all folders that fit the patterns."""
         folders = [folder for pattern in patterns for folder in sorted(self.root.glob(pattern))]
         return [module for folder in folders for module in read_modules(folder)]
 
@@ -118,7 +118,7 @@ class Code:
         return sorted(source.parent for source in self.root.glob("plugins/*/src"))
 
     def where(self, module: Module) -> str:
-        """The path of a module from the root."""
+        """Return the path of a module from the root."""
         return module.path.relative_to(self.root).as_posix()
 
 
@@ -297,7 +297,7 @@ def _lines(owned: Owned) -> int:
 
 
 def _with_sums(rows: list[Row]) -> list[Row]:
-    """The rows, and one below them with the sum of each column behind the first."""
+    """Return the rows, and one below them with the sum of each column behind the first."""
     columns = list(zip(*rows, strict=True))[1:]
     return [*rows, ("all", *(sum(cell for cell in column if isinstance(cell, int)) for column in columns))]
 
@@ -335,7 +335,7 @@ def _pages(root: Path) -> list[Path]:
 
 
 def code_blocks(page: Path) -> list[Module]:
-    """The Python blocks of a page that are whole statements; blocks that are cut short are left out."""
+    """Return the Python blocks of a page that are whole statements; blocks that are cut short are left out."""
     blocks: list[Module] = []
     for text in re.findall(r"^ *```python\n(.*?)^ *```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
         block = Module("", page, textwrap.dedent(text))
@@ -463,7 +463,7 @@ def all_functions(tree: ast.Module) -> list[Function]:
 
 
 def percentile(ordered: Sequence[int], percent: int) -> int:
-    """The smallest number that at least `percent` of the numbers, which are in order, do not exceed."""
+    """Return the smallest number that at least `percent` of the numbers, which are in order, do not exceed."""
     return ordered[max(-(-len(ordered) * percent // 100) - 1, 0)] if ordered else 0
 
 

@@ -60,11 +60,11 @@ class Subject:
     size: Size
 
     def row(self, what: str, measured: str, target: str = "", kept: bool | None = None) -> Row:  # noqa: FBT001 - as Row
-        """A row that begins with the paper's title."""
+        """Return a row that begins with the paper's title."""
         return Row(f"{self.paper.title}: {what}", measured, target, kept)
 
     def measure(self, kind: str, *arguments: str | Path) -> dict[str, Any]:
-        """The JSON that `measure.py` prints in a fresh process; each kind says there what it holds."""
+        """Return the JSON that `measure.py` prints in a fresh process; each kind says there what it holds."""
         command = [sys.executable, HERE / "measure.py", kind, self.name, *arguments, "--size", self.size]
         done = subprocess.run([str(part) for part in command], check=True, stdout=subprocess.PIPE, text=True)
         return json.loads(done.stdout.splitlines()[-1])
@@ -81,7 +81,7 @@ def wall(*command: str | Path) -> float:
 
 
 def fastest(*command: str | Path) -> float:
-    """The fastest of some runs: what the work takes when nothing else does."""
+    """Return the fastest of some runs: what the work takes when nothing else does."""
     return min(wall(*command) for _ in range(STARTS))
 
 
@@ -120,7 +120,7 @@ def inference(subjects: Sequence[Subject]) -> list[Row]:
 
 
 def steady_state(subject: Subject, target: float | None, folder: str) -> list[Row]:
-    """The bundle and eager torch in turns, in one process."""
+    """Return the bundle and eager torch in turns, in one process."""
     pairs = subject.measure("infer", folder)
     ratio = statistics.median(t / b for t, b in zip(pairs["torch"], pairs["bundle"], strict=True))
     torch_ms, bundle_ms = (1000 * statistics.median(pairs[side]) for side in ("torch", "bundle"))
@@ -133,12 +133,12 @@ def steady_state(subject: Subject, target: float | None, folder: str) -> list[Ro
 
 
 def held(row: Row, ratio: float, target: float | None) -> Row:
-    """The row, beside its target if it has one."""
+    """Return the row, beside its target if it has one."""
     return row if target is None else replace(row, target=f">= {target:g}x", kept=ratio >= target)
 
 
 def one_style(subject: Subject, folder: str) -> Row:
-    """A style is computed once for all images of a call."""
+    """Check that a style is computed once for all images of a call."""
     seconds = subject.measure("several", folder)
     each, together = min(seconds["each"]), min(seconds["together"])
     what = f"{seconds['images']} images in the style of another, a call for each / one call"
@@ -146,7 +146,7 @@ def one_style(subject: Subject, folder: str) -> Row:
 
 
 def cold_start(subject: Subject, folder: str) -> list[Row]:
-    """New process, load, first image, in turns."""
+    """Time a new process, the load and the first image, in turns."""
     seconds: dict[str, list[float]] = {"bundle": [], "torch": []}
     peaks: dict[str, list[float]] = {"bundle": [], "torch": []}
     for _ in range(STARTS):
@@ -214,7 +214,7 @@ def steps_in_turns(subject: Subject, alternatives: Sequence[str]) -> dict[str, S
 
 
 def compared(subject: Subject, training: Training, steps: Mapping[str, Steps]) -> list[Row]:
-    """The official order with ours: time and losses."""
+    """Return the official order with ours: time and losses."""
     equal, (theirs, ours) = training.tolerance, (steps[way] for way in (OFFICIAL, OURS))
     first = difference(*({n: v for n, v in side.losses[0].items() if training.judged(n)} for side in (theirs, ours)))
     last = difference(theirs.losses[-1], ours.losses[-1])
@@ -228,7 +228,7 @@ def compared(subject: Subject, training: Training, steps: Mapping[str, Steps]) -
 
 
 def times(subject: Subject, training: Training, steps: Mapping[str, Steps]) -> list[Row]:
-    """The official order against ours in fp32; and in bf16, where the target is for the faster of both."""
+    """Return the official order against ours in fp32; and in bf16, where the target is for the faster of both."""
     ways = {OURS: "fp32", OURS_BF16: "bf16"} if training.fastest else {OURS: "fp32"}
     faster, rows = min(ways, key=lambda way: steps[way].seconds), list[Row]()
     for way, precision in ways.items():
@@ -243,7 +243,7 @@ def times(subject: Subject, training: Training, steps: Mapping[str, Steps]) -> l
 
 
 def beside_ours(subject: Subject, steps: Mapping[str, Steps]) -> list[Row]:
-    """The other ways to take our step, and the memory of all."""
+    """Return the other ways to take our step, and the memory of all."""
     rows = [
         subject.row(
             f"training step, {way} / {OURS}", f"{other.seconds / steps[OURS].seconds:.2f}x ({other.seconds:.1f} s)"
@@ -272,7 +272,7 @@ SECTIONS: dict[str, Callable[[Sequence[Subject]], list[Row]]] = {
 
 
 def report(rows: Sequence[Row]) -> str:
-    """The page."""
+    """Return the page."""
     head = (HERE / "header.md").read_text(encoding="utf-8")
     system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     machine = f"{os.cpu_count()} CPUs ({processor()}), {system}"

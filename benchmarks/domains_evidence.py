@@ -32,7 +32,7 @@ Array = NDArray[np.floating]
 
 
 def images(folder: Path, side: int, most: int | None = None) -> list[Image.Image]:
-    """The images of a folder, [side, side]."""
+    """Return the images of a folder, [side, side]."""
     paths = sorted(folder.iterdir())[:most]
     return [Image.open(path).convert("RGB").resize((side, side), Image.Resampling.BICUBIC) for path in paths]
 

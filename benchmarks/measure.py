@@ -56,7 +56,7 @@ def timed(action: Callable[[], object]) -> float:
 
 
 def step(arguments: argparse.Namespace) -> dict[str, object]:
-    """Some steps: seconds of each without the first, losses of each, and the memory they took."""
+    """Return some steps: seconds of each without the first, losses of each, and the memory they took."""
     import torch
 
     torch.set_num_threads(THREADS)
@@ -163,7 +163,7 @@ def inference_of(paper: str) -> Inference:
 
 
 def read_eager(inference: Inference, arguments: argparse.Namespace) -> nn.Module:
-    """The release's generator as `prepare` wrote it."""
+    """Return the release's generator as `prepare` wrote it."""
     from safetensors.torch import load_file
 
     eager = inference.eager(arguments.size)
@@ -260,7 +260,7 @@ def profile(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def start(arguments: argparse.Namespace) -> dict[str, object]:
-    """What an app pays before its first image."""
+    """Return what an app pays before its first image."""
     (start_bundle if arguments.what == "bundle" else start_torch)(arguments)
     return {"peak_mb": peak_mb()}
 

@@ -42,13 +42,13 @@ def pairs(folder: Path, side: int) -> list[tuple[Image.Image, Pixels]]:
 
 
 def classes(label: Image.Image) -> NDArray[np.int64]:
-    """A number for each coarse colour of a label map: JPEG blurs the exact ones."""
+    """Return a number for each coarse colour of a label map: JPEG blurs the exact ones."""
     levels = (np.asarray(label, dtype=np.int64) + 32) // 64
     return levels @ np.array([25, 5, 1])
 
 
 def mean_colours(train: list[tuple[Image.Image, Pixels]]) -> Pixels:
-    """The mean colour of the photographs under each class, [classes, 3]."""
+    """Return the mean colour of the photographs under each class, [classes, 3]."""
     total, count = np.zeros((125, 3)), np.zeros((125, 1))
     for label, photo in train:
         which = classes(label).ravel()

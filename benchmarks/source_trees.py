@@ -85,7 +85,7 @@ def code_lines(text: str, tree: ast.Module) -> frozenset[int]:
 
 
 def name_of(node: ast.AST) -> str:
-    """The last name of `name`, `module.name` and `name[...]`; empty for what has none."""
+    """Return the last name of `name`, `module.name` and `name[...]`; empty for what has none."""
     match node:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return name
@@ -113,7 +113,7 @@ def parameters(function: Function) -> list[ast.arg]:
 
 
 def methods(owner: ast.ClassDef) -> list[Function]:
-    """The functions in the body of a class."""
+    """Return the functions in the body of a class."""
     return [each for each in owner.body if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef))]
 
 
@@ -129,7 +129,7 @@ def functions(tree: ast.Module) -> list[Function]:
 
 
 def with_helpers(roots: Iterable[Function], others: Iterable[Function]) -> set[Function]:
-    """Some functions, and those of the others that they call and nobody else mentions.
+    """Return some functions, and those of the others that they call and nobody else mentions.
 
     Names decide, whatever class they are of; so special methods, which have the same in every class, are no helpers.
     """
@@ -190,7 +190,7 @@ def _imports(node: ast.AST, moment: Moment, module: Module) -> Iterator[Import]:
 
 
 def _base(statement: ast.ImportFrom, module: Module) -> str:
-    """What a from-import takes from, relative ones resolved."""
+    """Return what a from-import takes from, relative ones resolved."""
     if not statement.level:
         return statement.module or ""
     parts = module.place.split(".")
@@ -209,7 +209,7 @@ def import_graph(modules: Collection[Module], moments: Collection[Moment]) -> di
 
 
 def reachable(graph: Graph, starts: Iterable[str]) -> set[str]:
-    """The starts, and everything they lead to."""
+    """Return the starts, and everything they lead to."""
     found: set[str] = set()
     waiting = list(starts)
     while waiting:
@@ -221,6 +221,6 @@ def reachable(graph: Graph, starts: Iterable[str]) -> set[str]:
 
 
 def cycles(graph: Graph) -> list[tuple[str, ...]]:
-    """Groups of modules each of which leads to all others of the group."""
+    """Return the groups of modules each of which leads to all others of the group."""
     reached = {node: reachable(graph, graph[node]) for node in graph}
     return sorted({tuple(sorted(other for other in reached[node] if node in reached[other])) for node in graph} - {()})

@@ -35,7 +35,7 @@ class OfficialLoop(Protocol):
 
 
 def without_rates(values: Losses) -> Losses:
-    """The losses alone, of what the engine reports of a step."""
+    """Return the losses alone, of what the engine reports of a step."""
     return {name: value for name, value in values.items() if not name.startswith("rate/")}
 
 
@@ -102,17 +102,17 @@ class Paper:
 
 
 def names() -> list[str]:
-    """The papers there are."""
+    """Return the papers there are."""
     return sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
 
 
 def load(name: str) -> Paper:
-    """The paper of that name."""
+    """Return the paper of that name."""
     return importlib.import_module(f".{name}", __name__).PAPER
 
 
 def images(names: Iterable[str], count: int, side: int, width: int | None = None) -> dict[str, Tensor]:
-    """The same random images in every process, [count, 3, side, width] in [-1, 1]; square without `width`."""
+    """Return the same random images in every process, [count, 3, side, width] in [-1, 1]; square without `width`."""
     import torch
 
     generator = torch.Generator().manual_seed(7)

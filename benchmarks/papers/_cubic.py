@@ -34,7 +34,7 @@ def resize_rows(rows: Array, by: float) -> Array:
 
 
 def cubic(x: Array) -> Array:
-    """The kernel, of width 4 (a = -0.5)."""
+    """Return the kernel, of width 4 (a = -0.5)."""
     x = np.abs(x)
     near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
     return np.where(x <= 1, near, np.where(x <= 2, far, 0.0))

@@ -23,11 +23,11 @@ class OneBatch:
         self.count = len(next(iter(batch.values())))
 
     def draw(self, position: int) -> Mapping[str, Tensor]:
-        """The batch's samples, over and over."""
+        """Return the batch's samples, over and over."""
         return {name: samples[position % self.count] for name, samples in self.batch.items()}
 
     def preview(self, count: int) -> Mapping[str, Tensor]:
-        """The first `count` samples."""
+        """Return the first `count` samples."""
         return {name: samples[:count] for name, samples in self.batch.items()}
 
     def describe(self) -> Mapping[str, int]:
@@ -41,7 +41,7 @@ def our_step(
     precision: Literal["fp32", "bf16"] = "fp32",
     stage: int = 0,
 ) -> Callable[[], Losses]:
-    """A function that trains for one step of that stage on the CPU and gives what the engine reports of it.
+    """Return a function that trains for one step of that stage on the CPU and gives what the engine reports of it.
 
     The first one begins the stage.
     """

@@ -51,7 +51,7 @@ class Level(nn.Module):
         self.outermost = outermost
 
     def forward(self, x: Tensor, latent: Tensor) -> Tensor:
-        """The image at the outermost level; elsewhere this level's result beside what came in."""
+        """Return the image at the outermost level; elsewhere this level's result beside what came in."""
         maps = latent[:, :, None, None].expand(-1, -1, x.shape[2], x.shape[3])
         inner = self.down(torch.cat([x, maps], 1))
         if self.submodule is not None:
@@ -71,7 +71,7 @@ class Generator(nn.Module):
         self.model = Level(3, channels, 3, inside, outermost=True)
 
     def forward(self, x: Tensor, latent: Tensor) -> Tensor:
-        """The translated image."""
+        """Return the translated image."""
         return self.model(x, latent)
 
 
@@ -91,7 +91,7 @@ class EncoderBlock(nn.Module):
         self.shortcut = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(c_in, c_out, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The sum of both ways."""
+        """Return the sum of both ways."""
         return self.conv(x) + self.shortcut(x)
 
 
@@ -147,7 +147,7 @@ def against(scales: Sequence[Tensor], value: float) -> Tensor:
 
 
 def latents() -> Iterator[Tensor]:
-    """What is drawn: in each step first the encoder's noise, then the random style, [batch / 2, z] each."""
+    """Yield what is drawn: in each step first the encoder's noise, then the random style, [batch / 2, z] each."""
     generator = torch.Generator().manual_seed(11)
     while True:
         yield torch.randn(BATCH // 2, LATENT, generator=generator)
@@ -195,7 +195,7 @@ class Loop:
         }
 
     def generator_step(self, losses: Mapping[str, Tensor], distance: Tensor) -> Tensor:
-        """Encoder and generator learn; from the latent's distance the generator alone. Gives the latent's loss."""
+        """Teach encoder and generator, from the latent's distance the generator alone; return the latent's loss."""
         for name in "EG":
             self.optimizers[name].zero_grad()
         torch.stack([*losses.values()]).sum().backward(retain_graph=True)
@@ -227,7 +227,7 @@ STYLES = {"D": "encoded", "D2": "random"}
 
 
 def table(config: Config) -> NameTable:
-    """The plugin's table of names, and what it leaves out: the discriminators."""
+    """Return the plugin's table of names, and what it leaves out: the discriminators."""
     from i2i_plugin_bicyclegan.official import RELEASE_FORMAT
 
     places = {0: "layers.0.conv", 2: "layers.1.conv", 5: "layers.2.conv", 8: "layers.3.conv", 11: "to_logits"}
@@ -241,7 +241,7 @@ def table(config: Config) -> NameTable:
 
 
 def our_config(size: Size) -> Config:
-    """The preset of the release's networks, or a small one."""
+    """Return the preset of the release's networks, or a small one."""
     from i2i_plugin_bicyclegan.config import Config
 
     return Config(
@@ -264,7 +264,7 @@ def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
         drawn = latents()
 
         def noise(self, count: int, like: Tensor) -> Tensor:  # noqa: ARG002 - of the base's signature
-            """The next ones."""
+            """Return the next ones."""
             return next(self.drawn)
 
     trainer = SameLatents(BicycleGAN(our_config(size)), Options(discriminator_channels=CHANNELS[size]))
@@ -273,7 +273,7 @@ def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
 
 
 def our_model(size: Size, eager: nn.Module) -> Model[Record]:
-    """The generator alone."""
+    """Return the generator alone."""
     from i2i_plugin_bicyclegan.model import BicycleGAN
 
     model = BicycleGAN(our_config(size).model_copy(update={"encoder": None}))

@@ -60,7 +60,7 @@ def sizes(size: Size) -> list[tuple[int, int]]:
 
 
 def pyramid(image: Tensor, size: Size) -> list[Tensor]:
-    """The image at every stage."""
+    """Return the image at every stage."""
     return [*(resize(image, by) for by in factors(size)), image]
 
 
@@ -68,7 +68,7 @@ def pyramid(image: Tensor, size: Size) -> list[Tensor]:
 
 
 def block(c_in: int, c_out: int) -> nn.Sequential:
-    """A layer."""
+    """Return a layer."""
     layers = nn.Sequential()
     layers.add_module("conv", nn.Conv2d(c_in, c_out, 3))
     layers.add_module("lrelu", nn.LeakyReLU(SLOPE, inplace=True))
@@ -76,7 +76,7 @@ def block(c_in: int, c_out: int) -> nn.Sequential:
 
 
 def body(channels: int) -> nn.Sequential:
-    """A stage of the generator, or the middle of the critic."""
+    """Return a stage of the generator, or the middle of the critic."""
     layers = nn.Sequential()
     for number in range(LAYERS):
         layers.add_module(f"block{number}", block(channels, channels))
@@ -113,7 +113,7 @@ class Generator(nn.Module):
         self.amplitudes.requires_grad_(requires_grad=False)
 
     def forward(self, *maps: Tensor) -> Tensor:
-        """An image of the last stage from a noise map for every stage."""
+        """Return an image of the last stage from a noise map for every stage."""
         first, *later = maps
         x = self.head(self._pad(first))
         x = self.body[0](self._pad_block(enlarged(x, x.shape[2] + 2, x.shape[3] + 2)))
@@ -142,7 +142,7 @@ class Critic(nn.Module):
         self.apply(initialise)
 
     def forward(self, x: Tensor) -> Tensor:
-        """A score for every patch."""
+        """Return a score for every patch."""
         return self.tail(self.body(self.head(x)))
 
 
@@ -150,7 +150,7 @@ class Critic(nn.Module):
 
 
 def batch(size: Size) -> dict[str, Tensor]:
-    """The image."""
+    """Return the image."""
     return images(["image"], 1, *IMAGE[size])
 
 
@@ -214,7 +214,7 @@ class Loop:
         self.begun = True
 
     def critic_step(self, fake: Tensor) -> dict[str, Tensor]:
-        """The critic learns."""
+        """Return the losses of the critic."""
         torch.manual_seed(next(self.seeds))
         self.critic.zero_grad()
         terms = {"real": -self.critic(self.real).mean(), "fake": self.critic(fake).mean()}
@@ -234,7 +234,7 @@ class Loop:
         return ((slope.norm(2, dim=1) - 1) ** 2).mean()
 
     def generator_step(self, fake: Tensor) -> dict[str, Tensor]:
-        """The generator learns."""
+        """Return the losses of the generator."""
         self.generator.zero_grad()
         adversarial = -self.critic(fake).mean()
         again = self.generator(*self.generator.fixed_noise)
@@ -251,7 +251,7 @@ class Loop:
 
 
 def last(size: Size) -> int:
-    """Number of the stage that is trained."""
+    """Return the number of the stage that is trained."""
     return STAGES[size] - 1
 
 
@@ -259,7 +259,7 @@ def last(size: Size) -> int:
 
 
 def table(config: Config) -> NameTable:
-    """The plugin's table of names, and what it leaves out: the critic."""
+    """Return the plugin's table of names, and what it leaves out: the critic."""
     from i2i_plugin_consingan.official import CONSINGAN_FORMAT
 
     layers = {"head": 0, **{f"body.block{number}": number + 1 for number in range(LAYERS)}}
@@ -268,7 +268,7 @@ def table(config: Config) -> NameTable:
 
 
 def our_config(size: Size) -> Config:
-    """That of an image of this size."""
+    """Return that of an image of this size."""
     from i2i_plugin_consingan.config import Config
 
     height, width = IMAGE[size]
@@ -288,17 +288,17 @@ def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
         seeds = count()
 
         def begin(self, batch: Tensors) -> None:
-            """The stage."""
+            """Train the stage."""
             torch.manual_seed(next(self.seeds))
             super().begin(batch)
 
         def share(self, step: Step[None]) -> Tensor:
-            """The generated image."""
+            """Return the generated image."""
             torch.manual_seed(next(self.seeds))
             return super().share(step)
 
         def critic_losses(self, step: Step[Tensor]) -> Losses:
-            """The critic's losses."""
+            """Return the critic's losses."""
             torch.manual_seed(next(self.seeds))
             return super().critic_losses(step)
 
@@ -315,7 +315,7 @@ def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
 
 
 def sample_maps(size: Size) -> dict[str, Tensor]:
-    """A noise map for every stage."""
+    """Return a noise map for every stage."""
     torch.manual_seed(3)
     return {f"noise_{stage}": noise for stage, noise in enumerate(noise_maps(size))}
 

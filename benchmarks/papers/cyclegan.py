@@ -33,7 +33,7 @@ CYCLE, IDENTITY = 10.0, 0.5
 
 
 def norm_relu(channels: int) -> list[nn.Module]:
-    """What follows all of a generator's convolutions but some."""
+    """Return what follows all of a generator's convolutions but some."""
     return [nn.InstanceNorm2d(channels), nn.ReLU(inplace=True)]
 
 
@@ -67,7 +67,7 @@ class ResnetGenerator(nn.Module):
         self.model = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The translated image."""
+        """Return the translated image."""
         return self.model(x)
 
 
@@ -93,7 +93,7 @@ def against(scores: Tensor, value: float) -> Tensor:
 
 
 def adam(networks: Iterable[nn.Module]) -> torch.optim.Adam:
-    """The release's optimizer, for two networks."""
+    """Return the release's optimizer, for two networks."""
     return torch.optim.Adam(chain(*(net.parameters() for net in networks)), lr=2e-4, betas=(0.5, 0.999))
 
 
@@ -145,7 +145,7 @@ class Loop:
         return losses
 
     def judge_step(self, batch: Mapping[str, Tensor], made: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A backward pass for each discriminator, and one step of both."""
+        """Return a backward pass for each discriminator, and one step of both."""
         for judge in self.judges:
             judge.requires_grad_(requires_grad=True)
         self.judge_optimizer.zero_grad()
@@ -163,7 +163,7 @@ class Loop:
 
 
 def table(config: Config) -> NameTable:
-    """The plugin's table of names, and what it leaves out: the discriminators."""
+    """Return the plugin's table of names, and what it leaves out: the discriminators."""
     from i2i_plugin_cyclegan.official import JUNYANZ_FORMAT
 
     places = {0: "first", 2: "convs.0", 5: "convs.1", 8: "convs.2", 11: "to_logits"}

@@ -65,7 +65,7 @@ def layer(c_in: int, c_out: int, kernel: int) -> list[nn.Module]:
 
 
 def padded_layer(c_in: int, c_out: int, kernel: int) -> list[nn.Module]:
-    """The same size."""
+    """Return the same size."""
     return [nn.ReflectionPad2d(kernel // 2), *layer(c_in, c_out, kernel)]
 
 
@@ -79,7 +79,7 @@ class Bottleneck(nn.Module):
         self.conv_block = nn.Sequential(*layer(width, narrow, 1), *padded_layer(narrow, narrow, 3), *last)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The sum of both ways."""
+        """Return the sum of both ways."""
         return x + self.conv_block(x)
 
 
@@ -102,7 +102,7 @@ class Generator(nn.Module):
         self.final_block = nn.Sequential(nn.ReflectionPad2d(3), last, nn.Tanh())
 
     def forward(self, x: Tensor, height: int, width: int, *, ends_included: bool = True) -> Tensor:
-        """The image at another size; in training the end points stay where they are."""
+        """Return the image at another size; in training the end points stay where they are."""
         entered = self.entry_block(x)
         if ends_included:
             x = warped(entered, height, width)
@@ -137,7 +137,7 @@ class Critic(nn.Module):
         self.nets = nn.ModuleList(patch_critic(base) for _ in range(number))
 
     def forward(self, x: Tensor, weights: Sequence[float]) -> Tensor:
-        """The weighted sum of their maps."""
+        """Return the weighted sum of their maps."""
         maps: list[Tensor] = []
         for scale, (net, weight) in enumerate(zip(self.nets, weights, strict=False)):
             small = x
@@ -174,7 +174,7 @@ class Retargeter(nn.Module):
         return super().train(mode=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The image at another size."""
+        """Return the image at another size."""
         vectors = {name: value.clone() for name, value in self.named_buffers() if name.endswith(("_u", "_v"))}
         made = self.G(x, *self.wanted, ends_included=False)
         for name, value in vectors.items():
@@ -186,13 +186,13 @@ class Retargeter(nn.Module):
 
 
 def batch(size: Size) -> dict[str, Tensor]:
-    """A crop, and the size that it is to be brought to."""
+    """Return a crop, and the size that it is to be brought to."""
     shifts = torch.zeros(1, 2, dtype=torch.float64)
     return {**images(["image"], 1, CROP[size]), "size": torch.tensor([WANTED[size]]), "shifts": shifts}
 
 
 def scale_weights(height: int, width: int, iteration: int) -> list[float]:
-    """What each scale counts."""
+    """Return what each scale counts."""
     number = math.ceil(math.log(min(height, width) / SMALLEST_WEIGHED) / math.log(STEP))
     raw = [STEP ** ((BALANCED_AT - iteration) / BALANCED_AT * scale) for scale in range(number)]
     return [weight / sum(raw) for weight in raw]
@@ -269,14 +269,14 @@ class Loop:
 
 
 def table(config: Config) -> NameTable:
-    """The plugin's table of names, and what it leaves out: the critic."""
+    """Return the plugin's table of names, and what it leaves out: the critic."""
     from i2i_plugin_ingan.official import INGAN_FORMAT, critic_table
 
     return {**critic_table(9), **INGAN_FORMAT.table(config)}
 
 
 def our_config(size: Size) -> Config:
-    """The release's network, or a small one."""
+    """Return the release's network, or a small one."""
     from i2i_plugin_ingan.config import Config
 
     side = IMAGE[size]
@@ -295,12 +295,12 @@ def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
         seeds = count()
 
         def retarget(self, step: Step[None]) -> Retargeted:
-            """The retargeted image."""
+            """Return the retargeted image."""
             torch.manual_seed(next(self.seeds))
             return super().retarget(step)
 
         def critic_losses(self, start: int, step: Step[Retargeted]) -> Losses:
-            """The critic's losses."""
+            """Return the critic's losses."""
             torch.manual_seed(next(self.seeds))
             return super().critic_losses(start, step)
 

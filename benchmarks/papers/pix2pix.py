@@ -41,7 +41,7 @@ class Level(nn.Module):
         self.model = nn.Sequential(*down, *middle, *up, *last)
 
     def forward(self, x: Tensor) -> Tensor:
-        """What came in beside this level's result."""
+        """Return what came in beside this level's result."""
         return torch.cat([x, self.model(x)], 1)
 
 
@@ -56,7 +56,7 @@ class Outermost(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """The translated image."""
+        """Return the translated image."""
         return self.model(x)
 
 
@@ -72,7 +72,7 @@ class UnetGenerator(nn.Module):
         self.model = Outermost(channels, inside)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The translated image."""
+        """Return the translated image."""
         return self.model(x)
 
 
@@ -80,7 +80,7 @@ class UnetGenerator(nn.Module):
 
 
 def our_config(size: Size) -> Config:
-    """The release's default, or a small one."""
+    """Return the release's default, or a small one."""
     from i2i_plugin_pix2pix.config import Config
 
     return Config(image_size=SIDE[size], depth=LEVELS[size], channels=CHANNELS[size])

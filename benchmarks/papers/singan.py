@@ -49,7 +49,7 @@ def factor(size: Size) -> float:
 
 
 def pyramid(image: Tensor, size: Size) -> list[Tensor]:
-    """The image at every scale."""
+    """Return the image at every scale."""
     return [resize(image, factor(size) ** (SCALES[size] - 1 - scale)) for scale in range(SCALES[size])]
 
 
@@ -62,7 +62,7 @@ def framed(x: Tensor) -> Tensor:
 
 
 def block(c_in: int, c_out: int) -> nn.Module:
-    """A layer."""
+    """Return a layer."""
     layers = nn.Sequential()
     layers.add_module("conv", nn.Conv2d(c_in, c_out, 3))
     layers.add_module("norm", nn.BatchNorm2d(c_out))
@@ -71,7 +71,7 @@ def block(c_in: int, c_out: int) -> nn.Module:
 
 
 def body(channels: int) -> nn.Sequential:
-    """The three layers in the middle."""
+    """Return the three layers in the middle."""
     layers = nn.Sequential()
     for number in range(1, 4):
         layers.add_module(f"block{number}", block(channels, channels))
@@ -103,7 +103,7 @@ class Critic(nn.Module):
         self.apply(initialise)
 
     def forward(self, x: Tensor) -> Tensor:
-        """A score for every patch."""
+        """Return a score for every patch."""
         return self.tail(self.body(self.head(x)))
 
 
@@ -130,11 +130,11 @@ class Generators(nn.Module):
         self.stored = nn.Parameter(noise, requires_grad=False)
 
     def forward(self, *maps: Tensor) -> Tensor:
-        """An image as large as there are maps for, one after the other, the coarsest of one channel."""
+        """Return an image as large as there are maps for, one after the other, the coarsest of one channel."""
         return self.grown([framed(each).expand(-1, 3, -1, -1) for each in maps])
 
     def grown(self, maps: list[Tensor]) -> Tensor:
-        """The same, with maps in their borders."""
+        """Return the same, with maps in their borders."""
         image = torch.zeros_like(self.reals[0])
         for scale, noise in enumerate(maps):
             below = framed(image if scale == 0 else self.enlarged(image, scale))
@@ -142,12 +142,12 @@ class Generators(nn.Module):
         return image
 
     def on(self, scale: int, noise: Tensor, below: Tensor) -> Tensor:
-        """The image of one scale."""
+        """Return the image of one scale."""
         amplitude = self.amplitudes[scale - 1] if scale else 1.0
         return self.Gs[scale](amplitude * noise + below, below)
 
     def enlarged(self, image: Tensor, scale: int) -> Tensor:
-        """The image of the scale below, as large as this one."""
+        """Return the image of the scale below, as large as this one."""
         height, width = self.reals[scale].shape[2:]
         return resize(image, 1 / self.factor)[:, :, :height, :width]
 
@@ -168,12 +168,12 @@ def width(size: Size, scale: int) -> int:
 
 
 def batch(size: Size) -> dict[str, Tensor]:
-    """The image."""
+    """Return the image."""
     return images(["image"], 1, *IMAGE[size])
 
 
 def noises(size: Size) -> list[Iterator[Tensor]]:
-    """What is drawn at each scale, without borders; the same ones for both sides."""
+    """Return what is drawn at each scale, without borders; the same ones for both sides."""
     return [drawn(size, scale) for scale in range(SCALES[size])]
 
 
@@ -220,7 +220,7 @@ class Loop:
         return self.generators.reals[self.scale]
 
     def step(self, batch: Mapping[str, Tensor]) -> dict[str, float]:  # noqa: ARG002 - the image is in the pyramid
-        """An epoch."""
+        """Return an epoch."""
         found: dict[str, Tensor] = {}
         noise = framed(next(self.noises[self.scale]))
         below, fake = noise, noise
@@ -237,22 +237,25 @@ class Loop:
         return {name: term.item() for name, term in found.items()}
 
     def sample(self) -> Tensor:
-        """An image of the scale below."""
+        """Return an image of the scale below."""
         return self.generators(*(next(self.noises[scale]) for scale in range(self.scale)))
 
     def reconstruct(self) -> Tensor:
-        """What the scales below make of the stored noise, enlarged; how strong the noise is to be follows from it."""
+        """Return what the scales below make of the stored noise, enlarged.
+
+        How strong the noise is to be follows from it.
+        """
         maps = [torch.zeros_like(framed(real)) for real in self.generators.reals[: self.scale]]
         image = self.generators.enlarged(self.generators.grown([self.generators.stored, *maps[1:]]), self.scale)
         self.generators.amplitudes[self.scale - 1].copy_(AMPLITUDE * F.mse_loss(self.real, image).sqrt())
         return framed(image)
 
     def made(self, noise: Tensor, below: Tensor) -> Tensor:
-        """An image of this scale."""
+        """Return an image of this scale."""
         return self.generators.on(self.scale, noise, below)
 
     def critic_step(self, fake: Tensor) -> dict[str, Tensor]:
-        """The critic learns."""
+        """Return the losses of the critic."""
         self.critic.zero_grad()
         of_real = -self.critic(self.real).mean()
         of_real.backward(retain_graph=True)
@@ -274,7 +277,7 @@ class Loop:
         return ((slope.norm(2, dim=1) - 1) ** 2).mean()
 
     def generator_step(self, fake: Tensor) -> dict[str, Tensor]:
-        """The generator learns."""
+        """Return the losses of the generator."""
         self.generator.zero_grad()
         adversarial = -self.critic(fake).mean()
         adversarial.backward(retain_graph=True)
@@ -292,7 +295,7 @@ class Loop:
 
 
 def finest(size: Size) -> int:
-    """Number of the scale that is trained."""
+    """Return the number of the scale that is trained."""
     return SCALES[size] - 1
 
 
@@ -300,7 +303,7 @@ def finest(size: Size) -> int:
 
 
 def table(config: Config) -> NameTable:
-    """The plugin's table of names, and what it leaves out: the critics."""
+    """Return the plugin's table of names, and what it leaves out: the critics."""
     from i2i_plugin_singan.official import OFFICIAL_FORMAT
 
     critics: dict[str, str] = {}
@@ -314,7 +317,7 @@ def table(config: Config) -> NameTable:
 
 
 def our_config(size: Size) -> Config:
-    """That of an image of this size."""
+    """Return that of an image of this size."""
     from i2i_plugin_singan.config import Config
 
     height, width = IMAGE[size]
@@ -332,11 +335,11 @@ def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
         maps, shares = noises(size), shares()
 
         def noise(self, scale: int, count: int) -> Tensor:
-            """The next ones."""
+            """Return the next ones."""
             return torch.cat([next(self.maps[scale]) for _ in range(count)])
 
         def share(self) -> Tensor:
-            """The next one."""
+            """Return the next one."""
             return next(self.shares)
 
     trainer = SameDraws(SinGAN(our_config(size)), Options())
@@ -345,7 +348,7 @@ def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
 
 
 def sample_maps(size: Size) -> dict[str, Tensor]:
-    """A noise map for every scale."""
+    """Return a noise map for every scale."""
     return {f"noise_{scale}": next(maps) for scale, maps in enumerate(noises(size))}
 
 

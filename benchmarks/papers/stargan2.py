@@ -52,7 +52,7 @@ class ResBlk(nn.Module):
         self.conv1x1 = nn.Identity() if c_in == c_out else nn.Conv2d(c_in, c_out, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The scaled sum of both ways."""
+        """Return the scaled sum of both ways."""
         beside, inner = self.conv1x1(x), self.conv1(F.leaky_relu(self.norm1(x), 0.2))
         if self.halves:
             beside, inner = F.avg_pool2d(beside, 2), F.avg_pool2d(inner, 2)
@@ -84,7 +84,7 @@ class AdainResBlk(nn.Module):
         self.conv1x1 = nn.Identity() if c_in == c_out else nn.Conv2d(c_in, c_out, 1, bias=False)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """The scaled sum of both ways."""
+        """Return the scaled sum of both ways."""
         inner = F.leaky_relu(self.norm1(x, style), 0.2)
         if self.doubles:
             x, inner = (F.interpolate(each, scale_factor=2, mode="nearest") for each in (x, inner))
@@ -114,7 +114,7 @@ class Generator(nn.Module):
         self.to_rgb = nn.Sequential(norm, nn.LeakyReLU(0.2), nn.Conv2d(sizes[0], 3, 1))
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """The translated image."""
+        """Return the translated image."""
         x = self.from_rgb(x)
         for block in self.encode:
             x = block(x)
@@ -147,7 +147,7 @@ def layers(*lengths: int) -> Iterator[nn.Module]:
 
 
 def trunk(size: Size, side: int, *last: nn.Module) -> nn.Sequential:
-    """What style encoder and discriminator have in common, and `last`."""
+    """Return what style encoder and discriminator have in common, and `last`."""
     sizes = widths(size, side, 4)
     blocks = [ResBlk(c, k, halves=True) for c, k in pairwise(sizes)]
     end = [nn.LeakyReLU(0.2), nn.Conv2d(sizes[-1], sizes[-1], 4), nn.LeakyReLU(0.2)]
@@ -176,7 +176,7 @@ class Discriminator(nn.Module):
         self.main = trunk(size, side, nn.Conv2d(widths(size, side, 4)[-1], DOMAINS, 1))
 
     def forward(self, x: Tensor, domain: Tensor) -> Tensor:
-        """That of the domain."""
+        """Return that of the domain."""
         return self.main(x).flatten(1)[range(len(domain)), domain]
 
 
@@ -189,12 +189,12 @@ class Translator(nn.Module):
         self.style_encoder = StyleEncoder(size, side)
 
     def forward(self, image: Tensor, reference: Tensor, domain: Tensor) -> Tensor:
-        """The translated image."""
+        """Return the translated image."""
         return self.generator(image, self.style_encoder(reference, domain))
 
 
 def latents() -> Iterator[Tensor]:
-    """The same ones for both sides."""
+    """Yield the same ones for both sides."""
     generator = torch.Generator().manual_seed(3)
     while True:
         yield torch.randn(8, LATENT, generator=generator)
@@ -256,7 +256,7 @@ class Loop:
         found.update({f"{phase}/{name}": term.item() for name, term in terms.items()})
 
     def discriminator_losses(self, batch: Mapping[str, Tensor], fake: Tensor) -> dict[str, Tensor]:
-        """The discriminator's losses."""
+        """Return the discriminator's losses."""
         real = batch["image"].detach().requires_grad_()
         logits = self.nets["discriminator"](real, batch["domain"])
         (slope,) = torch.autograd.grad(logits.sum(), real, create_graph=True, retain_graph=True)
@@ -267,7 +267,7 @@ class Loop:
         }
 
     def generator_losses(self, batch: Mapping[str, Tensor], style: Tensor, other_style: Tensor) -> dict[str, Tensor]:
-        """The generator's losses."""
+        """Return the generator's losses."""
         image, target, generator = batch["image"], batch["reference_domain"], self.nets["generator"]
         fake = generator(image, style)
         adversarial = against(self.nets["discriminator"](fake, target), 1.0)
@@ -283,14 +283,14 @@ class Loop:
 
     @torch.no_grad()
     def average(self) -> None:
-        """The moving averages."""
+        """Move the averages."""
         for name, average in self.averages.items():
             for mean, parameter in zip(average.parameters(), self.nets[name].parameters(), strict=True):
                 mean.copy_(torch.lerp(parameter, mean, EMA))
 
 
 def references(size: Size) -> dict[str, Tensor]:
-    """An image, and another one to translate it like."""
+    """Return an image, and another one to translate it like."""
     return {**images(["image", "reference"], 1, SHOWN_SIDE[size]), "domain": torch.tensor([1])}
 
 
@@ -306,7 +306,7 @@ def batch(size: Size) -> dict[str, Tensor]:
 
 
 def table(config: Config) -> NameTable:
-    """The plugin's table of names, and what it leaves out: the discriminator."""
+    """Return the plugin's table of names, and what it leaves out: the discriminator."""
     from i2i_plugin_stargan2.official import CLOVA_FORMAT, trunk_table
 
     blocks = len(config.trunk_widths) - 1
@@ -315,7 +315,7 @@ def table(config: Config) -> NameTable:
 
 
 def our_config(size: Size, side: int) -> Config:
-    """The release's sizes for images of this size, or small ones."""
+    """Return the release's sizes for images of this size, or small ones."""
     from i2i_plugin_stargan2.config import Config
 
     return Config(
@@ -334,7 +334,7 @@ def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
         drawn = latents()
 
         def latents(self, count: int, like: Tensor) -> Tensor:
-            """The next ones."""
+            """Return the next ones."""
             return next(self.drawn)[:count].to(like)
 
     side, options = TRAINED_SIDE[size], Options(batch_size=BATCH[size], diversity_steps=DIVERSITY_STEPS)

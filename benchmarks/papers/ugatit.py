@@ -148,7 +148,7 @@ class ResnetGenerator(nn.Module):
         self.UpBlock2 = nn.Sequential(*up, *conv_block(ngf, 3, 7, 1), nn.Tanh())
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The image, the CAM logits and the heat map."""
+        """Return the image, the CAM logits and the heat map."""
         x = self.DownBlock(x)
         x, cam_logit = attend(x, {"gap": self.gap_fc, "gmp": self.gmp_fc}, (self.gap_fc.weight, self.gmp_fc.weight))
         x = torch.relu(self.conv1x1(x))
@@ -164,7 +164,7 @@ class Translator(ResnetGenerator):
     """The generator without what only training needs."""
 
     def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride] - a part of the base's
-        """The image."""
+        """Return the image."""
         return super().forward(x)[0]
 
 
@@ -202,7 +202,7 @@ def against(value: float, *logits: Tensor) -> Tensor:
 
 
 def adam(parameters: Iterable[nn.Parameter]) -> torch.optim.Adam:
-    """The release's optimizer."""
+    """Return the release's optimizer."""
     return torch.optim.Adam(parameters, lr=1e-4, betas=(0.5, 0.999), weight_decay=1e-4)
 
 
@@ -231,7 +231,7 @@ class Loop:
         return {"discriminators": critic_loss, "generators": self.generator_step(batch["A"], batch["B"])}
 
     def critic_step(self, real_a: Tensor, real_b: Tensor) -> float:
-        """The fakes are computed here, and again in the generators' step."""
+        """Compute the fakes here, and again in the generators' step."""
         nets = self.networks
         self.critic_optimizer.zero_grad()
         fakes = {"A": nets["genB2A"](real_b)[0], "B": nets["genA2B"](real_a)[0]}
@@ -280,7 +280,7 @@ PARTS = {f"model.{1 + 3 * number}": f"layers.{number}" for number in range(6)} |
 
 
 def table(config: Config) -> NameTable:
-    """The plugin's table of names, and what it leaves out: the discriminators."""
+    """Return the plugin's table of names, and what it leaves out: the discriminators."""
     from i2i_plugin_ugatit.official import ZNXLWM_FORMAT
 
     inside = {f"{part}.{theirs}": f"{name}.{ours}" for part, name in PARTS.items() for theirs, ours in SPECTRAL}
@@ -295,7 +295,7 @@ def table(config: Config) -> NameTable:
 
 
 def our_config(size: Size) -> Config:
-    """The light model, or a small one."""
+    """Return the light model, or a small one."""
     from i2i_plugin_ugatit.config import Config
 
     return Config(image_size=SIDE[size], channels=CHANNELS[size], res_blocks=BLOCKS[size], pooled_style=True)
@@ -313,7 +313,7 @@ def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
 
 
 def summed(values: Mapping[str, float]) -> dict[str, float]:
-    """The loss of each phase."""
+    """Return the loss of each phase."""
     return {
         phase: sum(value for name, value in values.items() if name.startswith(f"{phase}/"))
         for phase in ("discriminators", "generators")

@@ -90,7 +90,7 @@ def blend(hour: float) -> tuple[Colour, Colour, Colour, float]:
 
 
 def ridge(width: int, level: float, height: float, roughness: int, rng: np.random.Generator) -> Plane:
-    """The upper edge of a range of mountains or hills: one value a column, around `level`, 0 (top) to 1."""
+    """Return the upper edge of a range of mountains or hills: one value a column, around `level`, 0 (top) to 1."""
     at = np.linspace(0, 1, width)
     edge = np.full(width, level)
     for octave in range(1, roughness + 1):
@@ -100,7 +100,7 @@ def ridge(width: int, level: float, height: float, roughness: int, rng: np.rando
 
 
 def draw_map(side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A random scene [side, side] as numbers of KINDS."""
+    """Return a random scene [side, side] as numbers of KINDS."""
     kinds = Image.new("L", (side, side), KINDS.index("sky"))
     draw = ImageDraw.Draw(kinds)
 
@@ -124,7 +124,7 @@ def draw_map(side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def draw_lake(draw: ImageDraw.ImageDraw, side: int, meadow: float, rng: np.random.Generator) -> None:
-    """An ellipse on the meadow."""
+    """Draw an ellipse on the meadow."""
     middle, across = rng.uniform(0.1, 0.9) * side, rng.uniform(0.2, 0.5) * side
     top = (meadow + rng.uniform(0.06, 0.2)) * side
     draw.ellipse(
@@ -133,7 +133,7 @@ def draw_lake(draw: ImageDraw.ImageDraw, side: int, meadow: float, rng: np.rando
 
 
 def draw_house(draw: ImageDraw.ImageDraw, side: int, meadow: float, rng: np.random.Generator) -> None:
-    """A wall with windows below a roof."""
+    """Draw a wall with windows below a roof."""
     wide, high = rng.uniform(0.14, 0.26) * side, rng.uniform(0.1, 0.15) * side
     left, base = rng.uniform(0.05, 0.7) * side, (meadow + rng.uniform(0.08, 0.2)) * side
     draw.rectangle((left, base - high, left + wide, base), fill=KINDS.index("wall"))
@@ -151,7 +151,7 @@ def draw_house(draw: ImageDraw.ImageDraw, side: int, meadow: float, rng: np.rand
 
 
 def draw_tree(draw: ImageDraw.ImageDraw, side: int, meadow: float, rng: np.random.Generator) -> None:
-    """A fir or a round tree, larger where it is nearer."""
+    """Draw a fir or a round tree, larger where it is nearer."""
     x, base = rng.uniform(0, 1) * side, rng.uniform(meadow + 0.03, 0.97)
     size = (0.06 + 0.35 * (base - meadow)) * side
     y = base * side
@@ -165,7 +165,7 @@ def draw_tree(draw: ImageDraw.ImageDraw, side: int, meadow: float, rng: np.rando
 
 
 def paint(kinds: NDArray[np.uint8], hour: float, season: int) -> NDArray[np.uint8]:
-    """The scene in the light of `hour` (0 to 4) and in a season: RGB [h, w, 3]."""
+    """Return the scene in the light of `hour` (0 to 4) and in a season: RGB [h, w, 3]."""
     zenith, horizon, sun, lamp = blend(hour)
     side = kinds.shape[0]
     down = np.linspace(0, 1, side, dtype=np.float32)[:, None, None]
@@ -199,7 +199,7 @@ def shade(kind: str, kinds: NDArray[np.uint8], down: Plane) -> Plane:
 
 
 def shrink(image: NDArray[np.uint8], size: int) -> Image.Image:
-    """The image at its final size, edges smoothed."""
+    """Return the image at its final size, edges smoothed."""
     return Image.fromarray(image).resize((size, size), Image.Resampling.BOX)
 
 

@@ -48,7 +48,7 @@ def outlines(luminance: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def crop(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """A random square of `image`, at a random scale, shrunk to CROP_PX."""
+    """Return a random square of `image`, at a random scale, shrunk to CROP_PX."""
     side = int(rng.integers(CROP_PX * 5 // 4, min(image.size) + 1))
     left = int(rng.integers(0, image.width - side + 1))
     top = int(rng.integers(0, image.height - side + 1))

@@ -13,7 +13,7 @@ from i2i_runtime.image.reading import file_parts
 
 
 def check_new(out: Path) -> None:
-    """Raises UsageError unless nothing is at `out` yet, and something can be written there."""
+    """Raise UsageError unless nothing is at `out` yet, and something can be written there."""
     if os.path.lexists(out):
         raise UsageError(
             found=f"{out} exists",
@@ -24,7 +24,7 @@ def check_new(out: Path) -> None:
 
 
 def check_file(out: Path, suffixes: Collection[str], inputs: Iterable[Path] = (), fix: str = "") -> None:
-    """Raises UsageError unless `out` can become a file that ends in one of `suffixes`, and is none of `inputs`."""
+    """Raise UsageError unless `out` can become a file that ends in one of `suffixes`, and is none of `inputs`."""
     suffix = out.suffix.lower()
     if suffix not in suffixes:
         raise UsageError(f"-o {out} ends in {out.suffix!r}", expected=nearest(suffix, suffixes), fix=fix)
@@ -35,7 +35,7 @@ def check_file(out: Path, suffixes: Collection[str], inputs: Iterable[Path] = ()
 
 
 def check_inputs_survive(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Raises UsageError when an output is one of the files that are read; "a.png+b.png" is two of them."""
+    """Raise UsageError when an output is one of the files that are read; "a.png+b.png" is two of them."""
     read = {_identity(part) for source in inputs for part in file_parts(source) if part.exists()}
     for out in outputs:
         if out.exists() and _identity(out) in read:
@@ -43,13 +43,13 @@ def check_inputs_survive(outputs: Iterable[Path], inputs: Iterable[Path]) -> Non
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """The same for all names of a file, links among them."""
+    """Return the same for all names of a file, links among them."""
     status = path.stat()
     return status.st_dev, status.st_ino
 
 
 def check_writable(out: Path) -> None:
-    """Raises UsageError with the reason when nothing can be written at `out`. Folders above it need not exist."""
+    """Raise UsageError with the reason when nothing can be written at `out`. Folders above it need not exist."""
     try:
         with suppress(FileNotFoundError):
             out.lstat()
@@ -62,7 +62,7 @@ def check_writable(out: Path) -> None:
 
 
 def check_recordable(source: Path) -> None:
-    """Raises UsageError when the name of a file or folder cannot be written down with the weights made from it."""
+    """Raise UsageError when the name of a file or folder cannot be written down with the weights made from it."""
     try:
         str(source.absolute()).encode()
     except (OSError, UnicodeEncodeError) as error:

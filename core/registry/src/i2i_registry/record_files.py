@@ -23,7 +23,7 @@ class RecordError(Exception):
 
 
 def read_record(path: Path, kind: type[T], most_bytes: int = MOST_BYTES) -> T:
-    """The record of `kind` that a JSON file holds.
+    """Return the record of `kind` that a JSON file holds.
 
     Raises FileNotFoundError, and RecordError for everything else: no regular file, too large, or not of that kind.
     """
@@ -38,7 +38,7 @@ def read_record(path: Path, kind: type[T], most_bytes: int = MOST_BYTES) -> T:
 
 
 def in_words(error: ValidationError) -> str:
-    """The first problems, each with its field: "config.width: Field required; and 2 more"."""
+    """Return the first problems, each with its field: "config.width: Field required; and 2 more"."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     sentences = [_sentence(problem["loc"], problem["msg"]) for problem in problems[:_SHOWN]]
     more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []

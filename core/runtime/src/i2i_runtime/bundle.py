@@ -78,7 +78,7 @@ def load(
 
 
 def _loaded(path: Path, device: str, threads: int | None, limits: Limits) -> Bundle:
-    """What a pickled bundle becomes again."""
+    """Return what a pickled bundle becomes again."""
     return load(path, device, threads, max_pixels=limits.max_pixels, memory=limits.memory)
 
 
@@ -238,7 +238,7 @@ class Bundle:
         batch_size: int | None = None,
         **options: Option,
     ) -> list[Value]:
-        """The images of an animation: one result turning into another, or a walk among results.
+        """Return the images of an animation: one result turning into another, or a walk among results.
 
             bundle.translate.frames("edges.png", seed=1, to={"seed": 2})
             bundle.translate_like.frames("me.jpg", reference="a.jpg", to={"reference": "b.jpg"})
@@ -342,7 +342,7 @@ class Bundle:
     def _check_planned(
         self, operation: Operation, options: Mapping[str, Option], *, fit: Fit | None, together: int
     ) -> None:
-        """The sizes that are known before images are brought to them, or noise of that size is drawn."""
+        """Check the sizes that are known before images are brought to them, or noise of that size is drawn."""
         own = [
             (value.size.height, value.size.width)
             for value in operation.of(ImageInput)
@@ -356,7 +356,7 @@ class Bundle:
     def _check_size(
         self, operation: Operation, sizes: Collection[tuple[int, int]], together: int, way_out: str
     ) -> None:
-        """Raises ImageError for a size beyond what `load` allows."""
+        """Raise ImageError for a size beyond what `load` allows."""
         for height, width in sizes:
             extent = Extent(height, width, together)
             on_cpu = self._device.kind == "cpu"
@@ -370,7 +370,7 @@ class Bundle:
         return self._rates[operation.name]
 
     def _vector_shapes(self, operation: Operation) -> dict[str, tuple[int, ...]]:
-        """The shape, without the batch axis, of each vector that one step makes for another."""
+        """Return the shape, without the batch axis, of each vector that one step makes for another."""
         shapes: dict[str, tuple[int, ...]] = {}
         for step in operation.steps:
             graph = {tensor.name: tensor.shape for tensor in self.manifest.graphs[step.graph].inputs}
@@ -403,7 +403,7 @@ def _wanted(operation: Operation, names: str | Sequence[str]) -> list[Output]:
 def _sources(
     operation: Operation, x: ImageSource | Sequence[ImageSource] | None, count: int | None
 ) -> list[ImageSource] | None:
-    """The images of the main input, `count` times the same one if that is asked, or None for an operation without."""
+    """Return the images of the main input, `count` times the same one if asked, or None where there is none."""
     if count is not None and count < 1:
         raise OptionError(found=f"count={count}", expected="at least 1")
     main = operation.main_image

@@ -87,7 +87,7 @@ _MOST_CHOICES, _COMPARED = 50, 1000
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """The choices as one line, the ones closest to `name` first: "did you mean 'ugatit'? (also: ...)".
+    """Return the choices as one line, the ones closest to `name` first: "did you mean 'ugatit'? (also: ...)".
 
     They may come from a file of somebody else: each is shown without effect on a terminal, and not all of very many.
     """

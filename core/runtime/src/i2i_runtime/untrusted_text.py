@@ -11,7 +11,7 @@ _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | fro
 
 
 def printable(text: str, limit: int = MOST_SHOWN) -> str:
-    r"""The text on one line, without anything that a terminal obeys, or that hides or turns what is beside it.
+    r"""Return the text on one line, without anything that a terminal obeys, or that hides or turns what is beside it.
 
     Control characters, line breaks, terminal escapes, marks of direction, invisible characters, lone surrogates and
     characters that Unicode has not assigned are written as in Python source: "\x1b", "\n", "\u202e". Of more than

@@ -47,7 +47,7 @@ class ImagePool(nn.Module):
 
     @torch.no_grad()
     def take(self, count: int) -> Float[Tensor, "b c h w"]:
-        """The `count` images that have waited longest."""
+        """Return the `count` images that have waited longest."""
         taken = self.queue[:count].clone()
         self.queue.copy_(self.queue.roll(-count, 0))
         self.queued -= count

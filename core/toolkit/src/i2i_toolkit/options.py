@@ -112,5 +112,5 @@ class EMAOptions(Record):
 
 
 def learned(network: nn.Module) -> list[nn.Parameter]:
-    """The parameters of a network that want a gradient."""
+    """Return the parameters of a network that want a gradient."""
     return [parameter for parameter in network.parameters() if parameter.requires_grad]

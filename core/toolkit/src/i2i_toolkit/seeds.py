@@ -10,7 +10,7 @@ import torch
 
 
 def derive(seed: int, *place: int | str) -> int:
-    """A seed in [0, 2**63) for this place in the run; different places give unrelated streams."""
+    """Return a seed in [0, 2**63) for this place in the run; different places give unrelated streams."""
     digest = hashlib.sha256(repr((seed, *place)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 

@@ -8,7 +8,7 @@ from i2i_runtime import Licence, Paper
 
 @hookimpl
 def i2i_models() -> Sequence[ModelCard]:
-    """The card of Tint."""
+    """Return the card of Tint."""
     return [
         ModelCard(
             name="tint",

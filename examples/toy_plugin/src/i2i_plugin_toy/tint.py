@@ -33,7 +33,7 @@ class Colours(nn.Module):
         self.mix = nn.Conv2d(3, 3, 2 * reach + 1, padding=reach, padding_mode="replicate")
 
     def forward(self, image: Float[torch.Tensor, "b 3 h w"]) -> Float[torch.Tensor, "b 3 h w"]:
-        """The tinted image, in (-1, 1)."""
+        """Return the tinted image, in (-1, 1)."""
         return torch.tanh(self.mix(image))
 
 
@@ -62,12 +62,12 @@ class Tint(Model[Config]):
         return (Operation(name="translate", summary="tint", inputs=(image,), outputs=(tinted,), steps=(call,)),)
 
     def graphs(self) -> Mapping[str, Graph]:
-        """The network as it is."""
+        """Return the network as it is."""
         return {"tint": Graph(self.colours, outputs=("tinted",))}
 
     @classmethod
     def shrunk(cls, config: Config) -> Config:
-        """The same on images of 8 pixels."""
+        """Return the same on images of 8 pixels."""
         return config.model_copy(update={"image_size": 8})
 
 

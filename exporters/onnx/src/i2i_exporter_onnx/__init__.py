@@ -20,7 +20,7 @@ __all__ = ["OnnxExporter", "i2i_exporters"]
 
 @hookimpl
 def i2i_exporters() -> Sequence[ExporterCard]:
-    """The one format this distribution brings."""
+    """Return the one format this distribution brings."""
     return [
         ExporterCard(
             name="onnx",

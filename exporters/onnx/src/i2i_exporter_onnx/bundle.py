@@ -28,7 +28,7 @@ _DTYPES = {ir.DataType.FLOAT: "float32", ir.DataType.FLOAT16: "float16", ir.Data
 
 @contextmanager
 def appearing(destination: Path) -> Generator[Path]:
-    """A folder to fill, which becomes `destination` when the block ends well and vanishes when it does not.
+    """Give a folder to fill, which becomes `destination` when the block ends well and vanishes when it does not.
 
     Raises UsageError when `destination` exists, and ExportError when the disk is full or not writable, or when another
     process is making a bundle of that name.

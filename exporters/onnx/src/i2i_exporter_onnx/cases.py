@@ -46,7 +46,7 @@ class Case:
 
 
 def example_case(graph: ResolvedGraph) -> Case:
-    """The values a graph is traced with: images, every axis at its example length."""
+    """Return the values a graph is traced with: images, every axis at its example length."""
     lengths = {axis.name: max(axis.example, 2 * axis.multiple, 2) for axis in _free(graph)}
     return Case("images", lengths, _batch(graph, lengths))
 
@@ -115,7 +115,7 @@ def _small(axis: Axis) -> int:
 
 
 def _free(graph: ResolvedGraph) -> list[Axis]:
-    """The free axes, each name once."""
+    """Return the free axes, each name once."""
     axes = (axis for form in graph.inputs.values() for axis in form.axes)
     return list({axis.name: axis for axis in axes if isinstance(axis, Axis)}.values())
 
@@ -176,7 +176,10 @@ def _image(shape: tuple[int, ...], kind: str, random: np.random.Generator) -> ND
 
 
 def _photograph(index: int, channels: int, height: int, width: int) -> NDArray[np.float32]:
-    """A shipped image at this size, [channels, height, width] in [-1, 1]; every second round of them is mirrored."""
+    """Return a shipped image at this size, [channels, height, width] in [-1, 1].
+
+    Every second round of them is mirrored.
+    """
     images = photographs()
     image = images[index % len(images)].resize((width, height), Image.Resampling.BICUBIC)
     if index // len(images) % 2:
@@ -189,7 +192,7 @@ def _photograph(index: int, channels: int, height: int, width: int) -> NDArray[n
 
 @cache
 def photographs() -> tuple[Image.Image, ...]:
-    """The public-domain images that ship with this package, in RGB."""
+    """Return the public-domain images that ship with this package, in RGB."""
     folder = resources.files("i2i_exporter_onnx") / "images"
     found = sorted((item for item in folder.iterdir() if item.name.endswith(".jpg")), key=lambda item: item.name)
     loaded: list[Image.Image] = []

@@ -137,7 +137,7 @@ class OnnxExporter(Exporter):
 
 
 def _require_same_model(manifest: Manifest, model: Model[Record]) -> None:
-    """Raises ExportError when the bundle was made from another model or configuration."""
+    """Raise ExportError when the bundle was made from another model or configuration."""
     given = {"model": model.name, **model.config.model_dump(mode="json")}
     recorded = {"model": manifest.model, **manifest.config}
     different = [
@@ -154,7 +154,7 @@ def _require_same_model(manifest: Manifest, model: Model[Record]) -> None:
 
 
 def _explained(error: ExportError, manifest: Manifest, model: Model[Record]) -> ExportError:
-    """The same error; when other weights explain it, it says so."""
+    """Return the same error; when other weights explain it, it says so."""
     given = _hash_of(model)
     if given == manifest.weights.sha256 or "another model" in error.found:
         return error
@@ -167,7 +167,7 @@ def _explained(error: ExportError, manifest: Manifest, model: Model[Record]) -> 
 
 
 def _hash_of(model: Model[Record]) -> str:
-    """The SHA-256 that the model's weights have as a file of the store."""
+    """Return the SHA-256 that the model's weights have as a file of the store."""
     with scratch_folder() as folder:
         path = folder / "weights.safetensors"
         save(model, path)

@@ -101,7 +101,7 @@ def to_half(model: ir.Model, name: str) -> None:
 
 
 def with_rounding(model: ir.Model) -> ir.Model:
-    """The same graph in a form in which every fp16 value really is rounded to fp16 on a CPU, for measuring.
+    """Return the same graph in a form in which every fp16 value really is rounded to fp16 on a CPU, for measuring.
 
     onnxruntime has few fp16 kernels for CPUs: it computes in fp32 and leaves out the rounding between neighbours, so
     that neither the error nor the overflow of a GPU is seen. It does not look through a sequence of one value.
@@ -125,7 +125,7 @@ def with_rounding(model: ir.Model) -> ir.Model:
 
 
 def _choose(graph: ir.Graph) -> set[ir.Node]:
-    """The nodes that work in fp16: rules 1 and 2 in the order of the graph, then rule 4 against it."""
+    """Return the nodes that work in fp16: rules 1 and 2 in the order of the graph, then rule 4 against it."""
     chosen: set[ir.Node] = set()
     for node in graph:
         if node.domain in {"", "ai.onnx"} and (node.op_type in PRODUCTS or _stays_half(node, chosen)):
@@ -189,14 +189,14 @@ class _Casts:
         self.made: dict[tuple[ir.Value, ir.DataType], ir.Value] = {}
 
     def of(self, value: ir.Value, dtype: ir.DataType) -> ir.Value:
-        """This value in `dtype`."""
+        """Return this value in `dtype`."""
         if (value, dtype) not in self.made:
             stored = value.is_initializer() and dtype == HALF
             self.made[value, dtype] = self._weight(value) if stored else self._cast(value, dtype)
         return self.made[value, dtype]
 
     def output(self, value: ir.Value) -> ir.Value:
-        """This graph output in fp32, under its own name."""
+        """Return this graph output in fp32, under its own name."""
         name = value.name
         value.name = f"{name}_fp16"
         result = self._cast(value, FLOAT)

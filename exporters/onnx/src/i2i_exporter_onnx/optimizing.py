@@ -24,7 +24,7 @@ NEAR = 1e-3
 
 
 def optimize(program: ONNXProgram, name: str) -> ir.Model:
-    """The program's model, optimised in place.
+    """Return the program's model, optimised in place.
 
     Raises ExportError when the optimiser removed a number near 0 or 1 that something was computed with.
     """

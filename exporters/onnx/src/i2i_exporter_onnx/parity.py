@@ -67,7 +67,7 @@ class Measured:
 
 
 def tolerance_of(graph: ResolvedGraph, precision: Precision) -> float:
-    """The relative error a graph may have: the model's own for fp32, ours for fp16."""
+    """Return the relative error a graph may have: the model's own for fp32, ours for fp16."""
     return graph.tolerance if precision == "fp32" else max(graph.tolerance, FP16_TOLERANCE)
 
 
@@ -92,7 +92,7 @@ def measure(name: str, graph: ResolvedGraph, file: Path, tolerance: float, threa
 
 
 def _judged(graph: ResolvedGraph, case: Case, row: ParityCase, tolerance: float) -> ParityCase:
-    """The row; with its sensitivity where only that lets it pass. Raises ExportError where nothing does."""
+    """Return the row; with its sensitivity where only that lets it pass. Raises ExportError where nothing does."""
     if row.relative > tolerance:
         row = row.model_copy(update={"sensitivity": sensitivity(graph, case, row.output)})
     _require(row, tolerance)
@@ -101,7 +101,7 @@ def _judged(graph: ResolvedGraph, case: Case, row: ParityCase, tolerance: float)
 
 
 def summary(measured: Mapping[str, Measured], tolerances: Mapping[str, float], precision: Precision) -> Parity:
-    """The record for the manifest; `tolerances` has one for each graph."""
+    """Return the record for the manifest; `tolerances` has one for each graph."""
     loosest = max(tolerances.values())
     levels = [graph.levels for graph in measured.values() if graph.levels is not None]
     return Parity(
@@ -123,7 +123,7 @@ def summary(measured: Mapping[str, Measured], tolerances: Mapping[str, float], p
 
 @contextmanager
 def _sessions(name: str, file: Path, threads: int) -> Generator[tuple[InferenceSession, ...]]:
-    """The file as it is, and, when it holds fp16 values, the form of it that shows their rounding."""
+    """Give the file as it is, and, when it holds fp16 values, the form of it that shows their rounding."""
     given = _session(name, file, threads)
     model = ir.load(file)
     if not any(value.dtype == ir.DataType.FLOAT16 for node in model.graph for value in node.outputs):
@@ -184,7 +184,7 @@ def sensitivity(graph: ResolvedGraph, case: Case, output: str) -> float:
 
 
 def _typical(graph: ResolvedGraph, errors: FloatArray) -> float:
-    """The largest of the errors, but for the share that the graph lets be outliers."""
+    """Return the largest of the errors, but for the share that the graph lets be outliers."""
     if graph.outliers is None:
         return float(errors.max(initial=0))
     return float(np.quantile(errors, 1 - graph.outliers.share))
@@ -271,7 +271,7 @@ def _require(case: ParityCase, tolerance: float) -> None:
 
 
 def _require_near(case: ParityCase, outliers: OutlierTolerance | None, tolerance: float) -> None:
-    """The few values that may miss the tolerance may not miss it by anything."""
+    """Check that the few values that may miss the tolerance do not miss it by anything."""
     if outliers is None or case.outlier_error is None or case.outlier_error <= max(tolerance, outliers.tolerance):
         return
     raise ExportError(

@@ -74,7 +74,7 @@ DATA_DEPENDENT = "compute sizes from shapes of inputs, or make the number a grap
 
 
 def refuse(program: ExportedProgram, graph: str) -> None:
-    """Raises ExportError naming the first construct of the traced program that would be exported wrongly."""
+    """Raise ExportError naming the first construct of the traced program that would be exported wrongly."""
     for node in _calls(program):
         reason = _REASONS.get(_operator(node), _fine)(node)
         if reason is not None:
@@ -180,7 +180,10 @@ def _calls(program: ExportedProgram) -> Iterator[Node]:
 
 
 def _operator(node: Node) -> str:
-    """The bare name: batch_norm for aten::batch_norm, dropout for the in-place aten::dropout_; empty for the rest."""
+    """Return the bare name: batch_norm for aten::batch_norm, dropout for the in-place aten::dropout_.
+
+    Empty for the rest.
+    """
     if not isinstance(node.target, _OVERLOAD):
         return ""
     return node.target.name().partition("::")[2].partition(".")[0].rstrip("_")

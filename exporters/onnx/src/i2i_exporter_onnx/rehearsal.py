@@ -78,13 +78,13 @@ def _run(bundle: Bundle, operation: Operation, labels: Labels) -> None:
 
 
 def _others(operation: Operation) -> dict[str, Option]:
-    """What has to be given beside the main image; all else has defaults."""
+    """Return what has to be given beside the main image; all else has defaults."""
     images = {image.name: _image(image, number) for number, image in enumerate(operation.of(ImageInput))}
     return {value.name: value.examples(images)[0] for value in operation.free_inputs if value.is_required}
 
 
 def _image(value: ImageInput, number: int) -> Image.Image | np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """A photograph, at a size that has to be brought to one that the input takes, where it takes several."""
+    """Return a photograph, at a size that has to be brought to one that the input takes, where it takes several."""
     shown = photographs()
     image = shown[number % len(shown)].resize(_size(value), Image.Resampling.BICUBIC)
     if value.channels in IMAGE_CHANNELS:

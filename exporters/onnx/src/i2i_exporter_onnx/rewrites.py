@@ -22,7 +22,7 @@ TOLERANCE = 1e-5
 
 
 def folded(module: nn.Module, example: tuple[Tensor, ...], graph: str) -> nn.Module:
-    """A copy of the module in evaluation mode with every weight normalisation computed once and for all.
+    """Return a copy of the module in evaluation mode with every weight normalisation computed once and for all.
 
     Raises ExportError when the copy does not give what the module gives on `example`.
     """
@@ -34,13 +34,13 @@ def folded(module: nn.Module, example: tuple[Tensor, ...], graph: str) -> nn.Mod
 
 
 def outputs_of(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """What the module returns, as a tuple even when it is one tensor."""
+    """Return what the module returns, as a tuple even when it is one tensor."""
     result: Tensor | tuple[Tensor, ...] | list[Tensor] = module(*inputs)
     return (result,) if isinstance(result, Tensor) else tuple(result)
 
 
 def _copy(module: nn.Module) -> nn.Module:
-    """A deep copy. Hook-style norms leave their computed weight as a plain attribute, which deepcopy refuses."""
+    """Return a deep copy. Hook-style norms leave their computed weight as a plain attribute, which deepcopy refuses."""
     memo: dict[int, object] = {}
     for part in module.modules():
         for value in vars(part).values():

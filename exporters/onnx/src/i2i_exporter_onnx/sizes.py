@@ -55,7 +55,7 @@ def plan(
 
 
 def check_memory(operations: tuple[Operation, ...], size: int | Literal["dynamic"] | None, free: int | None) -> None:
-    """Raises UsageError for a `--size` at which comparing alone takes more than the `free` bytes there are."""
+    """Raise UsageError for a `--size` at which comparing alone takes more than the `free` bytes there are."""
     if not isinstance(size, int) or free is None or size * size * LEAST_BYTES <= free:
         return
     own = next((image.size for image in _images(operations)), None)
@@ -67,7 +67,7 @@ def check_memory(operations: tuple[Operation, ...], size: int | Literal["dynamic
 
 
 def as_exported(graphs: Mapping[str, ResolvedGraph], files: Mapping[str, GraphFile]) -> dict[str, ResolvedGraph]:
-    """The model's graphs with those axes fixed that are numbers in the bundle.
+    """Return the model's graphs with those axes fixed that are numbers in the bundle.
 
     Raises ExportError when the bundle has other graphs, or graphs with other inputs.
     """
@@ -83,7 +83,7 @@ def as_exported(graphs: Mapping[str, ResolvedGraph], files: Mapping[str, GraphFi
 
 
 def fixed(graph: ResolvedGraph, lengths: Mapping[str, int]) -> ResolvedGraph:
-    """The graph with every axis named in `lengths` fixed at that length."""
+    """Return the graph with every axis named in `lengths` fixed at that length."""
     return replace(graph, inputs={name: _fixed_form(form, lengths) for name, form in graph.inputs.items()})
 
 
@@ -125,7 +125,7 @@ def _require_accepted(image: ImageInput, size: int) -> None:
 
 
 def _with_size(operation: Operation, size: int) -> Operation:
-    """The operation with every image at exactly `size` x `size`."""
+    """Return the operation with every image at exactly `size` x `size`."""
     fixed_size = {"dynamic": False, "height": size, "width": size}
     at_size = {
         image.name: image.model_copy(update={"size": image.size.model_copy(update=fixed_size)})

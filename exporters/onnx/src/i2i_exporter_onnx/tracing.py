@@ -35,7 +35,7 @@ LOG = logging.getLogger(__name__)
 
 
 def to_onnx(name: str, graph: ResolvedGraph) -> ir.Model:
-    """The graph in fp32 at opset 20, with free axes under the names the model gives them.
+    """Return the graph in fp32 at opset 20, with free axes under the names the model gives them.
 
     Raises ExportError when the module cannot be traced, uses a construct that exports wrongly, or when an axis that
     is declared free came out fixed.
@@ -55,7 +55,7 @@ def to_onnx(name: str, graph: ResolvedGraph) -> ir.Model:
 
 
 def _check_names(name: str, graph: ResolvedGraph) -> None:
-    """Raises ExportError when two tensors share a name, which ONNX does not allow even between inputs and outputs."""
+    """Raise ExportError when two tensors share a name, which ONNX does not allow even between inputs and outputs."""
     names = [*graph.inputs, *graph.outputs]
     repeated = sorted({each for each in names if names.count(each) > 1})
     if repeated:
@@ -127,14 +127,14 @@ def _shapes_in_order(graph: ResolvedGraph) -> Shapes:
 
 
 def _dimension(axis: Axis) -> object:
-    """A length that is a multiple is declared as multiple times a free count, which is all that torch can express."""
+    """Declare a length that is a multiple as multiple times a free count, which is all that torch can express."""
     if axis.multiple == 1:
         return Dim(axis.name, min=axis.minimum)
     return axis.multiple * Dim(f"{axis.name}_count", min=math.ceil(axis.minimum / axis.multiple))
 
 
 def _check_axes(name: str, graph: ResolvedGraph, model: ir.Model) -> None:
-    """Raises ExportError when an axis declared free is a number in the ONNX graph."""
+    """Raise ExportError when an axis declared free is a number in the ONNX graph."""
     for (tensor, form), value in zip(graph.inputs.items(), model.graph.inputs, strict=True):
         frozen = [
             f"{axis.name} = {length}"
@@ -167,13 +167,13 @@ def _name_axes(graph: ResolvedGraph, onnx_graph: ir.Graph) -> None:
 
 
 def _solved(length: str, axis: Axis) -> tuple[sympy.Basic, sympy.Expr]:
-    """The length "4*s71" for an axis named height means s71 = height/4."""
+    """Return the length "4*s71" for an axis named height means s71 = height/4."""
     (symbol,) = _expression(length).free_symbols
     return symbol, sympy.Symbol(axis.name, integer=True, positive=True) / axis.multiple
 
 
 def _expression(length: str) -> sympy.Basic:
-    """What torch wrote as the length of an axis, as arithmetic on its symbols."""
+    """Return what torch wrote as the length of an axis, as arithmetic on its symbols."""
     return sympy.sympify(length)
 
 
@@ -203,7 +203,7 @@ def _untraceable(name: str, error: Exception) -> ExportError:
 
 
 def _reason(error: Exception) -> str:
-    """The lines of a tracer's message that say something, as one."""
+    """Return the lines of a tracer's message that say something, as one."""
     advice = ("For ", "If you suspect", "The error above", "Caused by", "Suggested fixes")
     lines = [line.strip().partition(" For more information")[0] for line in str(error).splitlines()]
     told = [line for line in lines if line and not line.startswith(advice)]

@@ -20,7 +20,7 @@ _EXPECTATIONS = {
 
 @hookimpl
 def i2i_models() -> Sequence[ModelCard]:
-    """The card of BicycleGAN."""
+    """Return the card of BicycleGAN."""
     return (
         ModelCard(
             name="bicyclegan",

@@ -89,6 +89,6 @@ class BicycleGAN(Model[Config]):
         return config.model_copy(update=sizes | {"encoder_channels": 2, "latent_dim": min(config.latent_dim, 3)})
 
     def _target(self, name: str, what: str) -> ImageInput:
-        """An image as translations are, at the one size that the encoder takes."""
+        """Return an image as translations are, at the one size that the encoder takes."""
         size, channels = square_size(self.config.image_size), self.config.target_channels
         return ImageInput(name=name, summary=f"an image {what}", channels=channels, size=size, resize=BICUBIC)

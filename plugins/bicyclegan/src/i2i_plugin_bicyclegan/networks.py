@@ -24,7 +24,7 @@ LEAK = 0.2
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module:
-    """The norm of this kind; the identity for "none"."""
+    """Return the norm of this kind; the identity for "none"."""
     if norm == "instance":
         return InstanceNorm()
     return nn.BatchNorm2d(channels) if norm == "batch" else nn.Identity()
@@ -58,7 +58,7 @@ class BilinearConv(nn.Conv2d):
 
 
 def with_latent(x: Float[Tensor, "b c h w"], latent: Float[Tensor, "b z"]) -> Float[Tensor, "b c+z h w"]:
-    """The latent as constant maps behind the channels of `x`."""
+    """Return the latent as constant maps behind the channels of `x`."""
     maps = latent[:, :, None, None].expand(-1, -1, x.shape[2], x.shape[3])
     return torch.cat([x, maps.to(x.dtype)], dim=1)
 
@@ -178,7 +178,7 @@ class EncoderBlock(nn.Module):
         self.is_normed = norm != "none"
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h/2 w/2"]:
-        """The block's own path and the shortcut, both averaged to half the side, as a sum."""
+        """Return the block's own path and the shortcut, both averaged to half the side, as a sum."""
         activated = F.leaky_relu(self.norm1(x), LEAK)
         inner = self.conv2(F.leaky_relu(self.norm2(self.conv1(activated)), LEAK))
         # Without a norm the release's in-place activation reaches the shortcut, too.
@@ -215,7 +215,7 @@ class Encoder(nn.Module):
         initialise_xavier(self)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Encoding:
-        """The distribution of latents for images in [-1, 1] of the trained size."""
+        """Return the distribution of latents for images in [-1, 1] of the trained size."""
         x = self.stem(image)
         if not self.is_residual:
             x = F.leaky_relu(x, LEAK)

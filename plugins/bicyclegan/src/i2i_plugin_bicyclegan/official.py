@@ -55,7 +55,7 @@ def _generator_table(config: Config) -> NameTable:
 
 
 def _level_names(config: Config, level: int) -> tuple[str, str, str, str]:
-    """The release's names of a level's convolution and norm on the way down, and of those on the way up.
+    """Return the release's names of a level's convolution and norm on the way down, and of those on the way up.
 
     With the latent at all levels, a level is three containers: the way down, what lies inside, the way up. With the
     latent at the input it is one sequence: activation, down, norm, what lies inside, activation, up, norm. Bilinear
@@ -112,7 +112,7 @@ class AuthorsRelease(OfficialFormat[Config]):
     )
 
     def detect(self, shapes: TensorShapes) -> bool:
-        """The containers of the generator, or the two heads of the encoder.
+        """Return the containers of the generator, or the two heads of the encoder.
 
         pix2pix's release has a U-Net with the keys of the generator that takes its latent at the input. It interpolates
         nowhere, and has biases with instance norm only: such a one is of either release when it takes more channels
@@ -133,7 +133,7 @@ class AuthorsRelease(OfficialFormat[Config]):
         return not said or said[0].value in _METHODS
 
     def canonical(self, names: Collection[str]) -> Mapping[str, str | Drop]:
-        """A file alone says by its names which network it is."""
+        """Return a file alone says by its names which network it is."""
         return {name: f"{net}.{name}" for name in names for net, bare in _BARE.items() if bare.fullmatch(name)}
 
     def infer(self, shapes: TensorShapes, clues: Clues) -> InferredConfig[Config]:
@@ -182,7 +182,7 @@ class AuthorsRelease(OfficialFormat[Config]):
         return findings.inferred(config)
 
     def table(self, config: Config) -> NameTable:
-        """The generator's, and the encoder's where there is one."""
+        """Return the generator's, and the encoder's where there is one."""
         return {**_generator_table(config), **(_encoder_table(config) if config.encoder else {})}
 
     def files(self, config: Config) -> Sequence[OfficialFile]:
@@ -237,7 +237,7 @@ class _Encoder:
 
 
 def _options(generator: _Generator, encoder: _Encoder | None, norm: Norm | None) -> dict[str, tuple[object, ...]]:
-    """What the options of the training can be, by the tensors."""
+    """Return what the options of the training can be, by the tensors."""
     options: dict[str, tuple[object, ...]] = {
         "where_add": (generator.latent_at,),
         "upsample": (_UPSAMPLINGS[generator.upsampling],),
@@ -253,7 +253,7 @@ def _options(generator: _Generator, encoder: _Encoder | None, norm: Norm | None)
 
 
 def _common_norm(generator: _Generator, encoder: _Encoder | None) -> Norm | None:
-    """The norm of both, which is one option of the release."""
+    """Return the norm of both, which is one option of the release."""
     norms: set[Norm] = {network.norm for network in (generator, encoder) if network and network.norm}
     if len(norms) > 1:
         raise CheckpointError(
@@ -303,7 +303,10 @@ def _is_without_norms(bare: Iterable[str]) -> bool:
 
 
 def _axes(bare: TensorShapes, key: str) -> tuple[int, int]:
-    """The first two lengths of a kernel: out of and into a convolution, the other way round in a transposed one."""
+    """Return the first two lengths of a kernel.
+
+    Out of and into a convolution, the other way round in a transposed one.
+    """
     shape = bare.get(key)
     if shape is None or len(shape) != _KERNEL_AXES or 0 in shape:
         raise CheckpointError(
@@ -387,7 +390,10 @@ def _read_encoder(bare: TensorShapes) -> _Encoder:
 
 
 def _norm_by(bare: TensorShapes, batch: str, without: str, instance: str) -> Norm | None:
-    """The norm by the module that is there: a batch norm, or a convolution in the place that it has with the norm."""
+    """Return the norm by the module that is there.
+
+    A batch norm, or a convolution in the place that it has with the norm.
+    """
     places: dict[str, Norm] = {batch: "batch", without: "none", instance: "instance"}
     for place, norm in places.items():
         if f"{place}.weight" in bare:

@@ -189,12 +189,12 @@ class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
         return losses
 
     def sampled(self, encoding: Encoding) -> Tensor:
-        """A latent from each distribution, as a function of its mean and variance that has a gradient."""
+        """Return a latent from each distribution, as a function of its mean and variance that has a gradient."""
         noise = self.noise(len(encoding.mean), encoding.mean)
         return encoding.mean + noise * torch.exp(0.5 * encoding.log_variance)
 
     def pairs(self, batch: Tensors) -> Pairs:
-        """The two halves of a batch. Methods that use one style only work on all of it."""
+        """Return the two halves of a batch. Methods that use one style only work on all of it."""
         source, target = batch["input"], batch["target"]
         if not (self.has_encoded and self.has_random):
             return Pairs(source, target, source, target)
@@ -215,7 +215,7 @@ class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
         return dict(zip(latents, made.chunk(len(latents)), strict=True))
 
     def latent_of(self, made: Tensor) -> Tensor:
-        """What the encoder reads from generated images. Only a cLR-GAN's learns from being wrong about it."""
+        """Return what the encoder reads from generated images. Only a cLR-GAN's learns from being wrong about it."""
         if self.has_encoded:
             with fixed_parameters(self.encoder):
                 return self.encoder(made).mean
@@ -227,7 +227,7 @@ class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
         return {style: self.discriminators[f"discriminator_{name}"] for style, name in names.items()}
 
     def adversarial_losses(self, style: str, discriminator: Discriminator, pairs: Pairs, made: Tensor) -> Losses:
-        """What the generator learns from the discriminator, and the discriminator from what is real and what is not."""
+        """Return the generator's adversarial losses, or the discriminators'."""
         encoded = style == ENCODED
         shown = self._shown(pairs.source, made)
         real = self._shown(*((pairs.source, pairs.target) if encoded else (pairs.other_source, pairs.other_target)))
@@ -242,12 +242,12 @@ class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
         }
 
     def against(self, logits: Sequence[Tensor], *, is_real: bool) -> Tensor:
-        """The adversarial loss of the logits of all scales, summed over the scales."""
+        """Return the adversarial loss of the logits of all scales, summed over the scales."""
         loss = ADVERSARIAL[self.options.adversarial]
         return torch.stack([loss(scale, float(is_real)) for scale in logits]).sum()
 
     def preview(self, batch: Tensors) -> Tensors:
-        """The pair, its target through encoder and generator, and a few random styles, each the same for all rows."""
+        """Return the pair, its target through encoder and generator, and a few styles, the same for all rows."""
         source, target = batch["input"], batch["target"]
         columns = {"input": source, "target": target}
         if self.has_encoded:
@@ -280,7 +280,7 @@ class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
         }
 
     def _shown(self, source: Tensor, image: Tensor) -> Tensor:
-        """What a discriminator sees of an image."""
+        """Return what a discriminator sees of an image."""
         return torch.cat([source, image], dim=1) if self.options.conditional_discriminator else image
 
     def _judged_apart(

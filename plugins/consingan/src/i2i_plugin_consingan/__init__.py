@@ -13,7 +13,7 @@ __all__ = ["i2i_models"]
 
 @hookimpl
 def i2i_models() -> Sequence[ModelCard]:
-    """The card of ConSinGAN."""
+    """Return the card of ConSinGAN."""
     return (
         ModelCard(
             name="consingan",

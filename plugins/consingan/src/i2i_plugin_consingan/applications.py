@@ -33,7 +33,7 @@ class Pyramid(nn.Module):
     def forward(
         self, start_scale: Float[Tensor, " b"], anchor: Float[Tensor, " b"], *maps: Float[Tensor, "b _ _ _"]
     ) -> Float[Tensor, "b 3 h w"]:
-        """`maps`: noise for every stage."""
+        """Return the image made of `maps`: noise for every stage."""
         fed = list(maps)
         for number, noise in enumerate(maps[: self.begun]):
             stored = enlarged(self.generator.stages[number].noise, noise.shape[-2], noise.shape[-1])
@@ -58,7 +58,7 @@ class Injection(nn.Module):
         background: Int64[Tensor, " b"],
         noise: Float[Tensor, "b 3 y x"] | None = None,
     ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 3 h w"]]:
-        """The blended result, and the unblended one.
+        """Return the blended result, and the unblended one.
 
         `coarse` is the image at the size of stage 0, `background` an index into `BACKGROUNDS`.
         """
@@ -73,7 +73,7 @@ class Injection(nn.Module):
         mask: Float[Tensor, "b 1 h w"],
         background: Int64[Tensor, " b"],
     ) -> Float[Tensor, "b 3 h w"]:
-        """What was made where the mask says so, in front of the background."""
+        """Return what was made where the mask says so, in front of the background."""
         as_trained = (background == BACKGROUNDS.index("training"))[:, None, None, None]
         behind = torch.where(as_trained, self.generator.stages[-1].image, image)
         return (1 - mask) * behind + mask * made

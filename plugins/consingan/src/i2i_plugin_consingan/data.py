@@ -19,7 +19,7 @@ from i2i_toolkit import SingleImage, SingleImageLayout, derive, image_size, resa
 
 
 def scale_of(height: int, width: int, max_size: int) -> float:
-    """The factor that brings an image's longer side to `max_size`; 1 for smaller ones."""
+    """Return the factor that brings an image's longer side to `max_size`; 1 for smaller ones."""
     return min(max_size / max(height, width), 1.0)
 
 
@@ -42,7 +42,7 @@ def size_at(root: Path, max_size: int, coarsest: int) -> tuple[int, int]:
 
 
 def check_large_enough(root: Path, size: tuple[int, int], coarsest: int) -> None:
-    """Raises LayoutError for an image smaller than stage 0: an enlarged one would teach the enlargement."""
+    """Raise LayoutError for an image smaller than stage 0: an enlarged one would teach the enlargement."""
     if min(size) < coarsest:
         raise LayoutError(
             found=f"{root} has {size[0]}x{size[1]} pixels (height x width)",
@@ -52,7 +52,7 @@ def check_large_enough(root: Path, size: tuple[int, int], coarsest: int) -> None
 
 
 def pyramid(image: Float[Tensor, "1 3 h w"], config: Config) -> list[Tensor]:
-    """The image at the size of every stage, coarse to fine; the last is the image itself."""
+    """Return the image at the size of every stage, coarse to fine; the last is the image itself."""
     return [*(resample_by(image, factor) for factor in config.factors), image]
 
 
@@ -90,7 +90,7 @@ class ImageAtScale:
         self.coarse = resample_to(native, config.sizes[0]) if self.fine_tune else pyramid(self.image, config)[0]
 
     def draw(self, position: int) -> dict[str, Tensor]:
-        """The image, and stage 0's with the changes that belong to the position."""
+        """Return the image, and stage 0's with the changes that belong to the position."""
         sample = {"image": self.image[0]}
         if self.config.injects:
             sample["coarse"] = self.coarse[0] if self.fine_tune else self._changed(position)

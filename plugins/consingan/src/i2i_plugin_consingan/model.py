@@ -76,7 +76,7 @@ class ConSinGAN(Model[Config]):
         return (*drawing, pyramid.animate(FIRST_FRESH, pyramid.start("stages below this one stay still"), size))
 
     def graphs(self) -> Mapping[str, Graph]:
-        """What the operations of its mode call."""
+        """Return what the operations of its mode call."""
         if self.config.injects:
             return {INJECTION: Graph(Injection(self.generator), ("blended", "unblended"))}
         return {PYRAMID: Graph(Pyramid(self.generator), ("image",))}

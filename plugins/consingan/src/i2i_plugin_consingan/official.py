@@ -80,7 +80,7 @@ class AuthorsRelease(OfficialFormat[Config]):
     )
 
     def detect(self, shapes: TensorShapes) -> bool:
-        """A generator of stages of blocks, with the files of lists or without (which `infer` then asks for)."""
+        """Return a generator of stages of blocks, with the files of lists or without (which `infer` then asks for)."""
         named = canonical_shapes(self, shapes)
         return "G.body.0.block0.conv.weight" in named and named.get("G.head.conv.weight", ())[1:] == (
             IMAGE_CHANNELS,
@@ -88,7 +88,7 @@ class AuthorsRelease(OfficialFormat[Config]):
         )
 
     def canonical(self, names: Collection[str]) -> Mapping[str, str | Drop]:
-        """The generator is "G.", whatever file it is taken from; others are left out."""
+        """Name the generator "G.", whatever file it is taken from; others are left out."""
         taken = _taken(names)
         found = ((name, match) for name in names if (match := _FILE.fullmatch(name)))
         return {name: f"G.{match[2]}" if match[1] == taken else _REPEATED for name, match in found}
@@ -128,7 +128,7 @@ class AuthorsRelease(OfficialFormat[Config]):
         return tensors | {name: untrained(name, missing[name]) for name, at in stages.items() if at >= trained}
 
     def table(self, config: Config) -> NameTable:
-        """The generator, and for each stage its noise, its image, and how strong the noise is."""
+        """Return the generator, and for each stage its noise, its image, and how strong the noise is."""
         rows = {"G.head": "generator.head", "G.head.prelu": "generator.head.act", "G.tail.0": "generator.tail"}
         for stage in range(config.stages):
             ours = f"generator.body.{stage}"
@@ -140,13 +140,13 @@ class AuthorsRelease(OfficialFormat[Config]):
         return rows
 
     def files(self, config: Config) -> Sequence[OfficialFile]:
-        """The lists, and the generator after the last stage."""
+        """Return the lists, and the generator after the last stage."""
         lists = [OfficialFile(f"{name}.pth", name, "list") for name in ("fixed_noise", "reals", "noise_amp")]
         return [*lists, OfficialFile(f"{config.stages - 1}/netG.pth", "G")]
 
 
 def _taken(keys: Collection[str]) -> str | None:
-    """The file whose generator is taken: the last stage's, else G.pth, else one without a prefix."""
+    """Return the file whose generator is taken: the last stage's, else G.pth, else one without a prefix."""
     files = {match[1] for key in keys if (match := _FILE.fullmatch(key))}
     stages = [file for file in files if file and file != "G"]
     if stages:
@@ -155,7 +155,7 @@ def _taken(keys: Collection[str]) -> str | None:
 
 
 def _listed(shapes: TensorShapes, name: str) -> list[tuple[int, ...]]:
-    """The shapes in a list of tensors."""
+    """Return the shapes in a list of tensors."""
     numbers = sorted(int(match[1]) for key in shapes if (match := re.fullmatch(rf"{name}\.(\d+)", key)))
     if not numbers or numbers != list(range(len(numbers))):
         raise CheckpointError(
@@ -252,7 +252,7 @@ def _activation(clues: Clues, findings: Findings, mode: Mode) -> dict[str, objec
 
 
 def _in_folder(clues: Clues, part: str, kind: TypeAdapter[T]) -> list[Evidence[T]]:
-    """What the folder's name says, if it is one that the release gives."""
+    """Return what the folder's name says, if it is one that the release gives."""
     match = _FOLDER_NAME.search(clues.folder)
     if match is None or match[part] is None:
         return []
@@ -263,7 +263,7 @@ def _in_folder(clues: Clues, part: str, kind: TypeAdapter[T]) -> list[Evidence[T
 
 
 def _minimum(clues: Clues) -> int | None:
-    """The side of stage 0 that the training was asked for, if it is known."""
+    """Return the side of stage 0 that the training was asked for, if it is known."""
     return next((said.value for said in clues.option("min_size", _SIDE)), None)
 
 

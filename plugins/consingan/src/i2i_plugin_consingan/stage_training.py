@@ -54,14 +54,14 @@ class StageTraining:
         return [*groups, _group(self.generator.tail, rate)]
 
     def rate_factor(self, step: int) -> float:
-        """A tenth of the learning rates towards the end of a stage."""
+        """Return a tenth of the learning rates towards the end of a stage."""
         return 1.0 if step <= self.options.decay_after * self.options.stage_steps else 0.1
 
     # --- The beginning ------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def begin(self, batch: Tensors) -> None:
-        """The new stage starts as a copy of the one before, with noise of its own, as strong as it is needed."""
+        """Start the new stage as a copy of the one before, with noise of its own, as strong as it is needed."""
         self.hand_over(batch)
         self.generator.stages[self.number].noise.copy_(self.new_stored_noise())
         if self.number > 0:
@@ -84,7 +84,7 @@ class StageTraining:
             )
 
     def hand_over(self, batch: Tensors) -> None:
-        """What the stage takes from the one before; the first one takes the images that all of them will learn."""
+        """Take over from the stage before; the first one takes the images that all of them will learn."""
         first, *later = self.generator.stages
         if self.number > 0:
             before, new = self.generator.stages[self.number - 1 : self.number + 1]
@@ -103,7 +103,7 @@ class StageTraining:
         return self._with_editing_noise(stage.image)
 
     def set_amplitude(self) -> None:
-        """A share of the distance that the stages before, without noise in the new one, leave to the image."""
+        """Set it to a share of the distance that the stages before, without noise in the new one, leave."""
         amplitude = self.generator.stages[self.number].amplitude
         amplitude.zero_()
         made = self.generator(self.generator.stored(self.number + 1))
@@ -112,11 +112,11 @@ class StageTraining:
     # --- A step -------------------------------------------------------------------------------------------------------
 
     def share(self, step: Step[None]) -> Float[Tensor, "1 3 h w"]:
-        """The generated image: the same for all critic updates, and then for the generator's."""
+        """Return the generated image: the same for all critic updates, and then for the generator's."""
         return self.generator(self.draw_noise(step.batch), self.learning_from)
 
     def draw_noise(self, batch: Tensors) -> list[Tensor]:
-        """What the stages are fed in this step."""
+        """Return what the stages are fed in this step."""
         maps = [torch.randn_like(noise) for noise in self.generator.stored(self.number + 1)]
         if self.config.injects:
             maps[0] = self._with_editing_noise(batch["coarse"])
@@ -145,7 +145,7 @@ class StageTraining:
         return torch.rand(1, 1, 1, 1, dtype=like.dtype, device=like.device)
 
     def generator_losses(self, step: Step[Tensor]) -> Losses:
-        """What the critic, just updated, says; and how near the stored noise comes to the training image."""
+        """Return what the critic, just updated, says; and how near the stored noise comes to the training image."""
         difference = self.reconstruction().float() - self.image
         return {
             "adversarial": wasserstein(self.critic(step.shared), 1.0),
@@ -153,7 +153,7 @@ class StageTraining:
         }
 
     def reconstruction(self) -> Float[Tensor, "1 3 h w"]:
-        """The image that the stored noise gives. What frozen stages make of it never changes, and is kept."""
+        """Return the image that the stored noise gives. What frozen stages make of it never changes, and is kept."""
         stored, first = self.generator.stored(self.number + 1), self.learning_from
         if first > 0 and self._stored_features is None:
             with torch.no_grad():

@@ -55,7 +55,7 @@ class ConSinGANTrainer(Trainer[ConSinGAN, Options]):
         return [self._stage(self.stage_training(number)) for number in numbers[-1 if self.options.fine_tune else 0 :]]
 
     def stage_training(self, number: int) -> StageTraining:
-        """What one stage computes."""
+        """Return what one stage computes."""
         return StageTraining(self.model.generator, self.critic, self.options, number)
 
     def _stage(self, training: StageTraining) -> Stage[Tensor]:
@@ -87,7 +87,7 @@ class ConSinGANTrainer(Trainer[ConSinGAN, Options]):
         )
 
     def preview(self, batch: Tensors) -> Tensors:
-        """The image, what the stored noise makes of it, and two results; all at the image's size."""
+        """Return the image, what the stored noise makes of it, and two results; all at the image's size."""
         generator, config = self.model.generator, self.model.config
         stored = generator.stored(config.stages)
         columns = {"image": batch["image"], "reconstruction": generator.finished(stored)}
@@ -101,7 +101,7 @@ class ConSinGANTrainer(Trainer[ConSinGAN, Options]):
 
     @classmethod
     def config_for(cls, config: Record, options: Record, root: Path) -> Record:
-        """The image's size, scaled down to `max_size`. Raises LayoutError for an image smaller than stage 0."""
+        """Return the image's size, scaled down to `max_size`. Raises LayoutError for an image smaller than stage 0."""
         if not isinstance(config, Config) or not isinstance(options, Options):
             raise TypeError(f"ConSinGAN has no {type(config).__name__} with {type(options).__name__}")
         try:

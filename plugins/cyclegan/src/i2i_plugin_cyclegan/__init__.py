@@ -29,7 +29,7 @@ _EXPECTATIONS = {
 
 @hookimpl
 def i2i_models() -> Sequence[ModelCard]:
-    """The card of CycleGAN."""
+    """Return the card of CycleGAN."""
     return (
         ModelCard(
             name="cyclegan",

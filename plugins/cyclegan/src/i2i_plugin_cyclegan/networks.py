@@ -26,7 +26,7 @@ __all__ = ["BatchNorm", "InstanceNorm", "PatchDiscriminator", "PixelDiscriminato
 
 
 def make_generator(config: Config, channels_in: int, channels_out: int) -> UNet | ResNet:
-    """A generator that the Config asks for, from images of `channels_in` channels to those of `channels_out`."""
+    """Return a generator that the Config asks for, from images of `channels_in` channels to those of `channels_out`."""
     return networks.make_generator(config.architecture, channels_in, channels_out)
 
 

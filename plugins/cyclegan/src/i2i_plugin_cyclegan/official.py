@@ -45,7 +45,10 @@ class PyTorchRelease(OfficialFormat[Config]):
     option_files: ClassVar[tuple[str, ...]] = checkpoints.OPTION_FILES
 
     def detect(self, shapes: TensorShapes) -> bool:
-        """A generator by the name of its direction, or by itself a ResNet with instance norm: others are pix2pix's."""
+        """Return a generator by the name of its direction, or by itself a ResNet with instance norm.
+
+        Others are pix2pix's.
+        """
         own = _generator(shapes)
         kind = generator_kind(own)
         named = _prefix(shapes) in _DIRECTIONS
@@ -60,7 +63,7 @@ class PyTorchRelease(OfficialFormat[Config]):
         return checkpoints.fits(clues, ("cycle_gan", "test"))
 
     def canonical(self, names: Collection[str]) -> Mapping[str, str | Drop]:
-        """A generator alone is "G.", whatever its file is called."""
+        """Name a generator alone "G.", whatever its file is called."""
         if any(name.startswith("G_B.") for name in names):
             return {}
         known = ("G.", "G_A.", "D_A.", "D_B.")
@@ -105,7 +108,7 @@ class PyTorchRelease(OfficialFormat[Config]):
         return findings.inferred(checkpoints.generator_config(Config, fields))
 
     def table(self, config: Config) -> NameTable:
-        """The generators', or that of the only one."""
+        """Return the generators', or that of the only one."""
         names = GENERATORS if config.directions == "both" else {"G": "a_to_b"}
         tables = (checkpoints.generator_table(config.architecture, theirs, ours) for theirs, ours in names.items())
         return {theirs: ours for table in tables for theirs, ours in table.items()}
@@ -117,12 +120,15 @@ class PyTorchRelease(OfficialFormat[Config]):
 
 
 def _generator(shapes: TensorShapes) -> TensorShapes:
-    """The tensors of the first generator, named as in its file; none where pix2pix's discriminator lies beside it."""
+    """Return the tensors of the first generator, named as in its file.
+
+    None where pix2pix's discriminator lies beside it.
+    """
     return {} if any(key.startswith("D.") for key in shapes) else checkpoints.inside(shapes, _prefix(shapes))
 
 
 def _prefix(shapes: Iterable[str]) -> str:
-    """What the generator's keys begin with; the first where there are two."""
+    """Return what the generator's keys begin with; the first where there are two."""
     return next((f"{name}." for name in (*GENERATORS, "G") if any(key.startswith(f"{name}.") for key in shapes)), "")
 
 

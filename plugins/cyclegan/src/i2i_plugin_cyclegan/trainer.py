@@ -144,7 +144,10 @@ class CycleGANTrainer(Trainer[CycleGAN, Options]):
         return made | {"back_A": self.b_to_a(made["fake_B"]), "back_B": self.a_to_b(made["fake_A"])}
 
     def _translations_apart(self, batch: Tensors) -> dict[str, Tensor]:
-        """The same in the release's passes and their order: each has its own statistics, and moves the running ones."""
+        """Return the same in the release's passes and their order.
+
+        Each has its own statistics, and moves the running ones.
+        """
         made = {"fake_B": self.a_to_b(batch["A"])}
         made["back_A"] = self.b_to_a(made["fake_B"])
         made["fake_A"] = self.b_to_a(batch["B"])

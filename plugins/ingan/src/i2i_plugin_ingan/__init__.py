@@ -20,7 +20,7 @@ _EXPECTATIONS = {
 
 @hookimpl
 def i2i_models() -> Sequence[ModelCard]:
-    """The card of InGAN."""
+    """Return the card of InGAN."""
     return (
         ModelCard(
             name="ingan",

@@ -22,7 +22,7 @@ from i2i_toolkit import AdamOptions, Betas
 
 
 def _as_written(value: object) -> object:
-    """A text as the number that it is: "1" is an iteration, "1.0" is all of them."""
+    """Return a text as the number that it is: "1" is an iteration, "1.0" is all of them."""
     return float(value) if isinstance(value, str) and re.fullmatch(r"[0-9]+\.[0-9]*|\.[0-9]+", value) else value
 
 
@@ -104,7 +104,7 @@ class Options(AdamOptions):
     """a larger image is reduced, so that its longer side has this many pixels"""
 
     def iteration_of(self, moment: Moment) -> int:
-        """The iteration of a moment that may be a share of all."""
+        """Return the iteration of a moment that may be a share of all."""
         return round(moment * self.steps) if isinstance(moment, float) else moment
 
     def learning_rate_factor(self, iteration: int) -> float:

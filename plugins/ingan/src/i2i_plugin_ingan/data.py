@@ -56,7 +56,7 @@ class Crops:
             )
 
     def draw(self, position: int) -> dict[str, Tensor]:
-        """A crop at a random place, a size at random inside the range of that iteration, and shifts."""
+        """Return a crop at a random place, a size at random inside the range of that iteration, and shifts."""
         random = torch.Generator().manual_seed(derive(self._seed, "ingan", position))
         across = torch.rand(6, generator=random, dtype=torch.float64).tolist()
         top, left = (int(u * (n - c + 1)) for u, n, c in zip(across, self._image.shape[1:], self._crop, strict=False))
@@ -70,7 +70,7 @@ class Crops:
         }
 
     def preview(self, count: int) -> dict[str, Float[Tensor, "1 3 h w"]]:  # noqa: ARG002 - there is only one
-        """The whole image, once."""
+        """Return the whole image, once."""
         return {"image": self._image[None]}
 
     def describe(self) -> Mapping[str, int]:
@@ -90,26 +90,26 @@ def smallest_result(config: Config) -> int:
 
 
 def reduced_size(size: Size, options: Options) -> Size:
-    """The size of an image of which no side is longer than `max_size`."""
+    """Return the size of an image of which no side is longer than `max_size`."""
     factor = min(options.max_size / max(size), 1.0)
     height, width = (max(round(side * factor), 1) for side in size)
     return height, width
 
 
 def whole_multiples(size: Size, multiple: int) -> Size:
-    """What is left of an image when its right and bottom ends are cut to multiples."""
+    """Return what is left of an image when its right and bottom ends are cut to multiples."""
     height, width = (side // multiple * multiple for side in size)
     return height, width
 
 
 def crop_size(config: Config, options: Options) -> Size:
-    """What is cut from an image in every step: never quite all of it, so that crops differ."""
+    """Return what is cut from an image in every step: never quite all of it, so that crops differ."""
     height, width = (min(options.crop_px, side - 1) for side in (config.height, config.width))
     return whole_multiples((height, width), config.multiple)
 
 
 def fitted(pixels: Pixels, config: Config, options: Options) -> Float[Tensor, "3 y x"]:
-    """The image as it is trained on: reduced to `max_size`, and cut to multiples."""
+    """Return the image as it is trained on: reduced to `max_size`, and cut to multiples."""
     own_height, own_width = pixels.shape[:2]
     reduced = reduced_size((own_height, own_width), options)
     height, width = whole_multiples(reduced, config.multiple)

@@ -64,7 +64,7 @@ def _spectral(theirs: str, ours: str) -> NameTable:
 
 
 def critic_table(nets: int, theirs: str = "D", ours: str = "critic") -> NameTable:
-    """The critic's names, which a checkpoint keeps for training only."""
+    """Return the critic's names, which a checkpoint keeps for training only."""
     rows: dict[str, str] = {}
     for number in range(nets):
         for place, (conv, norm) in _CRITIC.items():
@@ -92,7 +92,7 @@ class InGANRelease(OfficialFormat[Config]):
     )
 
     def detect(self, shapes: TensorShapes) -> bool:
-        """A generator under "G" with the release's five parts."""
+        """Return a generator under "G" with the release's five parts."""
         return shapes.keys() >= _SIGNATURE and len(shapes[ENTRY]) == len(("k", "c", "y", "x"))
 
     def infer(self, shapes: TensorShapes, clues: Clues) -> InferredConfig[Config]:
@@ -114,11 +114,11 @@ class InGANRelease(OfficialFormat[Config]):
         return findings.inferred(config.model_copy(update=size))
 
     def table(self, config: Config) -> NameTable:
-        """The generator's."""
+        """Return the generator's."""
         return generator_table(config)
 
     def complete(self, tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-        """The second vector of each spectral norm, by half a power iteration from the first, as at every pass."""
+        """Return the second vector of each spectral norm, by half a power iteration from the first."""
         del config
         completed = dict(tensors)
         for key, first in tensors.items():
@@ -135,7 +135,7 @@ class InGANRelease(OfficialFormat[Config]):
 
 
 def generator_table(config: Config, theirs: str = "G", ours: str = "generator") -> NameTable:
-    """The generator's names."""
+    """Return the generator's names."""
     rows = {f"{theirs}.final_block.1": f"{ours}.to_image"}
     places = {(f"{theirs}.entry_block", 1): (f"{ours}.entry.conv", f"{ours}.entry.norm")}
     for level in range(config.downscales):

@@ -104,7 +104,7 @@ class InGANTrainer(Trainer[InGAN, Options]):
         ]
 
     def _phases(self, stage: str, start: int, optimizers: Mapping[str, Adam]) -> tuple[Phase[Retargeted], ...]:
-        """The phases of a stage whose first step is iteration `start`."""
+        """Return the phases of a stage whose first step is iteration `start`."""
         rate = partial(self._rate, start)
         generator = Phase(
             name="generator",
@@ -122,7 +122,7 @@ class InGANTrainer(Trainer[InGAN, Options]):
         return (generator, inverse, critic) if stage == "inverse" else (generator, critic)
 
     def retarget(self, step: Step[None]) -> Retargeted:
-        """The crop at the wanted size and shape, and the grid of the way back: used by all phases."""
+        """Return the crop at the wanted size and shape, and the grid of the way back: used by all phases."""
         image, (height, width) = step.batch["image"], step.batch["size"][0].tolist()
         shifts, source = Shifts(*step.batch["shifts"][0].tolist()), (image.shape[2], image.shape[3])
         there = homography_grid(source, (height, width), shifts).to(image.device)
@@ -130,7 +130,7 @@ class InGANTrainer(Trainer[InGAN, Options]):
         return Retargeted(self.generator(self.dithered(image), there), back)
 
     def generator_losses(self, start: int, step: Step[Retargeted]) -> Losses:
-        """What the critic says of the result, and how far the way back ends from the crop."""
+        """Return what the critic says of the result, and how far the way back ends from the crop."""
         fake = step.shared.fake
         judged = self.critic(fake, self.scale_weights(start, step))
         returned = self.generator(fake, step.shared.back)
@@ -140,12 +140,12 @@ class InGANTrainer(Trainer[InGAN, Options]):
         }
 
     def inverse_losses(self, step: Step[Retargeted]) -> Losses:
-        """The way back alone, by the generator as it has just become."""
+        """Return the way back alone, by the generator as it has just become."""
         returned = self.generator(step.shared.fake.detach(), step.shared.back)
         return {"reconstruction": self.options.inverse_weight * l1(returned, step.batch["image"])}
 
     def critic_losses(self, start: int, step: Step[Retargeted]) -> Losses:
-        """The crop is real, the result is not; both weighed by the scales of the result."""
+        """Judge the crop as real and the result as not; both are weighed by the scales of the result."""
         weights = self.scale_weights(start, step)
         real = self.critic(self.dithered(step.batch["image"]), weights)
         fake = self.critic(self.dithered(step.shared.fake.detach()), weights)
@@ -159,7 +159,7 @@ class InGANTrainer(Trainer[InGAN, Options]):
         return scale_weights(height, width, iteration, balanced_at, self.options.critic_step)
 
     def preview(self, batch: Tensors) -> Tensors:
-        """The image, retargeted to some sizes, and the way back from the first of them."""
+        """Return the image, retargeted to some sizes, and the way back from the first of them."""
         image = batch["image"]
         own = (image.shape[2], image.shape[3])
         columns = {"image": image}

@@ -13,7 +13,7 @@ __all__ = ["i2i_models"]
 
 @hookimpl
 def i2i_models() -> Sequence[ModelCard]:
-    """The card of pix2pix."""
+    """Return the card of pix2pix."""
     return (
         ModelCard(
             name="pix2pix",

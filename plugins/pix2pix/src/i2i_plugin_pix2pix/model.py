@@ -48,7 +48,7 @@ class Pix2Pix(Model[Config]):
         return (Operation(name="translate", summary=summary, inputs=inputs, outputs=(translated,), steps=(generate,)),)
 
     def graphs(self) -> Mapping[str, Graph]:
-        """The generator: image, and where they matter behaviour and noise -> translation."""
+        """Return the generator: image, and where they matter behaviour and noise -> translation."""
         return {GENERATOR: Graph(Translation(self.generator, self.config.dropout_shapes), ("translation",))}
 
     @classmethod

@@ -13,5 +13,5 @@ __all__ = ["BatchNorm", "Dropout", "PatchDiscriminator", "PixelDiscriminator", "
 
 
 def make_generator(config: Config) -> UNet | ResNet:
-    """The generator that the Config asks for."""
+    """Return the generator that the Config asks for."""
     return networks.make_generator(config.architecture, config.input_channels, config.output_channels)

@@ -40,7 +40,7 @@ class PyTorchRelease(OfficialFormat[Config]):
     option_files: ClassVar[tuple[str, ...]] = checkpoints.OPTION_FILES
 
     def detect(self, shapes: TensorShapes) -> bool:
-        """A U-Net or a ResNet, by itself not one with instance norm: that is CycleGAN's by default."""
+        """Return a U-Net or a ResNet, by itself not one with instance norm: that is CycleGAN's by default."""
         own = self._generator(shapes)
         kind = checkpoints.generator_kind(own)
         with_discriminator = any(key.startswith("D.") for key in shapes)
@@ -55,7 +55,7 @@ class PyTorchRelease(OfficialFormat[Config]):
         return checkpoints.fits(clues, ("pix2pix",))
 
     def canonical(self, names: Collection[str]) -> Mapping[str, str | Drop]:
-        """A file alone is the generator's."""
+        """Name a file alone the generator's."""
         return {name: f"G.{name}" for name in names if not name.startswith(("G.", "D."))}
 
     def infer(self, shapes: TensorShapes, clues: Clues) -> InferredConfig[Config]:
@@ -79,16 +79,16 @@ class PyTorchRelease(OfficialFormat[Config]):
         return findings.inferred(checkpoints.generator_config(Config, fields))
 
     def table(self, config: Config) -> NameTable:
-        """The generator's."""
+        """Return the generator's."""
         return checkpoints.generator_table(config.architecture, "G", "generator")
 
     def files(self, config: Config) -> Sequence[OfficialFile]:
-        """The generator's."""
+        """Return the generator's."""
         del config
         return (OfficialFile("latest_net_G.pth", "G"),)
 
     def _generator(self, shapes: TensorShapes) -> TensorShapes:
-        """The tensors of the generator, named as in its file; none beside other files that pix2pix has not."""
+        """Return the tensors of the generator, named as in its file; none beside other files that pix2pix has not."""
         if any(key.startswith(_OF_BICYCLEGAN) for key in shapes):
             return {}
         return checkpoints.inside(canonical_shapes(self, shapes), "G.")

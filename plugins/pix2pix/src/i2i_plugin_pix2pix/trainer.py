@@ -111,7 +111,7 @@ class Pix2PixTrainer(Trainer[Pix2Pix, Options]):
         ]
 
     def translate(self, step: Step[None]) -> Tensor:
-        """The generator's image for the input, used by both phases: the generator moves after the last use."""
+        """Return the generator's image for the input, used by both phases: the generator moves after the last use."""
         return self.model.generator(step.batch["input"])
 
     def discriminator_losses(self, step: Step[Tensor]) -> Losses:
@@ -129,7 +129,7 @@ class Pix2PixTrainer(Trainer[Pix2Pix, Options]):
         return losses
 
     def generator_losses(self, step: Step[Tensor]) -> Losses:
-        """What the discriminator, just updated, says of the image, and its distance from the target (eq. 4)."""
+        """Return what the discriminator, just updated, says of the image, and its distance from the target (eq. 4)."""
         fake = step.shared
         logits = self.discriminator(torch.cat([step.batch["input"], fake], dim=1))
         return {

@@ -13,7 +13,7 @@ __all__ = ["i2i_models"]
 
 @hookimpl
 def i2i_models() -> Sequence[ModelCard]:
-    """The card of SinGAN."""
+    """Return the card of SinGAN."""
     return (
         ModelCard(
             name="singan",

@@ -26,7 +26,7 @@ class Sampling(nn.Module):
     def forward(
         self, start_scale: Float[Tensor, " b"], anchor: Float[Tensor, " b"], *noises: Float[Tensor, "b _ _ _"]
     ) -> Float[Tensor, "b 3 h w"]:
-        """The image of the finest scale."""
+        """Return the image of the finest scale."""
         return self.pyramid(noises, start_scale, anchor)[-1]
 
 
@@ -48,7 +48,7 @@ class Injection(nn.Module):
         start_scale: Float[Tensor, " b"],
         *noises: Float[Tensor, "b _ _ _"],
     ) -> Float[Tensor, "b 3 h w"]:
-        """The image of the finest scale. There is no noise map for scale 0."""
+        """Return the image of the finest scale. There is no noise map for scale 0."""
         pyramid, config = self.pyramid, self.pyramid.config
         start = start_scale.clamp(1, config.finest)[:, None, None, None]
         image = reference
@@ -63,7 +63,7 @@ class Injection(nn.Module):
         return image
 
     def at_scale(self, reference: Float[Tensor, "b 3 h w"], scale: int) -> Float[Tensor, "b 3 y x"]:
-        """The image made as small as the scale below and enlarged again, as what comes from there would be.
+        """Return the image made as small as the scale below and enlarged again, as what comes from there would be.
 
         At a scale that was trained again for few colours: made small once, of those colours.
         """
@@ -98,7 +98,7 @@ class SuperResolution(nn.Module):
         self.pyramid = pyramid
 
     def forward(self, *noises: Float[Tensor, "b _ _ _"]) -> Float[Tensor, "b 3 h w"]:
-        """The enlarged image; there is a noise map for every pass."""
+        """Return the enlarged image; there is a noise map for every pass."""
         pyramid, config = self.pyramid, self.pyramid.config
         generator, factor = pyramid.level(config.finest), config.pass_factor
         below = padded(resample_by(pyramid.real, factor), config.border).expand(noises[0].shape[0], -1, -1, -1)

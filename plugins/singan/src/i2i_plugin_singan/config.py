@@ -145,7 +145,7 @@ class Config(Record):
 
 
 def enlarging_passes(enlargement: float) -> int:
-    """Passes of about 1.26 that make an enlargement: six for four times."""
+    """Return how many passes of about 1.26 make an enlargement: six for four times."""
     return round(math.log(1 / enlargement) / math.log(STEP))
 
 
@@ -158,7 +158,10 @@ def scales_for(image: Size, *, coarsest: int, scale_factor: float, max_size: int
 
 
 def enlarging_scales_for(image: Size, *, coarsest: int, scale_factor: float, max_size: int) -> int:
-    """The same for super-resolution: cut off, not rounded up, and the width alone in the second count (official)."""
+    """Return the same for super-resolution.
+
+    Cut off, not rounded up, and the width alone in the second count (official).
+    """
     height, width = image
     wanted = int(math.log(coarsest / min(height, width)) / math.log(scale_factor)) + 1
     left_out = int(math.log(min(max_size, max(height, width)) / width) / math.log(scale_factor))

@@ -94,7 +94,7 @@ class SinGAN(Model[Config]):
         )
 
     def graphs(self) -> Mapping[str, Graph]:
-        """Samples of any size; images that enter at a scale; their blend with the training image; enlarging."""
+        """Return the graphs: samples, images that enter at a scale, their blend with the image, enlarging."""
         config = self.config
         chain, passes = eight_bits(config, config.finest), eight_bits(config, config.passes)
         return {
@@ -105,7 +105,7 @@ class SinGAN(Model[Config]):
         }
 
     def intermediates(self) -> Mapping[str, Form]:
-        """The image that is blended with the training image."""
+        """Return the image that is blended with the training image."""
         return {"made": Form((BATCH, COLOURS, self.config.height, self.config.width), "image")}
 
     @classmethod
@@ -184,6 +184,6 @@ class SinGAN(Model[Config]):
 
 
 def _inject(pyramid: NoisePyramid, result: str) -> GraphCall:
-    """An image enters in place of what the scales below the start would make."""
+    """Return an image enters in place of what the scales below the start would make."""
     inputs = {"reference": "image", **same_names("start_scale", *(noise.name for noise in pyramid.maps[1:]))}
     return GraphCall(graph=INJECTION, inputs=inputs, outputs={"made": result})

@@ -67,12 +67,15 @@ class AuthorsRelease(OfficialFormat[Config]):
     also_needed: ClassVar[str] = "Gs.pth, a list of whole generators: load each <scale>/netG.pth into one and save them"
 
     def detect(self, shapes: TensorShapes) -> bool:
-        """Lists of images and of noise maps beside generators with a head."""
+        """Recognise it by lists of images and of noise maps beside generators with a head."""
         generators = any(_HEAD.fullmatch(key) for key in shapes)
         return generators and "reals.0" in shapes and "reals.1" in shapes and "Zs.0" in shapes
 
     def canonical(self, names: Collection[str]) -> Mapping[str, str | Drop]:
-        """The generators of Gs.pth are those of single files; what belongs to a scale without them is left out."""
+        """Return the generators of Gs.pth are those of single files.
+
+        What belongs to a scale without them is left out.
+        """
         trained = _trained(names)
         single = {match[1] for name in names if (match := re.match(r"(\d+)\.netG\.", name))}
         found: dict[str, str | Drop] = {}
@@ -122,7 +125,7 @@ class AuthorsRelease(OfficialFormat[Config]):
         return findings.inferred(config.model_copy(update=update))
 
     def repair(self, tensors: dict[str, Tensor], missing: TensorShapes) -> dict[str, Tensor]:
-        """Fills scales that were not trained, whose amplitude says that they only enlarge; makes grey ones coloured."""
+        """Fill scales that were not trained, whose amplitude says that they only enlarge; make grey ones coloured."""
         repaired, trained = {key: _coloured(key, tensor) for key, tensor in tensors.items()}, _trained(tensors)
         for name, shape in missing.items():
             scale = _scale_of(name)
@@ -143,20 +146,20 @@ class AuthorsRelease(OfficialFormat[Config]):
         return rows
 
     def complete(self, tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-        """The noise of all scales but the coarsest, which is zero, and whose size the release's scripts read."""
+        """Return the noise of all scales but the coarsest, which is zero, and whose size the release's scripts read."""
         border = 2 * config.border
         sizes = enumerate(config.sizes)
         zeros = {f"Zs.{scale}": torch.zeros(1, COLOURS, h + border, w + border) for scale, (h, w) in sizes if scale}
         return tensors | zeros
 
     def files(self, config: Config) -> Sequence[OfficialFile]:
-        """The lists, and a generator for each scale."""
+        """Return the lists, and a generator for each scale."""
         lists = [OfficialFile(f"{name}.pth", name, "list") for name in ("Zs", "reals", "NoiseAmp")]
         return lists + [OfficialFile(f"{scale}/netG.pth", f"{scale}.netG") for scale in range(config.scales)]
 
 
 def _scale_of(key: str) -> int | None:
-    """The scale that a tensor of a generator, or of a list, belongs to."""
+    """Return the scale that a tensor of a generator, or of a list, belongs to."""
     match = re.match(r"(?:(?:Gs|NoiseAmp|Zs|reals)\.(\d+)|(\d+)\.(?:netG|netD|z_opt))(?:\.|$)", key)
     return int(match[1] or match[2]) if match else None
 
@@ -171,7 +174,7 @@ def _trained(names: Collection[str]) -> int:
 
 
 def _coloured(key: str, tensor: Tensor) -> Tensor:
-    """A tensor of a training of grey images, for images of three equal channels; any other as it is."""
+    """Return a tensor of a training of grey images, for images of three equal channels; any other as it is."""
     if re.search(r"(?:^|\.)tail\.0\.(?:weight|bias)$", key) and tensor.shape[0] == _GREY:
         return tensor.repeat(COLOURS, *[1] * (tensor.dim() - 1))
     if _HEAD.fullmatch(key) and tensor.shape[1] == _GREY:
@@ -186,7 +189,7 @@ def _coloured(key: str, tensor: Tensor) -> Tensor:
 
 
 def _mode_of(clues: Clues) -> list[Evidence[Mode]]:
-    """What the folder is called; a training for super-resolution has another weight and a factor of its own."""
+    """Return what the folder is called; a training for super-resolution has another weight and a factor of its own."""
     match = _FOLDER.fullmatch(clues.folder)
     if match is None:
         return []
@@ -237,7 +240,7 @@ def _pyramids(shapes: TensorShapes, sizes: list[Size], channels: int) -> Iterato
 
 
 def _numbered(shapes: TensorShapes, name: str) -> list[tuple[int, ...]]:
-    """The shapes of a list of tensors, in order."""
+    """Return the shapes of a list of tensors, in order."""
     numbers = sorted(int(match[1]) for key in shapes if (match := re.fullmatch(rf"{name}\.(\d+)", key)))
     return [shapes[f"{name}.{number}"] for number in numbers]
 

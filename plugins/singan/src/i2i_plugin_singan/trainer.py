@@ -91,7 +91,7 @@ class Memory(nn.Module):
         self.register_buffer("palette", torch.zeros(PALETTE_SIZE, 3))
 
     def below(self, scale: int) -> Tensor:
-        """The buffer of one scale."""
+        """Return the buffer of one scale."""
         return self.get_buffer(f"below_{scale}")
 
 
@@ -161,7 +161,7 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
         return {CRITICS: self.critics, MEMORY: self.memory}
 
     def critic(self, scale: int) -> Critic:
-        """The critic of one scale."""
+        """Return the critic of one scale."""
         return self._critics[scale]
 
     # --- The image --------------------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
         return config.model_copy(update={"height": height, "width": width, "scales": max(scales, 2)})
 
     def prepared(self, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 y x"]:
-        """The image at the size of the finest scale."""
+        """Return the image at the size of the finest scale."""
         height, width = image.shape[-2:]
         image = resample_by(image, _shrinking((height, width), self.options.max_size))
         size = self.config.height, self.config.width
@@ -288,7 +288,7 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
         return torch.rand((), device=self.pyramid.noise.device)
 
     def make(self, scale: int, _step: Step[None]) -> Made:
-        """The noise of the step, and what the generator makes of it above an image of its own for every critic step.
+        """Return the noise of the step, and what the generator makes of it, above a new image for every critic step.
 
         Only the last keeps its graph: the generator learns from that one.
         """
@@ -319,7 +319,7 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
         }
 
     def generator_losses(self, scale: int, number: int, step: Step[Made]) -> Losses:
-        """What the critic says of the image, and how far the reconstruction is from the real one (eq. 6)."""
+        """Return what the critic says of the image, and how far the reconstruction is from the real one (eq. 6)."""
         level, shared = self.pyramid.level(scale), step.shared
         fake = shared.fakes[-1] if number == 1 else level(shared.noise, shared.below)
         adversarial = wasserstein(self.critic(scale)(fake), 1.0)
@@ -336,14 +336,14 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
         return usual if given is None else given
 
     def _freeze_below(self, scale: int) -> None:
-        """The scale itself in training mode, those below in evaluation mode."""
+        """Set the scale itself to training mode, those below to evaluation mode."""
         for lower in range(self.config.scales):
             self.pyramid.level(lower).train(mode=lower == scale)
 
     def _below(
         self, scale: int, noises: Sequence[Float[Tensor, "b _ _ _"]], *, anchor: float = 0.0
     ) -> Float[Tensor, "b 3 h w"]:
-        """What the scales below make of their noise (and of the stored noise), as `scale` takes it."""
+        """Return what the scales below make of their noise (and of the stored noise), as `scale` takes it."""
         image = self.pyramid.made(noises, anchor)
         below = self.pyramid.below(image, self.config.size_at(scale), 1 / self.config.factor)
         if self.config.paint_scale is None:
@@ -352,7 +352,7 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
         return padded(quantised(below[..., border:-border, border:-border], self.memory.palette), border)
 
     def preview(self, batch: Tensors) -> Tensors:
-        """The image, its reconstruction, and two samples; scales that are not trained yet only enlarge."""
+        """Return the image, its reconstruction, and two samples; scales that are not trained yet only enlarge."""
         image, count = self.prepared(batch["image"]), 2
         device = image.device
         maps = [self.pyramid.noise_shape(scale) for scale in range(self.config.scales)]
@@ -372,6 +372,6 @@ def _shrinking(sides: tuple[int, int], max_size: int) -> float:
 
 
 def _hand_over(lower: Generator, level: Generator) -> None:
-    """The weights and running statistics of the scale below."""
+    """Copy the weights and running statistics of the scale below."""
     level.blocks.load_state_dict(lower.blocks.state_dict())
     level.to_image.load_state_dict(lower.to_image.state_dict())

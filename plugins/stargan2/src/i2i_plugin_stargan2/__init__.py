@@ -45,7 +45,7 @@ _EXPECTATIONS = {
 
 @hookimpl
 def i2i_models() -> Sequence[ModelCard]:
-    """The card of StarGAN v2."""
+    """Return the card of StarGAN v2."""
     return (
         ModelCard(
             name="stargan2",

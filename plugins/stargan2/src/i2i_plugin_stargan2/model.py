@@ -100,7 +100,7 @@ class StarGAN2(Model[Config]):
         )
 
     def graphs(self) -> Mapping[str, Graph]:
-        """A graph per network; the masks of faces are one more, from heat maps to masks."""
+        """Return a graph per network; the masks of faces are one more, from heat maps to masks."""
         graphs = {
             MAPPING: Graph(TruncatedMapping(self.mapping, self.config.latent_dim), ("style",)),
             STYLE_ENCODER: Graph(self.style_encoder, ("style",)),
@@ -151,7 +151,7 @@ class StarGAN2(Model[Config]):
         return translated_image(square_size(self.config.image_size, multiple, 2 * multiple), BILINEAR)
 
     def _whole_image(self, name: str) -> ImageInput:
-        """An image at the one size that the style encoder takes; a face is framed as in training."""
+        """Return an image at the one size that the style encoder takes; a face is framed as in training."""
         summary, size = "an image that shows the look", square_size(self.config.image_size)
         if not self.config.has_masks:
             return ImageInput(name=name, summary=summary, size=size)

@@ -67,7 +67,7 @@ def _generator(halvings: int) -> NameTable:
 
 
 def _mapping(domains: int) -> NameTable:
-    """An activation lies between two layers."""
+    """Put an activation between two layers."""
     rows = {f"mapping_network.shared.{2 * layer}": f"mapping.trunk.{layer}" for layer in range(4)}
     for domain in range(domains):
         theirs, ours = f"mapping_network.unshared.{domain}", f"mapping.heads.{domain}"
@@ -130,11 +130,11 @@ class ClovaRelease(OfficialFormat[Config]):
     )
 
     def detect(self, shapes: TensorShapes) -> bool:
-        """Generator, mapping network and style encoder under the release's names."""
+        """Recognise it by generator, mapping network and style encoder under the release's names."""
         return all(len(shapes.get(key, ())) == axes for key, axes in _SIGNATURE.items())
 
     def canonical(self, names: Collection[str]) -> Mapping[str, str | Drop]:
-        """The landmark network of wing.ckpt is the checkpoint's, if that needs one and has none.
+        """Return the landmark network of wing.ckpt is the checkpoint's, if that needs one and has none.
 
         The release keeps one wing.ckpt beside the folders of all its trainings, whether they need it or not.
         """
@@ -196,7 +196,7 @@ class ClovaRelease(OfficialFormat[Config]):
         }
 
     def files(self, config: Config) -> Sequence[OfficialFile]:
-        """The averages, named as those of a training that ended."""
+        """Return the averages, named as those of a training that ended."""
         del config
         return (OfficialFile("100000_nets_ema.ckpt", form="networks"),)
 
@@ -215,13 +215,13 @@ def _halvings(names: Iterable[str]) -> int:
 
 
 def _further_halvings(names: Collection[str]) -> int:
-    """What the generator has more than its image size needs: one in a model that passes details on."""
+    """Return what the generator has more than its image size needs: one in a model that passes details on."""
     least = (ENCODED_SIDE * 2 ** _halvings(names) // INNER_SIDE).bit_length() - 1
     return _count(names, r"generator\.encode\.(\d+)\.conv1\.weight") - 2 - least
 
 
 def _with_landmarks(config: Config, names: Iterable[str]) -> Config:
-    """The Config, unless it needs a landmark network that is not there."""
+    """Return the Config, unless it needs a landmark network that is not there."""
     if config.has_masks and not any(name.startswith("fan.") for name in names):
         raise CheckpointError(
             found="a model that passes details of faces on, whose landmark network is missing",

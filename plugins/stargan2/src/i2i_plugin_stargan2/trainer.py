@@ -191,7 +191,7 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
     # --- Phases -------------------------------------------------------------------------------------------------------
 
     def shared(self, step: Step[None]) -> Shared:
-        """The images inside the generator, two styles from latents, and the translations in the first of them."""
+        """Return the images inside the generator, two styles from latents, and translations in the first of them."""
         image, target = step.batch["image"], step.batch["reference_domain"]
         encoded, masks = self.generator.encode(image), self.masks(image)
         style = self.model.mapping(self.latents(len(image), image), target)
@@ -200,11 +200,11 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
         return Shared(encoded, masks, style, other_style, fake=self.generator.decode(encoded, style, masks))
 
     def discriminator_latent_losses(self, step: Step[Shared]) -> Losses:
-        """The discriminator against the translations in styles of latents."""
+        """Return the discriminator against the translations in styles of latents."""
         return self.discriminator_losses(step, step.shared.fake.detach())
 
     def discriminator_reference_losses(self, step: Step[Shared]) -> Losses:
-        """The discriminator against the translations in styles of references."""
+        """Return the discriminator against the translations in styles of references."""
         with torch.no_grad():
             style = self.model.style_encoder(step.batch["reference"], step.batch["reference_domain"])
             fake = self.generator.decode(step.shared.encoded, style, step.shared.masks)
@@ -221,7 +221,7 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
         }
 
     def generator_latent_losses(self, step: Step[Shared]) -> Losses:
-        """Generator, mapping network and style encoder with styles of latents."""
+        """Teach generator, mapping network and style encoder with styles of latents."""
         shared = step.shared
         with torch.no_grad():
             other = self.generator.decode(shared.encoded, shared.other_style, shared.masks)
@@ -232,7 +232,7 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
         return self.generator_losses(step, made)
 
     def generator_reference_losses(self, step: Step[Shared]) -> Losses:
-        """The generator alone, with styles of references."""
+        """Return the generator alone, with styles of references."""
         target, encoder = step.batch["reference_domain"], self.model.style_encoder
         encoded, masks = self.generator.encode(step.batch["image"]), step.shared.masks
         with torch.no_grad():
@@ -245,7 +245,7 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
         return self.generator_losses(step, Translations(fake, other, style, found_style, own_style))
 
     def generator_losses(self, step: Step[Shared], made: Translations) -> Losses:
-        """What the translations have to be.
+        """Return what the translations have to be.
 
         They pass for real (paper, eq. 1), have the style asked for (eq. 2), differ from those in another style (eq. 3)
         and become the image again in its own style (eq. 4).
@@ -268,7 +268,7 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
     # --- For people and tests -----------------------------------------------------------------------------------------
 
     def preview(self, batch: Tensors) -> Tensors:
-        """The image in each domain with looks that are the same for all rows, then in that of a reference."""
+        """Return the image in each domain with looks that are the same for all rows, then in that of a reference."""
         image, model = batch["image"], self.model
         encoded, masks = self.generator.encode(image), self.masks(image)
         columns = {"image": image}

@@ -32,7 +32,7 @@ _EXPECTATIONS = {
 
 @hookimpl
 def i2i_models() -> Sequence[ModelCard]:
-    """The card of U-GAT-IT."""
+    """Return the card of U-GAT-IT."""
     return (
         ModelCard(
             name="ugatit",

@@ -27,7 +27,7 @@ LEAK = 0.2  # negative slope in the discriminators
 
 
 def reflecting_conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    """A convolution without bias that mirrors the image at its borders."""
+    """Return a convolution without bias that mirrors the image at its borders."""
     padding = (kernel - 1) // 2
     return nn.Conv2d(channels_in, channels_out, kernel, stride, padding, bias=False, padding_mode="reflect")
 
@@ -194,7 +194,7 @@ class Attention(nn.Module):
         self.activation = activation
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b 2"]]:
-        """The weighted features, and the domain logits of the average and of the maximum head."""
+        """Return the weighted features, and the domain logits of the average and of the maximum head."""
         logits = torch.cat([self.average_head(map_mean(x)[:, :, 0, 0]), self.maximum_head(x.amax((2, 3)))], dim=1)
         # merge(cat(x * average, x * maximum)) with the two factors moved into the kernel, which is linear in x
         from_average, from_maximum = self.merge.weight.chunk(2, dim=1)
@@ -258,7 +258,7 @@ def split_taps(kernel: Tensor, dim: int) -> tuple[Tensor, Tensor]:
 
 
 def conv_after_doubling(x: Float[Tensor, "b c h w"], kernel: Float[Tensor, "k c 3 3"]) -> Float[Tensor, "b k y x"]:
-    """A 3x3 convolution, mirrored at the borders, of `x` enlarged to twice its size by nearest neighbour.
+    """Return a 3x3 convolution, mirrored at the borders, of `x` enlarged to twice its size by nearest neighbour.
 
     Four neighbours of the enlarged map show at most 2x2 different values of `x`, so each of the four output phases is a
     2x2 convolution of `x`: 4/9 of the multiplications, and no enlarged input in memory. Mirroring the enlarged map
@@ -396,6 +396,6 @@ class ImageAndAttention(nn.Module):
         self.generator = generator
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 1 y x"]]:
-        """The translated image in (-1, 1), and where the generator looked (>= 0, a quarter of the side)."""
+        """Return the translated image in (-1, 1), and where the generator looked (>= 0, a quarter of the side)."""
         translation = self.generator(image)
         return translation.image, translation.attention

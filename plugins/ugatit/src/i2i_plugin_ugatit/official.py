@@ -91,7 +91,7 @@ class PyTorchRelease(OfficialFormat[Config]):
     also_needed: ClassVar[str] = "the four discriminators: leave their lines out of the release's load()"
 
     def detect(self, shapes: TensorShapes) -> bool:
-        """The attention heads without bias and the rho of both norms are this release's alone."""
+        """Return the attention heads without bias and the rho of both norms are this release's alone."""
         known = shapes.keys() >= _SIGNATURE and "genA2B.gap_fc.bias" not in shapes
         return known and (len(shapes[_STEM]), len(shapes[_STYLE])) == _SIGNATURE_RANKS
 
@@ -118,7 +118,7 @@ class PyTorchRelease(OfficialFormat[Config]):
         return findings.inferred(Config(image_size=DOWNSAMPLING * side, channels=channels, res_blocks=blocks))
 
     def table(self, config: Config) -> NameTable:
-        """The same for both generators."""
+        """Return the same for both generators."""
         inside = dict(_ONCE)
         for number in range(config.res_blocks):
             inside |= _block(number)

@@ -71,7 +71,10 @@ def learning_rate_factor(step: int, steps: int) -> float:
 
 
 def preparation(image_size: int, options: Options) -> Preparation:
-    """The release's transforms: mirrored, resized to a larger square (bilinear), cropped to image_size pixels."""
+    """Return the release's transforms.
+
+    Mirrored, resized to a larger square (bilinear), cropped to image_size pixels.
+    """
     return Preparation(
         mode="resize_and_crop",
         load_px=image_size + options.enlarge_px,

@@ -30,7 +30,7 @@ class AnimationRequest:
 
 
 def plan_animation(animation: AnimationRequest, given: Sequence[Path], out: Path, count: int | None) -> Path | None:
-    """The image that it works on, if any. Raises UsageError when this cannot become one animation at `out`."""
+    """Return the image that it works on, if any. Raises UsageError when this cannot become one animation at `out`."""
     operation = animation.request.operation
     most = 0 if operation.main_image is None else 1
     if len(given) != most or any(path.is_dir() for path in given):
@@ -50,7 +50,7 @@ def make_animation(bundle: Bundle, animation: AnimationRequest, image: Path | No
 
 
 def last_frame_of(operation: Operation, texts: Sequence[str]) -> dict[str, Option]:
-    """What "NAME=VALUE" texts say of the last frame. Raises UsageError for a name that is no input."""
+    """Return what "NAME=VALUE" texts say of the last frame. Raises UsageError for a name that is no input."""
     pairs = [_read_pair(operation, text) for text in texts]
     to = dict(pairs)
     for name in {SIZE, SCALE} & to.keys():

@@ -46,7 +46,7 @@ def can_retarget(operation: Operation) -> bool:
 
 
 def read_scales(text: str) -> tuple[float, ...]:
-    """The numbers of "2,1.25,1". Raises UsageError for what is no list of factors, or repeats one."""
+    """Return the numbers of "2,1.25,1". Raises UsageError for what is no list of factors, or repeats one."""
     try:
         scales = tuple(float(part) for part in text.split(","))
     except ValueError:
@@ -103,7 +103,7 @@ def make_collage(bundle: Bundle, plan: CollagePlan) -> Image.Image:
 
 
 def _as_the_model_sees_it(source: Image.Image, request: Request) -> Image.Image:
-    """The image at the size that the model gets, without what it was padded with."""
+    """Return the image at the size that the model gets, without what it was padded with."""
     main = cast("ImageInput", request.operation.main_image)
     placed = fitting.fit(np.asarray(source), main, request.fit or main.fit)
     return Image.fromarray(np.rint(placed.crop(placed.pixels)).astype(np.uint8))

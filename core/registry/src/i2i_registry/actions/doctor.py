@@ -53,7 +53,7 @@ def examine(registry: Registry, store: Store) -> Report:
 
 
 def report_lines(report: Report) -> list[str]:
-    """The report for people, problems last."""
+    """Return the report for people, problems last."""
     machine = report.machine
     probe = machine.probe_milliseconds
     lines = [

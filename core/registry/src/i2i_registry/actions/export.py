@@ -79,7 +79,7 @@ def verify_bundle(
 
 
 def _reference_model(registry: Registry, store: Store, manifest: Manifest, against: str) -> Model[Record]:
-    """The torch side of the comparison; a file takes its config from the bundle."""
+    """Return the torch side of the comparison; a file takes its config from the bundle."""
     if not Path(against).is_file():
         model, card = open_model(registry, against, store)
         given = card.sha256

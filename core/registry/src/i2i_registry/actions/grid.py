@@ -36,7 +36,7 @@ class GridLook:
 
 
 def reference_of(operation: Operation) -> ImageInput | None:
-    """The image that the columns show: the first after the main one."""
+    """Return the image that the columns show: the first after the main one."""
     return next(iter(operation.of(ImageInput)[1:]), None)
 
 
@@ -47,7 +47,7 @@ def can_fill(operation: Operation) -> bool:
 
 
 def plan_looks(request: Request, count: int, out: Path, scanned: Scanned) -> list[GridLook]:
-    """The columns: a look for each reference, or for `count` seeds from that of the request on.
+    """Return the columns: a look for each reference, or for `count` seeds from that of the request on.
 
     Labels and the reference may have lists among the options of the request. References may be folders, but what lies
     in `out` is none of them.
@@ -89,7 +89,7 @@ def make_grid(bundle: Bundle, sources: Sequence[SourceImage], looks: Sequence[Gr
 
 
 def _looks_like(shared: Request, reference: str, paths: Sequence[Path], labels: _Labels) -> list[GridLook]:
-    """A look for every reference. A label has one class for all of them, or one for each."""
+    """Return a look for every reference. A label has one class for all of them, or one for each."""
     looks: list[GridLook] = []
     for number, path in enumerate(paths):
         chosen = {name: _one_for(name, classes, number, len(paths)) for name, classes in labels.items()}
@@ -99,7 +99,7 @@ def _looks_like(shared: Request, reference: str, paths: Sequence[Path], labels: 
 
 
 def _looks_of_seeds(shared: Request, seeds: Sequence[int], labels: _Labels) -> list[GridLook]:
-    """A look for every seed, all of them for each class (each combination of them, of several labels).
+    """Return a look for every seed, all of them for each class (each combination of them, of several labels).
 
     The vectors of a seed are those that `Bundle.run` draws from it; here every image gets the same.
     """

@@ -63,7 +63,7 @@ def _inspect_bundle(path: Path) -> Inspection:
 
 
 def manifest_lines(manifest: Manifest) -> list[str]:
-    """A manifest in a few lines."""
+    """Return a manifest in a few lines."""
     paper, weights = manifest.paper, manifest.weights
     levels = f", {manifest.parity.levels:.3g} 8-bit steps" if manifest.parity.levels is not None else ""
     error, allowed = manifest.parity.closest()

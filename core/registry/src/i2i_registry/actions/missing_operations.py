@@ -9,7 +9,9 @@ from i2i_runtime.schema.operations import Operation
 
 
 def why_missing(registry: Registry, model: str, target: str, operations: Sequence[Operation], name: str) -> str:
-    """What `target`, weights or a bundle of `model`, lacks for the operation `name`, and where to get it; or nothing.
+    """Return what `target`, weights or a bundle of `model`, lacks for the operation `name`, and where to get it.
+
+    Or nothing.
 
     `operations` are those that it has. The others of its model are told from its presets, which needs its plugin.
     """

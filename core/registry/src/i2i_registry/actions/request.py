@@ -37,15 +37,15 @@ class Request:
     seed: int | None = None
 
     def with_options(self, options: Mapping[str, Option]) -> Request:
-        """The same with these options beside its own, or in their place."""
+        """Return the same with these options beside its own, or in their place."""
         return replace(self, options={**self.options, **options})
 
     def with_seed(self, offset: int) -> Request:
-        """The same with a seed so much higher, where there is one."""
+        """Return the same with a seed so much higher, where there is one."""
         return self if self.seed is None else replace(self, seed=self.seed + offset)
 
     def images_among_options(self) -> list[Path]:
-        """The files that are read for the options."""
+        """Return the files that are read for the options."""
         named = [image.name for image in self.operation.of(ImageInput)]
         return [Path(str(self.options[name])) for name in named if name in self.options]
 
@@ -74,7 +74,7 @@ class Request:
         return cast("list[Image.Image]", self._call(bundle.run, list(images)))
 
     def frames(self, bundle: Bundle, image: str | None, to: Mapping[str, Option], count: int) -> Sequence[Image.Image]:
-        """The frames of an animation that starts with it. Raises what `Bundle.frames` raises."""
+        """Return the frames of an animation that starts with it. Raises what `Bundle.frames` raises."""
         return cast("Sequence[Image.Image]", self._call(bundle.frames, image, to=to or None, count=count))
 
     def _call(self, method: Callable[..., T], *images: object, **general: object) -> T:
@@ -88,7 +88,10 @@ def makes_images(operation: Operation) -> bool:
 
 
 def split_pair(option: str, text: str, example: str) -> tuple[str, str]:
-    """The name and the value of "NAME=VALUE", as `option` takes it. Raises UsageError with the example otherwise."""
+    """Return the name and the value of "NAME=VALUE", as `option` takes it.
+
+    Raises UsageError with the example otherwise.
+    """
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise UsageError(f"{option} {text}", expected="NAME=VALUE", fix=f"{option} {example}")

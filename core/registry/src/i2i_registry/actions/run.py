@@ -90,7 +90,7 @@ def plan_jobs(
 def run_jobs(
     bundle: Bundle, request: Request, jobs: Sequence[ImageJob], outputs: Sequence[str]
 ) -> Iterator[Attempt[tuple[Path, ...]]]:
-    """The files of every job, as they are done. A bad image does not stop the others.
+    """Yield the files of every job, as they are done. A bad image does not stop the others.
 
     `outputs` are saved beside the image: "attention" becomes NAME.attention.png. The first result has the seed of the
     request, every further one the next.
@@ -122,7 +122,7 @@ def _make(bundle: Bundle, request: Request, job: ImageJob, outputs: Sequence[str
 
 
 def _save_all(values: _Values, target: Path, vectors: Collection[str]) -> Iterator[Path]:
-    """The first result as `target`, everything else that was asked for beside it."""
+    """Yield the first result as `target`, everything else that was asked for beside it."""
     for index, (name, value) in enumerate(values.items()):
         suffix = VECTOR_SUFFIX if name in vectors else DEFAULT_SUFFIX
         path = target if index == 0 else target.with_name(f"{target.stem}.{name}{suffix}")

@@ -63,7 +63,7 @@ def read_images(sources: Sequence[SourceImage]) -> list[ImageAttempt]:
 
 
 def shrunk(cell: ImageAttempt, cell_px: int) -> ImageAttempt:
-    """The same with its image at the size of a cell: results of any size wait in memory, at this size only."""
+    """Return the same with its image at the size of a cell: results of any size wait in memory, at this size only."""
     return cell if cell.result is None else Attempt(fitted(cell.result, cell_px), seconds=cell.seconds)
 
 

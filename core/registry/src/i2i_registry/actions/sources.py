@@ -54,6 +54,6 @@ def find_sources(given: Sequence[Path], out: Path, scanned: Scanned, *, arrays: 
 
 
 def _name_of(path: Path) -> Path:
-    """The name that results of an input have: of several files `a.png+b.png` it is "a+b"."""
+    """Return the name that results of an input have: of several files `a.png+b.png` it is "a+b"."""
     parts = file_parts(path)
     return Path(path.name) if len(parts) == 1 else Path("+".join(part.stem for part in parts) + parts[0].suffix)

@@ -57,7 +57,7 @@ class Target:
         return path.is_file() or path.suffix in {".onnx", ".zip"} or len(path.parts) > 1
 
     def operations(self) -> tuple[Operation, ...]:
-        """What the bundle, or the model behind the name, can do."""
+        """Return what the bundle, or the model behind the name, can do."""
         if self.is_bundle:
             return read_manifest(self.text).operations
         card = self._catalogue().find(self.text)
@@ -67,7 +67,7 @@ class Target:
         return build_model(self.registry, card).operations()
 
     def choose(self, name: str) -> Operation:
-        """The operation of this name.
+        """Return the operation of this name.
 
         Raises UsageError with the nearest name, and with what the weights lack for it.
         """
@@ -81,7 +81,7 @@ class Target:
 
     @contextmanager
     def bundle(self, tell: TellProgress) -> Generator[Path]:
-        """The bundle's path; that of weights is exported now if there is none yet, and kept.
+        """Give the bundle's path; that of weights is exported now if there is none yet, and kept.
 
         Where the store cannot be written, it is made for this block only.
         """
@@ -104,7 +104,7 @@ class Target:
 
     @contextmanager
     def loaded(self, options: LoadOptions, tell: TellProgress) -> Generator[Bundle]:
-        """The bundle, ready to run; what runs where is told."""
+        """Give the bundle, ready to run, and tell what runs where."""
         with self.bundle(tell) as path, options.load(path) as bundle:
             tell(bundle.report)
             yield bundle
@@ -123,7 +123,7 @@ def _keep_bundle(catalogue: Catalogue, card: WeightsCard, key: str, tell: TellPr
 
 
 def _key(registry: Registry, card: WeightsCard) -> str:
-    """Changes with everything that the bundle depends on: weights, name, config, plugin and exporter."""
+    """Return a name that changes with all that the bundle depends on: weights, name, config, plugin and exporter."""
     exporter = registry.exporter_sources.get(BUNDLES)
     plugin = registry.sources.get(card.model)
     parts = [card.model_dump_json(), exporter.label if exporter else "", plugin.label if plugin else ""]

@@ -45,7 +45,7 @@ class TensorMeanings:
         persistent: Callable[[object], object],
         inner_file: Callable[[bytes], object],
     ) -> None:
-        """`persistent`: what the container knows by an identity; `inner_file`: what a torch file in bytes holds."""
+        """Take `persistent`, for what the container knows by an identity, and `inner_file`, for files in bytes."""
         self._allowance = allowance
         self.persistent = persistent
         self._inner_file = inner_file
@@ -77,7 +77,10 @@ class TensorMeanings:
         }
 
     def find(self, module: str, name: str) -> object:
-        """A dtype of torch, or a name; the same name is the same object. Raises CheckpointError for what runs code."""
+        """Return a dtype of torch, or a name; the same name is the same object.
+
+        Raises CheckpointError for what runs code.
+        """
         key = (module, name)
         if key not in self._names:
             if len(module) + len(name) > MOST_NAME_LENGTH:
@@ -88,7 +91,7 @@ class TensorMeanings:
         return self._names[key]
 
     def call(self, function: object, args: Arguments) -> object:
-        """What a call makes: a tensor, a plain container, or a record of the call."""
+        """Return what a call makes: a tensor, a plain container, or a record of the call."""
         if not isinstance(function, PlaceholderName):
             raise DamageError(f"its pickle calls a {type(function).__name__}")
         self._allowance.take_steps(STEPS_PER_OBJECT + _extent(args) // ARGUMENTS_PER_STEP)
@@ -96,7 +99,7 @@ class TensorMeanings:
         return PlaceholderObject(function.type_name, args) if handler is None else handler(args)
 
     def _tensor_of_type(self, args: Arguments) -> object:
-        """A tensor of a subclass, or with attributes: the plain tensor."""
+        """Return a tensor of a subclass, or with attributes: the plain tensor."""
         if len(args) > 2 and isinstance(args[0], PlaceholderName) and isinstance(args[2], tuple):  # noqa: PLR2004
             rebuild = self._rebuilds.get((args[0].module, args[0].name))
             if rebuild is not None:
@@ -145,7 +148,7 @@ class TensorMeanings:
         return set(members)
 
     def _members(self, args: Arguments) -> list[object]:
-        """The members of the one container that is the argument, counted; none without it."""
+        """Return the members of the one container that is the argument, counted; none without it."""
         if not args:
             return []
         if len(args) != 1 or not isinstance(args[0], (list, tuple)):
@@ -181,7 +184,7 @@ def _tensor_v3(args: Arguments) -> Tensor | UnreadTensor:
 
 
 def _marked(metadata: Arguments) -> UnreadTensor | None:
-    """A tensor whose values are other ones than its storage has: conjugated or negated when they are read."""
+    """Return a tensor whose values are other ones than its storage has: conjugated or negated when they are read."""
     marks = metadata[0] if metadata else None
     if not isinstance(marks, dict):
         return None
@@ -192,7 +195,7 @@ def _marked(metadata: Arguments) -> UnreadTensor | None:
 
 
 def _first(args: Arguments) -> object:
-    """A parameter: its tensor."""
+    """Return a parameter: its tensor."""
     if not args or not isinstance(args[0], (Tensor, UnreadTensor)):
         raise DamageError("its pickle rebuilds a parameter from something that is no tensor")
     return args[0]

@@ -57,11 +57,11 @@ class Allowance:
 
     @classmethod
     def of_file(cls, size: int) -> Allowance:
-        """The allowance of a file of so many bytes."""
+        """Return the allowance of a file of so many bytes."""
         return cls(copied_bytes=2 * size, unpacked_bytes=MOST_RATIO * size + ALWAYS_UNPACKED)
 
     def take_steps(self, count: int) -> None:
-        """Raises DamageError when the file takes more steps than any checkpoint needs."""
+        """Raise DamageError when the file takes more steps than any checkpoint needs."""
         self.steps -= count
         if self.steps < 0:
             raise DamageError(
@@ -70,13 +70,13 @@ class Allowance:
             )
 
     def take_bytes(self, count: int) -> None:
-        """Raises DamageError when bytes are copied that the file does not hold."""
+        """Raise DamageError when bytes are copied that the file does not hold."""
         self.copied_bytes -= count
         if self.copied_bytes < 0:
             raise DamageError("its pickle copies the same bytes again and again")
 
     def take_unpacked(self, count: int) -> None:
-        """Raises DamageError before more is unpacked than a file of this size can honestly hold."""
+        """Raise DamageError before more is unpacked than a file of this size can honestly hold."""
         self.unpacked_bytes -= count
         if self.unpacked_bytes < 0:
             raise DamageError(
@@ -85,7 +85,7 @@ class Allowance:
             )
 
     def take_tuple_key(self) -> None:
-        """Raises DamageError when more keys are tuples than any checkpoint has."""
+        """Raise DamageError when more keys are tuples than any checkpoint has."""
         self.tuple_keys -= 1
         if self.tuple_keys < 0:
             raise DamageError(f"more than {MOST_TUPLE_KEYS} keys of its dictionaries are tuples")

@@ -101,7 +101,7 @@ class PlaceholderObject:
 
 
 def refuse_code(module_name: str, global_name: str) -> None:
-    """Raises CheckpointError for a global of the standard library that is no plain data type."""
+    """Raise CheckpointError for a global of the standard library that is no plain data type."""
     if module_name.partition(".")[0] not in _STANDARD_LIBRARY:
         return
     plain = _PLAIN.get(module_name, frozenset[str]())

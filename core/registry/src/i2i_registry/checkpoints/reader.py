@@ -57,12 +57,12 @@ class Checkpoint:
     """flat: "generator.encode.0.weight"; the "module." that DataParallel adds is gone. Some may share memory."""
 
     def records(self) -> tuple[str, ...]:
-        """The classes that were met and not loaded, as the file names them, made safe to print."""
+        """Return the classes that were met and not loaded, as the file names them, made safe to print."""
         names = {printable(value.type_name) for _, value in _walk(self.content) if isinstance(value, PlaceholderObject)}
         return tuple(sorted(names))
 
     def outline(self) -> Iterator[str]:
-        """The content as indented lines, for people, safe to print."""
+        """Yield the content as indented lines, for people, safe to print."""
         for path, value in _walk(self.content):
             if path:
                 yield f"{'  ' * (len(path) - 1)}{printable(path[-1])}  {describe(value)}"
@@ -121,7 +121,7 @@ def _bytes_of(path: Path) -> bytearray:
 
 
 def _parsed(path: Path, content: bytearray) -> tuple[FileFormat, object, int]:
-    """The format, the content, and how many of its parts a walk may visit."""
+    """Return the format, the content, and how many of its parts a walk may visit."""
     is_list = is_tensor_list(bytes(content[:_START]), len(content))
     if not is_list:
         torch_files.refuse_others(content)
@@ -169,7 +169,7 @@ class _Level:
 
 
 def _walk(content: object, visits: int | None = None) -> Iterator[tuple[tuple[str, ...], object]]:
-    """The content and everything in it with its path, each container before its content; cycles are cut.
+    """Yield the content and everything in it with its path, each container before its content; cycles are cut.
 
     A part that is shared comes as often as it is found: with `visits`, no more parts than that are looked at. Nesting
     costs no stack. Raises DamageError beyond these limits.
@@ -241,7 +241,7 @@ def _key_in_words(key: object) -> str:
 
 
 def _record_children(record: PlaceholderObject) -> Iterator[tuple[str, object]]:
-    """The parts of an object; of a torch module, those that its state dict would name."""
+    """Yield the parts of an object; of a torch module, those that its state dict would name."""
     if isinstance(record.state, dict):
         state = cast("Mapping[object, object]", record.state)
         if "_parameters" in state and "_modules" in state:

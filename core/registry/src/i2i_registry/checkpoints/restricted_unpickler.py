@@ -43,15 +43,15 @@ class Meanings(Protocol):
     """What the names in a pickle stand for."""
 
     def find(self, module: str, name: str) -> object:
-        """What a global stands for. Raises CheckpointError when it would run code."""
+        """Return what a global stands for. Raises CheckpointError when it would run code."""
         ...
 
     def call(self, function: object, args: tuple[object, ...]) -> object:
-        """What is put in the place of a call. Raises DamageError when it cannot be read."""
+        """Return what is put in the place of a call. Raises DamageError when it cannot be read."""
         ...
 
     def persistent(self, identity: object, /) -> object:
-        """What an identity that the container knows stands for. Raises DamageError when there is none."""
+        """Return what an identity that the container knows stands for. Raises DamageError when there is none."""
         ...
 
 
@@ -116,7 +116,7 @@ class _Machine:
         return group
 
     def take(self, count: int) -> memoryview:
-        """The next bytes, which must be there."""
+        """Return the next bytes, which must be there."""
         if not 0 <= count <= len(self._content) - self.position:
             raise DamageError(
                 f"its pickle goes on for {count} bytes, of which {len(self._view) - self.position} are there"
@@ -377,7 +377,7 @@ def _whole_number(line: bytes) -> int:
 
 
 def check_key(key: object, allowance: Allowance) -> None:
-    """Raises DamageError unless a value can be a key, or a member of a set, that takes no time to hash and compare."""
+    """Raise DamageError unless a value can be a key, or a member of a set, that takes no time to hash and compare."""
     if type(key).__hash__ is object.__hash__:
         return  # names and records are compared by what they are, not by what they hold
     if isinstance(key, tuple):

@@ -70,7 +70,7 @@ def is_tensor_list(start: bytes, size: int) -> bool:
 
 
 def read_list(file: BinaryIO, size: int) -> TensorList:
-    """The header of a file of `size` bytes that is open at its beginning; nothing else is read.
+    """Return the header of a file of `size` bytes that is open at its beginning; nothing else is read.
 
     Raises DamageError for a header that is damaged, too large, names a tensor twice, or does not describe what follows.
     """
@@ -137,7 +137,7 @@ def _entry(name: str, value: object) -> TensorPlace:
 
 
 def _check_places(entries: Mapping[str, TensorPlace], available: int) -> None:
-    """Raises DamageError unless the tensors fill the bytes behind the header, each its own."""
+    """Raise DamageError unless the tensors fill the bytes behind the header, each its own."""
     filled = 0
     for name, entry in sorted(entries.items(), key=lambda item: (item[1].start, item[1].end)):
         if entry.start != filled:

@@ -43,7 +43,7 @@ class ElementType:
 
     @classmethod
     def of(cls, name: str) -> ElementType | None:
-        """The element type of a storage class, or None for one that torch does not have."""
+        """Return the element type of a storage class, or None for one that torch does not have."""
         if name in _TYPES:
             return cls(name, _TYPES[name])
         if name in _QUANTISED:
@@ -69,7 +69,7 @@ class Storage:
     """why no tensor on it can be read: "..., whose storage data/3 is damaged" """
 
     def part(self, start: int, count: int) -> Storage:
-        """A stretch of it, on the same memory."""
+        """Return a stretch of it, on the same memory."""
         if not 0 <= start <= start + count <= self.flat.numel():
             return Storage(self.flat[:0], "lies beyond the end of its storage")
         return Storage(self.flat[start : start + count], self.problem)
@@ -96,7 +96,7 @@ def numbers(content: memoryview, dtype: torch.dtype, order: ByteOrder = "little"
 def rebuilt(
     storage: Storage, offset: object, sizes: object, strides: object, dtype: torch.dtype | None = None
 ) -> Tensor | UnreadTensor:
-    """The tensor of these sizes and strides (in elements) that begins at element `offset` of a storage.
+    """Return the tensor of these sizes and strides (in elements) that begins at element `offset` of a storage.
 
     It lies on the storage's memory; elements that would lie beyond its end, or on each other, make it unreadable.
     """

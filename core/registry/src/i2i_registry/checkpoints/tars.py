@@ -21,7 +21,10 @@ def is_tar(content: memoryview) -> bool:
 
 
 def read_tar(content: memoryview) -> dict[str, memoryview]:
-    """The files of an archive: name -> content. Raises DamageError for links, long names, and whatever else tar has."""
+    """Return the files of an archive: name -> content.
+
+    Raises DamageError for links, long names, and whatever else tar has.
+    """
     files: dict[str, memoryview] = {}
     position = 0
     while any(header := bytes(content[position : position + _BLOCK])):

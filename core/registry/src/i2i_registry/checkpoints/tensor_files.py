@@ -41,7 +41,10 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def without_shared_memory(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same values as safetensors takes them: detached, contiguous, on the CPU, none sharing memory with another."""
+    """Return the same values as safetensors takes them.
+
+    Detached, contiguous, on the CPU, none sharing memory with another.
+    """
     separate: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in tensors.items():
@@ -68,7 +71,7 @@ def read_tensors(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
 
 
 def read_header(path: Path) -> TensorList:
-    """What a safetensors file says it holds. Raises CheckpointError when it is missing or damaged."""
+    """Return what a safetensors file says it holds. Raises CheckpointError when it is missing or damaged."""
     try:
         with open_regular(path) as file:
             return read_list(file, os.fstat(file.fileno()).st_size)
@@ -118,7 +121,7 @@ def _unreadable(shown: str, error: OSError | DamageError) -> CheckpointError:
 
 
 def check_hash(path: Path, sha256: str) -> None:
-    """Raises CheckpointError unless the file's bytes have this SHA-256."""
+    """Raise CheckpointError unless the file's bytes have this SHA-256."""
     try:
         actual = sha256_of(path)
     except OSError as error:
@@ -138,7 +141,7 @@ def _check_digest(shown: str, actual: str, wanted: str) -> None:
 def check_shapes(
     given: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]], where: str, fix: str = ""
 ) -> None:
-    """Raises CheckpointError unless both name the same tensors with the same shapes; `where` is what `given` is."""
+    """Raise CheckpointError unless both name the same tensors with the same shapes; `where` is what `given` is."""
     both = given.keys() & wanted.keys()
     shapes = [f"{key} is {given[key]}, not {wanted[key]}" for key in sorted(both) if given[key] != wanted[key]]
     problems = [
@@ -156,7 +159,10 @@ def check_shapes(
 
 
 def some(title: str, items: Iterable[str]) -> str:
-    """The first few items under a title, "missing: a, b, c and 7 more", safe to print; nothing when there are none."""
+    """Return the first few items under a title, "missing: a, b, c and 7 more", safe to print.
+
+    Nothing when there are none.
+    """
     listed = sorted(items)
     if not listed:
         return ""

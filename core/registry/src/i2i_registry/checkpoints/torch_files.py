@@ -50,7 +50,7 @@ _START_LENGTH = 64
 
 
 def read_file(content: bytearray, allowance: Allowance) -> tuple[TorchFormat, object]:
-    """What a file holds: dicts, lists, tensors, plain values and inert records, nested as in the file.
+    """Return what a file holds: dicts, lists, tensors, plain values and inert records, nested as in the file.
 
     Tensors that cannot be read are `UnreadTensor`s. Raises DamageError for what is damaged, of no format that is read,
     or beyond the limits; CheckpointError for what would run code.
@@ -68,7 +68,7 @@ def read_file(content: bytearray, allowance: Allowance) -> tuple[TorchFormat, ob
 
 
 def refuse_others(content: bytearray) -> None:
-    """Raises DamageError that says what it is for a file that holds no checkpoint, whatever it is called."""
+    """Raise DamageError that says what it is for a file that holds no checkpoint, whatever it is called."""
     start = content[:_START_LENGTH].lstrip()  # pages may begin with empty lines
     for beginning, (what, fix) in _OTHERS.items():
         if start.startswith(beginning):
@@ -76,7 +76,7 @@ def refuse_others(content: bytearray) -> None:
 
 
 def _read_stream(content: bytearray, allowance: Allowance) -> tuple[TorchFormat, object]:
-    """A pickle, or several and storages behind them."""
+    """Return a pickle, or several and storages behind them."""
     stream = _StreamReader(content, allowance)
     first = stream.next_pickle()
     if _is_number(first, _MAGIC):
@@ -87,7 +87,7 @@ def _read_stream(content: bytearray, allowance: Allowance) -> tuple[TorchFormat,
 
 
 def _inner_file(allowance: Allowance) -> Callable[[bytes], object]:
-    """Reads a file inside a file, under the same allowance."""
+    """Read a file inside a file, under the same allowance."""
 
     def read(content: bytes) -> object:
         allowance.depth -= 1
@@ -154,7 +154,7 @@ class _ZipReader:
 
 
 def _root(archive: Zip) -> str:
-    """What all names of a torch file begin with: "archive/". Raises CheckpointError for a program."""
+    """Return what all names of a torch file begin with: "archive/". Raises CheckpointError for a program."""
     names = [name.rpartition("/") for name in archive.members]
     if any(name == "constants.pkl" or f"{folder}/".endswith("/code/") for folder, _, name in names):
         raise CheckpointError(
@@ -183,17 +183,17 @@ class _StreamReader:
         self.position = 0
 
     def next_pickle(self, persistent: Callable[[object], object] | None = None) -> object:
-        """The pickle that comes next. By default it may refer to nothing outside of itself."""
+        """Return the pickle that comes next. By default it may refer to nothing outside of itself."""
         meanings = TensorMeanings(self._allowance, persistent or _nothing_known, _inner_file(self._allowance))
         value, self.position = read_pickle(self._content, self.position, meanings, self._allowance)
         return value
 
     def number(self, size: int = 8) -> int:
-        """A signed whole number in binary."""
+        """Return a signed whole number in binary."""
         return int.from_bytes(self.take(size), "little", signed=True)
 
     def take(self, count: int) -> memoryview:
-        """The next bytes, which must be there."""
+        """Return the next bytes, which must be there."""
         left = len(self._content) - self.position
         if not 0 <= count <= left:
             raise DamageError(f"it goes on for {count} bytes, of which {left} are there")
@@ -202,13 +202,13 @@ class _StreamReader:
         return taken
 
     def take_all(self) -> None:
-        """Raises DamageError unless everything has been taken."""
+        """Raise DamageError unless everything has been taken."""
         left = len(self._content) - self.position
         if left:
             raise DamageError(f"{left} bytes follow behind its last storage")
 
     def read(self) -> object:
-        """What follows the magic number."""
+        """Return what follows the magic number."""
         version, system = self.next_pickle(), self.next_pickle()
         if not _is_number(version, _STREAM_VERSION) or not isinstance(system, dict):
             raise DamageError("it has the beginning of a torch file, and goes on as none does")
@@ -223,7 +223,7 @@ class _StreamReader:
         return content
 
     def _storage(self, identity: object) -> object:
-        """A storage, whose numbers come later; or the class of a module, which comes with its source."""
+        """Return a storage, whose numbers come later; or the class of a module, which comes with its source."""
         parts = _tuple(identity)
         if len(parts) > 1 and isinstance(parts[0], str) and parts[0] == "module":
             return parts[1]
@@ -250,7 +250,7 @@ class _StreamReader:
         storage.flat.copy_(numbers(self.take(count * storage.flat.dtype.itemsize), storage.flat.dtype, order))
 
     def read_storages(self) -> dict[str, Storage]:
-        """The part `storages` of the oldest format: each storage behind a pickle that says what it is."""
+        """Return the part `storages` of the oldest format: each storage behind a pickle that says what it is."""
         for _ in range(_count(self.next_pickle())):
             identity = self.next_pickle()
             key, _, kind = _of_length(identity, 3)
@@ -267,7 +267,10 @@ class _StreamReader:
         return self._storages
 
     def read_tensors(self, storages: dict[str, Storage]) -> dict[str, object]:
-        """The part `tensors` of the oldest format: each tensor's sizes behind a pickle that says where it lies."""
+        """Return the part `tensors` of the oldest format.
+
+        Each tensor's sizes behind a pickle that says where it lies.
+        """
         tensors: dict[str, object] = {}
         for _ in range(_count(self.next_pickle())):
             key, storage_key, _ = _of_length(self.next_pickle(), 3)
@@ -310,7 +313,7 @@ def _nothing_known(_identity: object) -> object:
 
 
 def _storage_identity(identity: object) -> tuple[ElementType, str, int, tuple[int, int] | None]:
-    """What torch writes in place of a storage: its type, key, number of elements, and the part that is meant."""
+    """Return what torch writes in place of a storage: its type, key, number of elements, and the part that is meant."""
     parts = _tuple(identity)
     if len(parts) not in {5, 6} or not isinstance(parts[0], str) or parts[0] != "storage":
         raise DamageError("its pickle refers to something that is no storage")
@@ -346,7 +349,7 @@ def _is_number(value: object, wanted: int) -> bool:
 
 
 def _key(value: object) -> str:
-    """The key of a storage or tensor, a number or a short text."""
+    """Return the key of a storage or tensor, a number or a short text."""
     if not isinstance(value, (int, str)):
         raise DamageError("a key in the file is neither a number nor a text")
     if isinstance(value, str) and len(value) > MOST_NAME_LENGTH:

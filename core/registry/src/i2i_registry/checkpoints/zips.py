@@ -67,7 +67,7 @@ class Zip:
     """An archive whose structure has been checked. The members' content is checked when it is read."""
 
     def __init__(self, content: memoryview, allowance: Allowance) -> None:
-        """Raises DamageError unless the archive has one reading only."""
+        """Raise DamageError unless the archive has one reading only."""
         self._content = content
         self._allowance = allowance
         directory, end, count = _directory(content)
@@ -77,7 +77,7 @@ class Zip:
             raise DamageError("two members of the archive have the same name")
 
     def read(self, member: Member) -> memoryview:
-        """The content of a member, as it was before it was packed; writable.
+        """Return the content of a member, as it was before it was packed; writable.
 
         Raises DamageError when it is not what the directory says, or would unpack beyond the limits.
         """
@@ -127,7 +127,7 @@ def _directory(content: memoryview) -> tuple[int, int, int]:
 
 
 def _large_end(content: memoryview, locator: int) -> tuple[int, tuple[int, int, int]]:
-    """The end record of large archives: where it begins, and the number, size and start of the directory."""
+    """Return the end record of large archives: where it begins, and the number, size and start of the directory."""
     _, disk, where, disks = _LOCATOR.unpack(content[locator : locator + _LOCATOR.size])
     if disk or disks != 1 or where + _LARGE_END.size != locator:
         raise DamageError("the second end record of the archive does not lie where it should")
@@ -175,7 +175,7 @@ def _entry(content: memoryview, position: int, end: int) -> tuple[_Entry, int]:
 
 
 def _placed(content: memoryview, entries: list[_Entry], directory: int) -> list[Member]:
-    """The members with the places of their content, which fill the file up to the directory."""
+    """Return the members with the places of their content, which fill the file up to the directory."""
     ordered = sorted(entries, key=lambda entry: entry.member.header)
     ends = [*(entry.member.header for entry in ordered[1:]), directory]
     if ordered and ordered[0].member.header:
@@ -184,7 +184,7 @@ def _placed(content: memoryview, entries: list[_Entry], directory: int) -> list[
 
 
 def _located(content: memoryview, entry: _Entry, end: int) -> Member:
-    """A member with the place of its content. Its header, content and descriptor fill the file up to `end`."""
+    """Return a member with the place of its content. Its header, content and descriptor fill the file up to `end`."""
     member = entry.member
     name = printable(member.name)
     start = member.header + _LOCAL.size
@@ -217,13 +217,13 @@ def _located(content: memoryview, entry: _Entry, end: int) -> Member:
 
 
 def _descriptors(true: tuple[int, int, int]) -> list[bytes]:
-    """The forms of what may follow a member: its checksum and sizes, in 32 bits if they fit, or in 64."""
+    """Return the forms of what may follow a member: its checksum and sizes, in 32 bits if they fit, or in 64."""
     forms = _DESCRIPTORS if max(true) <= _FULL_32 else _DESCRIPTORS[1:]
     return [form.pack(b"PK\x07\x08", *true) for form in forms]
 
 
 def _wide(extra: memoryview) -> list[int]:
-    """The sizes and places of more than 32 bits that stand in the extra fields of a member."""
+    """Return the sizes and places of more than 32 bits that stand in the extra fields of a member."""
     wide: list[int] | None = None
     position = 0
     while position < len(extra):
@@ -245,7 +245,7 @@ def _wide(extra: memoryview) -> list[int]:
 
 
 def _widened(value: int, wide: list[int]) -> tuple[int, list[int]]:
-    """A number that stands among the wide ones when it is too large for its own field."""
+    """Return a number that stands among the wide ones when it is too large for its own field."""
     return (wide[0], wide[1:]) if value == _FULL_32 and wide else (value, wide)
 
 

@@ -40,7 +40,7 @@ def _to_option(operation: Operation) -> click.Option:
 
 
 def read_animation(request: Request, options: Mapping[str, object]) -> AnimationRequest | None:
-    """The animation that the options ask for, or None. Raises UsageError for a `--to` that names no input."""
+    """Return the animation that the options ask for, or None. Raises UsageError for a `--to` that names no input."""
     texts = cast("Sequence[str]", options.get("to") or ())
     if not texts and request.operation.walk is None:
         return None

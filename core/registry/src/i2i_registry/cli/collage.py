@@ -27,7 +27,7 @@ class CollageCommand(OperationCommand):
         return list({option.name: option for value in kept for option in options_for(value)}.values())
 
     def default_operation(self, operations: Sequence[Operation], words: Sequence[str]) -> Operation:  # noqa: ARG002
-        """The first that makes other sizes of an image."""
+        """Return the first that makes other sizes of an image."""
         return next((operation for operation in operations if can_retarget(operation)), operations[0])
 
 

@@ -13,7 +13,7 @@ from i2i_registry.cli.session import Session, pass_session
 @json_option
 @pass_session
 def doctor(session: Session, *, as_json: bool) -> None:
-    """What works on this machine, and what to do about the rest.
+    """Show what works on this machine, and what to do about the rest.
 
     \b
       i2i-registry doctor

@@ -22,7 +22,7 @@ class ExportCommand(click.Command):
     """One flag per installed exporter: "--onnx"."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """The fixed options, and the exporters'."""
+        """Return the fixed options, and the exporters'."""
         flags: list[click.Parameter] = [
             click.Option([f"--{card.name}", f"{_FORMAT}{card.name}"], is_flag=True, help=card.summary)
             for card in ctx.ensure_object(Session).registry.exporters.values()
@@ -107,7 +107,7 @@ def export(
 
 
 def _refuse_beside_official(formats: list[str], precision: Precision, size: object) -> None:
-    """Raises UsageError for options of bundles beside --official."""
+    """Raise UsageError for options of bundles beside --official."""
     other = [*formats, *(["--precision"] if precision != "fp32" else []), *(["--size"] if size is not None else [])]
     if other:
         raise UsageError(

@@ -45,7 +45,7 @@ class GridCommand(OperationCommand):
         return options
 
     def default_operation(self, operations: Sequence[Operation], words: Sequence[str]) -> Operation:
-        """The first whose reference is among the options, else the first that makes many images of one."""
+        """Return the first whose reference is among the options, else the first that makes many images of one."""
         flags = {word.partition("=")[0] for word in words}
         fitting = [operation for operation in operations if can_fill(operation)]
         for operation in fitting:
@@ -106,7 +106,7 @@ def grid(
 
 
 def _failures(made: SideBySide) -> list[dict[str, str]]:
-    """The images that failed, each with its first error, which is told."""
+    """Return the images that failed, each with its first error, which is told."""
     failed: list[dict[str, str]] = []
     for number, source in enumerate(made.sources):
         every = (made.inputs, *made.columns)

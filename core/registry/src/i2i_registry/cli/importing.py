@@ -71,7 +71,7 @@ def import_(
 
 
 def _model_and_places(registry: Registry, arguments: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
-    """The first argument is a model's name if a model has it, or if it can be no place; a place alone is one."""
+    """Return the first argument is a model's name if a model has it, or if it can be no place; a place alone is one."""
     first, *others = arguments
     if not others:
         if first in registry.models and not Path(first).exists():

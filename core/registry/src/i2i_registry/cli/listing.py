@@ -44,7 +44,7 @@ def list_all(session: Session, *, as_json: bool) -> None:
 @json_option
 @pass_session
 def info(session: Session, name: str, *, as_json: bool) -> None:
-    """What is known about weights or a model: paper, licence, origin, and commands to try.
+    """Show what is known about weights or a model: paper, licence, origin, and commands to try.
 
     \b
       i2i-registry info ugatit
@@ -197,7 +197,7 @@ def _show_model(card: ModelCard, catalogue: Catalogue) -> None:
 
 
 def _image(card: ModelCard) -> str:
-    """The image that the first operation is tried on; nothing where it starts from nothing."""
+    """Return the image that the first operation is tried on; nothing where it starts from nothing."""
     return "" if card.operations[0] == "sample" else " me.jpg"
 
 

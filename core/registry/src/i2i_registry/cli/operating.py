@@ -28,10 +28,10 @@ class OperationCommand(click.Command, ABC):
 
     @abstractmethod
     def options_of(self, operation: Operation) -> list[click.Parameter]:
-        """The options that the operation's inputs stand for."""
+        """Return the options that the operation's inputs stand for."""
 
     def default_operation(self, operations: Sequence[Operation], words: Sequence[str]) -> Operation:  # noqa: ARG002
-        """The operation when none is named, of a command line with these `words` that are not known yet."""
+        """Return the operation when none is named, of a command line with these `words` that are not known yet."""
         return operations[0]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -49,14 +49,14 @@ class OperationCommand(click.Command, ABC):
         return "\n".join(printable(line, len(line)) for line in super().get_help(ctx).split("\n"))
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """The fixed options, and the operation's once it is known."""
+        """Return the fixed options, and the operation's once it is known."""
         operation = ctx.meta.get(Operation.__name__)
         own = self.options_of(operation) if isinstance(operation, Operation) else []
         params = super().get_params(ctx)
         return [*params[:-1], *own, params[-1]]  # --help stays last
 
     def _peek(self, args: Sequence[str]) -> tuple[Sequence[str], str | None]:
-        """What is not known yet of a command line, the bundle first, and the operation's name."""
+        """Return what is not known yet of a command line, the bundle first, and the operation's name."""
         known: list[click.Parameter] = [param for param in self.params if isinstance(param, click.Option)]
         first_pass = click.Command(self.name, params=known, context_settings=_NOT_WHOLE, add_help_option=False)
         context = first_pass.make_context(self.name, list(args), resilient_parsing=True)
@@ -71,7 +71,7 @@ class OperationCommand(click.Command, ABC):
 
 
 def options_for(value: InputKind, *, multiple: bool = False) -> list[click.Parameter]:
-    """The options of an input, mostly one; `multiple`: it may be given several times."""
+    """Return the options of an input, mostly one; `multiple`: it may be given several times."""
     return [_option(option, multiple=multiple) for option in value.command_options()]
 
 
@@ -102,7 +102,7 @@ def _type(option: CommandOption) -> click.IntRange | click.FloatRange | click.Pa
 
 
 def _read_with(option: CommandOption) -> Callable[[click.Context, click.Parameter, object], object]:
-    """A callback that reads a text, or several; their OptionError becomes click's."""
+    """Return a callback that reads a text, or several; their OptionError becomes click's."""
 
     def read_one(context: click.Context, parameter: click.Parameter, text: str) -> object:
         try:
@@ -119,7 +119,7 @@ def _read_with(option: CommandOption) -> Callable[[click.Context, click.Paramete
 
 
 def asked(context: click.Context, fit: Fit | None, options: Mapping[str, object]) -> tuple[Target, Request]:
-    """What an `OperationCommand` is asked to do, with which bundle or weights."""
+    """Return what an `OperationCommand` is asked to do, with which bundle or weights."""
     target: Target = context.meta[Target.__name__]
     operation: Operation = context.meta[Operation.__name__]
     return target, Request(operation, given_inputs(options), fit, cast("int | None", options.get(SEED)))

@@ -82,7 +82,7 @@ def _report(error: BaseException, *, debug: bool) -> int:
 
 
 def _explained(error: BaseException) -> I2IError:
-    """The last resort: nothing ends the program without a sentence on what to do."""
+    """Return the last resort: nothing ends the program without a sentence on what to do."""
     if isinstance(error, I2IError):
         return error
     if isinstance(error, LostResultsError):

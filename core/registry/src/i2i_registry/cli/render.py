@@ -33,7 +33,7 @@ def tell(line: str) -> None:
 
 
 def tell_error(error: I2IError) -> None:
-    """An error in its three parts, to stderr."""
+    """Write an error in its three parts to stderr."""
     tell(f"error: {error.found}")
     if error.expected:
         tell(f"  expected: {error.expected}")
@@ -42,13 +42,13 @@ def tell_error(error: I2IError) -> None:
 
 
 def tell_left_out(listing: Listing) -> None:
-    """What a folder holds beside images, to stderr; nothing where it holds nothing else."""
+    """Write to stderr what a folder holds beside images; nothing where it holds nothing else."""
     if listing.left_out:
         tell(listing.sentence())
 
 
 def left_out_as_data(listings: Sequence[Listing]) -> list[dict[str, str]]:
-    """The same for programs."""
+    """Return the same for programs."""
     return [
         {"path": str(path), "reason": reason}
         for listing in listings
@@ -63,7 +63,7 @@ def show(line: str = "") -> None:
 
 
 def show_json(value: object) -> None:
-    """A result for programs, to stdout. Pure ASCII, so that no locale can spoil it."""
+    """Write a result for programs to stdout, in pure ASCII, so that no locale can spoil it."""
     click.echo(json.dumps(value, indent=2, default=str))
 
 
@@ -76,7 +76,7 @@ def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def bytes_in_words(size: int) -> str:
-    """A size for people: "4.2 MB"."""
+    """Return a size for people: "4.2 MB"."""
     for unit, name in _SIZES:
         if size >= unit:
             return f"{size / unit:.1f} {name}"

@@ -60,12 +60,12 @@ def choose(inside: Path, found: Sequence[Path]) -> Choice:
 
 
 def command(files: Iterable[Path | str]) -> str:
-    """The command that imports these files or folders, for a shell."""
+    """Return the command that imports these files or folders, for a shell."""
     return f"i2i-registry import {' '.join(printable(shlex.quote(str(file)), 400) for file in files)} --as NAME"
 
 
 def refuse_other_frameworks(place: Path, names: Iterable[str]) -> None:
-    """Raises UsageError when names of files are those of another framework's checkpoint."""
+    """Raise UsageError when names of files are those of another framework's checkpoint."""
     for name in sorted(names):
         for framework, pattern in _OTHER_FRAMEWORKS.items():
             if pattern.fullmatch(name):

@@ -59,7 +59,7 @@ def gather_clues(checkpoint: CheckpointSet, option_files: Sequence[str], setting
 
 
 def parse_options(text: str) -> dict[str, str]:
-    """The options in a text, name -> value as it is written; lines of no known form are passed over."""
+    """Return the options in a text, name -> value as it is written; lines of no known form are passed over."""
     found: dict[str, str] = {}
     for line in text.splitlines():
         match = _LINE.fullmatch(line)
@@ -69,7 +69,7 @@ def parse_options(text: str) -> dict[str, str]:
 
 
 def _folder(checkpoint: CheckpointSet) -> Path:
-    """The folder that all files lie in."""
+    """Return the folder that all files lie in."""
     return Path(os.path.commonpath([file.path.resolve().parent for file in checkpoint.files.values()]))
 
 
@@ -80,7 +80,7 @@ def _beside(checkpoint: CheckpointSet, folder: Path, names: Sequence[str]) -> It
 
 
 def _small_file(path: Path) -> bytes | None:
-    """The content of a file of the size of an option file; None where there is none, or a link, which may lead away."""
+    """Return the content of a file as small as an option file; None where there is none, or a link."""
     if path.is_symlink():
         return None
     try:
@@ -90,7 +90,10 @@ def _small_file(path: Path) -> bytes | None:
 
 
 def find_objects(content: object) -> Iterator[tuple[str, PickledModule | dict[str, str]]]:
-    """The modules and the options in what a file holds, each once, with their places; `MOST_OBJECTS` are looked at."""
+    """Yield the modules and the options in what a file holds, each once, with their places.
+
+    `MOST_OBJECTS` are looked at.
+    """
     waiting, seen = deque([("", content)]), set[int]()
     while waiting and len(seen) < MOST_OBJECTS:
         place, value = waiting.popleft()

@@ -34,7 +34,7 @@ class Asked:
 def infer_from(
     official: OfficialFormat[Record], kind: type[Record], checkpoint: CheckpointSet, shapes: TensorShapes, asked: Asked
 ) -> tuple[InferredConfig[Record], tuple[ImportedFile, ...]]:
-    """The Config of a checkpoint with how it was come to, and the option files that were read for it.
+    """Return the Config of a checkpoint with how it was come to, and the option files that were read for it.
 
     `shapes` are those of its tensors under the names of the format's table.
 
@@ -78,7 +78,7 @@ def _answer(question: Callable[[TensorShapes], bool], shapes: TensorShapes) -> b
 
 @contextmanager
 def understood(title: str) -> Generator[None]:
-    """Raises CheckpointError in place of whatever a plugin raises for shapes that no release has."""
+    """Raise CheckpointError in place of whatever a plugin raises for shapes that no release has."""
     try:
         yield
     except _NOT_UNDERSTOOD as error:
@@ -90,7 +90,10 @@ def understood(title: str) -> Generator[None]:
 
 
 def misfit_of_settings(values: Sequence[str], error: CheckpointError) -> CheckpointError | OptionError:
-    """What a misfit of tensors and Config is called: `error` itself, unless the user set fields that may cause it."""
+    """Return what a misfit of tensors and Config is called.
+
+    `error` itself, unless the user set fields that may cause it.
+    """
     if not values:
         return error
     said = " ".join(f"--set {value}" for value in values)
@@ -133,7 +136,7 @@ def _with_settings(config: Record, settings: Mapping[str, object]) -> Record:
 
 
 def _domains(kind: type[Record], value: object, names: Sequence[str]) -> tuple[str, ...]:
-    """The names that the user gives, in either way."""
+    """Return the names that the user gives, in either way."""
     said = names or (value if isinstance(value, tuple) else ())
     if said and DOMAINS not in kind.model_fields:
         raise UsageError("this model has no domains to name", expected="no --domains")

@@ -45,7 +45,7 @@ class RecognisedCheckpoint:
 def recognise_checkpoint(
     registry: Registry, checkpoint: CheckpointSet, wanted: str | None, network: str | None
 ) -> RecognisedCheckpoint:
-    """The one model that knows the checkpoint, as it lies or with its wrappers off.
+    """Return the one model that knows the checkpoint, as it lies or with its wrappers off.
 
     `wanted` is asked first; the others say what it is instead. `network` is where in the file it lies.
 
@@ -80,7 +80,7 @@ class _Search:
         self._models = registry.models if wanted is None else [wanted]
 
     def knowing(self, unwrapped: Unwrapped) -> Formats:
-        """The models that the clues allow, and of these the ones that know the tensors for their own, if some do.
+        """Return the models that the clues allow, and of these the ones that know the tensors, if some do.
 
         Only formats that the card gives a chance are loaded.
         """
@@ -94,7 +94,7 @@ class _Search:
         return [each for each in possible if knows(each[1], shapes)] or possible
 
     def one(self, unwrapped: Unwrapped, knowing: Formats) -> RecognisedCheckpoint:
-        """The one model that knows the tensors. Raises CheckpointError for several."""
+        """Return the one model that knows the tensors. Raises CheckpointError for several."""
         checkpoint = self._checkpoint
         if len(knowing) > 1:
             raise CheckpointError(
@@ -111,7 +111,7 @@ class _Search:
         )
 
     def unknown(self) -> CheckpointError:
-        """What the checkpoint is, if it is none of what it should be."""
+        """Return what the checkpoint is, if it is none of what it should be."""
         checkpoint, wanted = self._checkpoint, self._wanted
         left_out = self._left_out_everywhere()
         if left_out is not None:
@@ -135,7 +135,7 @@ class _Search:
         )
 
     def _left_out_everywhere(self) -> CheckpointError | None:
-        """What files are of which a model has a place for every tensor, and uses none: discriminators alone."""
+        """Return what files are of which a model has a place for every tensor, and uses none: discriminators alone."""
         checkpoint = self._checkpoint
         # A file alone has no prefix; its name says which network it is.
         alone = len(checkpoint.files) == 1
@@ -164,7 +164,7 @@ def _has_mark(card: ModelCard, names: Iterable[str]) -> bool:
 
 
 def _formats(registry: Registry, models: Iterable[str]) -> Iterator[tuple[str, OfficialFormat[Record]]]:
-    """The formats of those models that load; one that does not must not stand in the way of the others."""
+    """Yield the formats of those models that load; one that does not must not stand in the way of the others."""
     for name in models:
         try:
             official = registry.official_format(name)
@@ -175,7 +175,7 @@ def _formats(registry: Registry, models: Iterable[str]) -> Iterator[tuple[str, O
 
 
 def _compiled_off(checkpoint: CheckpointSet) -> Unwrapped:
-    """The tensors without the wrapper that has no name of its own in the file."""
+    """Return the tensors without the wrapper that has no name of its own in the file."""
     candidates = list(whole(checkpoint.tensors, ()))
     return next((each for each in candidates[1:] if not each.left_out and not _opened(each)), candidates[0])
 
@@ -212,7 +212,7 @@ def _several_networks(checkpoint: CheckpointSet, places: Sequence[str], wanted: 
 
 
 def _command_for(checkpoint: CheckpointSet, model: str | None, place: str) -> str:
-    """The command that imports the network at a place, from its own file alone where files have names."""
+    """Return the command that imports the network at a place, from its own file alone where files have names."""
     for prefix, file in checkpoint.files.items():
         if prefix and f"{place}.".startswith(f"{prefix}."):
             inside = place.removeprefix(prefix).removeprefix(".")
@@ -221,7 +221,7 @@ def _command_for(checkpoint: CheckpointSet, model: str | None, place: str) -> st
 
 
 def _command(checkpoint: CheckpointSet, model: str | None = None, network: str | None = None) -> str:
-    """The command that imports these files, for a shell."""
+    """Return the command that imports these files, for a shell."""
     files = [f"{prefix}={file.path}" if prefix else file.path for prefix, file in checkpoint.files.items()]
     said = command([*([model] if model else []), *files])
     return said + (f" --network {printable(shlex.quote(network))}" if network else "")

@@ -71,7 +71,7 @@ class CheckpointSet:
         return " + ".join(named[:_TITLED] + more)
 
     def records(self) -> tuple[str, ...]:
-        """The classes that were met and not loaded, as the files name them."""
+        """Return the classes that were met and not loaded, as the files name them."""
         return tuple(sorted({name for part in self.files.values() for name in part.records()}))
 
 
@@ -86,7 +86,7 @@ class FoundFiles:
 
 
 def find(places: Sequence[str]) -> FoundFiles:
-    """The files of one checkpoint.
+    """Return the files of one checkpoint.
 
     A place is a file, "PREFIX=file", or a folder, whose checkpoints are found by their suffix, `MOST_DEPTH` levels deep
     and without following links out of it; names that begin with a dot are passed over. Of what a training left there
@@ -113,7 +113,7 @@ def find(places: Sequence[str]) -> FoundFiles:
 
 
 def find_files(places: Sequence[str]) -> dict[str, Path]:
-    """The files that `find` finds: prefix -> path. Raises as that does."""
+    """Return the files that `find` finds: prefix -> path. Raises as that does."""
     return dict(find(places).files)
 
 
@@ -141,7 +141,7 @@ def read_files(files: Mapping[str, Path]) -> CheckpointSet:
 
 
 def _split_label(place: str) -> tuple[str | None, Path]:
-    """The prefix that the user says, if any. A path with "=" in its name is a path if it is there."""
+    """Return the prefix that the user says, if any. A path with "=" in its name is a path if it is there."""
     match = _LABELLED.fullmatch(place)
     if match is None or Path(place).exists():
         return None, Path(place)
@@ -171,7 +171,7 @@ def _found_at(place: Path, remarks: list[str]) -> Iterator[tuple[str, Path]]:
 
 
 def prefix_of(path: Path) -> str:
-    """The prefix of a file, by its path inside the folder of the training."""
+    """Return the prefix of a file, by its path inside the folder of the training."""
     if _NETWORKS.fullmatch(path.stem):
         return ""
     match = _NETWORK.fullmatch(path.stem)
@@ -206,7 +206,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _inside(root: Path, path: Path) -> Path:
-    """The path, if it is a file below `root`, links resolved."""
+    """Return the path, if it is a file below `root`, links resolved."""
     if _existing_file(path).resolve().is_relative_to(root):
         return path
     raise UsageError(

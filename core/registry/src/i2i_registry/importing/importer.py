@@ -154,7 +154,7 @@ def convert_checkpoint(registry: Registry, known: RecognisedCheckpoint, asked: A
 
 
 def _kept_shapes(official: OfficialFormat[Record], named: NamedTensors) -> dict[str, tuple[int, ...]]:
-    """The shapes of the tensors that are not left out, under the names that the files have."""
+    """Return the shapes of the tensors that are not left out, under the names that the files have."""
     kept = named.shapes.items()
     return {named.in_files[name]: s for name, s in kept if reason_to_leave_out(official.left_out, name) is None}
 
@@ -191,6 +191,6 @@ def _misfit(checkpoint: CheckpointSet) -> str:
 
 
 def _hashed(checkpoint: CheckpointSet) -> tuple[ImportedFile, ...]:
-    """The files, by the hashes of the bytes that the tensors were read from."""
+    """Return the files, by the hashes of the bytes that the tensors were read from."""
     files = checkpoint.files.items()
     return tuple(ImportedFile(name=file.path.name, prefix=prefix, sha256=file.sha256) for prefix, file in files)

@@ -71,7 +71,7 @@ def name_tensors(official: OfficialFormat[C], tensors: Mapping[str, Tensor]) -> 
 
 
 def refuse_twice(names: Iterable[str]) -> None:
-    """Raises CheckpointError when a name occurs twice."""
+    """Raise CheckpointError when a name occurs twice."""
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise CheckpointError(some("two tensors would become one", twice), expected="one source for each of ours")
@@ -100,7 +100,7 @@ def official_names(official: OfficialFormat[C], config: C, ours: Iterable[str]) 
 
 
 def repair(official: OfficialFormat[C], named: NamedTensors, needed: TensorShapes) -> dict[str, Tensor]:
-    """The tensors with what old files left out: counters of batch norms, and what the format itself fills in.
+    """Return the tensors with what old files left out: counters of batch norms, and what the format itself fills in.
 
     `needed`: official names and shapes of all tensors that our networks have. Counters that old files keep as floats
     are made whole numbers.
@@ -117,7 +117,7 @@ def repair(official: OfficialFormat[C], named: NamedTensors, needed: TensorShape
 def map_names(
     official: OfficialFormat[C], named: NamedTensors, repaired: Mapping[str, Tensor], names: Mapping[str, str]
 ) -> KeyReport:
-    """What becomes of every tensor. `names`: ours -> official, as `official_names` gives them.
+    """Return what becomes of every tensor. `names`: ours -> official, as `official_names` gives them.
 
     Raises CheckpointError for tensors that have no row in the format's table and are not left out on purpose.
     """

@@ -99,7 +99,10 @@ def official_tensors(official: OfficialFormat[C], model: Model[C]) -> dict[str, 
 
 
 def official_contents(files: Sequence[OfficialFile], tensors: Mapping[str, Tensor]) -> dict[str, object]:
-    """What the release has in each of its files: name of the file -> dictionaries or a list, as they are pickled."""
+    """Return what the release has in each of its files.
+
+    Name of the file -> dictionaries or a list, as they are pickled.
+    """
     inside: dict[str, dict[str, Tensor]] = {file.name: {} for file in files}
     prefixes = {file.prefix: file for file in files}
     for name, tensor in tensors.items():
@@ -109,7 +112,7 @@ def official_contents(files: Sequence[OfficialFile], tensors: Mapping[str, Tenso
 
 
 def _place(prefixes: Mapping[str, OfficialFile], name: str) -> tuple[OfficialFile, str]:
-    """The file of a tensor, by the longest prefix that its name begins with, and its name in it."""
+    """Return the file of a tensor, by the longest prefix that its name begins with, and its name in it."""
     prefix = name
     while prefix and prefix not in prefixes:
         prefix = prefix.rpartition(".")[0]
@@ -144,7 +147,7 @@ def _format_of(registry: Registry, card: WeightsCard) -> OfficialFormat[Record]:
 
 
 def _check_form(out: Path, card: WeightsCard, files: Sequence[OfficialFile]) -> None:
-    """Raises UsageError where one file was asked for and the release writes several."""
+    """Raise UsageError where one file was asked for and the release writes several."""
     suffix = out.suffix.lower()
     if suffix in SUFFIXES - {SAFETENSORS} and len(files) > 1:
         raise UsageError(
@@ -204,7 +207,7 @@ def _check_identity(registry: Registry, name: str, model: Model[Record], place: 
 
 
 def _untold(made: ConvertedCheckpoint, config: Record) -> Asked:
-    """What differs from a Config among the fields that can be set."""
+    """Return what differs from a Config among the fields that can be set."""
     settled = {each.field for each in made.inferred.settled}
     changed = [name for name in _changed(made.inferred.config, config) if name in settled]
     names: tuple[str, ...] = getattr(config, DOMAINS) if DOMAINS in changed else ()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def refuse_empty(shapes: TensorShapes) -> None:
-    """Raises CheckpointError when a tensor holds no value at all, and names it."""
+    """Raise CheckpointError when a tensor holds no value at all, and names it."""
     empty = [f"{printable(key)} {list(shape)}" for key, shape in shapes.items() if 0 in shape]
     if empty:
         raise CheckpointError(
@@ -27,7 +27,10 @@ def refuse_empty(shapes: TensorShapes) -> None:
 
 
 def odd_shapes(shapes: TensorShapes) -> str:
-    """What is odd about shapes that no format knows: empty tensors, weights of no dimension; "" when nothing is."""
+    """Return what is odd about shapes that no format knows.
+
+    Empty tensors, weights of no dimension; "" when nothing is.
+    """
     odd = [
         f"{printable(key)} {list(shape)}"
         for key, shape in shapes.items()
@@ -39,7 +42,7 @@ def odd_shapes(shapes: TensorShapes) -> str:
 def as_weights(
     tensors: Mapping[str, Tensor], found: Mapping[str, Tensor], wanted: Mapping[str, tuple[str, dtype]]
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors under our names and as our network keeps them, and what was converted for that.
+    """Return the tensors under our names and as our network keeps them, and what was converted for that.
 
     `tensors`: official key -> tensor, repaired; `found`: those of the files; `wanted`: official key -> our key and
     dtype. The second result is official key -> "float16 to float32".

@@ -54,7 +54,7 @@ def whole(tensors: Mapping[str, Tensor], prefixes: tuple[str, ...]) -> Iterator[
 
 
 def parts(unwrapped: Unwrapped) -> Iterator[list[Unwrapped]]:
-    """The parts of the tensors whose names begin alike, level by level; what lies beside them, `beside` tells."""
+    """Yield the parts of the tensors whose names begin alike, level by level; what lies beside them, `beside` tells."""
     level = [unwrapped]
     for _ in range(MOST_DEPTH):
         level = [part for each in level for part in _split(each)][:MOST_PARTS]
@@ -63,14 +63,14 @@ def parts(unwrapped: Unwrapped) -> Iterator[list[Unwrapped]]:
 
 
 def part_at(unwrapped: Unwrapped, place: str) -> Unwrapped:
-    """The tensors behind one place; none where no name begins so."""
+    """Return the tensors behind one place; none where no name begins so."""
     start = f"{place}."
     inside = {name.removeprefix(start): tensor for name, tensor in unwrapped.tensors.items() if name.startswith(start)}
     return replace(unwrapped, tensors=inside, place=place)
 
 
 def beside(unwrapped: Unwrapped, part: Unwrapped) -> Unwrapped:
-    """The part of the tensors, with all others as left out."""
+    """Return the part of the tensors, with all others as left out."""
     if not part.place:
         return part
     reason = f"beside {printable(part.place)}, which was taken"
@@ -120,13 +120,13 @@ def _containers_off(unwrapped: Unwrapped, prefixes: tuple[str, ...]) -> Iterator
 
 
 def _prefix_of(name: str, prefixes: frozenset[str]) -> str:
-    """The prefix of the file that a tensor is in."""
+    """Return the prefix of the file that a tensor is in."""
     path = name.split(".")
     found = (prefix for count in range(1, len(path)) if (prefix := ".".join(path[:count])) in prefixes)
     return next(found, "") if prefixes else ""
 
 
 def _container(content: Mapping[str, Tensor]) -> str:
-    """The key that holds the network of a file, if it has one of the usual names."""
+    """Return the key that holds the network of a file, if it has one of the usual names."""
     firsts = {name.partition(".")[0] for name in content if "." in name}
     return next((name for name in (*AVERAGES, *PLAIN) if name in firsts), "")

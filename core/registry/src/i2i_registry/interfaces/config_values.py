@@ -26,7 +26,7 @@ def with_values(records: tuple[Record, Record], values: Sequence[str]) -> tuple[
 
 
 def field_values(kind: type[Record], values: Sequence[str]) -> dict[str, object]:
-    """What each "key=value" means for its field of a record of this kind, whatever the other fields hold.
+    """Return what each "key=value" means for its field of a record of this kind, whatever the other fields hold.
 
     Raises UnknownName for a key that is no field, OptionError for a value that does not fit its field.
     """
@@ -74,7 +74,7 @@ def _changed(record: Record, asked: Mapping[str, str]) -> Record:
 
 
 def _value(record: Record, key: str, text: str, values: Mapping[str, object]) -> object:
-    """What `text` means for the field `key`. Raises OptionError when it means nothing."""
+    """Return what `text` means for the field `key`. Raises OptionError when it means nothing."""
     problems: list[str] = []
     for value in _readings(text):
         found = _problems(type(record), {**values, key: value}, key)
@@ -89,7 +89,7 @@ def _value(record: Record, key: str, text: str, values: Mapping[str, object]) ->
 
 
 def _problems(kind: type[Record], values: Mapping[str, object], key: str) -> list[str]:
-    """What is wrong with one field alone."""
+    """Return what is wrong with one field alone."""
     try:
         kind.model_validate(values)
     except ValidationError as error:
@@ -98,7 +98,7 @@ def _problems(kind: type[Record], values: Mapping[str, object], key: str) -> lis
 
 
 def _conflict(record: Record, own: Mapping[str, str], error: ValidationError) -> OptionError:
-    """The error for values each of which fits its field."""
+    """Return the error for values each of which fits its field."""
     problem = "; ".join(_sentence(each["msg"]) for each in error.errors())
     # A validator over several fields does not say which; its sentence names them.
     named = [name for name in type(record).model_fields if re.search(rf"\b{name}\b", problem)] or list(own)
@@ -121,13 +121,13 @@ def as_set(record: Record, keys: Sequence[str]) -> str:
 
 
 def as_texts(record: Record, keys: Sequence[str]) -> list[str]:
-    """The "key=value" that ask for what `record` holds in these fields."""
+    """Return the "key=value" that ask for what `record` holds in these fields."""
     values = record.model_dump(mode="json")
     return [f"{key}={values[key] if isinstance(values[key], str) else json.dumps(values[key])}" for key in keys]
 
 
 def _readings(text: str) -> Iterator[object]:
-    """What a value typed on a command line may mean: itself, JSON, or a list with commas."""
+    """Yield what a value typed on a command line may mean: itself, JSON, or a list with commas."""
     yield text
     try:
         yield json.loads(text)
@@ -161,7 +161,7 @@ class _Schema(BaseModel):
     exclusive_maximum: float | None = Field(default=None, alias="exclusiveMaximum")
 
     def describe(self) -> str:
-        """The values it allows: "a number of at least 0 and below 1"."""
+        """Return the values it allows: "a number of at least 0 and below 1"."""
         if self.any_of:
             return " or ".join(each.describe() for each in self.any_of)
         if self.enum or self.const is not None:

@@ -26,11 +26,11 @@ class DataSource(Protocol):
         ...
 
     def preview(self, count: int) -> Tensors:
-        """Fixed samples with a batch axis, without augmentation, for the sample grid."""
+        """Return fixed samples with a batch axis, without augmentation, for the sample grid."""
         ...
 
     def describe(self) -> Mapping[str, int]:
-        """What was found: name of a part -> number of images."""
+        """Return what was found: name of a part -> number of images."""
         ...
 
 

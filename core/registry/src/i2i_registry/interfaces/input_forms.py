@@ -28,5 +28,5 @@ def _either(one: int | Axis, other: int | Axis) -> int | Axis | None:
 
 
 def shown(tensor: Form) -> str:
-    """The axes in words."""
+    """Return the axes in words."""
     return str([axis.name if isinstance(axis, Axis) else axis for axis in tensor.axes])

@@ -42,11 +42,11 @@ class Model(ABC, Generic[C]):
 
     @abstractmethod
     def operations(self) -> tuple[Operation, ...]:
-        """What the model does: inputs, outputs, and the calls of `graphs()` between them."""
+        """Return what the model does: inputs, outputs, and the calls of `graphs()` between them."""
 
     @abstractmethod
     def graphs(self) -> Mapping[str, Graph]:
-        """The modules to export, in the order of the bundle; they share their parameters with `networks`.
+        """Return the modules to export, in the order of the bundle; they share their parameters with `networks`.
 
         Their inputs follow from the operations that call them (`i2i_registry.interfaces.resolved_graphs`).
         """
@@ -58,4 +58,4 @@ class Model(ABC, Generic[C]):
     @classmethod
     @abstractmethod
     def shrunk(cls, config: C) -> C:  # pyright: ignore[reportGeneralTypeIssues] - asked with a Config of the class
-        """The same structure as small as it gets (seconds to train on a CPU), for tests."""
+        """Return the same structure as small as it gets (seconds to train on a CPU), for tests."""

@@ -34,7 +34,10 @@ counts. No two rows have one name of ours, so that the table can be turned round
 
 
 def rename(table: NameTable, key: str) -> str | None:
-    """The other name of a tensor, by the row for the longest part that its name begins with; None: there is no row."""
+    """Return the other name of a tensor, by the row for the longest part that its name begins with; None.
+
+    There is no row.
+    """
     start = key
     while start not in table:
         start, dot, _ = start.rpartition(".")
@@ -110,7 +113,7 @@ class Clues:
     """what a person should know about the clues: those that were not used, and why"""
 
     def believed(self, shown: Mapping[str, Collection[object]]) -> Clues:
-        """The clues without options that contradict the tensors, which are those of another training.
+        """Return the clues without options that contradict the tensors, which are those of another training.
 
         `shown`: option -> the values that the tensors leave possible.
         """
@@ -126,7 +129,7 @@ class Clues:
         return replace(self, options=tuple(options), remarks=tuple(remarks))
 
     def option(self, name: str, kind: TypeAdapter[T]) -> list[Evidence[T]]:
-        """What the options say under a name, as a `kind`; values that are none are passed over."""
+        """Return what the options say under a name, as a `kind`; values that are none are passed over."""
         found: list[Evidence[T]] = []
         for each in self.options:
             if name in each.values:
@@ -139,12 +142,12 @@ class Clues:
         return found
 
     def option_among(self, name: str, values: Mapping[str, T]) -> list[Evidence[T]]:
-        """What the options say under a name, translated; what is none of the values is passed over."""
+        """Return what the options say under a name, translated; what is none of the values is passed over."""
         said = self.option(name, TypeAdapter(str))
         return [Evidence(values[each.value], each.by) for each in said if each.value in values]
 
     def parts_at(self, place: str) -> Iterator[PickledModule]:
-        """The modules whose whole place matches a regular expression."""
+        """Return the modules whose whole place matches a regular expression."""
         return (part for name, part in self.parts.items() if re.fullmatch(place, name))
 
 
@@ -166,7 +169,10 @@ class Findings:
         self._remarks = list(clues.remarks)
 
     def settle(self, name: str, said: Sequence[Evidence[T]], otherwise: T) -> T:
-        """The value of a field: what the user says, else the first that is said, else what is taken for granted."""
+        """Return the value of a field.
+
+        What the user says, else the first that is said, else what is taken for granted.
+        """
         if name in self._clues.settings:
             said = [Evidence(cast("T", self._clues.settings[name]), f"--set {name}"), *said]
         if not said:
@@ -184,7 +190,7 @@ class Findings:
         self._remarks.append(sentence)
 
     def inferred(self, config: C) -> InferredConfig[C]:
-        """The Config that was made of the fields, with all that was kept."""
+        """Return the Config that was made of the fields, with all that was kept."""
         return InferredConfig(config, tuple(self._settled.values()), tuple(self._remarks))
 
 
@@ -236,7 +242,7 @@ class OfficialFormat(ABC, Generic[C]):
 
     @abstractmethod
     def infer(self, shapes: TensorShapes, clues: Clues) -> InferredConfig[C]:
-        """The Config the checkpoint was trained with, from shapes and from everything else that tells it.
+        """Return the Config the checkpoint was trained with, from shapes and from everything else that tells it.
 
         `shapes` have the table's names. Every field that shapes do not show must be settled with `Findings`, so that
         nothing is guessed in silence: what nobody says is then shown and kept as taken for granted, and only such
@@ -246,7 +252,7 @@ class OfficialFormat(ABC, Generic[C]):
         """
 
     def infer_config(self, shapes: TensorShapes) -> C:
-        """The Config by shapes alone, which may be named in any way that files do. Raises as `infer`."""
+        """Return the Config by shapes alone, which may be named in any way that files do. Raises as `infer`."""
         return self.infer(canonical_shapes(self, shapes), Clues()).config
 
     def repair(self, tensors: dict[str, Tensor], missing: TensorShapes) -> dict[str, Tensor]:
@@ -260,7 +266,7 @@ class OfficialFormat(ABC, Generic[C]):
 
     @abstractmethod
     def table(self, config: C) -> NameTable:
-        """The official name of everything that our networks hold at this Config. It may have rows for more."""
+        """Return the official name of everything that our networks hold at this Config. It may have rows for more."""
 
     def complete(self, tensors: dict[str, Tensor], config: C) -> dict[str, Tensor]:
         """Our tensors under official names with what the release's own code reads beside; the default adds nothing."""
@@ -269,11 +275,14 @@ class OfficialFormat(ABC, Generic[C]):
 
     @abstractmethod
     def files(self, config: C) -> Sequence[OfficialFile]:
-        """The files that the release would write; together they hold all names of the table and of `complete`."""
+        """Return the files that the release would write.
+
+        Together they hold all names of the table and of `complete`.
+        """
 
 
 def checked_config(kind: type[C], fields: Mapping[str, object], *, found: str, expected: str, fix: str) -> C:
-    """The Config of fields that were read off tensors; `found` says what they are, and the problem follows it.
+    """Return the Config of fields that were read off tensors; `found` says what they are, and the problem follows it.
 
     Raises CheckpointError for those that no Config has.
     """
@@ -286,7 +295,10 @@ def checked_config(kind: type[C], fields: Mapping[str, object], *, found: str, e
 
 
 def untrained(name: str, shape: tuple[int, ...]) -> Tensor:
-    """The value of a tensor that no training came to: ones for scales and variances of norms, zeros for all others."""
+    """Return the value of a tensor that no training came to.
+
+    Ones for scales and variances of norms, zeros for all others.
+    """
     import torch  # noqa: PLC0415 - this module is imported without it
 
     return torch.full(shape, 1.0 if name.endswith(("norm.weight", "norm.running_var")) else 0.0)

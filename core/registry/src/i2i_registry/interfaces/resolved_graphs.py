@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def resolved_graphs(model: Model[Record]) -> dict[str, ResolvedGraph]:
-    """The graphs of a model with the inputs that its operations feed, in the order of `graphs()`.
+    """Return the graphs of a model with the inputs that its operations feed, in the order of `graphs()`.
 
     Raises PluginError, with the method to correct and its line, when an operation calls what is not there, feeds a
     graph what its module does not take, or takes what it does not return; ValueError when the operations themselves
@@ -97,7 +97,7 @@ class _Calls:
         )
 
     def _in_order(self) -> list[str]:
-        """The inputs as the module's forward takes them."""
+        """Return the inputs as the module's forward takes them."""
         kinds = inspect.signature(self.graph.module.forward).parameters
         named = [name for name, p in kinds.items() if p.kind is not inspect.Parameter.VAR_POSITIONAL]
         taken = [name for name in named if name in self.inputs]
@@ -143,7 +143,7 @@ class _Calls:
 
 
 def _place(model: type[Model[Record]], method: str) -> str:
-    """A method, and where it is written; without the place where that cannot be read."""
+    """Return a method, and where it is written; without the place where that cannot be read."""
     name = f"{model.__qualname__}.{method}()"
     try:
         function = getattr(model, method)

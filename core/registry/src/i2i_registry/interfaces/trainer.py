@@ -31,20 +31,20 @@ S = TypeVar("S")
 
 
 def nothing_begun(_batch: Tensors) -> None:
-    """Does nothing: the default of `Stage.begin`."""
+    """Do nothing: the default of `Stage.begin`."""
 
 
 def nothing() -> None:
-    """Does nothing: the default of the hooks below."""
+    """Do nothing: the default of the hooks below."""
 
 
 def unchanged(sample: Tensors) -> Tensors:
-    """The sample as it was drawn: the default of `Stage.sample`."""
+    """Return the sample as it was drawn: the default of `Stage.sample`."""
     return sample
 
 
 def constant(_step: int) -> float:
-    """A learning rate that stays as the optimizer was built with."""
+    """Return a learning rate that stays as the optimizer was built with."""
     return 1.0
 
 
@@ -156,7 +156,7 @@ class Trainer(ABC, Generic[M, O]):
 
     @abstractmethod
     def stages(self) -> Sequence[Stage[Any]]:
-        """The stages in order, with fresh optimizers. Called once, when the networks are on their device."""
+        """Return the stages in order, with fresh optimizers. Called once, when the networks are on their device."""
 
     @abstractmethod
     def preview(self, batch: Tensors) -> Tensors:

@@ -99,13 +99,13 @@ class Registry:
     """exporter name -> the plugin it comes from"""
 
     def model_card(self, name: str) -> ModelCard:
-        """The card of a model. Raises UnknownName with the nearest name, and names broken plugins."""
+        """Return the card of a model. Raises UnknownName with the nearest name, and names broken plugins."""
         if name not in self.models:
             raise UnknownName.among("model", name, self.models, self.hint(name))
         return self.models[name]
 
     def model_class(self, name: str) -> type[Model[Record]]:
-        """The Model class itself; this imports the plugin's code, and torch with it."""
+        """Return the Model class itself; this imports the plugin's code, and torch with it."""
         from i2i_registry.interfaces.model import Model  # noqa: PLC0415 - commands that list need no interface
 
         return import_class(self.model_card(name).model, Model)
@@ -130,7 +130,7 @@ class Registry:
         return cast("OfficialFormat[Record]", found)
 
     def trainer_class(self, name: str) -> type[AnyTrainer]:
-        """The Trainer class of a model. Raises UnknownName when the paper cannot be trained here."""
+        """Return the Trainer class of a model. Raises UnknownName when the paper cannot be trained here."""
         from i2i_registry.interfaces.trainer import Trainer  # noqa: PLC0415 - commands that list need no interface
 
         card = self.model_card(name)
@@ -140,11 +140,11 @@ class Registry:
         return import_class(card.trainer, Trainer)
 
     def exporter(self, name: str) -> Exporter:
-        """A ready exporter. Raises UnknownName with the nearest name."""
+        """Return a ready exporter. Raises UnknownName with the nearest name."""
         return self.exporter_class(name)(self.origins())
 
     def exporter_class(self, name: str) -> type[Exporter]:
-        """The Exporter class of that name. Raises UnknownName with the nearest name."""
+        """Return the Exporter class of that name. Raises UnknownName with the nearest name."""
         from i2i_registry.interfaces.exporter import Exporter  # noqa: PLC0415 - commands that list need no interface
 
         if name not in self.exporters:
@@ -160,7 +160,7 @@ class Registry:
         }
 
     def hint(self, name: str) -> str:
-        """What to do about a name that is not known: mend the plugin that seems to be meant, or install it."""
+        """Return what to do about a name that is not known: mend the plugin that seems to be meant, or install it."""
         for plugin in self.broken:
             if name in plugin.name or name in plugin.distribution:
                 return f"{plugin.distribution} is installed but broken ({plugin.reason}): {plugin.fix}"
@@ -179,7 +179,7 @@ def discover(*, strict: bool | None = None) -> Registry:
 
 
 def build_registry(modules: Iterable[tuple[str, object]], *, strict: bool = True) -> Registry:
-    """A registry of (name, module or object with hook implementations) pairs, for tests and embedding.
+    """Return a registry of (name, module or object with hook implementations) pairs, for tests and embedding.
 
     Each counts as the distribution of its name, version 0.
     """

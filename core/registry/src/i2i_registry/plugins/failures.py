@@ -30,7 +30,10 @@ _NOT_THEIRS = {
 
 
 def failure(distribution: str, entry_point: str, error: BaseException) -> PluginError:
-    """What went wrong while a plugin was loaded. `entry_point` is "name = module", as its pyproject.toml has it."""
+    """Return what went wrong while a plugin was loaded.
+
+    `entry_point` is "name = module", as its pyproject.toml has it.
+    """
     if isinstance(error, ValidationError) and error.title in _RECORDS:
         return _card_failure(entry_point, error)
     if isinstance(error, PluginError):
@@ -42,7 +45,7 @@ def failure(distribution: str, entry_point: str, error: BaseException) -> Plugin
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception says in one line: its type and the first line of its message."""
+    """Return what an exception says in one line: its type and the first line of its message."""
     text = str(error).strip()
     return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
 
@@ -89,7 +92,7 @@ def _name(problem: ErrorDetails) -> str:
 
 
 def _example(field: FieldInfo) -> str:
-    """What stands in a card for the field."""
+    """Return what stands in a card for the field."""
     if field.examples:
         return str(field.examples[0])
     kind = field.annotation
@@ -97,7 +100,7 @@ def _example(field: FieldInfo) -> str:
 
 
 def _line(error: ValidationError) -> str:
-    """The line of the plugin's code that makes the card, with a comma; nothing where none does."""
+    """Return the line of the plugin's code that makes the card, with a comma; nothing where none does."""
     frames: Sequence[traceback.FrameSummary] = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not any(part in _NOT_THEIRS for part in Path(frame.filename).parts)]
     return f"{own[-1].filename}, line {own[-1].lineno}, " if own else "the module "

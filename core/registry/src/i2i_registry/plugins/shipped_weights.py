@@ -19,7 +19,7 @@ CARD_SUFFIX, TENSORS_SUFFIX = ".json", ".safetensors"
 
 
 def shipped_weights(module: object) -> tuple[WeightsCard, ...]:
-    """The cards beside the module of an entry point, by name; a module outside any package ships nothing.
+    """Return the cards beside the module of an entry point, by name; a module outside any package ships nothing.
 
     Raises PluginError for a card that cannot be read, or has no tensors beside it.
     """

@@ -17,7 +17,7 @@ HeightWidth = tuple[int, int]
 
 
 def check_collage(cells: Sequence[Sequence[HeightWidth]]) -> None:
-    """Raises UsageError when cells of these sizes make too large an image; worth asking before hours of work."""
+    """Raise UsageError when cells of these sizes make too large an image; worth asking before hours of work."""
     (_, width), (_, height) = _lefts(cells), _tops(cells)
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         raise UsageError(

@@ -15,7 +15,7 @@ _PAGE = ".html"
 
 
 def check_sheet_file(out: Path, columns: int, rows: int, cell_px: int, inputs: Iterable[Path]) -> None:
-    """Raises UsageError when so many cells cannot become `out`, or `out` is one of the inputs; before the work."""
+    """Raise UsageError when so many cells cannot become `out`, or `out` is one of the inputs; before the work."""
     check_file(out, [_PAGE, *SAVE_FORMATS], inputs)
     if out.suffix.lower() != _PAGE:
         check_sheet_size(columns, rows, cell_px)

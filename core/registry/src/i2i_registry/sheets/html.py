@@ -35,7 +35,7 @@ th img, th .refused { max-width: 36vw; margin-bottom: .3rem; }
 
 
 def html_page(title: str, grid: Grid) -> str:
-    """The grid as a page. Its first column stays in sight while the others scroll: put the inputs there.
+    """Return the grid as a page. Its first column stays in sight while the others scroll: put the inputs there.
 
     Images are kept at their size and become JPEG of the quality that our own files have. What UTF-8 cannot hold
     (a file name of raw bytes) is replaced, so that the page can always be written.
@@ -68,7 +68,7 @@ def html_page(title: str, grid: Grid) -> str:
 
 
 def _row(grid: Grid, row: Row) -> str:
-    """The first cell and the row's title are the row's head."""
+    """Make the first cell and the row's title the row's head."""
     names = [column.partition("\n")[0] for column in grid.columns]
     first, *others = (_cell(cell, f"{row.title}, {name}") for cell, name in zip(row.cells, names, strict=True))
     cells = "".join(f"<td>{cell}</td>" for cell in others)

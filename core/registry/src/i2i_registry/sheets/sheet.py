@@ -57,7 +57,7 @@ class Grid:
 
 
 def check_shown(operation: Operation) -> None:
-    """Raises UsageError for an operation on images that nobody can look at, for they have other channels."""
+    """Raise UsageError for an operation on images that nobody can look at, for they have other channels."""
     counts = [image.channels for image in operation.of(ImageInput)]
     counts += [value.channels or RGB for value in operation.outputs if isinstance(value, ImageOutput)]
     strange = [count for count in counts if count not in IMAGE_MODES]
@@ -82,7 +82,10 @@ def check_sheet_size(columns: int, rows: int, cell_px: int) -> None:
 
 
 def fitted(image: Image.Image, cell_px: int) -> Image.Image:
-    """The image with its longer side made `cell_px`, its aspect ratio kept: results of any resolution compare."""
+    """Return the image with its longer side made `cell_px`, its aspect ratio kept.
+
+    Results of any resolution compare.
+    """
     scale = cell_px / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
@@ -159,7 +162,7 @@ def _write(pen: ImageDraw.ImageDraw, place: tuple[int, int], lines: list[str], c
 
 
 def _wrap(text: str, width_px: int, most: int) -> list[str]:
-    """The text in at most `most` lines of `width_px`: broken at spaces, inside a word where there is none."""
+    """Return the text in at most `most` lines of `width_px`: broken at spaces, inside a word where there is none."""
     lines: list[str] = []
     for paragraph in _drawable(text).splitlines():
         rest = paragraph.strip()
@@ -175,7 +178,7 @@ def _wrap(text: str, width_px: int, most: int) -> list[str]:
 
 
 def _drawable(text: str) -> str:
-    """The text in letters that the font has, which are those of ASCII; a text longer than any cell is cut."""
+    """Return the text in letters that the font has, which are those of ASCII; a text longer than any cell is cut."""
     plain = unicodedata.normalize("NFKD", text[:1000])
     letters = (letter for letter in plain if not unicodedata.combining(letter))
     return "".join(

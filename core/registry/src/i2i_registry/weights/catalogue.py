@@ -131,7 +131,7 @@ class Catalogue:
             )
 
     def free_name(self, name: str) -> str:
-        """A name like this one that means nothing yet."""
+        """Return a name like this one that means nothing yet."""
         plain = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("._-")[:_LONGEST_STEM].rstrip("._-")
         stem = plain if plain.startswith("my-") else f"my-{plain or 'weights'}"
         used = {*self._own, *(entry.card.name for entry in self._shipped()), *self.registry.models}
@@ -148,7 +148,7 @@ class Catalogue:
         return tuple(paper for paper in self.curated.papers if paper.model not in self.registry.models)
 
     def find(self, reference: str) -> WeightsCard:
-        """The card that a reference means, in the order that stands above.
+        """Return the card that a reference means, in the order that stands above.
 
         Raises UnknownName, with the nearest name and what to install, and StoreError when own weights of that name are
         damaged: others never step in their place.
@@ -165,7 +165,7 @@ class Catalogue:
         raise UnknownName.among("weights or model", name, known, self.hint(name))
 
     def path_of(self, card: WeightsCard) -> Path:
-        """The weights file of a card, its hash verified. Raises StoreError when no place has it whole."""
+        """Return the weights file of a card, its hash verified. Raises StoreError when no place has it whole."""
         if self.store.has(card):
             return self.store.path_of(card)
         tried: list[str] = []
@@ -187,7 +187,7 @@ class Catalogue:
         )
 
     def hint(self, name: str) -> str:
-        """What to do about a name that is not known: install its plugin, or look at the list."""
+        """Return what to do about a name that is not known: install its plugin, or look at the list."""
         for paper in self.curated.papers:
             if name == paper.model:
                 return f"pip install {paper.plugin}"
@@ -206,7 +206,7 @@ class Catalogue:
         return frozenset(self.store.names())
 
     def _taken(self, name: str, model: str | None) -> str:
-        """What the name means already, in words; empty where weights of `model` may have it."""
+        """Return what the name means already, in words; empty where weights of `model` may have it."""
         if name in self._own:
             return self.store.taken(name, model)
         if name in self.registry.models or any(name == paper.model for paper in self.curated.papers):
@@ -275,7 +275,7 @@ def _parse(text: str) -> dict[str, object]:
 
 
 def local_path(location: str) -> Path | None:
-    """The path a card's location means, or None when it is not on this machine (a package that is not installed).
+    """Return the path of a card's location, or None when it is not on this machine (a package not installed).
 
     "package:i2i_plugin_ugatit/weights/poster.safetensors" is found without importing the package, which would load
     torch. Raises StoreError for a location that leaves its package.

@@ -28,7 +28,7 @@ C = TypeVar("C", bound=Record)
 
 
 def tensors_of(model: Model[C]) -> dict[str, Tensor]:
-    """The model's weights under the names that a weights file has for them. They share the networks' memory."""
+    """Return the model's weights under the names that a weights file has for them. They share the networks' memory."""
     return {
         f"{network_name}.{key}": value
         for network_name, network in model.networks.items()
@@ -59,12 +59,12 @@ def load_into(model: Model[Record], path: Path, sha256: str | None = None) -> No
 
 
 def shapes_of(model: Model[Record]) -> dict[str, tuple[int, ...]]:
-    """The tensors that a weights file of this model must hold: name -> shape."""
+    """Return the tensors that a weights file of this model must hold: name -> shape."""
     return {name: tuple(tensor.shape) for name, tensor in tensors_of(model).items()}
 
 
 def open_model(registry: Registry, reference: str, store: Store | None = None) -> tuple[Model[Record], WeightsCard]:
-    """The model that a reference means, with its weights in it, in eval mode on the CPU, and their card.
+    """Return the model that a reference means, with its weights in it, in eval mode on the CPU, and their card.
 
     `reference` is the name of weights (`name`, `name@version`, `name@alias`) or of a model, whose default weights are
     then taken.
@@ -77,7 +77,7 @@ def open_model(registry: Registry, reference: str, store: Store | None = None) -
 
 
 def open_card(catalogue: Catalogue, card: WeightsCard) -> Model[Record]:
-    """The model of a card, with its weights in it, in eval mode on the CPU. Raises as `open_model`."""
+    """Return the model of a card, with its weights in it, in eval mode on the CPU. Raises as `open_model`."""
     model = build_model(catalogue.registry, card)
     load_for_use(model, catalogue.path_of(card), card.sha256)
     return model
@@ -91,7 +91,7 @@ def load_for_use(model: Model[Record], path: Path, sha256: str) -> None:
 
 
 def build_model(registry: Registry, card: WeightsCard) -> Model[Record]:
-    """The model at the config of a card, without its weights.
+    """Return the model at the config of a card, without its weights.
 
     Raises UnknownName when its plugin is not installed, CheckpointError when the config is not one of its own.
     """

@@ -54,7 +54,7 @@ class Store:
 
     @classmethod
     def default(cls) -> Store:
-        """The user's store: the folder that I2I_HOME names, or the platform's place for user data."""
+        """Return the user's store: the folder that I2I_HOME names, or the platform's place for user data."""
         home = os.environ.get(HOME)
         if home:
             return cls(Path(home).expanduser())
@@ -84,7 +84,9 @@ class Store:
         return final
 
     def get(self, reference: str) -> tuple[WeightsCard, Path]:
-        """The card and the verified file of `name`, `name@version` or `name@alias`; a bare name is the newest version.
+        """Return the card and the verified file of `name`, `name@version` or `name@alias`.
+
+        A bare name is the newest version.
 
         Raises UnknownName, and StoreError when the file's hash is not the card's.
         """
@@ -92,7 +94,7 @@ class Store:
         return card, self.path_of(card)
 
     def find(self, reference: str) -> WeightsCard:
-        """The card of a reference, without reading the weights. Raises UnknownName or StoreError."""
+        """Return the card of a reference, without reading the weights. Raises UnknownName or StoreError."""
         name, _, which = reference.partition("@")
         versions = self.versions(name)
         if not versions:
@@ -105,7 +107,7 @@ class Store:
         return self._blob_path(card.sha256).is_file()
 
     def path_of(self, card: WeightsCard) -> Path:
-        """The verified weights file of a stored card. Raises StoreError when it is missing or damaged."""
+        """Return the verified weights file of a stored card. Raises StoreError when it is missing or damaged."""
         path = self._blob_path(card.sha256)
         try:
             check_hash(path, card.sha256)
@@ -122,22 +124,27 @@ class Store:
         return tuple(card for card in self._scan() if isinstance(card, WeightsCard))
 
     def damage(self) -> tuple[StoreError, ...]:
-        """What is wrong with cards that cannot be read, for `doctor`."""
+        """Return what is wrong with cards that cannot be read, for `doctor`."""
         return tuple(card for card in self._scan() if isinstance(card, StoreError))
 
     def names(self) -> tuple[str, ...]:
-        """The names that have at least one version."""
+        """Return the names that have at least one version."""
         return tuple(sorted(name for name in _names_in(self.root / "cards") if self.versions(name)))
 
     def versions(self, name: str) -> tuple[int, ...]:
-        """The versions of a name, oldest first; empty when there are none. Raises StoreError if they cannot be read."""
+        """Return the versions of a name, oldest first; empty when there are none.
+
+        Raises StoreError if they cannot be read.
+        """
         if not is_weights_name(name) or os.path.isfile(self.root / "cards" / name):  # noqa: PTH113 - never raises
             return ()
         cards = (_CARD.fullmatch(file) for file in _names_in(self.root / "cards" / name))
         return tuple(sorted(int(match[1]) for match in cards if match))
 
     def taken(self, name: str, model: str | None) -> str:
-        """What stands against new weights of `model` under this name, in words; empty for a next version or a new name.
+        """Return what stands against new weights of `model` under this name, in words.
+
+        Empty for a next version or a new name.
 
         A `model` that is not known yet is any.
         """
@@ -151,7 +158,7 @@ class Store:
         return ""
 
     def aliases(self, name: str) -> dict[str, int]:
-        """The aliases of a name: alias -> version."""
+        """Return the aliases of a name: alias -> version."""
         path = self.root / "cards" / name / "aliases.json"
         try:
             return read_record(path, _Aliases)
@@ -191,7 +198,7 @@ class Store:
 
     @contextmanager
     def exporting(self, key: str) -> Generator[Path]:
-        """The same place, alone among processes that would make the same bundle.
+        """Give the same place, alone among processes that would make the same bundle.
 
         Raises StoreError when nothing can be written there.
         """
@@ -325,7 +332,7 @@ def _locked(path: Path) -> Generator[None]:
 
 
 def _names_in(folder: Path) -> tuple[str, ...]:
-    """What lies in a folder of the store; nothing where it does not exist. Raises StoreError with the reason."""
+    """Return what lies in a folder of the store; nothing where it does not exist. Raises StoreError with the reason."""
     try:
         return tuple(entry.name for entry in folder.iterdir())
     except FileNotFoundError:

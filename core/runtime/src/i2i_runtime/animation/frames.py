@@ -25,7 +25,10 @@ Options = dict[str, Option]
 
 
 def wandering(operation: Operation, how: Walk) -> Operation:
-    """The operation for the frames of a walk, whose anchor has no limits: it swings around 1, as a pendulum would."""
+    """Return the operation for the frames of a walk, whose anchor has no limits.
+
+    It swings around 1, as a pendulum would.
+    """
     free = {"minimum": -math.inf, "maximum": math.inf, "whole": False}
     inputs = tuple(v.model_copy(update=free) if v.name == how.anchor else v for v in operation.inputs)
     return operation.model_copy(update={"inputs": inputs})
@@ -34,7 +37,7 @@ def wandering(operation: Operation, how: Walk) -> Operation:
 def walk_options(
     operation: Operation, how: Walk, options: Mapping[str, Option], count: int, seed: int
 ) -> Iterator[Options]:
-    """The options of each of `count` frames of a random walk; they are drawn as they are asked for.
+    """Yield the options of each of `count` frames of a random walk; they are drawn as they are asked for.
 
     Raises OptionError for fewer than one frame, for maps or an anchor that are given, which the walk sets, and for
     numbers out of range.
@@ -67,7 +70,7 @@ def is_size_animation(operation: Operation) -> bool:
 def size_options(
     value: SizeInput, options: Mapping[str, Option], to: Mapping[str, Option], count: int, own: Pair
 ) -> list[Options]:
-    """The options of each of `count` frames, whose size goes along a line to that in `to`, or through several in turn.
+    """Return the options of `count` frames, whose size goes along a line to that in `to`, or through several.
 
     `own` is the size (height, width) that a call gets which asks for none. Raises OptionError when `to` names both
     size and scale, or something else, there are fewer frames than sizes, or one of them is refused.
@@ -91,7 +94,7 @@ def size_options(
 
 
 def _option(value: SizeInput, name: str, path: NDArray[np.float64], place: float) -> Options:
-    """The size or scale at a place between the points of a path, which are the whole numbers."""
+    """Return the size or scale at a place between the points of a path, which are the whole numbers."""
     vertical, horizontal = (float(np.interp(place, np.arange(len(path)), path[:, axis])) for axis in (0, 1))
     if name == SCALE:
         return {SCALE: (vertical, horizontal)}

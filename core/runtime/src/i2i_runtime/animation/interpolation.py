@@ -45,7 +45,7 @@ class Ends:
 
 
 def animation_options(operation: Operation, ends: Ends, count: int, compute: Compute) -> dict[str, Option]:
-    """The options of a call of `operation` whose `count` results are the frames.
+    """Return the options of a call of `operation` whose `count` results are the frames.
 
     Raises OptionError when the operation has nothing to interpolate, `to` changes nothing, or frames are too few.
     """

@@ -30,7 +30,7 @@ class Frame:
 
 
 def walk(shapes: Shapes, *, first: float, pull: float, inertia: float, count: int, seed: int) -> Iterator[Frame]:
-    """The frames of a walk over noise maps of these shapes; see `operations.Walk` for the formula.
+    """Yield the frames of a walk over noise maps of these shapes; see `operations.Walk` for the formula.
 
     Map by map, then frame by frame, fresh noise comes from NumPy's PCG64 of (seed, frame): a longer animation begins
     like a shorter one.

@@ -81,7 +81,7 @@ class _Walk:
     """function, or _MAIN -> what its nodes call, and how often"""
 
     def run(self, size: int) -> None:
-        """Raises MalformedError."""
+        """Raise MalformedError."""
         if self.reader.data[4:8] == _OTHER_FORMAT:
             raise MalformedError("it is marked as a file of onnxruntime's own format")
         waiting = [(ROOT, 0, size, 0, _MAIN)]
@@ -131,7 +131,10 @@ class _Walk:
         self.external.update([value for key, value in entries if key == "location"] or [""])
 
     def summary(self) -> OnnxSummary:
-        """What was found. Raises MalformedError when functions call each other in a circle, or grow too large."""
+        """Return what was found.
+
+        Raises MalformedError when functions call each other in a circle, or grow too large.
+        """
         bodies: dict[Operator | None, Counter[Operator]] = {None: self.calls.get(_MAIN, Counter())}
         for index, operator in enumerate(self.functions):  # those of one name (overloads) count together
             bodies.setdefault(operator, Counter()).update(self.calls.get(index, Counter()))
@@ -172,7 +175,7 @@ def _check_growth(bodies: Mapping[Operator | None, Counter[Operator]]) -> None:
 
 
 def nodes_of(data: bytes) -> list[tuple[list[str], list[str]]]:
-    """The values that each node of a model's graph takes and makes, in the order of the file.
+    """Return the values that each node of a model's graph takes and makes, in the order of the file.
 
     `data` has to have gone through `summarise`.
     """
@@ -194,7 +197,7 @@ def nodes_of(data: bytes) -> list[tuple[list[str], list[str]]]:
 
 
 def giving(data: bytes, names: Collection[str]) -> bytes:
-    """The model, which gives these values besides its outputs.
+    """Return the model, which gives these values besides its outputs.
 
     Protobuf messages that follow each other are one message, so that a graph of nothing but outputs is added to it.
     """

@@ -59,7 +59,7 @@ def is_external(fields: Sequence[Found]) -> bool:
 
 
 def check_size(reader: Reader, fields: Sequence[Found]) -> None:
-    """Raises MalformedError for a TensorProto that holds more or fewer values than its dimensions multiply to."""
+    """Raise MalformedError for a TensorProto that holds more or fewer values than its dimensions multiply to."""
     lengths = [found for found in fields if found.number == _DIMS]
     if sum(_entries(reader, found) for found in lengths) > MAX_RANK:
         raise MalformedError(f"a tensor has more than {MAX_RANK} dimensions")

@@ -44,7 +44,7 @@ class Reader:
         self._left = MAX_FIELDS
 
     def fields(self, message: str, known: Mapping[int, Field], start: int, end: int) -> list[Found]:
-        """The fields of one message, in their order.
+        """Return the fields of one message, in their order.
 
         Raises MalformedError for what is no strict encoding of it, and when the file has more than MAX_FIELDS fields.
         """
@@ -87,7 +87,7 @@ class Reader:
         return Found(number, wire, position, position + length)
 
     def varint(self, position: int, end: int) -> tuple[int, int]:
-        """The number at `position`, in as few bytes as it needs, and the position after it."""
+        """Return the number at `position`, in as few bytes as it needs, and the position after it."""
         data, value, shift = self.data, 0, 0
         while position < end:
             byte = data[position]
@@ -103,7 +103,7 @@ class Reader:
         raise MalformedError(f"a number before byte {position} has no end")
 
     def numbers(self, entry: Found) -> list[int]:
-        """The values of a repeated varint field: packed ones, or the one."""
+        """Return the values of a repeated varint field: packed ones, or the one."""
         if entry.wire != LENGTH:
             return [entry.value]
         values: list[int] = []

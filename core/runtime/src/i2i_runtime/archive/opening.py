@@ -48,7 +48,7 @@ class GraphSource:
     """reads them again, within the same bounds"""
 
     def read(self) -> bytes:
-        """The bytes that were checked. Raises BundleError when they are no longer there."""
+        """Return the bytes that were checked. Raises BundleError when they are no longer there."""
         try:
             data = self.fetch()
         except OSError as error:
@@ -70,7 +70,7 @@ class OpenBundle:
 
 
 def read_manifest(path: str | Path) -> Manifest:
-    """The manifest of a bundle (folder, .zip, or lone .onnx), without reading the graphs.
+    """Return the manifest of a bundle (folder, .zip, or lone .onnx), without reading the graphs.
 
     Raises:
         UsageError: there is nothing at `path`, or nothing that could be a bundle.
@@ -110,7 +110,7 @@ def open_bundle(path: str | Path) -> OpenBundle:
 
 
 def read_onnx(path: Path) -> tuple[bytes, OnnxSummary]:
-    """The bytes of an .onnx file, read once, and what they refer to; nothing outside the file.
+    """Return the bytes of an .onnx file, read once, and what they refer to; nothing outside the file.
 
     Raises BundleError for what is no ONNX model, keeps weights elsewhere, or cannot be read.
     """
@@ -122,7 +122,7 @@ def read_onnx(path: Path) -> tuple[bytes, OnnxSummary]:
 
 
 def require_whole(summary: OnnxSummary, where: str) -> None:
-    """Raises BundleError for a model whose weights lie outside its .onnx file."""
+    """Raise BundleError for a model whose weights lie outside its .onnx file."""
     if summary.external:
         raise BundleError(
             found=f"{where} keeps weights in {printable(min(summary.external))!r}",
@@ -181,7 +181,7 @@ def _refuse_constant(name: str) -> float:
 
 
 def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-    """An object; a key that is there twice means one thing to one reader and another to the next."""
+    """Return an object; a key that is there twice means one thing to one reader and another to the next."""
     made = dict(pairs)
     if len(made) != len(pairs):
         seen: set[str] = set()
@@ -240,7 +240,7 @@ def _folder_manifest(folder: Path) -> Manifest:
 
 
 def _zipped_manifest(archive: zips.Archive) -> tuple[Manifest, str]:
-    """The manifest, and the folder inside the archive it lies in: "" or "name/", as zip tools like to add."""
+    """Return the manifest, and the folder inside the archive it lies in: "" or "name/", as zip tools like to add."""
     names = [name for name in archive.names if PurePosixPath(name).name == MANIFEST_FILE]
     shallow = [name for name in names if name.count("/") <= 1]
     if len(shallow) != 1:
@@ -272,7 +272,7 @@ def _lone(path: Path) -> OpenBundle:
 
 
 def _checked(place: Path, manifest: Manifest, name: str, fetch: Callable[[int], bytes]) -> GraphSource:
-    """A graph of a folder or a zip, once its bytes were read and are what the manifest says."""
+    """Return a graph of a folder or a zip, once its bytes were read and are what the manifest says."""
     record = manifest.graphs[name]
     where = f"{place}{os.sep}{printable(record.file)}"
     data = fetch(record.size)
@@ -302,7 +302,7 @@ def _require_standard(summary: OnnxSummary, where: str) -> None:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """The file `name` of the folder, reached without any link."""
+    """Return the file `name` of the folder, reached without any link."""
     path = folder
     for part in zips.safe_parts(name):
         path /= part

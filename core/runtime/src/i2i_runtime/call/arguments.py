@@ -36,7 +36,7 @@ def gather(
     shapes: Shapes = _NO_SHAPES,
     locate: Locate | None = None,
 ) -> Gathering:
-    """The values of one call. `sources` are the images of the main input, `count` of them.
+    """Return the values of one call. `sources` are the images of the main input, `count` of them.
 
     `shapes` are those of the vectors that the operation makes on its way, each of which may be given instead: then
     the inputs that lead to it are not asked for. `locate` finds faces; without it, where a call is only checked,
@@ -68,20 +68,20 @@ def gathering(
     seed: int | None = None,
     locate: Locate | None = None,
 ) -> Gathering:
-    """The values of a call, none of which is made or checked yet. Raises OptionError for a negative seed."""
+    """Return the values of a call, none of which is made or checked yet. Raises OptionError for a negative seed."""
     main = operation.main_image
     images: dict[str, Option] = {main.name: list(sources)} if main and sources is not None else {}
     return Gathering(operation.inputs, count, {**options, **images}, first_seed(seed), fit, locate)
 
 
 def random_options(operation: Operation, seed: int, options: Mapping[str, Option] | None = None) -> dict[str, Option]:
-    """The random inputs of the first item of a call with this seed, as options of another call."""
+    """Return the random inputs of the first item of a call with this seed, as options of another call."""
     call = gathering(operation, None, options or {}, seed=seed)
     return dict(call.drawn(0))
 
 
 def check_indices(operation: Operation, values: Mapping[str, NDArray[np.generic]]) -> None:
-    """Raises OptionError for a label index out of range: a graph would take -1 for the last class, in silence."""
+    """Raise OptionError for a label index out of range: a graph would take -1 for the last class, in silence."""
     for value in operation.inputs:
         if value.classes and value.name in values:
             wrong = [int(index) for index in values[value.name].ravel() if not 0 <= index < len(value.classes)]
@@ -91,7 +91,7 @@ def check_indices(operation: Operation, values: Mapping[str, NDArray[np.generic]
 
 
 def first_seed(seed: int | None) -> int:
-    """The seed of the first item; a new one for None. Raises OptionError for a negative one."""
+    """Return the seed of the first item; a new one for None. Raises OptionError for a negative one."""
     if seed is not None and seed < 0:
         raise OptionError(found=f"seed={seed}", expected="0 or more")
     return secrets.randbits(32) if seed is None else seed

@@ -35,7 +35,9 @@ class Call:
     """most items in one run of a graph"""
 
     def run(self, columns: Columns, count: int) -> Iterator[tuple[int, Tensors]]:
-        """The wanted tensors of each of `count` items, without batch axis, in the order they are done: index, tensors.
+        """Yield the wanted tensors of each of `count` items, without batch axis, in the order they are done.
+
+        Index, tensors.
 
         What a caller brings in place of steps (`given`) is among the columns.
         """
@@ -52,7 +54,7 @@ class Call:
     def _run_shared(
         self, columns: Columns, items: Sequence[int], steps: Sequence[GraphCall]
     ) -> tuple[Tensors, list[GraphCall]]:
-        """What is the same for all items, computed once: a style that a hundred images get is read once.
+        """Return what is the same for all items, computed once: a style that a hundred images get is read once.
 
         Returns those values, with a batch axis of 1, and the steps that remain to be run for each item.
         """
@@ -69,7 +71,7 @@ class Call:
     def _run_batch(
         self, columns: Columns, items: Sequence[int], shared: Tensors, steps: Sequence[GraphCall]
     ) -> Tensors:
-        """The values of some items that fit into one batch, from the steps that are left."""
+        """Return the values of some items that fit into one batch, from the steps that are left."""
         fed = {output.name for output in self.wanted} | {name for step in steps for name in step.inputs.values()}
         # An output may carry the name of an input: only what a step takes, or the caller gave, comes from the columns.
         taken = {name for step in steps for name in step.inputs.values()} | set(self.given)
@@ -96,7 +98,7 @@ def groups(operation: Operation, columns: Columns, count: int) -> list[tuple[dic
 
 
 def run_step(sessions: Sessions, step: GraphCall, known: Mapping[str, NDArray[np.generic]]) -> Tensors:
-    """The values that a step makes of those known."""
+    """Return the values that a step makes of those known."""
     feeds = {name: known[value] for name, value in step.inputs.items()}
     count = len(next(iter(feeds.values())))
     feeds |= {name: np.full(count, number, np.float32) for name, number in step.constants.items()}

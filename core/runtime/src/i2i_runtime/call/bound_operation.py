@@ -183,6 +183,6 @@ class BoundOperation:
         batch_size: int | None = None,
         **options: Option,
     ) -> list[Value]:
-        """The images of an animation; see `Bundle.frames`."""
+        """Return the images of an animation; see `Bundle.frames`."""
         name = self.operation.name
         return self.bundle.frames(name, x, to=to, count=count, seed=seed, fit=fit, batch_size=batch_size, **options)

@@ -42,7 +42,7 @@ class Limits:
 
     @classmethod
     def of(cls, max_pixels: int | None, memory: int | str | None) -> Limits:
-        """Raises UsageError for what is no size."""
+        """Raise UsageError for what is no size."""
         if max_pixels is not None and (isinstance(max_pixels, bool) or max_pixels < 1):
             raise UsageError(found=f"max_pixels={max_pixels!r}", expected="a number of pixels, at least 1")
         return cls(max_pixels, None if memory is None else as_bytes(memory))
@@ -78,7 +78,7 @@ class Limits:
 
 
 def _example(extent: Extent, pixels: float) -> str:
-    """A size of the same shape that has at most so many pixels, in whole blocks, so that padding adds nothing."""
+    """Return a size of the same shape with at most so many pixels, in whole blocks, so that padding adds nothing."""
     shrink = math.sqrt(pixels / extent.pixels)
     height, width = (int(side * shrink) // _BLOCK * _BLOCK for side in (extent.height, extent.width))
     return f": {width}x{height} would do" if height and width else ""

@@ -10,7 +10,7 @@ from i2i_runtime.image.fitting import ResizedImage
 
 
 def coloured(tensor: NDArray[np.float32], fitted: ResizedImage | None, *, unit: bool) -> NDArray[np.generic]:
-    """The map of one item, [1, h, w], coloured, at the size of the image it belongs to: levels, or [0, 1]."""
+    """Return the map of one item, [1, h, w], coloured, at the size of the image it belongs to: levels, or [0, 1]."""
     height, width = fitted.pixels.shape[:2] if fitted is not None else tensor.shape[1:]
     result: NDArray[np.generic] = heatmaps.render(tensor[0], height, width)
     if fitted is not None:

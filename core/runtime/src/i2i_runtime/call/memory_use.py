@@ -74,7 +74,7 @@ def bytes_per_pixel(
 
 
 def _image(value: ImageInput) -> NDArray[np.float32]:
-    """A small image that may be fed as it is: noise, so that nothing is 0 by chance."""
+    """Return a small image that may be fed as it is: noise, so that nothing is 0 by chance."""
     rule = value.size
     height, width = rule.height, rule.width
     if rule.dynamic:

@@ -32,7 +32,7 @@ class Kind(Enum):
 
 
 def kind_of(source: object) -> Kind:
-    """The kind a result has for this input. Raises ImageError for what cannot be an image."""
+    """Return the kind a result has for this input. Raises ImageError for what cannot be an image."""
     if isinstance(source, np.ndarray):
         return Kind.UNIT if np.issubdtype(cast("NDArray[np.generic]", source).dtype, np.floating) else Kind.LEVELS
     if isinstance(source, bytes):

@@ -149,7 +149,7 @@ def _provider(kind: Kind) -> ProviderState:
 
 
 def _provider_problems(providers: tuple[ProviderState, ...]) -> list[Problem]:
-    """A wheel with CUDA on a machine with an NVIDIA driver should run on it; without a driver it need not."""
+    """Return a wheel with CUDA on a machine with an NVIDIA driver should run on it; without a driver it need not."""
     for state in providers:
         driver = state.found_libraries[:1] == devices.library_names("cuda")[:1]
         if state.name == PROVIDERS["cuda"] and state.built_in and driver and not state.usable:
@@ -166,7 +166,7 @@ def _hardware() -> tuple[str, ...]:
 
 
 def too_old(version: str) -> tuple[Problem, ...]:
-    """The problem of an onnxruntime that is older than any that bundles have been tried with."""
+    """Return the problem of an onnxruntime that is older than any that bundles have been tried with."""
     numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
     if numbers >= devices.OLDEST:
         return ()

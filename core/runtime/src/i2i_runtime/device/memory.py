@@ -23,7 +23,7 @@ def lacks_memory(error: BaseException) -> bool:
 
 
 def as_bytes(memory: int | str) -> int:
-    """A size as people write it: a number of bytes, "500MB", "4GB", "2.5GiB". Raises UsageError."""
+    """Return a size as people write it: a number of bytes, "500MB", "4GB", "2.5GiB". Raises UsageError."""
     match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,6})?)\s*([KMGT]?I?)B?", str(memory).strip().upper())
     if match is None or match[2] not in _UNITS or float(match[1]) == 0:
         raise UsageError(found=f"memory={memory!r}", expected="bytes, as a number or as in '500MB' or '4GB'")
@@ -31,7 +31,7 @@ def as_bytes(memory: int | str) -> int:
 
 
 def in_words(size: float) -> str:
-    """A number of bytes for people: "6.4 GB"."""
+    """Return a number of bytes for people: "6.4 GB"."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(1, round(size / 1e6))} MB"  # noqa: PLR2004 - a gigabyte
 
 

@@ -12,7 +12,9 @@ _IR_VERSION, _OPSET = 9, 17
 
 
 def conv_model(channels: int) -> bytes:
-    """A model y = 3x3 convolution of x, float [1, channels, h, w] with h and w free; all weights are 1 / (9 channels).
+    """Return a model y = 3x3 convolution of x, float [1, channels, h, w] with h and w free.
+
+    All weights are 1 / (9 channels).
 
     So a constant image stays what it is, away from the border.
     """
@@ -27,7 +29,7 @@ def conv_model(channels: int) -> bytes:
 
 
 def _value(name: str, channels: int) -> bytes:
-    """A ValueInfoProto: float [1, channels, h, w]."""
+    """Return a ValueInfoProto: float [1, channels, h, w]."""
     axes = (_number(1, 1), _number(1, channels), _text(2, "h"), _text(2, "w"))
     shape = b"".join(_bytes(1, axis) for axis in axes)
     return _text(1, name) + _bytes(2, _bytes(1, _number(1, _FLOAT) + _bytes(2, shape)))

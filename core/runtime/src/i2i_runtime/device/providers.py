@@ -71,7 +71,7 @@ class Device:
 
 
 def resolve(request: str) -> Device:
-    """The device for "auto", "cpu", "cuda", "cuda:N", "tensorrt" or "tensorrt:N", tried out.
+    """Return the device for "auto", "cpu", "cuda", "cuda:N", "tensorrt" or "tensorrt:N", tried out.
 
     "auto" takes CUDA where it works and the CPU otherwise, and says why in `Device.reason`.
 
@@ -112,7 +112,9 @@ def wheels() -> dict[str, str]:
 
 
 def onnxruntime() -> ModuleType:
-    """The package onnxruntime, with its telemetry off (`telemetry`). Nothing of ours imports it in any other way.
+    """Return the package onnxruntime, with its telemetry off (`telemetry`).
+
+    Nothing of ours imports it in any other way.
 
     Raises DeviceError that explains what is wrong with its installation: no wheel, or several that broke each other.
     """
@@ -151,7 +153,7 @@ def _broken_installation(reason: str) -> DeviceError:
 
 
 def built_in_providers() -> tuple[str, ...]:
-    """Providers the installed wheel was built with, usable or not."""
+    """Return the providers that the installed wheel was built with, usable or not."""
     return tuple(onnxruntime().get_available_providers())
 
 
@@ -262,7 +264,7 @@ def check_took(device: Device, taken: Sequence[str]) -> None:
 
 
 def providers(device: Device, *, fixed_size: bool, cache: Path | None = None) -> list[tuple[str, ProviderOptions]]:
-    """Providers with options, in order of priority, for one session.
+    """Return the providers with their options, in order of priority, for one session.
 
     `cache` is the folder for TensorRT's engines, which take minutes to build.
     """
@@ -309,7 +311,7 @@ def cache_folder() -> Path:
 
 @functools.cache
 def failures() -> tuple[type[Exception], ...]:
-    """What a session may raise: onnxruntime's own exceptions share no base, so they are listed."""
+    """Return what a session may raise: onnxruntime's own exceptions share no base, so they are listed."""
     onnxruntime()
     state = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
     onnxruntime_errors = (

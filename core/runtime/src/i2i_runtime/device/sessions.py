@@ -77,7 +77,7 @@ class Sessions:
             self._made.clear()
 
     def session(self, graph: str) -> InferenceSession:
-        """The session of a graph, made when it is first asked for. Raises what `run` raises before it runs."""
+        """Return the session of a graph, made when it is first asked for. Raises what `run` raises before it runs."""
         with self._lock:
             if self._closed:
                 raise UsageError(found="the bundle is closed", fix="load it again")
@@ -86,7 +86,7 @@ class Sessions:
             return self._made[graph]
 
     def _source(self, graph: str) -> GraphSource:
-        """Raises BundleError for a graph that is not in the file that was loaded."""
+        """Raise BundleError for a graph that is not in the file that was loaded."""
         if graph not in self._graphs:
             here = ", ".join(source.where for source in self._graphs.values())
             raise BundleError(
@@ -156,7 +156,7 @@ def _check_names(where: str, record: GraphFile, session: InferenceSession) -> No
 
 
 def _sides(record: GraphFile, feeds: Mapping[str, Tensor]) -> dict[str, int]:
-    """The lengths of the free axes, by name, as they were fed; one that inputs disagree about says nothing."""
+    """Return the lengths of the free axes, by name, as they were fed; one that inputs disagree about says nothing."""
     found: dict[str, set[int]] = {}
     for spec in record.inputs:
         if spec.name in feeds:

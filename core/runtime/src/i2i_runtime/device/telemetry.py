@@ -29,7 +29,7 @@ def switch_off() -> None:
 
 
 def silence(module: ModuleType) -> None:
-    """The rest, for what does not read the variable: Windows builds, and a process that imported it before us."""
+    """Silence what does not read the variable: Windows builds, and a process that imported it before us."""
     if not wanted():
         disable = getattr(module, "disable_telemetry_events", None)
         if disable is not None:
@@ -37,7 +37,7 @@ def silence(module: ModuleType) -> None:
 
 
 def state() -> str:
-    """What holds in this process, in words."""
+    """Return what holds in this process, in words."""
     if wanted():
         return f"on: {VARIABLE}={os.environ[VARIABLE]}"
     if os.environ.get(VARIABLE) is None and "onnxruntime" in sys.modules:

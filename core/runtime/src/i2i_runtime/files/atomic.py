@@ -36,7 +36,7 @@ class _TakenError(Exception):
 
 @contextmanager
 def atomic_write(path: Path) -> Generator[Path]:
-    """Yields a temporary file to write the content to; `path` appears, or is replaced, when the block ends well.
+    """Yield a temporary file to write the content to; `path` appears, or is replaced, when the block ends well.
 
     Raises what the block raises, and OSError when the disk is full or `path` cannot be there; it is then as it was.
     """
@@ -66,7 +66,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def atomic_folder(path: Path) -> Generator[Path]:
-    """Yields an empty temporary folder to fill; it becomes `path` when the block ends well.
+    """Yield an empty temporary folder to fill; it becomes `path` when the block ends well.
 
     Folders above it that are missing are made at the end. Only one process at a time builds a folder of one name.
 
@@ -97,7 +97,7 @@ def atomic_folder(path: Path) -> Generator[Path]:
 
 @contextmanager
 def scratch_folder() -> Generator[Path]:
-    """Yields a private temporary folder, gone when the block ends; those that killed processes left are removed."""
+    """Yield a private temporary folder, gone when the block ends; those that killed processes left are removed."""
     home = Path(tempfile.gettempdir())
     _sweep_once(home)
     partial = home / _temporary_name(Path("scratch"), secrets.token_hex(8))
@@ -111,7 +111,7 @@ def scratch_folder() -> Generator[Path]:
 
 @contextmanager
 def alone_with(folder: Path) -> Generator[None]:
-    """Keeps other processes that ask for the same out of a folder during the block. Raises OSError (EBUSY)."""
+    """Keep other processes that ask for the same out of a folder during the block. Raises OSError (EBUSY)."""
     try:
         handle = _hold(_open_folder(folder), folder)
     except _TakenError as error:
@@ -159,7 +159,7 @@ def _temporary_name(path: Path, token: str) -> str:
 
 
 def _new_file(path: Path) -> tuple[Path, int | None]:
-    """A temporary file for `path`, and the handle that keeps it from being taken for a leftover."""
+    """Return a temporary file for `path`, and the handle that keeps it from being taken for a leftover."""
     while True:
         partial = path.with_name(_temporary_name(path, secrets.token_hex(6)))
         handle = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -200,7 +200,10 @@ def _empty(folder: Path) -> None:
 
 
 def _hold(handle: int, path: Path) -> int | None:
-    """The handle, which now holds `path`; None where there are no locks. Raises _TakenError where another has it."""
+    """Return the handle, which now holds `path`; None where there are no locks.
+
+    Raises _TakenError where another has it.
+    """
     if sys.platform == "win32":
         os.close(handle)  # an open file cannot be renamed there
         return None

@@ -59,7 +59,7 @@ def read_regular(path: Path, most_bytes: int) -> bytearray:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, as 64 hexadecimal digits. Raises OSError as `open_regular` does."""
+    """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits. Raises OSError as `open_regular` does."""
     with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

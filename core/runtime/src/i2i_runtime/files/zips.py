@@ -59,7 +59,7 @@ class Archive:
 
 @contextmanager
 def opened(path: Path) -> Generator[Archive]:
-    """An archive to read from. Damage met while it is read becomes a BundleError, as does whatever could be a trap."""
+    """Give an archive to read from; damage that is met, and whatever could be a trap, becomes a BundleError."""
     try:
         with open_regular(path) as stream, zipfile.ZipFile(_Bounded(stream)) as archive:
             _check(archive.infolist(), path, path.stat().st_size)
@@ -71,7 +71,10 @@ def opened(path: Path) -> Generator[Archive]:
 
 
 def safe_parts(name: str) -> tuple[str, ...]:
-    """The parts of a path inside a bundle. Raises BundleError for whatever could lead out of it, on any system."""
+    """Return the parts of a path inside a bundle.
+
+    Raises BundleError for whatever could lead out of it, on any system.
+    """
     parts = PurePosixPath(name).parts
     windows = PureWindowsPath(name)
     escapes = not parts or ".." in parts or name.startswith("/") or "\\" in name or "\0" in name
@@ -90,7 +93,7 @@ class _Bounded(io.RawIOBase):
         self._stream = stream
 
     def read(self, size: int = -1, /) -> bytes:
-        """Raises BadZipFile for a list of members that is too long."""
+        """Raise BadZipFile for a list of members that is too long."""
         content = self._stream.read(MAX_LIST_BYTES + 1 if size < 0 or size > MAX_LIST_BYTES else size)
         if len(content) > MAX_LIST_BYTES:
             raise zipfile.BadZipFile(f"its list of members has more than {MAX_LIST_BYTES} bytes")

@@ -37,7 +37,7 @@ class _Header(Protocol):
 
 
 def to_srgb(image: Image.Image, profile: object, name: str, tell: Tell) -> Image.Image:
-    """An upright image of mode L, RGB, RGBA, CMYK or LAB in sRGB; its transparency stays.
+    """Return an upright image of mode L, RGB, RGBA, CMYK or LAB in sRGB; its transparency stays.
 
     Without a profile L, RGB and RGBA are sRGB already. One that is broken, too large or for other images is ignored,
     and `tell` gets a sentence about it.

@@ -84,12 +84,12 @@ class Square:
         return self.corner + 2 * np.array([(a * self.half + b * self.down) for a in (0, 1) for b in (0, 1)])
 
     def scaled(self, factor: float, shift: Points) -> Square:
-        """The same square in an image that is scaled, and whose corner is then moved to `shift`."""
+        """Return the same square in an image that is scaled, and whose corner is then moved to `shift`."""
         return Square(self.centre * factor - shift, self.half * factor)
 
 
 def landmarks(heat: NDArray[np.generic]) -> Points:
-    """The places [k, 2] of heat maps [k, y, x], in their pixels.
+    """Return the places [k, 2] of heat maps [k, y, x], in their pixels.
 
     The middle of the hottest pixel, a quarter of a pixel towards its hotter neighbours.
     """
@@ -105,7 +105,7 @@ def landmarks(heat: NDArray[np.generic]) -> Points:
 
 
 def square_of(points: Points, which: Landmarks) -> Square | None:
-    """The square around a face; None where eyes and mouth fall together."""
+    """Return the square around a face; None where eyes and mouth fall together."""
     left, right, mouth = (points[list(part)].mean(0) for part in (which.left_eye, which.right_eye, which.mouth))
     eyes, across = (left + right) / 2, right - left
     rise = eyes - mouth
@@ -118,7 +118,7 @@ def square_of(points: Points, which: Landmarks) -> Square | None:
 
 
 def cut_face(pixels: Pixels, how: Resizing, value_range: Range, which: Landmarks, locate: Locate) -> Pixels:
-    """The face of a grey or RGB image at the own size; landmarks are looked for in a tensor in `value_range`.
+    """Return the face of a grey or RGB image at the own size; landmarks are looked for in a tensor in `value_range`.
 
     Raises ImageError when there is none.
     """
@@ -140,7 +140,7 @@ def cut_face(pixels: Pixels, how: Resizing, value_range: Range, which: Landmarks
 
 
 def cut_square(image: Image.Image, square: Square, width: int, height: int) -> Image.Image:
-    """The square as an image of this size; what lies beyond the border is mirrored and fades into a blur."""
+    """Return the square as an image of this size; what lies beyond the border is mirrored and fades into a blur."""
     scale = min(1.0, _OVERSAMPLED * max(width, height) / square.side)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     if scale < 1:
@@ -156,7 +156,7 @@ def cut_square(image: Image.Image, square: Square, width: int, height: int) -> I
 
 
 def _surroundings(image: Image.Image, square: Square) -> tuple[Image.Image, Points]:
-    """The upright box around the square, no larger, and its upper left corner in the image."""
+    """Return the upright box around the square, no larger, and its upper left corner in the image."""
     size = np.array(image.size)
     low, high = np.floor(square.corners.min(0)).astype(int), np.ceil(square.corners.max(0)).astype(int)
     first, last = np.clip(low, 0, size - 1), np.clip(high, 1, size)

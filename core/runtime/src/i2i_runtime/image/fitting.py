@@ -40,7 +40,7 @@ class ResizedImage:
         return height, width
 
     def crop(self, result: NDArray[np.generic]) -> NDArray[np.generic]:
-        """The part of a result [h, w, ...] that belongs to the image, at the result's own scale."""
+        """Return the part of a result [h, w, ...] that belongs to the image, at the result's own scale."""
         fed_height, fed_width = self.pixels.shape[:2]
         down, across = result.shape[0] / fed_height, result.shape[1] / fed_width
         top, left = round(self.top * down), round(self.left * across)
@@ -76,7 +76,7 @@ def centred(pixels: Pixels, how: Resizing) -> ResizedImage:
 
 
 def _inside(pixels: Pixels, how: Resizing) -> Levels:
-    """The image as large as fits inside the model's own size, in its own form."""
+    """Return the image as large as fits inside the model's own size, in its own form."""
     own_height, own_width = pixels.shape[:2]
     rule = how.size
     scale = min(rule.width / own_width, rule.height / own_height)
@@ -87,7 +87,7 @@ def _inside(pixels: Pixels, how: Resizing) -> Levels:
 
 
 def _in_multiples(pixels: Levels, how: Resizing, minimum: int = 1) -> ResizedImage:
-    """Padded or cut to multiples; smaller images than `minimum` are padded up to it."""
+    """Pad or cut to multiples; smaller images than `minimum` are padded up to it."""
     height, width = pixels.shape[:2]
     rule, cut = how.size, how.to_multiple == "cut"
     wanted = [_multiple(side, rule, minimum, cut=cut) for side in (height, width)]
@@ -109,7 +109,7 @@ def _in_multiples(pixels: Levels, how: Resizing, minimum: int = 1) -> ResizedIma
 
 
 def _multiple(side: int, rule: SizeRule, minimum: int, *, cut: bool) -> int:
-    """The multiple below or above a side; only of rules that leave a choice."""
+    """Return the multiple below or above a side; only of rules that leave a choice."""
     if not rule.dynamic:
         return side
     if cut:

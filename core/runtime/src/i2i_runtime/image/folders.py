@@ -69,7 +69,7 @@ class Listing:
         return sum(map(len, self.left_out.values()))
 
     def sentence(self) -> str:
-        """What was left out, counted, with the first names and the reasons; empty for nothing."""
+        """Return what was left out, counted, with the first names and the reasons; empty for nothing."""
         if not self.left_out:
             return ""
         parts = [f"{len(paths)} {reason} ({self._names(paths)})" for reason, paths in self.left_out.items()]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def render(heatmap: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
-    """A map [h, w] as an RGB image [height, width, 3]: smallest value blue, largest red.
+    """Return a map [h, w] as an RGB image [height, width, 3]: smallest value blue, largest red.
 
     Follows the overlay of the U-GAT-IT release step by step: min-max, truncation to 8 bits, bilinear, JET.
     """
@@ -42,7 +42,7 @@ def _neighbours(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.
 
 
 def jet(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The JET colour map, RGB in [0, 1]: clip(1.5 - |4v - k|, 0, 1) with k = 3, 2, 1 for red, green, blue."""
+    """Return the JET colour map, RGB in [0, 1]: clip(1.5 - |4v - k|, 0, 1) with k = 3, 2, 1 for red, green, blue."""
     value = grey.astype(np.float32)[..., None] * np.float32(4 / 255)
     peaks = np.array([3, 2, 1], dtype=np.float32)
     return np.clip(np.float32(1.5) - np.abs(value - peaks), 0, 1)

@@ -47,7 +47,7 @@ def _dilated(marked: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
 
 
 def blurred_by(values: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
-    """A Gaussian blur, cut at four standard deviations, beyond the border the border's values."""
+    """Return a Gaussian blur, cut at four standard deviations, beyond the border the border's values."""
     if sigma == 0:
         return values
     radius = int(_CUT * sigma + 0.5)

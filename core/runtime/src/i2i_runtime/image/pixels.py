@@ -38,7 +38,7 @@ _ARRAYS = "[h, w, channels] or [h, w]: uint8 in 0..255, or float in 0..1"
 
 
 def of_image(image: Image.Image, channels: int) -> Pixels:
-    """An image of mode L, RGB or RGBA as an array: its luminance for 1 channel, its colours for 3.
+    """Return an image of mode L, RGB or RGBA as an array: its luminance for 1 channel, its colours for 3.
 
     Raises ImageError where `channels` is a number that the image has not, and that does not follow from it.
     """
@@ -49,7 +49,7 @@ def of_image(image: Image.Image, channels: int) -> Pixels:
 
 
 def to_image(pixels: Pixels) -> Image.Image | None:
-    """The Pillow image of these pixels; None for a number of channels that Pillow has no image for."""
+    """Return the Pillow image of these pixels; None for a number of channels that Pillow has no image for."""
     if pixels.shape[2] not in IMAGE_MODES:
         return None
     return Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == GREY else pixels))
@@ -92,7 +92,7 @@ def _fix_of_numbers(dtype: np.dtype[Any]) -> str:
 
 
 def of_count(pixels: Pixels, channels: int, name: str) -> Pixels:
-    """The pixels with this many channels: grey and RGB become each other, nothing else is made up or dropped.
+    """Return the pixels with this many channels: grey and RGB become each other, nothing else is made up or dropped.
 
     Raises ImageError for another number.
     """
@@ -148,7 +148,7 @@ def stack(parts: Sequence[Pixels], name: str) -> Pixels:
 
 
 def check_levels(height: int, width: int, channels: int, name: str) -> None:
-    """Raises ImageError for more than `MAX_PIXELS` pixels, or `MAX_LEVELS` levels in all."""
+    """Raise ImageError for more than `MAX_PIXELS` pixels, or `MAX_LEVELS` levels in all."""
     if width * height > MAX_PIXELS or width * height * channels > MAX_LEVELS:
         raise ImageError(
             found=f"{name} claims {width}x{height} pixels of {channels} channels",
@@ -169,7 +169,9 @@ def _read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, n
 
 
 def read_npy(stream: IO[bytes], size: int, name: str) -> Pixels:
-    """The array of a .npy file of `size` bytes: its header is checked before memory is taken, nothing is unpickled.
+    """Return the array of a .npy file of `size` bytes.
+
+    Its header is checked before memory is taken, nothing is unpickled.
 
     Raises ImageError for whatever is no image.
     """

@@ -122,7 +122,7 @@ def _log_once(sentence: str) -> None:
 
 
 def file_parts(source: object) -> tuple[Path, ...]:
-    """The files of `a.png+b.png`, whose channels are stacked; of a path that exists as it is, that one alone."""
+    """Return the files of `a.png+b.png`, whose channels are stacked; of a path that exists as it is, that one alone."""
     if not isinstance(source, (str, os.PathLike)):
         return ()
     whole = os.fsdecode(source)
@@ -295,7 +295,7 @@ def _extrema(image: Image.Image) -> list[tuple[int, int]]:
 
 
 def _check_is_built_in(beginning: bytes, name: str) -> None:
-    """Raises ImageError for images of a format that is not here, and says what brings it."""
+    """Raise ImageError for images of a format that is not here, and says what brings it."""
     if beginning[4:8] != b"ftyp":
         return
     brand = beginning[8:12]
@@ -310,7 +310,10 @@ def _check_is_built_in(beginning: bytes, name: str) -> None:
 
 
 def _opened(stream: IO[bytes], beginning: bytes, name: str) -> Image.Image:
-    """The image, nothing of it decoded yet. Raises ImageError for a TIFF of numbers that no decoder here knows."""
+    """Return the image, nothing of it decoded yet.
+
+    Raises ImageError for a TIFF of numbers that no decoder here knows.
+    """
     try:
         return Image.open(stream, formats=formats())
     except Image.UnidentifiedImageError as error:
@@ -328,7 +331,7 @@ def _counted(levels: Pixels, channels: int | None, name: str) -> Pixels:
 
 
 def _pages(image: Image.Image, most: int) -> int:
-    """The pages of a file, counted up to one more than `most`."""
+    """Return the pages of a file, counted up to one more than `most`."""
     for index in range(1, most + 1):
         try:
             image.seek(index)
@@ -339,7 +342,7 @@ def _pages(image: Image.Image, most: int) -> int:
 
 
 def _raise_if_of_the_machine(error: Exception, name: str) -> None:
-    """Raises StorageError for what is no fault of an image."""
+    """Raise StorageError for what is no fault of an image."""
     if isinstance(error, OSError) and error.errno in _MACHINE:
         raise StorageError(found=f"{name} cannot be read: {error.strerror}") from error
 
@@ -366,13 +369,13 @@ def decoding(name: str) -> Generator[None]:
 
 
 def check_pixel_count(image: Image.Image, name: str) -> None:
-    """Raises ImageError for more pixels than `MAX_PIXELS`, before any is decoded."""
+    """Raise ImageError for more pixels than `MAX_PIXELS`, before any is decoded."""
     width, height = image.size
     pixels.check_levels(height, width, RGB, name)
 
 
 def _eight_bits(image: Image.Image, name: str) -> Image.Image:
-    """The image in one of the modes L, RGB, RGBA, CMYK and LAB, which have 8 bits a channel."""
+    """Return the image in one of the modes L, RGB, RGBA, CMYK and LAB, which have 8 bits a channel."""
     if image.mode.startswith("I"):
         return _from_levels(np.asarray(image), 65535.0, name)
     if image.mode == "F":
@@ -391,7 +394,7 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _from_levels(levels: NDArray[np.generic], white: float, name: str) -> Image.Image:
-    """A grey image whose white is `white`, in 8 bits. Pillow's own conversion clips instead of scaling."""
+    """Return a grey image whose white is `white`, in 8 bits. Pillow's own conversion clips instead of scaling."""
     values = levels.astype(np.float32)
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= white):  # also catches values that are not numbers
@@ -405,7 +408,7 @@ def _from_levels(levels: NDArray[np.generic], white: float, name: str) -> Image.
 
 
 def encode(image: Image.Image | Pixels, file_format: str = "PNG") -> bytes:
-    """The image as the bytes of a file of this Pillow format.
+    """Return the image as the bytes of a file of this Pillow format.
 
     Of an array with a number of channels that no image has, each channel becomes a page, which takes TIFF. Raises
     UsageError for another format.
@@ -428,7 +431,7 @@ def encode(image: Image.Image | Pixels, file_format: str = "PNG") -> bytes:
 
 
 def encode_npy(image: Image.Image | Pixels) -> bytes:
-    """The image as a .npy file: uint8 [h, w, channels]."""
+    """Return the image as a .npy file: uint8 [h, w, channels]."""
     levels = np.asarray(image, dtype=np.uint8)
     buffer = BytesIO()
     np.save(buffer, levels if levels.ndim > 2 else levels[:, :, None], allow_pickle=False)  # noqa: PLR2004 - grey

@@ -28,7 +28,7 @@ _TOP = 255
 
 
 def resampled(pixels: Pixels, width: int, height: int, resize: Resize) -> Levels:
-    """The image at width x height pixels, each channel by itself.
+    """Return the image at width x height pixels, each channel by itself.
 
     Where nothing is to be changed the levels stay as they are.
     """
@@ -58,7 +58,7 @@ def _along_both(
 
 
 def single_places(length: int, samples: int, resize: Resize) -> NDArray[np.float64]:
-    """The matrix [samples, length] that looks up the middle of each new pixel among the old ones, without averaging.
+    """Return the matrix [samples, length] that takes the middle of each new pixel from the old ones, unaveraged.
 
     Beyond the border the border's values are repeated. "box" is as wide as a pixel: the nearest one.
     """
@@ -102,7 +102,7 @@ def cut_off(pixels: Pixels) -> NDArray[np.float64]:
 
 
 def cubic_matrix(length: int, samples: int, factor: float, stretch: float) -> NDArray[np.float64]:
-    """The matrix [samples, length] that resizes a line by `factor`, as SinGAN's release does it.
+    """Return the matrix [samples, length] that resizes a line by `factor`, as SinGAN's release does it.
 
     Keys' kernel (a = -0.5), `stretch` times as wide as 4 values. Taps over the end are mirrored, those before the
     beginning are left out and the others make up for them: an accident that trained networks have learned to live with.

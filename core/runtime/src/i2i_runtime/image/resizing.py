@@ -84,7 +84,7 @@ class SizeRule(Record):
         return all(side % self.multiple == 0 and self.minimum <= side <= top for side in (height, width))
 
     def describe(self) -> str:
-        """The rule in words, for error messages and documentation."""
+        """Return the rule in words, for error messages and documentation."""
         if not self.dynamic:
             return f"exactly {self.height}x{self.width} pixels"
         text = f"sides that are multiples of {self.multiple}, at least {self.minimum}"

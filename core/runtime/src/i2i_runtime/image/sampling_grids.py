@@ -32,7 +32,7 @@ class Shifts:
     right: float = 0.0
 
     def check(self, width: int) -> None:
-        """Raises OptionError for a degenerate homography, or one that leaves the mirrored image of this width."""
+        """Raise OptionError for a degenerate homography, or one that leaves the mirrored image of this width."""
         if abs(self.left + self.right) >= _STEEPEST:
             raise OptionError(
                 found=f"shifts of {self.left:g} and {self.right:g}, whose sum is {self.left + self.right:g}",
@@ -55,7 +55,7 @@ class Shifts:
         return self.left == 0 and self.right == 0
 
     def reversed(self) -> Shifts:
-        """What the paper takes for the way back. Only roughly the inverse."""
+        """Return what the paper takes for the way back. Only roughly the inverse."""
         return Shifts(-self.left, -self.right)
 
     def mirrored(self, width: int) -> tuple[int, int]:
@@ -68,7 +68,7 @@ class Shifts:
 
 
 def sampling_grid(source: Size, result: Size, shifts: Shifts) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The grid [height, width, 2] of a result, and its coverage [1, height, width].
+    """Return the grid [height, width, 2] of a result, and its coverage [1, height, width].
 
     Without shifts it is that of a plain resize, and all is covered. Raises OptionError as `Shifts.check` does.
     """
@@ -104,7 +104,7 @@ def homography(shifts: Shifts) -> NDArray[np.float64]:
 
 
 def projected(result: Size, shifts: Shifts) -> Points:
-    """The points of a result, end points included, as points of the mirrored image (`Shifts.mirrored`)."""
+    """Return the points of a result, end points included, as points of the mirrored image (`Shifts.mirrored`)."""
     height, width = result
     x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
     moved = np.stack([x, y, np.ones_like(x)], axis=-1) @ homography(shifts).T

@@ -89,14 +89,14 @@ class InputKind(Record):
 
     @classmethod
     def noun(cls) -> str:
-        """What manifests call the kind."""
+        """Return what manifests call the kind."""
         return str(cls.model_fields["kind"].default)
 
     # --- What it is to graphs -------------------------------------------------------------------------------------
 
     @abstractmethod
     def forms(self, inputs: Inputs) -> dict[str, Form]:
-        """The tensors that it gives to graphs, beside these other inputs: name of the value -> form."""
+        """Return the tensors that it gives to graphs, beside these other inputs: name of the value -> form."""
 
     def uses(self, inputs: Inputs) -> frozenset[str]:
         """Names of the other inputs that its value is made from."""
@@ -104,7 +104,7 @@ class InputKind(Record):
         return frozenset()
 
     def check(self, inputs: Inputs) -> None:
-        """Raises ValueError when it does not go together with the other inputs of its operation."""
+        """Raise ValueError when it does not go together with the other inputs of its operation."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -125,17 +125,17 @@ class InputKind(Record):
 
     @abstractmethod
     def collect(self, gathering: Gathering) -> Mapping[str, Column]:
-        """The column of each of its forms, from what the caller gave, which is checked here.
+        """Return the column of each of its forms, from what the caller gave, which is checked here.
 
         Raises OptionError or ImageError.
         """
 
     def command_options(self) -> tuple[CommandOption, ...]:
-        """What a command line offers for it."""
+        """Return what a command line offers for it."""
         return (CommandOption(self.name, self.summary, required=self.is_required),)
 
     def from_text(self, text: str) -> Option:
-        """What a person typed for it, as a call takes it. Raises OptionError."""
+        """Return what a person typed for it, as a call takes it. Raises OptionError."""
         return text
 
     # --- What tests, the exporter and the measure of memory try ---------------------------------------------------
@@ -162,7 +162,7 @@ class RandomInput(InputKind):
 
     @abstractmethod
     def shape_of(self, gathering: Gathering, index: int) -> tuple[int, ...]:
-        """The shape of an item's numbers."""
+        """Return the shape of an item's numbers."""
 
     @abstractmethod
     def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -180,7 +180,7 @@ class RandomInput(InputKind):
         return gathering.vectors(self.name, shape)[index]
 
     def command_options(self) -> tuple[CommandOption, ...]:
-        """The seed, which all random inputs share."""
+        """Return the seed, which all random inputs share."""
         return (CommandOption(SEED, "Same seed, same image.", "whole", int, limits=(0, None)),)
 
     def from_text(self, text: str) -> Option:
@@ -215,11 +215,11 @@ class Gathering:
     )
 
     def of(self, kind: type[K]) -> list[K]:
-        """The inputs of a kind."""
+        """Return the inputs of a kind."""
         return [value for value in self.inputs if isinstance(value, kind)]
 
     def column(self, name: str, kind: type[C]) -> C:
-        """The column of a value, which is of this class."""
+        """Return the column of a value, which is of this class."""
         if name not in self.columns:
             self.collect(next(value for value in self.inputs if name in self._values_of(value)))
         column = self.columns[name]
@@ -241,7 +241,7 @@ class Gathering:
         return {extent for extent in found if extent}
 
     def given(self, name: str) -> Option:
-        """What the caller gave, None for nothing."""
+        """Return what the caller gave, None for nothing."""
         return self.options.get(name)
 
     def one_each(self, name: str, given: Option, what: str = "values", of_each: str = "") -> list[Any]:
@@ -253,13 +253,13 @@ class Gathering:
         return list(given)
 
     def vectors(self, name: str, shape: tuple[int, ...]) -> list[NDArray[np.float32]]:
-        """The numbers that were given for an input, read once for each shape."""
+        """Return the numbers that were given for an input, read once for each shape."""
         if (name, shape) not in self._vectors:
             self._vectors[name, shape] = vectors(name, shape, self.given(name), self.count)
         return self._vectors[name, shape]
 
     def drawn(self, index: int) -> Mapping[str, NDArray[np.float32]]:
-        """The random numbers of an item: NumPy's PCG64 started with its seed, the inputs in their declared order.
+        """Return the random numbers of an item: NumPy's PCG64 started with its seed, inputs in their declared order.
 
         Giving one of them explicitly does not change the others.
         """

@@ -24,11 +24,11 @@ class Column(ABC):
 
     @abstractmethod
     def tensor(self, index: int) -> NDArray[np.generic]:
-        """What a graph is fed for an item, without a batch axis."""
+        """Return what a graph is fed for an item, without a batch axis."""
 
     @abstractmethod
     def shape(self, index: int) -> tuple[int, ...]:
-        """The shape of that; only items of one shape share a run."""
+        """Return the shape of that; only items of one shape share a run."""
 
     @abstractmethod
     def identity(self, index: int) -> Hashable:
@@ -40,7 +40,7 @@ class Column(ABC):
         return (shape[1], shape[2]) if len(shape) == _IMAGE_RANK else None
 
     def choice(self, index: int) -> str | None:
-        """The class of an item, by which steps may be chosen."""
+        """Return the class of an item, by which steps may be chosen."""
         del index
         return None
 
@@ -52,11 +52,11 @@ class ArrayColumn(Column):
     arrays: Sequence[NDArray[np.generic]]
 
     def tensor(self, index: int) -> NDArray[np.generic]:
-        """The array itself."""
+        """Return the array itself."""
         return self.arrays[index]
 
     def shape(self, index: int) -> tuple[int, ...]:
-        """The array's."""
+        """Return the array's."""
         return self.arrays[index].shape
 
     def identity(self, index: int) -> Hashable:
@@ -65,7 +65,10 @@ class ArrayColumn(Column):
 
 
 def made_once(values: Sequence[T], make: Callable[[T], R], key: Callable[[T], Hashable] = id) -> list[R]:
-    """What `make` gives for each value; values with one key (the same object) share what is made of the first."""
+    """Return what `make` gives for each value.
+
+    Values with one key (the same object) share what is made of the first.
+    """
     made: dict[Hashable, R] = {}
     for value in values:
         if key(value) not in made:

@@ -54,7 +54,7 @@ class GridInput(WidensImage):
         return frozenset(name for name in (self.left_shift, self.right_shift) if name is not None)
 
     def forms(self, inputs: Inputs) -> dict[str, Form]:
-        """The grid, and its coverage where that has a name."""
+        """Return the grid, and its coverage where that has a name."""
         size = size_of(list(inputs.values()))
         sides = size.sides if size else cast("ImageInput", inputs[self.image]).sides(inputs)
         forms = {self.name: Form((BATCH, *sides, 2), "uniform")}
@@ -63,17 +63,17 @@ class GridInput(WidensImage):
         return forms
 
     def uses(self, inputs: Inputs) -> frozenset[str]:
-        """The image, the shifts, and the size of the result."""
+        """Return the image, the shifts, and the size of the result."""
         sizes = {name for name, value in inputs.items() if isinstance(value, SizeInput)}
         return frozenset((self.image, *self.widening, *sizes))
 
     def check(self, inputs: Inputs) -> None:
-        """The image has to be one, and the shifts numbers."""
+        """Check that the image is one, and the shifts numbers."""
         check_image(self, self.image, inputs)
         check_numbers((self.left_shift, self.right_shift), inputs)
 
     def widened(self, gathering: Gathering, index: int, width: int) -> int:
-        """The image and its shifted borders."""
+        """Return the image and its shifted borders."""
         return self._shifts(gathering, index).padded_width(width)
 
     def _shifts(self, gathering: Gathering, index: int) -> Shifts:

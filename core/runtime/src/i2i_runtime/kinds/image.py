@@ -68,14 +68,14 @@ class ImageInput(InputKind, Resizing):
         return height, width
 
     def forms(self, inputs: Inputs) -> dict[str, Form]:
-        """The image, and the same at one more size."""
+        """Return the image, and the same at one more size."""
         forms = {self.name: Form((BATCH, self.channels, *self.sides(inputs)), "image")}
         if self.also:
             forms[self.also.name] = Form((BATCH, self.channels, self.also.height, self.also.width), "image")
         return forms
 
     def check(self, inputs: Inputs) -> None:
-        """The image at one more size has a name of its own."""
+        """Check that the image at one more size has a name of its own."""
         if self.also and self.also.name in inputs:
             raise ValueError(f"the names of an input and of an image at one more size repeat: [{self.also.name!r}]")
 
@@ -95,7 +95,7 @@ class ImageInput(InputKind, Resizing):
     def _read(
         self, source: ImageSource, gathering: Gathering
     ) -> tuple[ResizedImage, tuple[int, int], NDArray[np.float32]]:
-        """The image, its height and width as it came, and its tensor at the other size."""
+        """Return the image, its height and width as it came, and its tensor at the other size."""
         pixels = read_pixels(source, self.channels)
         height, width = pixels.shape[:2]
         policy = gathering.fit or self.fit
@@ -104,7 +104,7 @@ class ImageInput(InputKind, Resizing):
         return fitting.fit(pixels, self, policy), (height, width), self._again(pixels, policy)
 
     def _again(self, pixels: Pixels, policy: Fit) -> NDArray[np.float32]:
-        """The tensor at the other size, framed as `policy` frames the image; nothing where there is none."""
+        """Return the tensor at the other size, framed as `policy` frames the image; nothing where there is none."""
         if self.also is None:
             return np.empty(0, np.float32)
         other = self.model_copy(update={"size": SizeRule(height=self.also.height, width=self.also.width)})
@@ -112,11 +112,11 @@ class ImageInput(InputKind, Resizing):
         return fitting.to_tensor(fitting.fit(pixels, other, framing).pixels, self.value_range)
 
     def command_options(self) -> tuple[CommandOption, ...]:
-        """A path."""
+        """Return a path."""
         return (CommandOption(self.name, self.summary, "path", required=True),)
 
     def examples(self, images: Mapping[str, ImageSource]) -> Sequence[Option]:
-        """The image itself."""
+        """Return the image itself."""
         return (images[self.name],)
 
 

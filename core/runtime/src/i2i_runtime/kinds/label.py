@@ -47,7 +47,7 @@ class LabelInput(InputKind):
         return self.default is None
 
     def forms(self, inputs: Inputs) -> dict[str, Form]:
-        """The number of the class."""
+        """Return the number of the class."""
         del inputs
         return {self.name: Form((BATCH,), "index", 0, len(self.names) - 1)}
 
@@ -92,7 +92,7 @@ class LabelInput(InputKind):
 
 
 def one_of(owner: str, names: Sequence[str]) -> Callable[[str], str]:
-    """Checks a class name that was typed; a wrong one is answered with the nearest."""
+    """Return a check of a class name that was typed; a wrong one is answered with the nearest."""
 
     def read(text: str) -> str:
         if text not in names:
@@ -109,5 +109,5 @@ class LabelColumn(ArrayColumn):
     labels: Sequence[str]
 
     def choice(self, index: int) -> str | None:
-        """The name."""
+        """Return the name."""
         return self.labels[index]

@@ -32,12 +32,12 @@ class LatentInput(RandomInput):
         return self
 
     def forms(self, inputs: Inputs) -> dict[str, Form]:
-        """The vector."""
+        """Return the vector."""
         del inputs
         return {self.name: Form((BATCH, *self.shape), self.distribution)}
 
     def shape_of(self, gathering: Gathering, index: int) -> tuple[int, ...]:
-        """The same in every item."""
+        """Return the same in every item."""
         del gathering, index
         return self.shape
 

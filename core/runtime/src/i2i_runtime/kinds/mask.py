@@ -42,7 +42,7 @@ class MaskInput(InputKind):
         return True
 
     def forms(self, inputs: Inputs) -> dict[str, Form]:
-        """A map of the size of its image."""
+        """Return a map of the size of its image."""
         return {self.name: Form((BATCH, 1, *cast("ImageInput", inputs[self.image]).sides(inputs)), "uniform", 0)}
 
     def uses(self, inputs: Inputs) -> frozenset[str]:
@@ -51,7 +51,7 @@ class MaskInput(InputKind):
         return frozenset((self.image,))
 
     def check(self, inputs: Inputs) -> None:
-        """The image has to be one."""
+        """Check that the image is one."""
         check_image(self, self.image, inputs)
 
     def collect(self, gathering: Gathering) -> Mapping[str, Column]:
@@ -66,7 +66,7 @@ class MaskInput(InputKind):
         return {self.name: ArrayColumn(masks)}
 
     def _made(self, mask: Image.Image, image: ResizedImage, given: tuple[int, int]) -> NDArray[np.float32]:
-        """The mask [1, h, w] that belongs to an image, which had this height and width before.
+        """Return the mask [1, h, w] that belongs to an image, which had this height and width before.
 
         Raises ImageError when the mask has another size, or marks nothing.
         """
@@ -93,7 +93,7 @@ class MaskInput(InputKind):
         return soften(placed, self.dilate_px, self.blur)[None]
 
     def command_options(self) -> tuple[CommandOption, ...]:
-        """A path."""
+        """Return a path."""
         return (CommandOption(self.name, self.summary, "path", required=True),)
 
     def examples(self, images: Mapping[str, ImageSource]) -> Sequence[Option]:

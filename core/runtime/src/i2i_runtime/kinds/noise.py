@@ -41,7 +41,7 @@ class NoiseInput(RandomInput):
         return self.default == "normal"
 
     def forms(self, inputs: Inputs) -> dict[str, Form]:
-        """The map, free where the size of the result is."""
+        """Return the map, free where the size of the result is."""
         size = size_of(list(inputs.values()))
         height, width = self.height + self.border, self.width + self.border
         if size is None:
@@ -54,7 +54,7 @@ class NoiseInput(RandomInput):
         return {self.name: Form((BATCH, self.channels, *sides), "normal")}
 
     def uses(self, inputs: Inputs) -> frozenset[str]:
-        """The size of the result."""
+        """Return the size of the result."""
         return frozenset(name for name, value in inputs.items() if isinstance(value, SizeInput))
 
     def shape_of(self, gathering: Gathering, index: int) -> tuple[int, ...]:

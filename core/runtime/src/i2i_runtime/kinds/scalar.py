@@ -37,7 +37,7 @@ class ScalarInput(InputKind):
         return self
 
     def forms(self, inputs: Inputs) -> dict[str, Form]:
-        """The number, within its limits."""
+        """Return the number, within its limits."""
         del inputs
         return {self.name: Form((BATCH,), "whole" if self.whole else "uniform", self.minimum, self.maximum)}
 
@@ -50,7 +50,7 @@ class ScalarInput(InputKind):
         return {self.name: NumberColumn(arrays, numbers)}
 
     def read(self, given: object) -> float:
-        """What was given for it, the default for None.
+        """Return what was given for it, the default for None.
 
         Raises OptionError for what is no number, or out of range, or no whole one.
         """
@@ -65,30 +65,30 @@ class ScalarInput(InputKind):
         return float(given)
 
     def command_options(self) -> tuple[CommandOption, ...]:
-        """A number within the limits."""
+        """Return a number within the limits."""
         takes, read = ("whole", int) if self.whole else ("number", float)
         limits = (read(self.minimum), read(self.maximum))
         return (CommandOption(self.name, self.summary, takes, read, default=read(self.default), limits=limits),)
 
     def from_text(self, text: str) -> Option:
-        """A number; its range is checked in the call."""
+        """Return a number; its range is checked in the call."""
         try:
             return float(text)
         except ValueError:
             raise OptionError(found=f"{self.name}={text!r}", expected="a number") from None
 
     def examples(self, images: Mapping[str, ImageSource]) -> Sequence[Option]:
-        """The default."""
+        """Return the default."""
         del images
         return (self.default,)
 
     def others(self, tensor: NDArray[np.generic]) -> list[NDArray[np.generic]]:
-        """The ends of the range."""
+        """Return the ends of the range."""
         return [np.full_like(tensor, number) for number in (self.minimum, self.maximum)]
 
 
 def check_numbers(names: Sequence[str | None], inputs: Inputs) -> None:
-    """Raises ValueError for a name that is no number input of the same operation."""
+    """Raise ValueError for a name that is no number input of the same operation."""
     for name in names:
         if name is not None and not isinstance(inputs.get(name), ScalarInput):
             raise ValueError(f"{name!r} is no number input")

@@ -81,7 +81,7 @@ class SizeInput(InputKind):
         return least and all(side % self.multiple == 0 and side <= top for side in (height, width))
 
     def describe(self) -> str:
-        """The rule in words, for error messages and documentation."""
+        """Return the rule in words, for error messages and documentation."""
         text = f"at least {self.minimum_height}x{self.minimum_width} pixels (height x width)"
         text += f", in multiples of {self.multiple}" if self.multiple > 1 else ""
         return text + (f", at most {self.maximum} a side" if self.maximum else "")
@@ -112,18 +112,18 @@ class SizeInput(InputKind):
         return {}
 
     def uses(self, inputs: Inputs) -> frozenset[str]:
-        """The image whose size is meant, and what makes its frame wider."""
+        """Return the image whose size is meant, and what makes its frame wider."""
         if self.image is None:
             return frozenset()
         wider = [value.widening for value in inputs.values() if isinstance(value, WidensImage)][:1]
         return frozenset((self.image,)).union(*wider)
 
     def check(self, inputs: Inputs) -> None:
-        """The image has to be one."""
+        """Check that the image is one."""
         check_image(self, self.image, inputs)
 
     def collect(self, gathering: Gathering) -> Mapping[str, Column]:
-        """The size of each result: it differs where the images do. Raises OptionError for one that cannot be."""
+        """Return the size of each result: it differs where the images do. Raises OptionError for one that cannot be."""
         own = [self._own(gathering, index) for index in range(gathering.count)]
         sizes = {each: self.result_size(gathering.options, each) for each in dict.fromkeys(own)}
         return {self.name: SizeColumn([sizes[each] for each in own])}
@@ -136,7 +136,7 @@ class SizeInput(InputKind):
         return height, wider[0].widened(gathering, index, width) if wider else width
 
     def result_size(self, options: Mapping[str, object], own: Pair) -> ResultSize:
-        """What `size` or `scale` among a call's options ask for; the own size where neither is there.
+        """Return what `size` or `scale` among a call's options ask for; the own size where neither is there.
 
         Raises OptionError when both are given, or the size is none that the rule accepts, or absurdly large.
         """
@@ -161,7 +161,7 @@ class SizeInput(InputKind):
         return wanted
 
     def rounded(self, length: int, factor: Factor) -> int:
-        """A length times a factor."""
+        """Return a length times a factor."""
         return round(length * factor) if self.rounding == "nearest" else math.floor(length * factor)
 
     def command_options(self) -> tuple[CommandOption, ...]:
@@ -186,7 +186,7 @@ class WidensImage(InputKind):
 
     @abstractmethod
     def widened(self, gathering: Gathering, index: int, width: int) -> int:
-        """The width of the frame (pixels) of an item's image of this width."""
+        """Return the width of the frame (pixels) of an item's image of this width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,17 +204,17 @@ class SizeColumn(Column):
         return self.sizes[index].height, self.sizes[index].width
 
     def identity(self, index: int) -> Hashable:
-        """The size."""
+        """Return the size."""
         return self.sizes[index]
 
 
 def size_of(inputs: Sequence[InputKind]) -> SizeInput | None:
-    """The input that says how large the result is to be, where a caller may choose."""
+    """Return the input that says how large the result is to be, where a caller may choose."""
     return next((value for value in inputs if isinstance(value, SizeInput)), None)
 
 
 def size_of_result(gathering: Gathering, index: int) -> ResultSize | None:
-    """The size of an item's result; None where nobody chooses."""
+    """Return the size of an item's result; None where nobody chooses."""
     return gathering.column(SIZE, SizeColumn).sizes[index] if gathering.of(SizeInput) else None
 
 
@@ -243,7 +243,7 @@ def read_scale(given: object) -> tuple[float, float]:
 
 
 def _parts(given: object) -> list[float]:
-    """The numbers of a value; none where it is of no form that we read."""
+    """Return the numbers of a value; none where it is of no form that we read."""
     if isinstance(given, str):
         match = _PAIR.fullmatch(given)
         several: Sequence[object] = match.groups() if match else [given]

@@ -90,5 +90,5 @@ class Manifest(Record):
             raise ValueError(f"graph {which.graph!r} gives no {which.output!r}, where landmarks should be")
 
     def operation(self, name: str) -> Operation | None:
-        """The operation of this name, or None."""
+        """Return the operation of this name, or None."""
         return next((operation for operation in self.operations if operation.name == name), None)

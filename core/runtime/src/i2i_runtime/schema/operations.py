@@ -32,7 +32,7 @@ K = TypeVar("K", bound=InputKind)
 
 
 def _of_its_kind(value: object) -> object:
-    """The record of an input, of the kind that a manifest names."""
+    """Return the record of an input, of the kind that a manifest names."""
     if not isinstance(value, Mapping):
         return value
     fields: Mapping[str, object] = {str(key): each for key, each in value.items()}
@@ -151,7 +151,7 @@ class Operation(Record):
         return self
 
     def of(self, kind: type[K]) -> list[K]:
-        """The inputs of a kind, in their order."""
+        """Return the inputs of a kind, in their order."""
         return [value for value in self.inputs if isinstance(value, kind)]
 
     @property
@@ -203,11 +203,11 @@ class Operation(Record):
         yield from choices
 
     def steps_for(self, choice: dict[str, str]) -> tuple[GraphCall, ...]:
-        """The steps that run when the labels have these values."""
+        """Return the steps that run when the labels have these values."""
         return tuple(s for s in self.steps if all(choice.get(name) == label for name, label in s.when.items()))
 
     def _check_relations(self) -> None:
-        """What inputs ask of each other and a walk of them, and that what is made of them has names of its own."""
+        """Check what inputs ask of each other and a walk of them, and that what is made of them has own names."""
         try:
             for value in self.inputs:
                 value.check(self.named)

@@ -55,7 +55,7 @@ class Parity(Record):
     versions: dict[str, str]
 
     def tolerance_of(self, graph: str) -> float:
-        """The largest `relative` error allowed of this graph."""
+        """Return the largest `relative` error allowed of this graph."""
         return self.tolerances.get(graph, self.tolerance)
 
     def closest(self) -> tuple[float, float]:

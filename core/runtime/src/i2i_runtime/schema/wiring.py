@@ -8,7 +8,7 @@ from i2i_runtime.schema.operations import GraphCall, Operation
 
 
 def needed_steps(steps: Sequence[GraphCall], wanted: Collection[str], given: Collection[str] = ()) -> list[GraphCall]:
-    """The steps that lead to `wanted` from the inputs and from what is `given`, in their order.
+    """Return the steps that lead to `wanted` from the inputs and from what is `given`, in their order.
 
     Each names only those of its graph's outputs that are needed of it.
     """
@@ -23,7 +23,7 @@ def needed_steps(steps: Sequence[GraphCall], wanted: Collection[str], given: Col
 
 
 def needed_inputs(operation: Operation, given: Collection[str]) -> frozenset[str]:
-    """The operation's inputs that still matter when some vectors between its steps are given.
+    """Return the operation's inputs that still matter when some vectors between its steps are given.
 
     Without given vectors these are all inputs, also those that the chosen outputs could do without: what a call takes
     does not depend on what is asked of it.
@@ -39,7 +39,7 @@ def needed_inputs(operation: Operation, given: Collection[str]) -> frozenset[str
 
 
 def _with_sources(operation: Operation, fed: Collection[str]) -> frozenset[str]:
-    """The inputs that give one of these values, and those that they are made from, directly or through others."""
+    """Return the inputs that give one of these values, and those that they are made from."""
     made = {name: value.forms(operation.named).keys() for name, value in operation.named.items()}
     found, new = set[str](), {name for name, values in made.items() if name in fed or not values.isdisjoint(fed)}
     while new:

@@ -64,7 +64,7 @@ class TrainCommand(click.Command):
 
 
 def _kinds(registry: Registry, model: str | None) -> list[type[Record]]:
-    """The records whose fields `--set` takes."""
+    """Return the records whose fields `--set` takes."""
     if model is None:
         return []
     options = [registry.trainer_class(model).Options] if registry.model_card(model).trainer else []
@@ -72,7 +72,7 @@ def _kinds(registry: Registry, model: str | None) -> list[type[Record]]:
 
 
 def _value_after(words: Sequence[str], option: str) -> str:
-    """What was given for an option, as "--option value" or "--option=value"."""
+    """Return what was given for an option, as "--option value" or "--option=value"."""
     for index, word in enumerate(words):
         name, equals, value = word.partition("=")
         if name == option:

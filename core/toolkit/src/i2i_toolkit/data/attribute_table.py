@@ -74,7 +74,7 @@ def _cells(path: Path, lines: Sequence[str]) -> list[tuple[int, list[str]]]:
 
 
 def _check_count(path: Path, body: Sequence[tuple[int, list[str]]]) -> None:
-    """The first line of CelebA's form says how many images follow, which tells a table that was cut off."""
+    """Check the first line of CelebA's form, which says how many images follow: a table may be cut off."""
     first = body[0][1] if body else []
     if len(first) != 1 or not first[0].isdigit() or len(body) < 2:  # noqa: PLR2004 - a count and the names
         raise LayoutError(

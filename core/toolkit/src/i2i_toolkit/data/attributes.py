@@ -110,7 +110,7 @@ class AttributedImages:
         return {"image": self._images.draw(position), "attributes": self._label(path)}
 
     def preview(self, count: int) -> dict[str, Tensor]:
-        """The first `count` images that are held out, or of those that are learned from, with their attributes."""
+        """Return the first `count` images held out, or else of those learned from, with their attributes."""
         shown = self._shown[:count]
         images = torch.stack([self._images.fitted(path) for path in shown])
         return {"image": images, "attributes": torch.stack([self._label(path) for path in shown])}
@@ -135,7 +135,7 @@ def _tables(root: Path) -> list[Path]:
 
 
 def _table_in(root: Path) -> AttributeTable | None:
-    """The one table below `root`, when it is one and names an image."""
+    """Return the one table below `root`, when it is one and names an image."""
     tables = _tables(root)
     if len(tables) != 1:
         return None

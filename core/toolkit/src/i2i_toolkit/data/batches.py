@@ -46,12 +46,12 @@ def batches(
 
 
 def stack_samples(samples: list[Tensors]) -> dict[str, Tensor]:
-    """Samples -> one batch: a new first axis for each name."""
+    """Stack samples to one batch: a new first axis for each name."""
     return {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}
 
 
 def split(batch: Tensors, parts: int) -> list[Tensors]:
-    """The batch in `parts` equal micro-batches, in order."""
+    """Return the batch in `parts` equal micro-batches, in order."""
     if parts == 1:
         return [batch]
     chunks = {name: tensor.chunk(parts) for name, tensor in batch.items()}

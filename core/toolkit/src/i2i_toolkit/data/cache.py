@@ -26,7 +26,7 @@ class ImageCache(Generic[T]):
         self._kept: dict[Hashable, T] = {}
 
     def get(self, key: Hashable, decode: Callable[[], T]) -> T:
-        """The images of this key, from `decode` unless they are kept."""
+        """Return the images of this key, from `decode` unless they are kept."""
         if key in self._kept:
             return self._kept[key]
         images = decode()

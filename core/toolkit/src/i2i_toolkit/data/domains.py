@@ -150,7 +150,7 @@ class DomainFolders:
         }
 
     def preview(self, count: int) -> dict[str, Tensor]:
-        """The first images of each domain in turn, each beside the reference of the next domain; not augmented.
+        """Return the first images of each domain in turn, each beside the reference of the next domain; not augmented.
 
         From val/ or test/ where there is one, else from those of the training. Fewer than `count` rows when there are
         fewer images.
@@ -198,7 +198,7 @@ class DomainFolders:
 
 
 def find_domains(root: Path) -> tuple[str, ...]:
-    """The names of the domains whose images are below `root`, in the order of the alphabet.
+    """Return the names of the domains whose images are below `root`, in the order of the alphabet.
 
     None where there are no two folders with images, or where images lie beside them.
     """
@@ -211,7 +211,7 @@ def find_domains(root: Path) -> tuple[str, ...]:
 
 
 def draw_crop(generator: np.random.Generator, width: int, height: int, *, probability: float, flip: bool) -> Crop:
-    """The whole image, or with `probability` a part of it of AREA and RATIO at a random place.
+    """Return the whole image, or with `probability` a part of it of AREA and RATIO at a random place.
 
     Where no such part fits in ten attempts (long and thin images), it is the whole image.
     """
@@ -228,7 +228,7 @@ def draw_crop(generator: np.random.Generator, width: int, height: int, *, probab
 
 
 def cropped(image: Levels, crop: Crop, size: int) -> Tensor:
-    """The crop of an RGB image at size x size (bilinear), mirrored if so drawn, as a tensor in [-1, 1]."""
+    """Return the crop of an RGB image at size x size (bilinear), mirrored if so drawn, as a tensor in [-1, 1]."""
     resized = np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR, box=crop.box))
     return tensor_of(resized[:, ::-1] if crop.flip else resized)
 
@@ -266,7 +266,7 @@ def _example(corners: int, size: int, generator: np.random.Generator) -> Image.I
 
 
 def _training_folder(root: Path) -> Path:
-    """The folder whose folders are the domains."""
+    """Return the folder whose folders are the domains."""
     if not root.is_dir():
         raise LayoutError(
             found=f"{root} is a file" if root.exists() else f"{root} does not exist",
@@ -295,12 +295,12 @@ def _check_names(base: Path, domains: Sequence[str]) -> None:
 
 
 def _trainable(base: Path) -> list[str]:
-    """The folders that hold enough images for a domain."""
+    """Return the folders that hold enough images for a domain."""
     return [name for name in _folders(base) if len(list_images(base / name)) >= LEAST]
 
 
 def _naming(domains: Sequence[str]) -> str:
-    """The option that names these domains; empty for none."""
+    """Return the option that names these domains; empty for none."""
     plain = len(domains) > 1 and all(re.fullmatch(r"[A-Za-z][\w-]*", name) for name in domains)
     text = ",".join(domains) if plain else json.dumps(list(domains), ensure_ascii=False)
     return f"--set {shlex.quote(f'domains={text}')}" if domains else ""
@@ -323,7 +323,7 @@ def _usable(base: Path, domain: str) -> ImageFolder:
 
 
 def _shown_beside(root: Path, base: Path, train: Sequence[ImageFolder]) -> list[ImageFolder]:
-    """What is shown of each domain: its images in val/, else in test/, else those of the training."""
+    """Return what is shown of each domain: its images in val/, else in test/, else those of the training."""
     splits = [root / split for split in _SPLITS] if base != root else []
     return [
         next((found for split in splits if (found := check_images(split / own.folder.name)).readable), own)

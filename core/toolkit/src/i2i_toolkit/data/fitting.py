@@ -24,6 +24,6 @@ def open_data(trainer: AnyTrainer, root: Path, seed: int, registry: Registry) ->
 
 
 def models_for(root: Path, registry: Registry) -> list[str]:
-    """The models whose trainers learn from data laid out as those below `root`."""
+    """Return the models whose trainers learn from data laid out as those below `root`."""
     trainable = sorted(name for name, card in registry.models.items() if card.trainer)
     return [name for name in trainable if registry.trainer_class(name).Layout.recognises(root)]

@@ -96,7 +96,7 @@ class FlatFolder:
         return {"image": self._images.draw(position)}
 
     def preview(self, count: int) -> dict[str, Tensor]:
-        """The first `count` images of val/, else of test/, else of those that are learned from."""
+        """Return the first `count` images of val/, else of test/, else of those that are learned from."""
         return {"image": torch.stack([self._images.fitted(path) for path in self._shown.readable[:count]])}
 
     def describe(self) -> Mapping[str, int]:

@@ -43,7 +43,7 @@ class ImageFolder:
 
 
 def list_images(folder: Path) -> tuple[Path, ...]:
-    """The images below `folder` by their extension, .npy among them; none where there is no such folder."""
+    """Return the images below `folder` by their extension, .npy among them; none where there is no such folder."""
     return scan_folder(folder, arrays=True).images if folder.is_dir() else ()
 
 
@@ -54,7 +54,7 @@ def warn_passed_over(root: Path) -> None:
 
 
 def check_images(folder: Path, channels: int = RGB) -> ImageFolder:
-    """The images below `folder`, told apart by whether they can be read with this many channels.
+    """Return the images below `folder`, told apart by whether they can be read with this many channels.
 
     Which are is a function of the files.
     """
@@ -103,7 +103,7 @@ def silent(sentence: str) -> None:
 
 
 def unreadable_in_words(sentences: Sequence[str]) -> str:
-    """The first reasons why files were left out, for an error that stands on them."""
+    """Return the first reasons why files were left out, for an error that stands on them."""
     more = f"; and {len(sentences) - _REASONS} more" if len(sentences) > _REASONS else ""
     return "; ".join(sentences[:_REASONS]) + more
 

@@ -123,7 +123,7 @@ class PairedFolders:
         return {"input": source, "target": target}
 
     def preview(self, count: int) -> dict[str, Tensor]:
-        """The first `count` pairs of val/, else of test/, else of train/, as squares of crop_px in [-1, 1]."""
+        """Return the first `count` pairs of val/, else of test/, else of train/, as squares of crop_px in [-1, 1]."""
         shown = next(
             split.readable for name in ("val", "test", "train") if (split := self._splits.get(name)) and split.readable
         )
@@ -166,7 +166,7 @@ class PairedFolders:
 def read_pair(
     pair: PairFiles, channels: tuple[ChannelCount, ChannelCount] = (RGB, RGB), tell: Tell = silent
 ) -> tuple[Pixels, Pixels]:
-    """The two images of a pair, [h, w, c], of one size; `channels` are those of A and B.
+    """Return the two images of a pair, [h, w, c], of one size; `channels` are those of A and B.
 
     `tell` gets a sentence about what looks wrong and was taken all the same.
 

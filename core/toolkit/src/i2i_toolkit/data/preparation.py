@@ -83,7 +83,7 @@ class Preparation:
         return width, height
 
     def check(self, path: Path, image: Pixels) -> None:
-        """Raises LayoutError when the image read from `path` is too small for a crop."""
+        """Raise LayoutError when the image read from `path` is too small for a crop."""
         width, height = size_of(image)
         if self.centre_px is not None and min(width, height) < self.centre_px:
             raise LayoutError(
@@ -100,7 +100,7 @@ class Preparation:
             )
 
     def draw(self, generator: np.random.Generator, width: int, height: int) -> Draws:
-        """A crop position for an image of this size, and whether it is mirrored (half of them are)."""
+        """Return a crop position for an image of this size, and whether it is mirrored (half of them are)."""
         scaled_width, scaled_height = self.scaled_size(width, height)
         free = {"left": max(0, scaled_width - self.crop_px), "top": max(0, scaled_height - self.crop_px), "flip": 1}
         order = ("flip", "top", "left") if self.flip_first else ("left", "top", "flip")
@@ -108,7 +108,7 @@ class Preparation:
         return Draws(flip=bool(drawn["flip"]) and self.flip, top=drawn["top"], left=drawn["left"])
 
     def scaled(self, image: Image.Image | Pixels, channels: ChannelCount = RGB) -> Levels:
-        """The part that draws nothing, and may be kept: grey when there is one channel, then resized."""
+        """Return the part that draws nothing, and may be kept: grey when there is one channel, then resized."""
         coloured = _with_channels(image, channels)
         if self.centre_px is not None:
             coloured = _middle(coloured, self.centre_px)
@@ -116,7 +116,7 @@ class Preparation:
         return coloured if size == size_of(coloured) else resampled(coloured, *size, self.resize)
 
     def cut(self, scaled: Levels, draws: Draws) -> Float[Tensor, "c h w"]:
-        """The drawn part of a scaled image, mirrored if so drawn; values in [-1, 1].
+        """Return the drawn part of a scaled image, mirrored if so drawn; values in [-1, 1].
 
         Where one side is shorter than the crop, the missing part is black (-1), as in the releases.
         """
@@ -159,13 +159,16 @@ def _with_channels(image: Image.Image | Pixels, channels: ChannelCount) -> Pixel
 
 
 def _middle(pixels: Pixels, side: int) -> Pixels:
-    """The square in the middle; what an odd number of pixels leaves over is rounded half to even, as in torchvision."""
+    """Return the square in the middle.
+
+    What an odd number of pixels leaves over is rounded half to even, as in torchvision.
+    """
     top, left = (round((length - side) / 2) for length in pixels.shape[:2])
     return pixels[top : top + side, left : left + side]
 
 
 def _window(pixels: Levels, top: int, left: int, side: int) -> Levels:
-    """A square cut out of an image; what lies beyond its border is black."""
+    """Return a square cut out of an image; what lies beyond its border is black."""
     part = pixels[top : top + side, left : left + side]
     missing = (side - part.shape[0], side - part.shape[1])
     return np.pad(part, ((0, missing[0]), (0, missing[1]), (0, 0))) if any(missing) else part
@@ -178,7 +181,7 @@ def size_of(pixels: Levels) -> tuple[int, int]:
 
 
 def tensor_of(image: Image.Image | Levels) -> Float[Tensor, "c h w"]:
-    """A grey or RGB image, or levels [h, w, c], as a tensor in [-1, 1]."""
+    """Return a grey or RGB image, or levels [h, w, c], as a tensor in [-1, 1]."""
     levels = np.array(image, dtype=np.float32)
     pixels = torch.from_numpy(levels.reshape(*levels.shape[:2], -1)).permute(2, 0, 1)
     return ((pixels / 255 - 0.5) / 0.5).contiguous()

@@ -36,18 +36,18 @@ class PreparedImages:
         return shuffled(self.seed, self.part, len(self.paths), position)
 
     def draw(self, position: int) -> Tensor:
-        """The image at `position`, augmented: float32 [c, h, w] in [-1, 1]."""
+        """Return the image at `position`, augmented: float32 [c, h, w] in [-1, 1]."""
         scaled = self._scaled(self.paths[self.index(position)])
         generator = np.random.default_rng(derive(self.seed, self.part, "augment", position))
         # Scaled sizes are what they are scaled to, so drawing for them is drawing for the image itself.
         return self.preparation.cut(scaled, self.preparation.draw(generator, *size_of(scaled)))
 
     def fitted(self, path: Path) -> Tensor:
-        """An image as at test time, of this set or shown beside it."""
+        """Return an image as at test time, of this set or shown beside it."""
         return self.preparation.fitted(read_again(path, self.channels), self.channels)
 
     def _scaled(self, path: Path) -> Levels:
-        """An image before it is cropped."""
+        """Return an image before it is cropped."""
 
         def decode() -> tuple[Levels]:
             image = read_again(path, self.channels)

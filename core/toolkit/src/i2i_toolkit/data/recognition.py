@@ -26,7 +26,7 @@ LAYOUTS: tuple[type[DataLayout], ...] = (
 
 
 def recognise(root: Path) -> frozenset[type[DataLayout]]:
-    """The toolkit's layouts that `root` has.
+    """Return the toolkit's layouts that `root` has.
 
     Two images side by side are a pair below train/ only: alone in `root` itself, and given as a file, they are one
     image.

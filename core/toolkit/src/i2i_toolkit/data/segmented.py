@@ -74,7 +74,7 @@ class SegmentedLayout(DataLayout):
     """how much memory resized images and maps may take; sets that fit are decoded once"""
 
     def __post_init__(self) -> None:
-        """Raises ValueError when nothing of `size` can be cut out of `load_size`."""
+        """Raise ValueError when nothing of `size` can be cut out of `load_size`."""
         if self.load_size is not None and min(a - b for a, b in zip(self.load_size, self.size, strict=True)) < 0:
             raise ValueError(f"load_size {self.load_size} is smaller than size {self.size}")
 
@@ -135,7 +135,7 @@ class SegmentedFolders:
         )
 
     def preview(self, count: int) -> dict[str, Tensor]:
-        """The first `count` images of val, else of test, else of those that are learned from, with their maps."""
+        """Return the first `count` images of val, else of test, else of those learned from, with their maps."""
         shown = next(split for name in ("val", "test", "train") if (split := self._splits.get(name)))
         samples = [self._sample(*_resized(self._read_again(paths), self._layout.size)) for paths in shown[:count]]
         return {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}

@@ -72,11 +72,11 @@ class SingleImage:
         self._image = tensor_of(self.pixels)
 
     def draw(self, position: int) -> dict[str, Tensor]:  # noqa: ARG002 - of a DataSource; there is nothing to choose
-        """The image, at every position."""
+        """Return the image, at every position."""
         return {"image": self._image}
 
     def preview(self, count: int) -> dict[str, Float[Tensor, "1 3 h w"]]:  # noqa: ARG002 - there is only one
-        """The image with a batch axis, once, however many are asked for."""
+        """Return the image with a batch axis, once, however many are asked for."""
         return {"image": self._image[None]}
 
     def describe(self) -> Mapping[str, int]:
@@ -85,7 +85,7 @@ class SingleImage:
 
 
 def find_image(root: Path) -> Path:
-    """The file of the one image. Nothing is decoded.
+    """Return the file of the one image. Nothing is decoded.
 
     Raises LayoutError when `root` is not there, or is a folder without an image in it, or with several.
     """

@@ -91,7 +91,7 @@ class UnpairedFolders:
         return {domain: images.draw(position) for domain, images in self._images.items()}
 
     def preview(self, count: int) -> dict[str, Tensor]:
-        """The first `count` test images of each domain (training images where there are none), in [-1, 1].
+        """Return the first `count` test images of each domain (training images where there are none), in [-1, 1].
 
         Fewer when no domain has so many; the smaller domain repeats itself.
         """

@@ -96,7 +96,7 @@ class Checkpoints:
         return path
 
     def newest(self) -> tuple[CheckpointValues, Snapshot, tuple[str, ...]] | None:
-        """The newest checkpoint that is whole, and a sentence for every damaged one that was passed over.
+        """Return the newest checkpoint that is whole, and a sentence for every damaged one that was passed over.
 
         None when there is none at all. Raises TrainingError when all are damaged, or when the newest whole one belongs
         to another run.
@@ -120,7 +120,7 @@ class Checkpoints:
         return None
 
     def paths(self) -> list[Path]:
-        """The folders of the checkpoints, newest first."""
+        """Return the folders of the checkpoints, newest first."""
         return sorted(self.folder.glob("step-*"), key=lambda path: path.name, reverse=True)
 
     def _write(self, folder: Path, snapshot: Snapshot, *, total_step: int, seconds: float) -> None:

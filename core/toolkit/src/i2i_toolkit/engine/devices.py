@@ -23,7 +23,7 @@ _ACCELERATE_NAMES = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 def open_accelerator(
     device: TrainingDevice = "auto", precision: TrainingPrecision = "fp32", processes: int = 1
 ) -> Accelerator:
-    """The Accelerator of this process.
+    """Return the Accelerator of this process.
 
     Raises DeviceError when the device or the precision cannot be had here, and TrainingError when the launcher started
     another number of processes than `processes`.
@@ -87,5 +87,5 @@ def average_gradients(accelerator: Accelerator, parameters: Sequence[Tensor]) ->
 
 
 def mean_over_processes(accelerator: Accelerator, tensor: Tensor) -> Tensor:
-    """The mean of a tensor of one shape over all processes, the same in each."""
+    """Return the mean of a tensor of one shape over all processes, the same in each."""
     return cast("Tensor", accelerator.reduce(tensor, reduction="mean"))

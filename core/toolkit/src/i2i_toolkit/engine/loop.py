@@ -120,7 +120,7 @@ class Engine:
             self.cursor = Cursor(stage=self.cursor.stage + 1, step=0, phase=0)
 
     def weights(self) -> dict[str, Tensor]:
-        """The model's tensors, "<network>.<key>"; of networks with an EMA, the average."""
+        """Return the model's tensors, "<network>.<key>"; of networks with an EMA, the average."""
         tensors: dict[str, Tensor] = {}
         for name in self.trainer.model.networks:
             state = self.ema.tensors.get(name) or self.networks.modules[name].state_dict()
@@ -129,7 +129,7 @@ class Engine:
 
     @torch.no_grad()
     def preview(self, batch: Tensors) -> dict[str, Tensor]:
-        """The trainer's sample images for `batch`: evaluation mode, EMA weights, fixed seed, no gradients.
+        """Return the trainer's sample images for `batch`: evaluation mode, EMA weights, fixed seed, no gradients.
 
         Between two steps only: within one, the phases that follow still need the parameters as they are.
         """
@@ -159,7 +159,7 @@ class Engine:
         )
 
     def _kept(self) -> dict[str, Tensor]:
-        """What the phases share, of a stage that keeps it, as tensors of a snapshot."""
+        """Return what the phases share, of a stage that keeps it, as tensors of a snapshot."""
         record = self.stages[self.cursor.stage].keep_shared
         if record is None:
             return {}
@@ -206,7 +206,7 @@ class Engine:
             yield from self._one_step(stage, self._to_device(batch))
 
     def _batches(self, stage: Stage[Any], *, first_step: int, count: int, workers: int = 0) -> Iterator[Tensors]:
-        """This process's batches of `count` steps of the current stage."""
+        """Return this process's batches of `count` steps of the current stage."""
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         earlier = sum(s.steps * s.batch_size * world for s in self.stages[: self.cursor.stage])
         return batches(
@@ -298,7 +298,7 @@ class Engine:
     def _loss(
         self, phase: Phase[Any], part: int, shared: object, owned: list[nn.Parameter], sums: dict[str, Tensor]
     ) -> Tensor:
-        """What the phase loses on one micro-batch, in fp32: the sum of its losses, which are added to `sums`."""
+        """Return what the phase loses on one micro-batch, in fp32: the sum of its losses, which are added to `sums`."""
         self.networks.freeze_all_but(owned)
         self._seed(phase.name, part)
         with self.accelerator.autocast():
@@ -374,7 +374,7 @@ class Engine:
         return {name: tensor.to(self.accelerator.device, non_blocking=True) for name, tensor in batch.items()}
 
     def _optimizers(self) -> dict[str, Optimizer]:
-        """The current stage's optimizers, each once, under the name of the first phase that uses it."""
+        """Return the current stage's optimizers, each once, under the name of the first phase that uses it."""
         named: dict[str, Optimizer] = {}
         for phase in self.stages[self.cursor.stage].phases:
             if all(optimizer is not phase.optimizer for optimizer in named.values()):

@@ -33,7 +33,7 @@ def check_stages(stages: Sequence[Stage[Any]], parameters: Iterable[nn.Parameter
 
 
 def check_rate(rate: float, phase: str, stage: str, step: int, *, least: float = 0.0) -> float:
-    """The learning rate, when it is one. Raises TrainingError when it is below `least` or not finite."""
+    """Return the learning rate, when it is one. Raises TrainingError when it is below `least` or not finite."""
     if math.isfinite(rate) and rate >= least:
         return rate
     raise TrainingError(

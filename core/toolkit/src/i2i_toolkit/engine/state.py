@@ -53,12 +53,12 @@ class Snapshot(Record):
     step), shared/<name> (what its phases share, of stages that keep it), optimizer/<phase>/<parameter>/<name>"""
 
     def under(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors whose names start with `prefix`, without it."""
+        """Return the tensors whose names start with `prefix`, without it."""
         return {key.removeprefix(prefix): value for key, value in self.tensors.items() if key.startswith(prefix)}
 
 
 def optimizer_state(optimizers: Mapping[str, Optimizer]) -> tuple[dict[str, Tensor], dict[str, OptimizerValues]]:
-    """The optimizers' states, split into named tensors and plain values."""
+    """Return the optimizers' states, split into named tensors and plain values."""
     tensors: dict[str, Tensor] = {}
     values: dict[str, OptimizerValues] = {}
     for name, optimizer in optimizers.items():

@@ -37,7 +37,9 @@ def scaled_side(side: int, factor: float) -> int:
 
 
 def resample(image: Float[Tensor, "b c h w"], size: MapSize, factors: tuple[float, float]) -> Float[Tensor, "b c y x"]:
-    """The image, in [-1, 1] and truncated to 8 bits, resized by `factors`; the first rows and columns of the result.
+    """Return the image, in [-1, 1] and truncated to 8 bits, resized by `factors`.
+
+    The first rows and columns of the result.
 
     `size` says how many: those that the factors would give, or fewer or more. No gradient passes.
     """
@@ -46,18 +48,21 @@ def resample(image: Float[Tensor, "b c h w"], size: MapSize, factors: tuple[floa
 
 
 def resample_by(image: Float[Tensor, "b c h w"], factor: float) -> Float[Tensor, "b c y x"]:
-    """The image, in [-1, 1], resized by one factor, whole. A factor of 1 truncates it to 8 bits."""
+    """Return the image, in [-1, 1], resized by one factor, whole. A factor of 1 truncates it to 8 bits."""
     height, width = image.shape[-2:]
     return resample(image, (scaled_side(height, factor), scaled_side(width, factor)), (factor, factor))
 
 
 def resample_to(image: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c y x"]:
-    """The image, in [-1, 1], resized to `size` = (height, width)."""
+    """Return the image, in [-1, 1], resized to `size` = (height, width)."""
     return resample(image, size, (size[0] / image.shape[-2], size[1] / image.shape[-1]))
 
 
 def levels_of(image: Float[Tensor, "b c h w"]) -> Float64[Tensor, "b c h w"]:
-    """The 8-bit levels of an image in [-1, 1]; truncated: 63 of the 256 levels come back one lower than they went."""
+    """Return the 8-bit levels of an image in [-1, 1].
+
+    Truncated: 63 of the 256 levels come back one lower than they went.
+    """
     return (image.detach().float().add(1) / 2).clamp(0, 1).mul(LEVELS).floor().double()
 
 
@@ -77,7 +82,7 @@ def resample_levels(
 def bicubic_matrix(
     length: Length, samples: Length, factor: float, *, stretch: float, device: torch.device
 ) -> Float64[Tensor, "samples length"]:
-    """The matrix that resizes a line of `length` values by `factor`, and gives the first `samples` of the result.
+    """Return the matrix that resizes `length` values by `factor`, and gives the first `samples` of the result.
 
     `stretch` is how much wider than 4 values the kernel is.
     """

@@ -66,7 +66,10 @@ def learning() -> bool:
 
 
 def map_mean(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 1 1"]:
-    """The mean of every map, for norms of other kinds; where nothing learns, that of a constant map is its value."""
+    """Return the mean of every map, for norms of other kinds.
+
+    Where nothing learns, that of a constant map is its value.
+    """
     if learning():
         return x.mean((2, 3), keepdim=True)
     mean = _mean_of_rows(x)
@@ -74,7 +77,7 @@ def map_mean(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 1 1"]:
 
 
 def map_sum(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 1 1"]:
-    """The sum of every map, for norms of other kinds; where nothing learns, of its rows and then of these."""
+    """Return the sum of every map, for norms of other kinds; where nothing learns, of its rows and then of these."""
     return x.sum((2, 3), keepdim=True) if learning() else x.sum(3, keepdim=True).sum(2, keepdim=True)
 
 

@@ -100,7 +100,7 @@ class _Winograd(torch.autograd.Function):
 
 
 def _kernels(weight: Tensor) -> Tensor:
-    """Transformed kernels [36, k, c]."""
+    """Return the transformed kernels [36, k, c]."""
     return (_of_kernels(weight) @ weight.flatten(0, 1).flatten(1).T).unflatten(1, weight.shape[:2])
 
 
@@ -119,7 +119,7 @@ def _squares_side_by_side(squares: Tensor, shape: torch.Size, channels: int) -> 
 
 
 def _added_where_they_overlap(tiles: Tensor, shape: torch.Size) -> Tensor:
-    """The adjoint of cutting tiles: [36, c * p] to [b, c, h, w]."""
+    """Return the adjoint of cutting tiles: [36, c * p] to [b, c, h, w]."""
     batch, channels, height, width = shape
     columns = tiles.reshape(TILE * TILE, channels, batch, -1).permute(2, 1, 0, 3)
     return F.fold(columns.reshape(batch, channels * TILE * TILE, -1), (height, width), TILE, stride=OUT)

@@ -93,7 +93,7 @@ def _check(path: Path, session: InferenceSession) -> None:
 
 
 def _check_fits(path: Path, wanted: Sequence[object], given: Sequence[int]) -> None:
-    """A side that the file fixes is that of the images. Raises UsageError."""
+    """Check that a side that the file fixes is that of the images. Raises UsageError."""
     if any(isinstance(side, int) and side != have for side, have in zip(wanted, given, strict=True)):
         raise UsageError(
             found=f"{path} takes images of the shape {list(wanted)} only, and these are {list(given)}",

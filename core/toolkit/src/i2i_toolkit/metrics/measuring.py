@@ -99,7 +99,7 @@ class _Samples(Sequence[Tensor]):
 
 
 def _collect(real: Path, fakes: Sequence[Path]) -> tuple[Path, ...]:
-    """The samples in `fakes`, files as they are and folders by their images, each once. Raises UsageError."""
+    """Return the samples in `fakes`, files as they are and folders by their images, each once. Raises UsageError."""
     found: dict[Path, None] = {}
     for fake in fakes:
         images = scan_folder(fake).images if fake.is_dir() else (fake,)

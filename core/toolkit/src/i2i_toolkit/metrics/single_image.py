@@ -71,7 +71,7 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
 
 
 def _root(covariance: Float[Tensor, "c c"]) -> Float[Tensor, "c c"]:
-    """The symmetric root of a covariance, whose eigenvalues are not negative but for rounding."""
+    """Return the symmetric root of a covariance, whose eigenvalues are not negative but for rounding."""
     values, vectors = torch.linalg.eigh(covariance.double())
     return vectors * values.clamp(min=0).sqrt() @ vectors.T
 
@@ -138,7 +138,7 @@ def diversity(samples: Iterable[Float[Tensor, "3 h w"]], real: Float[Tensor, "3 
 
 
 def intensities(image: Float[Tensor, "3 h w"]) -> Float[Tensor, "h w"]:
-    """The luma of every pixel, in the range of the image."""
+    """Return the luma of every pixel, in the range of the image."""
     return torch.einsum("chw,c->hw", image.double(), torch.tensor(LUMA, dtype=torch.float64, device=image.device))
 
 

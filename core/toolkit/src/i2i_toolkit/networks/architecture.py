@@ -59,7 +59,7 @@ class Architecture:
         return tuple((self.level_channels(level - 1), size, size) for level, size in zip(levels, sides, strict=True))
 
     def check_side(self, side: int) -> None:
-        """Raises ValueError for a depth that no U-Net has, and for images (pixels a side) that it cannot take."""
+        """Raise ValueError for a depth that no U-Net has, and for images (pixels a side) that it cannot take."""
         if self.kind == "unet" and self.depth < FIRST_DROPOUT_LEVEL:
             raise ValueError(f"a U-Net has a depth of at least {FIRST_DROPOUT_LEVEL}, not {self.depth}")
         if side % self.multiple or side < self.smallest_side:

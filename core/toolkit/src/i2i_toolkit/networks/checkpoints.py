@@ -67,7 +67,7 @@ def unet_level(level: int) -> str:
 
 
 def generator_table(net: Architecture, theirs: str, ours: str) -> NameTable:
-    """The names of a generator's tensors: in the release behind `theirs`, in our network behind `ours`."""
+    """Return the names of a generator's tensors: in the release behind `theirs`, in our network behind `ours`."""
     if net.kind == "resnet":
         return {f"{theirs}.model": f"{ours}.model"}
     rows = {f"{theirs}.model.model.0": f"{ours}.down.0.conv", f"{theirs}.model.model.3": f"{ours}.to_image"}
@@ -85,13 +85,13 @@ def generator_table(net: Architecture, theirs: str, ours: str) -> NameTable:
 
 
 def discriminator_left_out(prefix: str) -> tuple[str, str]:
-    """The rule that leaves out a discriminator whose names begin with `prefix` (a regular expression)."""
+    """Return the rule that leaves out a discriminator whose names begin with `prefix` (a regular expression)."""
     leaf = "(?:weight|bias|running_mean|running_var|num_batches_tracked)"
     return rf"{prefix}(?:model|net)\.\d+\.{leaf}", "discriminators are needed for training only"
 
 
 def inside(shapes: TensorShapes, prefix: str) -> TensorShapes:
-    """The tensors whose keys begin with `prefix`, without it."""
+    """Return the tensors whose keys begin with `prefix`, without it."""
     return {key.removeprefix(prefix): shape for key, shape in shapes.items() if key.startswith(prefix)}
 
 
@@ -111,7 +111,7 @@ def generator_kind(shapes: TensorShapes) -> GeneratorKind | None:
 
 
 def norm_of(shapes: TensorShapes) -> Norm:
-    """The norm of a generator: batch norm has weights, instance norm a bias in the convolution before it."""
+    """Return the norm of a generator: batch norm has weights, instance norm a bias in the convolution before it."""
     if _has_batch_norm(shapes):
         return "batch"
     return "instance" if _is_biased(shapes) else "none"
@@ -126,7 +126,7 @@ def _is_biased(shapes: TensorShapes) -> bool:
 
 
 def read_generator(shapes: TensorShapes) -> Generator:
-    """What these tensors show, which are those of a generator by `generator_kind`.
+    """Return what these tensors show, which are those of a generator by `generator_kind`.
 
     Raises CheckpointError for shapes that no generator of the release has.
     """
@@ -180,7 +180,7 @@ def _channels_out(shapes: TensorShapes, last_bias: str) -> int:
 
 
 def generator_config(kind: type[R], fields: Mapping[str, object]) -> R:
-    """The Config of these fields. Raises CheckpointError for those that no generator of ours has."""
+    """Return the Config of these fields. Raises CheckpointError for those that no generator of ours has."""
     return checked_config(
         kind,
         fields,
@@ -228,7 +228,7 @@ def fits(clues: Clues, methods: Collection[str]) -> bool:
 
 
 def _shown(net: Architecture) -> dict[str, tuple[object, ...]]:
-    """What the options of the training can be, by the tensors."""
+    """Return what the options of the training can be, by the tensors."""
     name = f"unet_{2**net.depth}" if net.kind == "unet" else f"resnet_{net.depth}blocks"
     options: dict[str, tuple[object, ...]] = {"netG": (name,), "ngf": (net.channels,), "norm": (net.norm,)}
     return options if net.kind == "unet" else options | {"no_dropout": (not net.dropout,)}

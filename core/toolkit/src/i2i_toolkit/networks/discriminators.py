@@ -85,7 +85,7 @@ class PixelDiscriminator(nn.Module):
 def make_discriminator(
     kind: DiscriminatorKind, channels_in: int, channels: int, layers: int, norm: Norm
 ) -> PatchDiscriminator | PixelDiscriminator:
-    """A discriminator of `channels` after its first convolution; `layers` are the patch discriminator's."""
+    """Return a discriminator of `channels` after its first convolution; `layers` are the patch discriminator's."""
     if kind == "pixel":
         return PixelDiscriminator(channels_in, channels, norm)
     return PatchDiscriminator(channels_in, channels, layers, norm)

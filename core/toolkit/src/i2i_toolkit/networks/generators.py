@@ -75,7 +75,7 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 def make_norm(kind: Norm, channels: int) -> BatchNorm | InstanceNorm | nn.Identity:
-    """The norm of that kind for that many channels."""
+    """Return the norm of that kind for that many channels."""
     if kind == "batch":
         return BatchNorm(channels)
     return InstanceNorm() if kind == "instance" else nn.Identity()
@@ -251,7 +251,7 @@ class ResNet(nn.Module):
 
 
 def make_generator(architecture: Architecture, channels_in: int, channels_out: int) -> UNet | ResNet:
-    """The generator of that architecture, from images of `channels_in` channels to those of `channels_out`."""
+    """Return the generator of that architecture, from images of `channels_in` channels to those of `channels_out`."""
     kind = UNet if architecture.kind == "unet" else ResNet
     return kind(architecture, channels_in, channels_out)
 
@@ -288,7 +288,10 @@ class Translation(nn.Module):
 
 
 def behaviour_inputs(norm: Norm, dropout_shapes: Sequence[tuple[int, int, int]] = ()) -> tuple[Input, ...]:
-    """What operations of a `Translation` take beside the image: the behaviour where two differ, and dropout's noise."""
+    """Return what operations of a `Translation` take beside the image.
+
+    The behaviour where two differ, and dropout's noise.
+    """
     inputs: list[Input] = []
     if dropout_shapes or norm == "batch":
         also = (", and dropout as noise (the published results)", ", no noise") if dropout_shapes else ("", "")

@@ -22,5 +22,5 @@ def square_size(side: int, multiple: int | None = None, minimum: int = 1) -> Siz
 def translated_image(
     size: SizeRule, resize: Resize, *, channels: Channels = 3, summary: str = "the image to translate"
 ) -> ImageInput:
-    """The image of a translation: the whole of it is translated, as `best_fit` says."""
+    """Return the image of a translation: the whole of it is translated, as `best_fit` says."""
     return ImageInput(name="image", summary=summary, channels=channels, size=size, fit=best_fit(size), resize=resize)

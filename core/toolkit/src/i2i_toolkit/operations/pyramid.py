@@ -24,7 +24,7 @@ def noise_name(number: int) -> str:
 
 
 def noise_map(number: int, shape: tuple[int, int, int], border: int, default: NoiseDefault = "normal") -> NoiseInput:
-    """A map of channels, height and width, of which `border` rows and columns, both sides together, surround it."""
+    """Return a map of channels, height and width; `border` rows and columns of it, both sides together, surround it."""
     channels, height, width = shape
     return NoiseInput(
         name=noise_name(number),
@@ -88,7 +88,7 @@ class NoisePyramid:
         )
 
     def start(self, summary: str, least: int = 0, usual: int = 0) -> ScalarInput:
-        """The number of a scale, from `least` to the finest."""
+        """Return the number of a scale, from `least` to the finest."""
         finest = len(self.maps) - 1
         return ScalarInput(
             name=START_SCALE,

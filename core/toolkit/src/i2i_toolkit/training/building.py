@@ -11,7 +11,7 @@ from i2i_toolkit.training.run_folder import RunRecord
 
 
 def build_trainer(record: RunRecord, catalogue: Catalogue) -> AnyTrainer:
-    """The trainer that run.json describes, with freshly drawn networks, or those of the weights it starts from.
+    """Return the trainer that run.json describes, with freshly drawn networks, or those of the weights it starts from.
 
     Raises OptionError for a Config of which no export could be made.
     """

@@ -52,7 +52,10 @@ def cost_of(work: Work) -> Cost:
 
 
 def check_cost(cost: Cost, memory: int | None, smaller: str) -> str:
-    """The estimate in words. Raises UsageError, with the way to a `smaller` one, for more than `memory` bytes."""
+    """Return the estimate in words.
+
+    Raises UsageError, with the way to a `smaller` one, for more than `memory` bytes.
+    """
     sentence = f"{_duration(cost.seconds)} and {cost.memory / GIGA:.1f} GB of memory on this machine's CPU, roughly"
     if memory is not None and cost.memory > memory:
         raise UsageError(

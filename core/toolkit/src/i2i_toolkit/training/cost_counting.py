@@ -132,7 +132,7 @@ class _Count:
         )
 
     def _batch(self, stage: AnyStage, position: int) -> Batch:
-        """A micro-batch of one sample, repeated."""
+        """Return a micro-batch of one sample, repeated."""
         sample = stage.sample(self._source.draw(position))
         return self._without_values(stack_samples([sample] * max(stage.batch_size // self._accumulate, 1)))
 
@@ -162,7 +162,7 @@ class _Count:
 
 
 def _between(counted: Mapping[int, Work], place: int) -> Work:
-    """The work of a stage, from those counted before and after it."""
+    """Return the work of a stage, from those counted before and after it."""
     before, after = max(p for p in counted if p <= place), min(p for p in counted if p >= place)
     share = (place - before) / (after - before) if after > before else 0.0
 

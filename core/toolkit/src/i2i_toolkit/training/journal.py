@@ -80,7 +80,7 @@ class Journal:
 
 
 def rows(folder: RunFolder) -> Iterator[dict[str, object]]:
-    """The rows of metrics.jsonl, oldest first; a last line that a kill cut short is left out.
+    """Yield the rows of metrics.jsonl, oldest first; a last line that a kill cut short is left out.
 
     Raises TrainingError that names the line when the file is no such table.
     """

@@ -73,7 +73,7 @@ def note_failure(folder: RunFolder, error: I2IError) -> None:
 
 
 def take_failure(folder: RunFolder) -> I2IError:
-    """What a worker left with `note_failure`, or that it left nothing."""
+    """Return what a worker left with `note_failure`, or that it left nothing."""
     with suppress(OSError, RecordError):
         failure = read_record(folder.failure, _Failure)
         folder.failure.unlink()

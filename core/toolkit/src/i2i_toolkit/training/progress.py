@@ -59,7 +59,7 @@ def _bar(total: int, done: int, stream: TextIO) -> tqdm[NoReturn]:
 
 
 def _losses(values: Mapping[str, float]) -> str:
-    """The losses; where a line would not hold them, their sum for each phase."""
+    """Return the losses; where a line would not hold them, their sum for each phase."""
     losses = {name: value for name, value in values.items() if not name.startswith("rate/")}
     if len(losses) > _MOST_LOSSES:
         phases = dict.fromkeys(name.partition("/")[0] for name in losses)

@@ -28,7 +28,7 @@ def new_record(
     init: WeightsCard | None,
     command: str,
 ) -> RunRecord:
-    """The run.json of a new run.
+    """Return the run.json of a new run.
 
     `values` are "key=value", of the model's Config and the trainer's Options; what they leave open, and the data decide
     (`Trainer.config_for`), is read from the folder. Raises UnknownName for a model, preset or

@@ -73,7 +73,7 @@ class RunRecord(Record):
     versions: Annotated[dict[str, str], Field(default_factory=dict)]
 
     def identity(self) -> dict[str, JsonValue]:
-        """What a checkpoint of this run must agree with."""
+        """Return what a checkpoint of this run must agree with."""
         settings = self.settings
         return {
             "model": self.model,
@@ -138,7 +138,7 @@ class RunFolder:
                 folder.rmdir()
 
     def record(self) -> RunRecord:
-        """What run.json says. Raises UsageError when this is no run, TrainingError when the file is damaged."""
+        """Return what run.json says. Raises UsageError when this is no run, TrainingError when the file is damaged."""
         file = self.path / "run.json"
         if not os.path.lexists(file):
             raise UsageError(
@@ -170,5 +170,5 @@ class RunFolder:
             yield
 
     def checkpoints(self) -> Checkpoints:
-        """The run's checkpoints."""
+        """Return the run's checkpoints."""
         return Checkpoints(self.path / "checkpoints", self.record().identity())

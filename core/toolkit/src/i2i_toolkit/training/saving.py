@@ -48,7 +48,7 @@ class RunProgress:
 def draft(
     record: RunRecord, registry: Registry, progress: RunProgress, *, data: str = "", machine: str = "", name: str = ""
 ) -> WeightsDraft:
-    """What is known about a run's weights before they are stored.
+    """Return what is known about a run's weights before they are stored.
 
     Args:
         record: the run.
@@ -113,7 +113,7 @@ def _progress(trainer: AnyTrainer, cursor: Cursor, step: int, seconds: float) ->
 
 
 def _weights(model: Model[Record], snapshot: Snapshot) -> Mapping[str, Tensor]:
-    """The model's tensors as `Engine.weights` gives them: of networks with an EMA, the average."""
+    """Return the model's tensors as `Engine.weights` gives them: of networks with an EMA, the average."""
     tensors: dict[str, Tensor] = {}
     for name in model.networks:
         state = snapshot.under(f"ema/{name}/") or snapshot.under(f"network/{name}/")

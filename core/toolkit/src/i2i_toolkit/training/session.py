@@ -137,7 +137,7 @@ class TrainingSession:
         return SessionOutcome(complete=complete, total_step=engine.total_step, card=card)
 
     def _smaller(self) -> str:
-        """What takes less memory, in the words of the command."""
+        """Return what takes less memory, in the words of the command."""
         given = {**self._record.config, **self._record.options}
         return ", or ".join(way for name, way in _SMALLER.items() if name in given) or "another --preset"
 
@@ -209,7 +209,7 @@ class TrainingSession:
         return self._catalogue.store.add(self._folder.weights, known)
 
     def _check_name_again(self) -> None:
-        """Raises TrainingError where the name was taken while the training went on."""
+        """Raise TrainingError where the name was taken while the training went on."""
         name = self._record.name
         now = Catalogue(self._catalogue.registry, self._catalogue.store, self._catalogue.curated)
         try:
@@ -223,7 +223,7 @@ class TrainingSession:
 
 
 def data_summary(source: DataSource) -> str:
-    """What a data source found, in words: "trainA: 5, trainB: 6"."""
+    """Return what a data source found, in words: "trainA: 5, trainB: 6"."""
     return ", ".join(f"{name}: {count}" for name, count in source.describe().items() if count)
 
 

@@ -151,7 +151,7 @@ class Generator(nn.Module):
         return [stage for stage in self.body if isinstance(stage, GrowingStage)]
 
     def forward(self, maps: Sequence[Tensor], learning_from: int = 0) -> Float[Tensor, "b 3 h w"]:
-        """An image from the noise of as many stages as are to be run.
+        """Return an image from the noise of as many stages as are to be run.
 
         Gradients reach the stages from `learning_from` on; with 0 the head too.
         """
@@ -162,7 +162,7 @@ class Generator(nn.Module):
         return self.image(self.grow(features, maps, first=learning_from))
 
     def grow(self, features: Tensor | None, maps: Sequence[Tensor], first: int = 0) -> Float[Tensor, "b c h w"]:
-        """The features of the last of `maps`, going on from `features` of the stage before `first`."""
+        """Return the features of the last of `maps`, going on from `features` of the stage before `first`."""
         for number in range(first, len(maps)):
             features = self._next(features, maps[number], number)
         if features is None:
@@ -170,7 +170,7 @@ class Generator(nn.Module):
         return features
 
     def finished(self, maps: Sequence[Tensor]) -> Float[Tensor, "b 3 h w"]:
-        """An image of the last size, whatever has been trained: stages that have not begun only enlarge."""
+        """Return an image of the last size, whatever has been trained: stages that have not begun only enlarge."""
         return self.finish(maps, self.begun_count)
 
     def finish(self, maps: Sequence[Tensor], begun: int) -> Float[Tensor, "b 3 h w"]:
@@ -187,11 +187,11 @@ class Generator(nn.Module):
         return 1 + sum(takewhile(bool, begun))
 
     def image(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 3 h w"]:
-        """What the features of any stage show, in (-1, 1)."""
+        """Return what the features of any stage show, in (-1, 1)."""
         return torch.tanh(self.tail(zero_padded(features, KERNEL // 2)))
 
     def stored(self, stages: int) -> list[Tensor]:
-        """The noise that makes the training image, of the first `stages`."""
+        """Return the noise that makes the training image, of the first `stages`."""
         return [stage.noise for stage in self.stages[:stages]]
 
     def _next(self, features: Tensor | None, noise: Tensor, number: int) -> Float[Tensor, "b c h w"]:
@@ -209,7 +209,7 @@ class Generator(nn.Module):
         return stage(surrounded + noise * stage.amplitude) + larger
 
     def _enlarged_for(self, noise: Tensor, features: Tensor) -> Float[Tensor, "b c h w"]:
-        """The features at the size of a stage, from 1 on, that has this noise."""
+        """Return the features at the size of a stage, from 1 on, that has this noise."""
         return enlarged(features, noise.shape[-2] - self.config.border, noise.shape[-1] - self.config.border)
 
 
@@ -229,7 +229,7 @@ class Critic(nn.Module):
         initialise_normal(self, biases=False)
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, " b"]:
-        """The mean score of all patches.
+        """Return the mean score of all patches.
 
         The last convolution is only ever averaged, and is never computed: its mean is a weighted sum of what it is fed.
         """
@@ -245,13 +245,13 @@ class Critic(nn.Module):
         return cast("nn.Parameter", self.tail.bias)
 
     def _patches_of_tail(self, x: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "1 c h w"], int]:
-        """The gradient of the summed scores with respect to what the tail is fed, and how many scores there are."""
+        """Return the gradient of the summed scores with respect to the tail's input, and how many scores there are."""
         height, width = x.shape[-2:]
         count = (height - KERNEL + 1) * (width - KERNEL + 1)
         return summed_patches(self.tail.weight[0], height, width)[None], count
 
     def slopes(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-        """The gradient of the summed scores with respect to the image, written as the network that it is.
+        """Return the gradient of the summed scores with respect to the image, written as the network that it is.
 
         Autograd would get it by differentiating `forward`, and its own gradient by differentiating that again: with an
         activation of two straight halves, a whole backward pass through zeros. As transposed convolutions between the
@@ -273,7 +273,9 @@ class Critic(nn.Module):
 
 
 def summed_patches(kernel: Float[Tensor, "c 3 3"], height: int, width: int) -> Float[Tensor, "c h w"]:
-    """The gradient of the sum of what a kernel makes of maps of this size: how often each of its entries meets a pixel.
+    """Return the gradient of the sum of what a kernel makes of maps of this size.
+
+    How often each of its entries meets a pixel.
 
     Every entry meets all pixels, but for a pixel or two at the borders.
     """

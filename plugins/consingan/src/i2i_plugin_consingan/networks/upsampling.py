@@ -22,7 +22,7 @@ _REACH = 2
 
 
 def enlarged(x: Float[Tensor, "b c h w"], height: Length, width: Length) -> Float[Tensor, "b c y x"]:
-    """The maps at another size, smaller ones included; the middles of the corner pixels stay where they are.
+    """Return the maps at another size, smaller ones included; the middles of the corner pixels stay where they are.
 
     In float32 under autocast.
     """
@@ -37,7 +37,7 @@ def enlarged(x: Float[Tensor, "b c h w"], height: Length, width: Length) -> Floa
 
 
 def cubic_matrix(length: Length, samples: Length, device: torch.device) -> Float[Tensor, "samples length"]:
-    """The matrix that takes a line of `length` values to one of `samples`, beyond its ends the end values."""
+    """Return the matrix that takes a line of `length` values to one of `samples`, beyond its ends the end values."""
     step = (length - 1) / max(samples - 1, 1)
     wanted = torch.arange(samples, dtype=torch.float32, device=device)[:, None] * step
     # One value more at either end, which is that of the end.

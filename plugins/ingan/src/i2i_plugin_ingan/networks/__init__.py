@@ -30,12 +30,12 @@ BORDER_KERNEL = 7
 
 
 def mirrored(x: Float[Tensor, "b c h w"], pixels: int) -> Float[Tensor, "b c h+2*{pixels} w+2*{pixels}"]:
-    """The image with its borders mirrored."""
+    """Return the image with its borders mirrored."""
     return F.pad(x, (pixels, pixels, pixels, pixels), mode="reflect")
 
 
 def activated(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    """The leaky rectifier, in place: what made `x` has no further use for it."""
+    """Return the leaky rectifier, in place: what made `x` has no further use for it."""
     return F.leaky_relu(x, LEAK, inplace=True)
 
 
@@ -49,7 +49,7 @@ class ConvBlock(nn.Module):
         self.padding = kernel // 2
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
-        """Same size."""
+        """Return maps of the same size."""
         return activated(self.normalised(x))
 
     def normalised(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
@@ -118,7 +118,7 @@ class Generator(nn.Module):
         nn.init.zeros_(_bias_of(self.to_image))
 
     def forward(self, image: Float[Tensor, "b 3 h w"], grid: Float[Tensor, "b y x 2"]) -> Float[Tensor, "b 3 y x"]:
-        """The image at the size of the grid, in (-1, 1); sides in multiples of 2^downscales."""
+        """Return the image at the size of the grid, in (-1, 1); sides in multiples of 2^downscales."""
         x = transformed(self.entry(image), grid)
         kept: list[Tensor] = []
         for down in self.down:
@@ -131,7 +131,7 @@ class Generator(nn.Module):
 
 
 def transformed(features: Float[Tensor, "b c h w"], grid: Float[Tensor, "b y x 2"]) -> Float[Tensor, "b c y x"]:
-    """The feature map at the points of the grid, bilinear; in float32 at least."""
+    """Return the feature map at the points of the grid, bilinear; in float32 at least."""
     sampled = F.grid_sample(widened(features), grid, mode="bilinear", padding_mode="border", align_corners=True)
     return sampled.to(features.dtype)
 
@@ -149,7 +149,7 @@ class Retargeting(nn.Module):
     def forward(
         self, image: Float[Tensor, "b 3 h w"], grid: Float[Tensor, "b y x 2"], coverage: Float[Tensor, "b 1 y x"]
     ) -> Float[Tensor, "b 3 y x"]:
-        """The retargeted image in [-1, 1]."""
+        """Return the retargeted image in [-1, 1]."""
         return coverage * self.generator(image, grid) + 1 - coverage
 
 

@@ -41,7 +41,7 @@ def net_count(height: int, width: int, step: float = STEP) -> int:
 
 
 def scale_weights(height: int, width: int, iteration: int, balanced_at: int, step: float = STEP) -> tuple[float, ...]:
-    """What each scale counts for an image of that size; they sum to 1.
+    """Return what each scale counts for an image of that size; they sum to 1.
 
     At first the coarse scales decide, all count alike when `balanced_at` iterations are done, and the fine ones
     decide afterwards.
@@ -66,7 +66,7 @@ class PatchCritic(nn.Module):
         self.judge = SpectralConv(widths[-1], 1, 1)
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 y x"]:
-        """A map of judgements in (0, 1)."""
+        """Return a map of judgements in (0, 1)."""
         x = image
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = F.leaky_relu(norm(conv(x)), LEAK, inplace=True)
@@ -95,7 +95,7 @@ class MultiScaleCritic(nn.Module):
         return total
 
     def reduced(self, image: Float[Tensor, "b 3 h w"], scale: int) -> Float[Tensor, "b 3 y x"]:
-        """The image as net number `scale` sees it: bilinear, without antialiasing."""
+        """Return the image as net number `scale` sees it: bilinear, without antialiasing."""
         if scale == 0:
             return image
         height, width = (int(side * self.step**-scale) for side in image.shape[2:])

@@ -46,7 +46,7 @@ class SpectralConv(nn.Module):
         return F.conv2d(x, self.kernel(), self.bias, self.stride)
 
     def kernel(self) -> Float[Tensor, "k c y x"]:
-        """The weight over its largest singular value, u.(W v); the gradient does not reach u and v."""
+        """Return the weight over its largest singular value, u.(W v); the gradient does not reach u and v."""
         if self.folded:
             return self.weight
         # Computed in float32 under autocast too (which knows no meta device).
@@ -71,7 +71,7 @@ class SpectralConv(nn.Module):
 def conv_after_doubling(
     x: Float[Tensor, "b c h w"], weight: Float[Tensor, "k c 3 3"], bias: Float[Tensor, " k"]
 ) -> Float[Tensor, "b k 2*h 2*w"]:
-    """A 3x3 convolution, mirrored at the borders, of `x` enlarged to twice its size by nearest neighbour.
+    """Return a 3x3 convolution, mirrored at the borders, of `x` enlarged to twice its size by nearest neighbour.
 
     Four neighbours of the enlarged map show at most 2x2 different values of `x`, so each of the four output phases is a
     2x2 convolution of `x`: 4/9 of the multiplications, and no enlarged input in memory. Mirroring the enlarged map

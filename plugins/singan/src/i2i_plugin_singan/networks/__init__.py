@@ -76,12 +76,12 @@ class Generator(nn.Module):
         self.register_buffer("real", torch.zeros(1, COLOURS, *config.size_at(scale)))
 
     def forward(self, noise: Float[Tensor, "b 3 h w"], below: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 H W"]:
-        """The image of this scale, not clamped; `below` is the enlarged image of the coarser one in a border."""
+        """Return the image of this scale, not clamped; `below` is the enlarged image of the coarser one in a border."""
         details = torch.tanh(self.to_image(self.blocks(self.amplitude * noise + below)))
         return details + self._inside(below)
 
     def where_trained(self, noise: Float[Tensor, "b 3 h w"], below: Float[Tensor, "b 3 h w"]) -> Tensor:
-        """The same; of a scale that was never trained the image from below, as it is."""
+        """Return the same; of a scale that was never trained the image from below, as it is."""
         return torch.where(self.amplitude < 0, self._inside(below), self(noise, below))
 
     def _inside(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 H W"]:
@@ -125,11 +125,14 @@ class Pyramid(nn.Module):
         return self.level(self.config.finest).real
 
     def level(self, scale: int) -> Generator:
-        """The generator of one scale."""
+        """Return the generator of one scale."""
         return cast("Generator", self.levels[scale])
 
     def bordered(self, noise: Float[Tensor, "b c y x"]) -> Float[Tensor, "b 3 h w"]:
-        """A noise map as the generators take it: in a border, and of three channels, which are equal at scale 0."""
+        """Return a noise map as the generators take it.
+
+        In a border, and of three channels, which are equal at scale 0.
+        """
         noise = noise if self.config.noisy_border else padded(noise, self.border)
         return noise.expand(-1, COLOURS, -1, -1)
 
@@ -140,15 +143,15 @@ class Pyramid(nn.Module):
         return 1 if scale == 0 else COLOURS, height + more, width + more
 
     def below(self, image: Float[Tensor, "b 3 y x"], size: MapSize, factor: float) -> Float[Tensor, "b 3 h w"]:
-        """The image of one scale as the next one takes it: enlarged, cut to `size`, in a border of zeros."""
+        """Return the image of one scale as the next one takes it: enlarged, cut to `size`, in a border of zeros."""
         return enlarged(image, size, factor, self.border)
 
     def start(self, noise: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 H W"]:
-        """The image of the coarsest scale, which has nothing below."""
+        """Return the image of the coarsest scale, which has nothing below."""
         return self.level(0)(noise, torch.zeros_like(noise))
 
     def made(self, noises: Sequence[Float[Tensor, "b _ _ _"]], anchor: float = 0.0) -> Float[Tensor, "b 3 H W"]:
-        """The last of the images that `forward` gives, with the same share of the stored noise for all items."""
+        """Return the last of the images that `forward` gives, with the same share of the stored noise for all items."""
         count, like = len(noises[0]), self.noise
         return self(noises, like.new_zeros(count), like.new_full((count,), anchor))[-1]
 
@@ -158,7 +161,7 @@ class Pyramid(nn.Module):
         start_scale: Float[Tensor, " b"] | None = None,
         anchor: Float[Tensor, " b"] | None = None,
     ) -> list[Float[Tensor, "b 3 _ _"]]:
-        """The images of as many scales as there are noise maps, whose sizes theirs are.
+        """Return the images of as many scales as there are noise maps, whose sizes theirs are.
 
         Scales below `start_scale` get the stored noise, so that they show the training image; at the others `anchor`
         says how much of the stored noise is added to theirs.

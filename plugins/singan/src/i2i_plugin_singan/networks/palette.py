@@ -15,7 +15,7 @@ MOST_ROUNDS = 100
 
 
 def palette_of(image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "k 3"]:
-    """The colours that are nearest to those of an image, by k-means; the same for the same image.
+    """Return the colours that are nearest to those of an image, by k-means; the same for the same image.
 
     The first is the mean colour; then always the colour of the pixel that is farthest from those chosen.
     """

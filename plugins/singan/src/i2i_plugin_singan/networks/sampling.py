@@ -23,7 +23,7 @@ def padded(x: Float[Tensor, "b c y x"], border: int) -> Float[Tensor, "b c h w"]
 
 
 def enlarged(image: Float[Tensor, "b c y x"], size: MapSize, factor: float, border: int) -> Float[Tensor, "b c h w"]:
-    """An image enlarged by `factor`, cut to `size`, in a border of zeros.
+    """Return an image enlarged by `factor`, cut to `size`, in a border of zeros.
 
     Where the enlarged image is smaller than `size`, which can happen when the sizes of a sample are rounded, it is
     stretched together with its border.

@@ -92,11 +92,11 @@ class Generator(nn.Module):
         whole: Float[Tensor, "b 1 y x"] | None = None,
         inner: Float[Tensor, "b 1 y x"] | None = None,
     ) -> Float[Tensor, "b 3 h w"]:
-        """The translated image, about (-1, 1): nothing limits it. Without both masks no details pass."""
+        """Return the translated image, about (-1, 1): nothing limits it. Without both masks no details pass."""
         return self.decode(self.encode(image), style, () if whole is None or inner is None else (whole, inner))
 
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> Encoded:
-        """What all translations of an image have in common."""
+        """Return what all translations of an image have in common."""
         details: dict[int, Tensor] = {}
         x = self.from_rgb(image)
         for block in self.encoder:
@@ -108,7 +108,7 @@ class Generator(nn.Module):
     def decode(
         self, encoded: Encoded, style: Float[Tensor, "b s"], masks: tuple[Tensor, ...] = ()
     ) -> Float[Tensor, "b 3 h w"]:
-        """The image in this style. `masks`: none, or two of any one size; see `Masks`."""
+        """Return the image in this style. `masks`: none, or two of any one size; see `Masks`."""
         x = encoded.inner
         for block in self.decoder:
             x = block(x, style)
@@ -140,11 +140,11 @@ class MappingNetwork(nn.Module):
         initialise_kaiming(self)
 
     def forward(self, latent: Float[Tensor, "b z"], domain: Int[Tensor, " b"]) -> Float[Tensor, "b s"]:
-        """The style of each latent in its domain."""
+        """Return the style of each latent in its domain."""
         return pick(self.of_all_domains(latent), domain)
 
     def of_all_domains(self, latent: Float[Tensor, "b z"]) -> Float[Tensor, "b n s"]:
-        """The style of each latent in every domain."""
+        """Return the style of each latent in every domain."""
         hidden = latent
         for layer in self.trunk:
             hidden = F.relu(layer(hidden))
@@ -188,11 +188,11 @@ class StyleEncoder(nn.Module):
         initialise_kaiming(self)
 
     def forward(self, image: Float[Tensor, "b 3 h w"], domain: Int[Tensor, " b"]) -> Float[Tensor, "b s"]:
-        """The style of each image in its domain."""
+        """Return the style of each image in its domain."""
         return pick(self.of_all_domains(image), domain)
 
     def of_all_domains(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b n s"]:
-        """The style of each image as one of every domain."""
+        """Return the style of each image as one of every domain."""
         features = self.trunk(image)
         return torch.stack([head(features) for head in self.heads], dim=1)
 
@@ -211,7 +211,7 @@ class Discriminator(nn.Module):
         return pick(self.of_all_domains(image), domain)
 
     def of_all_domains(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b n"]:
-        """The logits of every domain."""
+        """Return the logits of every domain."""
         return self.to_logits(self.trunk(image)[:, :, None, None]).flatten(1)
 
 
@@ -223,7 +223,7 @@ MEAN_OF = 10_000
 
 @torch.no_grad()
 def mean_styles(mapping: MappingNetwork, latents: Float[Tensor, "m z"]) -> Float[Tensor, "n s"]:
-    """The mean style of every domain over these latents."""
+    """Return the mean style of every domain over these latents."""
     return mapping.of_all_domains(latents).mean(0)
 
 
@@ -246,7 +246,7 @@ class TruncatedMapping(nn.Module):
     def forward(
         self, latent: Float[Tensor, "b z"], domain: Int[Tensor, " b"], psi: Float[Tensor, " b"]
     ) -> Float[Tensor, "b s"]:
-        """The style of each latent in its domain, moved towards the mean where psi is below 1."""
+        """Return the style of each latent in its domain, moved towards the mean where psi is below 1."""
         return truncated(self.mapping(latent, domain), self.means.index_select(0, domain), psi)
 
 

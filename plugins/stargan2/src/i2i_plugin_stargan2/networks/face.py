@@ -24,12 +24,12 @@ Plane = Float[Tensor, "b y x"]
 
 
 def rolled(plane: Plane, down: int) -> Plane:
-    """Moved down by so many rows (up where negative); what leaves at one end enters at the other."""
+    """Move it down by so many rows (up where negative); what leaves at one end enters at the other."""
     return torch.cat([plane[:, -down:], plane[:, :-down]], dim=1)
 
 
 def summed(heat: Heat, first: int, end: int, power: int = 1) -> Plane:
-    """The sum of the landmarks `first` to `end` (exclusive), each to this power."""
+    """Return the sum of the landmarks `first` to `end` (exclusive), each to this power."""
     return heat[:, first:end].pow(power).sum(1)
 
 

@@ -62,7 +62,7 @@ class ConvBlock(nn.Module):
         self.shortcut = nn.Conv2d(channels_in, channels_out, 1, bias=False) if changes else None
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
-        """The parts side by side, beside the shortcut."""
+        """Return the parts side by side, beside the shortcut."""
         parts: list[Tensor] = []
         hidden = x
         for norm, conv in zip(self.norms, self.convs, strict=True):

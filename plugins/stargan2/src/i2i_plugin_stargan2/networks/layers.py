@@ -22,7 +22,7 @@ HALF_POWER = 0.5**0.5
 
 
 def leaky(x: Tensor) -> Tensor:
-    """The activation of all networks but the mapping network."""
+    """Return the activation of all networks but the mapping network."""
     return F.leaky_relu(x, LEAK)
 
 
@@ -59,17 +59,17 @@ class AdaIN(nn.Module):
 
 
 def conv3(channels_in: int, channels_out: int) -> nn.Conv2d:
-    """A 3x3 convolution that keeps the size; the outside is zero."""
+    """Return a 3x3 convolution that keeps the size; the outside is zero."""
     return nn.Conv2d(channels_in, channels_out, 3, padding=1)
 
 
 def conv1(channels_in: int, channels_out: int) -> nn.Module:
-    """The 1x1 convolution of a shortcut; nothing where the channels stay."""
+    """Return the 1x1 convolution of a shortcut; nothing where the channels stay."""
     return nn.Identity() if channels_in == channels_out else nn.Conv2d(channels_in, channels_out, 1, bias=False)
 
 
 def halved(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h/2 w/2"]:
-    """The mean of every 2x2 pixels."""
+    """Return the mean of every 2x2 pixels."""
     return F.avg_pool2d(x, 2)
 
 
