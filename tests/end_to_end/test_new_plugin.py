@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -58,3 +59,14 @@ def test_a_new_plugin_conforms_and_does_what_its_readme_says(like: str, tmp_path
     run(PROGRAMS / "i2i-registry", *commands["i2i-registry export"][1:], cwd=plugin)
     run(PROGRAMS / "i2i-registry", *commands["i2i-registry run"][1:], cwd=plugin)
     assert (plugin / "out.png").stat().st_size > 0
+
+
+def test_the_plugin_of_the_page_for_authors_conforms(tmp_path: Path) -> None:
+    plugin = tmp_path / "plugin"
+    write_plugin(plugin, names_for("season", "Season", "cyclegan", discover()), "cyclegan")
+    page = (ROOT / "docs" / "plugin-author.md").read_text("utf-8")
+    for change in re.findall(r"^```diff\n(.*?)^```$", page, re.DOTALL | re.MULTILINE):
+        apply = ["git", "apply", "--unidiff-zero", "-"]
+        subprocess.run(apply, cwd=plugin, input=change, text=True, check=True)
+    install(plugin)
+    assert " passed" in run(PROGRAMS / "pytest", "-q", "-p", "no:cacheprovider", cwd=plugin)

@@ -1,10 +1,11 @@
-"""docs/plugin-author.md shows the toy plugin's real code, all of it and nothing else, and explains every check."""
+"""docs/plugin-author.md changes a new plugin in ways that fit it, and explains every check."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ import i2i_registry
 import i2i_runtime
 from i2i_conformance import checks
 from i2i_conformance.promises import PAGE, PROMISES, anchor
+from i2i_registry import Registry
+from i2i_toolkit.authoring.new_plugin import names_for, write_plugin
 
 ROOT = Path(__file__).parents[3]
 TOY = ROOT / "examples" / "toy_plugin"
@@ -30,14 +33,31 @@ def without_blank_lines(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.strip()]
 
 
-def test_the_tutorial_shows_the_toys_pyproject() -> None:
-    assert listings("toml") == [(TOY / "pyproject.toml").read_text(encoding="utf-8")]
+@pytest.fixture(scope="module")
+def season(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The plugin that the page begins with, and its changes in the order of the page."""
+    folder = tmp_path_factory.mktemp("season") / "plugin"
+    write_plugin(folder, names_for("season", "Season", "cyclegan", Registry()), "cyclegan")
+    return folder
 
 
-def test_the_tutorial_shows_the_toys_code_from_top_to_bottom() -> None:
-    package = TOY / "src" / "i2i_plugin_toy"
-    code = [(package / name).read_text(encoding="utf-8") for name in ("__init__.py", "tint.py")]
-    assert without_blank_lines("\n".join(listings("python"))) == without_blank_lines("\n".join(code))
+def test_the_page_shows_code_of_the_new_plugin(season: Path) -> None:
+    code = "\n".join(path.read_text(encoding="utf-8") for path in season.rglob("*.py"))
+    assert listings("python")
+    assert [listing for listing in listings("python") if listing not in code] == []
+
+
+def test_the_changes_of_the_page_fit_the_new_plugin(season: Path) -> None:
+    assert listings("diff")
+    for change in listings("diff"):
+        apply = ["git", "apply", "--unidiff-zero", "-"]
+        done = subprocess.run(apply, cwd=season, input=change, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{done.stderr}\n{change}"
+
+
+def test_the_page_has_every_kind_of_input() -> None:
+    kinds = [name for name in dir(i2i_runtime) if name.endswith("Input")]
+    assert [kind for kind in kinds if f"| `{kind}` |" not in page()] == []
 
 
 def test_the_toy_fits_a_screen() -> None:
