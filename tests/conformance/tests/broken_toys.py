@@ -261,6 +261,14 @@ class SharedName(TintTrainer):
         image_size: int = 64
 
 
+class SharedNetwork(TintTrainer):
+    """A network has the name of the model's."""
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"colours": nn.Linear(1, 1)}
+
+
 class Rerolled:
     """Draws from a generator that goes on from sample to sample."""
 

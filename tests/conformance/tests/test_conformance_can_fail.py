@@ -194,6 +194,11 @@ def test_a_name_in_config_and_options() -> None:
         records.check_names_differ(case.model_class, case.trainer_class)
 
 
+def test_a_network_of_the_trainer_with_the_name_of_the_models() -> None:
+    with pytest.raises(ConformanceError, match="the trainer and the model have a network 'colours' each"):
+        training.check_builds_in_full(toy(trainer="SharedNetwork"))
+
+
 def test_a_graph_that_draws() -> None:
     with pytest.raises(ConformanceError, match="differs between two calls"):
         structure.check_graph_runs("tint", resolved_graphs(toy("NoisyGraph").build())["tint"])
