@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from i2i_conformance.errors import ConformanceError
-from i2i_runtime.call.arguments import gather
+from i2i_runtime.call.arguments import gather, gathering
 from i2i_runtime.call.batching import stacked
 from i2i_runtime.image.resizing import SINGAN, SizeRule
-from i2i_runtime.kinds.base import Option
+from i2i_runtime.kinds.base import Option, RandomInput
 from i2i_runtime.kinds.grid import GridInput
 from i2i_runtime.kinds.image import Also, ImageInput
 from i2i_runtime.kinds.size import SIZE, SizeInput
@@ -104,7 +104,19 @@ class Call:
             examples = images.get(value.name) or ([chosen] if chosen else value.examples(firsts))
             if examples:
                 options[value.name] = cast("Option", [examples[index % len(examples)] for index in range(self.count)])
-        return options
+        return options | self._maps_in_place_of_zeros(options)
+
+    def _maps_in_place_of_zeros(self, options: Mapping[str, Option]) -> dict[str, Option]:
+        """Random numbers for the random inputs that are zeros when nobody gives them: zeros hide what they do."""
+        main = self.operation.main_image
+        sources = self.images(main) if main else None
+        call = gathering(self.operation, sources, options, count=self.count, fit="native" if main else None, seed=SEED)
+        generator = np.random.default_rng(SEED)
+        return {
+            value.name: generator.standard_normal((self.count, *value.shape_of(call, 0)), dtype=np.float32)
+            for value in self.operation.of(RandomInput)
+            if not value.is_drawn
+        }
 
 
 def calls(operation: Operation) -> Iterator[Call]:

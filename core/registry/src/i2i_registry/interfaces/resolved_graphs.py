@@ -43,8 +43,8 @@ def resolved_graphs(model: Model[Record]) -> dict[str, ResolvedGraph]:
                     fix=f"correct GraphCall.graph in {_place(type(model), 'operations')}, or add it to graphs()",
                 )
             named[call.graph].add(operation, call, forms)
-        for value in operation.inputs:
-            if isinstance(value, ImageInput) and value.face and value.face.graph in named:
+        for value in operation.of(ImageInput):
+            if value.face and value.face.graph in named:
                 named[value.face.graph].inputs[value.face.input].append(forms[value.name])
     return {name: calls.resolved() for name, calls in named.items()}
 

@@ -15,8 +15,8 @@ from i2i_runtime.kinds.columns import ArrayColumn, Column, made_once
 from i2i_runtime.kinds.forms import BATCH, Form
 from i2i_runtime.kinds.image import ImageColumn, ImageInput
 from i2i_runtime.kinds.scalar import NumberColumn, check_numbers
-from i2i_runtime.kinds.size import SizeInput, WidensImage, size_of, size_of_result
-from i2i_runtime.kinds.spatial import check_image
+from i2i_runtime.kinds.size import SizeInput, size_of, size_of_result
+from i2i_runtime.kinds.spatial import WidensImage, check_image
 from i2i_runtime.records import Name
 
 

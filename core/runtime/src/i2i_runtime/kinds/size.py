@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,7 +19,7 @@ from i2i_runtime.kinds.base import CommandOption, Gathering, InputKind, Inputs
 from i2i_runtime.kinds.columns import Column
 from i2i_runtime.kinds.forms import Axis, Form
 from i2i_runtime.kinds.image import ImageColumn
-from i2i_runtime.kinds.spatial import check_image
+from i2i_runtime.kinds.spatial import WidensImage, check_image
 from i2i_runtime.records import Name, Side
 
 Factor = Fraction | float
@@ -174,19 +173,6 @@ class SizeInput(InputKind):
                 SCALE, "The same as a multiple of that.", read=read_scale, metavar="FACTOR|VERTICALxHORIZONTAL"
             ),
         )
-
-
-class WidensImage(InputKind):
-    """An input that makes the frame of an image wider, of which a scale is a multiple then."""
-
-    @property
-    @abstractmethod
-    def widening(self) -> frozenset[str]:
-        """The inputs that say by how much."""
-
-    @abstractmethod
-    def widened(self, gathering: Gathering, index: int, width: int) -> int:
-        """Return the width of the frame (pixels) of an item's image of this width."""
 
 
 @dataclass(frozen=True, slots=True)

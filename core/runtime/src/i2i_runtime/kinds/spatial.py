@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
-from i2i_runtime.kinds.base import InputKind, Inputs
+from abc import abstractmethod
+
+from i2i_runtime.kinds.base import Gathering, InputKind, Inputs
 from i2i_runtime.kinds.image import ImageInput
+
+
+class WidensImage(InputKind):
+    """An input that makes the frame of an image wider, of which a scale is a multiple then."""
+
+    @property
+    @abstractmethod
+    def widening(self) -> frozenset[str]:
+        """The inputs that say by how much."""
+
+    @abstractmethod
+    def widened(self, gathering: Gathering, index: int, width: int) -> int:
+        """Return the width of the frame (pixels) of an item's image of this width."""
 
 
 def check_image(owner: InputKind, name: str | None, inputs: Inputs) -> None:
