@@ -21,6 +21,7 @@ from i2i_runtime.device.providers import Device
 from i2i_runtime.device.sessions import Sessions
 from i2i_runtime.image import heatmaps
 from i2i_runtime.image import reading as images
+from i2i_runtime.image.writing import save_image
 
 BAD = Path(__file__).parent / "data" / "bad"
 EditManifest = Callable[[Path, Callable[[dict[str, Any]], None]], None]
@@ -34,7 +35,7 @@ def bundle(tiny: Path) -> Bundle:
 
 
 def test_every_kind_comes_back_as_it_went_in(bundle: Bundle, tmp_path: Path) -> None:
-    path = images.save(Image.fromarray(LEVELS), tmp_path / "in.png")
+    path = save_image(Image.fromarray(LEVELS), tmp_path / "in.png")
     for source in (path, str(path), Image.fromarray(LEVELS)):
         np.testing.assert_array_equal(np.asarray(bundle.translate(source)), LEVELS)
     png = bundle.translate(path.read_bytes())

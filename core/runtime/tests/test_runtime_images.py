@@ -20,6 +20,7 @@ from PIL import Image
 
 from i2i_runtime.errors import ImageError, StorageError, UsageError
 from i2i_runtime.image import reading as images
+from i2i_runtime.image.writing import save_image
 
 BAD = Path(__file__).parent / "data" / "bad"
 
@@ -246,34 +247,34 @@ def test_threads_can_decode_at_the_same_time() -> None:
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff", ".TIF"])
 def test_saving_without_loss_gives_the_same_pixels_back(tmp_path: Path, suffix: str) -> None:
     image = images.read(BAD / "progressive.jpg")
-    path = images.save(image, tmp_path / f"out{suffix}")
+    path = save_image(image, tmp_path / f"out{suffix}")
     np.testing.assert_array_equal(np.asarray(images.read(path)), np.asarray(image))
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [(".jpg", "JPEG"), (".webp", "WEBP")])
 def test_the_extension_decides_the_format(tmp_path: Path, suffix: str, kind: str) -> None:
-    path = images.save(images.read(BAD / "gray8.png"), tmp_path / f"out{suffix}")
+    path = save_image(images.read(BAD / "gray8.png"), tmp_path / f"out{suffix}")
     with Image.open(path) as image:
         assert image.format == kind
 
 
 def test_an_unknown_extension_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"did you mean '\.png'"):
-        images.save(Image.new("RGB", (2, 2)), tmp_path / "out.pngg")
+        save_image(Image.new("RGB", (2, 2)), tmp_path / "out.pngg")
 
 
 def test_a_side_that_the_format_cannot_have_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be written"):
-        images.save(Image.new("L", (16384, 1)), tmp_path / "wide.webp")
+        save_image(Image.new("L", (16384, 1)), tmp_path / "wide.webp")
     assert not list(tmp_path.iterdir())
 
 
 def test_an_image_that_cannot_be_written_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot be written"):
-        images.save(Image.new("RGB", (2, 2)), tmp_path / "missing" / "out.png")
+        save_image(Image.new("RGB", (2, 2)), tmp_path / "missing" / "out.png")
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(StorageError, match="cannot be written"):
-        images.save(Image.new("RGB", (2, 2)), tmp_path / "folder.png")
+        save_image(Image.new("RGB", (2, 2)), tmp_path / "folder.png")
     assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
 
 
@@ -283,11 +284,11 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> Non
     code = (
         "import resource, signal, sys\n"
         "from PIL import Image\n"
-        "from i2i_runtime.image import reading as images\n"
+        "from i2i_runtime.image.writing import save_image\n"
         "from i2i_runtime.errors import StorageError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        "try: images.save(Image.new('RGB', (99, 99)), sys.argv[1])\n"
+        "try: save_image(Image.new('RGB', (99, 99)), sys.argv[1])\n"
         "except StorageError: sys.exit(7)\n"
     )
     assert resource is not None

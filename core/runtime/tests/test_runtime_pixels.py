@@ -13,6 +13,7 @@ import i2i_runtime as i2i
 from i2i_runtime.errors import ImageError, UsageError
 from i2i_runtime.image import reading as images
 from i2i_runtime.image.pixels import Pixels
+from i2i_runtime.image.writing import save_image
 
 
 def levels(channels: int, height: int = 6, width: int = 9) -> Pixels:
@@ -125,15 +126,15 @@ def test_a_npy_file_that_is_no_image_is_refused_before_memory_is_taken(data: byt
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 6])
 def test_what_is_saved_comes_back_whole(tmp_path: Path, channels: int, suffix: str) -> None:
     image = levels(channels)
-    path = images.save(image, tmp_path / f"out{suffix}")
+    path = save_image(image, tmp_path / f"out{suffix}")
     np.testing.assert_array_equal(images.read_pixels(path, channels), image)
 
 
 def test_a_png_of_six_channels_is_refused_and_following_the_advice_works(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"6 channels as PNG.*\n.*\nfix: -o out\.tif, or -o out\.npy"):
-        images.save(levels(6), tmp_path / "out.png")
+        save_image(levels(6), tmp_path / "out.png")
     assert not list(tmp_path.iterdir())
-    assert images.save(levels(6), tmp_path / "out.tif").is_file()
+    assert save_image(levels(6), tmp_path / "out.tif").is_file()
 
 
 def test_a_tiff_with_many_pages_is_not_decoded_further_than_it_has_channels() -> None:

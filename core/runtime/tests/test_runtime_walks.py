@@ -14,7 +14,8 @@ from PIL import Image
 import i2i_runtime as i2i
 from i2i_runtime.animation.walks import walk
 from i2i_runtime.device.sessions import Sessions
-from i2i_runtime.image.reading import encode, read
+from i2i_runtime.image.reading import read
+from i2i_runtime.image.writing import encode
 
 from .spatial_toys import FIRST, HEIGHT, QUIET, STORED, WIDTH, write_spatial
 

@@ -20,7 +20,7 @@ from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import RunError, UsageError
 from i2i_runtime.files.atomic import atomic_write
 from i2i_runtime.image.pixels import GREY, IMAGE_MODES, RGB
-from i2i_runtime.image.reading import SAVE_FORMATS, save
+from i2i_runtime.image.writing import SAVE_FORMATS, save_image
 from i2i_runtime.schema.operations import ImageOutput, Operation, VectorOutput
 
 DEFAULT_SUFFIX = ".png"
@@ -129,7 +129,7 @@ def _save_all(values: _Values, target: Path, vectors: Collection[str]) -> Iterat
         if name in vectors:
             yield _save_array(cast("NDArray[np.generic]", value), path)
         else:
-            yield save(cast("Image.Image", value), path)
+            yield save_image(cast("Image.Image", value), path)
 
 
 def _save_array(array: NDArray[np.generic], path: Path) -> Path:

@@ -13,8 +13,8 @@ from i2i_registry.cli.operating import OperationCommand, asked, options_for
 from i2i_registry.cli.options import fit_option, load_options
 from i2i_registry.cli.render import json_option, show, show_json, tell
 from i2i_registry.output_paths import check_file
-from i2i_runtime.image.reading import SAVE_FORMATS, save
 from i2i_runtime.image.resizing import Fit
+from i2i_runtime.image.writing import SAVE_FORMATS, save_image
 from i2i_runtime.schema.operations import Operation
 
 
@@ -77,7 +77,7 @@ def collage(
     with target.loaded(load, tell) as bundle:
         made = make_collage(bundle, plan)
     out.parent.mkdir(parents=True, exist_ok=True)
-    save(made, out)
+    save_image(made, out)
     if as_json:
         cells = [[{"height": height, "width": width} for height, width in row] for row in plan.cells]
         show_json({"out": str(out), "scales": factors, "cells": cells})

@@ -9,7 +9,7 @@ from i2i_registry.output_paths import check_file
 from i2i_registry.sheets.html import html_page
 from i2i_registry.sheets.sheet import Grid, check_sheet_size, draw_sheet
 from i2i_runtime.files.atomic import write_text
-from i2i_runtime.image.reading import SAVE_FORMATS, save
+from i2i_runtime.image.writing import SAVE_FORMATS, save_image
 
 _PAGE = ".html"
 
@@ -27,4 +27,4 @@ def write_sheet(out: Path, title: str, grid: Grid, cell_px: int) -> None:
     if out.suffix.lower() == _PAGE:
         write_text(out, html_page(title, grid))
     else:
-        save(draw_sheet(grid, cell_px), out)
+        save_image(draw_sheet(grid, cell_px), out)

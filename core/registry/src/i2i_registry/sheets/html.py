@@ -11,7 +11,7 @@ from html import escape
 from PIL import Image
 
 from i2i_registry.sheets.sheet import Cell, Grid, Row
-from i2i_runtime.image.reading import encode
+from i2i_runtime.image.writing import encode
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #fff; --ink: #1a1a1a; --quiet: #666; --line: #ddd; --bad: #a02020; }

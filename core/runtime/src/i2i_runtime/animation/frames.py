@@ -15,6 +15,7 @@ from i2i_runtime.call.arguments import gathering
 from i2i_runtime.call.results import Value
 from i2i_runtime.errors import OptionError
 from i2i_runtime.image import reading as images
+from i2i_runtime.image.writing import encode
 from i2i_runtime.kinds.base import Option
 from i2i_runtime.kinds.noise import NoiseInput
 from i2i_runtime.kinds.scalar import ScalarInput
@@ -128,4 +129,4 @@ def _like(frame: Value, canvas: NDArray[np.generic]) -> Value:
     if isinstance(frame, np.ndarray):
         return canvas
     image = Image.fromarray(canvas)
-    return images.encode(image) if isinstance(frame, bytes) else image
+    return encode(image) if isinstance(frame, bytes) else image

@@ -13,9 +13,9 @@ from PIL import Image
 from i2i_runtime.call.maps import coloured
 from i2i_runtime.errors import ImageError
 from i2i_runtime.image import fitting, pixels
-from i2i_runtime.image import reading as images
 from i2i_runtime.image.fitting import ResizedImage
 from i2i_runtime.image.pixels import Pixels
+from i2i_runtime.image.writing import encode
 from i2i_runtime.schema.operations import HeatmapOutput, ImageOutput, Output
 
 Value: TypeAlias = Image.Image | bytes | NDArray[np.generic]
@@ -68,5 +68,5 @@ def _as_kind(result: NDArray[np.generic], kind: Kind) -> Value:
     levels = cast("Pixels", result)
     image = pixels.to_image(levels)
     if kind is Kind.ENCODED:
-        return images.encode(levels, "TIFF" if image is None else "PNG")
+        return encode(levels, "TIFF" if image is None else "PNG")
     return levels if image is None else image
