@@ -47,6 +47,12 @@ def test_a_name_is_an_identifier_in_lower_case(name: str) -> None:
         names_for(name, None, "pix2pix", Registry())
 
 
+def test_a_name_that_would_do_is_offered() -> None:
+    with pytest.raises(UsageError) as caught:
+        names_for("StarGAN-v3", None, "stargan2", Registry())
+    assert caught.value.fix.startswith("call it stargan_v3;")
+
+
 def test_a_name_is_not_taken() -> None:
     with pytest.raises(UsageError, match="'tint' is taken"):
         names_for("tint", None, "pix2pix", discover())

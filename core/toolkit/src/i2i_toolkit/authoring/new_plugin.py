@@ -70,11 +70,12 @@ def names_for(model: str, title: str | None, like: str, registry: Registry) -> P
 
     Raises UsageError for a name that is no identifier in lower case, is taken, or that the template uses itself.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", model) or keyword.iskeyword(model):
+    if not _is_name(model):
+        near = re.sub(r"[^a-z0-9]+", "_", model.lower()).strip("_")
         raise UsageError(
             found=f"{model!r} cannot name a model",
             expected="lower-case letters, digits and '_', with a letter first, and no word of Python's: my_paper",
-            fix="how people write the name is the title: --title 'My Paper'",
+            fix=f"call it {near}; how people write the name is its --title" if _is_name(near) else "",
         )
     names = PluginNames(model, title or model.replace("_", " ").capitalize())
     if model in registry.models or importlib.util.find_spec(names.package) is not None:
@@ -97,6 +98,10 @@ def names_for(model: str, title: str | None, like: str, registry: Registry) -> P
             fix=f"--title '{names.title} Model'",
         )
     return names
+
+
+def _is_name(text: str) -> bool:
+    return bool(re.fullmatch(r"[a-z][a-z0-9_]{0,39}", text)) and not keyword.iskeyword(text)
 
 
 def write_plugin(folder: Path, names: PluginNames, like: str) -> None:
