@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, overload
+from typing import Literal, Protocol, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,19 +17,50 @@ from i2i_runtime.image.resizing import Fit
 from i2i_runtime.kinds.base import Option
 from i2i_runtime.schema.operations import Operation
 
-if TYPE_CHECKING:
-    from i2i_runtime.bundle import Bundle
-
 Result: TypeAlias = Value | dict[str, Value] | Sequence[Value] | Sequence[dict[str, Value]]
 """One value; for a list of output names a dictionary; for a list of images a list of either."""
 _Named: TypeAlias = str | os.PathLike[str] | Image.Image
+
+
+class OperationRunner(Protocol):
+    """What runs operations by their names: a `Bundle`, which documents the arguments."""
+
+    def run(
+        self,
+        operation: str,
+        x: ImageSource | Sequence[ImageSource] | None = None,
+        *,
+        outputs: str | Sequence[str] = "image",
+        seed: int | None = None,
+        fit: Fit | None = None,
+        batch_size: int | None = None,
+        count: int | None = None,
+        **options: Option,
+    ) -> Result:
+        """Run an operation."""
+        ...
+
+    def frames(
+        self,
+        operation: str,
+        x: ImageSource | None = None,
+        *,
+        to: Mapping[str, Option] | None = None,
+        count: int = 25,
+        seed: int | None = None,
+        fit: Fit | None = None,
+        batch_size: int | None = None,
+        **options: Option,
+    ) -> list[Value]:
+        """Return the images of an animation."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class BoundOperation:
     """One operation of a loaded bundle, ready to be called; `Bundle.run` documents the arguments."""
 
-    bundle: Bundle
+    bundle: OperationRunner
     operation: Operation
 
     # Without `outputs`: the image, of the kind that was passed. (Vector outputs are asked for by name.)
