@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from i2i_registry import NameTable
-from i2i_runtime.image.fitting import to_image
+from i2i_runtime.image.fitting import to_levels
 from i2i_runtime.image.resizing import BICUBIC
 from i2i_toolkit.data.preparation import ChannelCount, Draws, Mode, Preparation
 from i2i_toolkit.networks.architecture import GeneratorKind, Norm
@@ -287,5 +287,5 @@ def check_images(recording: Recording, variants: Sequence[Variant], stated: tupl
     generated = recording.tensors["input/generated"].numpy()
     cut = ((generated.transpose(1, 2, 0) + 1) / 2 * 255).astype(np.uint8)
     yield recording.output("tensor2im", torch.from_numpy(cut), EXACT)
-    rounded = torch.from_numpy(to_image(generated))
+    rounded = torch.from_numpy(to_levels(generated))
     yield recording.output("tensor2im", rounded, ONE_LEVEL, by="i2i_runtime, which rounds")

@@ -150,7 +150,7 @@ def test_to_tensor_is_the_official_normalisation() -> None:
 def test_to_image_rounds_halves_to_even_and_saturates() -> None:
     levels = np.array([0.5, 1.5, 2.5, 256.2, -3, 254.6], dtype=np.float64)
     tensor = (levels / 255).astype(np.float32).reshape(1, 1, 6)
-    np.testing.assert_array_equal(fitting.to_image(tensor, (0, 1)).ravel(), [0, 2, 2, 255, 0, 255])
+    np.testing.assert_array_equal(fitting.to_levels(tensor, (0, 1)).ravel(), [0, 2, 2, 255, 0, 255])
 
 
 @pytest.mark.parametrize("value_range", [(-1.0, 1.0), (0.0, 1.0), (0.0, 255.0), (-2.0, 2.0)])
@@ -158,7 +158,7 @@ def test_every_level_survives_the_way_to_a_tensor_and_back(value_range: tuple[fl
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
     tensor = fitting.to_tensor(levels, value_range)
     np.testing.assert_allclose([tensor.min(), tensor.max()], value_range, rtol=1e-6)
-    np.testing.assert_array_equal(fitting.to_image(tensor, value_range), levels)
+    np.testing.assert_array_equal(fitting.to_levels(tensor, value_range), levels)
 
 
 @pytest.mark.parametrize(

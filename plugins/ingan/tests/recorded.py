@@ -231,7 +231,7 @@ def check_homography(
         yield recording.output(f"{name}/{key}", build_model(recording).generator(image, ours), FORWARD)
 
 
-def end_points_excluded(grid: sampling_grids.Points, height: int, width: int) -> sampling_grids.Points:
+def end_points_excluded(grid: sampling_grids.SamplingGrid, height: int, width: int) -> sampling_grids.SamplingGrid:
     """Coordinates meant for align_corners=False on a map of that size, as those for align_corners=True."""
     lengths = np.array([width, height], dtype=np.float64)
     pixels = ((grid + 1) * lengths - 1) / 2

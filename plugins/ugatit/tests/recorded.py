@@ -27,7 +27,7 @@ from i2i_plugin_ugatit.official import GENERATORS, ZNXLWM_FORMAT
 from i2i_plugin_ugatit.trainer import SCALES, Options, UGATITTrainer, preparation
 from i2i_registry import Step
 from i2i_runtime import BILINEAR, ImageInput, SizeRule
-from i2i_runtime.image.fitting import fit, to_image, to_tensor
+from i2i_runtime.image.fitting import fit, to_levels, to_tensor
 from i2i_runtime.image.heatmaps import render
 from i2i_toolkit import Draws
 
@@ -367,7 +367,7 @@ def check_images(recording: Recording, case: Case) -> Iterator[Row]:
     for number, drawn in enumerate(case.draws):
         draws = Draws(flip=drawn.flip, top=drawn.top, left=drawn.left)
         yield recording.output(f"train_{number}", way.cut(way.scaled(image), draws), TRANSFORM)
-    saved = to_image(recording.tensors["input/generated"].numpy())
+    saved = to_levels(recording.tensors["input/generated"].numpy())
     yield recording.output("saved_png_rgb", torch.from_numpy(saved), EXACT)
     overlay = render(heatmap, height, width)[..., ::-1].astype(np.float64) / 255
     yield recording.output("cam_bgr", torch.from_numpy(overlay), OVERLAY)

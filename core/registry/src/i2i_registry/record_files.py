@@ -34,10 +34,10 @@ def read_record(path: Path, kind: type[T], most_bytes: int = MOST_BYTES) -> T:
     except OSError as error:
         raise RecordError(error.strerror or str(error)) from error
     except ValidationError as error:
-        raise RecordError(in_words(error)) from error
+        raise RecordError(problems_in_words(error)) from error
 
 
-def in_words(error: ValidationError) -> str:
+def problems_in_words(error: ValidationError) -> str:
     """Return the first problems, each with its field: "config.width: Field required; and 2 more"."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     sentences = [_sentence(problem["loc"], problem["msg"]) for problem in problems[:_SHOWN]]

@@ -16,11 +16,11 @@ from i2i_runtime.animation.interpolation import Ends, Vector, animation_options
 from i2i_runtime.archive.opening import OpenBundle, open_bundle
 from i2i_runtime.call import arguments as inputs
 from i2i_runtime.call import results
-from i2i_runtime.call.batching import Call, Tensors, run_step
+from i2i_runtime.call.batching import Arrays, Call, run_step
 from i2i_runtime.call.bound_operation import BoundOperation, Result
 from i2i_runtime.call.limits import Extent, Limits
 from i2i_runtime.call.memory_use import bytes_per_pixel
-from i2i_runtime.call.results import Kind, Value
+from i2i_runtime.call.results import ResultKind, Value
 from i2i_runtime.call.sizes import result_size
 from i2i_runtime.device import providers as devices
 from i2i_runtime.device.cpus import thread_count
@@ -202,7 +202,9 @@ class Bundle:
     ) -> Result:
         wanted = _wanted(chosen, outputs)
         sources = _sources(chosen, x, count)
-        kinds = [results.kind_of(source) for source in sources] if sources is not None else [Kind.PIL] * (count or 1)
+        kinds = (
+            [results.kind_of(source) for source in sources] if sources is not None else [ResultKind.PIL] * (count or 1)
+        )
         shapes = self._vector_shapes(chosen)
         together = min(len(kinds), self._batch_size(batch_size))
         self._check_planned(chosen, options, fit=fit, together=together)
@@ -307,7 +309,7 @@ class Bundle:
         values: Mapping[str, NDArray[np.generic]],
         labels: Mapping[str, str],
         wanted: Collection[str],
-    ) -> Tensors:
+    ) -> Arrays:
         """Run an operation on tensors as its graphs take them, without any pre- or post-processing.
 
         Args:
@@ -322,7 +324,7 @@ class Bundle:
         """
         chosen = self._operation(operation)
         inputs.check_indices(chosen, values)
-        known: Tensors = dict(values)
+        known: Arrays = dict(values)
         for step in needed_steps(chosen.steps_for(dict(labels)), wanted):
             known |= run_step(self._sessions, step, known)
         return {name: known[name] for name in wanted}

@@ -8,7 +8,7 @@ from typing import Literal
 
 from i2i_registry.errors import ExportError
 from i2i_registry.interfaces.graphs import Axis, Form, ResolvedGraph
-from i2i_runtime.device.memory import in_words
+from i2i_runtime.device.memory import memory_in_words
 from i2i_runtime.errors import UsageError
 from i2i_runtime.kinds.image import ImageInput
 from i2i_runtime.schema.graphs import GraphFile
@@ -60,8 +60,8 @@ def check_memory(operations: tuple[Operation, ...], size: int | Literal["dynamic
         return
     own = next((image.size for image in _images(operations)), None)
     raise UsageError(
-        found=f"--size {size} takes more than {in_words(size * size * LEAST_BYTES)} of memory",
-        expected=f"a size that fits into the {in_words(free)} that are free",
+        found=f"--size {size} takes more than {memory_in_words(size * size * LEAST_BYTES)} of memory",
+        expected=f"a size that fits into the {memory_in_words(free)} that are free",
         fix=f"--size {own.height}" if own and own.height == own.width else "leave --size away",
     )
 

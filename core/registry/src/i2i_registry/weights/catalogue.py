@@ -31,7 +31,7 @@ from i2i_registry.checkpoints.tensor_files import check_hash
 from i2i_registry.errors import CheckpointError, StoreError, UnknownName
 from i2i_registry.interfaces.cards import WeightsCard, is_weights_name
 from i2i_registry.plugins.discovery import Registry
-from i2i_registry.record_files import in_words
+from i2i_registry.record_files import problems_in_words
 from i2i_registry.weights.store import Store
 from i2i_runtime.errors import UsageError
 from i2i_runtime.files.regular import read_regular
@@ -257,7 +257,7 @@ def read_curated(file: Path) -> Curated:
     try:
         content = Curated.model_validate(_parse(read_regular(file, _MOST_BYTES).decode()))
     except (OSError, ValueError, RecursionError) as error:
-        reason = in_words(error) if isinstance(error, ValidationError) else printable(str(error))
+        reason = problems_in_words(error) if isinstance(error, ValidationError) else printable(str(error))
         raise StoreError(
             f"{file}: {reason}", expected="[[papers]] and [[weights]]", fix="reinstall i2i-registry"
         ) from error

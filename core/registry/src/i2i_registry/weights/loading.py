@@ -14,7 +14,7 @@ from i2i_registry.checkpoints.tensor_files import check_shapes, read_tensors, wr
 from i2i_registry.errors import CheckpointError
 from i2i_registry.interfaces.cards import WeightsCard
 from i2i_registry.plugins.discovery import Registry
-from i2i_registry.record_files import in_words
+from i2i_registry.record_files import problems_in_words
 from i2i_registry.weights.catalogue import Catalogue
 from i2i_registry.weights.store import Store
 from i2i_runtime.records import Record
@@ -100,7 +100,7 @@ def build_model(registry: Registry, card: WeightsCard) -> Model[Record]:
         config = model_class.Config.model_validate(card.config)
     except ValidationError as error:
         raise CheckpointError(
-            found=f"the config of {card.reference} does not fit {card.model}: {in_words(error)}",
+            found=f"the config of {card.reference} does not fit {card.model}: {problems_in_words(error)}",
             expected=f"the fields of its Config, as {card.plugin} wrote them",
             fix=f"install the version that made it: {card.plugin}",
         ) from error

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2i_runtime.animation.walks import Shapes, walk
+from i2i_runtime.animation.walks import NoiseShapes, walk
 from i2i_runtime.call.arguments import gathering
 from i2i_runtime.call.results import Value
 from i2i_runtime.errors import OptionError
@@ -52,7 +52,7 @@ def walk_options(
     call = gathering(operation, None, options, seed=seed)
     numbers = {value.name: value.read(options.get(value.name)) for value in operation.of(ScalarInput)}
     frames = walk(
-        cast("Shapes", {value.name: value.shape_of(call, 0) for value in maps}),
+        cast("NoiseShapes", {value.name: value.shape_of(call, 0) for value in maps}),
         first=how.first,
         pull=numbers[how.pull],
         inertia=numbers[how.inertia],

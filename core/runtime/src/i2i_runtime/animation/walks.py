@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Maps = Mapping[str, NDArray[np.float32]]
-Shapes = Mapping[str, tuple[int, int, int]]
+NoiseShapes = Mapping[str, tuple[int, int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Frame:
     maps: Maps
 
 
-def walk(shapes: Shapes, *, first: float, pull: float, inertia: float, count: int, seed: int) -> Iterator[Frame]:
+def walk(shapes: NoiseShapes, *, first: float, pull: float, inertia: float, count: int, seed: int) -> Iterator[Frame]:
     """Yield the frames of a walk over noise maps of these shapes; see `operations.Walk` for the formula.
 
     Map by map, then frame by frame, fresh noise comes from NumPy's PCG64 of (seed, frame): a longer animation begins
@@ -49,6 +49,6 @@ def walk(shapes: Shapes, *, first: float, pull: float, inertia: float, count: in
         yield Frame(anchor, fresh)
 
 
-def _drawn(shapes: Shapes, seed: int, frame: int) -> Maps:
+def _drawn(shapes: NoiseShapes, seed: int, frame: int) -> Maps:
     generator = np.random.Generator(np.random.PCG64([seed, frame]))
     return {name: generator.standard_normal(shape, dtype=np.float32) for name, shape in shapes.items()}

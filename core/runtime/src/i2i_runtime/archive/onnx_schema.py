@@ -13,14 +13,14 @@ from typing import Literal
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 """wire types; 3 and 4, groups, have not been written by anybody for twenty years"""
 
-Kind = Literal["varint", "fixed64", "fixed32", "bytes", "message"]
+FieldKind = Literal["varint", "fixed64", "fixed32", "bytes", "message"]
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
     """One field of a message."""
 
-    kind: Kind
+    kind: FieldKind
     repeated: bool = False
     message: str = ""
     """name of the message in it, if it is one"""

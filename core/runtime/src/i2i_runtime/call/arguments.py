@@ -19,10 +19,10 @@ from i2i_runtime.kinds.image import ImageInput
 from i2i_runtime.schema.operations import Operation
 from i2i_runtime.schema.wiring import needed_inputs
 
-Shapes = Mapping[str, tuple[int, ...]]
+VectorShapes = Mapping[str, tuple[int, ...]]
 """vector that one step makes for another -> its shape, without batch axis"""
 
-_NO_SHAPES: Shapes = MappingProxyType({})
+_NO_SHAPES: VectorShapes = MappingProxyType({})
 
 
 def gather(
@@ -33,7 +33,7 @@ def gather(
     *,
     fit: Fit | None,
     seed: int | None,
-    shapes: Shapes = _NO_SHAPES,
+    shapes: VectorShapes = _NO_SHAPES,
     locate: Locate | None = None,
 ) -> Gathering:
     """Return the values of one call. `sources` are the images of the main input, `count` of them.

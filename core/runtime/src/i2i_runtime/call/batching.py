@@ -15,7 +15,7 @@ from i2i_runtime.kinds.columns import Column
 from i2i_runtime.schema.operations import GraphCall, Operation, Output
 from i2i_runtime.schema.wiring import needed_steps
 
-Tensors: TypeAlias = dict[str, NDArray[np.generic]]
+Arrays: TypeAlias = dict[str, NDArray[np.generic]]
 """value name -> tensor"""
 
 Columns: TypeAlias = Mapping[str, Column]
@@ -34,7 +34,7 @@ class Call:
     batch: int
     """most items in one run of a graph"""
 
-    def run(self, columns: Columns, count: int) -> Iterator[tuple[int, Tensors]]:
+    def run(self, columns: Columns, count: int) -> Iterator[tuple[int, Arrays]]:
         """Yield the wanted tensors of each of `count` items, without batch axis, in the order they are done.
 
         Index, tensors.
@@ -53,7 +53,7 @@ class Call:
 
     def _run_shared(
         self, columns: Columns, items: Sequence[int], steps: Sequence[GraphCall]
-    ) -> tuple[Tensors, list[GraphCall]]:
+    ) -> tuple[Arrays, list[GraphCall]]:
         """Return what is the same for all items, computed once: a style that a hundred images get is read once.
 
         Returns those values, with a batch axis of 1, and the steps that remain to be run for each item.
@@ -68,9 +68,7 @@ class Call:
                 rest.append(step)
         return known, rest
 
-    def _run_batch(
-        self, columns: Columns, items: Sequence[int], shared: Tensors, steps: Sequence[GraphCall]
-    ) -> Tensors:
+    def _run_batch(self, columns: Columns, items: Sequence[int], shared: Arrays, steps: Sequence[GraphCall]) -> Arrays:
         """Return the values of some items that fit into one batch, from the steps that are left."""
         fed = {output.name for output in self.wanted} | {name for step in steps for name in step.inputs.values()}
         # An output may carry the name of an input: only what a step takes, or the caller gave, comes from the columns.
@@ -82,7 +80,7 @@ class Call:
         return known
 
 
-def stacked(columns: Columns, names: Collection[str], items: Sequence[int]) -> Tensors:
+def stacked(columns: Columns, names: Collection[str], items: Sequence[int]) -> Arrays:
     """Tensors of some items, with a batch axis."""
     return {name: np.stack([columns[name].tensor(index) for index in items]) for name in names}
 
@@ -97,7 +95,7 @@ def groups(operation: Operation, columns: Columns, count: int) -> list[tuple[dic
     return [({name: str(columns[name].choice(items[0])) for name in branching}, items) for items in found.values()]
 
 
-def run_step(sessions: Sessions, step: GraphCall, known: Mapping[str, NDArray[np.generic]]) -> Tensors:
+def run_step(sessions: Sessions, step: GraphCall, known: Mapping[str, NDArray[np.generic]]) -> Arrays:
     """Return the values that a step makes of those known."""
     feeds = {name: known[value] for name, value in step.inputs.items()}
     count = len(next(iter(feeds.values())))

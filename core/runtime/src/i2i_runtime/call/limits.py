@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from i2i_runtime.call import memory_use as footprint
-from i2i_runtime.device.memory import as_bytes, free_bytes, in_words
+from i2i_runtime.device.memory import as_bytes, free_bytes, memory_in_words
 from i2i_runtime.errors import ImageError, UsageError
 
 _BLOCK = 32
@@ -67,12 +67,12 @@ class Limits:
             return
         each = rate()
         if pixels * each > allowed:
-            whose = "that memory= allows" if free is None else f"that may be taken of {in_words(free)} free"
+            whose = "that memory= allows" if free is None else f"that may be taken of {memory_in_words(free)} free"
             together = f", {extent.together} together," if extent.together > 1 else ""
             example = _example(extent, allowed / each / extent.together)
             raise ImageError(
-                found=f"an image of {size}{together} takes about {in_words(pixels * each)} of memory",
-                expected=f"{in_words(allowed)} {whose}{example}",
+                found=f"an image of {size}{together} takes about {memory_in_words(pixels * each)} of memory",
+                expected=f"{memory_in_words(allowed)} {whose}{example}",
                 fix=way_out + ("; batch_size=1" if extent.together > 1 else ""),
             )
 

@@ -22,7 +22,7 @@ Value: TypeAlias = Image.Image | bytes | NDArray[np.generic]
 """One output of one item: an image of the caller's kind, or the array of a vector output."""
 
 
-class Kind(Enum):
+class ResultKind(Enum):
     """How images are handed back."""
 
     PIL = "a PIL image, for paths and PIL images; an array where the channels are not 1, 3 or 4"
@@ -31,42 +31,46 @@ class Kind(Enum):
     UNIT = "float32 in 0..1, for float arrays"
 
 
-def kind_of(source: object) -> Kind:
+def kind_of(source: object) -> ResultKind:
     """Return the kind a result has for this input. Raises ImageError for what cannot be an image."""
     if isinstance(source, np.ndarray):
-        return Kind.UNIT if np.issubdtype(cast("NDArray[np.generic]", source).dtype, np.floating) else Kind.LEVELS
+        return (
+            ResultKind.UNIT
+            if np.issubdtype(cast("NDArray[np.generic]", source).dtype, np.floating)
+            else ResultKind.LEVELS
+        )
     if isinstance(source, bytes):
-        return Kind.ENCODED
+        return ResultKind.ENCODED
     if isinstance(source, (str, os.PathLike, Image.Image)):
-        return Kind.PIL
+        return ResultKind.PIL
     raise ImageError(
         found=f"an image given as {type(source).__name__}",
         expected="a path, bytes, a PIL image, a NumPy array, or a list of them",
     )
 
 
-def finish(output: Output, tensor: NDArray[np.generic], fitted: ResizedImage | None, kind: Kind) -> Value:
+def finish(output: Output, tensor: NDArray[np.generic], fitted: ResizedImage | None, kind: ResultKind) -> Value:
     """One output of one item, tensor without batch axis; padding is cut where `fitted` put some."""
     if isinstance(output, ImageOutput):
         return _image(output, tensor.astype(np.float32), fitted, kind)
     if isinstance(output, HeatmapOutput):
-        return _as_kind(coloured(tensor.astype(np.float32), fitted, unit=kind is Kind.UNIT), kind)
+        return _as_kind(coloured(tensor.astype(np.float32), fitted, unit=kind is ResultKind.UNIT), kind)
     return tensor
 
 
-def _image(output: ImageOutput, tensor: NDArray[np.float32], fitted: ResizedImage | None, kind: Kind) -> Value:
-    convert = fitting.to_unit if kind is Kind.UNIT else fitting.to_image
+def _image(output: ImageOutput, tensor: NDArray[np.float32], fitted: ResizedImage | None, kind: ResultKind) -> Value:
+    convert = fitting.to_unit if kind is ResultKind.UNIT else fitting.to_levels
     result: NDArray[np.generic] = convert(tensor, output.value_range)
     if fitted is not None:
         result = fitted.crop(result)
     return _as_kind(result, kind)
 
 
-def _as_kind(result: NDArray[np.generic], kind: Kind) -> Value:
-    if kind in {Kind.LEVELS, Kind.UNIT}:
+def _as_kind(result: NDArray[np.generic], kind: ResultKind) -> Value:
+    if kind in {ResultKind.LEVELS, ResultKind.UNIT}:
         return np.ascontiguousarray(result)
     levels = cast("Pixels", result)
-    image = pixels.to_image(levels)
-    if kind is Kind.ENCODED:
+    image = pixels.to_pillow(levels)
+    if kind is ResultKind.ENCODED:
         return encode(levels, "TIFF" if image is None else "PNG")
     return levels if image is None else image

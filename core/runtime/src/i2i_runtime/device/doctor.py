@@ -16,7 +16,7 @@ from i2i_runtime.device import providers as devices
 from i2i_runtime.device import telemetry
 from i2i_runtime.device.cpus import THREADS_VARIABLE, thread_count
 from i2i_runtime.device.probe import conv_model
-from i2i_runtime.device.providers import PROVIDERS, Device, Kind
+from i2i_runtime.device.providers import PROVIDERS, Device, DeviceKind
 from i2i_runtime.errors import DeviceError, I2IError, UsageError
 from i2i_runtime.records import Record
 
@@ -127,7 +127,7 @@ def _threads(problems: list[Problem]) -> tuple[int, str]:
     return threads, f"the CPUs this process may use, of {os.cpu_count()} in the machine"
 
 
-def _provider(kind: Kind) -> ProviderState:
+def _provider(kind: DeviceKind) -> ProviderState:
     name = PROVIDERS[kind]
     if name not in devices.built_in_providers():
         return ProviderState(name=name, built_in=False, usable=False, reason="the installed wheel is built without it")

@@ -30,7 +30,7 @@ def as_bytes(memory: int | str) -> int:
     return int(float(match[1]) * _UNITS[match[2]])
 
 
-def in_words(size: float) -> str:
+def memory_in_words(size: float) -> str:
     """Return a number of bytes for people: "6.4 GB"."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(1, round(size / 1e6))} MB"  # noqa: PLR2004 - a gigabyte
 

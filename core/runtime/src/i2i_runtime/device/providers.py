@@ -28,10 +28,10 @@ from i2i_runtime.device import telemetry
 from i2i_runtime.device.probe import conv_model
 from i2i_runtime.errors import DeviceError, nearest
 
-Kind: TypeAlias = Literal["cpu", "cuda", "tensorrt"]
+DeviceKind: TypeAlias = Literal["cpu", "cuda", "tensorrt"]
 ProviderOptions: TypeAlias = dict[str, str]
 
-PROVIDERS: Mapping[Kind, str] = {
+PROVIDERS: Mapping[DeviceKind, str] = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
@@ -55,7 +55,7 @@ _preload_lock = threading.Lock()
 class Device:
     """A device that was found usable, and why it was taken."""
 
-    kind: Kind
+    kind: DeviceKind
     index: int
     reason: str
 
@@ -93,7 +93,7 @@ def resolve(request: str) -> Device:
     return Device("cuda", 0, "auto took CUDA: a test convolution ran on it")
 
 
-def _parse(request: str) -> tuple[Kind | Literal["auto"], int]:
+def _parse(request: str) -> tuple[DeviceKind | Literal["auto"], int]:
     match = re.fullmatch(r"(auto|cpu)|(cuda|tensorrt)(?::(\d{1,3}))?", request)
     if match is None:
         raise DeviceError(found=f"unknown device {request!r}", expected=nearest(request, _CHOICES))
@@ -158,7 +158,7 @@ def built_in_providers() -> tuple[str, ...]:
 
 
 @functools.cache
-def check_usable(kind: Kind, index: int = 0) -> None:
+def check_usable(kind: DeviceKind, index: int = 0) -> None:
     """Return when the device works; the outcome is remembered when it does.
 
     Raises DeviceError that names what is missing and the line that installs it.
@@ -191,7 +191,7 @@ def _fix_for(missing: tuple[str, ...]) -> str:
     return f"{INSTALL_GPU}   (brings the CUDA libraries as wheels), or device='cpu'"
 
 
-def library_names(kind: Kind) -> tuple[str, ...]:
+def library_names(kind: DeviceKind) -> tuple[str, ...]:
     """Shared libraries the provider needs, driver first, for the CUDA version the wheel was built with."""
     if kind == "cpu":
         return ()
@@ -205,7 +205,7 @@ def library_names(kind: Kind) -> tuple[str, ...]:
     return names if kind == "cuda" else (*names, "libnvinfer.so.10", "libnvonnxparser.so.10")
 
 
-def missing_libraries(kind: Kind) -> tuple[str, ...]:
+def missing_libraries(kind: DeviceKind) -> tuple[str, ...]:
     """Those of `library_names` that cannot be loaded, once the CUDA wheels of pip have been looked through."""
     if kind != "cpu":
         _preload()
@@ -235,7 +235,7 @@ def _preload_once() -> None:
             preload()
 
 
-def _run_probe(kind: Kind, index: int) -> None:
+def _run_probe(kind: DeviceKind, index: int) -> None:
     """Run the convolution of `probe` on the device."""
     ort = onnxruntime()
     options = ort.SessionOptions()

@@ -23,7 +23,7 @@ from i2i_runtime.image.pixels import RGB, Pixels, of_count, of_image
 from i2i_runtime.image.resizing import Resizing
 from i2i_runtime.records import Name, Range, Record
 
-Points = NDArray[np.float64]
+ImagePoints = NDArray[np.float64]
 """[..., 2]: column, row"""
 
 
@@ -59,8 +59,8 @@ _FADE, _BLUR = 0.15, 0.03
 class Square:
     """What is cut out."""
 
-    centre: Points
-    half: Points
+    centre: ImagePoints
+    half: ImagePoints
     """from the centre to the middle of its right side"""
 
     @property
@@ -69,26 +69,26 @@ class Square:
         return 2 * math.hypot(*self.half)
 
     @property
-    def down(self) -> Points:
+    def down(self) -> ImagePoints:
         """From the centre to the middle of its lower side."""
         return np.array([-self.half[1], self.half[0]])
 
     @property
-    def corner(self) -> Points:
+    def corner(self) -> ImagePoints:
         """The upper left one."""
         return self.centre - self.half - self.down
 
     @property
-    def corners(self) -> Points:
+    def corners(self) -> ImagePoints:
         """All four, [4, 2]."""
         return self.corner + 2 * np.array([(a * self.half + b * self.down) for a in (0, 1) for b in (0, 1)])
 
-    def scaled(self, factor: float, shift: Points) -> Square:
+    def scaled(self, factor: float, shift: ImagePoints) -> Square:
         """Return the same square in an image that is scaled, and whose corner is then moved to `shift`."""
         return Square(self.centre * factor - shift, self.half * factor)
 
 
-def landmarks(heat: NDArray[np.generic]) -> Points:
+def landmarks(heat: NDArray[np.generic]) -> ImagePoints:
     """Return the places [k, 2] of heat maps [k, y, x], in their pixels.
 
     The middle of the hottest pixel, a quarter of a pixel towards its hotter neighbours.
@@ -104,7 +104,7 @@ def landmarks(heat: NDArray[np.generic]) -> Points:
     return np.stack([column, row], 1) + 0.5 + 0.25 * slopes
 
 
-def square_of(points: Points, which: Landmarks) -> Square | None:
+def square_of(points: ImagePoints, which: Landmarks) -> Square | None:
     """Return the square around a face; None where eyes and mouth fall together."""
     left, right, mouth = (points[list(part)].mean(0) for part in (which.left_eye, which.right_eye, which.mouth))
     eyes, across = (left + right) / 2, right - left
@@ -155,7 +155,7 @@ def cut_square(image: Image.Image, square: Square, width: int, height: int) -> I
     return cut.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def _surroundings(image: Image.Image, square: Square) -> tuple[Image.Image, Points]:
+def _surroundings(image: Image.Image, square: Square) -> tuple[Image.Image, ImagePoints]:
     """Return the upright box around the square, no larger, and its upper left corner in the image."""
     size = np.array(image.size)
     low, high = np.floor(square.corners.min(0)).astype(int), np.ceil(square.corners.max(0)).astype(int)

@@ -153,6 +153,6 @@ def to_unit(tensor: NDArray[np.float32], value_range: Range = (-1.0, 1.0)) -> ND
     return np.clip(unit, np.float32(0), np.float32(1))
 
 
-def to_image(tensor: NDArray[np.float32], value_range: Range = (-1.0, 1.0)) -> NDArray[np.uint8]:
+def to_levels(tensor: NDArray[np.float32], value_range: Range = (-1.0, 1.0)) -> NDArray[np.uint8]:
     """float [channels, h, w] in `value_range` to uint8 [h, w, channels]; halves round to even, the rest saturates."""
     return np.rint(to_unit(tensor, value_range) * np.float32(255)).astype(np.uint8)

@@ -48,7 +48,7 @@ def of_image(image: Image.Image, channels: int) -> Pixels:
     return of_count(levels[:, :, None] if levels.ndim == 2 else levels, channels, "the image")  # noqa: PLR2004 - grey
 
 
-def to_image(pixels: Pixels) -> Image.Image | None:
+def to_pillow(pixels: Pixels) -> Image.Image | None:
     """Return the Pillow image of these pixels; None for a number of channels that Pillow has no image for."""
     if pixels.shape[2] not in IMAGE_MODES:
         return None
@@ -129,7 +129,7 @@ def _fix(own: int, channels: int) -> str:
     return f"keep the channels that the model learned from: a[..., :{channels}]"
 
 
-def stack(parts: Sequence[Pixels], name: str) -> Pixels:
+def stack_channels(parts: Sequence[Pixels], name: str) -> Pixels:
     """Several images of one size as one, channel behind channel.
 
     Raises ImageError when their sizes differ, or there is too much of them.

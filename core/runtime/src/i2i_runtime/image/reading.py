@@ -132,7 +132,7 @@ def stack(*sources: ImageSource) -> Pixels:
     does, and where the sizes differ.
     """
     reader = _Reader(_log_once)
-    return pixels.stack([reader.read(source, None) for source in sources], "the stack")
+    return pixels.stack_channels([reader.read(source, None) for source in sources], "the stack")
 
 
 def _stacked(readers: list[Callable[[int | None], Pixels]], channels: int, name: str) -> Pixels:
@@ -142,7 +142,7 @@ def _stacked(readers: list[Callable[[int | None], Pixels]], channels: int, name:
     """
     each, rest = divmod(channels, len(readers))
     alike = each if rest == 0 and each in {GREY, RGB} else None
-    return pixels.of_count(pixels.stack([reader(alike) for reader in readers], name), channels, name)
+    return pixels.of_count(pixels.stack_channels([reader(alike) for reader in readers], name), channels, name)
 
 
 @dataclass(frozen=True, slots=True)

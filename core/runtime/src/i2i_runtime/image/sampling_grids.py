@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from i2i_runtime.errors import OptionError
 
-Points = NDArray[np.float64]
+SamplingGrid = NDArray[np.float64]
 """[height, width, 2]: (x, y) of each pixel of a result"""
 
 Size = tuple[int, int]
@@ -103,7 +103,7 @@ def homography(shifts: Shifts) -> NDArray[np.float64]:
     return np.array([[1.0, difference, total], [0.0, 1.0, 0.0], [total, -total, 1.0]])
 
 
-def projected(result: Size, shifts: Shifts) -> Points:
+def projected(result: Size, shifts: Shifts) -> SamplingGrid:
     """Return the points of a result, end points included, as points of the mirrored image (`Shifts.mirrored`)."""
     height, width = result
     x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
@@ -111,7 +111,7 @@ def projected(result: Size, shifts: Shifts) -> Points:
     return moved[..., :2] / moved[..., 2:]
 
 
-def folded(points: Points, width: int, shifts: Shifts) -> Points:
+def folded(points: SamplingGrid, width: int, shifts: Shifts) -> SamplingGrid:
     """Points of the mirrored image as points of the image itself, which is `width` pixels wide.
 
     Between two columns everything is linear, and the mirror lies on a column: sampling the image at the folded points
@@ -124,7 +124,7 @@ def folded(points: Points, width: int, shifts: Shifts) -> Points:
     return np.stack([_normalised(column, width), np.clip(points[..., 1], -1.0, 1.0)], axis=-1)
 
 
-def covered(points: Points, width: int, shifts: Shifts) -> NDArray[np.float64]:
+def covered(points: SamplingGrid, width: int, shifts: Shifts) -> NDArray[np.float64]:
     """[height, width]: 1 where a point lies in the image, 0 beside it, and between them at its borders."""
     left, right = shifts.framed(width)
     column = _pixels(points[..., 0], width + left + right) - left

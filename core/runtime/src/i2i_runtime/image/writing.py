@@ -38,7 +38,7 @@ def encode(image: Image.Image | Pixels, file_format: str = "PNG") -> bytes:
     Of an array with a number of channels that no image has, each channel becomes a page, which takes TIFF. Raises
     UsageError for another format.
     """
-    whole = image if isinstance(image, Image.Image) else pixels.to_image(image)
+    whole = image if isinstance(image, Image.Image) else pixels.to_pillow(image)
     buffer = BytesIO()
     if whole is not None:
         whole.save(buffer, format=file_format, **_SAVE_OPTIONS.get(file_format, {}))

@@ -15,7 +15,7 @@ from i2i_runtime.kinds.columns import ArrayColumn, Column, made_once
 from i2i_runtime.kinds.forms import BATCH, Form
 from i2i_runtime.kinds.image import ImageColumn, ImageInput
 from i2i_runtime.kinds.scalar import NumberColumn, check_numbers
-from i2i_runtime.kinds.size import SizeInput, size_of, size_of_result
+from i2i_runtime.kinds.size import SizeInput, size_input_of, size_of_result
 from i2i_runtime.kinds.spatial import WidensImage, check_image
 from i2i_runtime.records import Name
 
@@ -55,7 +55,7 @@ class GridInput(WidensImage):
 
     def forms(self, inputs: Inputs) -> dict[str, Form]:
         """Return the grid, and its coverage where that has a name."""
-        size = size_of(list(inputs.values()))
+        size = size_input_of(list(inputs.values()))
         sides = size.sides if size else cast("ImageInput", inputs[self.image]).sides(inputs)
         forms = {self.name: Form((BATCH, *sides, 2), "uniform")}
         if self.coverage:

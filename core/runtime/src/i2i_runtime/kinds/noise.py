@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from i2i_runtime.kinds.base import Gathering, Inputs, RandomInput
 from i2i_runtime.kinds.forms import BATCH, Axis, Form
-from i2i_runtime.kinds.size import ResultSize, SizeInput, size_of, size_of_result
+from i2i_runtime.kinds.size import ResultSize, SizeInput, size_input_of, size_of_result
 from i2i_runtime.records import MAX_PIXELS, MAX_SIDE, Side
 
 
@@ -42,7 +42,7 @@ class NoiseInput(RandomInput):
 
     def forms(self, inputs: Inputs) -> dict[str, Form]:
         """Return the map, free where the size of the result is."""
-        size = size_of(list(inputs.values()))
+        size = size_input_of(list(inputs.values()))
         height, width = self.height + self.border, self.width + self.border
         if size is None:
             return {self.name: Form((BATCH, self.channels, height, width), "normal")}
@@ -59,7 +59,7 @@ class NoiseInput(RandomInput):
 
     def shape_of(self, gathering: Gathering, index: int) -> tuple[int, ...]:
         """As the size of the item's result asks."""
-        return self.shape_for(size_of(gathering.inputs), size_of_result(gathering, index))
+        return self.shape_for(size_input_of(gathering.inputs), size_of_result(gathering, index))
 
     def shape_for(self, size: SizeInput | None, wanted: ResultSize | None) -> tuple[int, int, int]:
         """Channels, height and width for a result of the wanted size."""

@@ -194,7 +194,7 @@ class SizeColumn(Column):
         return self.sizes[index]
 
 
-def size_of(inputs: Sequence[InputKind]) -> SizeInput | None:
+def size_input_of(inputs: Sequence[InputKind]) -> SizeInput | None:
     """Return the input that says how large the result is to be, where a caller may choose."""
     return next((value for value in inputs if isinstance(value, SizeInput)), None)
 

@@ -37,7 +37,7 @@ from i2i_toolkit.data.folders import (
     warn_passed_over,
 )
 from i2i_toolkit.data.order import shuffled
-from i2i_toolkit.data.preparation import size_of, tensor_of
+from i2i_toolkit.data.preparation import tensor_of, width_and_height
 from i2i_toolkit.seeds import derive
 
 _log = logging.getLogger(__name__)
@@ -182,13 +182,13 @@ class DomainFolders:
     def _augmented(self, domain: int, index: int, position: int, part: str) -> Tensor:
         image = self._image(self._train[domain].readable[index])
         generator = np.random.default_rng(derive(self._seed, "augment", part, position))
-        crop = draw_crop(generator, *size_of(image), probability=self._crop_probability, flip=self._flip)
+        crop = draw_crop(generator, *width_and_height(image), probability=self._crop_probability, flip=self._flip)
         return cropped(image, crop, self.image_size)
 
     def _fitted(self, domain: int, index: int) -> Tensor:
         paths = self._shown[domain].readable
         image = self._image(paths[index % len(paths)])
-        return cropped(image, Crop((0, 0, *size_of(image)), flip=False), self.image_size)
+        return cropped(image, Crop((0, 0, *width_and_height(image)), flip=False), self.image_size)
 
     def _image(self, path: Path) -> Levels:
         return self._cache.get(path, lambda: (read_again(path),))[0]

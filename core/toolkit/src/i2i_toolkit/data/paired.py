@@ -39,7 +39,7 @@ from i2i_toolkit.data.folders import (
 )
 from i2i_toolkit.data.order import shuffled
 from i2i_toolkit.data.paired_layout import PairFiles, find_pairs
-from i2i_toolkit.data.preparation import ChannelCount, Preparation, size_of
+from i2i_toolkit.data.preparation import ChannelCount, Preparation, width_and_height
 from i2i_toolkit.data.segmented import SegmentedLayout
 from i2i_toolkit.seeds import derive
 
@@ -118,7 +118,7 @@ class PairedFolders:
         images = self._scaled(pair)
         generator = np.random.default_rng(derive(self._seed, "augment", position))
         # Scaled sizes are what they are scaled to, so drawing for them is drawing for the image itself.
-        draws = self.preparation.draw(generator, *size_of(images[0]))
+        draws = self.preparation.draw(generator, *width_and_height(images[0]))
         source, target = (self.preparation.cut(image, draws) for image in images)
         return {"input": source, "target": target}
 
@@ -258,7 +258,7 @@ def _check_joined(path: Path, width: int, height: int) -> None:
 
 
 def _check_sizes(pair: PairFiles, a: Pixels, b: Pixels) -> None:
-    if size_of(a) != size_of(b):
+    if width_and_height(a) != width_and_height(b):
         raise LayoutError(
             found=f"{pair.a} is {_size(a)} pixels and {pair.b} is {_size(b)}",
             expected="both images of a pair at one size, so that what they show lies at the same place",
@@ -267,7 +267,7 @@ def _check_sizes(pair: PairFiles, a: Pixels, b: Pixels) -> None:
 
 
 def _size(pixels: Pixels) -> str:
-    width, height = size_of(pixels)
+    width, height = width_and_height(pixels)
     return f"{width}x{height}"
 
 

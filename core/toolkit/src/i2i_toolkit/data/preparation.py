@@ -84,7 +84,7 @@ class Preparation:
 
     def check(self, path: Path, image: Pixels) -> None:
         """Raise LayoutError when the image read from `path` is too small for a crop."""
-        width, height = size_of(image)
+        width, height = width_and_height(image)
         if self.centre_px is not None and min(width, height) < self.centre_px:
             raise LayoutError(
                 found=f"{path} has {width}x{height} pixels",
@@ -112,8 +112,8 @@ class Preparation:
         coloured = _with_channels(image, channels)
         if self.centre_px is not None:
             coloured = _middle(coloured, self.centre_px)
-        size = self.scaled_size(*size_of(coloured))
-        return coloured if size == size_of(coloured) else resampled(coloured, *size, self.resize)
+        size = self.scaled_size(*width_and_height(coloured))
+        return coloured if size == width_and_height(coloured) else resampled(coloured, *size, self.resize)
 
     def cut(self, scaled: Levels, draws: Draws) -> Float[Tensor, "c h w"]:
         """Return the drawn part of a scaled image, mirrored if so drawn; values in [-1, 1].
@@ -174,7 +174,7 @@ def _window(pixels: Levels, top: int, left: int, side: int) -> Levels:
     return np.pad(part, ((0, missing[0]), (0, missing[1]), (0, 0))) if any(missing) else part
 
 
-def size_of(pixels: Levels) -> tuple[int, int]:
+def width_and_height(pixels: Levels) -> tuple[int, int]:
     """Width and height, as Pillow orders them."""
     height, width = pixels.shape[:2]
     return width, height

@@ -12,7 +12,7 @@ from i2i_runtime.image.resampling import Levels
 from i2i_toolkit.data.cache import ImageCache
 from i2i_toolkit.data.folders import read_again
 from i2i_toolkit.data.order import shuffled
-from i2i_toolkit.data.preparation import ChannelCount, Preparation, size_of
+from i2i_toolkit.data.preparation import ChannelCount, Preparation, width_and_height
 from i2i_toolkit.seeds import derive
 
 
@@ -40,7 +40,7 @@ class PreparedImages:
         scaled = self._scaled(self.paths[self.index(position)])
         generator = np.random.default_rng(derive(self.seed, self.part, "augment", position))
         # Scaled sizes are what they are scaled to, so drawing for them is drawing for the image itself.
-        return self.preparation.cut(scaled, self.preparation.draw(generator, *size_of(scaled)))
+        return self.preparation.cut(scaled, self.preparation.draw(generator, *width_and_height(scaled)))
 
     def fitted(self, path: Path) -> Tensor:
         """Return an image as at test time, of this set or shown beside it."""

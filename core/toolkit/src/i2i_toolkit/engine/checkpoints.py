@@ -21,7 +21,7 @@ from torch import Tensor
 
 from i2i_registry.checkpoints.tensor_files import read_tensors, without_shared_memory
 from i2i_registry.errors import CheckpointError, TrainingError
-from i2i_registry.record_files import RecordError, in_words, read_record
+from i2i_registry.record_files import RecordError, problems_in_words, read_record
 from i2i_runtime.files.atomic import atomic_folder, remove_leftovers
 from i2i_runtime.files.regular import sha256_of
 from i2i_runtime.records import Record
@@ -167,7 +167,7 @@ def _read(path: Path) -> tuple[CheckpointValues, dict[str, Tensor]]:
         values = CheckpointValues.model_validate_json(envelope.state)
         return values, read_tensors(path / TENSORS, values.tensors_sha256)
     except ValidationError as error:
-        raise _DamageError(f"{VALUES}: {in_words(error)}") from error
+        raise _DamageError(f"{VALUES}: {problems_in_words(error)}") from error
     except CheckpointError as error:
         raise _DamageError(f"{TENSORS} was changed") from error
     except (OSError, RecordError) as error:
