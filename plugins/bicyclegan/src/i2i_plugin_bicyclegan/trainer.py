@@ -134,7 +134,7 @@ class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """Generator, encoder and discriminators."""
+        """The discriminators of both styles."""
         return self.discriminators
 
     @property

@@ -40,7 +40,7 @@ class ConSinGANTrainer(Trainer[ConSinGAN, Options]):
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """The generator and the critic."""
+        """The critic."""
         return {CRITIC: self.critic}
 
     @property

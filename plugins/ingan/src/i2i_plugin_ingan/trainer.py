@@ -75,7 +75,7 @@ class InGANTrainer(Trainer[InGAN, Options]):
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """The generator and the critic."""
+        """The critic."""
         return {CRITIC: self.critic}
 
     @property

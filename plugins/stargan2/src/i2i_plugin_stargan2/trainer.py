@@ -126,7 +126,7 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """The model's networks and the discriminator."""
+        """The discriminator."""
         return {DISCRIMINATOR: self.discriminator}
 
     @property

@@ -153,7 +153,7 @@ class UGATITTrainer(Trainer[UGATIT, Options]):
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """Both generators and the four discriminators."""
+        """The four discriminators: global and local, for each domain."""
         return self.discriminators
 
     @property
