@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -19,6 +18,7 @@ from i2i_registry.checkpoints.limits import (
 from i2i_registry.checkpoints.placeholders import PlaceholderName, PlaceholderObject, refuse_code
 from i2i_registry.checkpoints.restricted_unpickler import check_key
 from i2i_registry.checkpoints.storages import Storage, UnreadTensor, rebuilt
+from i2i_runtime.type_guards import is_dict, is_list_or_tuple, is_tuple
 
 Arguments = tuple[object, ...]
 
@@ -100,10 +100,9 @@ class TensorMeanings:
 
     def _tensor_of_type(self, args: Arguments) -> object:
         """Return a tensor of a subclass, or with attributes: the plain tensor."""
-        if len(args) > 2 and isinstance(args[0], PlaceholderName) and isinstance(args[2], tuple):  # noqa: PLR2004
+        if len(args) > 2 and isinstance(args[0], PlaceholderName) and is_tuple(inner := args[2]):  # noqa: PLR2004
             rebuild = self._rebuilds.get((args[0].module, args[0].name))
             if rebuild is not None:
-                inner = cast("Arguments", args[2])
                 self._allowance.take_steps(_extent(inner) // ARGUMENTS_PER_STEP)
                 return rebuild(inner)
         raise DamageError("its pickle rebuilds a tensor with something that is no rebuild function")
@@ -134,9 +133,9 @@ class TensorMeanings:
     def _ordered_dict(self, args: Arguments) -> object:
         made: OrderedDict[object, object] = OrderedDict()
         for pair in self._members(args):
-            if not isinstance(pair, (list, tuple)) or len(cast("Sequence[object]", pair)) != 2:  # noqa: PLR2004
+            if not is_list_or_tuple(pair) or len(pair) != 2:  # noqa: PLR2004
                 raise DamageError("its pickle makes a dictionary of something that is no pair")
-            key, value = cast("Sequence[object]", pair)
+            key, value = pair
             check_key(key, self._allowance)
             made[key] = value
         return made
@@ -151,17 +150,15 @@ class TensorMeanings:
         """Return the members of the one container that is the argument, counted; none without it."""
         if not args:
             return []
-        if len(args) != 1 or not isinstance(args[0], (list, tuple)):
+        if len(args) != 1 or not is_list_or_tuple(members := args[0]):
             raise DamageError("its pickle makes a container of something that is no list")
-        members = cast("Sequence[object]", args[0])
         self._allowance.take_steps(len(members))
         return list(members)
 
 
 def _extent(args: Arguments) -> int:
     """How many parts a call may look at: its arguments, and what the containers among them hold."""
-    containers = (cast("Sequence[object]", arg) for arg in args if isinstance(arg, (dict, list, tuple)))
-    return len(args) + sum(map(len, containers))
+    return len(args) + sum(len(arg) for arg in args if is_dict(arg) or is_list_or_tuple(arg))
 
 
 def _tensor(args: Arguments) -> Tensor | UnreadTensor:
@@ -186,9 +183,9 @@ def _tensor_v3(args: Arguments) -> Tensor | UnreadTensor:
 def _marked(metadata: Arguments) -> UnreadTensor | None:
     """Return a tensor whose values are other ones than its storage has: conjugated or negated when they are read."""
     marks = metadata[0] if metadata else None
-    if not isinstance(marks, dict):
+    if not is_dict(marks):
         return None
-    marked = [str(key)[:20] for key, value in cast("dict[object, object]", marks).items() if value]
+    marked = [str(key)[:20] for key, value in marks.items() if value]
     return (
         UnreadTensor(f"is marked {', '.join(marked[:5])}: its values are not those in its storage") if marked else None
     )

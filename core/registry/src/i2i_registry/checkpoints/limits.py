@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+
+from i2i_runtime.type_guards import is_list_or_tuple
 
 MOST_BYTES = 16 << 30
 """Size of a checkpoint, all its files together."""
@@ -93,12 +94,10 @@ class Allowance:
 
 def whole_numbers(values: object) -> tuple[int, ...] | None:
     """Sizes, strides or places as a file has them; None unless all are whole numbers from 0 on that can be some."""
-    if not isinstance(values, (list, tuple)):
+    if not is_list_or_tuple(values):
         return None
-    numbers = tuple(cast("Sequence[object]", values))
-    if not all(type(value) is int and 0 <= value < MOST_ELEMENTS for value in numbers):
-        return None
-    return cast("tuple[int, ...]", numbers)
+    numbers = tuple(value for value in values if type(value) is int and 0 <= value < MOST_ELEMENTS)
+    return numbers if len(numbers) == len(values) else None
 
 
 def shape_problem(shape: Sequence[int]) -> str:

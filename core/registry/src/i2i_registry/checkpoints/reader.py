@@ -8,11 +8,11 @@ torch.load nor Python's unpickler sees an external file.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sized
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 
@@ -24,6 +24,7 @@ from i2i_registry.checkpoints.storages import UnreadTensor
 from i2i_registry.checkpoints.tensor_files import parse_tensors
 from i2i_registry.errors import CheckpointError
 from i2i_runtime.files.regular import read_regular
+from i2i_runtime.type_guards import is_dict, is_list_or_tuple
 from i2i_runtime.untrusted_text import printable
 
 FileFormat = Literal["safetensors", torch_files.TorchFormat]
@@ -103,7 +104,8 @@ def describe(value: object) -> str:
         case PlaceholderObject() | PlaceholderName():
             return f"{printable(value.type_name)} (not loaded)"
         case dict() | list() | tuple() | set() | frozenset():
-            return f"{type(value).__name__} of {len(cast('Sequence[object]', value))}"
+            members: Sized = value
+            return f"{type(value).__name__} of {len(members)}"
         case str() | bytes() | bytearray():
             return printable(repr(value[:_REPR_LENGTH])) + ("..." if len(value) > _REPR_LENGTH else "")
         case None | bool() | int() | float():
@@ -206,25 +208,22 @@ def _size(container: object) -> int:
     """How many parts are looked at when a walk comes to a container."""
     if not isinstance(container, PlaceholderObject):
         return 1 + _length(container)
-    state = cast("dict[object, object]", container.state) if isinstance(container.state, dict) else {}
+    state = container.state if is_dict(container.state) else {}
     parts = (container.state, container.items, container.args, container.values, *(state.get(p) for p in _MODULE_PARTS))
     return 1 + sum(map(_length, parts))
 
 
 def _length(value: object) -> int:
-    return len(cast("Sequence[object]", value)) if isinstance(value, (dict, list, tuple)) else 0
+    return len(value) if is_dict(value) or is_list_or_tuple(value) else 0
 
 
 def _children(value: object) -> Iterator[tuple[str, object]]:
-    match value:
-        case dict():
-            yield from _items(cast("Mapping[object, object]", value))
-        case list() | tuple():
-            yield from ((str(index), child) for index, child in enumerate(cast("Sequence[object]", value)))
-        case PlaceholderObject():
-            yield from _record_children(value)
-        case _:
-            return
+    if is_dict(value):
+        yield from _items(value)
+    elif is_list_or_tuple(value):
+        yield from ((str(index), child) for index, child in enumerate(value))
+    elif isinstance(value, PlaceholderObject):
+        yield from _record_children(value)
 
 
 def _items(mapping: Mapping[object, object]) -> Iterator[tuple[str, object]]:
@@ -242,11 +241,9 @@ def _key_in_words(key: object) -> str:
 
 def _record_children(record: PlaceholderObject) -> Iterator[tuple[str, object]]:
     """Yield the parts of an object; of a torch module, those that its state dict would name."""
-    if isinstance(record.state, dict):
-        state = cast("Mapping[object, object]", record.state)
-        if "_parameters" in state and "_modules" in state:
-            yield from _module_children(state)
-            return
+    if is_dict(record.state) and "_parameters" in record.state and "_modules" in record.state:
+        yield from _module_children(record.state)
+        return
     if isinstance(record.state, PlaceholderObject):
         yield "state", record.state
     else:
@@ -261,7 +258,7 @@ def _module_children(state: Mapping[object, object]) -> Iterator[tuple[str, obje
     left_out = transient if isinstance(transient, (set, frozenset)) else frozenset[object]()
     for part in _MODULE_PARTS:
         content = state.get(part)
-        if isinstance(content, dict):
-            for key, child in cast("Mapping[object, object]", content).items():
+        if is_dict(content):
+            for key, child in content.items():
                 if child is not None and key not in left_out:
                     yield _key_in_words(key), child

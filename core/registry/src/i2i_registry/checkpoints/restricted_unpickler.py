@@ -19,10 +19,11 @@ import struct
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Protocol, TypeGuard
 
 from i2i_registry.checkpoints.limits import STEPS_PER_OBJECT, Allowance, DamageError
 from i2i_registry.checkpoints.placeholders import PlaceholderName, PlaceholderObject
+from i2i_runtime.type_guards import is_tuple
 
 MOST_NUMBER_BYTES = 256
 """A whole number that is longer is no number of a checkpoint."""
@@ -281,31 +282,30 @@ class _Machine:
         if isinstance(target, PlaceholderObject):
             target.values.extend(group)
             return
-        if type(target) is not set:
+        if not _is_plain_set(target):
             raise DamageError(f"its pickle adds members to a {_kind(target)}")
         for member in group:
             check_key(member, self._allowance)
-        cast("set[object]", target).update(group)
+        target.update(group)
 
     def _extend(self, target: object, group: list[object]) -> None:
         if isinstance(target, PlaceholderObject):
             target.values.extend(group)
-        elif type(target) is list:
-            cast("list[object]", target).extend(group)
+        elif _is_plain_list(target):
+            target.extend(group)
         else:
             raise DamageError(f"its pickle appends to a {_kind(target)}")
 
     def _set_items(self, target: object, group: list[object]) -> None:
         if isinstance(target, PlaceholderObject):
             target = target.items
-        if type(target) is not dict and type(target) is not OrderedDict:
+        if not _is_plain_dict(target):
             raise DamageError(f"its pickle sets items of a {_kind(target)}")
         if len(group) % 2:
             raise DamageError("its pickle has a key without a value")
-        items = cast("dict[object, object]", target)
         for key, value in zip(group[::2], group[1::2], strict=True):
             check_key(key, self._allowance)
-            items[key] = value
+            target[key] = value
 
     # Names, calls, objects
 
@@ -361,10 +361,25 @@ def _kind(value: object) -> str:
     return "function or class" if isinstance(value, PlaceholderName) else type(value).__name__
 
 
+# Of these types themselves: a class that derives one may do anything when it is added to.
+
+
+def _is_plain_set(value: object) -> TypeGuard[set[object]]:
+    return type(value) is set
+
+
+def _is_plain_list(value: object) -> TypeGuard[list[object]]:
+    return type(value) is list
+
+
+def _is_plain_dict(value: object) -> TypeGuard[dict[object, object]]:
+    return type(value) is dict or type(value) is OrderedDict
+
+
 def _arguments(args: object) -> tuple[object, ...]:
-    if not isinstance(args, tuple):
+    if not is_tuple(args):
         raise DamageError("its pickle calls something with arguments that are no tuple")
-    return cast("tuple[object, ...]", args)
+    return args
 
 
 def _whole_number(line: bytes) -> int:
@@ -382,7 +397,7 @@ def check_key(key: object, allowance: Allowance) -> None:
         return  # names and records are compared by what they are, not by what they hold
     if isinstance(key, tuple):
         allowance.take_tuple_key()
-    parts = cast("tuple[object, ...]", key) if isinstance(key, tuple) else (key,)
+    parts = key if is_tuple(key) else (key,)
     if len(parts) > MOST_KEY_PARTS:
         raise DamageError(f"a key of its dictionaries has {len(parts)} parts, and at most {MOST_KEY_PARTS} are read")
     length = 0

@@ -10,9 +10,10 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from i2i_registry.checkpoints.limits import DamageError, shape_problem, whole_numbers
+from i2i_runtime.type_guards import is_json_object
 from i2i_runtime.untrusted_text import printable
 
 MOST_HEADER_BYTES = 8 << 20
@@ -94,11 +95,11 @@ def _length(start: bytes) -> int:
 def _parsed(header: bytes) -> dict[str, object]:
     if header[:1] != b"{":
         raise DamageError("its header is no JSON object")
-    try:
-        content: object = json.loads(header.decode(), object_pairs_hook=_without_repetition)
+    try:  # of an object, which is what begins with a brace
+        content: dict[str, object] = json.loads(header.decode(), object_pairs_hook=_without_repetition)
     except (ValueError, RecursionError) as error:
         raise DamageError(f"its header is no JSON: {printable(str(error))}") from error
-    return cast("dict[str, object]", content)
+    return content
 
 
 def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -109,17 +110,16 @@ def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _texts(metadata: object) -> dict[str, str]:
-    if not isinstance(metadata, dict):
-        raise DamageError("its metadata are no texts by name")
-    texts = cast("dict[str, object]", metadata)
-    if not all(isinstance(text, str) for text in texts.values()):
-        raise DamageError("its metadata are no texts by name")
-    return cast("dict[str, str]", texts)
+    if is_json_object(metadata):
+        texts = {name: text for name, text in metadata.items() if isinstance(text, str)}
+        if len(texts) == len(metadata):
+            return texts
+    raise DamageError("its metadata are no texts by name")
 
 
 def _entry(name: str, value: object) -> TensorPlace:
     shown = printable(name)
-    fields = cast("dict[str, object]", value) if isinstance(value, dict) else {}
+    fields = value if is_json_object(value) else {}
     if fields.keys() != _FIELDS:
         raise DamageError(f"the tensor {shown} has not the fields {', '.join(sorted(_FIELDS))}")
     dtype, shape, places = fields["dtype"], whole_numbers(fields["shape"]), whole_numbers(fields["data_offsets"])

@@ -9,7 +9,7 @@ pickle              any other: one pickle, in which storages may be whole files 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 
@@ -21,6 +21,7 @@ from i2i_registry.checkpoints.storages import ByteOrder, ElementType, Storage, U
 from i2i_registry.checkpoints.tars import is_tar, read_tar
 from i2i_registry.checkpoints.zips import START, Zip
 from i2i_registry.errors import CheckpointError
+from i2i_runtime.type_guards import is_dict, is_list, is_tuple
 from i2i_runtime.untrusted_text import printable
 
 TorchFormat = Literal["torch", "torch (before 1.6)", "torch (tar)", "pickle"]
@@ -210,9 +211,9 @@ class _StreamReader:
     def read(self) -> object:
         """Return what follows the magic number."""
         version, system = self.next_pickle(), self.next_pickle()
-        if not _is_number(version, _STREAM_VERSION) or not isinstance(system, dict):
+        if not _is_number(version, _STREAM_VERSION) or not is_dict(system):
             raise DamageError("it has the beginning of a torch file, and goes on as none does")
-        order: ByteOrder = "big" if cast("dict[object, object]", system).get("little_endian") is False else "little"
+        order: ByteOrder = "big" if system.get("little_endian") is False else "little"
         content = self.next_pickle(self._storage)
         keys = [_key(key) for key in _list(self.next_pickle())]
         if sorted(keys) != sorted(self._storages):
@@ -340,7 +341,7 @@ def _of_length(value: object, length: int) -> tuple[object, ...]:
 
 
 def _tuple(value: object) -> tuple[object, ...]:
-    return cast("tuple[object, ...]", value) if isinstance(value, tuple) else ()
+    return value if is_tuple(value) else ()
 
 
 def _is_number(value: object, wanted: int) -> bool:
@@ -364,6 +365,6 @@ def _count(value: object) -> int:
 
 
 def _list(value: object) -> list[object]:
-    if not isinstance(value, list):
+    if not is_list(value):
         raise DamageError("a list is missing in the file")
-    return cast("list[object]", value)
+    return value

@@ -14,12 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from i2i_registry.checkpoints.placeholders import PlaceholderObject
 from i2i_registry.interfaces.cards import ImportedFile
 from i2i_registry.interfaces.official import Clues, PickledModule, ReleaseOptions
 from i2i_runtime.files.regular import read_regular
+from i2i_runtime.type_guards import is_dict, is_list_or_tuple
 from i2i_runtime.untrusted_text import printable
 
 if TYPE_CHECKING:
@@ -102,17 +103,17 @@ def find_objects(content: object) -> Iterator[tuple[str, PickledModule | dict[st
         seen.add(id(value))
         inside: Iterable[tuple[object, object]] = ()
         if isinstance(value, PlaceholderObject):
-            state = cast("Mapping[object, object]", value.state) if isinstance(value.state, dict) else {}
+            state = value.state if is_dict(value.state) else {}
             if value.type_name in _NAMESPACES:
                 yield place, _plain_text(state)
                 continue
             yield place, PickledModule(value.type_name, _plain_values(state), "")
             modules = state.get("_modules")
             inside = (*state.items(), *(modules.items() if isinstance(modules, dict) else ()))
-        elif isinstance(value, dict):
-            inside = cast("Mapping[object, object]", value).items()
-        elif isinstance(value, (list, tuple)):
-            inside = enumerate(cast("Sequence[object]", value))
+        elif is_dict(value):
+            inside = value.items()
+        elif is_list_or_tuple(value):
+            inside = enumerate(value)
         for key, child in inside:
             if key != "_modules" and isinstance(child, (PlaceholderObject, dict, list, tuple)):
                 waiting.append((f"{place}.{key}" if place else str(key), child))

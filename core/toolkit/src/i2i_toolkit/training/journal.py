@@ -7,13 +7,14 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeGuard
+from typing import TYPE_CHECKING, Self
 
 from torch.utils.tensorboard.writer import SummaryWriter
 
 from i2i_registry.errors import TrainingError
 from i2i_runtime.files.atomic import atomic_write
 from i2i_runtime.files.regular import open_regular
+from i2i_runtime.type_guards import is_json_object
 from i2i_runtime.untrusted_text import printable
 from i2i_toolkit.engine.reports import PhaseReport
 from i2i_toolkit.training.curves import save_curves
@@ -106,11 +107,6 @@ def _row(line: bytes) -> dict[str, object]:
     if not is_json_object(row) or type(row.get("total_step")) is not int:
         raise ValueError("it has no total_step")
     return row
-
-
-def is_json_object(value: object) -> TypeGuard[dict[str, object]]:
-    """Whether a value that was read from JSON is an object, whose keys are strings."""
-    return isinstance(value, dict)
 
 
 def _truncate(folder: RunFolder, first_step: int) -> None:
