@@ -57,7 +57,8 @@ def toy(model: str = "Tint", trainer: str = "TintTrainer", **card: object) -> Pr
     registry = discover()
     changed = {"model": f"broken_toys:{model}", "trainer": f"broken_toys:{trainer}", **card}
     models = {"tint": ModelCard.model_validate(registry.models["tint"].model_dump() | changed)}
-    return PresetCase(ModelCase(replace(registry, models=models), "tint"), "default")
+    alone = replace(registry, models=models, sources={"tint": registry.sources["tint"]})
+    return PresetCase(ModelCase(alone, "tint"), "default")
 
 
 def operation_of(case: PresetCase) -> Operation:
