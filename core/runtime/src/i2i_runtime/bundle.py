@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Self, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from i2i_runtime.animation.frames import is_size_animation, on_one_canvas, size_options, walk_options, wandering
+from i2i_runtime.animation.frames import animated_size, on_one_canvas, size_options, walk_options, wandering
 from i2i_runtime.animation.interpolation import Ends, Vector, animation_options
 from i2i_runtime.archive.opening import OpenBundle, open_bundle
 from i2i_runtime.call import arguments as inputs
@@ -31,7 +31,7 @@ from i2i_runtime.image.reading import ImageSource
 from i2i_runtime.image.resizing import Fit
 from i2i_runtime.kinds.base import Option
 from i2i_runtime.kinds.image import ImageColumn, ImageInput
-from i2i_runtime.kinds.size import SCALE, SIZE, SizeInput
+from i2i_runtime.kinds.size import SCALE, SIZE, Pair
 from i2i_runtime.schema.operations import ImageOutput, Operation, Output
 from i2i_runtime.schema.wiring import needed_steps
 from i2i_runtime.untrusted_text import printable
@@ -185,6 +185,43 @@ class Bundle:
             ImageError: an image cannot be read, has a size the model cannot take, or is larger than `load` allows.
             RunError: the model failed, or gave a wrong shape, or values that are not finite.
         """
+        wanted = [outputs] if isinstance(outputs, str) else outputs
+        rows = self.results(operation, x, wanted, options, seed=seed, fit=fit, batch_size=batch_size, count=count)
+        single = not isinstance(x, (list, tuple)) and count is None
+        if isinstance(outputs, str):
+            values = [_first(row) for row in rows]
+            return values[0] if single else values
+        return rows[0] if single else rows
+
+    def results(
+        self,
+        operation: str,
+        x: ImageSource | Sequence[ImageSource] | None,
+        outputs: Sequence[str],
+        options: Mapping[str, Option],
+        *,
+        seed: int | None = None,
+        fit: Fit | None = None,
+        batch_size: int | None = None,
+        count: int | None = None,
+    ) -> list[dict[str, Value]]:
+        """Run an operation whose inputs and outputs are not known before: always a list, with all outputs by name.
+
+        As `run` for a list of output names; one image, or none, gives a list of one.
+
+        Args:
+            operation: one of `operations`.
+            x: the image, or a list of them; None for operations that start from nothing.
+            outputs: names of the outputs; "image" is the first image the operation makes, under its own name.
+            options: the operation's other inputs by name.
+            seed: as in `run`.
+            fit: as in `run`.
+            batch_size: as in `run`.
+            count: as in `run`.
+
+        Raises:
+            OptionError, ImageError, RunError: as `run` does.
+        """
         chosen = self._operation(operation)
         return self._run(chosen, x, outputs, options, seed=seed, fit=fit, batch_size=batch_size, count=count)
 
@@ -192,14 +229,14 @@ class Bundle:
         self,
         chosen: Operation,
         x: ImageSource | Sequence[ImageSource] | None,
-        outputs: str | Sequence[str],
+        outputs: Sequence[str],
         options: Mapping[str, Option],
         *,
         seed: int | None,
         fit: Fit | None,
         batch_size: int | None = None,
         count: int | None = None,
-    ) -> Result:
+    ) -> list[dict[str, Value]]:
         wanted = _wanted(chosen, outputs)
         sources = _sources(chosen, x, count)
         kinds = (
@@ -221,12 +258,7 @@ class Bundle:
             values[index] = {
                 output.name: results.finish(output, tensors[output.name], image, kinds[index]) for output in wanted
             }
-        ordered = [values[index] for index in range(len(kinds))]
-        single = not isinstance(x, (list, tuple)) and count is None
-        if isinstance(outputs, str):
-            first = [value[wanted[0].name] for value in ordered]
-            return first[0] if single else first
-        return ordered[0] if single else ordered
+        return [values[index] for index in range(len(kinds))]
 
     def frames(
         self,
@@ -268,40 +300,36 @@ class Bundle:
         if isinstance(x, (list, tuple)):
             raise OptionError(found=f"frames of a list of {len(x)} images", expected="one image")
         start = secrets.randbits(32) if seed is None else seed
-        if chosen.walk or is_size_animation(chosen):
-            return self._frame_by_frame(chosen, x, options, to or {}, count=count, seed=start, fit=fit)
+        if chosen.walk:
+            if to:
+                raise OptionError(found=f"to={dict(to)}", expected=f"nothing: {operation} wanders by itself")
+            walk = walk_options(chosen, chosen.walk, options, count, start)
+            return self._one_by_one(wandering(chosen, chosen.walk), x, walk, seed=start, fit=fit)
+        size = animated_size(chosen)
+        if size is not None:
+            own = _own_size(chosen, x, options, fit)
+            path = size_options(size, options, to or {}, count, own)
+            return on_one_canvas(self._one_by_one(chosen, x, path, seed=start, fit=fit))
 
         def compute(value: str, given: Mapping[str, Option], with_seed: int) -> Vector:
-            return cast("Vector", self._run(chosen, x, value, given, seed=with_seed, fit=fit))
+            (row,) = self._run(chosen, x, [value], given, seed=with_seed, fit=fit)
+            return np.asarray(row[value])
 
         animation = animation_options(chosen, Ends(options, start, to or {}), count, compute)
-        made = self._run(chosen, x, "image", animation, seed=start, fit=fit, batch_size=batch_size, count=count)
-        return cast("list[Value]", made)
+        rows = self._run(chosen, x, ["image"], animation, seed=start, fit=fit, batch_size=batch_size, count=count)
+        return [_first(row) for row in rows]
 
-    def _frame_by_frame(
+    def _one_by_one(
         self,
         operation: Operation,
         x: ImageSource | None,
-        options: Mapping[str, Option],
-        to: Mapping[str, Option],
+        frames: Iterable[Mapping[str, Option]],
         *,
-        count: int,
         seed: int,
         fit: Fit | None,
     ) -> list[Value]:
-        """Animations whose frames differ in size, or need so much noise that only one frame's should lie in memory."""
-        if operation.walk:
-            if to:
-                raise OptionError(found=f"to={dict(to)}", expected=f"nothing: {operation.name} wanders by itself")
-            frames = walk_options(operation, operation.walk, options, count, seed)
-            operation = wandering(operation, operation.walk)
-        else:
-            _sources(operation, x, None)  # an image that is missing, or one too many, is told first
-            rest = {name: value for name, value in options.items() if name not in {SIZE, SCALE}}
-            own = result_size(operation, x, rest, fit=fit)
-            frames = size_options(cast("SizeInput", operation.size), options, to, count, own)
-        made = [self._run(operation, x, "image", frame, seed=seed, fit=fit) for frame in frames]
-        return on_one_canvas(cast("list[Value]", made)) if to else cast("list[Value]", made)
+        """Frames that differ in size, or need so much noise that only one frame's should lie in memory."""
+        return [_first(row) for each in frames for row in self._run(operation, x, ["image"], each, seed=seed, fit=fit)]
 
     def compute(
         self,
@@ -387,12 +415,24 @@ class Bundle:
         return requested or (1 if self._device.kind == "cpu" else GPU_BATCH)
 
 
-def _wanted(operation: Operation, names: str | Sequence[str]) -> list[Output]:
+def _first(row: Mapping[str, Value]) -> Value:
+    """Return the output that was asked for first."""
+    return next(iter(row.values()))
+
+
+def _own_size(operation: Operation, x: ImageSource | None, options: Mapping[str, Option], fit: Fit | None) -> Pair:
+    """Return the size of the result that nobody asks for another size of."""
+    _sources(operation, x, None)  # an image that is missing, or one too many, is told first
+    rest = {name: value for name, value in options.items() if name not in {SIZE, SCALE}}
+    return result_size(operation, x, rest, fit=fit)
+
+
+def _wanted(operation: Operation, names: Sequence[str]) -> list[Output]:
     available = {output.name: output for output in operation.outputs}
     images = [output for output in operation.outputs if isinstance(output, ImageOutput)]
     main = (images or list(operation.outputs))[0]
     wanted: list[Output] = []
-    for name in [names] if isinstance(names, str) else names:
+    for name in names:
         output = available.get(name, main if name == "image" else None)
         if output is None:
             raise OptionError(found=f"{operation.name} has no output {name!r}", expected=nearest(name, available))
@@ -415,11 +455,15 @@ def _sources(
         return None
     if x is None:
         raise OptionError(found=f"{operation.name} got no image", fix=f"pass {main.name} as the first argument")
-    if not isinstance(x, (list, tuple)):
+    if not _are_several(x):
         return [cast("ImageSource", x)] * (count or 1)
     if count is not None:
         raise OptionError(
             found=f"count={count} and a list of {len(x)} images",
             expected="several results of one image, or one result of each image",
         )
-    return list(cast("Sequence[ImageSource]", x))
+    return list(x)
+
+
+def _are_several(x: ImageSource | Sequence[ImageSource]) -> TypeGuard[Sequence[ImageSource]]:
+    return isinstance(x, (list, tuple))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import cast
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2i_runtime.animation.walks import NoiseShapes, walk
+from i2i_runtime.animation.walks import walk
 from i2i_runtime.call.arguments import gathering
 from i2i_runtime.call.results import Value
 from i2i_runtime.errors import OptionError
@@ -21,6 +21,7 @@ from i2i_runtime.kinds.noise import NoiseInput
 from i2i_runtime.kinds.scalar import ScalarInput
 from i2i_runtime.kinds.size import SCALE, SIZE, Pair, SizeInput, read_scale, read_size
 from i2i_runtime.schema.operations import Operation, Walk
+from i2i_runtime.type_guards import is_list_or_tuple
 
 Options = dict[str, Option]
 
@@ -52,7 +53,7 @@ def walk_options(
     call = gathering(operation, None, options, seed=seed)
     numbers = {value.name: value.read(options.get(value.name)) for value in operation.of(ScalarInput)}
     frames = walk(
-        cast("NoiseShapes", {value.name: value.shape_of(call, 0) for value in maps}),
+        {value.name: value.shape_of(call, 0) for value in maps},
         first=how.first,
         pull=numbers[how.pull],
         inertia=numbers[how.inertia],
@@ -63,9 +64,10 @@ def walk_options(
         yield {**options, **frame.maps, how.anchor: frame.anchor}
 
 
-def is_size_animation(operation: Operation) -> bool:
-    """Whether the frames differ in size: that is what the operation blends."""
-    return operation.interpolation is not None and operation.interpolation.value == SIZE
+def animated_size(operation: Operation) -> SizeInput | None:
+    """Return the size that differs from frame to frame, where that is what the operation interpolates."""
+    interpolation = operation.interpolation
+    return operation.size if interpolation is not None and interpolation.value == SIZE else None
 
 
 def size_options(
@@ -81,7 +83,7 @@ def size_options(
         raise OptionError(f"an animation to another {named}", expected="to={'size': ...} or to={'scale': ...}")
     ((name, ends),) = to.items()
     read = read_size if name == SIZE else read_scale
-    stops = [read(end) for end in (cast("Sequence[object]", ends) if _is_list(ends) else [ends])]
+    stops = [read(end) for end in (ends if _are_several(ends) else [ends])]
     first = value.result_size(options, own)
     start = (first.height, first.width) if name == SIZE else (first.vertical, first.horizontal)
     path = np.array([start, *stops], dtype=np.float64)
@@ -102,9 +104,9 @@ def _option(value: SizeInput, name: str, path: NDArray[np.float64], place: float
     return {SIZE: tuple(max(round(side / value.multiple), 1) * value.multiple for side in (vertical, horizontal))}
 
 
-def _is_list(ends: Option) -> bool:
+def _are_several(ends: object) -> TypeGuard[Sequence[object]]:
     """Whether these are several sizes: a list of pairs or of words, not the two numbers of one."""
-    return isinstance(ends, (list, tuple)) and not all(isinstance(each, (int, float)) for each in ends)
+    return is_list_or_tuple(ends) and not all(isinstance(each, (int, float)) for each in ends)
 
 
 def on_one_canvas(frames: Sequence[Value]) -> list[Value]:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Maps = Mapping[str, NDArray[np.float32]]
-NoiseShapes = Mapping[str, tuple[int, int, int]]
+NoiseShapes = Mapping[str, tuple[int, ...]]
+"""noise map -> channels, height, width"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import cast
 
 from pydantic import ValidationError
 
@@ -25,6 +24,7 @@ from i2i_runtime.files import zips
 from i2i_runtime.files.regular import open_regular
 from i2i_runtime.schema.graphs import MAX_GRAPH_BYTES
 from i2i_runtime.schema.manifest import GRAPH_KEY, MANIFEST_FILE, MANIFEST_KEY, SCHEMA_VERSION, Manifest
+from i2i_runtime.type_guards import is_json_object, is_list
 from i2i_runtime.untrusted_text import printable
 
 MAX_MANIFEST_BYTES = 2 * 2**20
@@ -159,7 +159,7 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
         _check_depth(value)
     except (ValueError, RecursionError) as error:
         raise BundleError(found=f"the manifest of {where} is not JSON: {printable(str(error))}") from error
-    version = cast("dict[str, object]", value).get("schema_version") if isinstance(value, dict) else None
+    version = value.get("schema_version") if is_json_object(value) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise BundleError(
             found=f"{where} has manifest schema version {printable(str(version), 20)}",
@@ -193,8 +193,8 @@ def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
 def _check_depth(value: object) -> None:
     layer = [value]
     for _ in range(MAX_MANIFEST_DEPTH):
-        lists = [cast("list[object]", each) for each in layer if isinstance(each, list)]
-        objects = [cast("dict[str, object]", each) for each in layer if isinstance(each, dict)]
+        lists = [each for each in layer if is_list(each)]
+        objects = [each for each in layer if is_json_object(each)]
         layer = [inner for each in lists for inner in each] + [inner for each in objects for inner in each.values()]
         if not layer:
             return

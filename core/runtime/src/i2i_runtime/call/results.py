@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from enum import Enum
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from i2i_runtime.call.maps import coloured
 from i2i_runtime.errors import ImageError
 from i2i_runtime.image import fitting, pixels
 from i2i_runtime.image.fitting import ResizedImage
-from i2i_runtime.image.pixels import Pixels
+from i2i_runtime.image.pixels import is_array
 from i2i_runtime.image.writing import encode
 from i2i_runtime.schema.operations import HeatmapOutput, ImageOutput, Output
 
@@ -33,12 +33,8 @@ class ResultKind(Enum):
 
 def kind_of(source: object) -> ResultKind:
     """Return the kind a result has for this input. Raises ImageError for what cannot be an image."""
-    if isinstance(source, np.ndarray):
-        return (
-            ResultKind.UNIT
-            if np.issubdtype(cast("NDArray[np.generic]", source).dtype, np.floating)
-            else ResultKind.LEVELS
-        )
+    if is_array(source):
+        return ResultKind.UNIT if np.issubdtype(source.dtype, np.floating) else ResultKind.LEVELS
     if isinstance(source, bytes):
         return ResultKind.ENCODED
     if isinstance(source, (str, os.PathLike, Image.Image)):
@@ -69,7 +65,7 @@ def _image(output: ImageOutput, tensor: NDArray[np.float32], fitted: ResizedImag
 def _as_kind(result: NDArray[np.generic], kind: ResultKind) -> Value:
     if kind in {ResultKind.LEVELS, ResultKind.UNIT}:
         return np.ascontiguousarray(result)
-    levels = cast("Pixels", result)
+    levels = result.astype(np.uint8, copy=False)
     image = pixels.to_pillow(levels)
     if kind is ResultKind.ENCODED:
         return encode(levels, "TIFF" if image is None else "PNG")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from tokenize import TokenError
-from typing import IO, Any
+from typing import IO, Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,11 @@ def of_image(image: Image.Image, channels: int) -> Pixels:
         image = image.convert(IMAGE_MODES[channels])
     levels = np.asarray(image, dtype=np.uint8)
     return of_count(levels[:, :, None] if levels.ndim == 2 else levels, channels, "the image")  # noqa: PLR2004 - grey
+
+
+def is_array(value: object) -> TypeGuard[NDArray[np.generic]]:
+    """Whether it is an array, of whatever."""
+    return isinstance(value, np.ndarray)
 
 
 def to_pillow(pixels: Pixels) -> Image.Image | None:

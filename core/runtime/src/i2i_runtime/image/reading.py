@@ -18,7 +18,7 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -28,7 +28,7 @@ from typing import IO, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin
 
 from i2i_runtime.errors import ImageError, StorageError
 from i2i_runtime.files.regular import open_regular
@@ -39,6 +39,7 @@ from i2i_runtime.image.pixels import GREY, NPY_MAGIC, RGB, RGBA, Pixels
 
 # Under this name it is part of this module's face.
 from i2i_runtime.image.pixels import MAX_PIXELS as MAX_PIXELS  # noqa: PLC0414
+from i2i_runtime.type_guards import is_path
 
 ImageSource: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.generic]
 """A path, an encoded image, a PIL image, or an array: uint8 or float in [0, 1], [h, w, channels] or [h, w]."""
@@ -153,16 +154,16 @@ class _Reader:
 
     def read(self, source: object, channels: int | None) -> Pixels:
         """Whatever a caller may pass."""
-        if isinstance(source, np.ndarray):
-            return _counted(pixels.of_array(cast("NDArray[np.generic]", source)), channels, "an array")
+        if pixels.is_array(source):
+            return _counted(pixels.of_array(source), channels, "an array")
         if isinstance(source, Image.Image):
             with decoding("the PIL image"):
                 check_pixel_count(source, "the PIL image")
                 return self._levels(source, "the PIL image", channels)
         if isinstance(source, bytes):
             return self._decode(BytesIO(source), len(source), f"the image of {len(source)} bytes", channels)
-        if isinstance(source, (str, os.PathLike)):
-            return self._read_file(Path(os.fsdecode(cast("str", source))), channels)
+        if is_path(source):
+            return self._read_file(Path(os.fsdecode(source)), channels)
         raise ImageError(
             found=f"an image given as {type(source).__name__}",
             expected="a path, bytes, a PIL image, or a NumPy array",
@@ -269,8 +270,9 @@ def _depth(brightest: int) -> int:
 
 def _is_negative(image: Image.Image) -> bool:
     """Whether the numbers of a TIFF are darkness: Pillow turns those of up to 8 bits over, and leaves all others."""
-    tags = cast("Mapping[int, object]", getattr(image, "tag_v2", {}))
-    return image.format == "TIFF" and tags.get(_PHOTOMETRIC) == 0 and image.mode in {"I;16", "F"}
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    return image.tag_v2.get(_PHOTOMETRIC) == 0 and image.mode in {"I;16", "F"}
 
 
 def _extrema(image: Image.Image) -> list[tuple[int, int]]:

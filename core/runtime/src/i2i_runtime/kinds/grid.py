@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self, cast
+from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
 
@@ -13,10 +13,10 @@ from i2i_runtime.image.sampling_grids import Shifts, sampling_grid
 from i2i_runtime.kinds.base import CommandOption, Gathering, Inputs, Option
 from i2i_runtime.kinds.columns import ArrayColumn, Column, made_once
 from i2i_runtime.kinds.forms import BATCH, Form
-from i2i_runtime.kinds.image import ImageColumn, ImageInput
+from i2i_runtime.kinds.image import ImageColumn
 from i2i_runtime.kinds.scalar import NumberColumn, check_numbers
 from i2i_runtime.kinds.size import SizeInput, size_input_of, size_of_result
-from i2i_runtime.kinds.spatial import WidensImage, check_image
+from i2i_runtime.kinds.spatial import WidensImage, check_image, image_of
 from i2i_runtime.records import Name
 
 
@@ -56,7 +56,7 @@ class GridInput(WidensImage):
     def forms(self, inputs: Inputs) -> dict[str, Form]:
         """Return the grid, and its coverage where that has a name."""
         size = size_input_of(list(inputs.values()))
-        sides = size.sides if size else cast("ImageInput", inputs[self.image]).sides(inputs)
+        sides = size.sides if size else image_of(self.image, inputs).sides(inputs)
         forms = {self.name: Form((BATCH, *sides, 2), "uniform")}
         if self.coverage:
             forms[self.coverage] = Form((BATCH, 1, *sides), "uniform", 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,8 @@ from i2i_runtime.image.reading import ImageSource, read
 from i2i_runtime.kinds.base import CommandOption, Gathering, InputKind, Inputs, Option
 from i2i_runtime.kinds.columns import ArrayColumn, Column, made_once
 from i2i_runtime.kinds.forms import BATCH, Form
-from i2i_runtime.kinds.image import ImageColumn, ImageInput
-from i2i_runtime.kinds.spatial import check_image
+from i2i_runtime.kinds.image import ImageColumn
+from i2i_runtime.kinds.spatial import check_image, image_of
 from i2i_runtime.records import Name
 
 MAX_SPREAD = 4096
@@ -43,7 +43,7 @@ class MaskInput(InputKind):
 
     def forms(self, inputs: Inputs) -> dict[str, Form]:
         """Return a map of the size of its image."""
-        return {self.name: Form((BATCH, 1, *cast("ImageInput", inputs[self.image]).sides(inputs)), "uniform", 0)}
+        return {self.name: Form((BATCH, 1, *image_of(self.image, inputs).sides(inputs)), "uniform", 0)}
 
     def uses(self, inputs: Inputs) -> frozenset[str]:
         """Its image."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, Self, cast
+from typing import Literal, Self, SupportsFloat, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from i2i_runtime.kinds.forms import Axis, Form
 from i2i_runtime.kinds.image import ImageColumn
 from i2i_runtime.kinds.spatial import WidensImage, check_image
 from i2i_runtime.records import Name, Side
+from i2i_runtime.type_guards import is_list_or_tuple
 
 Factor = Fraction | float
 Pair = tuple[int, int]
@@ -234,15 +235,17 @@ def _parts(given: object) -> list[float]:
         match = _PAIR.fullmatch(given)
         several: Sequence[object] = match.groups() if match else [given]
     else:
-        several = cast("Sequence[object]", given) if isinstance(given, (tuple, list)) else [given]
+        several = given if is_list_or_tuple(given) else [given]
     numbers = [_number(each) for each in several]
     return numbers if all(math.isfinite(number) for number in numbers) else []
 
 
 def _number(given: object) -> float:
     """NaN for what is none."""
+    if isinstance(given, bool) or not isinstance(given, (str, bytes, SupportsFloat, SupportsIndex)):
+        return math.nan
     try:
-        return math.nan if isinstance(given, bool) else float(cast("float", given))
+        return float(given)
     except (TypeError, ValueError):
         return math.nan
 

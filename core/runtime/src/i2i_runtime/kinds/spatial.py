@@ -21,6 +21,14 @@ class WidensImage(InputKind):
         """Return the width of the frame (pixels) of an item's image of this width."""
 
 
+def image_of(name: str, inputs: Inputs) -> ImageInput:
+    """Return the image of the same operation that is called so. Raises ValueError where that is none."""
+    image = inputs.get(name)
+    if not isinstance(image, ImageInput):
+        raise ValueError(f"{name!r} is no image input")  # noqa: TRY004 - of a manifest
+    return image
+
+
 def check_image(owner: InputKind, name: str | None, inputs: Inputs) -> None:
     """Raise ValueError unless `name` is an image of the same operation, or None."""
     if name is not None and not isinstance(inputs.get(name), ImageInput):

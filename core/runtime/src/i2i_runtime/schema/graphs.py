@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
 from i2i_runtime.kinds.forms import Lengths
 from i2i_runtime.records import Name, Record, Sha256
 from i2i_runtime.schema.operations import MAX_PARTS, GraphCall, HeatmapOutput, ImageOutput, Operation, Output
+from i2i_runtime.type_guards import is_json_object
 
 MAX_RANK = 8
 """Axes of a tensor."""
@@ -49,8 +50,8 @@ class GraphFile(Record):
     @classmethod
     def _without_data(cls, value: object) -> object:
         """Bundles of 0.1 and before list the files beside the graph, of which there are none."""
-        if isinstance(value, dict) and "data" in value:
-            fields = dict(cast("dict[str, object]", value))
+        if is_json_object(value) and "data" in value:
+            fields = dict(value)
             if fields.pop("data"):
                 raise ValueError("the graph keeps weights outside its .onnx file, which no bundle may")
             return fields
