@@ -31,6 +31,7 @@ from .kinds.grid import GridInput as GridInput
 from .kinds.image import Also as Also
 from .kinds.image import ImageInput as ImageInput
 from .kinds.label import LabelInput as LabelInput
+from .kinds.labels import LabelsInput as LabelsInput
 from .kinds.latent import LatentInput as LatentInput
 from .kinds.mask import MaskInput as MaskInput
 from .kinds.noise import NoiseInput as NoiseInput
