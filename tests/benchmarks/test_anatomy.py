@@ -349,3 +349,9 @@ def test_a_folder_that_is_not_a_checkout_is_refused(
     monkeypatch.setattr("sys.argv", ["anatomy.py", "--root", str(tmp_path)])
     with pytest.raises(SystemExit, match="not a checkout"):
         anatomy.main()
+
+
+def test_nobody_outside_the_kinds_of_input_asks_which_kind_it_has(anatomy: ModuleType) -> None:
+    counted = {str(row[0]): row[1] for row in anatomy.kind_checks(anatomy.Code(ROOT)).rows}
+    assert counted["lines"] == 0
+    assert counted["kinds"] > 8, "the kinds are not found"
