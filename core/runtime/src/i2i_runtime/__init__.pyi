@@ -35,6 +35,7 @@ from .kinds.labels import LabelsInput as LabelsInput
 from .kinds.latent import LatentInput as LatentInput
 from .kinds.mask import MaskInput as MaskInput
 from .kinds.noise import NoiseInput as NoiseInput
+from .kinds.noise_maps import NoiseMapsInput as NoiseMapsInput
 from .kinds.scalar import ScalarInput as ScalarInput
 from .kinds.size import SizeInput as SizeInput
 from .records import Channels as Channels
