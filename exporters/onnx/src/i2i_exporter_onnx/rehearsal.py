@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from PIL import Image
@@ -57,16 +56,13 @@ def _run(bundle: Bundle, operation: Operation, labels: Labels) -> None:
     names = [output.name for output in operation.outputs]
     options: dict[str, Option] = {**_others(operation), **labels}
     try:
-        made = cast(
-            "Mapping[str, object]",
-            bundle.run(
-                operation.name,
-                None if main is None else _image(main, 0),
-                outputs=names,
-                seed=0,
-                fit="resize" if main is not None and main.fit == "face" else None,
-                **options,  # pyright: ignore[reportArgumentType] - no input has the name of a general option
-            ),
+        (made,) = bundle.results(
+            operation.name,
+            None if main is None else _image(main, 0),
+            names,
+            options,
+            seed=0,
+            fit="resize" if main is not None and main.fit == "face" else None,
         )
     except I2IError as error:
         raise _failed(operation, labels, error.found) from error

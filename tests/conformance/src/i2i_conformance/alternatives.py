@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, cast, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
 from i2i_runtime.records import Record
+from i2i_runtime.type_guards import is_tuple
 
 
 def variants(record: Record, field: str) -> Iterator[Record]:
@@ -56,8 +57,8 @@ def _others(value: object) -> Iterator[object]:
         case Record():
             for field in type(value).model_fields:
                 yield from variants(value, field)
-        case tuple():
-            yield from _other_tuples(cast("tuple[object, ...]", value))
+        case _ if is_tuple(value):
+            yield from _other_tuples(value)
         case _:
             return
 

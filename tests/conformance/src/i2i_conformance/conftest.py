@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import cast
 
 import pytest
 import torch
 
 from i2i_conformance.cases import ModelCase, OperationCase, PresetCase, installed
+from i2i_conformance.pytest_plugin import asked_models
 from i2i_conformance.workbench import Workbench
 from i2i_registry.plugins.discovery import Registry, discover
 
@@ -75,5 +75,5 @@ def _registry(config: pytest.Config) -> Registry:
 
 def _models(config: pytest.Config) -> list[ModelCase]:
     if MODELS not in config.stash:
-        config.stash[MODELS] = installed(_registry(config), cast("list[str]", config.getoption("--i2i-model")))
+        config.stash[MODELS] = installed(_registry(config), asked_models(config))
     return config.stash[MODELS]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import pytest
 
 
@@ -19,9 +17,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def asked_models(config: pytest.Config) -> list[str]:
+    """Return the names that `--i2i-model` was given."""
+    names: list[str] | None = config.getoption("--i2i-model")
+    return names or []
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse a model that is not installed before anything is collected."""
-    names = cast("list[str]", config.getoption("--i2i-model"))
+    names = asked_models(config)
     if not names:
         return
     from i2i_registry.errors import UnknownName  # noqa: PLC0415

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from i2i_registry.actions.request import SEED, Request, split_pair
 from i2i_registry.output_paths import check_inputs_survive
@@ -54,7 +53,7 @@ def last_frame_of(operation: Operation, texts: Sequence[str]) -> dict[str, Optio
     pairs = [_read_pair(operation, text) for text in texts]
     to = dict(pairs)
     for name in {SIZE, SCALE} & to.keys():
-        to[name] = cast("Option", [value for key, value in pairs if key == name])  # gone through in turn
+        to[name] = [str(value) for key, value in pairs if key == name]  # texts still, gone through in turn
     return to
 
 

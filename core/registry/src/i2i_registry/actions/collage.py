@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from PIL import Image
@@ -20,7 +19,6 @@ from i2i_runtime.call.sizes import result_size
 from i2i_runtime.errors import UsageError
 from i2i_runtime.image import fitting
 from i2i_runtime.image.reading import read
-from i2i_runtime.kinds.image import ImageInput
 from i2i_runtime.kinds.size import SCALE
 from i2i_runtime.schema.operations import Operation
 
@@ -104,6 +102,6 @@ def make_collage(bundle: Bundle, plan: CollagePlan) -> Image.Image:
 
 def _as_the_model_sees_it(source: Image.Image, request: Request) -> Image.Image:
     """Return the image at the size that the model gets, without what it was padded with."""
-    main = cast("ImageInput", request.operation.main_image)
+    main = request.main_image
     placed = fitting.fit(np.asarray(source), main, request.fit or main.fit)
     return Image.fromarray(np.rint(placed.crop(placed.pixels)).astype(np.uint8))

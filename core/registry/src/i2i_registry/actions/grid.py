@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import cast
 
 from i2i_registry.actions.request import Attempt, Request, attempt, makes_images
 from i2i_registry.actions.side_by_side import ImageAttempt, ResultColumn, SideBySide, read_images, shrunk
@@ -20,6 +19,7 @@ from i2i_runtime.image.reading import read
 from i2i_runtime.kinds.base import InputKind, Option, RandomInput
 from i2i_runtime.kinds.image import ImageInput
 from i2i_runtime.schema.operations import Operation
+from i2i_runtime.type_guards import is_list_or_tuple
 
 _Labels = Mapping[str, Sequence[str]]
 """label input -> the classes that were named for it"""
@@ -69,7 +69,7 @@ def plan_looks(request: Request, count: int, out: Path, scanned: Scanned) -> lis
     seed = request.seed or 0
     if reference is None:
         return _looks_of_seeds(shared, range(seed, seed + count), labels)
-    places = [Path(text) for text in cast("Sequence[str]", given[reference.name])]
+    places = [Path(text) for text in _texts(given[reference.name])]
     paths = [source.path for source in find_sources(places, out, scanned)]
     return _looks_like(shared.with_options(random_options(operation, seed)), reference.name, paths, labels)
 
@@ -124,8 +124,13 @@ def _column(bundle: Bundle, images: Sequence[ImageAttempt], look: GridLook, cell
 
 
 def _classes(label: InputKind, given: Mapping[str, Option]) -> Sequence[str]:
-    named = cast("Sequence[str]", given.get(label.name, ()))
-    return named or ([] if label.is_required else cast("Sequence[str]", label.examples({})[:1]))
+    named = _texts(given.get(label.name))
+    return named or ([] if label.is_required else _texts(label.examples({})[:1]))
+
+
+def _texts(given: object) -> list[str]:
+    """Return the values of an option that may be given several times; none without it."""
+    return [str(each) for each in given] if is_list_or_tuple(given) else []
 
 
 def _one_for(name: str, classes: Sequence[str], number: int, count: int) -> str:

@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 from PIL import Image
 
 from i2i_registry.errors import concerns_all
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.call.arguments import gather
-from i2i_runtime.call.bound_operation import Result
+from i2i_runtime.call.results import Value
 from i2i_runtime.errors import I2IError, UsageError
 from i2i_runtime.image.resizing import Fit
 from i2i_runtime.kinds.base import Option
@@ -49,13 +49,21 @@ class Request:
         named = [image.name for image in self.operation.of(ImageInput)]
         return [Path(str(self.options[name])) for name in named if name in self.options]
 
+    @property
+    def main_image(self) -> ImageInput:
+        """The image that the operation works on. Raises UsageError where it starts from nothing."""
+        main = self.operation.main_image
+        if main is None:
+            raise UsageError(f"{self.operation.name} takes no image", expected="an operation that works on one")
+        return main
+
     def check(self) -> None:
         """Make every check that a call makes before it computes, on a black image of the model's own size.
 
         Raises OptionError for an input that is missing or wrong, ImageError for an image among the options that cannot
         be read.
         """
-        size = cast("ImageInput", self.operation.main_image).size
+        size = self.main_image.size
         blank = Image.new("RGB", (size.width, size.height))
         gather(self.operation, [blank], 1, self.options, fit=self.fit, seed=self.seed or 0)
 
@@ -64,22 +72,33 @@ class Request:
         return self.images(bundle, [image])[0]
 
     def run(
-        self, bundle: Bundle, image: str | None, outputs: str | Sequence[str] = "image", count: int | None = None
-    ) -> Result:
-        """Run it on one image, or on nothing. Raises what `Bundle.run` raises."""
-        return self._call(bundle.run, image, outputs=outputs, count=count)
+        self,
+        bundle: Bundle,
+        image: str | Sequence[Image.Image] | None,
+        outputs: Sequence[str],
+        count: int | None = None,
+    ) -> list[dict[str, Value]]:
+        """Run it on one image, on several, or on nothing. Raises what `Bundle.results` raises."""
+        name = self.operation.name
+        return bundle.results(name, image, outputs, self.options, seed=self.seed, fit=self.fit, count=count)
 
     def images(self, bundle: Bundle, images: Sequence[Image.Image]) -> list[Image.Image]:
         """Run it on several images at once; item i has the seed + i. Raises what `Bundle.run` raises."""
-        return cast("list[Image.Image]", self._call(bundle.run, list(images)))
+        return [_shown(value) for row in self.run(bundle, list(images), ["image"]) for value in row.values()]
 
-    def frames(self, bundle: Bundle, image: str | None, to: Mapping[str, Option], count: int) -> Sequence[Image.Image]:
+    def frames(self, bundle: Bundle, image: str | None, to: Mapping[str, Option], count: int) -> list[Image.Image]:
         """Return the frames of an animation that starts with it. Raises what `Bundle.frames` raises."""
-        return cast("Sequence[Image.Image]", self._call(bundle.frames, image, to=to or None, count=count))
+        # Inputs are named by the bundle, which may not call one like an option of every call.
+        frames: Callable[..., list[Value]] = bundle.frames
+        chosen = {"to": to or None, "count": count, "seed": self.seed, "fit": self.fit}
+        return [_shown(frame) for frame in frames(self.operation.name, image, **chosen, **self.options)]
 
-    def _call(self, method: Callable[..., T], *images: object, **general: object) -> T:
-        # Inputs are named by the bundle; an input that had the name of a general option would be an OptionError there.
-        return method(self.operation.name, *images, seed=self.seed, fit=self.fit, **general, **self.options)
+
+def _shown(value: Value) -> Image.Image:
+    """Return a result as the image that it is, of paths and PIL images and 1, 3 or 4 channels (`check_shown`)."""
+    if not isinstance(value, Image.Image):
+        raise TypeError(f"a result is a {type(value).__name__}, and no PIL image")
+    return value
 
 
 def makes_images(operation: Operation) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from i2i_registry.actions.request import Attempt, Request, attempt
 from i2i_registry.actions.sources import Scanned, SourceImage, find_sources
 from i2i_registry.output_paths import check_file, check_inputs_survive, check_writable
 from i2i_runtime.bundle import Bundle
+from i2i_runtime.call.results import Value
 from i2i_runtime.errors import RunError, UsageError
 from i2i_runtime.files.atomic import atomic_write
 from i2i_runtime.image.pixels import GREY, IMAGE_MODES, RGB
@@ -29,9 +29,6 @@ PAGES_SUFFIX = ".tif"
 
 VECTOR_SUFFIX = ".npy"
 """of results that are numbers: the code that `encode` reads from an image"""
-
-_Values: TypeAlias = Mapping[str, Image.Image | NDArray[np.generic]]
-"""output name -> what the operation made"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +107,7 @@ def suffix_of(operation: Operation) -> str:
 
 
 def _make(bundle: Bundle, request: Request, job: ImageJob, outputs: Sequence[str]) -> tuple[Path, ...]:
-    made = request.run(bundle, None if job.source is None else str(job.source), ["image", *outputs], job.count)
-    results = cast("Sequence[_Values]", [made] if job.count is None else made)
+    results = request.run(bundle, None if job.source is None else str(job.source), ["image", *outputs], job.count)
     job.target.parent.mkdir(parents=True, exist_ok=True)
     vectors = {output.name for output in request.operation.outputs if isinstance(output, VectorOutput)}
     written = [path for pair in zip(results, job.targets, strict=True) for path in _save_all(*pair, vectors)]
@@ -121,15 +117,15 @@ def _make(bundle: Bundle, request: Request, job: ImageJob, outputs: Sequence[str
     return tuple(written)
 
 
-def _save_all(values: _Values, target: Path, vectors: Collection[str]) -> Iterator[Path]:
+def _save_all(values: Mapping[str, Value], target: Path, vectors: Collection[str]) -> Iterator[Path]:
     """Yield the first result as `target`, everything else that was asked for beside it."""
     for index, (name, value) in enumerate(values.items()):
         suffix = VECTOR_SUFFIX if name in vectors else DEFAULT_SUFFIX
         path = target if index == 0 else target.with_name(f"{target.stem}.{name}{suffix}")
         if name in vectors:
-            yield _save_array(cast("NDArray[np.generic]", value), path)
+            yield _save_array(np.asarray(value), path)
         else:
-            yield save_image(cast("Image.Image", value), path)
+            yield save_image(value if isinstance(value, Image.Image) else np.asarray(value, np.uint8), path)
 
 
 def _save_array(array: NDArray[np.generic], path: Path) -> Path:

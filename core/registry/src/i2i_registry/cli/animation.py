@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
 
 import click
 
 from i2i_registry.actions.animation import AnimationRequest, last_frame_of
 from i2i_registry.actions.request import Request
+from i2i_registry.cli.operating import whole_number
 from i2i_registry.cli.render import show, show_json
 from i2i_registry.sheets.animations import SUFFIXES
+from i2i_runtime.kinds.base import Option
 from i2i_runtime.kinds.size import SIZE
 from i2i_runtime.schema.operations import Operation
+from i2i_runtime.type_guards import is_list_or_tuple
 
 
 def animation_flags(operation: Operation) -> list[click.Parameter]:
@@ -39,12 +41,13 @@ def _to_option(operation: Operation) -> click.Option:
     )
 
 
-def read_animation(request: Request, options: Mapping[str, object]) -> AnimationRequest | None:
+def read_animation(request: Request, options: Mapping[str, Option]) -> AnimationRequest | None:
     """Return the animation that the options ask for, or None. Raises UsageError for a `--to` that names no input."""
-    texts = cast("Sequence[str]", options.get("to") or ())
-    if not texts and request.operation.walk is None:
+    to = options.get("to")
+    texts = [str(text) for text in to] if is_list_or_tuple(to) else []
+    frames, fps = whole_number(options, "frames"), whole_number(options, "fps")
+    if frames is None or fps is None or not (texts or request.operation.walk):
         return None
-    frames, fps = cast("int", options["frames"]), cast("int", options["fps"])
     return AnimationRequest(request, last_frame_of(request.operation, texts), frames, fps)
 
 

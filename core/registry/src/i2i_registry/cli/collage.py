@@ -15,6 +15,7 @@ from i2i_registry.cli.render import json_option, show, show_json, tell
 from i2i_registry.output_paths import check_file
 from i2i_runtime.image.resizing import Fit
 from i2i_runtime.image.writing import SAVE_FORMATS, save_image
+from i2i_runtime.kinds.base import Option
 from i2i_runtime.schema.operations import Operation
 
 
@@ -59,7 +60,7 @@ def collage(
     fit: Fit | None,
     load: LoadOptions,
     as_json: bool,
-    **options: object,
+    **options: Option,
 ) -> None:
     """Show IMAGE at every pair of a vertical and a horizontal scale, all in their own sizes.
 

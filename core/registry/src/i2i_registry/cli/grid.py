@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import click
 
@@ -12,13 +11,13 @@ from i2i_registry.actions.grid import can_fill, make_grid, plan_looks, reference
 from i2i_registry.actions.side_by_side import SideBySide
 from i2i_registry.actions.sources import find_sources
 from i2i_registry.actions.target import LoadOptions
-from i2i_registry.cli.operating import OperationCommand, asked, options_for
+from i2i_registry.cli.operating import OperationCommand, asked, options_for, whole_number
 from i2i_registry.cli.options import cell_option, fit_option, load_options, sheet_option
 from i2i_registry.cli.render import json_option, tell, tell_error, tell_left_out
 from i2i_registry.cli.sheet_results import finish_sheet
 from i2i_registry.sheets.files import check_sheet_file
 from i2i_runtime.image.resizing import Fit
-from i2i_runtime.kinds.base import RandomInput
+from i2i_runtime.kinds.base import Option, RandomInput
 from i2i_runtime.schema.operations import Operation
 
 _SEEDS = 4
@@ -75,7 +74,7 @@ def grid(
     cell_px: int,
     load: LoadOptions,
     as_json: bool,
-    **options: object,
+    **options: Option,
 ) -> None:
     """Put images and folders into rows, and looks into columns: references, or seeds.
 
@@ -90,7 +89,7 @@ def grid(
     and the exit code is 1.
     """  # noqa: D301 - click reads the mark
     target, request = asked(context, fit, options)
-    looks = plan_looks(request, cast("int", options.get("count", _SEEDS)), out, tell_left_out)
+    looks = plan_looks(request, whole_number(options, "count") or _SEEDS, out, tell_left_out)
     sources = find_sources(images, out, tell_left_out)
     heads = [look.image for look in looks if look.image]
     read = [*(source.path for source in sources), *heads]

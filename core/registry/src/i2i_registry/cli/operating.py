@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
 
 import click
 
@@ -15,6 +14,7 @@ from i2i_runtime.errors import OptionError, UsageError
 from i2i_runtime.image.resizing import Fit
 from i2i_runtime.kinds.base import CommandOption, InputKind, Option
 from i2i_runtime.schema.operations import Operation
+from i2i_runtime.type_guards import is_tuple
 from i2i_runtime.untrusted_text import printable
 
 _INPUT = "input_"
@@ -67,7 +67,7 @@ class OperationCommand(click.Command, ABC):
                 expected="the bundle first: it decides which options there are",
                 fix=f"i2i-registry {self.name} BUNDLE_OR_NAME INPUT... -o OUT {words[0]} VALUE",
             )
-        return words, cast("str | None", context.params.get("operation_name"))
+        return words, context.params.get("operation_name")
 
 
 def options_for(value: InputKind, *, multiple: bool = False) -> list[click.Parameter]:
@@ -111,24 +111,30 @@ def _read_with(option: CommandOption) -> Callable[[click.Context, click.Paramete
             raise click.BadParameter(f"{text!r}: {_WORDS[option.takes]}{error.expected}", context, parameter) from error
 
     def check(context: click.Context, parameter: click.Parameter, value: object) -> object:
-        if isinstance(value, tuple):
-            return tuple(read_one(context, parameter, str(text)) for text in cast("tuple[object, ...]", value))
+        if is_tuple(value):
+            return tuple(read_one(context, parameter, str(text)) for text in value)
         return None if value is None else read_one(context, parameter, str(value))
 
     return check
 
 
-def asked(context: click.Context, fit: Fit | None, options: Mapping[str, object]) -> tuple[Target, Request]:
+def asked(context: click.Context, fit: Fit | None, options: Mapping[str, Option]) -> tuple[Target, Request]:
     """Return what an `OperationCommand` is asked to do, with which bundle or weights."""
     target: Target = context.meta[Target.__name__]
     operation: Operation = context.meta[Operation.__name__]
-    return target, Request(operation, given_inputs(options), fit, cast("int | None", options.get(SEED)))
+    return target, Request(operation, given_inputs(options), fit, whole_number(options, SEED))
 
 
-def given_inputs(options: Mapping[str, object]) -> dict[str, Option]:
+def whole_number(options: Mapping[str, Option], name: str) -> int | None:
+    """Return the value of an option that takes a whole number; None without it."""
+    value = options.get(name)
+    return value if isinstance(value, int) else None
+
+
+def given_inputs(options: Mapping[str, Option]) -> dict[str, Option]:
     """Input -> what was given for it, of all options that click has parsed."""
     return {
-        name.removeprefix(_INPUT): cast("Option", value)
+        name.removeprefix(_INPUT): value
         for name, value in options.items()
         if name.startswith(_INPUT) and value is not None
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import click
 
@@ -13,12 +12,13 @@ from i2i_registry.actions.request import SEED, Attempt
 from i2i_registry.actions.run import ImageJob, plan_jobs, run_jobs
 from i2i_registry.actions.target import LoadOptions
 from i2i_registry.cli.animation import animation_flags, read_animation, show_animation
-from i2i_registry.cli.operating import OperationCommand, asked, options_for
+from i2i_registry.cli.operating import OperationCommand, asked, options_for, whole_number
 from i2i_registry.cli.options import fit_option, load_options
 from i2i_registry.cli.render import json_option, left_out_as_data, show, show_json, tell, tell_error, tell_left_out
 from i2i_runtime.errors import UsageError, nearest
 from i2i_runtime.image.folders import Listing
 from i2i_runtime.image.resizing import Fit
+from i2i_runtime.kinds.base import Option
 from i2i_runtime.schema.operations import Operation
 
 _Attempts = Sequence[tuple[ImageJob, Attempt[tuple[Path, ...]]]]
@@ -69,7 +69,7 @@ def run(
     fit: Fit | None,
     load: LoadOptions,
     as_json: bool,
-    **options: object,
+    **options: Option,
 ) -> None:
     """Run a bundle, or weights by name, on images and folders of images.
 
@@ -88,7 +88,7 @@ def run(
     """  # noqa: D301 - click reads the mark
     target, request = asked(context, fit, options)
     _check_outputs(request.operation, outputs)
-    count = cast("int | None", options.get("count"))
+    count = whole_number(options, "count")
     scanned: list[Listing] = []
     animation = read_animation(request, options)
     if animation is not None:

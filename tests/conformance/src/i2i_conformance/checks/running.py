@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
@@ -58,7 +57,7 @@ def check_refuses_smaller(bundle: Bundle, operation: Operation) -> None:
     image = np.zeros((side, side, main.channels), np.uint8)
     call = Call(operation, (side, side), 1, next(operation.branches()))
     try:
-        _run(bundle, operation, [image], outputs=[main.name], fit="native", **call.options())
+        bundle.results(operation.name, [image], [main.name], call.options(), fit="native")
     except ImageError:
         return
     raise ConformanceError(
@@ -80,7 +79,7 @@ def check_refuses_small_results(bundle: Bundle, operation: Operation) -> None:
     options = {name: given for name, given in call.options().items() if name not in maps} | {"size": small}
     try:
         names = [operation.outputs[0].name]
-        _run(bundle, operation, call.images(main) if main else None, outputs=names, **options)
+        bundle.results(operation.name, call.images(main) if main else None, names, options)
     except OptionError:
         return
     raise ConformanceError(
@@ -200,8 +199,10 @@ def _check_images(call: Call, bundle: Bundle, output: ImageOutput, expected: Ten
     low, high = output.value_range
     unit = ((expected.numpy() - low) / (high - low)).clip(0, 1).transpose(0, 2, 3, 1)
     for images in (call.images(main), call.floats(main)) if main else (None,):
-        given = {"fit": "native"} if images else {"count": call.count}
-        rows = _run(bundle, call.operation, images, outputs=[output.name], seed=SEED, **given, **call.options())
+        fit, count = ("native", None) if images else (None, call.count)
+        rows = bundle.results(
+            call.operation.name, images, [output.name], call.options(), seed=SEED, fit=fit, count=count
+        )
         for row, wanted in zip(rows, unit, strict=True):
             _check_image(f"{call}: {output.name}", row[output.name], wanted, allowed)
 
@@ -279,14 +280,7 @@ def _drawn(bundle: Bundle, operation: Operation, *, count: int, seed: int, batch
     names = [output.name for output in operation.outputs]
     images = call.floats(main) if main else None
     count_asked = None if main else count
-    rows = _run(
-        bundle, operation, images, outputs=names, seed=seed, batch_size=batch_size, count=count_asked, **call.options()
+    rows = bundle.results(
+        operation.name, images, names, call.options(), seed=seed, batch_size=batch_size, count=count_asked
     )
     return [{name: np.asarray(value) for name, value in row.items()} for row in rows]
-
-
-def _run(bundle: Bundle, operation: Operation, images: Images | None, **options: object) -> Rows:
-    """`bundle.run` for a list of arrays (or for `count` results) and a list of outputs, whose result is this."""
-    # The inputs' names are known only now, so that no type can tell them from run's own arguments.
-    run = cast("Callable[..., Rows]", bundle.run)
-    return run(operation.name, images, **options)
