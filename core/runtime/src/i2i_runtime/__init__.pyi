@@ -36,8 +36,10 @@ from .kinds.latent import LatentInput as LatentInput
 from .kinds.mask import MaskInput as MaskInput
 from .kinds.noise import NoiseInput as NoiseInput
 from .kinds.noise_maps import NoiseMapsInput as NoiseMapsInput
+from .kinds.references import ReferencesInput as ReferencesInput
 from .kinds.scalar import ScalarInput as ScalarInput
 from .kinds.size import SizeInput as SizeInput
+from .kinds.slots import SlotsInput as SlotsInput
 from .records import Channels as Channels
 from .records import OperationName as OperationName
 from .records import Record as Record

@@ -3,6 +3,32 @@
 Whatever imports one of them makes all of them known, so that every manifest can be read.
 """
 
-from i2i_runtime.kinds import grid, image, label, labels, latent, mask, noise, noise_maps, scalar, size
+from i2i_runtime.kinds import (
+    grid,
+    image,
+    label,
+    labels,
+    latent,
+    mask,
+    noise,
+    noise_maps,
+    references,
+    scalar,
+    size,
+    slots,
+)
 
-__all__ = ["grid", "image", "label", "labels", "latent", "mask", "noise", "noise_maps", "scalar", "size"]
+__all__ = [
+    "grid",
+    "image",
+    "label",
+    "labels",
+    "latent",
+    "mask",
+    "noise",
+    "noise_maps",
+    "references",
+    "scalar",
+    "size",
+    "slots",
+]

@@ -35,6 +35,7 @@ Option: TypeAlias = (
     | Sequence[float]
     | Sequence[Sequence[float]]
     | Sequence[ImageSource]
+    | Sequence[Sequence[ImageSource]]
     | None
 )
 """A value for an input by name: a class, a number, a size, random numbers, or one more image (or a list of them).

@@ -1,0 +1,98 @@
+"""One to many images whose codes a graph averages, from files to the result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import i2i_runtime as i2i
+from i2i_runtime.errors import ImageError, OptionError
+from i2i_runtime.kinds.base import Option
+from i2i_runtime.kinds.references import ReferencesInput
+from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation
+
+from .conftest import FLOAT, IMAGE, TinyGraph, image_input, node, write_bundle
+
+SHOWN = ReferencesInput(name="references", height=8, width=8, most=3)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """The size of the image in the mean colour of all references."""
+    graph = TinyGraph(
+        nodes=[
+            node("ReduceMean", "references sides", "colour", keepdims=0),
+            node("Unsqueeze", "colour axes", "c4"),
+            node("Mul", "image zero", "nothing"),
+            node("Add", "nothing c4", "result"),
+        ],
+        inputs={"image": (FLOAT, IMAGE), "references": (FLOAT, ("n", "k", 3, 8, 8))},
+        outputs={"result": IMAGE},
+        constants={
+            "sides": np.array([1, 3, 4], dtype=np.int64),
+            "axes": np.array([2, 3], dtype=np.int64),
+            "zero": np.zeros(1, dtype=np.float32),
+        },
+    )
+    step = GraphCall(graph="mean", inputs={"image": "image", "references": "references"}, outputs={"result": "image"})
+    outputs = (ImageOutput(name="image"),)
+    operation = Operation(name="translate_like", inputs=(image_input(), SHOWN), outputs=outputs, steps=(step,))
+    return write_bundle(tmp_path / "mean", (operation,), {"mean": graph})
+
+
+def shade(level: int, side: int = 8) -> NDArray[np.uint8]:
+    return np.full((side, side, 3), level, dtype=np.uint8)
+
+
+def colours(folder: Path, count: int, references: Option) -> list[int]:
+    """The grey level of the result of every item."""
+    with i2i.load(folder, device="cpu") as loaded:
+        made: object = loaded.run("translate_like", [shade(0, 16)] * count, references=references)
+    return [int(np.asarray(image)[0, 0, 0]) for image in np.asarray(made)]
+
+
+def test_one_image_or_several_are_averaged(bundle: Path) -> None:
+    assert colours(bundle, 1, shade(60)) == [60]
+    assert colours(bundle, 1, [shade(0), shade(100), shade(200)]) == [100]
+
+
+def test_a_list_is_for_all_items_and_lists_are_for_each(bundle: Path) -> None:
+    assert colours(bundle, 2, [shade(0), shade(100)]) == [50, 50]
+    assert colours(bundle, 3, [[shade(10)], [shade(0), shade(100)], [shade(40)]]) == [10, 50, 40]
+
+
+def test_images_are_resized_and_a_folder_is_its_images(bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "class"
+    folder.mkdir()
+    for name, level in (("a.png", 20), ("b.png", 40)):
+        Image.fromarray(shade(level, 21)).save(folder / name)
+    (folder / "notes.txt").write_text("no image")
+    assert colours(bundle, 1, str(folder)) == [30]
+    assert colours(bundle, 1, folder / "b.png") == [40]
+
+
+@pytest.mark.parametrize(
+    ("given", "count", "found", "expected"),
+    [
+        ([], 1, "0 images", "1 to 3"),
+        ([shade(1)] * 4, 1, "4 images", "1 to 3"),
+        ([[shade(1)], [shade(2)]], 3, "2 lists of images", "one list, or 3"),
+        (None, 1, "'references' is missing", ""),
+    ],
+)
+def test_references_that_cannot_be_are_refused(
+    bundle: Path, given: Option, count: int, found: str, expected: str
+) -> None:
+    with pytest.raises(OptionError) as caught:
+        colours(bundle, count, given)
+    assert found in caught.value.found
+    assert expected in caught.value.expected
+
+
+def test_what_is_no_image_is_refused_by_name(bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"missing\.png"):
+        colours(bundle, 1, [tmp_path / "missing.png"])

@@ -1,0 +1,99 @@
+"""A latent for each layer, mixed by ranges, from a word to a graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+import i2i_runtime as i2i
+from i2i_runtime.errors import OptionError
+from i2i_runtime.kinds.base import Option
+from i2i_runtime.kinds.slots import SlotsInput
+from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation, VectorOutput
+
+from .conftest import FLOAT, TinyGraph, node, write_bundle
+
+SLOTS, DIM = 4, 3
+MIXED = SlotsInput(name="styles", slots=SLOTS, dim=DIM, ranges={"coarse": (0, 1), "fine": (2, 3)})
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """styles [n, 4, 3] -> an image in the colour of the last slot, and the styles as they came."""
+    graph = TinyGraph(
+        nodes=[
+            node("Gather", "styles last", "colour", axis=1),
+            node("Unsqueeze", "colour axes", "c4"),
+            node("Expand", "c4 size", "result"),
+            node("Identity", "styles", "seen"),
+        ],
+        inputs={"styles": (FLOAT, ("n", SLOTS, DIM))},
+        outputs={"result": ("n", 3, 8, 8), "seen": ("n", SLOTS, DIM)},
+        constants={
+            "last": np.array(SLOTS - 1, dtype=np.int64),
+            "axes": np.array([2, 3], dtype=np.int64),
+            "size": np.array([1, 3, 8, 8], dtype=np.int64),
+        },
+    )
+    step = GraphCall(graph="layers", inputs={"styles": "styles"}, outputs={"result": "image", "seen": "seen"})
+    outputs = (ImageOutput(name="image"), VectorOutput(name="seen"))
+    operation = Operation(name="stylize_mix", inputs=(MIXED,), outputs=outputs, steps=(step,))
+    return write_bundle(tmp_path / "slots", (operation,), {"layers": graph})
+
+
+def styles(folder: Path, given: Option = None) -> NDArray[np.float32]:
+    with i2i.load(folder, device="cpu") as loaded:
+        seen: object = loaded.run("stylize_mix", seed=2, outputs="seen", styles=given)
+    return np.asarray(seen, dtype=np.float32)
+
+
+def latent(seed: int) -> NDArray[np.float32]:
+    return np.random.Generator(np.random.PCG64(seed)).standard_normal(DIM, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [
+        (None, [2, 2, 2, 2]),
+        ("0-1=5", [5, 5, 2, 2]),
+        ("3=9", [2, 2, 2, 9]),
+        ("coarse=5, fine=9", [5, 5, 9, 9]),
+        ("0-3=7", [7, 7, 7, 7]),
+    ],
+)
+def test_slots_have_the_latents_of_their_seeds(bundle: Path, text: str | None, seeds: list[int]) -> None:
+    np.testing.assert_array_equal(styles(bundle, text), np.stack([latent(seed) for seed in seeds]))
+
+
+def test_numbers_are_given_for_all_slots_or_for_each(bundle: Path) -> None:
+    one = np.array([1, 2, 3], dtype=np.float32)
+    each = np.arange(SLOTS * DIM, dtype=np.float32).reshape(SLOTS, DIM)
+    np.testing.assert_array_equal(styles(bundle, one), np.stack([one] * SLOTS))
+    np.testing.assert_array_equal(styles(bundle, each), each)
+
+
+@pytest.mark.parametrize(
+    ("given", "found", "expected"),
+    [
+        ("0-4=1", "'0-4'", "within 0-3"),
+        ("2-1=1", "'2-1'", "the first one first"),
+        ("middle=1", "'middle'", "coarse, fine"),
+        ("0-1=1,1-2=3", "slot 1 twice", "do not overlap"),
+        ("0-1", "'0-1'", "a seed"),
+        (np.zeros(7), "shape [7]", "[3]"),
+    ],
+)
+def test_mixes_that_cannot_be_are_refused(bundle: Path, given: Option, found: str, expected: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        styles(bundle, given)
+    assert found in caught.value.found
+    assert expected in caught.value.expected
+
+
+def test_a_range_beyond_the_slots_is_refused() -> None:
+    with pytest.raises(ValidationError, match="there are 0 to 3"):
+        SlotsInput(name="styles", slots=SLOTS, dim=DIM, ranges={"fine": (2, 4)})
