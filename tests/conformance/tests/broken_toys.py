@@ -247,6 +247,23 @@ class StandingStill(Wandering):
     strength: ClassVar[float] = 0.0
 
 
+class HastyPreset(TintTrainer):
+    """Nothing is wrong: `large` is trained otherwise than `default`, and has its Config when shrunk."""
+
+    presets = MappingProxyType({"large": TintTrainer.Options(learning_rate=0.5)})
+
+
+class FailingTrainer(TintTrainer):
+    """Its phase raises."""
+
+    def stages(self) -> Sequence[Stage[None]]:
+        (stage,) = super().stages()
+        return [replace(stage, phases=tuple(replace(phase, losses=self.fail) for phase in stage.phases))]
+
+    def fail(self, step: Step[None]) -> Losses:
+        raise ValueError(f"step {step.number} fails")
+
+
 class DeadOption(TintTrainer):
     """`Options.unused_weight` does nothing."""
 

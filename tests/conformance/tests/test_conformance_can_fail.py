@@ -95,6 +95,18 @@ def test_presets_that_are_equal_when_shrunk_are_tested_once() -> None:
     assert [case.preset for case in many("ManyPresets").configs] == ["default", "noted", "wide"]
 
 
+def test_presets_that_differ_in_their_training_only_are_each_trained() -> None:
+    presets = ("default", "large", "noted", "wide")
+    assert [case.preset for case in toy("ManyPresets", "HastyPreset", presets=presets).model.trainings] == list(presets)
+    assert [case.preset for case in many("ManyPresets").trainings] == ["default", "noted", "wide"]
+
+
+def test_a_training_that_fails_is_not_taken_for_dead_options(workbench: Workbench) -> None:
+    case = toy(trainer="FailingTrainer")
+    with pytest.raises(ValueError, match="step 1 fails"):
+        training.check_every_option_matters(case.model, workbench.recipe(case))
+
+
 def test_models_that_compute_the_same_are_exported_once() -> None:
     assert [case.preset for case in many("ManyPresets").bundles] == ["default", "wide"]
 

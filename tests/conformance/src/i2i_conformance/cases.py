@@ -77,6 +77,15 @@ class ModelCase:
         return _distinct(self.presets, lambda one, other: one.config == other.config)
 
     @cached_property
+    def trainings(self) -> Sequence[PresetCase]:
+        """One case per shrunk Config and Options of its training. Imports torch."""
+        options = {} if self.trainer_class is None else self.trainer_class.presets
+        return _distinct(
+            self.presets,
+            lambda one, other: (one.config, options.get(one.preset)) == (other.config, options.get(other.preset)),
+        )
+
+    @cached_property
     def bundles(self) -> Sequence[PresetCase]:
         """One case per bundle: of Configs that only a training tells apart, the first stands for all. Imports torch."""
         from i2i_conformance.checks.structure import computes_the_same  # noqa: PLC0415 - cases are listed without torch

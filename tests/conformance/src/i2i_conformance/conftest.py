@@ -22,6 +22,7 @@ CASES: Mapping[str, Callable[[ModelCase], Sequence[Case]]] = {
     "model_case": lambda model: [model],
     "preset_case": lambda model: model.presets,
     "config_case": lambda model: model.configs,
+    "training_case": lambda model: model.trainings,
     "bundle_case": lambda model: model.bundles,
     "operation_case": lambda model: [operation for bundle in model.bundles for operation in bundle.operations],
 }

@@ -15,7 +15,7 @@ from i2i_conformance.workbench import Workbench
 @pytest.fixture(autouse=True)
 def needs_trainer(request: pytest.FixtureRequest) -> None:
     """Models without a trainer are complete: they are imported and run."""
-    name = next(name for name in ("model_case", "preset_case", "config_case") if name in request.fixturenames)
+    name = next(name for name in ("model_case", "preset_case", "training_case") if name in request.fixturenames)
     case: ModelCase | PresetCase = request.getfixturevalue(name)
     model = case.model if isinstance(case, PresetCase) else case
     if model.card.trainer is None:
@@ -27,7 +27,7 @@ def test_options_are_a_frozen_strict_record(model_case: ModelCase) -> None:
     assert trainer_class is not None
     records.check_default(trainer_class.Options)
     records.check_record(trainer_class.Options())
-    records.check_record(shrunk_options(trainer_class))
+    records.check_record(shrunk_options(trainer_class, model_case.presets[0].preset))
 
 
 def test_config_and_options_share_no_name(model_case: ModelCase) -> None:
@@ -44,39 +44,41 @@ def test_a_short_training_has_a_rate_above_zero(preset_case: PresetCase) -> None
     training.check_a_short_training_learns(preset_case)
 
 
-def test_a_sample_is_a_function_of_its_position(config_case: PresetCase, workbench: Workbench) -> None:
-    training.check_dataset(workbench.recipe(config_case).build_trainer(), workbench.data(config_case))
+def test_a_sample_is_a_function_of_its_position(training_case: PresetCase, workbench: Workbench) -> None:
+    training.check_dataset(workbench.recipe(training_case).build_trainer(), workbench.data(training_case))
 
 
-def test_a_wrong_folder_is_refused(config_case: PresetCase, workbench: Workbench, tmp_path: Path) -> None:
-    training.check_refuses_wrong_folder(workbench.recipe(config_case).build_trainer(), tmp_path)
+def test_a_wrong_folder_is_refused(training_case: PresetCase, workbench: Workbench, tmp_path: Path) -> None:
+    training.check_refuses_wrong_folder(workbench.recipe(training_case).build_trainer(), tmp_path)
 
 
-def test_the_layout_is_what_its_name_says(config_case: PresetCase, workbench: Workbench) -> None:
-    training.check_layout(workbench.recipe(config_case).build_trainer(), workbench.data(config_case))
+def test_the_layout_is_what_its_name_says(training_case: PresetCase, workbench: Workbench) -> None:
+    training.check_layout(workbench.recipe(training_case).build_trainer(), workbench.data(training_case))
 
 
-def test_training_and_operation_use_one_value_range(config_case: PresetCase, workbench: Workbench) -> None:
-    trainer = workbench.recipe(config_case).build_trainer()
-    training.check_images_share_a_range(trainer, trainer.layout.open(workbench.data(config_case), 0))
+def test_training_and_operation_use_one_value_range(training_case: PresetCase, workbench: Workbench) -> None:
+    trainer = workbench.recipe(training_case).build_trainer()
+    training.check_images_share_a_range(trainer, trainer.layout.open(workbench.data(training_case), 0))
 
 
-def test_sample_images_are_images(config_case: PresetCase, workbench: Workbench) -> None:
-    trainer = workbench.recipe(config_case).build_trainer()
-    training.check_preview(trainer, trainer.layout.open(workbench.data(config_case), 0))
+def test_sample_images_are_images(training_case: PresetCase, workbench: Workbench) -> None:
+    trainer = workbench.recipe(training_case).build_trainer()
+    training.check_preview(trainer, trainer.layout.open(workbench.data(training_case), 0))
 
 
-def test_it_trains(config_case: PresetCase, workbench: Workbench) -> None:
-    training.check_trains(workbench.recipe(config_case), workbench.training(config_case))
+def test_it_trains(training_case: PresetCase, workbench: Workbench) -> None:
+    training.check_trains(workbench.recipe(training_case), workbench.training(training_case))
 
 
-def test_gradients_reach_every_parameter(config_case: PresetCase, workbench: Workbench) -> None:
-    training.check_gradients(workbench.training(config_case))
+def test_gradients_reach_every_parameter(training_case: PresetCase, workbench: Workbench) -> None:
+    training.check_gradients(workbench.training(training_case))
 
 
 def test_every_option_changes_something(model_case: ModelCase, workbench: Workbench) -> None:
     training.check_every_option_matters(model_case, workbench.recipe(model_case.presets[0]))
 
 
-def test_killed_between_phases_it_ends_bit_equal(config_case: PresetCase, workbench: Workbench, tmp_path: Path) -> None:
-    resuming.check_survives_kills(workbench.recipe(config_case), workbench.training(config_case), tmp_path)
+def test_killed_between_phases_it_ends_bit_equal(
+    training_case: PresetCase, workbench: Workbench, tmp_path: Path
+) -> None:
+    resuming.check_survives_kills(workbench.recipe(training_case), workbench.training(training_case), tmp_path)

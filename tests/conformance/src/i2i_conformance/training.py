@@ -25,9 +25,10 @@ Place = tuple[str, str]
 """(stage, phase)"""
 
 
-def shrunk_options(trainer_class: type[AnyTrainer]) -> Record:
-    """The Options of a training that is as small as it gets."""
-    return trainer_class.Options.model_validate(dict(trainer_class.shrunk))
+def shrunk_options(trainer_class: type[AnyTrainer], preset: str) -> Record:
+    """The Options of a preset, in a training that is as small as it gets."""
+    options = trainer_class.presets.get(preset, trainer_class.Options())
+    return trainer_class.Options.model_validate(options.model_dump() | dict(trainer_class.shrunk))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Recipe:
         trainer_class, trainer = case.model.trainer_class, case.model.card.trainer
         if trainer_class is None or trainer is None:
             raise ConformanceError(f"{case.model} has no trainer", expected="a model that can be trained")
-        options = shrunk_options(trainer_class)
+        options = shrunk_options(trainer_class, case.preset)
         return cls(
             model=case.model.card.model,
             trainer=trainer,

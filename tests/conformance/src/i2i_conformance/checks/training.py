@@ -257,6 +257,7 @@ def check_every_option_matters(case: ModelCase, recipe: Recipe) -> None:
         return
     options = trainer_class.Options.model_validate_json(recipe.options)
     base = _Seen(recipe)
+    two_steps(recipe)  # a training that fails would make every option look dead
     dead = [field for field in trainer_class.Options.model_fields if not _matters(base, options, field)]
     if dead:
         tried = {field: [getattr(v, field) for v in variants(options, field)] for field in dead}
