@@ -38,6 +38,7 @@ from .kinds.noise import NoiseInput as NoiseInput
 from .kinds.noise_maps import NoiseMapsInput as NoiseMapsInput
 from .kinds.references import ReferencesInput as ReferencesInput
 from .kinds.scalar import ScalarInput as ScalarInput
+from .kinds.segmentation import SegmentationInput as SegmentationInput
 from .kinds.size import SizeInput as SizeInput
 from .kinds.slots import SlotsInput as SlotsInput
 from .records import Channels as Channels

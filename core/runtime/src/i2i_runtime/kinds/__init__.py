@@ -14,6 +14,7 @@ from i2i_runtime.kinds import (
     noise_maps,
     references,
     scalar,
+    segmentation,
     size,
     slots,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "noise_maps",
     "references",
     "scalar",
+    "segmentation",
     "size",
     "slots",
 ]
