@@ -250,7 +250,7 @@ class StandingStill(Wandering):
 class HastyPreset(TintTrainer):
     """Nothing is wrong: `large` is trained otherwise than `default`, and has its Config when shrunk."""
 
-    presets = MappingProxyType({"large": TintTrainer.Options(learning_rate=0.5)})
+    presets = MappingProxyType({"large": tint.Options(learning_rate=0.5)})
 
 
 class FailingTrainer(TintTrainer):
