@@ -20,8 +20,8 @@ from i2i_runtime.call.batching import Arrays, Call, run_step
 from i2i_runtime.call.bound_operation import BoundOperation, Result
 from i2i_runtime.call.limits import Extent, Limits
 from i2i_runtime.call.memory_use import bytes_per_pixel
+from i2i_runtime.call.result_size import result_size
 from i2i_runtime.call.results import ResultKind, Value
-from i2i_runtime.call.sizes import result_size
 from i2i_runtime.device import providers as devices
 from i2i_runtime.device.cpus import thread_count
 from i2i_runtime.device.sessions import Sessions

@@ -15,7 +15,7 @@ from i2i_registry.actions.request import Request
 from i2i_registry.sheets.collage import HeightWidth, check_collage, draw_collage
 from i2i_registry.sheets.sheet import check_shown
 from i2i_runtime.bundle import Bundle
-from i2i_runtime.call.sizes import result_size
+from i2i_runtime.call.result_size import result_size
 from i2i_runtime.errors import UsageError
 from i2i_runtime.image import fitting
 from i2i_runtime.image.reading import read

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from i2i_runtime.call.maps import coloured
+from i2i_runtime.call.heatmaps import coloured
 from i2i_runtime.errors import ImageError
 from i2i_runtime.image import fitting, pixels
 from i2i_runtime.image.fitting import ResizedImage

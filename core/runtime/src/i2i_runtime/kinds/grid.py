@@ -14,9 +14,9 @@ from i2i_runtime.kinds.base import CommandOption, Gathering, Inputs, Option
 from i2i_runtime.kinds.columns import ArrayColumn, Column, made_once
 from i2i_runtime.kinds.forms import BATCH, Form
 from i2i_runtime.kinds.image import ImageColumn
+from i2i_runtime.kinds.image_relations import WidensImage, check_image, image_of
 from i2i_runtime.kinds.scalar import NumberColumn, check_numbers
 from i2i_runtime.kinds.size import SizeInput, size_input_of, size_of_result
-from i2i_runtime.kinds.spatial import WidensImage, check_image, image_of
 from i2i_runtime.records import Name
 
 

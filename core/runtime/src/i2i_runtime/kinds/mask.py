@@ -18,7 +18,7 @@ from i2i_runtime.kinds.base import CommandOption, Gathering, InputKind, Inputs, 
 from i2i_runtime.kinds.columns import ArrayColumn, Column, made_once
 from i2i_runtime.kinds.forms import BATCH, Form
 from i2i_runtime.kinds.image import ImageColumn
-from i2i_runtime.kinds.spatial import check_image, image_of
+from i2i_runtime.kinds.image_relations import check_image, image_of
 from i2i_runtime.records import Name
 
 MAX_SPREAD = 4096

@@ -19,7 +19,7 @@ from i2i_runtime.kinds.base import CommandOption, Gathering, InputKind, Inputs
 from i2i_runtime.kinds.columns import Column
 from i2i_runtime.kinds.forms import Axis, Form
 from i2i_runtime.kinds.image import ImageColumn
-from i2i_runtime.kinds.spatial import WidensImage, check_image
+from i2i_runtime.kinds.image_relations import WidensImage, check_image
 from i2i_runtime.records import Name, Side
 from i2i_runtime.type_guards import is_list_or_tuple
 
