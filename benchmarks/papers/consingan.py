@@ -278,9 +278,7 @@ def our_config(size: Size) -> Config:
 def our_trainer(size: Size, loop: OfficialLoop) -> AnyTrainer:
     """With the weights of the loop, and random numbers from the same seeds."""
     from i2i_plugin_consingan.model import ConSinGAN
-    from i2i_plugin_consingan.options import Options
-    from i2i_plugin_consingan.stage_training import StageTraining
-    from i2i_plugin_consingan.trainer import ConSinGANTrainer
+    from i2i_plugin_consingan.trainer import ConSinGANTrainer, Options, StageTraining
 
     class SameDraws(StageTraining):
         """Seeds as the loop does, at the same places."""

@@ -11,13 +11,11 @@ from tests.parity.mutating import Mutation, above
 from torch import Tensor
 from torch.nn import functional as F
 
-from i2i_plugin_consingan import applications, networks
+from i2i_plugin_consingan import networks
 from i2i_plugin_consingan.config import Config
-from i2i_plugin_consingan.networks import Generator
+from i2i_plugin_consingan.networks import Generator, applications
 from i2i_plugin_consingan.networks.upsampling import enlarged
-from i2i_plugin_consingan.options import Options
-from i2i_plugin_consingan.stage_training import StageTraining
-from i2i_plugin_consingan.trainer import ConSinGANTrainer
+from i2i_plugin_consingan.trainer import ConSinGANTrainer, Options, StageTraining
 from i2i_registry import Stage
 
 if TYPE_CHECKING:

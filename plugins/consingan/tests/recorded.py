@@ -19,16 +19,14 @@ from tests.parity.single_image import image_of, losses
 from tests.parity.stepping import RecordedStep, StepTolerances, engine_of
 from torch import Tensor, nn
 
-from i2i_plugin_consingan.applications import BACKGROUNDS, Injection, Pyramid
 from i2i_plugin_consingan.config import EDITING_NOISE, Activation, Config, Mode
 from i2i_plugin_consingan.data import pyramid, scale_of
 from i2i_plugin_consingan.model import GENERATOR, MASK_BLUR, MASK_DILATION, ConSinGAN
 from i2i_plugin_consingan.networks import Generator, Norm
+from i2i_plugin_consingan.networks.applications import BACKGROUNDS, Injection, Pyramid
 from i2i_plugin_consingan.networks.upsampling import enlarged
 from i2i_plugin_consingan.official import CONSINGAN_FORMAT
-from i2i_plugin_consingan.options import Options
-from i2i_plugin_consingan.stage_training import NOISE_SCALE, StageTraining
-from i2i_plugin_consingan.trainer import CRITIC, ConSinGANTrainer
+from i2i_plugin_consingan.trainer import CRITIC, NOISE_SCALE, ConSinGANTrainer, Options, StageTraining
 from i2i_registry import Step
 from i2i_runtime import NoiseInput
 from i2i_runtime.image.masks import soften

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from i2i_plugin_consingan.applications import BACKGROUNDS, Injection, Pyramid
-from i2i_plugin_consingan.config import Config, Mode
+from i2i_plugin_consingan.config import PRESETS, Config, Mode
 from i2i_plugin_consingan.model import INJECTION, PYRAMID, ConSinGAN
-from i2i_plugin_consingan.presets import OPTIONS, PRESETS
+from i2i_plugin_consingan.networks.applications import BACKGROUNDS, Injection, Pyramid
+from i2i_plugin_consingan.trainer import ConSinGANTrainer
 from i2i_runtime import MaskInput, NoiseInput, Operation
 
 TINY = Config(height=24, width=28, stages=3, coarsest=12, channels=4, layers=2)
@@ -46,7 +46,9 @@ def test_presets_have_the_papers_values() -> None:
     assert harmonization.batch_norm
     assert PRESETS["editing"].batch_norm
     assert PRESETS["animation"].coarsest == 20
-    assert {OPTIONS[name].stage_steps for name in ("harmonization", "editing")} == {1000}
+    assert {ConSinGANTrainer.presets[name].model_dump()["stage_steps"] for name in ("harmonization", "editing")} == {
+        1000
+    }
 
 
 def test_noise_surrounds_the_features_or_zeros_do() -> None:

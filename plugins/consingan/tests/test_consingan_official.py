@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from i2i_conformance.releases import converted, filled, released, shapes_of
-from i2i_plugin_consingan.config import Config, Mode
+from i2i_plugin_consingan.config import PRESETS, Config, Mode
 from i2i_plugin_consingan.model import ConSinGAN
 from i2i_plugin_consingan.networks.upsampling import enlarged
 from i2i_plugin_consingan.official import CONSINGAN_FORMAT
-from i2i_plugin_consingan.presets import PRESETS
 from i2i_registry import CheckpointError, Clues, canonical_shapes, find_files
 from i2i_registry.importing.files import read_files
 

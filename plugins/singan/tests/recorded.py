@@ -21,10 +21,10 @@ from tests.parity.stepping import RecordedStep, StepTolerances
 from torch import Tensor
 
 from i2i_plugin_singan import trainer as training
-from i2i_plugin_singan.applications import Blending, Injection, SuperResolution
 from i2i_plugin_singan.config import COARSEST, Config, Mode, enlarging_passes, enlarging_scales_for, scales_for
 from i2i_plugin_singan.model import BLUR, FIRST_STEP, PYRAMID, SOFTENING, SinGAN
 from i2i_plugin_singan.networks import Pyramid
+from i2i_plugin_singan.networks.applications import Blending, Injection, SuperResolution
 from i2i_plugin_singan.networks.sampling import padded
 from i2i_plugin_singan.official import OFFICIAL_FORMAT
 from i2i_plugin_singan.trainer import CRITICS, SinGANTrainer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from i2i_plugin_consingan.presets import PRESETS
+from i2i_plugin_consingan.config import PRESETS
 from i2i_registry import ModelCard, OfficialFormatCard, hookimpl
 from i2i_runtime import Licence, Paper
 

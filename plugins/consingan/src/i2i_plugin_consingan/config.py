@@ -1,8 +1,10 @@
-"""The sizes of ConSinGAN: one image, its pyramid, and what the generator is trained for."""
+"""The sizes of ConSinGAN: one image, its pyramid, and what the generator is trained for; the paper's for each task."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
@@ -28,6 +30,9 @@ EDITING_NOISE = 0.1
 
 INJECTING: frozenset[Mode] = frozenset({"harmonization", "editing"})
 """The modes in which stage 0 is fed an image, not noise."""
+
+_LEAST_LOGARITHMIC = 3
+"""Two stages would divide by the logarithm of 1."""
 
 _BORDERED: frozenset[Mode] = frozenset({"generation", "animation"})
 """The modes in which noise surrounds a stage's features in place of zeros."""
@@ -107,5 +112,14 @@ class Config(Record):
         return self.channels, height + self.border, width + self.border
 
 
-_LEAST_LOGARITHMIC = 3
-"""Two stages would divide by the logarithm of 1."""
+PRESETS: Mapping[str, Config] = MappingProxyType(
+    {
+        "generation": Config(),
+        "retarget": Config(mode="retarget"),
+        "harmonization": Config(mode="harmonization", stages=3, coarsest=120, slope=0.3, batch_norm=True),
+        "editing": Config(mode="editing", batch_norm=True),
+        "animation": Config(mode="animation", coarsest=20),
+        "quick": Config(height=128, width=128, stages=5, channels=32, batch_norm=True),
+    }
+)
+"""The paper's for each task, and a quick one; the first is the default. Options that go with them are the trainer's."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from i2i_plugin_consingan.applications import BACKGROUNDS, Injection, Pyramid
-from i2i_plugin_consingan.config import Config
+from i2i_plugin_consingan.config import PRESETS, Config
 from i2i_plugin_consingan.networks import Generator
-from i2i_plugin_consingan.presets import PRESETS
+from i2i_plugin_consingan.networks.applications import BACKGROUNDS, Injection, Pyramid
 from i2i_registry import Graph, Model
 from i2i_runtime import (
     SINGAN,

@@ -22,8 +22,7 @@ from typing import ClassVar, TypeVar
 from pydantic import PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 from torch import Tensor
 
-from i2i_plugin_consingan.config import IMAGE_CHANNELS, Activation, Config, Mode
-from i2i_plugin_consingan.presets import PRESETS
+from i2i_plugin_consingan.config import IMAGE_CHANNELS, PRESETS, Activation, Config, Mode
 from i2i_registry import (
     CheckpointError,
     Clues,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from i2i_plugin_singan.applications import Blending, Injection, Sampling, SuperResolution
 from i2i_plugin_singan.config import COLOURS, PRESETS, Config
 from i2i_plugin_singan.networks import Pyramid
+from i2i_plugin_singan.networks.applications import Blending, Injection, Sampling, SuperResolution
 from i2i_registry import BATCH, Form, Graph, Model, OutlierTolerance
 from i2i_runtime import (
     SINGAN,
