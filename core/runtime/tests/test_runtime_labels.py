@@ -73,6 +73,13 @@ def test_every_item_may_have_labels_of_its_own(tmp_path: Path) -> None:
     assert [summed(image) * 32 for image in made] == pytest.approx([8, 0, 18], abs=1e-3)
 
 
+def test_labels_may_be_zeros_and_ones(tmp_path: Path) -> None:
+    with i2i.load(bundle(tmp_path, attributes()), device="cpu") as loaded:
+        same = loaded.translate([GREY, GREY], labels=np.array([0, 1, 0, 1, 0]))
+        each = loaded.translate([GREY, GREY], labels=np.array([[True, False, False, False, True], [False] * 5]))
+    assert [summed(image) * 32 for image in (*same, *each)] == pytest.approx([10, 10, 17, 0], abs=1e-3)
+
+
 def test_a_default_is_taken_where_nothing_is_said(tmp_path: Path) -> None:
     with i2i.load(bundle(tmp_path, attributes("young")), device="cpu") as loaded:
         assert summed(loaded.translate(GREY)) * 32 == pytest.approx(16, abs=1e-3)
@@ -89,6 +96,9 @@ def test_a_default_is_taken_where_nothing_is_said(tmp_path: Path) -> None:
         ("male, yuong", "labels='yuong'", "young"),
         (["male", "young"], "2 values for 'labels'", "one, or 1"),
         (1.0, "labels is a float", "text"),
+        (np.array([1, 1, 0, 0, 0]), "'black_hair' and 'blond_hair'", f"one of {', '.join(HAIR)} at most"),
+        (np.array([0, 0.5, 0, 0, 0]), "other numbers than 0 and 1", "1 for each label"),
+        (np.zeros(4), "float32 of shape [4]", "float [5]"),
         (None, "'labels' is missing", "some of: black_hair"),
     ],
 )

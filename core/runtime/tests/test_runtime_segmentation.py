@@ -1,7 +1,9 @@
-"""Label maps, from files in several forms to the one-hot map of a graph."""
+"""Label maps and instance maps, from files in several forms to the tensors of a graph."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,8 @@ from pydantic import ValidationError
 import i2i_runtime as i2i
 from i2i_runtime.errors import ImageError, OptionError
 from i2i_runtime.kinds.base import Option
-from i2i_runtime.kinds.segmentation import SegmentationInput, edges_of
+from i2i_runtime.kinds.instances import InstancesInput, edges_of
+from i2i_runtime.kinds.segmentation import SegmentationInput
 from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation, VectorOutput
 
 from .conftest import FLOAT, INT64, TinyGraph, node, write_bundle
@@ -25,15 +28,14 @@ LEVELS = np.array([-1, 0, 1, 0.5], dtype=np.float32)
 """what each class is painted as; the last one where it is unknown"""
 
 
-def kind(*, unknown: bool = False, edges: bool = False) -> SegmentationInput:
+def kind(*, unknown: bool = False, coloured: bool = True) -> SegmentationInput:
     return SegmentationInput(
-        name="labels", height=4, width=4, names=NAMES, colours=COLOURS, has_unknown=unknown, has_edges=edges
+        name="labels", height=4, width=4, names=NAMES, colours=COLOURS if coloured else (), has_unknown=unknown
     )
 
 
-def bundle(folder: Path, value: SegmentationInput) -> Path:
+def bundle(folder: Path, value: SegmentationInput, instances: InstancesInput | None = None) -> Path:
     """The one-hot map of the labels times a level for each class, as an image; and the edges as they came."""
-    classes = len(NAMES) + value.has_unknown
     shape = ("n", 1, 4, 4)
     nodes = [
         node("Squeeze", "labels one", "flat"),
@@ -44,9 +46,9 @@ def bundle(folder: Path, value: SegmentationInput) -> Path:
     ]
     inputs = {"labels": (INT64, shape)}
     outputs = {"result": ("n", 3, 4, 4)}
-    if value.has_edges:
-        nodes.append(node("Identity", "labels_edges", "seen"))
-        inputs["labels_edges"] = (FLOAT, shape)
+    if instances:
+        nodes.append(node("Identity", "instances", "seen"))
+        inputs["instances"] = (FLOAT, shape)
         outputs["seen"] = shape
     graph = TinyGraph(
         nodes=nodes,
@@ -54,16 +56,21 @@ def bundle(folder: Path, value: SegmentationInput) -> Path:
         outputs=outputs,
         constants={
             "one": np.array([1], dtype=np.int64),
-            "depth": np.array(classes, dtype=np.int64),
+            "depth": np.array(value.count, dtype=np.int64),
             "onoff": np.array([0, 1], dtype=np.float32),
-            "levels": LEVELS[:classes].reshape(1, classes, 1, 1),
+            "levels": LEVELS[: value.count].reshape(1, value.count, 1, 1),
         },
     )
-    named = {"result": "image"} | ({"seen": "edges"} if value.has_edges else {})
+    named = {"result": "image"} | ({"seen": "edges"} if instances else {})
     step = GraphCall(graph="paint", inputs={name: name for name in inputs}, outputs=named)
-    shown = (ImageOutput(name="image"), *([VectorOutput(name="edges")] if value.has_edges else []))
-    operation = Operation(name="paint", inputs=(value,), outputs=shown, steps=(step,))
+    shown = (ImageOutput(name="image"), *([VectorOutput(name="edges")] if instances else []))
+    given = (value, instances) if instances else (value,)
+    operation = Operation(name="paint", inputs=given, outputs=shown, steps=(step,))
     return write_bundle(folder / "paint", (operation,), {"paint": graph})
+
+
+def with_edges(folder: Path) -> Path:
+    return bundle(folder, kind(), InstancesInput(name="instances", labels="labels", height=4, width=4))
 
 
 def painted(folder: Path, labels: Option, output: str = "image", **options: Option) -> NDArray[np.float32]:
@@ -77,27 +84,69 @@ def expected(indices: NDArray[np.integer]) -> NDArray[np.float32]:
     return np.rint((LEVELS[indices] + 1) / 2 * 255)
 
 
-def forms_of(tmp_path: Path) -> dict[str, Option]:
-    index, palette, colours = (tmp_path / f"{name}.png" for name in ("index", "palette", "colours"))
-    Image.fromarray(MAP).save(index)
-    indexed = Image.fromarray(MAP).convert("P")
-    indexed.putpalette([level for colour in COLOURS for level in colour])
-    indexed.putdata(MAP.ravel().tolist())
-    indexed.save(palette)
-    in_colours = np.array(COLOURS, dtype=np.uint8)[MAP]
-    Image.fromarray(in_colours).save(colours)
-    return {"index": index, "palette": str(palette), "colours": colours, "array": MAP, "pixels": in_colours}
+def in_palette(order: list[int]) -> Image.Image:
+    """The map as a palette image whose palette has the colours in this order."""
+    image = Image.fromarray(np.argsort(order).astype(np.uint8)[MAP], "L").convert("P")
+    image.putdata(np.argsort(order)[MAP].ravel().tolist())
+    image.putpalette([level for index in order for level in COLOURS[index]])
+    return image
 
 
-@pytest.mark.parametrize("form", ["index", "palette", "colours", "array", "pixels"])
-def test_a_map_is_read_in_every_form(tmp_path: Path, form: str) -> None:
-    made = painted(bundle(tmp_path, kind()), forms_of(tmp_path)[form])
-    np.testing.assert_array_equal(made[..., 0], expected(MAP))
+def encoded(image: Image.Image) -> bytes:
+    stream = BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()
 
 
-def test_a_larger_map_takes_the_nearest_index(tmp_path: Path) -> None:
-    made = painted(bundle(tmp_path, kind()), MAP.repeat(3, 0).repeat(3, 1))
-    np.testing.assert_array_equal(made[..., 0], expected(MAP))
+IN_COLOURS = np.array(COLOURS, dtype=np.uint8)[MAP]
+IMAGES: dict[str, Callable[[], Image.Image]] = {
+    "index": lambda: Image.fromarray(MAP),
+    "16 bits": lambda: Image.fromarray(MAP.astype(np.uint16)),
+    "colours": lambda: Image.fromarray(IN_COLOURS),
+    "opaque": lambda: Image.fromarray(IN_COLOURS).convert("RGBA"),
+    "palette": lambda: in_palette([0, 1, 2]),
+    "palette of another order": lambda: in_palette([2, 0, 1]),
+}
+
+
+@pytest.mark.parametrize("image", IMAGES)
+@pytest.mark.parametrize("form", ["path", "text", "bytes", "image"])
+def test_an_image_is_read_in_every_form(tmp_path: Path, image: str, form: str) -> None:
+    made = IMAGES[image]()
+    (tmp_path / "map.png").write_bytes(encoded(made))
+    given: Option = {
+        "path": tmp_path / "map.png",
+        "text": str(tmp_path / "map.png"),
+        "bytes": encoded(made),
+        "image": made,
+    }[form]
+    np.testing.assert_array_equal(painted(bundle(tmp_path, kind()), given)[..., 0], expected(MAP))
+
+
+@pytest.mark.parametrize("given", [MAP, MAP.astype(np.int64), MAP.astype(np.uint32), IN_COLOURS])
+def test_an_array_is_read_by_index_or_colour(tmp_path: Path, given: Option) -> None:
+    np.testing.assert_array_equal(painted(bundle(tmp_path, kind()), given)[..., 0], expected(MAP))
+
+
+def test_without_colours_a_palette_image_gives_its_indices(tmp_path: Path) -> None:
+    made = painted(bundle(tmp_path, kind(coloured=False)), in_palette([2, 0, 1]))
+    np.testing.assert_array_equal(made[..., 0], expected(np.argsort([2, 0, 1])[MAP]))
+
+
+@pytest.mark.parametrize("side", [3, 8, 12])
+def test_a_map_of_another_size_takes_the_nearest_index(tmp_path: Path, side: int) -> None:
+    corners = np.where(np.indices((side, side)).sum(0) < side, 0, 2)
+    looked_at = (np.arange(4) + 0.5) * side / 4
+    made = painted(bundle(tmp_path, kind()), corners)
+    np.testing.assert_array_equal(made[..., 0], expected(corners[np.ix_(looked_at.astype(int), looked_at.astype(int))]))
+
+
+def test_items_may_have_maps_of_their_own_sizes(tmp_path: Path) -> None:
+    with i2i.load(bundle(tmp_path, kind()), device="cpu") as loaded:
+        maps: Option = [MAP, 2 - MAP.repeat(2, 0).repeat(2, 1)]
+        rows = loaded.results("paint", None, ["image"], {"labels": maps}, count=2)
+    for row, wanted in zip(rows, (MAP, 2 - MAP), strict=True):
+        np.testing.assert_array_equal(np.asarray(row["image"])[..., 0], expected(wanted))
 
 
 def test_unknown_is_one_more_class_where_the_model_has_it(tmp_path: Path) -> None:
@@ -107,34 +156,105 @@ def test_unknown_is_one_more_class_where_the_model_has_it(tmp_path: Path) -> Non
     np.testing.assert_array_equal(made[..., 0], expected(np.where(holed == 255, 3, holed)))
 
 
-def test_edges_lie_where_instances_meet(tmp_path: Path) -> None:
-    instances = np.array([[1, 1, 2, 2]] * 4, dtype=np.uint8)
-    made = painted(bundle(tmp_path, kind(edges=True)), MAP, "edges", labels_instances=instances)
-    np.testing.assert_array_equal(made[0], [[0, 1, 1, 0]] * 4)
-    assert not edges_of(np.zeros((4, 4), dtype=np.int32)).any()
+def neighbours_differ(instances: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Pixel by pixel, as the paper says it: whether one of the four beside it is of another instance."""
+    height, width = instances.shape
+    beside = ((-1, 0), (1, 0), (0, -1), (0, 1))
+    return np.array(
+        [
+            [
+                any(
+                    0 <= y + down < height
+                    and 0 <= x + across < width
+                    and instances[y, x] != instances[y + down, x + across]
+                    for down, across in beside
+                )
+                for x in range(width)
+            ]
+            for y in range(height)
+        ]
+    )
 
 
-@pytest.mark.parametrize(
-    ("given", "found", "expected_"),
-    [
-        (np.full((4, 4), 3, np.uint8), "has the class 3", "0 to 2"),
-        (np.full((4, 4), 255, np.uint8), "has the class 255", "0 to 2"),
-        (np.full((4, 4, 3), 9, np.uint8), "has the colour (9, 9, 9) in 16 pixels", "3 colours"),
-        (np.zeros((4, 4), np.float32), "a map of float32", "whole numbers"),
-    ],
-)
-def test_maps_that_cannot_be_are_refused(tmp_path: Path, given: Option, found: str, expected_: str) -> None:
+def test_edges_lie_where_instances_meet() -> None:
+    generator = np.random.default_rng(0)
+    for shape in ((4, 7), (7, 4), (1, 5), (5, 1), (1, 1)):
+        instances = generator.integers(0, 3, shape).astype(np.int32)
+        np.testing.assert_array_equal(edges_of(instances)[0], neighbours_differ(instances))
+
+
+def test_edges_are_drawn_at_the_size_of_the_graph(tmp_path: Path) -> None:
+    instances = np.array([[33001, 33001, 7, 7], [33001, 33001, 7, 7], [9, 9, 9, 9], [9, 9, 9, 9]])
+    large = instances.repeat(3, 0).repeat(3, 1)
+    made = painted(with_edges(tmp_path), MAP.repeat(3, 0).repeat(3, 1), "edges", instances=large)
+    np.testing.assert_array_equal(made[0], neighbours_differ(instances))
+
+
+REFUSED = {
+    "a class too many": (np.full((4, 4), 3, np.uint8), "has the class 3", "0 to 2"),
+    "a class below 0": (np.full((4, 4), -1, np.int8), "has the class -1", "0 to 2"),
+    "unknown": (np.full((4, 4), 255, np.uint8), "has the class 255", "0 to 2"),
+    "more than 32 bits": (np.full((4, 4), 1 << 32), "numbers from 4294967296", "32 bits"),
+    "more than 31 bits": (np.full((4, 4), 1 << 31, np.uint32), "numbers from 2147483648", "32 bits"),
+    "a colour of no class": (
+        np.full((4, 4, 3), 9, np.uint8),
+        "the colour (9, 9, 9) in 16 pixels",
+        "(0, 128, 0), 'grass'",
+    ),
+    "fractions": (np.zeros((4, 4), np.float32), "float32 of shape [4, 4]", "whole numbers"),
+    "nothing": (np.zeros((0, 4), np.uint8), "uint8 of shape [0, 4]", "whole numbers"),
+    "a number": (3.0, "given as float", "a NumPy array"),
+    "no image": (b"GIF", "the image of 3 bytes", ""),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_maps_that_cannot_be_are_refused(tmp_path: Path, case: str) -> None:
+    given, found, wanted = REFUSED[case]
     with pytest.raises(ImageError) as caught:
         painted(bundle(tmp_path, kind()), given)
     assert found in caught.value.found
-    assert expected_ in caught.value.expected
+    assert wanted in caught.value.expected
+
+
+def test_the_index_of_unknown_itself_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="has the class 3"):
+        painted(bundle(tmp_path, kind(unknown=True)), np.full((4, 4), 3, np.uint8))
+
+
+def test_an_instance_map_of_another_size_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"'instances' has 4x3 pixels .*\n.*4x4, the size of the label map 'labels'"):
+        painted(with_edges(tmp_path), MAP, "edges", instances=MAP[:3])
 
 
 def test_a_map_that_is_missing_is_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="'labels_instances' is missing"):
-        painted(bundle(tmp_path, kind(edges=True)), MAP, "edges")
+    with pytest.raises(OptionError, match="'instances' is missing"):
+        painted(with_edges(tmp_path), MAP, "edges")
 
 
-def test_colours_have_to_tell_the_classes_apart() -> None:
-    with pytest.raises(ValidationError, match="2 colours for 3 classes"):
-        SegmentationInput(name="labels", height=4, width=4, names=NAMES, colours=(COLOURS[0], COLOURS[1], COLOURS[0]))
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"colours": (COLOURS[0], COLOURS[1], COLOURS[0])}, "2 colours for 3 classes"),
+        ({"names": ("a", "b", "a")}, "repeat"),
+        ({"names": tuple(map(str, range(256))), "colours": (), "has_unknown": True}, "256 classes, and 255"),
+    ],
+)
+def test_classes_have_to_be_told_apart(change: dict[str, object], reason: str) -> None:
+    plain: dict[str, object] = {"name": "labels", "height": 4, "width": 4, "names": NAMES, "colours": COLOURS}
+    with pytest.raises(ValidationError, match=reason):
+        SegmentationInput.model_validate(plain | change)
+
+
+@pytest.mark.parametrize("instances", [{"labels": "image"}, {"height": 8}])
+def test_instances_belong_to_a_label_map_of_their_size(instances: dict[str, object]) -> None:
+    value = InstancesInput.model_validate(
+        {"name": "instances", "labels": "labels", "height": 4, "width": 4} | instances
+    )
+    with pytest.raises(ValidationError, match="which is no segmentation of"):
+        Operation(
+            name="paint",
+            inputs=(kind(), value),
+            outputs=(VectorOutput(name="edges"),),
+            steps=(GraphCall(graph="paint", inputs={"e": "instances", "k": "labels"}, outputs={"y": "edges"}),),
+        )

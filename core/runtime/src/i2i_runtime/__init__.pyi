@@ -30,6 +30,7 @@ from .image.sampling_grids import sampling_grid as sampling_grid
 from .kinds.grid import GridInput as GridInput
 from .kinds.image import Also as Also
 from .kinds.image import ImageInput as ImageInput
+from .kinds.instances import InstancesInput as InstancesInput
 from .kinds.label import LabelInput as LabelInput
 from .kinds.labels import LabelsInput as LabelsInput
 from .kinds.latent import LatentInput as LatentInput

@@ -6,6 +6,7 @@ Whatever imports one of them makes all of them known, so that every manifest can
 from i2i_runtime.kinds import (
     grid,
     image,
+    instances,
     label,
     labels,
     latent,
@@ -22,6 +23,7 @@ from i2i_runtime.kinds import (
 __all__ = [
     "grid",
     "image",
+    "instances",
     "label",
     "labels",
     "latent",

@@ -147,7 +147,7 @@ class InputKind(Record):
         return ()
 
     def others(self, tensor: NDArray[np.generic]) -> list[NDArray[np.generic]]:
-        """Other tensors [n, ...] that an input of this kind may be, which ought to change an output."""
+        """Tensors [n, ...] that an input of this kind may be as well; each that differs ought to change an output."""
         return [np.flip(tensor, 0).copy(), np.multiply(tensor, 0.5).astype(tensor.dtype)]
 
 

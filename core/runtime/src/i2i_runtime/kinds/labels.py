@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from i2i_runtime.errors import OptionError, nearest
 from i2i_runtime.image.reading import ImageSource
 from i2i_runtime.kinds.base import CommandOption, Gathering, InputKind, Inputs, Option
-from i2i_runtime.kinds.columns import ArrayColumn, Column, made_once
+from i2i_runtime.kinds.columns import ArrayColumn, Column, made_once, vectors
 from i2i_runtime.kinds.forms import BATCH, Form
 from i2i_runtime.kinds.label import ClassNames
 
@@ -26,7 +26,8 @@ _SEPARATOR = ","
 class LabelsInput(InputKind):
     """Several of a list of labels: float32 [n, labels], 1 for those that an item has and 0 for the others.
 
-    A caller names them: "blond_hair, male", "" for none of them; a list of such texts is one for each item.
+    A caller names them: "blond_hair, male", "" for none of them; a list of such texts is one for each item. Or an array
+    of 0 and 1 says which of them: [labels] for all items, [n, labels] for each.
     """
 
     kind: Literal["labels"] = "labels"
@@ -69,12 +70,24 @@ class LabelsInput(InputKind):
         said = self.default if given is None else given
         if said is None:
             raise OptionError(found=f"{self.name!r} is missing", expected=f"some of: {', '.join(self.names)}")
-        return {self.name: ArrayColumn(made_once(gathering.one_each(self.name, said), self.tensor, str))}
+        if isinstance(said, np.ndarray):
+            rows = vectors(self.name, (len(self.names),), said.astype(np.float32), gathering.count)
+            return {self.name: ArrayColumn(made_once(rows, self._checked))}
+        return {self.name: ArrayColumn(made_once(gathering.one_each(self.name, said), self._named, str))}
 
-    def tensor(self, said: object) -> NDArray[np.float32]:
+    def _checked(self, row: NDArray[np.float32]) -> NDArray[np.float32]:
+        if not np.isin(row, (0, 1)).all():
+            raise OptionError(found=f"{self.name} holds other numbers than 0 and 1", expected="1 for each label it has")
+        self.chosen(_SEPARATOR.join(name for name, has in zip(self.names, row, strict=True) if has))
+        return row
+
+    def _named(self, said: object) -> NDArray[np.float32]:
         """Return the numbers of an item, float32 [labels], of what a caller said. Raises OptionError."""
         if not isinstance(said, str):
-            raise OptionError(found=f"{self.name} is a {type(said).__name__}", expected='text, "one, another"')
+            raise OptionError(
+                found=f"{self.name} is a {type(said).__name__}",
+                expected=f'text, "{", ".join(self.names[:2])}", or an array of 0 and 1',
+            )
         chosen = self.chosen(said)
         return np.array([name in chosen for name in self.names], dtype=np.float32)
 

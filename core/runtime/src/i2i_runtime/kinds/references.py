@@ -26,8 +26,8 @@ from i2i_runtime.records import Channels, Range, Side
 class ReferencesInput(InputKind):
     """Images of one size: float32 [n, references, channels, height, width]; items of as many references share a run.
 
-    A caller gives one image, a list of images for all items, a folder of them, or a list of such lists, one for each
-    item. The graph computes a code of each and takes their mean.
+    A caller gives one image, a list of images for all items, a folder of them, or a list with such a list (or a single
+    image) for each item. The graph computes a code of each and takes their mean.
     """
 
     kind: Literal["references"] = "references"
@@ -61,7 +61,7 @@ class ReferencesInput(InputKind):
         return {self.name: ArrayColumn(stacked)}
 
     def _for_each_item(self, given: Option, count: int) -> Sequence[object]:
-        if not _is_list(given) or not given or not all(map(_is_list, given)):
+        if not _is_list(given) or not any(map(_is_list, given)):
             return [given] * count
         if len(given) != count:
             raise OptionError(f"{len(given)} lists of images for {self.name!r}", expected=f"one list, or {count}")
@@ -86,11 +86,11 @@ class ReferencesInput(InputKind):
         return (CommandOption(self.name, help_, "path", required=True),)
 
     def examples(self, images: Mapping[str, ImageSource]) -> Sequence[Option]:
-        """Return an image of one colour, then two of others."""
+        """Return pairs of images, each of one colour, as far as `most` lets there be two."""
         del images
         shape = (self.height, self.width, self.channels)
         dark, middle, light = (np.full(shape, level, np.uint8) for level in (40, 128, 220))
-        return (dark, [middle, light])
+        return ([dark, light][: self.most], [middle, light][: self.most])
 
 
 def _is_list(value: object) -> TypeGuard[Sequence[object]]:

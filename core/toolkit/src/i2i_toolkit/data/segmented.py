@@ -17,14 +17,13 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from jaxtyping import Int64
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
 from i2i_registry.errors import LayoutError
 from i2i_registry.interfaces.data import DataLayout, DataSource
 from i2i_runtime.errors import ImageError
-from i2i_runtime.image.index_maps import read_index_map
+from i2i_runtime.image.index_maps import IndexMap, read_index_map
 from i2i_runtime.image.pixels import Pixels
 from i2i_runtime.image.reading import read_pixels
 from i2i_runtime.image.resampling import Levels, resampled
@@ -36,7 +35,6 @@ from i2i_toolkit.data.paired_layout import match_by_name
 from i2i_toolkit.data.preparation import tensor_of
 from i2i_toolkit.seeds import derive
 
-IndexMap: TypeAlias = NDArray[np.int32]
 Triple: TypeAlias = tuple[Levels, IndexMap, IndexMap]
 """An image [h, w, 3] with its label map and its instance map [h, w]; the last is empty where there is none."""
 

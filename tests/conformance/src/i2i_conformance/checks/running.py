@@ -152,14 +152,15 @@ def check_every_input_matters(model: Model[Record], operation: Operation) -> Non
     base = run_operation(model, operation, tensors)
     unseen = _outside_graphs(operation)
     for value in (each for each in operation.inputs if each.name not in unseen):
-        changes = [{**tensors, value.name: other} for other in _others(value, tensors[value.name])]
-        results = [run_operation(model, operation, changed) for changed in changes]
-        if results and all(_equal(base, result) for result in results):
-            raise ConformanceError(
-                found=f"{operation.name}: changing the {value.noun()} {value.name!r} changes no output",
-                expected="inputs that matter",
-                fix="wire it to a graph that uses it, or delete it",
-            )
+        for name in value.forms(operation.named):
+            changes = [{**tensors, name: other} for other in _others(value, tensors[name])]
+            results = [run_operation(model, operation, changed) for changed in changes]
+            if results and all(_equal(base, result) for result in results):
+                raise ConformanceError(
+                    found=f"{operation.name}: changing the {value.noun()} {name!r} changes no output",
+                    expected="inputs that matter",
+                    fix="wire it to a graph that uses it, or delete it",
+                )
 
 
 def _outside_graphs(operation: Operation) -> set[str]:
@@ -172,7 +173,8 @@ def _outside_graphs(operation: Operation) -> set[str]:
 
 
 def _others(value: InputKind, tensor: Tensor) -> list[Tensor]:
-    return [torch.from_numpy(other) for other in value.others(tensor.numpy())]
+    others = (torch.from_numpy(other) for other in value.others(tensor.numpy()))
+    return [other for other in others if not torch.equal(other, tensor)]
 
 
 def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:

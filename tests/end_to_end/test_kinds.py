@@ -1,0 +1,303 @@
+"""The kinds of input that no shipped plugin has yet: from torch through export, app and command line to the result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+import i2i_runtime as i2i
+from i2i_conformance.calls import Call, calls
+from i2i_conformance.checks.running import (
+    check_batch_invariance,
+    check_every_input_matters,
+    check_repeats,
+    check_runtime_equals_torch,
+)
+from i2i_conformance.checks.structure import check_wiring
+from i2i_exporter_onnx import OnnxExporter
+from i2i_registry.cli.program import run_program
+from i2i_registry.cli.session import Session
+from i2i_registry.interfaces.cards import ModelCard, Trained, WeightsCard
+from i2i_registry.interfaces.exporter import ExportOptions
+from i2i_registry.interfaces.graphs import Graph
+from i2i_registry.interfaces.model import Model
+from i2i_registry.plugins.discovery import Plugin, Registry, discover
+from i2i_registry.weights.loading import save
+from i2i_registry.weights.store import Store
+from i2i_runtime import (
+    Bundle,
+    GraphCall,
+    ImageInput,
+    ImageOutput,
+    InstancesInput,
+    LabelsInput,
+    Licence,
+    NoiseMapsInput,
+    Operation,
+    OperationName,
+    Paper,
+    Record,
+    ReferencesInput,
+    SegmentationInput,
+    SizeRule,
+    SlotsInput,
+)
+
+SIDE = 16
+CLASSES = ("sky", "grass", "tree")
+COLOURS = ((70, 130, 180), (0, 128, 0), (107, 142, 35))
+HAIR = ("black", "blond")
+ATTRIBUTES = (*HAIR, "male")
+SLOTS, DIM = 3, 4
+SHAPES = ((1, 4, 4), (2, SIDE, SIDE))
+
+IMAGE = ImageInput(name="image", size=SizeRule(height=SIDE, width=SIDE, dynamic=True, multiple=2, minimum=4))
+LABELS = SegmentationInput(
+    name="labels", height=SIDE, width=SIDE, names=CLASSES, colours=COLOURS, has_unknown=True, summary="What is where."
+)
+OPERATIONS = (
+    Operation(
+        name="paint",
+        inputs=(LABELS, InstancesInput(name="instances", labels="labels", height=SIDE, width=SIDE)),
+        outputs=(ImageOutput(name="image"),),
+        steps=(GraphCall(graph="paint", inputs={"k": "labels", "e": "instances"}, outputs={"y": "image"}),),
+    ),
+    Operation(
+        name="edit",
+        inputs=(IMAGE, LabelsInput(name="attributes", names=ATTRIBUTES, groups=(HAIR,))),
+        outputs=(ImageOutput(name="edited"),),
+        steps=(GraphCall(graph="edit", inputs={"x": "image", "c": "attributes"}, outputs={"y": "edited"}),),
+    ),
+    Operation(
+        name="translate",
+        inputs=(IMAGE, ReferencesInput(name="references", height=8, width=8)),
+        outputs=(ImageOutput(name="translated"),),
+        steps=(GraphCall(graph="translate", inputs={"x": "image", "r": "references"}, outputs={"y": "translated"}),),
+    ),
+    Operation(
+        name="sample",
+        inputs=(
+            SlotsInput(name="styles", slots=SLOTS, dim=DIM, ranges={"coarse": (0, 1)}),
+            NoiseMapsInput(name="noise", shapes=SHAPES),
+        ),
+        outputs=(ImageOutput(name="image"),),
+        steps=(
+            GraphCall(graph="sample", inputs={"w": "styles", "a": "noise_0", "b": "noise_1"}, outputs={"y": "image"}),
+        ),
+    ),
+)
+
+
+class Painter(nn.Module):
+    """A one-hot label map and the edges of its instances, convolved (SPADE's input, section 3)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(LABELS.count + 1, 3, 3, padding=1)
+
+    def forward(self, k: Tensor, e: Tensor) -> Tensor:
+        hot = F.one_hot(k[:, 0], LABELS.count).permute(0, 3, 1, 2).to(e.dtype)
+        return torch.tanh(self.conv(torch.cat([hot, e], 1)))
+
+
+class Editor(nn.Module):
+    """An image beside planes of its attributes (StarGAN, section 3.1)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3 + len(ATTRIBUTES), 3, 3, padding=1)
+
+    def forward(self, x: Tensor, c: Tensor) -> Tensor:
+        planes = c[:, :, None, None].expand(-1, -1, x.shape[2], x.shape[3])
+        return torch.tanh(self.conv(torch.cat([x, planes], 1)))
+
+
+class Likener(nn.Module):
+    """An image under the mean code of references (FUNIT, section 3)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+        self.encode = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor, r: Tensor) -> Tensor:
+        codes = self.encode(r.mean((3, 4)))
+        return torch.tanh(self.conv(x) + codes.mean(1)[:, :, None, None])
+
+
+class Sampler(nn.Module):
+    """Latents and noise for each layer, from 4x4 up (StyleGAN, section 2)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.affine = nn.Linear(SLOTS * DIM, 3)
+        self.noise = nn.Conv2d(2, 3, 1)
+
+    def forward(self, w: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        low = self.affine(w.flatten(1))[:, :, None, None] + a
+        return torch.tanh(F.interpolate(low, scale_factor=SIDE // 4) + self.noise(b))
+
+
+class Nothing(Record):
+    """Nothing to choose."""
+
+
+class Toy(Model[Nothing]):
+    """A network for each operation."""
+
+    name: ClassVar[str] = "kinds"
+    Config: ClassVar[type[Record]] = Nothing
+    presets: ClassVar[Mapping[str, Record]] = {"kinds": Nothing()}
+
+    def __init__(self, config: Nothing) -> None:
+        super().__init__(config)
+        torch.manual_seed(0)
+        self.paint, self.edit, self.translate, self.sample = Painter(), Editor(), Likener(), Sampler()
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        return {"paint": self.paint, "edit": self.edit, "translate": self.translate, "sample": self.sample}
+
+    def operations(self) -> tuple[Operation, ...]:
+        return OPERATIONS
+
+    def graphs(self) -> Mapping[str, Graph]:
+        return {name: Graph(network, ("y",)) for name, network in self.networks.items()}
+
+    @classmethod
+    def shrunk(cls, config: Nothing) -> Nothing:
+        return config
+
+
+@pytest.fixture(scope="module")
+def model() -> Toy:
+    return Toy(Nothing())
+
+
+@pytest.fixture(scope="module")
+def folder(model: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its bundle, written by the exporter, which measures parity and rehearses every operation."""
+    home = tmp_path_factory.mktemp("kinds")
+    save(model, home / "weights")
+    data = (home / "weights").read_bytes()
+    licence = Licence(spdx="CC0-1.0")
+    operations: tuple[OperationName, ...] = ("paint", "edit", "translate", "sample")
+    paper = Paper(title="Kinds", authors="A. Body", year=2020)
+    card = ModelCard(
+        name="kinds", summary="", paper=paper, licence=licence, operations=operations, presets=("kinds",), model="k:Toy"
+    )
+    weights = WeightsCard(
+        name="drawn",
+        model="kinds",
+        config={},
+        sha256=sha256(data).hexdigest(),
+        size=len(data),
+        licence=licence,
+        provenance=Trained(data="nothing", command="", seed=0, steps=0),
+        plugin="i2i-plugin-kinds 1.0",
+    )
+    registry = Registry(models={"kinds": card}, sources={"kinds": Plugin("kinds", "i2i-plugin-kinds", "1.0")})
+    exporter = OnnxExporter(registry.origins())
+    return exporter.export(model, weights, home / "kinds-onnx", ExportOptions(), lambda _: None).artefact
+
+
+@pytest.fixture(scope="module")
+def bundle(folder: Path) -> Iterator[Bundle]:
+    with i2i.load(folder, device="cpu") as loaded:
+        yield loaded
+
+
+every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+
+
+@every_operation
+def test_the_runtime_gives_what_torch_gives(model: Toy, bundle: Bundle, operation: Operation) -> None:
+    for call in calls(operation):
+        check_runtime_equals_torch(model, bundle, call)
+
+
+@every_operation
+def test_items_do_not_see_each_other(model: Toy, bundle: Bundle, operation: Operation) -> None:
+    check_wiring(model, operation)
+    check_batch_invariance(model, bundle, operation)
+    check_repeats(bundle, operation)
+
+
+@every_operation
+def test_every_input_matters(model: Toy, operation: Operation) -> None:
+    check_every_input_matters(model, operation)
+
+
+@every_operation
+def test_the_manifest_can_be_read_again(operation: Operation) -> None:
+    assert Operation.model_validate_json(operation.model_dump_json()) == operation
+
+
+@every_operation
+def test_every_input_has_another_value_that_fits_its_graph(operation: Operation) -> None:
+    call = Call(operation, (SIDE, SIDE), 2, next(operation.branches()))
+    for value in operation.inputs:
+        for name, form in value.forms(operation.named).items():
+            tensor = call.tensors()[name].numpy()
+            others = [other for other in value.others(tensor) if not np.array_equal(other, tensor)]
+            assert others, value.noun()
+            for other in others:
+                assert (other.shape, other.dtype) == (tensor.shape, tensor.dtype)
+                assert form.values not in {"index", "whole"} or form.low <= other.min() <= other.max() <= form.high
+
+
+LABEL_MAP = np.arange(SIDE * SIDE).reshape(SIDE, SIDE) // 8 % len(CLASSES)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a user has: an image, a folder of references, a label map in colours and one of its instances."""
+    home = tmp_path_factory.mktemp("files")
+    (home / "references").mkdir()
+    generator = np.random.default_rng(0)
+    for name in ("image", "references/a", "references/b"):
+        Image.fromarray(generator.integers(0, 255, (SIDE, SIDE, 3), np.uint8)).save(home / f"{name}.png")
+    Image.fromarray(np.array(COLOURS, np.uint8)[LABEL_MAP]).save(home / "labels.png")
+    Image.fromarray((LABEL_MAP // 2).astype(np.uint8)).save(home / "instances.png")
+    return home
+
+
+ASKED = {
+    "paint": ["--labels", "labels.png", "--instances", "instances.png"],
+    "edit": ["image.png", "--attributes", "blond, male"],
+    "translate": ["image.png", "--references", "references"],
+    "sample": ["--styles", "coarse=5", "--noise", "zeros", "--seed", "3"],
+}
+
+
+def called(bundle: Bundle, files: Path) -> dict[str, object]:
+    """The same calls as an app makes them."""
+    image = files / "image.png"
+    references = [files / "references/a.png", files / "references/b.png"]
+    return {
+        "paint": bundle.run("paint", labels=LABEL_MAP, instances=LABEL_MAP // 2),
+        "edit": bundle.run("edit", image, attributes=np.array([0, 1, 1])),
+        "translate": bundle.run("translate", image, references=references),
+        "sample": bundle.run("sample", styles="0-1=5", noise="zeros", seed=3),
+    }
+
+
+@every_operation
+def test_the_command_line_runs_it(
+    folder: Path, bundle: Bundle, files: Path, tmp_path: Path, operation: Operation
+) -> None:
+    target = tmp_path / "result.png"
+    asked = [str(files / word) if (files / word).exists() else word for word in ASKED[operation.name]]
+    command = ["run", str(folder), *asked, "-o", str(target), "--operation", operation.name]
+    assert run_program(command, Session(discover(), Store(tmp_path / "home"))) == 0
+    expected = called(bundle, files)[operation.name]
+    np.testing.assert_array_equal(np.asarray(Image.open(target)), np.asarray(expected))
