@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import ValidationError
 
 import i2i_runtime as i2i
 from i2i_runtime.errors import ImageError, OptionError
@@ -63,6 +64,7 @@ def test_one_image_or_several_are_averaged(bundle: Path) -> None:
 def test_a_list_is_for_all_items_and_lists_are_for_each(bundle: Path) -> None:
     assert colours(bundle, 2, [shade(0), shade(100)]) == [50, 50]
     assert colours(bundle, 3, [[shade(10)], [shade(0), shade(100)], [shade(40)]]) == [10, 50, 40]
+    assert colours(bundle, 2, [shade(10), [shade(0), shade(100)]]) == [10, 50]
 
 
 def test_images_are_resized_and_a_folder_is_its_images(bundle: Path, tmp_path: Path) -> None:
@@ -80,7 +82,7 @@ def test_images_are_resized_and_a_folder_is_its_images(bundle: Path, tmp_path: P
     [
         ([], 1, "0 images", "1 to 3"),
         ([shade(1)] * 4, 1, "4 images", "1 to 3"),
-        ([[shade(1)], [shade(2)]], 3, "2 lists of images", "one list, or 3"),
+        ([[shade(1)], [shade(2)]], 3, "2 lists of images", "one, or 3"),
         (None, 1, "'references' is missing", ""),
     ],
 )
@@ -96,3 +98,8 @@ def test_references_that_cannot_be_are_refused(
 def test_what_is_no_image_is_refused_by_name(bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"missing\.png"):
         colours(bundle, 1, [tmp_path / "missing.png"])
+
+
+def test_what_would_take_all_memory_is_refused_in_the_manifest() -> None:
+    with pytest.raises(ValidationError, match="256 images of more than"):
+        ReferencesInput(name="references", height=4096, width=4096, most=256)

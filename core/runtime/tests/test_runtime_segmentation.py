@@ -237,10 +237,11 @@ def test_a_map_that_is_missing_is_asked_for(tmp_path: Path) -> None:
     [
         ({"colours": (COLOURS[0], COLOURS[1], COLOURS[0])}, "2 colours for 3 classes"),
         ({"names": ("a", "b", "a")}, "repeat"),
+        ({"height": 65536, "width": 65536}, "a map of more than"),
         ({"names": tuple(map(str, range(256))), "colours": (), "has_unknown": True}, "256 classes, and 255"),
     ],
 )
-def test_classes_have_to_be_told_apart(change: dict[str, object], reason: str) -> None:
+def test_label_maps_that_cannot_be_told_apart_or_held_are_refused(change: dict[str, object], reason: str) -> None:
     plain: dict[str, object] = {"name": "labels", "height": 4, "width": 4, "names": NAMES, "colours": COLOURS}
     with pytest.raises(ValidationError, match=reason):
         SegmentationInput.model_validate(plain | change)

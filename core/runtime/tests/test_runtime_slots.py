@@ -11,7 +11,9 @@ from pydantic import ValidationError
 
 import i2i_runtime as i2i
 from i2i_runtime.errors import OptionError
-from i2i_runtime.kinds.base import Option
+from i2i_runtime.kinds.base import Gathering, Option
+from i2i_runtime.kinds.columns import ArrayColumn
+from i2i_runtime.kinds.latent import LatentInput
 from i2i_runtime.kinds.slots import SlotsInput
 from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation, VectorOutput
 
@@ -69,6 +71,24 @@ def test_slots_have_the_latents_of_their_seeds(bundle: Path, text: str | None, s
     np.testing.assert_array_equal(styles(bundle, text), np.stack([latent(seed) for seed in seeds]))
 
 
+def test_every_item_may_have_a_mix_of_its_own(bundle: Path) -> None:
+    with i2i.load(bundle, device="cpu") as loaded:
+        rows = loaded.results("stylize_mix", None, ["seen"], {"styles": ["0-3=5", ""]}, count=2, seed=7)
+    np.testing.assert_array_equal(np.asarray(rows[0]["seen"]), np.stack([latent(5)] * SLOTS))
+    np.testing.assert_array_equal(np.asarray(rows[1]["seen"]), np.stack([latent(8)] * SLOTS))
+
+
+def test_a_seed_in_a_mix_is_that_of_a_call_whatever_is_drawn_before() -> None:
+    before = LatentInput(name="noise", shape=(5,))
+
+    def slots(text: str, seed: int) -> NDArray[np.generic]:
+        gathering = Gathering([before, MIXED], 1, {"styles": text}, seed)
+        return gathering.column("styles", ArrayColumn).tensor(0)
+
+    np.testing.assert_array_equal(slots("0-3=5", 2), slots("", 5))
+    assert not np.array_equal(slots("", 2), slots("", 5))
+
+
 def test_numbers_are_given_for_all_slots_or_for_each(bundle: Path) -> None:
     one = np.array([1, 2, 3], dtype=np.float32)
     each = np.arange(SLOTS * DIM, dtype=np.float32).reshape(SLOTS, DIM)
@@ -85,6 +105,11 @@ def test_numbers_are_given_for_all_slots_or_for_each(bundle: Path) -> None:
         ("0-1=1,1-2=3", "slot 1 twice", "do not overlap"),
         ("0-1", "'0-1'", "a seed"),
         (np.zeros(7), "shape [7]", "[3]"),
+        (np.full(3, 1e300), "not finite", "[3]"),
+        (f"0-1={'9' * 5000}", "999", "a seed"),
+        (f"{'9' * 5000}=1", "999", "within 0-3"),
+        (["0-1=1", 2], "2 values", "one, or 1"),
+        ([2, "0-1=1"], "2 values", "one, or 1"),
     ],
 )
 def test_mixes_that_cannot_be_are_refused(bundle: Path, given: Option, found: str, expected: str) -> None:

@@ -208,8 +208,8 @@ class Gathering:
     """finds faces; without it, where a call is only checked, images are taken as they are"""
     columns: dict[str, Column] = field(default_factory=dict[str, Column])
     """those that are made"""
-    _drawn: dict[int, Mapping[str, NDArray[np.float32]]] = field(
-        default_factory=dict[int, Mapping[str, NDArray[np.float32]]]
+    _drawn: dict[tuple[int, int], Mapping[str, NDArray[np.float32]]] = field(
+        default_factory=dict[tuple[int, int], Mapping[str, NDArray[np.float32]]]
     )
     _vectors: dict[tuple[str, tuple[int, ...]], list[NDArray[np.float32]]] = field(
         default_factory=dict[tuple[str, tuple[int, ...]], list[NDArray[np.float32]]]
@@ -259,14 +259,16 @@ class Gathering:
             self._vectors[name, shape] = vectors(name, shape, self.given(name), self.count)
         return self._vectors[name, shape]
 
-    def drawn(self, index: int) -> Mapping[str, NDArray[np.float32]]:
+    def drawn(self, index: int, seed: int | None = None) -> Mapping[str, NDArray[np.float32]]:
         """Return the random numbers of an item: NumPy's PCG64 started with its seed, inputs in their declared order.
 
-        Giving one of them explicitly does not change the others.
+        Giving one of them explicitly does not change the others. With another `seed` they are those that a call with
+        this seed gives its first item.
         """
-        if index not in self._drawn:
-            generator = np.random.Generator(np.random.PCG64(self.seed + index))
-            self._drawn[index] = {
+        start = self.seed + index if seed is None else seed
+        if (index, start) not in self._drawn:
+            generator = np.random.Generator(np.random.PCG64(start))
+            self._drawn[index, start] = {
                 value.name: value.draw(generator, value.shape_of(self, index)) for value in self.of(RandomInput)
             }
-        return self._drawn[index]
+        return self._drawn[index, start]

@@ -85,7 +85,8 @@ def vectors(name: str, shape: tuple[int, ...], given: object, count: int, what: 
     expected = f"float {list(shape)}{what}, or {[count, *shape]}: one for each item"
     if not np.issubdtype(array.dtype, np.number) or array.shape not in {shape, (count, *shape)}:
         raise OptionError(found=f"{name} is {array.dtype} of shape {list(array.shape)}", expected=expected)
-    numbers = array.astype(np.float32)
+    with np.errstate(over="ignore"):  # what float32 does not hold becomes infinite, and is refused
+        numbers = array.astype(np.float32)
     if not np.isfinite(numbers).all():
         raise OptionError(found=f"{name} holds values that are not finite", expected=expected)
     return [numbers] * count if numbers.shape == shape else list(numbers)

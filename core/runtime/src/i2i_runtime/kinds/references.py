@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TypeGuard
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from i2i_runtime.errors import OptionError
 from i2i_runtime.image import fitting
@@ -20,7 +20,8 @@ from i2i_runtime.kinds.base import CommandOption, Gathering, InputKind, Inputs, 
 from i2i_runtime.kinds.columns import ArrayColumn, Column, made_once
 from i2i_runtime.kinds.forms import BATCH, Axis, Form
 from i2i_runtime.kinds.image import ImageInput
-from i2i_runtime.records import Channels, Range, Side
+from i2i_runtime.records import MAX_PIXELS, Channels, Range, Side
+from i2i_runtime.type_guards import is_list_or_tuple, is_path
 
 
 class ReferencesInput(InputKind):
@@ -38,6 +39,12 @@ class ReferencesInput(InputKind):
     most: Annotated[PositiveInt, Field(le=256)] = 64
     """references of an item; more are refused before they are read"""
 
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.most * self.channels * self.height * self.width > MAX_PIXELS:
+            raise ValueError(f"{self.name}: {self.most} images of more than {MAX_PIXELS:,} numbers in all")
+        return self
+
     @property
     def is_required(self) -> bool:
         """Always."""
@@ -54,30 +61,24 @@ class ReferencesInput(InputKind):
         given = gathering.given(self.name)
         if given is None:
             raise OptionError(found=f"{self.name!r} is missing", fix=f"pass {self.name}=[...], one image or more")
-        sets = [self._listed(each) for each in self._for_each_item(given, gathering.count)]
+        items = gathering.one_each(self.name, given, "lists of images") if _is_for_each(given) else [given]
+        sets = [self._listed(each) for each in items] * (gathering.count // len(items))
         flat = made_once([source for sources in sets for source in sources], self._tensor)
         tensors = iter(flat)
         stacked = [np.stack([next(tensors) for _ in sources]) for sources in sets]
         return {self.name: ArrayColumn(stacked)}
 
-    def _for_each_item(self, given: Option, count: int) -> Sequence[object]:
-        if not _is_list(given) or not any(map(_is_list, given)):
-            return [given] * count
-        if len(given) != count:
-            raise OptionError(f"{len(given)} lists of images for {self.name!r}", expected=f"one list, or {count}")
-        return given
-
-    def _listed(self, given: object) -> Sequence[object]:
+    def _listed(self, given: Any) -> Sequence[Any]:  # noqa: ANN401 - reading an image refuses what is none
         """Return the images of an item. Raises OptionError for none, and for too many."""
-        sources = given if _is_list(given) else _files_of(given) if isinstance(given, str | os.PathLike) else [given]
+        sources = given if is_list_or_tuple(given) else _files_of(given) if is_path(given) else [given]
         if not 1 <= len(sources) <= self.most:
             raise OptionError(f"{len(sources)} images for {self.name!r}", expected=f"1 to {self.most} for an item")
         return sources
 
-    def _tensor(self, source: object) -> NDArray[np.float32]:
+    def _tensor(self, source: ImageSource) -> NDArray[np.float32]:
         size = SizeRule(height=self.height, width=self.width)
         how = ImageInput(name=self.name, size=size, channels=self.channels, value_range=self.value_range)
-        pixels = read_pixels(source, self.channels)  # pyright: ignore[reportArgumentType] - it refuses what is no image
+        pixels = read_pixels(source, self.channels)
         return fitting.to_tensor(fitting.fit(pixels, how, "resize").pixels, self.value_range)
 
     def command_options(self) -> tuple[CommandOption, ...]:
@@ -93,8 +94,8 @@ class ReferencesInput(InputKind):
         return ([dark, light][: self.most], [middle, light][: self.most])
 
 
-def _is_list(value: object) -> TypeGuard[Sequence[object]]:
-    return isinstance(value, list | tuple)
+def _is_for_each(given: Option) -> bool:
+    return is_list_or_tuple(given) and any(map(is_list_or_tuple, given))
 
 
 def _files_of(path: str | os.PathLike[str]) -> Sequence[Path]:

@@ -18,7 +18,7 @@ from i2i_runtime.kinds.base import CommandOption, Gathering, InputKind, Inputs, 
 from i2i_runtime.kinds.columns import ArrayColumn, Column, made_once
 from i2i_runtime.kinds.forms import BATCH, Form
 from i2i_runtime.kinds.label import ClassNames
-from i2i_runtime.records import Side
+from i2i_runtime.records import MAX_PIXELS, Side
 
 Level = Annotated[int, Field(ge=0, le=255)]
 Colour = tuple[Level, Level, Level]
@@ -46,7 +46,9 @@ class SegmentationInput(InputKind):
     """whether 255 is one more class, the last index; else it is refused"""
 
     @model_validator(mode="after")
-    def _told_apart(self) -> Self:
+    def _sound(self) -> Self:
+        if self.height * self.width > MAX_PIXELS:
+            raise ValueError(f"{self.name}: a map of more than {MAX_PIXELS:,} pixels")
         if len(set(self.names)) != len(self.names):
             raise ValueError(f"the names {self.names} repeat")
         if len(self.names) > UNKNOWN and self.has_unknown:

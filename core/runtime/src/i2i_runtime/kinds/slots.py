@@ -12,18 +12,21 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from i2i_runtime.errors import OptionError
 from i2i_runtime.image.reading import ImageSource
 from i2i_runtime.kinds.base import CommandOption, Gathering, Inputs, Option, RandomInput
-from i2i_runtime.kinds.columns import ArrayColumn, Column, vectors
+from i2i_runtime.kinds.columns import ArrayColumn, Column, made_once, vectors
 from i2i_runtime.kinds.forms import BATCH, Form
 from i2i_runtime.records import Name
 
 _EXAMPLE = "0-3=5,4-7=9"
+_DIGITS = 19
+"""of a slot or a seed; so it is below 2**64"""
 
 
 class SlotsInput(RandomInput):
     """A latent for each slot: float32 [n, slots, dim]. N(0, 1) from the seed of the call, the same in all slots.
 
-    "0-3=5,4-7=9" takes the latent of seed 5 in the slots 0 to 3 and that of seed 9 in 4 to 7; slots that are not named
-    keep that of the call. Numbers are given as [dim] or [slots, dim], for all items or for each.
+    "0-3=5,4-7=9" takes in the slots 0 to 3 the latent of a call with seed 5, and in 4 to 7 that of one with seed 9;
+    slots that are not named keep that of this call. A list of such texts is one for each item. Numbers are given as
+    [dim] or [slots, dim], for all items or for each.
     """
 
     kind: Literal["slots"] = "slots"
@@ -59,19 +62,17 @@ class SlotsInput(RandomInput):
     def collect(self, gathering: Gathering) -> Mapping[str, Column]:
         """Take what is given, or the latent of the call, with those of other seeds in its place."""
         given = gathering.given(self.name)
-        if given is None or isinstance(given, str):
-            chosen = self.seeds_of(given or "")
-            rows = [self._mixed(gathering.drawn(index)[self.name], chosen) for index in range(gathering.count)]
-        else:
-            rows = self._given(given, gathering.count)
+        said = "" if given is None else given
+        texts = gathering.one_each(self.name, said) if _is_text(said) else None
+        rows = self._given(said, gathering.count) if texts is None else self._mixed(gathering, texts)
         return {self.name: ArrayColumn(rows)}
 
-    def _mixed(self, own: NDArray[np.float32], seeds: Mapping[int, int]) -> NDArray[np.float32]:
-        made = {seed: self._latent(seed) for seed in set(seeds.values())}
-        return np.stack([made[seeds[slot]] if slot in seeds else own for slot in range(self.slots)])
-
-    def _latent(self, seed: int) -> NDArray[np.float32]:
-        return self.draw(np.random.Generator(np.random.PCG64(seed)), (self.dim,))
+    def _mixed(self, gathering: Gathering, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Return the latents [slots, dim] of each item, of which each slot takes that of its seed."""
+        return [
+            np.stack([gathering.drawn(index, seeds.get(slot))[self.name] for slot in range(self.slots)])
+            for index, seeds in enumerate(made_once(texts, self.seeds_of, str))
+        ]
 
     def _given(self, given: Option, count: int) -> list[NDArray[np.float32]]:
         if np.shape(np.asarray(given))[-2:] == (self.slots, self.dim):
@@ -79,12 +80,14 @@ class SlotsInput(RandomInput):
         each = vectors(self.name, (self.dim,), given, count, f", or [..., {self.slots}, {self.dim}]")
         return [np.broadcast_to(latent, (self.slots, self.dim)).copy() for latent in each]
 
-    def seeds_of(self, text: str) -> dict[int, int]:
+    def seeds_of(self, text: object) -> dict[int, int]:
         """Slot -> seed of the latent in it, of "0-3=5,fine=9". Raises OptionError."""
+        if not isinstance(text, str):
+            raise OptionError(f"{self.name} is a {type(text).__name__}", expected=f'a text for each item, "{_EXAMPLE}"')
         seeds: dict[int, int] = {}
         for part in filter(None, (part.strip() for part in text.split(","))):
             where, equals, seed = (word.strip() for word in part.partition("="))
-            if not equals or not seed.isdecimal():
+            if not equals or not _is_whole(seed):
                 raise OptionError(found=f"{self.name}={part!r}", expected=f'slots and a seed, "{_EXAMPLE}"')
             first, last = self._range(where)
             taken = sorted(seeds.keys() & set(range(first, last + 1)))
@@ -98,7 +101,7 @@ class SlotsInput(RandomInput):
             return self.ranges[text]
         first, dash, last = text.partition("-")
         ends = (first, last if dash else first)
-        if not all(end.isdecimal() for end in ends) or not int(ends[0]) <= int(ends[1]) < self.slots:
+        if not all(map(_is_whole, ends)) or not int(ends[0]) <= int(ends[1]) < self.slots:
             named = f", or {', '.join(self.ranges)}" if self.ranges else ""
             expected = f"within 0-{self.slots - 1}, the first one first{named}"
             raise OptionError(found=f"the slots {text!r} of {self.name}", expected=expected)
@@ -119,3 +122,12 @@ class SlotsInput(RandomInput):
         """Return nothing: the runtime draws them."""
         del images
         return ()
+
+
+def _is_text(value: object) -> bool:
+    """Tell texts, one or a list of them, from numbers."""
+    return isinstance(value, str) or (isinstance(value, list | tuple) and any(isinstance(each, str) for each in value))
+
+
+def _is_whole(text: str) -> bool:
+    return text.isdecimal() and len(text) <= _DIGITS
