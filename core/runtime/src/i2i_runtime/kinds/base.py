@@ -34,8 +34,7 @@ Option: TypeAlias = (
     | Sequence[str]
     | Sequence[float]
     | Sequence[Sequence[float]]
-    | Sequence[ImageSource]
-    | Sequence[Sequence[ImageSource]]
+    | Sequence[ImageSource | Sequence[ImageSource]]
     | None
 )
 """A value for an input by name: a class, a number, a size, random numbers, or one more image (or a list of them).
