@@ -127,10 +127,10 @@ class Likener(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, 3, 3, padding=1)
-        self.encode = nn.Linear(3, 3)
+        self.embed = nn.Linear(3, 3)
 
     def forward(self, x: Tensor, r: Tensor) -> Tensor:
-        codes = self.encode(r.mean((3, 4)))
+        codes = self.embed(r.mean((3, 4)))
         return torch.tanh(self.conv(x) + codes.mean(1)[:, :, None, None])
 
 

@@ -117,3 +117,23 @@ def test_an_output_may_not_have_the_name_of_an_input() -> None:
 def test_outputs_without_a_name_are_an_error() -> None:
     with pytest.raises(ExportError, match="returns 1 tensors"):
         to_onnx("net", ResolvedGraph(Calls(torch.relu), ("y", "z"), inputs=FREE))
+
+
+class Coded(nn.Module):
+    """A part as encoders call theirs, and as torch calls the source of a program."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential()
+        self.encoder.add_module(name, nn.Conv2d(3, 3, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.encoder(x)
+
+
+@pytest.mark.parametrize("part", ["code", "graph"])
+def test_a_part_whose_name_the_traced_program_hides_is_refused(part: str) -> None:
+    with pytest.raises(ExportError, match=f"has a part 'encoder.{part}'.*for itself") as caught:
+        to_onnx("paint", ResolvedGraph(Coded(part), ("y",), inputs=FREE))
+    assert "code, " in caught.value.expected
+    assert to_onnx("paint", ResolvedGraph(Coded("codes"), ("y",), inputs=FREE)).graph.outputs[0].name == "y"

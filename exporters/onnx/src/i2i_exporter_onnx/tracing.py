@@ -15,6 +15,7 @@ import torch
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
+from torch.fx import GraphModule
 
 from i2i_exporter_onnx.cases import example_case, values
 from i2i_exporter_onnx.optimizing import optimize
@@ -41,6 +42,7 @@ def to_onnx(name: str, graph: ResolvedGraph) -> ir.Model:
     is declared free came out fixed.
     """
     _check_names(name, graph)
+    _check_parts(name, graph.module)
     example = tuple(torch.from_numpy(array) for array in values(graph, example_case(graph)).values())
     module = folded(graph.module, example, name)
     with _quiet():
@@ -64,6 +66,24 @@ def _check_names(name: str, graph: ResolvedGraph) -> None:
             expected="names that differ among all inputs and outputs of a graph, as ONNX demands",
             fix="rename the output in Graph.outputs; GraphCall.outputs gives it any name in the operation",
         )
+
+
+_TAKEN = frozenset(dir(GraphModule)) - frozenset(dir(nn.Module))
+"""Attributes of the program that torch makes of a module. A part of these names is hidden behind them, and the program
+then lacks its weights."""
+
+
+def _check_parts(name: str, module: nn.Module) -> None:
+    """Raise ExportError for a network, parameter or buffer whose name torch's traced program has for itself."""
+    paths = [path for path, _ in (*module.named_modules(), *module.named_parameters(), *module.named_buffers())]
+    for path in paths:
+        taken = _TAKEN.intersection(path.split("."))
+        if taken:
+            raise ExportError(
+                found=f"graph {name!r} has a part {path!r}, and torch.export keeps the name {min(taken)!r} for itself",
+                expected=f"other names than {', '.join(sorted(each for each in _TAKEN if not each.startswith('_')))}",
+                fix="give it another name in the module; official names can stay in the table of official.py",
+            )
 
 
 def _trace(name: str, graph: ResolvedGraph, module: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
