@@ -20,7 +20,7 @@ from tests.parity.stepping import RecordedStep, StepTolerances, engine_of
 from torch import Tensor, nn
 
 from i2i_plugin_consingan.config import EDITING_NOISE, Activation, Config, Mode
-from i2i_plugin_consingan.data import pyramid, scale_of
+from i2i_plugin_consingan.data import pyramid
 from i2i_plugin_consingan.model import GENERATOR, MASK_BLUR, MASK_DILATION, ConSinGAN
 from i2i_plugin_consingan.networks import Generator, Norm
 from i2i_plugin_consingan.networks.applications import BACKGROUNDS, Injection, Pyramid
@@ -31,7 +31,7 @@ from i2i_registry import Step
 from i2i_runtime import NoiseInput
 from i2i_runtime.image.masks import soften
 from i2i_runtime.kinds.size import ResultSize
-from i2i_toolkit import Cursor, resample_by, resample_to, scaled_side
+from i2i_toolkit import Cursor, resample_by, resample_to
 from i2i_toolkit.layers.bicubic import levels_of
 
 if TYPE_CHECKING:
@@ -112,13 +112,18 @@ class Case(RecordedOptions):
     computed_generation: Computed | None = None
     computed_harmonization: Computed | None = None
 
+    @property
+    def reduction(self) -> float:
+        """What the training does to the image's sides."""
+        return Options(max_size=self.max_size).reduction((self.H, self.W))
+
     def config(self, mode: Mode) -> Config:
         """Ours, at the size that the recorded image is scaled to."""
-        factor = scale_of(self.H, self.W, self.max_size)
+        height, width = Options(max_size=self.max_size).reduced((self.H, self.W))
         return Config(
             mode=mode,
-            height=scaled_side(self.H, factor),
-            width=scaled_side(self.W, factor),
+            height=height,
+            width=width,
             stages=self.train_stages,
             coarsest=self.min_size,
             channels=self.nfc,
@@ -180,9 +185,7 @@ def check_computed(recording: Recording, case: Case, mode: Mode, computed: Compu
     step = (config.coarsest / min(config.height, config.width)) ** (1 / (config.stages - 1))
     yield recording.agrees(f"computed {mode}: sizes", tuple(computed.sizes), found)
     yield recording.agrees(f"computed {mode}: stop_scale", computed.stop_scale, config.stages - 1)
-    yield recording.row(
-        f"computed {mode}: scale1", abs(computed.scale1 - scale_of(case.H, case.W, case.max_size)), RATES
-    )
+    yield recording.row(f"computed {mode}: scale1", abs(computed.scale1 - case.reduction), RATES)
     yield recording.row(f"computed {mode}: scale_factor", abs(computed.scale_factor - step), RATES)
 
 
@@ -191,7 +194,7 @@ def check_computed(recording: Recording, case: Case, mode: Mode, computed: Compu
 
 def at_last_size(recording: Recording, case: Case) -> Tensor:
     """The training image, scaled down as the data set does."""
-    return resample_by(image_of(recording.tensors["input/image_u8"]), scale_of(case.H, case.W, case.max_size))
+    return resample_by(image_of(recording.tensors["input/image_u8"]), case.reduction)
 
 
 def check_pyramid(recording: Recording, case: Case, mode: Mode, prefix: str = "") -> Iterator[Row]:

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from i2i_plugin_consingan.config import Config, Mode
-from i2i_plugin_consingan.data import LEVELS, ImageAtScale, recoloured, shuffled
+from i2i_plugin_consingan.data import LEVELS, recoloured, shuffled
 from i2i_plugin_consingan.model import ConSinGAN
 from i2i_plugin_consingan.trainer import ConSinGANTrainer, Options, StageTraining
 from i2i_registry import LayoutError, Step, TrainingError
@@ -165,7 +165,7 @@ def test_the_size_comes_from_the_image(tmp_path: Path) -> None:
     config = ConSinGANTrainer.config_for(Config(), Options(max_size=65), file)
     assert isinstance(config, Config)
     assert (config.height, config.width) == (50, 65)
-    sample = ImageAtScale(file, 0, config, max_size=65, fine_tune=False).draw(0)
+    sample = trainer(config, max_size=65).layout.open(file, 0).draw(0)
     assert sample.keys() == {"image"}
     assert sample["image"].shape == (3, 50, 65)
 
@@ -191,7 +191,7 @@ def test_a_folder_of_another_layout_is_left_to_the_data_set(tmp_path: Path) -> N
 @pytest.mark.parametrize("mode", ["harmonization", "editing"])
 def test_stage_0_is_fed_an_image_that_was_changed_at_random(mode: Mode, tmp_path: Path) -> None:
     config = TINY.model_copy(update={"mode": mode, "height": 48, "width": 56, "coarsest": 24})
-    source = ImageAtScale(image_file(tmp_path, 48, 56), 0, config, max_size=250, fine_tune=False)
+    source = trainer(config).layout.open(image_file(tmp_path, 48, 56), 0)
     samples = [source.draw(position)["coarse"] for position in range(8)]
     assert torch.equal(samples[3], source.draw(3)["coarse"])
     assert len({float(sample.sum()) for sample in samples}) > 5
@@ -200,7 +200,7 @@ def test_stage_0_is_fed_an_image_that_was_changed_at_random(mode: Mode, tmp_path
 
 def test_in_fine_tuning_it_is_the_composite_itself(tmp_path: Path) -> None:
     config = TINY.model_copy(update={"mode": "harmonization"})
-    source = ImageAtScale(image_file(tmp_path, 60, 70), 0, config, max_size=250, fine_tune=True)
+    source = trainer(config, fine_tune=True).layout.open(image_file(tmp_path, 60, 70), 0)
     assert torch.equal(source.draw(0)["coarse"], source.draw(1)["coarse"])
     assert source.describe() == {"composites": 1}
 

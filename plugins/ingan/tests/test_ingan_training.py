@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from i2i_plugin_ingan.config import TRAININGS, Config, Options
-from i2i_plugin_ingan.data import Crops, crop_size
+from i2i_plugin_ingan.data import Crops, CropsLayout, crop_size, learned_size, smallest_image
 from i2i_plugin_ingan.model import InGAN
-from i2i_plugin_ingan.trainer import InGANTrainer, smallest_image
+from i2i_plugin_ingan.trainer import InGANTrainer
 from i2i_registry import LayoutError, TrainingError
 from i2i_toolkit import write_single_example
 
@@ -92,8 +92,13 @@ def test_crops_are_smaller_than_the_image() -> None:
     assert crop_size(Config(height=96, width=104), Options()) == (88, 96)
 
 
+def crops(root: Path, options: Options) -> Crops:
+    learned = learned_size(TINY, options)
+    return CropsLayout((40, 56), learned, config=TINY, options=options, crop=(36, 52)).open(root, 0)
+
+
 def sizes(root: Path, first: int, **changes: object) -> Tensor:
-    source = Crops(root, 0, config=TINY, options=NARROW.model_copy(update=changes), crop=(36, 52))
+    source = crops(root, NARROW.model_copy(update=changes))
     return torch.stack([source.draw(first + position)["size"] for position in range(200)])
 
 
@@ -112,7 +117,7 @@ def test_in_the_end_results_have_all_sizes(tmp_path: Path) -> None:
 
 def test_shifts_are_drawn_where_they_are_asked_for(tmp_path: Path) -> None:
     options = NARROW.model_copy(update={"largest_shift": 0.3})
-    source = Crops(drawn(tmp_path), 0, config=TINY, options=options, crop=(36, 52))
+    source = crops(drawn(tmp_path), options)
     shifts = torch.stack([source.draw(position)["shifts"] for position in range(10_000, 10_100)])
     assert 0.25 < float(shifts.abs().max()) <= 0.3
     assert float(shifts.min()) < -0.2
@@ -120,7 +125,7 @@ def test_shifts_are_drawn_where_they_are_asked_for(tmp_path: Path) -> None:
 
 def test_a_large_image_is_reduced(tmp_path: Path) -> None:
     options = NARROW.model_copy(update={"max_size": 56})
-    source = Crops(drawn(tmp_path, (90, 120)), 0, config=TINY, options=options, crop=(36, 52))
+    source = crops(drawn(tmp_path, (90, 120)), options)
     assert source.preview(1)["image"].shape == (1, 3, 40, 56)
 
 
@@ -141,7 +146,7 @@ def test_a_folder_of_another_layout_changes_no_config(tmp_path: Path) -> None:
 
 
 def test_an_image_that_is_too_small_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LayoutError, match="at least 32 a side"):
+    with pytest.raises(LayoutError, match="at least 32 on the shorter side"):
         InGANTrainer.config_for(Config(), Options(), drawn(tmp_path, (31, 100)))
     assert smallest_image(Config()) == 32
 

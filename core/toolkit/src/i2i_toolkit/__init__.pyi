@@ -12,6 +12,7 @@ from .data.preparation import Preparation as Preparation
 from .data.preparation import tensor_of as tensor_of
 from .data.segmented import SegmentedLayout as SegmentedLayout
 from .data.segmented import write_segmented_example as write_segmented_example
+from .data.single import LearnedSize as LearnedSize
 from .data.single import SingleImage as SingleImage
 from .data.single import SingleImageLayout as SingleImageLayout
 from .data.single import find_image as find_image
@@ -27,9 +28,12 @@ from .engine.reports import StopRequest as StopRequest
 from .engine.state import Cursor as Cursor
 from .engine.state import Snapshot as Snapshot
 from .image_pool import ImagePool as ImagePool
+from .layers.bicubic import MapSide as MapSide
+from .layers.bicubic import MapSize as MapSize
 from .layers.bicubic import resample as resample
 from .layers.bicubic import resample_by as resample_by
 from .layers.bicubic import resample_to as resample_to
+from .layers.bicubic import resample_within as resample_within
 from .layers.bicubic import scaled_side as scaled_side
 from .layers.equalized import EqualizedConv2d as EqualizedConv2d
 from .layers.equalized import EqualizedLinear as EqualizedLinear
@@ -96,6 +100,7 @@ from .options import Betas as Betas
 from .options import EMAOptions as EMAOptions
 from .options import Fraction as Fraction
 from .options import LinearDecay as LinearDecay
+from .options import SingleImageOptions as SingleImageOptions
 from .options import StepOptions as StepOptions
 from .options import WeightDecayOptions as WeightDecayOptions
 from .options import learned as learned

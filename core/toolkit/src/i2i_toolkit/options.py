@@ -6,6 +6,7 @@ Torch is loaded when an optimizer is built, and not before: presets hold Options
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
@@ -98,6 +99,22 @@ class WeightDecayOptions(AdamOptions):
 
         decay = self.weight_decay
         return Adam(parameters, lr=self.learning_rate, betas=self.betas, weight_decay=decay, fused=True)
+
+
+class SingleImageOptions(Record):
+    """Options of a training on one image."""
+
+    max_size: PositiveInt = 250
+    """an image with a longer side than this (pixels) is made smaller first"""
+
+    def reduced(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return height and width of an image of this size as it is learned; rounded up, as `resample_by` does."""
+        height, width = (math.ceil(side * self.reduction(size)) for side in size)
+        return height, width
+
+    def reduction(self, size: tuple[int, int]) -> float:
+        """Factor that brings the longer side of an image to `max_size`; 1 for smaller ones."""
+        return min(self.max_size / max(size), 1.0)
 
 
 class EMAOptions(Record):

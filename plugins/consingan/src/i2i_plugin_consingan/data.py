@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from i2i_plugin_consingan.config import Config
-from i2i_registry import LayoutError
-from i2i_toolkit import SingleImage, SingleImageLayout, derive, image_size, resample_by, resample_to, scaled_side
+from i2i_toolkit import SingleImageLayout, SingleImageOptions, derive, resample_by, resample_to, resample_within
 
 Levels = NDArray[np.float64]
 Change = Callable[[Levels, np.random.Generator], Levels]
@@ -48,77 +47,44 @@ FAR_SHIFT, NEAR_SHIFT = (0.05, 0.15), (0.05, 0.10)
 # --- The image --------------------------------------------------------------------------------------------------------
 
 
-def scale_of(height: int, width: int, max_size: int) -> float:
-    """Return the factor that brings an image's longer side to `max_size`; 1 for smaller ones."""
-    return min(max_size / max(height, width), 1.0)
-
-
-def size_at(root: Path, max_size: int, coarsest: int) -> tuple[int, int]:
-    """Height and width at which the image at `root` is learned.
-
-    Raises LayoutError as `SingleImage` does, and when it is then smaller than stage 0.
-    """
-    height, width = image_size(root)
-    check_large_enough(root, (height, width), coarsest)
-    factor = scale_of(height, width, max_size)
-    size = scaled_side(height, factor), scaled_side(width, factor)
-    if min(size) < coarsest:
-        raise LayoutError(
-            found=f"{root} has {height}x{width} pixels (height x width), scaled down {size[0]}x{size[1]}",
-            expected=f"a shorter side of at least {coarsest}, which is what stage 0 has (coarsest)",
-            fix=f"crop it to a less extreme format, or --max-size with more than {max_size}",
-        )
-    return size
-
-
-def check_large_enough(root: Path, size: tuple[int, int], coarsest: int) -> None:
-    """Raise LayoutError for an image smaller than stage 0: an enlarged one would teach the enlargement."""
-    if min(size) < coarsest:
-        raise LayoutError(
-            found=f"{root} has {size[0]}x{size[1]} pixels (height x width)",
-            expected=f"at least {coarsest} a side, which is what stage 0 has (coarsest)",
-            fix="take a larger image, or --set coarsest=... with a smaller number",
-        )
-
-
 def pyramid(image: Float[Tensor, "1 3 h w"], config: Config) -> list[Tensor]:
     """Return the image at the size of every stage, coarse to fine; the last is the image itself."""
     return [*(resample_by(image, factor) for factor in config.factors), image]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImageAtScaleLayout(SingleImageLayout):
     """One image, and what the release makes of it."""
 
     config: Config
-    max_size: int
+    options: SingleImageOptions
     fine_tune: bool
 
     def open(self, root: Path, seed: int) -> ImageAtScale:
         """Read and resize the image. Raises LayoutError when there is none, or it is smaller than stage 0."""
-        return ImageAtScale(root, seed, self.config, max_size=self.max_size, fine_tune=self.fine_tune)
+        native = self.read(root).draw(0)["image"][None]
+        config, height, width = self.config, *native.shape[-2:]
+        reduction = self.options.reduction((height, width))
+        image = resample_within(native, reduction, (config.height, config.width))
+        # A composite is resized at once, the image in two steps: as in the release.
+        coarse = resample_to(native, config.sizes[0]) if self.fine_tune else pyramid(image, config)[0]
+        return ImageAtScale(seed=seed, config=config, image=image, coarse=coarse, fine_tune=self.fine_tune)
 
 
+@dataclass(frozen=True, kw_only=True)
 class ImageAtScale:
     """One image as the release prepares it. Samples hold
 
     image   float32 [3, h, w] in [-1, 1]: the image at the last stage's size
     coarse  the same at stage 0's size, changed at random; only where stage 0 is fed an image. With
             `fine_tune` it is the image as it is, at every position: then it is the composite
-
-    Raises LayoutError when there is no such image, or it is smaller than stage 0.
     """
 
-    def __init__(self, root: Path, seed: int, config: Config, *, max_size: int, fine_tune: bool) -> None:
-        self.config = config
-        self.fine_tune = fine_tune
-        self.seed = seed
-        native = SingleImage(root).draw(0)["image"][None]
-        height, width = native.shape[-2:]
-        check_large_enough(root, (height, width), config.coarsest)
-        self.image = _at_last_size(native, config, max_size)
-        # A composite is resized at once, the image in two steps: as in the release.
-        self.coarse = resample_to(native, config.sizes[0]) if self.fine_tune else pyramid(self.image, config)[0]
+    seed: int
+    config: Config
+    image: Float[Tensor, "1 3 h w"]
+    coarse: Float[Tensor, "1 3 y x"]
+    fine_tune: bool
 
     def draw(self, position: int) -> dict[str, Tensor]:
         """Return the image, and stage 0's with the changes that belong to the position."""
@@ -141,14 +107,6 @@ class ImageAtScale:
         change = recoloured if self.config.mode == "harmonization" else shuffled
         changed = torch.from_numpy(change(levels, generator)).float().permute(2, 0, 1) / LEVELS
         return ((changed - 0.5) * 2).clamp(-1, 1).contiguous()
-
-
-def _at_last_size(native: Float[Tensor, "1 3 h w"], config: Config, max_size: int) -> Float[Tensor, "1 3 y x"]:
-    """Scaled down to `max_size`; then to the size of the weights, where training starts from some."""
-    height, width = native.shape[-2:]
-    scaled = resample_by(native, scale_of(height, width, max_size))
-    size = (config.height, config.width)
-    return scaled if scaled.shape[-2:] == size else resample_to(scaled, size)
 
 
 # --- Its changes ------------------------------------------------------------------------------------------------------

@@ -17,13 +17,22 @@ from torch import Tensor, nn
 from torch.optim.optimizer import ParamsT
 
 from i2i_plugin_consingan.config import EDITING_NOISE, Config
-from i2i_plugin_consingan.data import ImageAtScaleLayout, pyramid, size_at
+from i2i_plugin_consingan.data import ImageAtScaleLayout, pyramid
 from i2i_plugin_consingan.model import GENERATOR, ConSinGAN
 from i2i_plugin_consingan.networks import Critic, Generator
 from i2i_plugin_consingan.networks.upsampling import enlarged
-from i2i_registry import LayoutError, Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import Record
-from i2i_toolkit import AdamOptions, Betas, SingleImageLayout, find_image, learned, slope_penalty, wasserstein
+from i2i_toolkit import (
+    AdamOptions,
+    Betas,
+    LearnedSize,
+    SingleImageLayout,
+    SingleImageOptions,
+    learned,
+    slope_penalty,
+    wasserstein,
+)
 
 CRITIC = "critic"
 
@@ -36,7 +45,7 @@ SAME_IMAGE = 0.1
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
-class Options(AdamOptions):
+class Options(AdamOptions, SingleImageOptions):
     """How it is trained. The defaults are the paper's, for variations."""
 
     stage_steps: PositiveInt = 2000
@@ -56,8 +65,6 @@ class Options(AdamOptions):
     """how often the generator's optimizer steps on one and the same gradient (release; not in the paper)"""
     reconstruction_weight: NonNegativeFloat = 10.0
     penalty_weight: NonNegativeFloat = 0.1
-    max_size: PositiveInt = 250
-    """pixels of the longer side; larger images are scaled down"""
     fine_tune: bool = False
     """Train only the last stage, and those that learn with it, further from given weights (--init). With harmonization
     and editing the data are then the composite that the generator is to fit; what it is compared with is the image
@@ -239,9 +246,14 @@ class ConSinGANTrainer(Trainer[ConSinGAN, Options]):
     @property
     def layout(self) -> ImageAtScaleLayout:
         """The one image, at the size of the last stage."""
-        config = self.model.config
-        options = self.options
-        return ImageAtScaleLayout((config.height, config.width), config, options.max_size, options.fine_tune)
+        config, options = self.model.config, self.options
+        return ImageAtScaleLayout(
+            (config.height, config.width),
+            _learned_size(config, options),
+            config=config,
+            options=options,
+            fine_tune=options.fine_tune,
+        )
 
     def stages(self) -> Sequence[Stage[Tensor]]:
         """All of them; in fine-tuning the last one."""
@@ -294,13 +306,11 @@ class ConSinGANTrainer(Trainer[ConSinGAN, Options]):
         return columns | samples
 
     @classmethod
-    def config_for(cls, config: Record, options: Record, root: Path) -> Record:
-        """Return the image's size, scaled down to `max_size`. Raises LayoutError for an image smaller than stage 0."""
-        if not isinstance(config, Config) or not isinstance(options, Options):
-            raise TypeError(f"ConSinGAN has no {type(config).__name__} with {type(options).__name__}")
-        try:
-            find_image(root)
-        except LayoutError:
-            return config  # `dataset` tells what is wrong with the folder
-        height, width = size_at(root, options.max_size, config.coarsest)
-        return Config.model_validate({**config.model_dump(), "height": height, "width": width})
+    def config_for(cls, config: Record, options: Options, root: Path) -> Record:
+        """Height and width of the image as it is learned. Raises LayoutError for one smaller than stage 0."""
+        size = _learned_size(Config.model_validate(config), options).of(root)
+        return config if size is None else config.model_copy(update={"height": size[0], "width": size[1]})
+
+
+def _learned_size(config: Config, options: Options) -> LearnedSize:
+    return LearnedSize(options.reduced, config.coarsest, "coarsest")

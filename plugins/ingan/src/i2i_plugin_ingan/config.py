@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from i2i_runtime import Record
-from i2i_toolkit import AdamOptions, Betas
+from i2i_toolkit import AdamOptions, Betas, SingleImageOptions
 
 
 def _as_written(value: object) -> object:
@@ -29,6 +29,9 @@ def _as_written(value: object) -> object:
 Moment = Annotated[NonNegativeInt | Annotated[float, Field(ge=0.0, le=1.0)], BeforeValidator(_as_written)]
 """An iteration; a number with a point, up to 1.0, is a share of all of them."""
 Shift = Annotated[float, Field(ge=0.0, lt=0.5)]
+
+Size = tuple[int, int]
+"""height and width, pixels"""
 
 BOTTLENECK_SIDE = 2
 """Pixels that the innermost map has at least: it is mirrored, and normalised by its own statistics."""
@@ -70,7 +73,7 @@ class Config(Record):
         return BOTTLENECK_SIDE * self.multiple
 
 
-class Options(AdamOptions):
+class Options(AdamOptions, SingleImageOptions):
     """How it is trained. The defaults are the paper's.
 
     "from" and "at" are iterations, which count from 0. A number with a point, up to 1.0, is a share of `steps`, so that
@@ -101,7 +104,12 @@ class Options(AdamOptions):
     crop_px: PositiveInt = 256
     """largest side of what is cut from the image in a step"""
     max_size: PositiveInt = 512
-    """a larger image is reduced, so that its longer side has this many pixels"""
+    """an image with a longer side than this (pixels) is made smaller first"""
+
+    def reduced(self, size: Size) -> Size:
+        """Return height and width of an image of this size as it is learned, but for what is cut off; rounded."""
+        height, width = (max(round(side * self.reduction(size)), 1) for side in size)
+        return height, width
 
     def iteration_of(self, moment: Moment) -> int:
         """Return the iteration of a moment that may be a share of all."""

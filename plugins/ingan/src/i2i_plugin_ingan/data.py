@@ -11,17 +11,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from i2i_plugin_ingan.config import Config, Options
-from i2i_plugin_ingan.networks.critic import SMALLEST_SEEN
+from i2i_plugin_ingan.config import Config, Options, Size
+from i2i_plugin_ingan.networks.critic import SMALLEST_SEEN, SMALLEST_TRAINED
 from i2i_registry import LayoutError
 from i2i_runtime import BICUBIC, Pixels, resampled
-from i2i_toolkit import SingleImage, SingleImageLayout, derive, tensor_of
-
-Size = tuple[int, int]
-"""(height, width), pixels"""
+from i2i_toolkit import LearnedSize, SingleImageLayout, derive, tensor_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CropsLayout(SingleImageLayout):
     """One image, of which every step sees a crop."""
 
@@ -31,57 +28,59 @@ class CropsLayout(SingleImageLayout):
 
     def open(self, root: Path, seed: int) -> Crops:
         """Read the image. Raises LayoutError when there is none, or it is smaller than `crop`."""
-        return Crops(root, seed, config=self.config, options=self.options, crop=self.crop)
+        single = self.read(root)
+        image = fitted(single.pixels, self.config, self.options)
+        height, width = image.shape[1:]
+        if height < self.crop[0] or width < self.crop[1]:
+            raise LayoutError(
+                found=f"{single.path} comes to {height}x{width} pixels (height x width)",
+                expected=f"an image for crops of {self.crop[0]}x{self.crop[1]}, which this model learns from",
+                fix=f"take a larger image, or --set height={height} --set width={width}",
+            )
+        return Crops(seed, image, self.config, self.options, self.crop)
 
 
+@dataclass(frozen=True)
 class Crops:
     """Samples {"image": float32 [3, h, w] in [-1, 1], "size": int64 [2], "shifts": float64 [2]}.
 
     All of them are a function of the position, which is the iteration: the range of sizes and shifts grows with it
     (paper, section 4). With several processes every sample counts as one iteration.
-
-    Raises LayoutError when `root` is not one image, or one that is smaller than `crop`.
     """
 
-    def __init__(self, root: Path, seed: int, *, config: Config, options: Options, crop: Size) -> None:
-        self._single = SingleImage(root)
-        self._image = fitted(self._single.pixels, config, options)
-        self._seed, self._config, self._options, self._crop = seed, config, options, crop
-        height, width = self._image.shape[1:]
-        if height < crop[0] or width < crop[1]:
-            raise LayoutError(
-                found=f"{self._single.path} comes to {height}x{width} pixels (height x width)",
-                expected=f"an image for crops of {crop[0]}x{crop[1]}, which this model learns from",
-                fix=f"take a larger image, or --set height={height} --set width={width}",
-            )
+    seed: int
+    image: Float[Tensor, "3 h w"]
+    config: Config
+    options: Options
+    crop: Size
 
     def draw(self, position: int) -> dict[str, Tensor]:
         """Return a crop at a random place, a size at random inside the range of that iteration, and shifts."""
-        random = torch.Generator().manual_seed(derive(self._seed, "ingan", position))
+        random = torch.Generator().manual_seed(derive(self.seed, "ingan", position))
         across = torch.rand(6, generator=random, dtype=torch.float64).tolist()
-        top, left = (int(u * (n - c + 1)) for u, n, c in zip(across, self._image.shape[1:], self._crop, strict=False))
-        share = self._options.range_share(position)
-        size = [self._length(side, u, share) for side, u in zip(self._crop, across[2:4], strict=True)]
-        shifts = [(2 * u - 1) * share * self._options.largest_shift for u in across[4:]]
+        top, left = (int(u * (n - c + 1)) for u, n, c in zip(across, self.image.shape[1:], self.crop, strict=False))
+        share = self.options.range_share(position)
+        size = [self._length(side, u, share) for side, u in zip(self.crop, across[2:4], strict=True)]
+        shifts = [(2 * u - 1) * share * self.options.largest_shift for u in across[4:]]
         return {
-            "image": self._image[:, top : top + self._crop[0], left : left + self._crop[1]].contiguous(),
+            "image": self.image[:, top : top + self.crop[0], left : left + self.crop[1]].contiguous(),
             "size": torch.tensor(size),
             "shifts": torch.tensor(shifts, dtype=torch.float64),
         }
 
     def preview(self, count: int) -> dict[str, Float[Tensor, "1 3 h w"]]:  # noqa: ARG002 - there is only one
         """Return the whole image, once."""
-        return {"image": self._image[None]}
+        return {"image": self.image[None]}
 
     def describe(self) -> Mapping[str, int]:
         """One image."""
-        return self._single.describe()
+        return {"images": 1}
 
     def _length(self, side: int, u: float, share: float) -> int:
-        options, multiple = self._options, self._config.multiple
+        options, multiple = self.options, self.config.multiple
         low, high = (1 + (scale - 1) * share for scale in (options.smallest_scale, options.largest_scale))
         length = math.ceil(side * (low + (high - low) * u) / multiple) * multiple
-        return max(length, smallest_result(self._config))
+        return max(length, smallest_result(self.config))
 
 
 def smallest_result(config: Config) -> int:
@@ -89,11 +88,14 @@ def smallest_result(config: Config) -> int:
     return max(config.smallest_side, (SMALLEST_SEEN // config.multiple + 1) * config.multiple)
 
 
-def reduced_size(size: Size, options: Options) -> Size:
-    """Return the size of an image of which no side is longer than `max_size`."""
-    factor = min(options.max_size / max(size), 1.0)
-    height, width = (max(round(side * factor), 1) for side in size)
-    return height, width
+def smallest_image(config: Config) -> int:
+    """Pixels a side: a crop, one multiple less than the image, has a scale for the critic."""
+    return (SMALLEST_TRAINED // config.multiple + 2) * config.multiple
+
+
+def learned_size(config: Config, options: Options) -> LearnedSize:
+    """Return how an image comes to its size: reduced to `max_size`, and cut to multiples."""
+    return LearnedSize(lambda image: whole_multiples(options.reduced(image), config.multiple), smallest_image(config))
 
 
 def whole_multiples(size: Size, multiple: int) -> Size:
@@ -111,6 +113,6 @@ def crop_size(config: Config, options: Options) -> Size:
 def fitted(pixels: Pixels, config: Config, options: Options) -> Float[Tensor, "3 y x"]:
     """Return the image as it is trained on: reduced to `max_size`, and cut to multiples."""
     own_height, own_width = pixels.shape[:2]
-    reduced = reduced_size((own_height, own_width), options)
+    reduced = options.reduced((own_height, own_width))
     height, width = whole_multiples(reduced, config.multiple)
     return tensor_of(resampled(pixels, reduced[1], reduced[0], BICUBIC)[:height, :width])

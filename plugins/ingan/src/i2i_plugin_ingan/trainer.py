@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from i2i_plugin_ingan.config import TRAININGS, Config, Options
-from i2i_plugin_ingan.data import CropsLayout, crop_size, reduced_size, whole_multiples
+from i2i_plugin_ingan.data import CropsLayout, crop_size, learned_size, smallest_image, whole_multiples
 from i2i_plugin_ingan.model import GENERATOR, InGAN
 from i2i_plugin_ingan.networks.critic import SMALLEST_TRAINED, MultiScaleCritic, net_count, scale_weights
 from i2i_plugin_ingan.networks.geometry import homography_grid, resize_grid
-from i2i_registry import LayoutError, Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import Record, Shifts
-from i2i_toolkit import SingleImageLayout, find_image, image_size, l1, least_squares
+from i2i_toolkit import SingleImageLayout, l1, least_squares
 
 CRITIC = "critic"
 
@@ -82,7 +82,8 @@ class InGANTrainer(Trainer[InGAN, Options]):
     def layout(self) -> CropsLayout:
         """Crops of the one image."""
         config = self.config
-        return CropsLayout((config.height, config.width), config, self.options, self.crop)
+        learned = learned_size(config, self.options)
+        return CropsLayout((config.height, config.width), learned, config=config, options=self.options, crop=self.crop)
 
     def stages(self) -> Sequence[Stage[Retargeted]]:
         """Up to `inverse_from` without the extra way back, then with it; the optimizers are the same."""
@@ -176,21 +177,8 @@ class InGANTrainer(Trainer[InGAN, Options]):
     @classmethod
     def config_for(cls, config: Record, options: Options, root: Path) -> Record:
         """Height and width of the image, as it is trained on. Raises LayoutError for one that is too small."""
-        ours = Config.model_validate(config.model_dump())
-        try:
-            size = image_size(root)
-        except LayoutError:
-            return config
-        reduced = reduced_size(size, options)
-        height, width = whole_multiples(reduced, ours.multiple)
-        if min(height, width) < smallest_image(ours):
-            raise LayoutError(
-                found=f"{find_image(root)} has {size[0]}x{size[1]} pixels (height x width); reduced and cut to "
-                f"multiples of {ours.multiple} that is {height}x{width}",
-                expected=f"at least {smallest_image(ours)} a side",
-                fix="take a larger image, or a larger --max-size if it is a narrow one",
-            )
-        return ours.model_copy(update={"height": height, "width": width})
+        size = learned_size(Config.model_validate(config), options).of(root)
+        return config if size is None else config.model_copy(update={"height": size[0], "width": size[1]})
 
     def dithered(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """With noise below an 8-bit level, so that a critic cannot tell an image by its levels."""
@@ -202,11 +190,6 @@ class InGANTrainer(Trainer[InGAN, Options]):
 
     def _rate(self, start: int, number: int) -> float:
         return self.options.learning_rate_factor(start + number - 1)
-
-
-def smallest_image(config: Config) -> int:
-    """Pixels a side: a crop, one multiple less than the image, has a scale for the critic."""
-    return (SMALLEST_TRAINED // config.multiple + 2) * config.multiple
 
 
 def _check(config: Config, crop: tuple[int, int]) -> None:

@@ -8,7 +8,6 @@ refuses since 1.5, the image is made again from the same noise.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -19,23 +18,23 @@ from jaxtyping import Float
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from i2i_plugin_singan.config import Config, enlarging_passes, enlarging_scales_for, scales_for
+from i2i_plugin_singan.config import Config, Size, enlarging_scales_for, scales_for
 from i2i_plugin_singan.model import SinGAN
 from i2i_plugin_singan.networks import UNTRAINED, Critic, Generator
 from i2i_plugin_singan.networks.palette import PALETTE_SIZE, palette_of, quantised
 from i2i_plugin_singan.networks.sampling import padded
-from i2i_registry import LayoutError, Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import Record
 from i2i_toolkit import (
     AdamOptions,
     Betas,
-    SingleImage,
+    LearnedSize,
     SingleImageLayout,
+    SingleImageOptions,
     gradient_penalty,
     image_size,
     resample_by,
-    resample_to,
-    scaled_side,
+    resample_within,
     wasserstein,
 )
 
@@ -47,7 +46,7 @@ ENLARGING_RECONSTRUCTION_WEIGHT = 100.0
 """of a training for super-resolution"""
 
 
-class Options(AdamOptions):
+class Options(AdamOptions, SingleImageOptions):
     """How it is trained. The defaults are the authors'."""
 
     steps_per_scale: PositiveInt = 2000
@@ -67,11 +66,17 @@ class Options(AdamOptions):
     penalty_weight: NonNegativeFloat = 0.1
     noise_amplitude: PositiveFloat = 0.1
     """strength of a scale's noise, as a share of how far the reconstruction below is from the image"""
-    max_size: PositiveInt = 250
-    """an image with a longer side than this (pixels) is made smaller first"""
     scale_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.75
     """side of a scale over that of the next finer one, roughly: it is adjusted so that the scales come out even; for
     super-resolution the enlargement decides"""
+
+    def scales_for(self, image: Size, config: Config) -> int:
+        """How many scales the authors' scripts give an image of this size."""
+        count, scale_factor = scales_for, self.scale_factor
+        if config.mode == "super_resolution":
+            count, scale_factor = enlarging_scales_for, config.enlargement ** (-1 / config.passes)
+        scales = count(image, coarsest=config.coarsest, scale_factor=scale_factor, max_size=self.max_size)
+        return max(scales, 2)
 
 
 QUICK = Options(steps_per_scale=400, critic_steps=1, generator_steps=1, max_size=128, scale_factor=0.65)
@@ -104,31 +109,6 @@ class Made(NamedTuple):
     """[1, 3, h, w], what the scales below made for the last of `fakes`, in its border"""
     fakes: tuple[Tensor, ...]
     """[1, 3, h, w] each, one for every update of the critic; only the last has a graph"""
-
-
-@dataclass(frozen=True)
-class LargeEnoughImage(SingleImageLayout):
-    """One image that is not smaller than the coarsest scale."""
-
-    coarsest: int
-    """pixels of the shorter side at the coarsest scale"""
-    max_size: int
-    """pixels; images with a longer side are made smaller first"""
-
-    def open(self, root: Path, seed: int) -> SingleImage:  # noqa: ARG002 - there is nothing to draw
-        """Read the image. Raises LayoutError as any single image does, and for one that is too small."""
-        source = SingleImage(root)
-        sides = source.pixels.shape[:2]
-        factor = _shrinking((sides[0], sides[1]), self.max_size)
-        shorter = min(scaled_side(side, factor) for side in sides)
-        if shorter < self.coarsest:
-            shrunk = f", {shorter} on the shorter side after it is made smaller" if factor < 1 else ""
-            raise LayoutError(
-                found=f"{source.path} has {sides[1]}x{sides[0]} pixels (width x height){shrunk}",
-                expected=f"at least {self.coarsest} on the shorter side, which is the coarsest scale",
-                fix="take a larger image" + (", or a larger --max-size" if factor < 1 else ""),
-            )
-        return source
 
 
 class SinGANTrainer(Trainer[SinGAN, Options]):
@@ -167,37 +147,25 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
     # --- The image --------------------------------------------------------------------------------------------------
 
     @property
-    def layout(self) -> LargeEnoughImage:
+    def layout(self) -> SingleImageLayout:
         """The one image, as it is."""
-        config = self.config
-        return LargeEnoughImage((config.height, config.width), config.coarsest, self.options.max_size)
+        return SingleImageLayout((self.config.height, self.config.width), _learned_size(self.config, self.options))
 
     @classmethod
     def config_for(cls, config: Record, options: Options, root: Path) -> Record:
         """Height and width of the image, and as many scales as the authors' scripts would give it."""
         config = Config.model_validate(config)
-        try:
-            sides = image_size(root)
-        except LayoutError:
+        size = _learned_size(config, options).of(root)
+        if size is None:
             return config
-        height, width = (scaled_side(side, _shrinking(sides, options.max_size)) for side in sides)
-        if min(height, width) < config.coarsest:
-            return config
-        count, scale_factor = scales_for, options.scale_factor
-        if config.mode == "super_resolution":
-            count, scale_factor = (
-                enlarging_scales_for,
-                config.enlargement ** (-1 / enlarging_passes(config.enlargement)),
-            )
-        scales = count(sides, coarsest=config.coarsest, scale_factor=scale_factor, max_size=options.max_size)
-        return config.model_copy(update={"height": height, "width": width, "scales": max(scales, 2)})
+        scales = options.scales_for(image_size(root), config)
+        return config.model_copy(update={"height": size[0], "width": size[1], "scales": scales})
 
     def prepared(self, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 y x"]:
         """Return the image at the size of the finest scale."""
         height, width = image.shape[-2:]
-        image = resample_by(image, _shrinking((height, width), self.options.max_size))
-        size = self.config.height, self.config.width
-        return image if image.shape[-2:] == size else resample_to(image, size)
+        reduction = self.options.reduction((height, width))
+        return resample_within(image, reduction, (self.config.height, self.config.width))
 
     # --- Stages -------------------------------------------------------------------------------------------------------
 
@@ -366,9 +334,8 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
         }
 
 
-def _shrinking(sides: tuple[int, int], max_size: int) -> float:
-    """Factor that brings an image to the largest allowed size; 1 for smaller ones."""
-    return min(max_size / max(sides), 1.0)
+def _learned_size(config: Config, options: Options) -> LearnedSize:
+    return LearnedSize(options.reduced, config.coarsest, "coarsest")
 
 
 def _hand_over(lower: Generator, level: Generator) -> None:

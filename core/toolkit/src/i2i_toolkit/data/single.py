@@ -7,10 +7,11 @@ root/image.png     or a folder with this one image in it, and no other in it or 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float
@@ -26,17 +27,60 @@ from i2i_toolkit.data.folders import list_images
 from i2i_toolkit.data.preparation import tensor_of
 from i2i_toolkit.seeds import derive
 
+Size: TypeAlias = tuple[int, int]
+"""height and width, pixels"""
+
 _EXPECTED = "one image: its file, or a folder that holds it and no other"
 _SHOWN = 3
 """how many images an error names"""
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedSize:
+    """The size at which a training learns an image, and how small that may be."""
+
+    reduced: Callable[[Size], Size]
+    """size of an image -> size at which it is learned"""
+    least: int
+    """of the shorter side, pixels"""
+    field: str = ""
+    """the field of the Config that says so, if one does"""
+
+    def of(self, root: Path) -> Size | None:
+        """Return the size at which the one image at `root` is learned; None where there is none, as `open` will say.
+
+        Raises LayoutError when it is too small.
+        """
+        try:
+            image = image_size(root)
+        except LayoutError:
+            return None
+        return self.checked(find_image(root), image)
+
+    def checked(self, path: Path, image: Size) -> Size:
+        """Return the size at which an image of this size is learned. Raises LayoutError when it is too small."""
+        learned = self.reduced(image)
+        if min(learned) >= self.least:
+            return learned
+        as_learned = "" if learned == image else f", and is learned at {learned[0]}x{learned[1]}"
+        larger = "" if learned == image else ", or one of a less extreme format, or give a larger --max-size"
+        named = f", which is the {self.field}" if self.field else ""
+        lower = f", or --set {self.field}=... with a smaller number" if self.field else ""
+        raise LayoutError(
+            found=f"{path} has {image[0]}x{image[1]} pixels (height x width){as_learned}",
+            expected=f"at least {self.least} on the shorter side{named}",
+            fix=f"take a larger image{larger}{lower}",
+        )
 
 
 @dataclass(frozen=True)
 class SingleImageLayout(DataLayout):
     """One image as the whole data set: its file, or a folder that holds it and no other."""
 
-    size: tuple[int, int]
+    size: Size
     """height and width of an example, pixels"""
+    learned: LearnedSize | None = None
+    """None: the image may be of any size"""
 
     @classmethod
     def recognises(cls, root: Path) -> bool:
@@ -47,8 +91,18 @@ class SingleImageLayout(DataLayout):
             return False
 
     def open(self, root: Path, seed: int) -> DataSource:  # noqa: ARG002 - there is nothing to draw
-        """Read the image. Raises LayoutError when there is none, more than one, or one that cannot be read."""
-        return SingleImage(root)
+        """Read the image. Raises LayoutError as `read` does."""
+        return self.read(root)
+
+    def read(self, root: Path) -> SingleImage:
+        """Read the image.
+
+        Raises LayoutError when there is none, more than one, or one that cannot be read or is too small.
+        """
+        image = SingleImage(root)
+        if self.learned is not None:
+            self.learned.checked(image.path, image.size)
+        return image
 
     def write_example(self, root: Path) -> None:
         """Draw shapes in colours on a ramp."""
@@ -70,6 +124,12 @@ class SingleImage:
         self.pixels = np.asarray(_read(self.path))
         """[h, w, 3]: the image as it was decoded"""
         self._image = tensor_of(self.pixels)
+
+    @property
+    def size(self) -> Size:
+        """Height and width, pixels."""
+        height, width = self.pixels.shape[:2]
+        return height, width
 
     def draw(self, position: int) -> dict[str, Tensor]:  # noqa: ARG002 - of a DataSource; there is nothing to choose
         """Return the image, at every position."""
@@ -121,7 +181,7 @@ def find_image(root: Path) -> Path:
     return image
 
 
-def image_size(root: Path) -> tuple[int, int]:
+def image_size(root: Path) -> Size:
     """Height and width of the one image, upright, in pixels.
 
     It is decoded for that, so that a damaged one is found now, but not again while its file stays as it is. Raises
@@ -133,7 +193,7 @@ def image_size(root: Path) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=16)
-def _size_of(path: Path, _changed: int, _size: int) -> tuple[int, int]:
+def _size_of(path: Path, _changed: int, _size: int) -> Size:
     width, height = _read(path).size
     return height, width
 
@@ -149,7 +209,7 @@ def _read(path: Path) -> Image.Image:
         ) from error
 
 
-def write_single_example(root: Path, size: tuple[int, int]) -> None:
+def write_single_example(root: Path, size: Size) -> None:
     """Draw one image of `size` (height, width), image.png below `root`: shapes in colours on a ramp of two more."""
     root.mkdir(parents=True, exist_ok=True)
     _example(*size).save(root / "image.png")

@@ -18,14 +18,13 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-if TYPE_CHECKING:
-    Length = int
-else:
-    Length = int | torch.SymInt
-"""pixels; while a graph is exported it is a symbol, which torch's own annotations call an int"""
+_Symbol = int if TYPE_CHECKING else torch.SymInt
 
-MapSize = tuple[Length, Length]
-"""height and width"""
+MapSide = int | _Symbol
+"""Height or width of a map, pixels. While a graph is exported it is a symbol, which torch's annotations call an int."""
+
+MapSize = tuple[MapSide, MapSide]
+"""Height and width of a map, pixels."""
 
 LEVELS = 255
 """the largest 8-bit level"""
@@ -58,6 +57,15 @@ def resample_to(image: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float
     return resample(image, size, (size[0] / image.shape[-2], size[1] / image.shape[-1]))
 
 
+def resample_within(image: Float[Tensor, "b c h w"], factor: float, size: tuple[int, int]) -> Float[Tensor, "b c y x"]:
+    """Return the image resized by a factor, and then to `size` = (height, width) if that is another one.
+
+    A training takes its image so: the factor decides the size of a new network's image, trained weights have their own.
+    """
+    resized = resample_by(image, factor)
+    return resized if resized.shape[-2:] == size else resample_to(resized, size)
+
+
 def levels_of(image: Float[Tensor, "b c h w"]) -> Float64[Tensor, "b c h w"]:
     """Return the 8-bit levels of an image in [-1, 1].
 
@@ -80,7 +88,7 @@ def resample_levels(
 
 
 def bicubic_matrix(
-    length: Length, samples: Length, factor: float, *, stretch: float, device: torch.device
+    length: MapSide, samples: MapSide, factor: float, *, stretch: float, device: torch.device
 ) -> Float64[Tensor, "samples length"]:
     """Return the matrix that resizes `length` values by `factor`, and gives the first `samples` of the result.
 

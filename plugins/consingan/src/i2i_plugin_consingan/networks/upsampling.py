@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from i2i_toolkit.layers.bicubic import Length
+from i2i_toolkit import MapSide
 
 SHARPNESS = -0.75
 """Parameter of Keys' cubic convolution kernel; torch's."""
@@ -21,7 +21,7 @@ _REACH = 2
 """Where the kernel ends."""
 
 
-def enlarged(x: Float[Tensor, "b c h w"], height: Length, width: Length) -> Float[Tensor, "b c y x"]:
+def enlarged(x: Float[Tensor, "b c h w"], height: MapSide, width: MapSide) -> Float[Tensor, "b c y x"]:
     """Return the maps at another size, smaller ones included; the middles of the corner pixels stay where they are.
 
     In float32 under autocast.
@@ -36,7 +36,7 @@ def enlarged(x: Float[Tensor, "b c h w"], height: Length, width: Length) -> Floa
     return rows.to(x.dtype) @ (x @ columns.to(x.dtype).mT)
 
 
-def cubic_matrix(length: Length, samples: Length, device: torch.device) -> Float[Tensor, "samples length"]:
+def cubic_matrix(length: MapSide, samples: MapSide, device: torch.device) -> Float[Tensor, "samples length"]:
     """Return the matrix that takes a line of `length` values to one of `samples`, beyond its ends the end values."""
     step = (length - 1) / max(samples - 1, 1)
     wanted = torch.arange(samples, dtype=torch.float32, device=device)[:, None] * step
@@ -48,7 +48,7 @@ def cubic_matrix(length: Length, samples: Length, device: torch.device) -> Float
 
 
 @lru_cache(maxsize=256)
-def _kept_matrix(length: Length, samples: Length, device: torch.device) -> Float[Tensor, "samples length"]:
+def _kept_matrix(length: MapSide, samples: MapSide, device: torch.device) -> Float[Tensor, "samples length"]:
     return cubic_matrix(length, samples, device)
 
 

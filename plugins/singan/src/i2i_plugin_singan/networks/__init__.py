@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from i2i_plugin_singan.config import COLOURS, Config
 from i2i_plugin_singan.networks.sampling import enlarged, padded, stretched
-from i2i_toolkit.layers.bicubic import MapSize
+from i2i_toolkit import MapSize
 
 SLOPE = 0.2
 """of the leaky ReLUs"""

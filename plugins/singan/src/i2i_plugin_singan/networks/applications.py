@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from i2i_plugin_singan.networks import Pyramid
 from i2i_plugin_singan.networks.palette import palette_of, quantised
 from i2i_plugin_singan.networks.sampling import padded
-from i2i_toolkit import resample, resample_by
-from i2i_toolkit.layers.bicubic import MapSize
+from i2i_toolkit import MapSize, resample, resample_by
 
 
 class Sampling(nn.Module):

@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from i2i_toolkit import resample
-from i2i_toolkit.layers.bicubic import Length, MapSize
+from i2i_toolkit import MapSide, MapSize, resample
 
 SIDES = (2, 3)
 """the axes of height and width"""
@@ -47,7 +46,7 @@ def stretched(x: Float[Tensor, "b c y x"], size: MapSize) -> Float[Tensor, "b c 
     return x
 
 
-def _number(length: Length, like: Tensor) -> Float64[Tensor, ""]:
+def _number(length: MapSide, like: Tensor) -> Float64[Tensor, ""]:
     return torch.full((), length, dtype=torch.float64, device=like.device)
 
 
@@ -60,7 +59,7 @@ def _emptied(x: Float[Tensor, "b c y x"], axis: int, length: Float64[Tensor, ""]
 
 
 def _along(
-    x: Float[Tensor, "b c y x"], axis: int, count: Length, length: Float64[Tensor, ""]
+    x: Float[Tensor, "b c y x"], axis: int, count: MapSide, length: Float64[Tensor, ""]
 ) -> Float[Tensor, "b c h w"]:
     """`count` values spread evenly over the first `length` entries along an axis, between two entries in proportion."""
     shape = [1, 1, 1, 1]

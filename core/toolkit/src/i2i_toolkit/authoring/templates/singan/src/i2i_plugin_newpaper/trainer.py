@@ -11,14 +11,15 @@ import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from i2i_registry import LayoutError, Losses, Phase, Stage, Step, Tensors, Trainer
+from i2i_registry import Losses, Phase, Stage, Step, Tensors, Trainer
 from i2i_runtime import Record
 from i2i_toolkit import (
     AdamOptions,
     Betas,
+    LearnedSize,
     SingleImageLayout,
+    SingleImageOptions,
     gradient_penalty,
-    image_size,
     resample_to,
     wasserstein,
 )
@@ -28,7 +29,7 @@ from .model import NewPaper
 from .networks import layers
 
 
-class Options(AdamOptions):
+class Options(AdamOptions, SingleImageOptions):
     """How it is trained."""
 
     steps_per_scale: PositiveInt = 2000
@@ -38,8 +39,6 @@ class Options(AdamOptions):
     penalty_weight: NonNegativeFloat = 0.1
     noise_amplitude: PositiveFloat = 0.1
     """strength of a scale's noise, as a share of how far the reconstruction below is from the image"""
-    max_size: PositiveInt = 250
-    """an image with a longer side than this (pixels) is made smaller first"""
 
 
 class NewPaperTrainer(Trainer[NewPaper, Options]):
@@ -67,16 +66,9 @@ class NewPaperTrainer(Trainer[NewPaper, Options]):
     @classmethod
     def config_for(cls, config: Record, options: Options, root: Path) -> Record:
         """Take height and width of the image, made smaller if it is larger than `max_size`."""
-        config, sides = Config.model_validate(config), image_size(root)
-        factor = min(options.max_size / max(sides), 1.0)
-        height, width = (round(side * factor) for side in sides)
-        if min(height, width) < config.coarsest:
-            raise LayoutError(
-                found=f"{root} has {sides[1]}x{sides[0]} pixels",
-                expected=f"at least {config.coarsest} on the shorter side, when the longer one is {options.max_size}",
-                fix="take a larger image, or a larger --max-size",
-            )
-        return config.model_copy(update={"height": height, "width": width})
+        learned = LearnedSize(options.reduced, Config.model_validate(config).coarsest, "coarsest")
+        size = learned.of(root)
+        return config if size is None else config.model_copy(update={"height": size[0], "width": size[1]})
 
     def stages(self) -> Sequence[Stage[Tensor]]:
         """One for every scale, from coarse to fine; the critic learns first."""
