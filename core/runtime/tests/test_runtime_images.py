@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from i2i_runtime.errors import ImageError, StorageError, UsageError
+from i2i_runtime.image import decoding
 from i2i_runtime.image import reading as images
 from i2i_runtime.image.writing import save_image
 
@@ -306,7 +307,7 @@ def test_what_the_machine_cannot_do_is_no_fault_of_the_image(
     def broken(_path: Path) -> None:  # a real disk that fails cannot be had in a test
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(images, "open_regular", broken)
+    monkeypatch.setattr(decoding, "open_regular", broken)
     with pytest.raises(StorageError) as caught:
         images.read(tmp_path / "a.png")
     assert not isinstance(caught.value, UsageError)

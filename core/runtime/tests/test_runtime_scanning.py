@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, features
 
 from i2i_runtime.errors import ImageError, UsageError
+from i2i_runtime.image import decoding
 from i2i_runtime.image import folders as scanning
 from i2i_runtime.image import reading as images
 from i2i_runtime.image.folders import scan_folder
@@ -98,7 +99,7 @@ def test_formats_that_are_not_here_are_named_with_what_brings_them(
 ) -> None:
     without = tuple(each for each in scanning.formats() if each not in {"AVIF", "HEIF"})
     monkeypatch.setattr(scanning, "formats", lambda: without)
-    monkeypatch.setattr(images, "formats", lambda: without)
+    monkeypatch.setattr(decoding, "formats", lambda: without)
     (tmp_path / name).write_bytes(heic(brand))
     listing = scan_folder(tmp_path)
     assert listing.images == ()

@@ -20,12 +20,15 @@ from i2i_runtime.kinds.segmentation import SegmentationInput
 from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation, VectorOutput
 
 from .conftest import FLOAT, INT64, TinyGraph, node, write_bundle
+from .test_runtime_colours import wide_profile
 
 NAMES = ("sky", "grass", "tree")
 COLOURS = ((70, 130, 180), (0, 128, 0), (107, 142, 35))
 MAP = np.array([[0, 0, 1, 1], [0, 2, 2, 1], [1, 1, 2, 2], [1, 1, 1, 0]], dtype=np.uint8)
 LEVELS = np.array([-1, 0, 1, 0.5], dtype=np.float32)
 """what each class is painted as; the last one where it is unknown"""
+VOID = (224, 224, 192)
+BAD = Path(__file__).parent / "data" / "bad"
 
 
 def kind(*, unknown: bool = False, coloured: bool = True) -> SegmentationInput:
@@ -92,9 +95,30 @@ def in_palette(order: list[int]) -> Image.Image:
     return image
 
 
-def encoded(image: Image.Image) -> bytes:
+def half_transparent() -> Image.Image:
+    """The map in colours, of which every other row is transparent."""
+    image = Image.fromarray(IN_COLOURS).convert("RGBA")
+    image.putalpha(Image.fromarray(np.repeat(np.array([[0], [255], [0], [255]], np.uint8), 4, axis=1)))
+    return image
+
+
+def with_profile() -> Image.Image:
+    """The map in colours, said to be those of a wide gamut."""
+    image = Image.fromarray(IN_COLOURS)
+    image.info["icc_profile"] = wide_profile()
+    return image
+
+
+def encoded(image: Image.Image, file_format: str = "PNG") -> bytes:
     stream = BytesIO()
-    image.save(stream, "PNG")
+    image.save(stream, file_format)
+    return stream.getvalue()
+
+
+def stored(array: NDArray[np.generic]) -> bytes:
+    """The content of a .npy file."""
+    stream = BytesIO()
+    np.save(stream, array)
     return stream.getvalue()
 
 
@@ -104,6 +128,8 @@ IMAGES: dict[str, Callable[[], Image.Image]] = {
     "16 bits": lambda: Image.fromarray(MAP.astype(np.uint16)),
     "colours": lambda: Image.fromarray(IN_COLOURS),
     "opaque": lambda: Image.fromarray(IN_COLOURS).convert("RGBA"),
+    "transparent in parts": half_transparent,
+    "with a colour profile": with_profile,
     "palette": lambda: in_palette([0, 1, 2]),
     "palette of another order": lambda: in_palette([2, 0, 1]),
 }
@@ -126,6 +152,14 @@ def test_an_image_is_read_in_every_form(tmp_path: Path, image: str, form: str) -
 @pytest.mark.parametrize("given", [MAP, MAP.astype(np.int64), MAP.astype(np.uint32), IN_COLOURS])
 def test_an_array_is_read_by_index_or_colour(tmp_path: Path, given: Option) -> None:
     np.testing.assert_array_equal(painted(bundle(tmp_path, kind()), given)[..., 0], expected(MAP))
+
+
+@pytest.mark.parametrize("given", [MAP, MAP.astype(np.int64), MAP.astype(">u2"), IN_COLOURS])
+def test_a_stored_array_is_read_as_the_array(tmp_path: Path, given: NDArray[np.generic]) -> None:
+    (tmp_path / "map.npy").write_bytes(stored(given))
+    folder = bundle(tmp_path, kind())
+    for source in (tmp_path / "map.npy", stored(given)):
+        np.testing.assert_array_equal(painted(folder, source)[..., 0], expected(MAP))
 
 
 def test_without_colours_a_palette_image_gives_its_indices(tmp_path: Path) -> None:
@@ -154,6 +188,13 @@ def test_unknown_is_one_more_class_where_the_model_has_it(tmp_path: Path) -> Non
     holed[0, 0] = 255
     made = painted(bundle(tmp_path, kind(unknown=True)), holed)
     np.testing.assert_array_equal(made[..., 0], expected(np.where(holed == 255, 3, holed)))
+
+
+def test_unknown_may_have_a_colour(tmp_path: Path) -> None:
+    value = SegmentationInput(name="labels", height=4, width=4, names=NAMES, colours=(*COLOURS, VOID), has_unknown=True)
+    holed = np.where(MAP == 2, 3, MAP)
+    made = painted(bundle(tmp_path, value), np.array([*COLOURS, VOID], dtype=np.uint8)[holed])
+    np.testing.assert_array_equal(made[..., 0], expected(holed))
 
 
 def neighbours_differ(instances: NDArray[np.integer]) -> NDArray[np.bool_]:
@@ -203,8 +244,14 @@ REFUSED = {
     ),
     "fractions": (np.zeros((4, 4), np.float32), "float32 of shape [4, 4]", "whole numbers"),
     "nothing": (np.zeros((0, 4), np.uint8), "uint8 of shape [0, 4]", "whole numbers"),
+    "more channels than colours have": (np.zeros((4, 4, 4), np.uint8), "has 4 channels", "3 for this model"),
+    "a channel axis": (np.zeros((4, 4, 1), np.uint8), "of shape [4, 4, 1]", "[height, width]"),
+    "a blurred map": (encoded(Image.fromarray(MAP), "JPEG"), "is a JPEG", "without loss"),
+    "a damaged array": (stored(MAP)[:-1], "bytes of numbers", "as its header says"),
     "a number": (3.0, "given as float", "a NumPy array"),
     "no image": (b"GIF", "the image of 3 bytes", ""),
+    "no file": (Path("none.png"), "none.png does not exist", "an image file"),
+    "an empty file": (BAD / "empty.png", "is empty", "an image file"),
 }
 
 
@@ -235,7 +282,9 @@ def test_a_map_that_is_missing_is_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"colours": (COLOURS[0], COLOURS[1], COLOURS[0])}, "2 colours for 3 classes"),
+        ({"colours": COLOURS[:2]}, "2 colours for 3 classes"),
+        ({"colours": (*COLOURS, VOID)}, "4 colours for 3 classes"),
+        ({"colours": (COLOURS[0], COLOURS[1], COLOURS[0])}, r"\(70, 130, 180\) stands for several classes"),
         ({"names": ("a", "b", "a")}, "repeat"),
         ({"height": 65536, "width": 65536}, "a map of more than"),
         ({"names": tuple(map(str, range(256))), "colours": (), "has_unknown": True}, "256 classes, and 255"),

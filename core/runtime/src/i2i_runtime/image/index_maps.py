@@ -1,96 +1,89 @@
-"""Images whose numbers are names: label maps and instance maps, read as they are and never converted."""
+"""Images whose numbers are names: label maps and instance maps, read as they are stored and never converted."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from io import BytesIO
-from pathlib import Path
-from typing import TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import IO, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from i2i_runtime.errors import ImageError
-from i2i_runtime.files.regular import open_regular
-from i2i_runtime.image.folders import formats
+from i2i_runtime.image import pixels
+from i2i_runtime.image.decoding import SourceReader
 from i2i_runtime.image.pixels import RGB, Pixels
-from i2i_runtime.image.reading import ImageSource, check_pixel_count, decoding, read_pixels
-from i2i_runtime.type_guards import is_path
+from i2i_runtime.image.reading import ImageSource
 
 IndexMap: TypeAlias = NDArray[np.int32]
 """Whole numbers [h, w]."""
-
-Colours: TypeAlias = Mapping[str, tuple[int, int, int]]
-"""Name of a class -> its colour, each of three levels in 0..255; classes are counted in this order."""
 
 _WHOLE = frozenset({"1", "L", "P", "I", "I;16", "I;16B", "I;16L"})
 """Pillow's modes of one whole number per pixel; of an image with a palette it is the index."""
 _COLOURED = frozenset({"P", "PA", "RGB", "RGBA"})
 """Pillow's modes whose pixels are colours, the palette's among them."""
+_BLURRED = "JPEG"
+"""the format that changes numbers while it saves them"""
 
 _MAP_RANK = 2
 """height, width"""
 
 
-def read_index_map(source: ImageSource, colours: Colours | None = None) -> IndexMap:
+class ClassColour(NamedTuple):
+    """The number that stands for a class in index maps, its name, and its colour of three levels in 0..255."""
+
+    number: int
+    name: str
+    colour: tuple[int, int, int]
+
+
+def read_index_map(source: ImageSource, classes: Sequence[ClassColour] = ()) -> IndexMap:
     """Return the numbers [h, w] of an image of one channel, upright: levels, or indices into its palette.
 
-    With `colours`, images in colours and those with a palette are read by colour instead: a palette may have any
-    order. Grey images and arrays [h, w] are numbers all the same.
+    With `classes`, images in colours and those with a palette are read by colour instead, as a palette may have any
+    order: the number of a pixel is that of the class whose colour is stored there, exactly. No colour profile is
+    applied, and transparency is not looked at. Grey images and arrays [h, w] are numbers all the same.
 
     Raises ImageError when it is missing, damaged, empty, larger than `MAX_PIXELS`, has fractions, numbers that 32 bits
-    do not hold, or colours that nobody named.
+    do not hold, or colours that nobody named, and for a grey JPEG, whose numbers are not those that were saved.
     """
-    if isinstance(source, np.ndarray):
-        if colours and source.ndim > _MAP_RANK:
-            return _by_colour(read_pixels(source, RGB), colours, "an array")
-        return _whole(source, "an array")
-    name = "the PIL image" if isinstance(source, Image.Image) else _name(source)
-    image = source if isinstance(source, Image.Image) else _decoded(source, name)
-    if colours and image.mode in _COLOURED:
-        return _by_colour(read_pixels(image, RGB), colours, name)
-    if image.mode not in _WHOLE:
-        raise ImageError(
-            found=f"{name} is an image of mode {image.mode}",
-            expected="one whole number per pixel: grey of 8 or 16 bits, or a palette",
-            fix="save the number of each class instead of its colour, as a grey PNG",
-        )
-    check_pixel_count(image, name)
-    return _whole(np.asarray(ImageOps.exif_transpose(image)), name)
+    return _Reader(classes).read(source)
 
 
-def _name(source: object) -> str:
-    return f"the image of {len(source)} bytes" if isinstance(source, bytes) else str(source)
+def resized_map(numbers: IndexMap, height: int, width: int) -> IndexMap:
+    """Return a map [height, width]: numbers are names and never mixed, the nearest one is taken."""
+    return np.asarray(Image.fromarray(numbers).resize((width, height), Image.Resampling.NEAREST))
 
 
-def _decoded(source: object, name: str) -> Image.Image:
-    """Return the image of a file or of bytes, decoded as it is stored. Raises ImageError."""
-    content = source if isinstance(source, bytes) else _content(source)
-    with decoding(name):
-        with Image.open(BytesIO(content), formats=formats()) as image:
-            check_pixel_count(image, name)
-            if image.format == "PNG":
-                image.verify()  # reads every checksum, and leaves the image unusable
-        with Image.open(BytesIO(content), formats=formats()) as image:
-            image.load()
-            return image
+@dataclass(frozen=True, slots=True)
+class _Reader(SourceReader[IndexMap]):
+    classes: Sequence[ClassColour]
 
+    def of_array(self, array: NDArray[np.generic], name: str) -> IndexMap:
+        if self.classes and array.ndim > _MAP_RANK and array.shape[-1] > 1:
+            return _by_colour(pixels.of_count(pixels.of_array(array, name), RGB, name), self.classes, name)
+        return _whole(array, name)
 
-def _content(source: object) -> bytes:
-    if not is_path(source):
-        raise ImageError(
-            found=f"a label map given as {type(source).__name__}",
-            expected="a path, bytes, a PIL image, or a NumPy array",
-        )
-    path = Path(os.fsdecode(source))
-    try:
-        with open_regular(path) as stream:
-            return stream.read()
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise ImageError(found=f"{path} cannot be read: {why}", expected="a label map") from error
+    def of_npy(self, stream: IO[bytes], size: int, name: str) -> IndexMap:
+        return self.of_array(pixels.load_npy(stream, size, name), name)
+
+    def of_image(self, image: Image.Image, name: str) -> IndexMap:
+        if self.classes and image.mode in _COLOURED:
+            return _by_colour(np.asarray(ImageOps.exif_transpose(image).convert("RGB")), self.classes, name)
+        if image.mode not in _WHOLE:
+            raise ImageError(
+                found=f"{name} is an image of mode {image.mode}",
+                expected="one whole number per pixel: grey of 8 or 16 bits, or a palette",
+                fix="save the number of each class or instance instead of its colour, as a grey PNG",
+            )
+        if image.format == _BLURRED:
+            raise ImageError(
+                found=f"{name} is a JPEG, whose numbers are not those that were saved",
+                expected="a format without loss",
+                fix="save the map as a grey PNG, anew from where it came from",
+            )
+        return _whole(np.asarray(ImageOps.exif_transpose(image)), name)
 
 
 def _whole(array: NDArray[np.generic], name: str) -> IndexMap:
@@ -107,21 +100,24 @@ def _whole(array: NDArray[np.generic], name: str) -> IndexMap:
     return array.astype(np.int32)
 
 
-def _by_colour(pixels: Pixels, colours: Colours, name: str) -> IndexMap:
-    """Return the index of each pixel's colour. Raises ImageError for a colour of no class, with the nearest one."""
-    coded = pixels.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.int32)
-    codes = np.array([(red << 16) + (green << 8) + blue for red, green, blue in colours.values()], dtype=np.int32)
-    order = np.argsort(codes).astype(np.int32)
+def _by_colour(levels: Pixels, classes: Sequence[ClassColour], name: str) -> IndexMap:
+    """Return the number of each pixel's class. Raises ImageError for a colour of none, with the nearest one."""
+    coded = levels.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.int32)
+    codes = np.array([(red << 16) + (green << 8) + blue for _, _, (red, green, blue) in classes], dtype=np.int32)
+    order = np.argsort(codes)
     places = np.searchsorted(codes[order], coded).clip(max=len(codes) - 1)
     strange = codes[order][places] != coded
     if strange.any():
-        first = tuple(int(level) for level in pixels[strange][0])
-        nearest, colour = min(
-            colours.items(), key=lambda each: sum((one - other) ** 2 for one, other in zip(each[1], first, strict=True))
-        )
+        pixel = tuple(int(level) for level in levels[strange][0])
+        nearest = min(classes, key=lambda each: _distance(each.colour, pixel))
         raise ImageError(
-            found=f"{name} has the colour {first} in {int((coded == coded[strange][0]).sum())} pixels",
-            expected=f"the {len(codes)} colours of the classes, exactly; the nearest is {colour}, {nearest!r}",
+            found=f"{name} has the colour {pixel} in {int((coded == coded[strange][0]).sum())} pixels",
+            expected=f"the {len(codes)} colours of the classes, exactly; "
+            f"the nearest is {nearest.colour}, {nearest.name!r}",
             fix="save the map as PNG, without smoothing; JPEG blurs colours",
         )
-    return order[places]
+    return np.array([each.number for each in classes], dtype=np.int32)[order][places]
+
+
+def _distance(one: Sequence[int], other: Sequence[int]) -> int:
+    return sum((a - b) ** 2 for a, b in zip(one, other, strict=True))

@@ -174,7 +174,12 @@ def _read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, n
 
 
 def read_npy(stream: IO[bytes], size: int, name: str) -> Pixels:
-    """Return the array of a .npy file of `size` bytes.
+    """Return the levels of a .npy file of `size` bytes. Raises ImageError for whatever is no image."""
+    return of_array(load_npy(stream, size, name), name)
+
+
+def load_npy(stream: IO[bytes], size: int, name: str) -> NDArray[np.generic]:
+    """Return the numbers [h, w] or [h, w, channels] of a .npy file of `size` bytes, as they are.
 
     Its header is checked before memory is taken, nothing is unpickled.
 
@@ -190,4 +195,4 @@ def read_npy(stream: IO[bytes], size: int, name: str) -> Pixels:
     if needed != left:
         raise ImageError(found=f"{name} has {left} bytes of numbers", expected=f"{needed}, as its header says")
     values = np.frombuffer(stream.read(needed), dtype=dtype)
-    return of_array(values.reshape(shape, order="F" if is_fortran else "C"), name)
+    return values.reshape(shape, order="F" if is_fortran else "C")

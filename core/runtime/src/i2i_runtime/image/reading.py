@@ -11,18 +11,11 @@ a .npy file, the pages of a TIFF or several files `a.png+b.png` stacked, or the 
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
-import struct
-import threading
-import warnings
-import zlib
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from io import BytesIO
 from pathlib import Path
 from typing import IO, TypeAlias, cast
 
@@ -30,16 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, TiffImagePlugin
 
-from i2i_runtime.errors import ImageError, StorageError
-from i2i_runtime.files.regular import open_regular
+from i2i_runtime.errors import ImageError
 from i2i_runtime.image import pixels
 from i2i_runtime.image.colour_profiles import Tell, to_srgb
-from i2i_runtime.image.folders import INSTALL, formats
-from i2i_runtime.image.pixels import GREY, NPY_MAGIC, RGB, RGBA, Pixels
+from i2i_runtime.image.decoding import SourceReader, check_pixel_count
+from i2i_runtime.image.pixels import GREY, RGB, RGBA, Pixels
 
 # Under this name it is part of this module's face.
 from i2i_runtime.image.pixels import MAX_PIXELS as MAX_PIXELS  # noqa: PLC0414
-from i2i_runtime.type_guards import is_path
 
 ImageSource: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.generic]
 """A path, an encoded image, a PIL image, or an array: uint8 or float in [0, 1], [h, w, channels] or [h, w]."""
@@ -47,28 +38,7 @@ ImageSource: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[
 BACKGROUND = (255, 255, 255, 255)
 """Transparent images are flattened on white, as a page or a browser would show them."""
 
-_DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    EOFError,
-    OverflowError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
-"""What Pillow's decoders raise for damaged files; a handler that knows only OSError misses most of it."""
-
-_MACHINE = frozenset({errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.ETIMEDOUT})
-"""Numbers of system errors that say nothing about an image."""
-
 _log = logging.getLogger(__name__)
-
-# Pillow reports some damage as Python warnings, and the only way to keep those from the application changes
-# process-wide state; so decoding takes turns.
-_decoder = threading.Lock()
 
 
 def read(source: ImageSource, tell: Tell | None = None) -> Image.Image:
@@ -97,8 +67,8 @@ def read_pixels(source: ImageSource, channels: int = RGB, tell: Tell | None = No
     reader = _Reader(tell or _log_once)
     parts = file_parts(source) if channels not in {GREY, RGB} else ()
     if len(parts) > 1:
-        return _stacked([partial(reader.read, part) for part in parts], channels, str(source))
-    return reader.read(source, channels)
+        return _stacked([partial(reader.as_channels, part) for part in parts], channels, str(source))
+    return reader.as_channels(source, channels)
 
 
 @lru_cache(maxsize=1000)
@@ -133,7 +103,7 @@ def stack(*sources: ImageSource) -> Pixels:
     does, and where the sizes differ.
     """
     reader = _Reader(_log_once)
-    return pixels.stack_channels([reader.read(source, None) for source in sources], "the stack")
+    return pixels.stack_channels([reader.as_channels(source, None) for source in sources], "the stack")
 
 
 def _stacked(readers: list[Callable[[int | None], Pixels]], channels: int, name: str) -> Pixels:
@@ -147,65 +117,33 @@ def _stacked(readers: list[Callable[[int | None], Pixels]], channels: int, name:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
+class _Reader(SourceReader[Pixels]):
     """Reads one image; a number of channels of None stands for what the image has."""
 
     tell: Tell
+    channels: int | None = None
 
-    def read(self, source: object, channels: int | None) -> Pixels:
-        """Whatever a caller may pass."""
-        if pixels.is_array(source):
-            return _counted(pixels.of_array(source), channels, "an array")
-        if isinstance(source, Image.Image):
-            with decoding("the PIL image"):
-                check_pixel_count(source, "the PIL image")
-                return self._levels(source, "the PIL image", channels)
-        if isinstance(source, bytes):
-            return self._decode(BytesIO(source), len(source), f"the image of {len(source)} bytes", channels)
-        if is_path(source):
-            return self._read_file(Path(os.fsdecode(source)), channels)
-        raise ImageError(
-            found=f"an image given as {type(source).__name__}",
-            expected="a path, bytes, a PIL image, or a NumPy array",
-        )
+    def as_channels(self, source: object, channels: int | None) -> Pixels:
+        """Return an image with this many channels. Raises ImageError for several files too, where an image is one."""
+        if len(file_parts(source)) > 1:
+            raise ImageError(
+                found=f"{source} means several files, and this model takes images of {channels} channels",
+                expected="one image; several are stacked for models of more channels than 3",
+                fix="give one of the files",
+            )
+        return replace(self, channels=channels).read(source)
 
-    def _read_file(self, path: Path, channels: int | None) -> Pixels:
-        try:
-            with open_regular(path) as stream:
-                size = os.fstat(stream.fileno()).st_size
-                if size == 0:
-                    raise ImageError(found=f"{path} is empty (0 bytes)", expected="an image file")
-                return self._decode(stream, size, str(path), channels)
-        except FileNotFoundError as error:
-            if len(file_parts(path)) > 1:
-                raise ImageError(
-                    found=f"{path} means several files, and this model takes images of {channels} channels",
-                    expected="one image; several are stacked for models of more channels than 3",
-                    fix="give one of the files",
-                ) from error
-            raise ImageError(found=f"{path} does not exist", expected="an image file") from error
-        except IsADirectoryError as error:
-            raise ImageError(found=f"{path} is a folder", expected="an image file") from error
-        except (OSError, ValueError) as error:  # no permission, a pipe; a name that the system cannot hold
-            _raise_if_of_the_machine(error, str(path))
-            why = error.strerror or error if isinstance(error, OSError) else error
-            raise ImageError(found=f"{path} cannot be read: {why}", expected="an image file") from error
+    def of_array(self, array: NDArray[np.generic], name: str) -> Pixels:
+        """Return its levels."""
+        return _counted(pixels.of_array(array, name), self.channels, name)
 
-    def _decode(self, stream: IO[bytes], size: int, name: str, channels: int | None) -> Pixels:
-        with decoding(name):
-            beginning = stream.read(_BEGINNING)
-            stream.seek(0)
-            _check_is_built_in(beginning, name)
-            if beginning.startswith(NPY_MAGIC):
-                return _counted(pixels.read_npy(stream, size, name), channels, name)
-            with _opened(stream, beginning, name) as image:
-                check_pixel_count(image, name)
-                if image.format != "PNG":
-                    return self._levels(image, name, channels)
-                image.verify()  # reads every checksum, and leaves the image unusable
-            stream.seek(0)
-            with Image.open(stream, formats=formats()) as image:
-                return self._levels(image, name, channels)
+    def of_npy(self, stream: IO[bytes], size: int, name: str) -> Pixels:
+        """Return the levels of its array."""
+        return _counted(pixels.read_npy(stream, size, name), self.channels, name)
+
+    def of_image(self, image: Image.Image, name: str) -> Pixels:
+        """Return its levels."""
+        return self._levels(image, name, self.channels)
 
     def _levels(self, image: Image.Image, name: str, channels: int | None) -> Pixels:
         """Upright levels of an opened image; of all its pages where it is a TIFF that has to have more channels."""
@@ -250,12 +188,6 @@ class _Reader:
             )
 
 
-_BEGINNING = 16
-"""Bytes that tell the format."""
-_AVIF_BRANDS = frozenset({b"avif", b"avis"})
-_HEIF_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
-
-_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PHOTOMETRIC = 262
 """The tag of a TIFF that says what its numbers mean; 0: white is zero."""
 
@@ -280,38 +212,6 @@ def _extrema(image: Image.Image) -> list[tuple[int, int]]:
     return cast("list[tuple[int, int]]", list(found))
 
 
-def _check_is_built_in(beginning: bytes, name: str) -> None:
-    """Raise ImageError for images of a format that is not here, and says what brings it."""
-    if beginning[4:8] != b"ftyp":
-        return
-    brand = beginning[8:12]
-    file_format = "AVIF" if brand in _AVIF_BRANDS else "HEIF" if brand in _HEIF_BRANDS else ""
-    if file_format and file_format not in formats():
-        shown = "HEIC" if file_format == "HEIF" else file_format
-        raise ImageError(
-            found=f"{name} is an image in {shown}, which is not read here",
-            expected=", ".join(formats()),
-            fix=INSTALL[file_format],
-        )
-
-
-def _opened(stream: IO[bytes], beginning: bytes, name: str) -> Image.Image:
-    """Return the image, nothing of it decoded yet.
-
-    Raises ImageError for a TIFF of numbers that no decoder here knows.
-    """
-    try:
-        return Image.open(stream, formats=formats())
-    except Image.UnidentifiedImageError as error:
-        if not beginning.startswith(_TIFF_STARTS):
-            raise
-        raise ImageError(
-            found=f"{name} is a TIFF of a kind that is not read here, or its header is damaged",
-            expected="8 or 16 bits a channel, or one channel of 32-bit floats in 0..1",
-            fix="write it so, or as a .npy of [h, w, channels]: uint8 in 0..255, or float in 0..1",
-        ) from error
-
-
 def _counted(levels: Pixels, channels: int | None, name: str) -> Pixels:
     return levels if channels is None else pixels.of_count(levels, channels, name)
 
@@ -325,39 +225,6 @@ def _pages(image: Image.Image, most: int) -> int:
             image.seek(0)
             return index
     return most + 1
-
-
-def _raise_if_of_the_machine(error: Exception, name: str) -> None:
-    """Raise StorageError for what is no fault of an image."""
-    if isinstance(error, OSError) and error.errno in _MACHINE:
-        raise StorageError(found=f"{name} cannot be read: {error.strerror}") from error
-
-
-@contextmanager
-def decoding(name: str) -> Generator[None]:
-    """Turn whatever a decoder raises into an ImageError about `name`, and keep its warnings from the caller."""
-    with _decoder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        except Image.UnidentifiedImageError as error:
-            raise ImageError(
-                found=f"{name} is not an image, or its header is damaged",
-                expected=", ".join(formats()),
-            ) from error
-        except Image.DecompressionBombError as error:
-            raise ImageError(
-                found=f"{name} claims too many pixels: {error}", expected=f"at most {MAX_PIXELS:,} pixels"
-            ) from error
-        except _DAMAGE as error:
-            _raise_if_of_the_machine(error, name)
-            raise ImageError(found=f"{name} is damaged: {error}", expected="a whole image") from error
-
-
-def check_pixel_count(image: Image.Image, name: str) -> None:
-    """Raise ImageError for more pixels than `MAX_PIXELS`, before any is decoded."""
-    width, height = image.size
-    pixels.check_levels(height, width, RGB, name)
 
 
 def _eight_bits(image: Image.Image, name: str) -> Image.Image:

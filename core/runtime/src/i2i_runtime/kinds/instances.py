@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from i2i_runtime.errors import ImageError
-from i2i_runtime.image.index_maps import IndexMap, read_index_map
+from i2i_runtime.image.index_maps import IndexMap, read_index_map, resized_map
 from i2i_runtime.image.reading import ImageSource
 from i2i_runtime.kinds.base import CommandOption, Gathering, InputKind, Inputs, Option
 from i2i_runtime.kinds.columns import ArrayColumn, Column, made_once
 from i2i_runtime.kinds.forms import BATCH, Form
-from i2i_runtime.kinds.segmentation import SegmentationColumn, SegmentationInput, given_maps, resized
+from i2i_runtime.kinds.segmentation import SegmentationColumn, SegmentationInput, given_maps
 from i2i_runtime.records import Name, Side
 
 
@@ -60,7 +60,7 @@ class InstancesInput(InputKind):
         maps = made_once(given_maps(self, gathering), read_index_map)
         for numbers, expected in zip(maps, labels.given, strict=True):
             self._check_size(numbers, expected)
-        edges = made_once(maps, lambda numbers: edges_of(resized(numbers, self.height, self.width)))
+        edges = made_once(maps, lambda numbers: edges_of(resized_map(numbers, self.height, self.width)))
         return {self.name: ArrayColumn(edges)}
 
     def _check_size(self, numbers: IndexMap, expected: tuple[int, int]) -> None:

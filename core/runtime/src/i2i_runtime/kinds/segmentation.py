@@ -8,11 +8,10 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import Field, model_validator
 
 from i2i_runtime.errors import ImageError, OptionError
-from i2i_runtime.image.index_maps import IndexMap, read_index_map
+from i2i_runtime.image.index_maps import ClassColour, IndexMap, read_index_map, resized_map
 from i2i_runtime.image.reading import ImageSource
 from i2i_runtime.kinds.base import CommandOption, Gathering, InputKind, Inputs, Option
 from i2i_runtime.kinds.columns import ArrayColumn, Column, made_once
@@ -41,7 +40,7 @@ class SegmentationInput(InputKind):
     width: Side
     names: ClassNames
     colours: tuple[Colour, ...] = ()
-    """one for each class, for maps in colours; empty: maps are indices"""
+    """one for each class, and with `has_unknown` perhaps one more, for unknown; empty: maps are indices"""
     has_unknown: bool = False
     """whether 255 is one more class, the last index; else it is refused"""
 
@@ -53,8 +52,11 @@ class SegmentationInput(InputKind):
             raise ValueError(f"the names {self.names} repeat")
         if len(self.names) > UNKNOWN and self.has_unknown:
             raise ValueError(f"{len(self.names)} classes, and {UNKNOWN} stands for an unknown one")
-        if self.colours and not len(self.colours) == len(set(self.colours)) == len(self.names):
-            raise ValueError(f"{len(set(self.colours))} colours for {len(self.names)} classes")
+        if self.colours and len(self.colours) not in {len(self.names), self.count}:
+            raise ValueError(f"{len(self.colours)} colours for {len(self.names)} classes")
+        if len(set(self.colours)) != len(self.colours):
+            repeated = next(colour for colour in self.colours if self.colours.count(colour) > 1)
+            raise ValueError(f"the colour {repeated} stands for several classes; without colours, maps are indices")
         return self
 
     @property
@@ -74,10 +76,14 @@ class SegmentationInput(InputKind):
 
     def collect(self, gathering: Gathering) -> Mapping[str, Column]:
         """Read each map once, however many items it is for. Raises OptionError or ImageError."""
-        colours = dict(zip(self.names, self.colours, strict=True)) if self.colours else None
-        maps = made_once(given_maps(self, gathering), lambda source: read_index_map(source, colours))
+        classes = self._class_colours()
+        maps = made_once(given_maps(self, gathering), lambda source: read_index_map(source, classes))
         indices = made_once(maps, lambda numbers: self._indices(numbers)[None].astype(np.int64))
         return {self.name: SegmentationColumn(indices, [(len(numbers), numbers.shape[1]) for numbers in maps])}
+
+    def _class_colours(self) -> list[ClassColour]:
+        named = [*enumerate(self.names), (UNKNOWN, "unknown")][: len(self.colours)]
+        return [ClassColour(*each, colour) for each, colour in zip(named, self.colours, strict=True)]
 
     def _indices(self, numbers: IndexMap) -> IndexMap:
         known = (numbers >= 0) & (numbers < len(self.names))
@@ -88,7 +94,7 @@ class SegmentationInput(InputKind):
             raise ImageError(
                 found=f"the map {self.name!r} has the class {told}", expected=f"0 to {len(self.names) - 1}{unknown}"
             )
-        return resized(np.where(known, numbers, len(self.names)).astype(np.int32), self.height, self.width)
+        return resized_map(np.where(known, numbers, len(self.names)).astype(np.int32), self.height, self.width)
 
     def command_options(self) -> tuple[CommandOption, ...]:
         """Return a path."""
@@ -120,8 +126,3 @@ def given_maps(value: InputKind, gathering: Gathering) -> list[ImageSource]:
     if given is None:
         raise OptionError(found=f"the map {value.name!r} is missing", fix=f"pass {value.name}=...")
     return gathering.one_each(value.name, given, "maps", ": one for each item")
-
-
-def resized(numbers: IndexMap, height: int, width: int) -> IndexMap:
-    """Return a map [height, width]: numbers are names and never mixed, the nearest one is taken."""
-    return np.asarray(Image.fromarray(numbers).resize((width, height), Image.Resampling.NEAREST))

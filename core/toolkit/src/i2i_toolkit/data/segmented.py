@@ -23,7 +23,7 @@ from torch import Tensor
 from i2i_registry.errors import LayoutError
 from i2i_registry.interfaces.data import DataLayout, DataSource
 from i2i_runtime.errors import ImageError
-from i2i_runtime.image.index_maps import IndexMap, read_index_map
+from i2i_runtime.image.index_maps import IndexMap, read_index_map, resized_map
 from i2i_runtime.image.pixels import Pixels
 from i2i_runtime.image.reading import read_pixels
 from i2i_runtime.image.resampling import Levels, resampled
@@ -186,12 +186,8 @@ def _resized(triple: tuple[Pixels, IndexMap, IndexMap], size: tuple[int, int]) -
     """All at `size` (height, width): the image as Pillow resizes it, the maps by nearest neighbour."""
     image, *maps = triple
     height, width = size
-    labels, instances = (_nearest(numbers, width, height) if numbers.size else numbers for numbers in maps)
+    labels, instances = (resized_map(numbers, height, width) if numbers.size else numbers for numbers in maps)
     return resampled(image, width, height, BICUBIC), labels, instances
-
-
-def _nearest(numbers: IndexMap, width: int, height: int) -> IndexMap:
-    return np.asarray(Image.fromarray(numbers).resize((width, height), Image.Resampling.NEAREST))
 
 
 # --- Layout -----------------------------------------------------------------------------------------------------------
