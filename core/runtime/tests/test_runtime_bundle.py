@@ -215,6 +215,8 @@ def test_a_scalar_reaches_the_graph(bundle: Bundle) -> None:
         ({"domain": "zero", "latent": [1, 2]}, r"\[3\]"),
         ({"domain": "zero", "latent": ["a", "b", "c"]}, r"float \[3\]"),
         ({"domain": "zero", "latent": [1, 2, np.inf]}, "not finite"),
+        ({"domain": "zero", "latent": [[1, 2, 3], [1]]}, "lists of different lengths"),
+        ({"domain": "zero", "latent": np.array([1j, 0, 0])}, "complex128 of shape"),
         ({"domain": "zero", "seed": -1}, "seed=-1"),
         ({"domain": "zero", "batch_size": 0}, "batch_size=0"),
         ({"domain": "zero", "fit": "resiz"}, "did you mean 'resize'"),

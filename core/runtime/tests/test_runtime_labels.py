@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ from pydantic import ValidationError
 
 import i2i_runtime as i2i
 from i2i_runtime.errors import OptionError
-from i2i_runtime.kinds.base import Option
 from i2i_runtime.kinds.labels import LabelsInput
 from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation
 
@@ -77,7 +77,10 @@ def test_labels_may_be_zeros_and_ones(tmp_path: Path) -> None:
     with i2i.load(bundle(tmp_path, attributes()), device="cpu") as loaded:
         same = loaded.translate([GREY, GREY], labels=np.array([0, 1, 0, 1, 0]))
         each = loaded.translate([GREY, GREY], labels=np.array([[True, False, False, False, True], [False] * 5]))
-    assert [summed(image) * 32 for image in (*same, *each)] == pytest.approx([10, 10, 17, 0], abs=1e-3)
+        listed = loaded.translate([GREY, GREY], labels=[False, True, False, True, False])
+        lists = loaded.translate([GREY, GREY], labels=[[1, 0, 0, 0, 1], (0, 0, 0, 0, 0)])
+    made = [summed(image) * 32 for image in (*same, *each, *listed, *lists)]
+    assert made == pytest.approx([10, 10, 17, 0, 10, 10, 17, 0], abs=1e-3)
 
 
 def test_a_default_is_taken_where_nothing_is_said(tmp_path: Path) -> None:
@@ -95,14 +98,21 @@ def test_a_default_is_taken_where_nothing_is_said(tmp_path: Path) -> None:
         ),
         ("male, yuong", "labels='yuong'", "young"),
         (["male", "young"], "2 values for 'labels'", "one, or 1"),
-        (1.0, "labels is a float", "text"),
+        (1.0, "labels is a float", "0 and 1 for each label"),
         (np.array([1, 1, 0, 0, 0]), "'black_hair' and 'blond_hair'", f"one of {', '.join(HAIR)} at most"),
         (np.array([0, 0.5, 0, 0, 0]), "other numbers than 0 and 1", "1 for each label"),
-        (np.zeros(4), "float32 of shape [4]", "float [5]"),
+        (np.zeros(4), "float64 of shape [4]", "float [5]"),
+        ([1, 0, 0], "int64 of shape [3]", "float [5]"),
+        ([[1, 0, 0, 0, 0], [1]], "lists of different lengths", "for each of 5 labels"),
+        ([True, "male"], "2 values for 'labels'", "one, or 1"),
+        (np.array(["male"]), "<U4 of shape [1]", "float [5]"),
+        (np.array([1 + 1j, 0, 0, 0, 0]), "complex128 of shape [5]", "float [5]"),
+        (np.array([1e300, 0, 0, 0, 0]), "not finite", "float [5]"),
         (None, "'labels' is missing", "some of: black_hair"),
+        ({"male": True}, "labels is a dict", "0 and 1 for each label"),
     ],
 )
-def test_labels_that_cannot_be_are_refused(tmp_path: Path, said: Option, found: str, expected: str) -> None:
+def test_labels_that_cannot_be_are_refused(tmp_path: Path, said: Any, found: str, expected: str) -> None:
     with i2i.load(bundle(tmp_path, attributes()), device="cpu") as loaded, pytest.raises(OptionError) as caught:
         loaded.translate(GREY, labels=said)
     assert found in caught.value.found

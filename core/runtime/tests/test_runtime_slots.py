@@ -106,6 +106,7 @@ def test_numbers_are_given_for_all_slots_or_for_each(bundle: Path) -> None:
         ("0-1", "'0-1'", "a seed"),
         (np.zeros(7), "shape [7]", "[3]"),
         (np.full(3, 1e300), "not finite", "[3]"),
+        ([[1, 2, 3], [1]], "lists of different lengths", "[3]"),
         (f"0-1={'9' * 5000}", "999", "a seed"),
         (f"{'9' * 5000}=1", "999", "within 0-3"),
         (["0-1=1", 2], "2 values", "one, or 1"),

@@ -17,6 +17,8 @@ R = TypeVar("R")
 
 _IMAGE_RANK = 3
 """channels, height, width"""
+_REAL = frozenset("iuf")
+"""NumPy's letters of whole and real numbers"""
 
 
 class Column(ABC):
@@ -81,12 +83,20 @@ def vectors(name: str, shape: tuple[int, ...], given: object, count: int, what: 
 
     Raises OptionError for another shape, and for values that are no numbers or not finite; `what` says what they are.
     """
-    array = np.asarray(given)
     expected = f"float {list(shape)}{what}, or {[count, *shape]}: one for each item"
-    if not np.issubdtype(array.dtype, np.number) or array.shape not in {shape, (count, *shape)}:
+    array = array_of(name, given, expected)
+    if array.dtype.kind not in _REAL or array.shape not in {shape, (count, *shape)}:
         raise OptionError(found=f"{name} is {array.dtype} of shape {list(array.shape)}", expected=expected)
     with np.errstate(over="ignore"):  # what float32 does not hold becomes infinite, and is refused
         numbers = array.astype(np.float32)
     if not np.isfinite(numbers).all():
         raise OptionError(found=f"{name} holds values that are not finite", expected=expected)
     return [numbers] * count if numbers.shape == shape else list(numbers)
+
+
+def array_of(name: str, given: object, expected: str) -> NDArray[np.generic]:
+    """Return what a caller gives as an array of any type. Raises OptionError for lists that make none."""
+    try:
+        return np.asarray(given)
+    except ValueError as error:
+        raise OptionError(found=f"{name} has lists of different lengths in one", expected=expected) from error

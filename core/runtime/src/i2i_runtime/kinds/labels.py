@@ -13,9 +13,10 @@ from pydantic import Field, model_validator
 from i2i_runtime.errors import OptionError, nearest
 from i2i_runtime.image.reading import ImageSource
 from i2i_runtime.kinds.base import CommandOption, Gathering, InputKind, Inputs, Option
-from i2i_runtime.kinds.columns import ArrayColumn, Column, made_once, vectors
+from i2i_runtime.kinds.columns import ArrayColumn, Column, array_of, made_once, vectors
 from i2i_runtime.kinds.forms import BATCH, Form
 from i2i_runtime.kinds.label import ClassNames
+from i2i_runtime.type_guards import is_list_or_tuple
 
 Group = Annotated[tuple[str, ...], Field(min_length=2)]
 """Labels of which an item has one at most: the colours of hair."""
@@ -26,8 +27,9 @@ _SEPARATOR = ","
 class LabelsInput(InputKind):
     """Several of a list of labels: float32 [n, labels], 1 for those that an item has and 0 for the others.
 
-    A caller names them: "blond_hair, male", "" for none of them; a list of such texts is one for each item. Or an array
-    of 0 and 1 says which of them: [labels] for all items, [n, labels] for each.
+    A caller names them: "blond_hair, male", "" for none of them; a list of such texts is one for each item. Or 0 and 1,
+    or truth values, say it of every label: [labels] for all items, [n, labels] for each. A mapping of names is refused:
+    of those that it leaves out nobody knows whether they are 0 or stay as they are.
     """
 
     kind: Literal["labels"] = "labels"
@@ -70,10 +72,15 @@ class LabelsInput(InputKind):
         said = self.default if given is None else given
         if said is None:
             raise OptionError(found=f"{self.name!r} is missing", expected=f"some of: {', '.join(self.names)}")
-        if isinstance(said, np.ndarray):
-            rows = vectors(self.name, (len(self.names),), said.astype(np.float32), gathering.count)
-            return {self.name: ArrayColumn(made_once(rows, self._checked))}
+        if _is_numbers(said):
+            return {self.name: ArrayColumn(made_once(self._rows(said, gathering.count), self._checked))}
         return {self.name: ArrayColumn(made_once(gathering.one_each(self.name, said), self._named, str))}
+
+    def _rows(self, given: Option, count: int) -> list[NDArray[np.float32]]:
+        """Return the numbers of each item. Raises OptionError."""
+        array = array_of(self.name, given, f"0 or 1 for each of {len(self.names)} labels")
+        numbers = array.astype(np.float32) if array.dtype == np.bool_ else array
+        return vectors(self.name, (len(self.names),), numbers, count)
 
     def _checked(self, row: NDArray[np.float32]) -> NDArray[np.float32]:
         if not np.isin(row, (0, 1)).all():
@@ -86,7 +93,7 @@ class LabelsInput(InputKind):
         if not isinstance(said, str):
             raise OptionError(
                 found=f"{self.name} is a {type(said).__name__}",
-                expected=f'text, "{", ".join(self.names[:2])}", or an array of 0 and 1',
+                expected=f'text, "{", ".join(self.names[:2])}", or 0 and 1 for each label',
             )
         chosen = self.chosen(said)
         return np.array([name in chosen for name in self.names], dtype=np.float32)
@@ -125,3 +132,10 @@ class LabelsInput(InputKind):
         """Return every label alone, and none."""
         alone = np.vstack([np.eye(len(self.names)), np.zeros(len(self.names))]).astype(np.float32)
         return [np.broadcast_to(row, tensor.shape).copy() for row in alone]
+
+
+def _is_numbers(said: object) -> bool:
+    """Tell numbers, an array or a list of them, from names."""
+    if is_list_or_tuple(said):
+        return bool(said) and not any(isinstance(each, str) for each in said)
+    return isinstance(said, np.ndarray)

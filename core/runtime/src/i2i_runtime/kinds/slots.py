@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from i2i_runtime.errors import OptionError
 from i2i_runtime.image.reading import ImageSource
 from i2i_runtime.kinds.base import CommandOption, Gathering, Inputs, Option, RandomInput
-from i2i_runtime.kinds.columns import ArrayColumn, Column, made_once, vectors
+from i2i_runtime.kinds.columns import ArrayColumn, Column, array_of, made_once, vectors
 from i2i_runtime.kinds.forms import BATCH, Form
 from i2i_runtime.records import Name
 
@@ -75,9 +75,10 @@ class SlotsInput(RandomInput):
         ]
 
     def _given(self, given: Option, count: int) -> list[NDArray[np.float32]]:
-        if np.shape(np.asarray(given))[-2:] == (self.slots, self.dim):
+        all_slots = f", or [..., {self.slots}, {self.dim}]"
+        if array_of(self.name, given, f"float {[self.dim]}{all_slots}").shape[-2:] == (self.slots, self.dim):
             return vectors(self.name, (self.slots, self.dim), given, count)
-        each = vectors(self.name, (self.dim,), given, count, f", or [..., {self.slots}, {self.dim}]")
+        each = vectors(self.name, (self.dim,), given, count, all_slots)
         return [np.broadcast_to(latent, (self.slots, self.dim)).copy() for latent in each]
 
     def seeds_of(self, text: object) -> dict[int, int]:
