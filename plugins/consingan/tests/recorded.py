@@ -26,7 +26,7 @@ from i2i_plugin_consingan.networks import Generator, Norm
 from i2i_plugin_consingan.networks.applications import BACKGROUNDS, Injection, Pyramid
 from i2i_plugin_consingan.networks.upsampling import enlarged
 from i2i_plugin_consingan.official import CONSINGAN_FORMAT
-from i2i_plugin_consingan.trainer import CRITIC, NOISE_SCALE, ConSinGANTrainer, Options, StageTraining
+from i2i_plugin_consingan.trainer import NOISE_SCALE, ConSinGANTrainer, Options, StageTraining
 from i2i_registry import Step
 from i2i_runtime import NoiseInput
 from i2i_runtime.image.masks import soften
@@ -56,7 +56,7 @@ CRITIC_TABLE = {"head.conv": "layers.0.conv", "head.prelu": "layers.0.act", "tai
     for n in range(16)
     for theirs, ours in (("conv", "conv"), ("prelu", "act"))
 }
-NETWORKS = {"netG": GENERATOR, "netD": CRITIC}
+NETWORKS = {"netG": GENERATOR, "netD": "critic"}
 """official name of a network of a training -> ours"""
 
 Maps = list[Tensor]

@@ -25,7 +25,7 @@ from i2i_plugin_ingan.model import GENERATOR, GRAPH, InGAN
 from i2i_plugin_ingan.networks.critic import MultiScaleCritic, PatchCritic, net_count, scale_weights
 from i2i_plugin_ingan.networks.geometry import homography_grid, resize_grid
 from i2i_plugin_ingan.official import INGAN_FORMAT, critic_table, generator_table
-from i2i_plugin_ingan.trainer import CRITIC, InGANTrainer, Retargeted
+from i2i_plugin_ingan.trainer import InGANTrainer, Retargeted
 from i2i_registry import Losses, Step
 from i2i_runtime import Shifts
 from i2i_runtime.image import sampling_grids
@@ -55,7 +55,7 @@ sign there. A bias in front of a norm has no other entries."""
 NO_GRADIENT = 1e-7
 """What rounding makes of a gradient that is 0, at most."""
 
-NETWORKS = {"G": GENERATOR, "D": CRITIC}
+NETWORKS = {"G": GENERATOR, "D": "critic"}
 """official name of a network -> ours"""
 
 

@@ -27,7 +27,7 @@ from i2i_plugin_singan.networks import Pyramid
 from i2i_plugin_singan.networks.applications import Blending, Injection, SuperResolution
 from i2i_plugin_singan.networks.sampling import padded
 from i2i_plugin_singan.official import OFFICIAL_FORMAT
-from i2i_plugin_singan.trainer import CRITICS, SinGANTrainer
+from i2i_plugin_singan.trainer import SinGANTrainer
 from i2i_registry import Step
 from i2i_runtime.image.masks import soften
 from i2i_toolkit import Cursor, resample_by, resample_to, scaled_side
@@ -459,7 +459,7 @@ def check_step(recording: Recording, case: Case) -> Iterator[Row]:
     prefixes = {"netG": f"levels.{scale}.", "netD": f"{scale}."}
     step = RecordedStep(
         recording,
-        {"netG": PYRAMID, "netD": CRITICS},
+        {"netG": PYRAMID, "netD": "critics"},
         lambda official, key: our_key(official, key, prefixes[official]),
         case.lr_g,
         STEP,

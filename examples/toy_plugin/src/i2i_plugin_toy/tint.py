@@ -48,11 +48,6 @@ class Tint(Model[Config]):
         super().__init__(config)
         self.colours = Colours(config.reach)
 
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        """The one network."""
-        return {"colours": self.colours}
-
     def operations(self) -> tuple[Operation, ...]:
         """`translate`: an image in, the tinted image out."""
         size = square_size(self.config.image_size, multiple=1)

@@ -58,11 +58,6 @@ class ConSinGAN(Model[Config]):
         super().__init__(config)
         self.generator = Generator(config)
 
-    @property
-    def networks(self) -> Mapping[str, Generator]:
-        """The generator."""
-        return {GENERATOR: self.generator}
-
     def operations(self) -> tuple[Operation, ...]:
         """Those of its mode."""
         if self.config.injects:

@@ -5,7 +5,7 @@ One stage after the other, the newest ones together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, ClassVar
@@ -33,8 +33,6 @@ from i2i_toolkit import (
     slope_penalty,
     wasserstein,
 )
-
-CRITIC = "critic"
 
 NOISE_SCALE = 0.1
 """Noise of a stage, as a share of how far the stages before it miss the image."""
@@ -237,11 +235,6 @@ class ConSinGANTrainer(Trainer[ConSinGAN, Options]):
     def __init__(self, model: ConSinGAN, options: Options) -> None:
         super().__init__(model, options)
         self.critic = Critic(self.model.config)
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        """The critic."""
-        return {CRITIC: self.critic}
 
     @property
     def layout(self) -> ImageAtScaleLayout:

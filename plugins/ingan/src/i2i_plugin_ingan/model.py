@@ -48,11 +48,6 @@ class InGAN(Model[Config]):
         super().__init__(config)
         self.generator = Generator(config)
 
-    @property
-    def networks(self) -> Mapping[str, Generator]:
-        """The generator."""
-        return {GENERATOR: self.generator}
-
     def operations(self) -> tuple[Operation, ...]:
         """`retarget`: an image and a size in, and perhaps two shifts; the image at that size and shape out."""
         return (

@@ -10,19 +10,17 @@ from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Adam
 
 from i2i_plugin_ingan.config import TRAININGS, Config, Options
 from i2i_plugin_ingan.data import CropsLayout, crop_size, learned_size, smallest_image, whole_multiples
-from i2i_plugin_ingan.model import GENERATOR, InGAN
+from i2i_plugin_ingan.model import InGAN
 from i2i_plugin_ingan.networks.critic import SMALLEST_TRAINED, MultiScaleCritic, net_count, scale_weights
 from i2i_plugin_ingan.networks.geometry import homography_grid, resize_grid
 from i2i_registry import Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import Record, Shifts
 from i2i_toolkit import SingleImageLayout, l1, least_squares
-
-CRITIC = "critic"
 
 DITHER = 1 / 255
 """Largest noise that is added to what the networks see, in units of [-1, 1]: half an 8-bit level."""
@@ -74,11 +72,6 @@ class InGANTrainer(Trainer[InGAN, Options]):
         )
 
     @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        """The critic."""
-        return {CRITIC: self.critic}
-
-    @property
     def layout(self) -> CropsLayout:
         """Crops of the one image."""
         config = self.config
@@ -87,7 +80,7 @@ class InGANTrainer(Trainer[InGAN, Options]):
 
     def stages(self) -> Sequence[Stage[Retargeted]]:
         """Up to `inverse_from` without the extra way back, then with it; the optimizers are the same."""
-        optimizers = {network: self.options.make_adam(self.all_networks[network]) for network in (GENERATOR, CRITIC)}
+        generator, critic = self.options.make_adam(self.generator), self.options.make_adam(self.critic)
         first = min(self.options.iteration_of(self.options.inverse_from) + 1, self.options.steps)
         parts = (("growing", 0, first), ("inverse", first, self.options.steps - first))
         return [
@@ -95,7 +88,7 @@ class InGANTrainer(Trainer[InGAN, Options]):
                 name=name,
                 steps=steps,
                 batch_size=1,
-                phases=self._phases(name, start, optimizers),
+                phases=self._phases(name, start, generator, critic),
                 shared=self.retarget,
                 # The critic looks at the result when the generator has learned from it (order of the authors' code).
                 keep_shared=Retargeted,
@@ -104,19 +97,19 @@ class InGANTrainer(Trainer[InGAN, Options]):
             if steps
         ]
 
-    def _phases(self, stage: str, start: int, optimizers: Mapping[str, Adam]) -> tuple[Phase[Retargeted], ...]:
+    def _phases(self, stage: str, start: int, for_generator: Adam, for_critic: Adam) -> tuple[Phase[Retargeted], ...]:
         """Return the phases of a stage whose first step is iteration `start`."""
         rate = partial(self._rate, start)
         generator = Phase(
             name="generator",
-            optimizer=optimizers[GENERATOR],
+            optimizer=for_generator,
             losses=partial(self.generator_losses, start),
             learning_rate=rate,
         )
         inverse = replace(generator, name="inverse", losses=self.inverse_losses)
         critic = Phase(
             name="critic",
-            optimizer=optimizers[CRITIC],
+            optimizer=for_critic,
             losses=partial(self.critic_losses, start),
             learning_rate=rate,
         )

@@ -73,11 +73,6 @@ class SinGAN(Model[Config]):
         super().__init__(config)
         self.pyramid = Pyramid(config)
 
-    @property
-    def networks(self) -> Mapping[str, Pyramid]:
-        """The generators of all scales."""
-        return {PYRAMID: self.pyramid}
-
     def operations(self) -> tuple[Operation, ...]:
         """Everything that the paper shows."""
         shapes = [self.pyramid.noise_shape(scale) for scale in range(self.config.scales)]

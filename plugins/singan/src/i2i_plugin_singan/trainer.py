@@ -7,7 +7,7 @@ refuses since 1.5, the image is made again from the same noise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -37,9 +37,6 @@ from i2i_toolkit import (
     resample_within,
     wasserstein,
 )
-
-CRITICS = "critics"
-MEMORY = "memory"
 
 RECONSTRUCTION_WEIGHT = 10.0
 ENLARGING_RECONSTRUCTION_WEIGHT = 100.0
@@ -134,11 +131,6 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
         self._critics = [Critic(width, self.config.layers) for width in widths]
         self.critics = nn.ModuleList(self._critics)
         self.memory = Memory(self.config)
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        """A critic for every scale, and what the training remembers."""
-        return {CRITICS: self.critics, MEMORY: self.memory}
 
     def critic(self, scale: int) -> Critic:
         """Return the critic of one scale."""

@@ -17,6 +17,14 @@ from i2i_runtime.schema.operations import Operation
 if TYPE_CHECKING:
     from torch import nn
 
+
+def module_attributes(owner: object) -> dict[str, nn.Module]:
+    """Return the attributes of an object that are torch modules, in the order in which they were set."""
+    from torch import nn  # noqa: PLC0415 - whoever has such an attribute has loaded torch
+
+    return {name: value for name, value in vars(owner).items() if isinstance(value, nn.Module)}
+
+
 C = TypeVar("C", bound=Record, covariant=True)  # noqa: PLC0105 - reads better than C_co
 
 
@@ -33,12 +41,13 @@ class Model(ABC, Generic[C]):
         self.config = config
 
     @property
-    @abstractmethod
     def networks(self) -> Mapping[str, nn.Module]:
         """The networks whose tensors are the weights: name -> module, the same objects at every call.
 
-        A weights file holds each tensor under "<network>.<key of its state dict>".
+        A weights file holds each tensor under "<network>.<key of its state dict>". The default: the attributes that are
+        modules, in the order in which they were set.
         """
+        return module_attributes(self)
 
     @abstractmethod
     def operations(self) -> tuple[Operation, ...]:

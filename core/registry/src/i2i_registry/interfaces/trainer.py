@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, fi
 from pydantic import JsonValue
 
 from i2i_registry.interfaces.data import DataLayout, Tensors
-from i2i_registry.interfaces.model import Model
+from i2i_registry.interfaces.model import Model, module_attributes
 from i2i_runtime.records import Record
 
 if TYPE_CHECKING:
@@ -139,9 +139,10 @@ class Trainer(ABC, Generic[M, O]):
         """Name -> network that only the training needs, a discriminator mostly; the same objects at every call.
 
         A module without parameters belongs here as well when its buffers have to be in a checkpoint. The names differ
-        from those of the model's networks. The default: none.
+        from those of the model's networks. The default: the attributes that are modules, but those of the model.
         """
-        return {}
+        of_model = {id(network) for network in self.model.networks.values()}
+        return {name: each for name, each in module_attributes(self).items() if id(each) not in of_model}
 
     @final
     @property

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import nn
-
 from i2i_registry import Graph, Model
 from i2i_runtime import BICUBIC, GraphCall, ImageOutput, Operation
 from i2i_toolkit import same_names, square_size, translated_image
@@ -26,11 +24,6 @@ class NewPaper(Model[Config]):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.generator = UNet(config)
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        """The generator."""
-        return {GENERATOR: self.generator}
 
     def operations(self) -> tuple[Operation, ...]:
         """`translate`: an image like the first of a pair becomes one like the second."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
-from torch import Tensor, nn
+from torch import Tensor
 
 from i2i_registry import Losses, Phase, Stage, Step, Tensors, Trainer
 from i2i_runtime import BICUBIC
@@ -37,11 +37,6 @@ class NewPaperTrainer(Trainer[NewPaper, Options]):
     def __init__(self, model: NewPaper, options: Options) -> None:
         super().__init__(model, options)
         self.discriminator = PatchDiscriminator(6, options.discriminator_channels, layers=3, norm="instance")
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        """The discriminator of pairs."""
-        return {"discriminator": self.discriminator}
 
     @property
     def layout(self) -> PairedLayout:

@@ -25,11 +25,6 @@ class NewPaper(Model[Config]):
         super().__init__(config)
         self.pyramid = Pyramid(config)
 
-    @property
-    def networks(self) -> Mapping[str, Pyramid]:
-        """The generators of all scales."""
-        return {PYRAMID: self.pyramid}
-
     def operations(self) -> tuple[Operation, ...]:
         """`sample` in any size, and `reconstruct` the training image."""
         sizes = self.config.sizes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -52,11 +52,6 @@ class NewPaperTrainer(Trainer[NewPaper, Options]):
         super().__init__(model, options)
         self.pyramid, self.sizes = model.pyramid, model.config.sizes
         self.critics = nn.ModuleList(layers(model.config, 1) for _ in self.sizes)
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        """A critic for every scale."""
-        return {"critics": self.critics}
 
     @property
     def layout(self) -> SingleImageLayout:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import nn
-
 from i2i_registry import BATCH, Form, Graph, Model
 from i2i_runtime import (
     BILINEAR,
@@ -37,11 +35,6 @@ class NewPaper(Model[Config]):
         self.generator = Generator(config)
         self.mapping = MappingNetwork(config)
         self.style_encoder = DomainEncoder(config, config.style_dim)
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        """The generator, the mapping network and the style encoder."""
-        return {GENERATOR: self.generator, MAPPING: self.mapping, STYLE_ENCODER: self.style_encoder}
 
     def operations(self) -> tuple[Operation, ...]:
         """`translate` in a style from a latent, `translate_like` in that of an image, and `encode` it."""

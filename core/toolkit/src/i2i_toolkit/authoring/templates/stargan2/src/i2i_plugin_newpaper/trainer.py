@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
-from torch import Tensor, nn
+from torch import Tensor
 
 from i2i_registry import Decay, Losses, Phase, Stage, Step, Tensors, Trainer
 from i2i_toolkit import AdamOptions, Betas, DomainsLayout, EMAOptions, StepOptions, l1, logistic, r1_penalty
@@ -50,11 +50,6 @@ class NewPaperTrainer(Trainer[NewPaper, Options]):
     def __init__(self, model: NewPaper, options: Options) -> None:
         super().__init__(model, options)
         self.discriminator = DomainEncoder(model.config, 1)
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        """The discriminator."""
-        return {"discriminator": self.discriminator}
 
     @property
     def ema(self) -> Mapping[str, Decay]:
