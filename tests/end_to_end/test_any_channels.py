@@ -158,5 +158,5 @@ def test_its_bundle_translates_arrays_of_as_many_channels(tmp_path: Path, name: 
         for taken, given, domain in ways:
             (image,) = images(taken, 1)
             source = image[:, :, 0] if taken == 1 else image
-            made = bundle.run("translate", source, **domain)  # pyright: ignore[reportArgumentType] - an input's name
-            assert np.asarray(made).reshape(SIDE, SIDE, -1).shape[2] == given
+            (made,) = bundle.run("translate", source, domain)
+            assert np.asarray(made["image"]).reshape(SIDE, SIDE, -1).shape[2] == given

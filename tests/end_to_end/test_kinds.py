@@ -284,10 +284,10 @@ def called(bundle: Bundle, files: Path) -> dict[str, object]:
     image = files / "image.png"
     references = [files / "references/a.png", files / "references/b.png"]
     return {
-        "paint": bundle.run("paint", labels=LABEL_MAP, instances=LABEL_MAP // 2),
-        "edit": bundle.run("edit", image, attributes=np.array([0, 1, 1])),
-        "translate": bundle.run("translate", image, references=references),
-        "sample": bundle.run("sample", styles="0-1=5", noise="zeros", seed=3),
+        "paint": bundle.paint(labels=LABEL_MAP, instances=LABEL_MAP // 2),
+        "edit": bundle.edit(image, attributes=np.array([0, 1, 1])),
+        "translate": bundle.translate(image, references=references),
+        "sample": bundle.sample(styles="0-1=5", noise="zeros", seed=3),
     }
 
 

@@ -119,15 +119,15 @@ def test_a_manifest_with_it_is_read_again() -> None:
 
 def test_a_call_takes_it_for_all_items_or_for_each(bundle: Path) -> None:
     with i2i.load(bundle, device="cpu") as loaded:
-        alone: object = loaded.run("edit", RED, hour="00:00")
-        both: object = loaded.run("edit", [RED, RED], hour=["00:00", "12:00"])
+        alone: object = loaded.edit(RED, hour="00:00")
+        both: object = loaded.edit([RED, RED], hour=["00:00", "12:00"])
     assert np.array_equal(np.asarray(alone), RED)
     assert np.array_equal(np.asarray(both), [RED, CYAN])
 
 
 def test_what_it_refuses_is_refused_in_a_call(bundle: Path) -> None:
     with i2i.load(bundle, device="cpu") as loaded, pytest.raises(OptionError, match="a time like 14:30"):
-        loaded.run("edit", RED, hour="noon")
+        loaded.edit(RED, hour="noon")
 
 
 def test_the_command_line_offers_it() -> None:

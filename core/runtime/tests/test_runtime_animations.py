@@ -60,7 +60,7 @@ def test_a_count_gives_that_many_results_of_one_image(bundle: i2i.Bundle) -> Non
 @pytest.mark.parametrize(("count", "reason"), [(0, "count=0"), (2, "count=2 and a list of 2 images")])
 def test_a_count_that_makes_no_sense_is_refused(bundle: i2i.Bundle, count: int, reason: str) -> None:
     with pytest.raises(i2i.OptionError, match=reason):
-        bundle.run("edit", [LEVELS, LEVELS], count=count, domain="zero")
+        bundle.edit([LEVELS, LEVELS], count=count, domain="zero")
 
 
 # --- Nothing is computed twice ----------------------------------------------------------------------------------------

@@ -226,8 +226,9 @@ def test_a_scalar_reaches_the_graph(bundle: Bundle) -> None:
     ],
 )
 def test_a_wrong_option_is_refused_by_name(bundle: Bundle, options: dict[str, object], reason: str) -> None:
+    edit: Any = bundle.edit  # the mistakes under test are those that types tell as well
     with pytest.raises(i2i.OptionError, match=reason):
-        bundle.run("edit", LEVELS, **options)  # pyright: ignore[reportArgumentType] - the mistakes under test
+        edit(LEVELS, **options)
 
 
 def test_an_operation_needs_its_image_and_a_sampler_takes_none(bundle: Bundle) -> None:
@@ -245,7 +246,7 @@ def test_an_unknown_operation_is_refused_with_the_nearest_one(bundle: Bundle) ->
     with pytest.raises(i2i.OptionError, match="did you mean 'translate'"):
         bundle.transalte(LEVELS)
     with pytest.raises(i2i.UnknownOperationError, match="did you mean 'sample'"):
-        bundle.run("sampel")
+        bundle.sampel()
     assert hasattr(bundle, "translate")
     assert not hasattr(bundle, "animate")
     assert "translate" in dir(bundle)
@@ -283,9 +284,9 @@ def test_threads_may_share_a_bundle(bundle: Bundle) -> None:
 
 def test_a_bundle_and_its_errors_travel_to_another_process(bundle: Bundle) -> None:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        result = pool.submit(bundle.run, "translate", LEVELS, domain="negative").result()
+        (result,) = pool.submit(bundle.run, "translate", LEVELS, {"domain": "negative"}).result()
         error = pool.submit(bundle.run, "transalte", LEVELS).exception()
-    np.testing.assert_array_equal(np.asarray(result), 255 - LEVELS)
+    np.testing.assert_array_equal(np.asarray(result["image"]), 255 - LEVELS)
     assert isinstance(error, i2i.UnknownOperationError)
     assert "did you mean 'translate'" in error.expected
 

@@ -116,7 +116,7 @@ def test_models_that_know_no_faces_refuse_to_look_for_one(tiny: Path) -> None:
         i2i.load(tiny, device="cpu", threads=1) as bundle,
         pytest.raises(i2i.OptionError, match="knows no faces"),
     ):
-        bundle.run("translate", Image.new("RGB", (16, 16)), fit="face", domain="negate")
+        bundle.translate(Image.new("RGB", (16, 16)), fit="face", domain="negate")
 
 
 def test_an_input_that_cuts_out_faces_says_what_finds_them() -> None:

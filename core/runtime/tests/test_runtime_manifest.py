@@ -171,7 +171,7 @@ def test_control_characters_of_a_manifest_are_shown_escaped(tiny: Path) -> None:
     (tiny / "manifest.json").write_text(json.dumps(manifest))
     bundle = i2i.load(tiny)
     with pytest.raises(i2i.OptionError) as unknown:
-        bundle.run("nothing")
+        bundle.nothing()
     for text in (bundle.report, str(unknown.value)):
         assert text.isprintable() or text.replace("\n", "").isprintable()
         assert r"\x1b[2J\x07" in text

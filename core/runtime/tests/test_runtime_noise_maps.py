@@ -51,8 +51,8 @@ def bundle(tmp_path: Path) -> Path:
 def maps(folder: Path, noise: Option = None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The two maps of one item."""
     with i2i.load(folder, device="cpu") as loaded:
-        coarse: object = loaded.run("sample", seed=7, outputs="map_0", noise=noise)
-        fine: object = loaded.run("sample", seed=7, outputs="map_1", noise=noise)
+        coarse: object = loaded.sample(seed=7, outputs="map_0", noise=noise)
+        fine: object = loaded.sample(seed=7, outputs="map_1", noise=noise)
     return np.asarray(coarse, dtype=np.float32), np.asarray(fine, dtype=np.float32)
 
 
@@ -71,7 +71,7 @@ def test_zeros_are_zeros_and_leave_the_latent_as_it_is(bundle: Path) -> None:
     assert not coarse.any()
     assert not fine.any()
     with i2i.load(bundle, device="cpu") as loaded:
-        flat: object = loaded.run("sample", seed=7, noise="zeros")
+        flat: object = loaded.sample(seed=7, noise="zeros")
     assert np.asarray(flat).std(axis=(0, 1)).max() == 0  # the latent alone: one colour
 
 

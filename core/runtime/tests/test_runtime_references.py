@@ -52,7 +52,7 @@ def shade(level: int, side: int = 8) -> NDArray[np.uint8]:
 def colours(folder: Path, count: int, references: Option) -> list[int]:
     """The grey level of the result of every item."""
     with i2i.load(folder, device="cpu") as loaded:
-        made: object = loaded.run("translate_like", [shade(0, 16)] * count, references=references)
+        made: object = loaded.translate_like([shade(0, 16)] * count, references=references)
     return [int(np.asarray(image)[0, 0, 0]) for image in np.asarray(made)]
 
 

@@ -78,7 +78,7 @@ def with_edges(folder: Path) -> Path:
 
 def painted(folder: Path, labels: Option, output: str = "image", **options: Option) -> NDArray[np.float32]:
     with i2i.load(folder, device="cpu") as loaded:
-        (made,) = loaded.results("paint", None, [output], {"labels": labels, **options})
+        (made,) = loaded.run("paint", None, {"labels": labels, **options}, outputs=[output])
     return np.asarray(made[output], dtype=np.float32)
 
 
@@ -178,7 +178,7 @@ def test_a_map_of_another_size_takes_the_nearest_index(tmp_path: Path, side: int
 def test_items_may_have_maps_of_their_own_sizes(tmp_path: Path) -> None:
     with i2i.load(bundle(tmp_path, kind()), device="cpu") as loaded:
         maps: Option = [MAP, 2 - MAP.repeat(2, 0).repeat(2, 1)]
-        rows = loaded.results("paint", None, ["image"], {"labels": maps}, count=2)
+        rows = loaded.run("paint", None, {"labels": maps}, count=2)
     for row, wanted in zip(rows, (MAP, 2 - MAP), strict=True):
         np.testing.assert_array_equal(np.asarray(row["image"])[..., 0], expected(wanted))
 

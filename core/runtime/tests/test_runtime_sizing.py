@@ -35,7 +35,7 @@ def bundle(tmp_path: Path) -> Iterator[i2i.Bundle]:
 
 
 def maps(bundle: i2i.Bundle, **options: Any) -> dict[str, Array]:
-    return cast("dict[str, Array]", bundle.run("sample", outputs=MAPS, **options))
+    return cast("dict[str, Array]", bundle.sample(outputs=MAPS, **options))
 
 
 # --- How it is said ---------------------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ def test_noise_is_drawn_map_by_map_from_the_seed(bundle: i2i.Bundle) -> None:
 
 
 def test_item_i_has_the_noise_of_seed_plus_i_in_any_batch(bundle: i2i.Bundle) -> None:
-    several = cast("Any", bundle.run("sample", outputs=MAPS, seed=5, count=3, batch_size=2, size=(6, 7)))
+    several = cast("Any", bundle.sample(outputs=MAPS, seed=5, count=3, batch_size=2, size=(6, 7)))
     for index, made in enumerate(several):
         for name, value in maps(bundle, seed=5 + index, size=(6, 7)).items():
             np.testing.assert_array_equal(made[name], value)
@@ -198,7 +198,7 @@ def test_noise_may_be_given_and_leaves_the_rest_as_it_was(bundle: i2i.Bundle) ->
     np.testing.assert_array_equal(made["map_1"], given)
     np.testing.assert_array_equal(made["map_0"], maps(bundle, seed=5)["map_0"])
     each = np.random.default_rng(0).standard_normal((2, 3, 6, 7)).astype(np.float32)
-    several = cast("Any", bundle.run("sample", outputs=MAPS, seed=5, noise_1=each, count=2, size=(6, 7)))
+    several = cast("Any", bundle.sample(outputs=MAPS, seed=5, noise_1=each, count=2, size=(6, 7)))
     np.testing.assert_array_equal([row["map_1"] for row in several], each)
 
 

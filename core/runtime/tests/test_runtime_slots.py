@@ -49,7 +49,7 @@ def bundle(tmp_path: Path) -> Path:
 
 def styles(folder: Path, given: Option = None) -> NDArray[np.float32]:
     with i2i.load(folder, device="cpu") as loaded:
-        seen: object = loaded.run("stylize_mix", seed=2, outputs="seen", styles=given)
+        seen: object = loaded.stylize_mix(seed=2, outputs="seen", styles=given)
     return np.asarray(seen, dtype=np.float32)
 
 
@@ -73,7 +73,7 @@ def test_slots_have_the_latents_of_their_seeds(bundle: Path, text: str | None, s
 
 def test_every_item_may_have_a_mix_of_its_own(bundle: Path) -> None:
     with i2i.load(bundle, device="cpu") as loaded:
-        rows = loaded.results("stylize_mix", None, ["seen"], {"styles": ["0-3=5", ""]}, count=2, seed=7)
+        rows = loaded.run("stylize_mix", None, {"styles": ["0-3=5", ""]}, outputs=["seen"], count=2, seed=7)
     np.testing.assert_array_equal(np.asarray(rows[0]["seen"]), np.stack([latent(5)] * SLOTS))
     np.testing.assert_array_equal(np.asarray(rows[1]["seen"]), np.stack([latent(8)] * SLOTS))
 

@@ -130,7 +130,7 @@ def test_a_latent_of_another_dim_is_refused(bundle: Bundle, image: np.ndarray) -
 
 def test_a_style_by_example_needs_an_encoder(bundle: Bundle, image: np.ndarray) -> None:
     with pytest.raises(UnknownOperationError, match="translate_like"):
-        bundle.run("translate_like", image, reference=image)
+        bundle.translate_like(image, reference=image)
 
 
 def test_the_command_line_says_what_a_generator_alone_lacks_and_where_it_is(

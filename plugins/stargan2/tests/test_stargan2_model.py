@@ -6,7 +6,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -175,14 +174,14 @@ def test_at_psi_0_all_seeds_give_the_mean_look(bundle: Bundle, image: Levels) ->
 
 def test_the_style_that_is_encoded_is_the_one_translate_like_uses(bundle: Bundle, image: Levels) -> None:
     reference = image[::-1].copy()
-    like = bundle.run("translate_like", image, reference=reference, domain="cat", outputs="style")
-    encoded = bundle.run("encode", reference, domain="cat", outputs="style")
+    like = bundle.translate_like(image, reference=reference, domain="cat", outputs="style")
+    encoded = bundle.encode(reference, domain="cat", outputs="style")
     np.testing.assert_array_equal(np.asarray(like), np.asarray(encoded))
 
 
 def test_a_style_that_was_encoded_takes_the_place_of_its_image(bundle: Bundle, image: Levels) -> None:
     reference = image[::-1].copy()
-    style = np.asarray(bundle.run("encode", reference, domain="dog", outputs="style"))
+    style = np.asarray(bundle.encode(reference, domain="dog", outputs="style"))
     expected = bundle.translate_like(image, reference=reference, domain="dog")
     np.testing.assert_array_equal(bundle.translate_like(image, style=style), expected)
     np.testing.assert_array_equal(bundle.translate(image, style=style), expected)
@@ -211,11 +210,11 @@ FILMS = [
 def test_styles_go_on_a_line_from_one_result_to_another(animation: Animation, bundle: Bundle, image: Levels) -> None:
     turned = {"upside down": image[::-1].copy(), "mirrored": image[:, ::-1].copy()}
     first, to = ({k: turned.get(str(v), v) for k, v in given.items()} for given in (animation.start, animation.to))
-    call = partial(bundle.run, animation.operation, image)
-    styles = [np.asarray(partial(call, **given)(outputs="style")) for given in (first, first | to)]
-    frames = partial(bundle.frames, animation.operation, image, **first)(to=to, count=3)
+    operation = getattr(bundle, animation.operation)
+    styles = [np.asarray(operation(image, **given, outputs="style")) for given in (first, first | to)]
+    frames = operation.frames(image, **first, to=to, count=3)
     for frame, style in zip(frames, (styles[0], (styles[0] + styles[1]) / 2, styles[1]), strict=True):
-        expected = call(style=style)
+        expected = operation(image, style=style)
         np.testing.assert_allclose(np.asarray(frame, int), np.asarray(expected, int), atol=1)
     assert np.abs(np.asarray(frames[0], int) - np.asarray(frames[2], int)).max() > 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self, TypeGuard, cast
 
 import numpy as np
@@ -17,7 +17,7 @@ from i2i_runtime.archive.opening import OpenBundle, open_bundle
 from i2i_runtime.call import arguments as inputs
 from i2i_runtime.call import results
 from i2i_runtime.call.batching import Arrays, Call, run_step
-from i2i_runtime.call.bound_operation import BoundOperation, Result
+from i2i_runtime.call.bound_operation import BoundOperation, first_of
 from i2i_runtime.call.limits import Extent, Limits
 from i2i_runtime.call.memory_use import bytes_per_pixel
 from i2i_runtime.call.result_size import result_size
@@ -151,76 +151,39 @@ class Bundle:
         self,
         operation: str,
         x: ImageSource | Sequence[ImageSource] | None = None,
+        options: Mapping[str, Option] = MappingProxyType({}),
         *,
-        outputs: str | Sequence[str] = "image",
-        seed: int | None = None,
-        fit: Fit | None = None,
-        batch_size: int | None = None,
-        count: int | None = None,
-        **options: Option,
-    ) -> Result:
-        """Run an operation; images come back as the kind they went in.
-
-        A path or a PIL image gives a PIL image, bytes give the bytes of a PNG, uint8 arrays [h, w, 3] give
-        uint8, float arrays in [0, 1] float32. A list gives a list.
-
-        Args:
-            operation: one of `operations`.
-            x: the image, or a list of them; None for operations that start from nothing.
-            outputs: "image" is the first image the operation makes; another name is that output; a list of names
-                gives a dictionary. Only what is asked for is computed.
-            seed: for random vectors that are not given: the same seed gives the same image. Item i of a list uses
-                seed + i, whatever the batch size. None: a new seed for every call.
-            fit: how images are brought to the model's size; None: as the bundle says. "face" cuts the face out,
-                upright, where the model can find it.
-            batch_size: most images in one run; images of different sizes never share a run.
-            count: how many results, as a list, of one image or of an operation without any: each with a seed of its
-                own. None: one, by itself.
-            **options: the operation's other inputs by name: class names, numbers, random vectors, more images. Also
-                a vector that one step makes for the next, such as the style that `encode` has read from an image:
-                then what leads to it is left out.
-
-        Raises:
-            OptionError: unknown operation, output or option (the nearest name is offered), or a value out of range.
-            ImageError: an image cannot be read, has a size the model cannot take, or is larger than `load` allows.
-            RunError: the model failed, or gave a wrong shape, or values that are not finite.
-        """
-        wanted = [outputs] if isinstance(outputs, str) else outputs
-        rows = self.results(operation, x, wanted, options, seed=seed, fit=fit, batch_size=batch_size, count=count)
-        single = not isinstance(x, (list, tuple)) and count is None
-        if isinstance(outputs, str):
-            values = [_first(row) for row in rows]
-            return values[0] if single else values
-        return rows[0] if single else rows
-
-    def results(
-        self,
-        operation: str,
-        x: ImageSource | Sequence[ImageSource] | None,
-        outputs: Sequence[str],
-        options: Mapping[str, Option],
-        *,
+        outputs: Sequence[str] = ("image",),
         seed: int | None = None,
         fit: Fit | None = None,
         batch_size: int | None = None,
         count: int | None = None,
     ) -> list[dict[str, Value]]:
-        """Run an operation whose inputs and outputs are not known before: always a list, with all outputs by name.
+        """Run an operation whose name, inputs or outputs are known at run time only.
 
-        As `run` for a list of output names; one image, or none, gives a list of one.
+        Gives a list, with all outputs of each result by name; one image, or none, gives a list of one. Where the
+        operation is known, `bundle.translate(x, domain="anime")` is shorter, and gives the image itself.
 
         Args:
             operation: one of `operations`.
             x: the image, or a list of them; None for operations that start from nothing.
-            outputs: names of the outputs; "image" is the first image the operation makes, under its own name.
-            options: the operation's other inputs by name.
-            seed: as in `run`.
-            fit: as in `run`.
-            batch_size: as in `run`.
-            count: as in `run`.
+            options: the operation's other inputs by name: class names, numbers, random vectors, more images. Also a
+                vector that one step makes for the next, such as the style that `encode` has read from an image: then
+                what leads to it is left out.
+            outputs: "image" is the first image the operation makes, under its own name. Only what is asked for is
+                computed.
+            seed: for random vectors that are not given: the same seed gives the same image. Item i of a list uses
+                seed + i, whatever the batch size. None: a new seed for every call.
+            fit: how images are brought to the model's size; None: as the bundle says. "face" cuts the face out,
+                upright, where the model can find it.
+            batch_size: most images in one run; images of different sizes never share a run.
+            count: how many results of one image, or of an operation without any: each with a seed of its own.
+                None: one.
 
         Raises:
-            OptionError, ImageError, RunError: as `run` does.
+            OptionError: unknown operation, output or option (the nearest name is offered), or a value out of range.
+            ImageError: an image cannot be read, has a size the model cannot take, or is larger than `load` allows.
+            RunError: the model failed, or gave a wrong shape, or values that are not finite.
         """
         chosen = self._operation(operation)
         return self._run(chosen, x, outputs, options, seed=seed, fit=fit, batch_size=batch_size, count=count)
@@ -264,13 +227,13 @@ class Bundle:
         self,
         operation: str,
         x: ImageSource | None = None,
+        options: Mapping[str, Option] = MappingProxyType({}),
         *,
         to: Mapping[str, Option] | None = None,
         count: int = 25,
         seed: int | None = None,
         fit: Fit | None = None,
         batch_size: int | None = None,
-        **options: Option,
     ) -> list[Value]:
         """Return the images of an animation: one result turning into another, or a walk among results.
 
@@ -285,13 +248,13 @@ class Bundle:
         Args:
             operation: one of `operations` that has an `interpolation` or a `walk`.
             x: the image, for operations that take one.
+            options: the operation's other inputs by name, as in `run`, for the first frame.
             to: for an `interpolation`, what the last frame is made from where it differs: "seed", or options by name; a
                 size or scale may be a list of them, which are gone through in turn.
             count: frames; at least 2 for an `interpolation`.
             seed: of the first frame; None: a new one.
             fit: as in `run`.
             batch_size: most frames in one run.
-            **options: the operation's other inputs by name, as in `run`, for the first frame.
 
         Raises:
             OptionError: the operation makes no animation, `to` changes nothing; and what `run` raises.
@@ -317,7 +280,7 @@ class Bundle:
 
         animation = animation_options(chosen, Ends(options, start, to or {}), count, compute)
         rows = self._run(chosen, x, ["image"], animation, seed=start, fit=fit, batch_size=batch_size, count=count)
-        return [_first(row) for row in rows]
+        return [first_of(row) for row in rows]
 
     def _one_by_one(
         self,
@@ -329,7 +292,8 @@ class Bundle:
         fit: Fit | None,
     ) -> list[Value]:
         """Frames that differ in size, or need so much noise that only one frame's should lie in memory."""
-        return [_first(row) for each in frames for row in self._run(operation, x, ["image"], each, seed=seed, fit=fit)]
+        rows = (self._run(operation, x, ["image"], each, seed=seed, fit=fit) for each in frames)
+        return [first_of(row) for (row,) in rows]
 
     def compute(
         self,
@@ -413,11 +377,6 @@ class Bundle:
         if requested is not None and requested < 1:
             raise OptionError(found=f"batch_size={requested}", expected="at least 1")
         return requested or (1 if self._device.kind == "cpu" else GPU_BATCH)
-
-
-def _first(row: Mapping[str, Value]) -> Value:
-    """Return the output that was asked for first."""
-    return next(iter(row.values()))
 
 
 def _own_size(operation: Operation, x: ImageSource | None, options: Mapping[str, Option], fit: Fit | None) -> Pair:

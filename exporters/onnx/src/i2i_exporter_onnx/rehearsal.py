@@ -56,11 +56,11 @@ def _run(bundle: Bundle, operation: Operation, labels: Labels) -> None:
     names = [output.name for output in operation.outputs]
     options: dict[str, Option] = {**_others(operation), **labels}
     try:
-        (made,) = bundle.results(
+        (made,) = bundle.run(
             operation.name,
             None if main is None else _image(main, 0),
-            names,
             options,
+            outputs=names,
             seed=0,
             fit="resize" if main is not None and main.fit == "face" else None,
         )

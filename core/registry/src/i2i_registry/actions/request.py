@@ -78,9 +78,9 @@ class Request:
         outputs: Sequence[str],
         count: int | None = None,
     ) -> list[dict[str, Value]]:
-        """Run it on one image, on several, or on nothing. Raises what `Bundle.results` raises."""
+        """Run it on one image, on several, or on nothing. Raises what `Bundle.run` raises."""
         name = self.operation.name
-        return bundle.results(name, image, outputs, self.options, seed=self.seed, fit=self.fit, count=count)
+        return bundle.run(name, image, self.options, outputs=outputs, seed=self.seed, fit=self.fit, count=count)
 
     def images(self, bundle: Bundle, images: Sequence[Image.Image]) -> list[Image.Image]:
         """Run it on several images at once; item i has the seed + i. Raises what `Bundle.run` raises."""
@@ -88,10 +88,9 @@ class Request:
 
     def frames(self, bundle: Bundle, image: str | None, to: Mapping[str, Option], count: int) -> list[Image.Image]:
         """Return the frames of an animation that starts with it. Raises what `Bundle.frames` raises."""
-        # Inputs are named by the bundle, which may not call one like an option of every call.
-        frames: Callable[..., list[Value]] = bundle.frames
-        chosen = {"to": to or None, "count": count, "seed": self.seed, "fit": self.fit}
-        return [_shown(frame) for frame in frames(self.operation.name, image, **chosen, **self.options)]
+        name = self.operation.name
+        frames = bundle.frames(name, image, self.options, to=to, count=count, seed=self.seed, fit=self.fit)
+        return [_shown(frame) for frame in frames]
 
 
 def _shown(value: Value) -> Image.Image:

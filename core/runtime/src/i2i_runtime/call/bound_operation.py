@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias, overload
+from typing import Literal, Protocol, TypeAlias, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,13 @@ from i2i_runtime.image.reading import ImageSource
 from i2i_runtime.image.resizing import Fit
 from i2i_runtime.kinds.base import Option
 from i2i_runtime.schema.operations import Operation
+from i2i_runtime.type_guards import is_list_or_tuple
 
 Result: TypeAlias = Value | dict[str, Value] | Sequence[Value] | Sequence[dict[str, Value]]
 """One value; for a list of output names a dictionary; for a list of images a list of either."""
 _Named: TypeAlias = str | os.PathLike[str] | Image.Image
+_AsItIs = TypeVar("_AsItIs", bytes, NDArray[np.uint8])
+"""kinds of images that come back as the type that went in"""
 
 
 class OperationRunner(Protocol):
@@ -28,29 +31,29 @@ class OperationRunner(Protocol):
     def run(
         self,
         operation: str,
-        x: ImageSource | Sequence[ImageSource] | None = None,
+        x: ImageSource | Sequence[ImageSource] | None,
+        options: Mapping[str, Option],
         *,
-        outputs: str | Sequence[str] = "image",
-        seed: int | None = None,
-        fit: Fit | None = None,
-        batch_size: int | None = None,
-        count: int | None = None,
-        **options: Option,
-    ) -> Result:
+        outputs: Sequence[str],
+        seed: int | None,
+        fit: Fit | None,
+        batch_size: int | None,
+        count: int | None,
+    ) -> list[dict[str, Value]]:
         """Run an operation."""
         ...
 
     def frames(
         self,
         operation: str,
-        x: ImageSource | None = None,
+        x: ImageSource | None,
+        options: Mapping[str, Option],
         *,
-        to: Mapping[str, Option] | None = None,
-        count: int = 25,
-        seed: int | None = None,
-        fit: Fit | None = None,
-        batch_size: int | None = None,
-        **options: Option,
+        to: Mapping[str, Option] | None,
+        count: int,
+        seed: int | None,
+        fit: Fit | None,
+        batch_size: int | None,
     ) -> list[Value]:
         """Return the images of an animation."""
         ...
@@ -58,7 +61,7 @@ class OperationRunner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BoundOperation:
-    """One operation of a loaded bundle, ready to be called; `Bundle.run` documents the arguments."""
+    """One operation of a loaded bundle, ready to be called: `bundle.translate`."""
 
     bundle: OperationRunner
     operation: Operation
@@ -79,7 +82,7 @@ class BoundOperation:
     @overload
     def __call__(
         self,
-        x: bytes,
+        x: _AsItIs,
         *,
         outputs: Literal["image"] = ...,
         seed: int | None = ...,
@@ -87,19 +90,7 @@ class BoundOperation:
         batch_size: int | None = ...,
         count: None = ...,
         **options: Option,
-    ) -> bytes: ...
-    @overload
-    def __call__(
-        self,
-        x: NDArray[np.uint8],
-        *,
-        outputs: Literal["image"] = ...,
-        seed: int | None = ...,
-        fit: Fit | None = ...,
-        batch_size: int | None = ...,
-        count: None = ...,
-        **options: Option,
-    ) -> NDArray[np.uint8]: ...
+    ) -> _AsItIs: ...
     @overload
     def __call__(
         self,
@@ -127,7 +118,7 @@ class BoundOperation:
     @overload
     def __call__(
         self,
-        x: Sequence[NDArray[np.uint8]],
+        x: Sequence[_AsItIs],
         *,
         outputs: Literal["image"] = ...,
         seed: int | None = ...,
@@ -135,7 +126,7 @@ class BoundOperation:
         batch_size: int | None = ...,
         count: None = ...,
         **options: Option,
-    ) -> list[NDArray[np.uint8]]: ...
+    ) -> list[_AsItIs]: ...
     @overload
     def __call__(
         self,
@@ -164,7 +155,7 @@ class BoundOperation:
     @overload
     def __call__(
         self,
-        x: NDArray[np.uint8],
+        x: _AsItIs,
         *,
         outputs: Literal["image"] = ...,
         seed: int | None = ...,
@@ -172,7 +163,7 @@ class BoundOperation:
         batch_size: int | None = ...,
         count: int,
         **options: Option,
-    ) -> list[NDArray[np.uint8]]: ...
+    ) -> list[_AsItIs]: ...
     @overload
     def __call__(
         self,
@@ -197,11 +188,18 @@ class BoundOperation:
         count: int | None = None,
         **options: Option,
     ) -> Result:
-        """Run the operation on `x`; see `Bundle.run`."""
-        name = self.operation.name
-        return self.bundle.run(
-            name, x, outputs=outputs, seed=seed, fit=fit, batch_size=batch_size, count=count, **options
+        """Run the operation; images come back as the kind they went in.
+
+        A path or a PIL image gives a PIL image, bytes give the bytes of a PNG, uint8 arrays [h, w, 3] give
+        uint8, float arrays in [0, 1] float32. A list gives a list, and so does `count`. Of `outputs` a name gives that
+        output, and a list of names a dictionary. `Bundle.run` says what else may be passed, and what is raised.
+        """
+        names = [outputs] if isinstance(outputs, str) else outputs
+        rows = self.bundle.run(
+            self.operation.name, x, options, outputs=names, seed=seed, fit=fit, batch_size=batch_size, count=count
         )
+        made = [first_of(row) for row in rows] if isinstance(outputs, str) else rows
+        return made if count is not None or is_list_or_tuple(x) else made[0]
 
     def frames(
         self,
@@ -216,4 +214,9 @@ class BoundOperation:
     ) -> list[Value]:
         """Return the images of an animation; see `Bundle.frames`."""
         name = self.operation.name
-        return self.bundle.frames(name, x, to=to, count=count, seed=seed, fit=fit, batch_size=batch_size, **options)
+        return self.bundle.frames(name, x, options, to=to, count=count, seed=seed, fit=fit, batch_size=batch_size)
+
+
+def first_of(row: Mapping[str, Value]) -> Value:
+    """Return the output that was asked for first."""
+    return next(iter(row.values()))

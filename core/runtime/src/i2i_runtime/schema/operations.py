@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from math import prod
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -154,33 +155,33 @@ class Operation(Record):
         """Return the inputs of a kind, in their order."""
         return [value for value in self.inputs if isinstance(value, kind)]
 
-    @property
+    @cached_property
     def main_image(self) -> ImageInput | None:
         """The image that the operation works on, its first; None for operations that start from nothing."""
         return next(iter(self.of(ImageInput)), None)
 
-    @property
+    @cached_property
     def size(self) -> SizeInput | None:
         """The input that says how large the result is to be, if a caller may choose."""
         return next(iter(self.of(SizeInput)), None)
 
-    @property
+    @cached_property
     def free_inputs(self) -> list[InputKind]:
         """The inputs that a caller gives by name: all but the main image."""
         main = self.main_image
         return [value for value in self.inputs if value is not main]
 
-    @property
+    @cached_property
     def named(self) -> dict[str, InputKind]:
         """The inputs by name."""
         return {value.name: value for value in self.inputs}
 
-    @property
+    @cached_property
     def forms(self) -> dict[str, Form]:
         """The values that graphs may take, which callers bring or the runtime makes before the first step."""
         return {name: form for value in self.inputs for name, form in value.forms(self.named).items()}
 
-    @property
+    @cached_property
     def intermediates(self) -> frozenset[str]:
         """Vector outputs that one step makes and another takes: a caller who has such a vector may give it instead."""
         taken = {value for step in self.steps for value in step.inputs.values()}

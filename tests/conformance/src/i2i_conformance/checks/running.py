@@ -57,7 +57,7 @@ def check_refuses_smaller(bundle: Bundle, operation: Operation) -> None:
     image = np.zeros((side, side, main.channels), np.uint8)
     call = Call(operation, (side, side), 1, next(operation.branches()))
     try:
-        bundle.results(operation.name, [image], [main.name], call.options(), fit="native")
+        bundle.run(operation.name, [image], call.options(), fit="native")
     except ImageError:
         return
     raise ConformanceError(
@@ -78,8 +78,7 @@ def check_refuses_small_results(bundle: Bundle, operation: Operation) -> None:
     maps = {value.name for value in operation.of(RandomInput)}  # the runtime makes them as small
     options = {name: given for name, given in call.options().items() if name not in maps} | {"size": small}
     try:
-        names = [operation.outputs[0].name]
-        bundle.results(operation.name, call.images(main) if main else None, names, options)
+        bundle.run(operation.name, call.images(main) if main else None, options, outputs=[operation.outputs[0].name])
     except OptionError:
         return
     raise ConformanceError(
@@ -202,8 +201,8 @@ def _check_images(call: Call, bundle: Bundle, output: ImageOutput, expected: Ten
     unit = ((expected.numpy() - low) / (high - low)).clip(0, 1).transpose(0, 2, 3, 1)
     for images in (call.images(main), call.floats(main)) if main else (None,):
         fit, count = ("native", None) if images else (None, call.count)
-        rows = bundle.results(
-            call.operation.name, images, [output.name], call.options(), seed=SEED, fit=fit, count=count
+        rows = bundle.run(
+            call.operation.name, images, call.options(), outputs=[output.name], seed=SEED, fit=fit, count=count
         )
         for row, wanted in zip(rows, unit, strict=True):
             _check_image(f"{call}: {output.name}", row[output.name], wanted, allowed)
@@ -282,7 +281,7 @@ def _drawn(bundle: Bundle, operation: Operation, *, count: int, seed: int, batch
     names = [output.name for output in operation.outputs]
     images = call.floats(main) if main else None
     count_asked = None if main else count
-    rows = bundle.results(
-        operation.name, images, names, call.options(), seed=seed, batch_size=batch_size, count=count_asked
+    rows = bundle.run(
+        operation.name, images, call.options(), outputs=names, seed=seed, batch_size=batch_size, count=count_asked
     )
     return [{name: np.asarray(value) for name, value in row.items()} for row in rows]
