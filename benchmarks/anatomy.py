@@ -68,6 +68,8 @@ ROLE_OF: Mapping[str, str] = MappingProxyType({stem: role for role, stems in _RO
 
 INTERFACE = "InputKind"
 """what every kind of input derives"""
+WORD, NOUN = "kind", "noun"
+"""the field of a kind that has its word in manifests, and the method that gives it"""
 
 GROUP = ("run", "grid", "compare", "collage", "animation")
 """commands that run bundles on images"""
@@ -147,14 +149,17 @@ def kind_checks(code: Code) -> Section:
     """Count the lines that ask which kind of input something is, outside the files of the kinds."""
     homes = input_kinds(code.core)
     kinds = set(homes)
+    words = {word for module in code.core if module.name in homes.values() for word in kind_words(module, kinds)}
     places = {
         code.where(module): lines
         for module in code.modules
-        if module.name not in homes.values() and (lines := kind_check_lines(module.tree, kinds))
+        if module.name not in homes.values() and (lines := kind_check_lines(module.tree, kinds, words))
     }
     rows: list[Row] = [("lines", sum(map(len, places.values()))), ("files", len(places)), ("kinds", len(kinds))]
     rows += [(f"  {place}", len(lines)) for place, lines in sorted(places.items())]
-    meaning = "Lines with isinstance(..., kind) or `case kind()`, where kind is a class of input of an operation."
+    meaning = (
+        "Lines with isinstance(..., kind), type(...) is kind, `case kind()` or .kind == its word, of kinds of input."
+    )
     return Section("kinds", meaning, ("outside the kinds' own files", "count"), rows)
 
 
@@ -171,18 +176,54 @@ def _classes(module: Module) -> list[ast.ClassDef]:
     return [node for node in module.tree.body if isinstance(node, ast.ClassDef)]
 
 
-def kind_check_lines(tree: ast.Module, kinds: Collection[str]) -> set[int]:
-    """Numbers of the lines that ask for one of the kinds."""
+def kind_words(module: Module, kinds: Collection[str]) -> set[str]:
+    """Words that manifests have for the kinds that a module defines."""
+    fields = [node for each in _classes(module) if each.name in kinds for node in each.body]
+    return {
+        str(node.value.value)
+        for node in fields
+        if isinstance(node, ast.AnnAssign) and name_of(node.target) == WORD and isinstance(node.value, ast.Constant)
+    }
+
+
+def kind_check_lines(tree: ast.Module, kinds: Collection[str], words: Collection[str]) -> set[int]:
+    """Numbers of the lines that ask for one of the kinds, by its class or its word."""
     lines: set[int] = set()
     for node in ast.walk(tree):
         match node:
-            case ast.Call(func=ast.Name(id="isinstance"), args=[_, asked]) if not names_in(asked).isdisjoint(kinds):
+            case ast.Call(func=ast.Name(id="isinstance" | "issubclass"), args=[_, asked]) if _has(asked, kinds):
                 lines.add(node.lineno)
             case ast.match_case(pattern=pattern) if not _matched(pattern).isdisjoint(kinds):
                 lines.add(pattern.lineno)
+            case ast.Compare() if _compares(node, kinds, words):
+                lines.add(node.lineno)
+            case ast.Match(subject=subject, cases=cases) if _is_word(subject):
+                lines |= {each.pattern.lineno for each in cases if not _texts(each.pattern).isdisjoint(words)}
             case _:
                 pass
     return lines
+
+
+def _has(node: ast.AST, kinds: Collection[str]) -> bool:
+    return not names_in(node).isdisjoint(kinds)
+
+
+def _compares(node: ast.Compare, kinds: Collection[str], words: Collection[str]) -> bool:
+    """Whether a type is compared with a kind, or what a manifest calls something with the word of one."""
+    sides = [node.left, *node.comparators]
+    by_class = any(name_of(side) == "type" for side in sides) and any(_has(side, kinds) for side in sides)
+    by_word = any(map(_is_word, sides)) and any(not _texts(side).isdisjoint(words) for side in sides)
+    return by_class or by_word
+
+
+def _is_word(node: ast.AST) -> bool:
+    """Whether it is `x.kind` or `x.noun()`; a variable of that name may be anything."""
+    return isinstance(node, (ast.Attribute, ast.Call)) and name_of(node) in {WORD, NOUN}
+
+
+def _texts(node: ast.AST) -> set[str]:
+    constants = [each.value for each in ast.walk(node) if isinstance(each, ast.Constant)]
+    return {value for value in constants if isinstance(value, str)}
 
 
 def _matched(pattern: ast.pattern) -> set[str]:

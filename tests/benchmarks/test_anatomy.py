@@ -49,6 +49,28 @@ def told(value):
     return isinstance(value, (int, SizeInput)) or isinstance(value, GraphInput)
 """
 
+BY_WORD = """
+def told(value, case):
+    if value.kind == "image" or case.kind == "images":
+        return 1
+    if case.kind == "key":
+        return 2
+    if "size" != value.noun():
+        return 3
+    if value.kind in {"image", "size"}:
+        return 4
+    if type(value) is kinds.SizeInput:
+        return 5
+    kind = value.name
+    if value.name == "image" or kind == "image":
+        return 6
+    match value.kind:
+        case "image" | "images":
+            return 7
+        case "images":
+            return 8
+"""
+
 TRAINER = '''"""Not a line of code."""
 from toy import (
     model,
@@ -136,13 +158,15 @@ def test_kinds_are_told_apart_outside_their_own_files(anatomy: ModuleType, tmp_p
             "core/low/src/low/__init__.py": "",
             "core/low/src/low/kinds.py": KINDS,
             "core/low/src/low/user.py": USER,
+            "core/low/src/low/by_word.py": BY_WORD,
             "plugins/toy/src/toy/model.py": "found = [v for v in x if isinstance(v, ImageInput)]\n",
             "plugins/toy/tests/test_toy.py": "isinstance(v, ImageInput)\n",
         },
     )
     found = figures(anatomy.kind_checks(anatomy.Code(tmp_path)))
-    assert (found["lines"], found["files"], found["kinds"]) == ((4,), (2,), (3,))
+    assert (found["lines"], found["files"], found["kinds"]) == ((9,), (3,), (3,))
     assert found["core/low/src/low/user.py"] == (3,)
+    assert found["core/low/src/low/by_word.py"] == (5,)
 
 
 def test_lines_of_plugins_by_role_and_plumbing(anatomy: ModuleType, tmp_path: Path) -> None:
