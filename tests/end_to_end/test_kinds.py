@@ -301,3 +301,18 @@ def test_the_command_line_runs_it(
     assert run_program(command, Session(discover(), Store(tmp_path / "home"))) == 0
     expected = called(bundle, files)[operation.name]
     np.testing.assert_array_equal(np.asarray(Image.open(target)), np.asarray(expected))
+
+
+@pytest.mark.parametrize(
+    ("operation", "out"),
+    [("paint", "labels.png"), ("paint", "instances.png"), ("translate", "references/a.png"), ("edit", "image.png")],
+)
+def test_the_command_line_overwrites_none_of_the_files_that_it_reads(
+    folder: Path, files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, operation: str, out: str
+) -> None:
+    before = (files / out).read_bytes()
+    asked = [str(files / word) if (files / word).exists() else word for word in ASKED[operation]]
+    command = ["run", str(folder), *asked, "-o", str(files / out), "--operation", operation]
+    assert run_program(command, Session(discover(), Store(tmp_path / "home"))) == 2
+    assert f"{out} is an input" in capsys.readouterr().err
+    assert (files / out).read_bytes() == before

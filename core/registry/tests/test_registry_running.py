@@ -49,7 +49,7 @@ SAMPLES = Operation(
 
 
 def plan(given: list[Path], out: Path, count: int | None = None, operation: Operation | None = None) -> list[ImageJob]:
-    return plan_jobs(operation or operation_of(3), given, out, count, lambda _listing: None)
+    return plan_jobs(Request(operation or operation_of(3)), given, out, count, lambda _listing: None)
 
 
 def test_one_file_becomes_the_file_that_was_named(image: Write, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_what_a_folder_holds_beside_images_is_handed_on(image: Write, tmp_path: 
     image("in/a.png")
     (tmp_path / "in" / "notes.txt").touch()
     listings: list[Listing] = []
-    plan_jobs(operation_of(3), [tmp_path / "in"], tmp_path / "out", None, listings.append)
+    plan_jobs(Request(operation_of(3)), [tmp_path / "in"], tmp_path / "out", None, listings.append)
     assert [listing.left_out_count for listing in listings] == [1]
 
 

@@ -38,7 +38,8 @@ def plan_animation(animation: AnimationRequest, given: Sequence[Path], out: Path
         raise UsageError("--count beside --to", expected="several results, or an animation of one turning into another")
     check_shown(operation)
     check_animation(out)
-    check_inputs_survive([out], given)
+    last = animation.request.with_options(animation.to)
+    check_inputs_survive([out], [*given, *animation.request.files_among_options(), *last.files_among_options()])
     return given[0] if given else None
 
 

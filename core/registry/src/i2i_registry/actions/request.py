@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,10 +16,12 @@ from i2i_runtime.bundle import Bundle
 from i2i_runtime.call.arguments import gather
 from i2i_runtime.call.results import Value
 from i2i_runtime.errors import I2IError, UsageError
+from i2i_runtime.image.folders import scan_folder
 from i2i_runtime.image.resizing import Fit
 from i2i_runtime.kinds.base import Option
 from i2i_runtime.kinds.image import ImageInput
 from i2i_runtime.schema.operations import Operation, VectorOutput
+from i2i_runtime.type_guards import is_path
 
 T = TypeVar("T")
 
@@ -44,10 +47,12 @@ class Request:
         """Return the same with a seed so much higher, where there is one."""
         return self if self.seed is None else replace(self, seed=self.seed + offset)
 
-    def images_among_options(self) -> list[Path]:
-        """Return the files that are read for the options."""
-        named = [image.name for image in self.operation.of(ImageInput)]
-        return [Path(str(self.options[name])) for name in named if name in self.options]
+    def files_among_options(self) -> list[Path]:
+        """Return the files that are read for the options: whichever kind of input takes a path, or a folder of them."""
+        offered = [option for value in self.operation.inputs for option in value.command_options()]
+        given = [self.options.get(option.name) for option in offered if option.takes == "path"]
+        paths = [Path(os.fsdecode(path)) for path in given if is_path(path)]
+        return [file for path in paths for file in (scan_folder(path).images if path.is_dir() else [path])]
 
     @property
     def main_image(self) -> ImageInput:

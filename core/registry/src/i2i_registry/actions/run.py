@@ -52,7 +52,7 @@ class ImageJob:
 
 
 def plan_jobs(
-    operation: Operation, given: Sequence[Path], out: Path, count: int | None, scanned: Scanned
+    request: Request, given: Sequence[Path], out: Path, count: int | None, scanned: Scanned
 ) -> list[ImageJob]:
     """Which file becomes which. A folder stands for the images below it; their places in it are kept.
 
@@ -61,9 +61,18 @@ def plan_jobs(
     their extension only, they keep that as well. An operation without images makes one file, or several that are
     called after it.
 
-    Raises UsageError when an input does not exist, there is nothing to do, an output would replace an input, two
-    inputs would become one file, or `out` does not fit.
+    Raises UsageError when an input does not exist, there is nothing to do, an output would replace an input or a file
+    among the options, two inputs would become one file, or `out` does not fit.
     """
+    jobs = _planned(request.operation, given, out, count, scanned)
+    targets = [target for job in jobs for target in job.targets]
+    check_inputs_survive(targets, [*(job.source for job in jobs if job.source), *request.files_among_options()])
+    return jobs
+
+
+def _planned(
+    operation: Operation, given: Sequence[Path], out: Path, count: int | None, scanned: Scanned
+) -> list[ImageJob]:
     suffix, main = suffix_of(operation), operation.main_image
     if main is None:
         if given:
@@ -76,12 +85,9 @@ def plan_jobs(
     if len(given) == 1 and not given[0].is_dir() and not _is_folder(out) and count is None:
         jobs = [ImageJob(source.path, out) for source in sources()]
         check_file(out, _suffixes(suffix))
-    else:
-        _check_folder(out, suffix, "inputs" if count is None else "results")
-        jobs = [replace(job, count=count) for job in _place(sources(), out, suffix)]
-    targets = [target for job in jobs for target in job.targets]
-    check_inputs_survive(targets, [job.source for job in jobs if job.source])
-    return jobs
+        return jobs
+    _check_folder(out, suffix, "inputs" if count is None else "results")
+    return [replace(job, count=count) for job in _place(sources(), out, suffix)]
 
 
 def run_jobs(

@@ -73,7 +73,7 @@ def collage(
     """  # noqa: D301 - click reads the mark
     target, request = asked(context, fit, options)
     factors = read_scales(scales)
-    check_file(out, SAVE_FORMATS, [image])
+    check_file(out, SAVE_FORMATS, [image, *request.files_among_options()])
     plan = plan_collage(image, request, factors)
     with target.loaded(load, tell) as bundle:
         made = make_collage(bundle, plan)

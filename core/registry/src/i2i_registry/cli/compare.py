@@ -75,7 +75,7 @@ def compare(
     check_sheet_file(out, len(targets) + 1, len(sources), cell_px, [source.path for source in sources])
     models = enter_models(targets, operation, _values(settings), fit, seed)
     for model in models:
-        check_inputs_survive([out], model.request.images_among_options())
+        check_inputs_survive([out], model.request.files_among_options())
     inputs = [shrunk(image, cell_px) for image in read_images(sources)]
     told: set[str] = set()
     _tell_new(inputs, told)

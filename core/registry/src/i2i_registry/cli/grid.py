@@ -92,7 +92,7 @@ def grid(
     looks = plan_looks(request, whole_number(options, "count") or _SEEDS, out, tell_left_out)
     sources = find_sources(images, out, tell_left_out)
     heads = [look.image for look in looks if look.image]
-    read = [*(source.path for source in sources), *heads]
+    read = [source.path for source in sources] + [file for look in looks for file in look.request.files_among_options()]
     check_sheet_file(out, len(looks) + 1, len(sources) + bool(heads), cell_px, read)
     for look in looks:
         look.request.check()

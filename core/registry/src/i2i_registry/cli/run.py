@@ -96,7 +96,7 @@ def run(
         with target.loaded(load, tell) as bundle:
             show_animation(make_animation(bundle, animation, image, out), animation, as_json=as_json)
         return
-    jobs = plan_jobs(request.operation, inputs, out, count, scanned.append)
+    jobs = plan_jobs(request, inputs, out, count, scanned.append)
     for listing in scanned:
         tell_left_out(listing)
     with target.loaded(load, tell) as bundle:
