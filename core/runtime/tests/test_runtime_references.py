@@ -12,7 +12,9 @@ from pydantic import ValidationError
 
 import i2i_runtime as i2i
 from i2i_runtime.errors import ImageError, OptionError
-from i2i_runtime.kinds.base import Option
+from i2i_runtime.image.resizing import BICUBIC, BILINEAR, Resize
+from i2i_runtime.kinds.base import Gathering, Option
+from i2i_runtime.kinds.columns import ArrayColumn
 from i2i_runtime.kinds.references import ReferencesInput
 from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation
 
@@ -75,6 +77,42 @@ def test_images_are_resized_and_a_folder_is_its_images(bundle: Path, tmp_path: P
     (folder / "notes.txt").write_text("no image")
     assert colours(bundle, 1, str(folder)) == [30]
     assert colours(bundle, 1, folder / "b.png") == [40]
+    assert colours(bundle, 2, [folder, shade(90)]) == [50, 50]
+    assert colours(bundle, 2, [[folder], shade(90)]) == [30, 90]
+
+
+def test_no_path_is_no_folder(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(shade(20)).save(tmp_path / "private.png")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ImageError):
+        colours(bundle, 1, "")
+
+
+def test_a_folder_may_hold_arrays_of_other_channels(tmp_path: Path) -> None:
+    levels = np.full((8, 8, 4), 255, np.uint8)
+    np.save(tmp_path / "a.npy", levels)
+    wide = ReferencesInput(name="references", height=8, width=8, channels=4)
+    (tensor,) = tensors(wide, tmp_path, 1)
+    np.testing.assert_array_equal(tensor, np.ones((1, 4, 8, 8), np.float32))
+
+
+def tensors(kind: ReferencesInput, given: Option, count: int) -> list[NDArray[np.generic]]:
+    column = Gathering([kind], count, {"references": given}).column("references", ArrayColumn)
+    return [column.tensor(index) for index in range(count)]
+
+
+def test_references_for_all_items_are_held_once() -> None:
+    assert len({id(tensor) for tensor in tensors(SHOWN, [shade(0), shade(100)], 50)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("resize", "filter_"), [(BILINEAR, Image.Resampling.BILINEAR), (BICUBIC, Image.Resampling.BICUBIC)]
+)
+def test_references_are_resized_as_the_input_says(resize: Resize, filter_: Image.Resampling) -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (21, 13, 3), np.uint8))
+    expected = np.asarray(image.resize((8, 8), filter_), dtype=np.float32).transpose(2, 0, 1) / 127.5 - 1
+    (tensor,) = tensors(SHOWN.model_copy(update={"resize": resize}), image, 1)
+    np.testing.assert_allclose(tensor[0], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +121,8 @@ def test_images_are_resized_and_a_folder_is_its_images(bundle: Path, tmp_path: P
         ([], 1, "0 images", "1 to 3"),
         ([shade(1)] * 4, 1, "4 images", "1 to 3"),
         ([[shade(1)], [shade(2)]], 3, "2 lists of images", "one, or 3"),
+        ([[shade(1)], []], 2, "0 images", "1 to 3"),
+        ([shade(1)] * 10**6, 1, "1000000 images", "1 to 3"),
         (None, 1, "'references' is missing", ""),
     ],
 )
@@ -98,6 +138,24 @@ def test_references_that_cannot_be_are_refused(
 def test_what_is_no_image_is_refused_by_name(bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"missing\.png"):
         colours(bundle, 1, [tmp_path / "missing.png"])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"a.png": 1},
+        (each for each in [shade(1)]),
+        [3],
+        [[[shade(1)]]],
+        [None],
+        np.full((8, 8, 3), np.nan),
+        np.zeros((2, 8, 8, 3), np.uint8),
+    ],
+    ids=repr,
+)
+def test_what_is_no_image_is_refused(bundle: Path, given: Option) -> None:
+    with pytest.raises(ImageError):
+        colours(bundle, 1, given)
 
 
 def test_what_would_take_all_memory_is_refused_in_the_manifest() -> None:

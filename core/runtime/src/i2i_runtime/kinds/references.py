@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -14,12 +13,13 @@ from pydantic import Field, PositiveInt, model_validator
 from i2i_runtime.errors import OptionError
 from i2i_runtime.image import fitting
 from i2i_runtime.image.folders import scan_folder
+from i2i_runtime.image.pixels import GREY, RGB
 from i2i_runtime.image.reading import ImageSource, read_pixels
-from i2i_runtime.image.resizing import SizeRule
+from i2i_runtime.image.resampling import resampled
+from i2i_runtime.image.resizing import BILINEAR, Resize
 from i2i_runtime.kinds.base import CommandOption, Gathering, InputKind, Inputs, Option
 from i2i_runtime.kinds.columns import ArrayColumn, Column, made_once
 from i2i_runtime.kinds.forms import BATCH, Axis, Form
-from i2i_runtime.kinds.image import ImageInput
 from i2i_runtime.records import MAX_PIXELS, Channels, Range, Side
 from i2i_runtime.type_guards import is_list_or_tuple, is_path
 
@@ -27,8 +27,8 @@ from i2i_runtime.type_guards import is_list_or_tuple, is_path
 class ReferencesInput(InputKind):
     """Images of one size: float32 [n, references, channels, height, width]; items of as many references share a run.
 
-    A caller gives one image, a list of images for all items, a folder of them, or a list with such a list (or a single
-    image) for each item. The graph computes a code of each and takes their mean.
+    A caller gives one image, a list of images for all items, or a list with such a list (or a single image) for each
+    item; a folder stands for the images below it. The graph computes a code of each and takes their mean.
     """
 
     kind: Literal["references"] = "references"
@@ -36,6 +36,8 @@ class ReferencesInput(InputKind):
     width: Side
     channels: Channels = 3
     value_range: Range = (-1.0, 1.0)
+    resize: Resize = BILINEAR
+    """how an image comes to this size; its aspect ratio is not kept"""
     most: Annotated[PositiveInt, Field(le=256)] = 64
     """references of an item; more are refused before they are read"""
 
@@ -62,24 +64,28 @@ class ReferencesInput(InputKind):
         if given is None:
             raise OptionError(found=f"{self.name!r} is missing", fix=f"pass {self.name}=[...], one image or more")
         items = gathering.one_each(self.name, given, "lists of images") if _is_for_each(given) else [given]
-        sets = [self._listed(each) for each in items] * (gathering.count // len(items))
-        flat = made_once([source for sources in sets for source in sources], self._tensor)
-        tensors = iter(flat)
+        sets = [self._listed(each) for each in items]
+        tensors = iter(made_once([source for sources in sets for source in sources], self._tensor))
         stacked = [np.stack([next(tensors) for _ in sources]) for sources in sets]
-        return {self.name: ArrayColumn(stacked)}
+        return {self.name: ArrayColumn(stacked * (gathering.count // len(items)))}
 
-    def _listed(self, given: Any) -> Sequence[Any]:  # noqa: ANN401 - reading an image refuses what is none
+    def _listed(self, given: object) -> Sequence[Any]:
         """Return the images of an item. Raises OptionError for none, and for too many."""
-        sources = given if is_list_or_tuple(given) else _files_of(given) if is_path(given) else [given]
+        entries = given if is_list_or_tuple(given) else [given]
+        sources = [source for entry in entries for source in self._images_of(entry)]
         if not 1 <= len(sources) <= self.most:
             raise OptionError(f"{len(sources)} images for {self.name!r}", expected=f"1 to {self.most} for an item")
         return sources
 
+    def _images_of(self, entry: object) -> Sequence[Any]:
+        """Return the images of a folder, or the entry itself."""
+        if not is_path(entry) or not entry or not Path(entry).is_dir():
+            return [entry]
+        return scan_folder(entry, arrays=self.channels not in {GREY, RGB}).images
+
     def _tensor(self, source: ImageSource) -> NDArray[np.float32]:
-        size = SizeRule(height=self.height, width=self.width)
-        how = ImageInput(name=self.name, size=size, channels=self.channels, value_range=self.value_range)
         pixels = read_pixels(source, self.channels)
-        return fitting.to_tensor(fitting.fit(pixels, how, "resize").pixels, self.value_range)
+        return fitting.to_tensor(resampled(pixels, self.width, self.height, self.resize), self.value_range)
 
     def command_options(self) -> tuple[CommandOption, ...]:
         """Return a path: of one image, or of a folder of them."""
@@ -96,8 +102,3 @@ class ReferencesInput(InputKind):
 
 def _is_for_each(given: Option) -> bool:
     return is_list_or_tuple(given) and any(map(is_list_or_tuple, given))
-
-
-def _files_of(path: str | os.PathLike[str]) -> Sequence[Path]:
-    """Return the images of a folder, or the file itself."""
-    return scan_folder(Path(path)).images if Path(path).is_dir() else [Path(path)]
