@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 import i2i_runtime as i2i
+from i2i_runtime.call.arguments import random_options
 from i2i_runtime.errors import OptionError
-from i2i_runtime.kinds.base import Option
+from i2i_runtime.kinds.base import Gathering, Option
+from i2i_runtime.kinds.columns import ArrayColumn
 from i2i_runtime.kinds.latent import LatentInput
 from i2i_runtime.kinds.noise_maps import NoiseMapsInput
 from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation, VectorOutput
@@ -91,6 +94,11 @@ def test_maps_may_be_given_by_layer_or_in_a_row(bundle: Path) -> None:
         ([np.zeros((1, 4, 4))], "1 maps for 'noise'", "2, one for each layer"),
         ([np.zeros((1, 4, 4)), np.zeros((1, 4, 4))], r"noise[1] is float64 of shape [1, 4, 4]", "[1, 8, 8]"),
         (np.zeros(7), "noise is float64 of shape [7]", "[80]"),
+        (np.full(TOTAL, np.nan), "not finite", "[80]"),
+        (np.zeros(TOTAL, np.complex64), "complex64", "[80]"),
+        (["zeros", "zeros"], "2 values for 'noise'", "one, or 1"),
+        (["none"], "noise='none'", "random"),
+        ([], "0 maps for 'noise'", "2, one for each layer"),
     ],
 )
 def test_maps_that_cannot_be_are_refused(bundle: Path, given: Option, found: str, expected: str) -> None:
@@ -105,5 +113,65 @@ def test_maps_of_too_many_numbers_are_refused() -> None:
         NoiseMapsInput(name="noise", shapes=((64, 16384, 16384),))
 
 
-def test_zeros_may_be_what_an_item_has_by_itself() -> None:
-    assert not NoiseMapsInput(name="noise", shapes=SHAPES, default="zeros").is_drawn
+DRAWN = NoiseMapsInput(name="noise", shapes=SHAPES)
+
+
+def columns(given: Option, count: int = 3, kind: NoiseMapsInput = DRAWN) -> list[ArrayColumn]:
+    """The maps of each layer, in a call with seed 7."""
+    gathering = Gathering([kind], count, {"noise": given}, seed=7)
+    return [gathering.column(f"noise_{layer}", ArrayColumn) for layer in range(len(SHAPES))]
+
+
+def test_every_item_may_have_a_way_of_its_own() -> None:
+    for mixed, drawn in zip(columns(["random", "zeros", "random"]), columns(None), strict=True):
+        for index in (0, 2):
+            np.testing.assert_array_equal(mixed.tensor(index), drawn.tensor(index))
+        assert not mixed.tensor(1).any()
+
+
+def test_items_of_a_call_have_different_maps_and_those_of_their_seeds() -> None:
+    fine = columns(None)[1]
+    assert not np.array_equal(fine.tensor(0), fine.tensor(1))
+    later = Gathering([DRAWN], 1, {}, seed=8).column("noise_1", ArrayColumn)
+    np.testing.assert_array_equal(fine.tensor(1), later.tensor(0))
+
+
+@pytest.mark.parametrize("given", ["zeros", np.ones(TOTAL), [np.ones((1, 4, 4)), np.ones((1, 8, 8))]])
+def test_what_all_items_have_is_held_once(given: Option) -> None:
+    for column in columns(given, 50):
+        assert len({column.identity(index) for index in range(50)}) == 1
+
+
+def test_maps_may_be_given_for_each_item() -> None:
+    table = np.arange(3 * TOTAL, dtype=np.float32).reshape(3, TOTAL)
+    layers = [table[:, :16].reshape(3, 1, 4, 4), table[:, 16:].reshape(3, 1, 8, 8)]
+    for given in (table, layers):
+        for column, expected in zip(columns(given), layers, strict=True):
+            for index in range(3):
+                np.testing.assert_array_equal(column.tensor(index), expected[index])
+
+
+def test_zeros_may_be_what_an_item_has_by_itself(bundle: Path) -> None:
+    still = NoiseMapsInput(name="noise", shapes=SHAPES, default="zeros")
+    assert not still.is_drawn
+    assert not any(column.tensor(0).any() for column in columns(None, kind=still))
+    for asked, drawn in zip(columns("random", kind=still), columns(None), strict=True):
+        np.testing.assert_array_equal(asked.tensor(0), drawn.tensor(0))
+
+
+@pytest.mark.parametrize("default", ["random", "zeros"])
+@pytest.mark.parametrize("given", [None, "random", "zeros"])
+def test_the_maps_of_a_call_are_options_of_another(
+    bundle: Path, default: Literal["random", "zeros"], given: Option
+) -> None:
+    """Else a grid of seeds would draw noise where zeros were asked for."""
+    kind = NoiseMapsInput(name="noise", shapes=SHAPES, default=default)
+    operation = i2i.read_manifest(bundle).operations[0].model_copy(update={"inputs": (kind,)})
+    held = random_options(operation, 7, {} if given is None else {"noise": given})["noise"]
+    for again, column in zip(columns(held, kind=kind), columns(given, kind=kind), strict=True):
+        np.testing.assert_array_equal(again.tensor(2), column.tensor(0))
+
+
+def test_other_maps_differ_from_zeros() -> None:
+    zeros = np.zeros((2, 1, 4, 4), np.float32)
+    assert any(not np.array_equal(other, zeros) for other in DRAWN.others(zeros))

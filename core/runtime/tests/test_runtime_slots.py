@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -10,12 +12,14 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 import i2i_runtime as i2i
+from i2i_runtime.animation.interpolation import Ends, animation_options
+from i2i_runtime.call.arguments import random_options
 from i2i_runtime.errors import OptionError
 from i2i_runtime.kinds.base import Gathering, Option
 from i2i_runtime.kinds.columns import ArrayColumn
 from i2i_runtime.kinds.latent import LatentInput
 from i2i_runtime.kinds.slots import SlotsInput
-from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation, VectorOutput
+from i2i_runtime.schema.operations import GraphCall, ImageOutput, Interpolation, Operation, VectorOutput
 
 from .conftest import FLOAT, TinyGraph, node, write_bundle
 
@@ -64,6 +68,7 @@ def latent(seed: int) -> NDArray[np.float32]:
         ("0-1=5", [5, 5, 2, 2]),
         ("3=9", [2, 2, 2, 9]),
         ("coarse=5, fine=9", [5, 5, 9, 9]),
+        (" 0 - 1 = 5 ", [5, 5, 2, 2]),
         ("0-3=7", [7, 7, 7, 7]),
     ],
 )
@@ -96,6 +101,49 @@ def test_numbers_are_given_for_all_slots_or_for_each(bundle: Path) -> None:
     np.testing.assert_array_equal(styles(bundle, each), each)
 
 
+def rows(given: Option, count: int) -> list[NDArray[np.float32]]:
+    column = Gathering([MIXED], count, {"styles": given}, seed=7).column("styles", ArrayColumn)
+    return [column.tensor(index).astype(np.float32, copy=False) for index in range(count)]
+
+
+def test_numbers_for_each_item_are_told_from_those_for_each_slot() -> None:
+    """A table of as many rows as there are slots means slots, in a call of as many items too."""
+    table = np.arange(SLOTS * DIM, dtype=np.float32).reshape(SLOTS, DIM)
+    for row in rows(table, SLOTS):
+        np.testing.assert_array_equal(row, table)
+    for index, row in enumerate(rows(table[:3, None], 3)):
+        np.testing.assert_array_equal(row, np.stack([table[index]] * SLOTS))
+    with pytest.raises(OptionError, match=r"shape \[3, 3\]"):
+        rows(table[:3], 3)
+
+
+def test_numbers_for_all_items_are_one_array() -> None:
+    assert len({id(row) for row in rows(np.ones(DIM), 5)}) == 1
+
+
+def test_the_latents_of_a_call_are_options_of_another(bundle: Path) -> None:
+    operation = i2i.read_manifest(bundle).operations[0]
+    held = random_options(operation, 7, {"styles": "fine=5"})["styles"]
+    for row in rows(held, 2):
+        np.testing.assert_array_equal(row, np.stack([latent(7), latent(7), latent(5), latent(5)]))
+
+
+@pytest.mark.parametrize("along", ["line", "arc"])
+def test_an_animation_goes_from_mix_to_mix_in_each_slot(bundle: Path, along: Literal["line", "arc"]) -> None:
+    operation = i2i.read_manifest(bundle).operations[0]
+    operation = operation.model_copy(update={"interpolation": Interpolation(value="styles", along=along)})
+    ends = Ends({"styles": "fine=5"}, 2, {"seed": 3})
+
+    def nothing(name: str, options: Mapping[str, Option], seed: int) -> NDArray[np.floating]:
+        raise AssertionError((name, options, seed))
+
+    frames = rows(animation_options(operation, ends, 3, nothing)["styles"], 3)
+    np.testing.assert_allclose(frames[0], np.stack([latent(2), latent(2), latent(5), latent(5)]), atol=1e-6)
+    np.testing.assert_allclose(frames[2], np.stack([latent(3), latent(3), latent(5), latent(5)]), atol=1e-6)
+    assert not np.array_equal(frames[1][0], frames[0][0])
+    np.testing.assert_allclose(frames[1][2:], frames[0][2:], atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("given", "found", "expected"),
     [
@@ -111,6 +159,13 @@ def test_numbers_are_given_for_all_slots_or_for_each(bundle: Path) -> None:
         (f"{'9' * 5000}=1", "999", "within 0-3"),
         (["0-1=1", 2], "2 values", "one, or 1"),
         ([2, "0-1=1"], "2 values", "one, or 1"),
+        (np.full(3, 1j), "complex128", "[3]"),
+        (np.full(3, np.nan), "not finite", "[3]"),
+        (np.zeros((4, 1)), "shape [4, 1]", "[4, 3]"),
+        ("0-=1", "'0-'", "within 0-3"),
+        ("-1=1", "'-1'", "within 0-3"),
+        ("0=-1", "'0=-1'", "a seed"),
+        ("0=1=2", "'0=1=2'", "a seed"),
     ],
 )
 def test_mixes_that_cannot_be_are_refused(bundle: Path, given: Option, found: str, expected: str) -> None:
@@ -118,6 +173,12 @@ def test_mixes_that_cannot_be_are_refused(bundle: Path, given: Option, found: st
         styles(bundle, given)
     assert found in caught.value.found
     assert expected in caught.value.expected
+
+
+def test_latents_that_would_take_all_memory_are_refused_in_the_manifest() -> None:
+    for slots, dim in ((2**63, 1), (1, 2**63)):
+        with pytest.raises(ValidationError, match="less than or equal to"):
+            SlotsInput(name="styles", slots=slots, dim=dim)
 
 
 def test_a_range_beyond_the_slots_is_refused() -> None:

@@ -38,3 +38,8 @@ def is_list_or_tuple(value: object) -> TypeGuard[Sequence[object]]:
 def is_path(value: object) -> TypeGuard[str | os.PathLike[str]]:
     """Whether it names a file: a text, or an object that stands for a path."""
     return isinstance(value, (str, os.PathLike))
+
+
+def is_text_or_texts(value: object) -> bool:
+    """Whether it is a text, or a list or a tuple with a text in it."""
+    return isinstance(value, str) or (is_list_or_tuple(value) and any(isinstance(each, str) for each in value))

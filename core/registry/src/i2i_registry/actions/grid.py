@@ -71,7 +71,9 @@ def plan_looks(request: Request, count: int, out: Path, scanned: Scanned) -> lis
         return _looks_of_seeds(shared, range(seed, seed + count), labels)
     places = [Path(text) for text in _texts(given[reference.name])]
     paths = [source.path for source in find_sources(places, out, scanned)]
-    return _looks_like(shared.with_options(random_options(operation, seed)), reference.name, paths, labels)
+    return _looks_like(
+        shared.with_options(random_options(operation, seed, shared.options)), reference.name, paths, labels
+    )
 
 
 def make_grid(bundle: Bundle, sources: Sequence[SourceImage], looks: Sequence[GridLook], cell_px: int) -> SideBySide:
@@ -106,7 +108,9 @@ def _looks_of_seeds(shared: Request, seeds: Sequence[int], labels: _Labels) -> l
     return [
         GridLook(
             "\n".join([*classes, f"seed {seed}"]),
-            shared.with_options({**random_options(shared.operation, seed), **dict(zip(labels, classes, strict=True))}),
+            shared.with_options(
+                {**random_options(shared.operation, seed, shared.options), **dict(zip(labels, classes, strict=True))}
+            ),
         )
         for classes in product(*labels.values())
         for seed in seeds

@@ -53,10 +53,7 @@ def animation_options(operation: Operation, ends: Ends, count: int, compute: Com
     drawn = random_options(operation, ends.seed, ends.options)
     if interpolation.value in operation.named:
         last = random_options(operation, ends.last_seed, ends.last_options)
-        start, end = (
-            np.asarray(options.get(interpolation.value, vectors[interpolation.value]), dtype=np.float32)
-            for options, vectors in ((ends.options, drawn), (ends.last_options, last))
-        )
+        start, end = (np.asarray(vectors[interpolation.value]) for vectors in (drawn, last))
         needed = frozenset(operation.named)
     else:
         start, end = (
@@ -65,10 +62,12 @@ def animation_options(operation: Operation, ends: Ends, count: int, compute: Com
         )
         needed = needed_inputs(operation, {interpolation.value})
     _check_vectors(interpolation, start, end)
-    path = slerp(start, end, count) if interpolation.along == "arc" else lerp(start, end, count)
+    between = slerp if interpolation.along == "arc" else lerp
+    rows = zip(np.atleast_2d(start), np.atleast_2d(end), strict=True)
+    path = np.stack([between(first, other, count) for first, other in rows], axis=1)
     held = {name: vector for name, vector in drawn.items() if name in needed}
     kept = {name: value for name, value in ends.options.items() if name in needed}
-    return {**held, **kept, interpolation.value: path}
+    return {**kept, **held, interpolation.value: path.reshape(count, *start.shape)}
 
 
 def _checked(operation: Operation, ends: Ends, count: int) -> Interpolation:
@@ -86,8 +85,8 @@ def _checked(operation: Operation, ends: Ends, count: int) -> Interpolation:
 
 
 def _check_vectors(interpolation: Interpolation, start: Vector, end: Vector) -> None:
-    if start.ndim != 1 or start.shape != end.shape:
+    if start.ndim not in {1, 2} or start.shape != end.shape:
         found = f"{interpolation.value} goes from shape {list(start.shape)} to {list(end.shape)}"
-        raise OptionError(found=found, expected="two vectors of one length")
+        raise OptionError(found=found, expected="two vectors of one length, or such a vector for each layer")
     if np.array_equal(start, end):
         raise OptionError(found="the last frame equals the first", expected="another seed, or another value, in to")

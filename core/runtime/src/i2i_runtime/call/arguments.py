@@ -13,7 +13,7 @@ from i2i_runtime.errors import OptionError, nearest
 from i2i_runtime.image.faces import Locate
 from i2i_runtime.image.reading import ImageSource
 from i2i_runtime.image.resizing import FITS, Fit
-from i2i_runtime.kinds.base import Gathering, Option
+from i2i_runtime.kinds.base import Gathering, Option, RandomInput
 from i2i_runtime.kinds.columns import ArrayColumn, vectors
 from i2i_runtime.kinds.image import ImageInput
 from i2i_runtime.schema.operations import Operation
@@ -74,10 +74,13 @@ def gathering(
     return Gathering(operation.inputs, count, {**options, **images}, first_seed(seed), fit, locate)
 
 
-def random_options(operation: Operation, seed: int, options: Mapping[str, Option] | None = None) -> dict[str, Option]:
-    """Return the random inputs of the first item of a call with this seed, as options of another call."""
-    call = gathering(operation, None, options or {}, seed=seed)
-    return dict(call.drawn(0))
+def random_options(operation: Operation, seed: int, options: Mapping[str, Option]) -> dict[str, Option]:
+    """Return the random inputs of the first item of a call with this seed, as options that give all items the same.
+
+    What `options` say of them holds. Raises OptionError for what they cannot be.
+    """
+    call = gathering(operation, None, options, seed=seed)
+    return {value.name: value.held(call) for value in operation.of(RandomInput)}
 
 
 def check_indices(operation: Operation, values: Mapping[str, NDArray[np.generic]]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
@@ -172,6 +172,14 @@ class RandomInput(InputKind):
         """Given, one array for all items or one for each; else drawn."""
         return {self.name: ArrayColumn([self._value(gathering, index) for index in range(gathering.count)])}
 
+    def held(self, gathering: Gathering) -> Option:
+        """Return what gives every item of a call the numbers that the first item has here."""
+        return self._value(gathering, 0)
+
+    def others(self, tensor: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+        """Tensors [n, ...] of other numbers, also where these are zeros."""
+        return [*super().others(tensor), np.add(tensor, 1).astype(tensor.dtype)]
+
     def _value(self, gathering: Gathering, index: int) -> NDArray[np.float32]:
         given = gathering.given(self.name)
         if given is None:
@@ -207,8 +215,8 @@ class Gathering:
     """finds faces; without it, where a call is only checked, images are taken as they are"""
     columns: dict[str, Column] = field(default_factory=dict[str, Column])
     """those that are made"""
-    _drawn: dict[tuple[int, int], Mapping[str, NDArray[np.float32]]] = field(
-        default_factory=dict[tuple[int, int], Mapping[str, NDArray[np.float32]]]
+    _drawn: dict[int, Mapping[str, NDArray[np.float32]]] = field(
+        default_factory=dict[int, Mapping[str, NDArray[np.float32]]]
     )
     _vectors: dict[tuple[str, tuple[int, ...]], list[NDArray[np.float32]]] = field(
         default_factory=dict[tuple[str, tuple[int, ...]], list[NDArray[np.float32]]]
@@ -258,16 +266,23 @@ class Gathering:
             self._vectors[name, shape] = vectors(name, shape, self.given(name), self.count)
         return self._vectors[name, shape]
 
-    def drawn(self, index: int, seed: int | None = None) -> Mapping[str, NDArray[np.float32]]:
+    def drawn(self, index: int) -> Mapping[str, NDArray[np.float32]]:
         """Return the random numbers of an item: NumPy's PCG64 started with its seed, inputs in their declared order.
 
-        Giving one of them explicitly does not change the others. With another `seed` they are those that a call with
-        this seed gives its first item.
+        Giving one of them explicitly does not change the others.
         """
-        start = self.seed + index if seed is None else seed
-        if (index, start) not in self._drawn:
-            generator = np.random.Generator(np.random.PCG64(start))
-            self._drawn[index, start] = {
-                value.name: value.draw(generator, value.shape_of(self, index)) for value in self.of(RandomInput)
-            }
-        return self._drawn[index, start]
+        if index not in self._drawn:
+            self._drawn[index] = dict(self._draws(index, self.seed + index))
+        return self._drawn[index]
+
+    def drawn_with(self, seed: int, name: str, index: int) -> NDArray[np.float32]:
+        """Return the numbers that the random input `name` has in the first item of a call with this seed.
+
+        They have the shapes of this item, and are not kept.
+        """
+        return next(numbers for drawn, numbers in self._draws(index, seed) if drawn == name)
+
+    def _draws(self, index: int, seed: int) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        generator = np.random.Generator(np.random.PCG64(seed))
+        for value in self.of(RandomInput):
+            yield value.name, value.draw(generator, value.shape_of(self, index))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -78,20 +78,30 @@ def made_once(values: Sequence[T], make: Callable[[T], R], key: Callable[[T], Ha
     return [made[key(value)] for value in values]
 
 
-def vectors(name: str, shape: tuple[int, ...], given: object, count: int, what: str = "") -> list[NDArray[np.float32]]:
+def vectors(name: str, shape: tuple[int, ...], given: object, count: int) -> list[NDArray[np.float32]]:
     """One vector for all items, or one for each along a first axis, as a caller gives them.
 
-    Raises OptionError for another shape, and for values that are no numbers or not finite; `what` says what they are.
+    Raises OptionError for another shape, and for values that are no numbers or not finite.
     """
-    expected = f"float {list(shape)}{what}, or {[count, *shape]}: one for each item"
+    expected = f"float {list(shape)}, or {[count, *shape]}: one for each item"
+    array = numbers(name, given, {shape, (count, *shape)}, expected)
+    return [array] * count if array.shape == shape else list(array)
+
+
+def numbers(name: str, given: object, shapes: Collection[tuple[int, ...]], expected: str) -> NDArray[np.float32]:
+    """Return finite numbers of one of these shapes.
+
+    Raises OptionError for another shape, and for values that are no numbers or not finite; `expected` says what would
+    do.
+    """
     array = array_of(name, given, expected)
-    if array.dtype.kind not in _REAL or array.shape not in {shape, (count, *shape)}:
+    if array.dtype.kind not in _REAL or array.shape not in shapes:
         raise OptionError(found=f"{name} is {array.dtype} of shape {list(array.shape)}", expected=expected)
     with np.errstate(over="ignore"):  # what float32 does not hold becomes infinite, and is refused
-        numbers = array.astype(np.float32)
-    if not np.isfinite(numbers).all():
+        result = array.astype(np.float32)
+    if not np.isfinite(result).all():
         raise OptionError(found=f"{name} holds values that are not finite", expected=expected)
-    return [numbers] * count if numbers.shape == shape else list(numbers)
+    return result
 
 
 def array_of(name: str, given: object, expected: str) -> NDArray[np.generic]:

@@ -13,10 +13,11 @@ from pydantic import Field, model_validator
 from i2i_runtime.errors import OptionError
 from i2i_runtime.image.reading import ImageSource
 from i2i_runtime.kinds.base import CommandOption, Gathering, Inputs, Option, RandomInput
-from i2i_runtime.kinds.columns import ArrayColumn, Column, vectors
+from i2i_runtime.kinds.columns import ArrayColumn, Column, made_once, vectors
 from i2i_runtime.kinds.forms import BATCH, Form
 from i2i_runtime.kinds.label import one_of
 from i2i_runtime.records import MAX_PIXELS, Side
+from i2i_runtime.type_guards import is_list_or_tuple, is_text_or_texts
 
 MapShape = tuple[Side, Side, Side]
 """channels, height and width"""
@@ -27,14 +28,17 @@ _WAYS = ("random", "zeros")
 class NoiseMapsInput(RandomInput):
     """A map for each layer, called `<name>_0`, `<name>_1`, ...: float32 [n, channels, height, width].
 
-    A caller says "random" (N(0, 1) from the seed) or "zeros", or gives the maps: one array for each layer, or all
-    numbers in a row.
+    A caller says "random" (N(0, 1) from the seed) or "zeros", for all items or in a list for each, or gives the maps:
+    a list of one array for each layer, or all numbers in a row. One array is for all items, or has one for each along a
+    first axis. Where some layers are to be switched off by a word, let them be another input.
     """
 
     kind: Literal["noise_maps"] = "noise_maps"
     shapes: Annotated[tuple[MapShape, ...], Field(min_length=1, max_length=64)]
     """of each layer's map"""
     default: Literal["random", "zeros"] = "random"
+
+    is_typed = True
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
@@ -68,36 +72,47 @@ class NoiseMapsInput(RandomInput):
 
     def collect(self, gathering: Gathering) -> Mapping[str, Column]:
         """Take what is given, for all items or for each, or draw it."""
-        rows = self._rows(gathering)
-        ends = np.cumsum([prod(shape) for shape in self.shapes])[:-1]
-        maps = [np.split(row, ends) for row in rows]
-        return {
-            f"{self.name}_{layer}": ArrayColumn([each[layer].reshape(shape) for each in maps])
-            for layer, shape in enumerate(self.shapes)
-        }
+        layers = enumerate(self._layers(gathering))
+        return {f"{self.name}_{layer}": ArrayColumn(maps) for layer, maps in layers}
 
-    def _rows(self, gathering: Gathering) -> list[NDArray[np.float32]]:
-        """Return all numbers of each item in a row. Raises OptionError."""
+    def held(self, gathering: Gathering) -> Option:
+        """Return the maps of the first item, layer by layer."""
+        layers = range(len(self.shapes))
+        return [gathering.column(f"{self.name}_{layer}", ArrayColumn).tensor(0) for layer in layers]
+
+    def _layers(self, gathering: Gathering) -> list[list[NDArray[np.float32]]]:
+        """Return each layer's maps, those of all items. Raises OptionError."""
         given = gathering.given(self.name)
         way = self.default if given is None else given
-        if isinstance(way, str):
-            if one_of(self.name, _WAYS)(way) == "random":
-                return [gathering.drawn(index)[self.name] for index in range(gathering.count)]
-            return [np.zeros(self.total, dtype=np.float32)] * gathering.count
-        if isinstance(way, (list, tuple)):
-            return self._joined(way, gathering.count)
-        return vectors(self.name, (self.total,), way, gathering.count)
+        if is_text_or_texts(way):
+            rows = self._made(gathering, gathering.one_each(self.name, way))
+        elif is_list_or_tuple(way):
+            return self._given(way, gathering.count)
+        else:
+            rows = vectors(self.name, (self.total,), way, gathering.count)
+        items = made_once(rows, self._split)
+        return [[maps[layer] for maps in items] for layer in range(len(self.shapes))]
 
-    def _joined(self, layers: Sequence[object], count: int) -> list[NDArray[np.float32]]:
+    def _made(self, gathering: Gathering, ways: Sequence[object]) -> list[NDArray[np.float32]]:
+        """Return all numbers of each item in a row, drawn or zeros. Raises OptionError for another way."""
+        zeros = np.zeros(self.total, dtype=np.float32)
+        drawn = [one_of(self.name, _WAYS)(str(way)) == "random" for way in ways]
+        return [gathering.drawn(index)[self.name] if is_drawn else zeros for index, is_drawn in enumerate(drawn)]
+
+    def _split(self, row: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Return the map of each layer, of all numbers in a row."""
+        ends = np.cumsum([prod(shape) for shape in self.shapes])[:-1]
+        return [part.reshape(shape) for part, shape in zip(np.split(row, ends), self.shapes, strict=True)]
+
+    def _given(self, layers: Sequence[object], count: int) -> list[list[NDArray[np.float32]]]:
         if len(layers) != len(self.shapes):
             raise OptionError(
                 found=f"{len(layers)} maps for {self.name!r}", expected=f"{len(self.shapes)}, one for each layer"
             )
-        maps = [
+        return [
             vectors(f"{self.name}[{layer}]", shape, given, count)
             for layer, (shape, given) in enumerate(zip(self.shapes, layers, strict=True))
         ]
-        return [np.concatenate([each.ravel() for each in item]) for item in zip(*maps, strict=True)]
 
     def command_options(self) -> tuple[CommandOption, ...]:
         """Return the way, and the seed that all random inputs share."""
@@ -110,6 +125,6 @@ class NoiseMapsInput(RandomInput):
         return one_of(self.name, _WAYS)(text)
 
     def examples(self, images: Mapping[str, ImageSource]) -> Sequence[Option]:
-        """Return nothing: the runtime makes them."""
+        """Return the ways, the default first."""
         del images
-        return ()
+        return sorted(_WAYS, key=lambda way: way != self.default)

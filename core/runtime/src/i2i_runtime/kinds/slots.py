@@ -12,9 +12,10 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from i2i_runtime.errors import OptionError
 from i2i_runtime.image.reading import ImageSource
 from i2i_runtime.kinds.base import CommandOption, Gathering, Inputs, Option, RandomInput
-from i2i_runtime.kinds.columns import ArrayColumn, Column, array_of, made_once, vectors
+from i2i_runtime.kinds.columns import ArrayColumn, Column, made_once, numbers
 from i2i_runtime.kinds.forms import BATCH, Form
 from i2i_runtime.records import Name
+from i2i_runtime.type_guards import is_text_or_texts
 
 _EXAMPLE = "0-3=5,4-7=9"
 _DIGITS = 19
@@ -25,8 +26,9 @@ class SlotsInput(RandomInput):
     """A latent for each slot: float32 [n, slots, dim]. N(0, 1) from the seed of the call, the same in all slots.
 
     "0-3=5,4-7=9" takes in the slots 0 to 3 the latent of a call with seed 5, and in 4 to 7 that of one with seed 9;
-    slots that are not named keep that of this call. A list of such texts is one for each item. Numbers are given as
-    [dim] or [slots, dim], for all items or for each.
+    slots that are not named keep that of this call. A list of such texts is one for each item. Numbers for all items
+    are [dim], the same in all slots, or [slots, dim]; for each item [n, 1, dim] or [n, slots, dim]. ([n, dim] would be
+    taken for [slots, dim] in a call of as many items as slots, and is refused in every other.)
     """
 
     kind: Literal["slots"] = "slots"
@@ -63,23 +65,28 @@ class SlotsInput(RandomInput):
         """Take what is given, or the latent of the call, with those of other seeds in its place."""
         given = gathering.given(self.name)
         said = "" if given is None else given
-        texts = gathering.one_each(self.name, said) if _is_text(said) else None
-        rows = self._given(said, gathering.count) if texts is None else self._mixed(gathering, texts)
-        return {self.name: ArrayColumn(rows)}
+        if not is_text_or_texts(said):
+            return {self.name: ArrayColumn(self._given(said, gathering.count))}
+        mixes = made_once(gathering.one_each(self.name, said), self.seeds_of, str)
+        return {self.name: ArrayColumn([self._mixed(gathering, index, seeds) for index, seeds in enumerate(mixes)])}
 
-    def _mixed(self, gathering: Gathering, texts: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Return the latents [slots, dim] of each item, of which each slot takes that of its seed."""
-        return [
-            np.stack([gathering.drawn(index, seeds.get(slot))[self.name] for slot in range(self.slots)])
-            for index, seeds in enumerate(made_once(texts, self.seeds_of, str))
-        ]
+    def held(self, gathering: Gathering) -> Option:
+        """Return the latents [slots, dim] of the first item."""
+        return gathering.column(self.name, ArrayColumn).tensor(0)
+
+    def _mixed(self, gathering: Gathering, index: int, seeds: Mapping[int, int]) -> NDArray[np.float32]:
+        """Return the latents [slots, dim] of an item: in each slot that of its seed, else the item's own."""
+        latents = {seed: gathering.drawn_with(seed, self.name, index) for seed in set(seeds.values())}
+        own = gathering.drawn(index)[self.name]
+        return np.stack([latents[seeds[slot]] if slot in seeds else own for slot in range(self.slots)])
 
     def _given(self, given: Option, count: int) -> list[NDArray[np.float32]]:
-        all_slots = f", or [..., {self.slots}, {self.dim}]"
-        if array_of(self.name, given, f"float {[self.dim]}{all_slots}").shape[-2:] == (self.slots, self.dim):
-            return vectors(self.name, (self.slots, self.dim), given, count)
-        each = vectors(self.name, (self.dim,), given, count, all_slots)
-        return [np.broadcast_to(latent, (self.slots, self.dim)).copy() for latent in each]
+        each = {(self.dim,), (1, self.dim), (self.slots, self.dim)}
+        expected = f"float [{self.dim}] or [{self.slots}, {self.dim}], or [{count}, {self.slots}, {self.dim}]: "
+        shapes = each | {(count, 1, self.dim), (count, self.slots, self.dim)}
+        array = numbers(self.name, given, shapes, f"{expected}one for each item")
+        rows = [array] * count if array.shape in each else list(array)
+        return made_once(rows, lambda row: np.broadcast_to(row, (self.slots, self.dim)).copy())
 
     def seeds_of(self, text: object) -> dict[int, int]:
         """Slot -> seed of the latent in it, of "0-3=5,fine=9". Raises OptionError."""
@@ -100,7 +107,7 @@ class SlotsInput(RandomInput):
     def _range(self, text: str) -> tuple[int, int]:
         if text in self.ranges:
             return self.ranges[text]
-        first, dash, last = text.partition("-")
+        first, dash, last = (word.strip() for word in text.partition("-"))
         ends = (first, last if dash else first)
         if not all(map(_is_whole, ends)) or not int(ends[0]) <= int(ends[1]) < self.slots:
             named = f", or {', '.join(self.ranges)}" if self.ranges else ""
@@ -120,14 +127,9 @@ class SlotsInput(RandomInput):
         return text
 
     def examples(self, images: Mapping[str, ImageSource]) -> Sequence[Option]:
-        """Return nothing: the runtime draws them."""
+        """Return the latent of the call in all slots, and that of another seed in the last."""
         del images
-        return ()
-
-
-def _is_text(value: object) -> bool:
-    """Tell texts, one or a list of them, from numbers."""
-    return isinstance(value, str) or (isinstance(value, list | tuple) and any(isinstance(each, str) for each in value))
+        return ("", f"{self.slots - 1}=1")
 
 
 def _is_whole(text: str) -> bool:

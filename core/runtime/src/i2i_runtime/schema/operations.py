@@ -21,6 +21,7 @@ from i2i_runtime.kinds.latent import LatentInput
 from i2i_runtime.kinds.noise import NoiseInput
 from i2i_runtime.kinds.scalar import check_numbers
 from i2i_runtime.kinds.size import SizeInput
+from i2i_runtime.kinds.slots import SlotsInput
 from i2i_runtime.records import Channels, Name, Number, OperationName, Range, Record
 
 MAX_BRANCHES = 256
@@ -95,7 +96,7 @@ class Interpolation(Record):
     """How one result turns into another, frame by frame: a vector, or the size, goes from one value to the other."""
 
     value: Name
-    """a latent input, a vector output that one step makes and another takes, or "size" """
+    """a latent or slots input, a vector output that one step makes and another takes, or "size" """
     along: Literal["line", "arc"] = "line"
     """arc: on the sphere that latents of a normal distribution lie near (slerp); line: straight through (lerp)"""
 
@@ -228,7 +229,7 @@ class Operation(Record):
             raise ValueError(f"{self.name}: a walk without noise maps")
         if self.walk and self.size and self.size.image:
             raise ValueError(f"{self.name}: a walk starts from nothing, and its size is that of {self.size.image!r}")
-        latents = {value.name for value in (*self.of(LatentInput), *self.of(SizeInput))}
+        latents = {value.name for value in (*self.of(LatentInput), *self.of(SlotsInput), *self.of(SizeInput))}
         if self.interpolation and self.interpolation.value not in latents | self.intermediates:
             raise ValueError(
                 f"{self.name}: interpolates {self.interpolation.value!r}, "
