@@ -8,6 +8,7 @@ from i2i_runtime.image.resizing import BICUBIC
 from i2i_runtime.kinds.image import ImageInput
 from i2i_runtime.kinds.label import LabelInput
 from i2i_runtime.kinds.latent import LatentInput
+from i2i_runtime.kinds.references import ReferencesInput
 from i2i_runtime.kinds.size import SizeInput
 from i2i_runtime.schema.operations import GraphCall, ImageOutput, Interpolation, VectorOutput
 from i2i_toolkit.operations.inputs import same_names, square_size, translated_image
@@ -77,6 +78,25 @@ def test_styles_of_two_domains_have_an_encoder_each() -> None:
     assert [step.inputs for step in encode.steps] == [{"image": "image"}] * 2
     drawn = styled.translate("in a drawn style", [LatentInput(name="style", shape=(8,)), label])
     assert [output.name for output in drawn.outputs] == ["image"]
+
+
+def test_a_style_may_be_the_mean_of_several_images() -> None:
+    """FUNIT: a class is shown by a few images, whose codes the encoder averages; the code can be kept and given."""
+    styled = StyledTranslation(
+        image=IMAGE,
+        style=VectorOutput(name="code"),
+        generate=[GraphCall(graph="decoder", inputs=same_names("image", "code"), outputs={"made": "image"})],
+        interpolation=Interpolation(value="code"),
+        encoders={"class_encoder": {}},
+    )
+    shown = ReferencesInput(name="references", height=128, width=128)
+    like = styled.translate_like("into the class of these", shown)
+    assert [step.inputs for step in like.steps] == [{"image": "references"}, same_names("image", "code")]
+    assert like.intermediates == {"code"}
+    encode = styled.encode("the code of a class", shown)
+    assert (encode.main_image, [output.name for output in encode.outputs]) == (None, ["code"])
+    given = styled.translate("into the class of a code", [LatentInput(name="code", shape=(64,))])
+    assert given.forms["code"].lengths == (None, 64)
 
 
 def test_a_pyramid_samples_reconstructs_and_walks() -> None:
