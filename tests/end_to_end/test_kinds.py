@@ -31,6 +31,7 @@ from i2i_registry.interfaces.exporter import ExportOptions
 from i2i_registry.interfaces.graphs import Graph
 from i2i_registry.interfaces.model import Model
 from i2i_registry.plugins.discovery import Plugin, Registry, discover
+from i2i_registry.sheets.sheet import fitted
 from i2i_registry.weights.loading import save
 from i2i_registry.weights.store import Store
 from i2i_runtime import (
@@ -40,6 +41,7 @@ from i2i_runtime import (
     ImageOutput,
     InstancesInput,
     LabelsInput,
+    LatentInput,
     Licence,
     NoiseMapsInput,
     Operation,
@@ -51,6 +53,8 @@ from i2i_runtime import (
     SizeRule,
     SlotsInput,
 )
+from i2i_runtime.archive.opening import open_bundle
+from i2i_runtime.call.memory_use import ASSUMED, bytes_per_pixel
 
 SIDE = 16
 CLASSES = ("sky", "grass", "tree")
@@ -64,10 +68,11 @@ IMAGE = ImageInput(name="image", size=SizeRule(height=SIDE, width=SIDE, dynamic=
 LABELS = SegmentationInput(
     name="labels", height=SIDE, width=SIDE, names=CLASSES, colours=COLOURS, has_unknown=True, summary="What is where."
 )
+INSTANCES = InstancesInput(name="instances", labels="labels", height=SIDE, width=SIDE)
 OPERATIONS = (
     Operation(
         name="paint",
-        inputs=(LABELS, InstancesInput(name="instances", labels="labels", height=SIDE, width=SIDE)),
+        inputs=(LABELS, INSTANCES),
         outputs=(ImageOutput(name="image"),),
         steps=(GraphCall(graph="paint", inputs={"k": "labels", "e": "instances"}, outputs={"y": "image"}),),
     ),
@@ -92,6 +97,18 @@ OPERATIONS = (
         outputs=(ImageOutput(name="image"),),
         steps=(
             GraphCall(graph="sample", inputs={"w": "styles", "a": "noise_0", "b": "noise_1"}, outputs={"y": "image"}),
+        ),
+    ),
+    Operation(
+        name="translate_like",
+        inputs=(IMAGE, LABELS, INSTANCES, LatentInput(name="z", shape=(3,))),
+        outputs=(ImageOutput(name="painted"),),
+        steps=(
+            GraphCall(
+                graph="translate_like",
+                inputs={"x": "image", "k": "labels", "e": "instances", "z": "z"},
+                outputs={"y": "painted"},
+            ),
         ),
     ),
 )
@@ -147,6 +164,13 @@ class Sampler(nn.Module):
         return torch.tanh(F.interpolate(low, scale_factor=SIDE // 4) + self.noise(b))
 
 
+class StyledPainter(Painter):
+    """A label map in the mean colour of an image, with noise on it (SPADE with its encoder)."""
+
+    def forward(self, x: Tensor, k: Tensor, e: Tensor, z: Tensor) -> Tensor:  # type: ignore[override]
+        return torch.tanh(Painter.forward(self, k, e) + (x.mean((2, 3)) + z)[:, :, None, None])
+
+
 class Nothing(Record):
     """Nothing to choose."""
 
@@ -162,10 +186,7 @@ class Toy(Model[Nothing]):
         super().__init__(config)
         torch.manual_seed(0)
         self.paint, self.edit, self.translate, self.sample = Painter(), Editor(), Likener(), Sampler()
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        return {"paint": self.paint, "edit": self.edit, "translate": self.translate, "sample": self.sample}
+        self.translate_like = StyledPainter()
 
     def operations(self) -> tuple[Operation, ...]:
         return OPERATIONS
@@ -190,7 +211,7 @@ def folder(model: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(model, home / "weights")
     data = (home / "weights").read_bytes()
     licence = Licence(spdx="CC0-1.0")
-    operations: tuple[OperationName, ...] = ("paint", "edit", "translate", "sample")
+    operations: tuple[OperationName, ...] = ("paint", "edit", "translate", "sample", "translate_like")
     paper = Paper(title="Kinds", authors="A. Body", year=2020)
     card = ModelCard(
         name="kinds", summary="", paper=paper, licence=licence, operations=operations, presets=("kinds",), model="k:Toy"
@@ -276,7 +297,12 @@ ASKED = {
     "edit": ["image.png", "--attributes", "blond, male"],
     "translate": ["image.png", "--references", "references"],
     "sample": ["--styles", "coarse=5", "--noise", "zeros", "--seed", "3"],
+    "translate_like": ["image.png", "--labels", "labels.png", "--instances", "instances.png", "--seed", "3"],
 }
+
+
+def styled(bundle: Bundle, image: Path, seed: int) -> object:
+    return bundle.translate_like(image, labels=LABEL_MAP, instances=LABEL_MAP // 2, seed=seed)
 
 
 def called(bundle: Bundle, files: Path) -> dict[str, object]:
@@ -288,6 +314,7 @@ def called(bundle: Bundle, files: Path) -> dict[str, object]:
         "edit": bundle.edit(image, attributes=np.array([0, 1, 1])),
         "translate": bundle.translate(image, references=references),
         "sample": bundle.sample(styles="0-1=5", noise="zeros", seed=3),
+        "translate_like": styled(bundle, image, 3),
     }
 
 
@@ -316,3 +343,53 @@ def test_the_command_line_overwrites_none_of_the_files_that_it_reads(
     assert run_program(command, Session(discover(), Store(tmp_path / "home"))) == 2
     assert f"{out} is an input" in capsys.readouterr().err
     assert (files / out).read_bytes() == before
+
+
+CELL = 64
+
+
+def enlarged(result: object) -> Image.Image:
+    """A result as a cell of a sheet shows it."""
+    assert isinstance(result, Image.Image)
+    return fitted(result, CELL)
+
+
+def holds(sheet: Path, result: object) -> bool:
+    """Whether a sheet shows this result, in a cell of the result's own size."""
+    part = np.asarray(result)
+    shown = np.asarray(Image.open(sheet).convert("RGB"))
+    windows = np.lib.stride_tricks.sliding_window_view(shown, part.shape)[:, :, 0]
+    starts = np.argwhere((windows[:, :, 0, 0] == part[0, 0]).all(axis=-1))
+    return any(np.array_equal(windows[row, column], part) for row, column in starts)
+
+
+def test_a_grid_shows_label_maps_in_the_styles_of_seeds(
+    folder: Path, bundle: Bundle, files: Path, tmp_path: Path
+) -> None:
+    sheet, maps = tmp_path / "grid.png", [str(files / "labels.png"), "--instances", str(files / "instances.png")]
+    command = ["grid", str(folder), str(files / "image.png"), "-o", str(sheet), "--cell-px", str(CELL)]
+    command += ["--operation", "translate_like", "--labels", *maps, "--seed", "5", "--count", "2"]
+    assert run_program(command, Session(discover(), Store(tmp_path / "home"))) == 0
+    made = [enlarged(styled(bundle, files / "image.png", seed)) for seed in (5, 6, 7)]
+    assert [holds(sheet, each) for each in made] == [True, True, False]
+
+
+@pytest.mark.parametrize("operation", ["edit", "translate", "translate_like"])
+def test_models_are_compared_with_the_values_that_are_set(
+    folder: Path, bundle: Bundle, files: Path, tmp_path: Path, operation: str
+) -> None:
+    sheet = tmp_path / "compared.png"
+    command = ["compare", str(files / "image.png"), "--models", str(folder), "-o", str(sheet), "--cell-px", str(CELL)]
+    command += ["--operation", operation, "--seed", "3"]
+    words = dict(zip(ASKED[operation][1::2], ASKED[operation][2::2], strict=True))
+    for flag, word in words.items():
+        value = str(files / word) if (files / word).exists() else word
+        command += ["--set", f"{flag.removeprefix('--')}={value}"] if flag != "--seed" else []
+    assert run_program(command, Session(discover(), Store(tmp_path / "home"))) == 0
+    assert holds(sheet, enlarged(called(bundle, files)[operation]))
+
+
+def test_the_memory_of_every_operation_is_measured_on_its_examples(folder: Path) -> None:
+    opened = open_bundle(folder)
+    for operation in OPERATIONS:
+        assert bytes_per_pixel(operation, opened.manifest, opened.graphs, {}) != ASSUMED, operation.name
