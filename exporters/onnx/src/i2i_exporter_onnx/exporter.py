@@ -14,6 +14,7 @@ from i2i_exporter_onnx import bundle, sizes
 from i2i_exporter_onnx.half import to_half
 from i2i_exporter_onnx.parity import Measured, measure, summary, tolerance_of
 from i2i_exporter_onnx.rehearsal import rehearse
+from i2i_exporter_onnx.same_structure import TracedGraph
 from i2i_exporter_onnx.tracing import OPSET, to_onnx
 from i2i_registry.errors import ExportError
 from i2i_registry.interfaces.cards import WeightsCard
@@ -56,8 +57,9 @@ class OnnxExporter(Exporter):
         with bundle.appearing(destination) as folder:
             files: dict[str, GraphFile] = {}
             measured: dict[str, Measured] = {}
+            traced: list[TracedGraph] = []
             for name, graph in plan.graphs.items():
-                files[name] = _write(name, graph, folder, options.precision, tell)
+                files[name] = _write(name, graph, folder, precision=options.precision, traced=traced, tell=tell)
                 tolerance = tolerance_of(graph, options.precision)
                 measured[name] = _measure(name, graph, folder / files[name].file, tolerance, tell)
             parity = summary(measured, _tolerances(plan.graphs, options.precision), options.precision)
@@ -174,10 +176,18 @@ def _hash_of(model: Model[Record]) -> str:
         return sha256_of(path)
 
 
-def _write(name: str, graph: ResolvedGraph, folder: Path, precision: Precision, tell: TellProgress) -> GraphFile:
+def _write(
+    name: str,
+    graph: ResolvedGraph,
+    folder: Path,
+    *,
+    precision: Precision,
+    traced: list[TracedGraph],
+    tell: TellProgress,
+) -> GraphFile:
     started = time.monotonic()
     tell(f"{name}: tracing")
-    onnx_model = to_onnx(name, graph)
+    onnx_model = to_onnx(name, graph, traced)
     if precision == "fp16":
         to_half(onnx_model, name)
     file = bundle.write_graph(onnx_model, folder, name)

@@ -16,11 +16,13 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.fx import GraphModule
+from torch.onnx import ONNXProgram
 
 from i2i_exporter_onnx.cases import example_case, values
 from i2i_exporter_onnx.optimizing import optimize
 from i2i_exporter_onnx.refusals import DATA_DEPENDENT, FreeLengths, refuse
 from i2i_exporter_onnx.rewrites import folded
+from i2i_exporter_onnx.same_structure import TracedGraph
 from i2i_registry.errors import ExportError
 from i2i_registry.interfaces.graphs import Axis, ResolvedGraph
 
@@ -35,8 +37,11 @@ code runs inside them."""
 LOG = logging.getLogger(__name__)
 
 
-def to_onnx(name: str, graph: ResolvedGraph) -> ir.Model:
+def to_onnx(name: str, graph: ResolvedGraph, traced: list[TracedGraph] | None = None) -> ir.Model:
     """Return the graph in fp32 at opset 20, with free axes under the names the model gives them.
+
+    `traced`: the graphs of the same model before this one, to which it is added. When one of them differs in its
+    weights only, its trace is taken.
 
     Raises ExportError when the module cannot be traced, uses a construct that exports wrongly, or when an axis that
     is declared free came out fixed.
@@ -45,10 +50,15 @@ def to_onnx(name: str, graph: ResolvedGraph) -> ir.Model:
     _check_parts(name, graph.module)
     example = tuple(torch.from_numpy(array) for array in values(graph, example_case(graph)).values())
     module = folded(graph.module, example, name)
+    before = [] if traced is None else traced
     with _quiet():
-        program = _trace(name, graph, module, example)
-        refuse(program, name)
-        model = _translate(name, graph, program)
+        same = next((each for each in before if each.fits(graph, module)), None)
+        if same is None:
+            program = _trace(name, graph, module, example)
+            refuse(program, name)
+            same = TracedGraph(graph, module, _translate(name, graph, program))
+            before.append(same)
+        model = optimize(same.with_weights_of(module), name)
     _check_axes(name, graph, model)
     _name_axes(graph, model.graph)
     # Every node carries the author's source lines and paths, which are nobody's business and would change the hashes.
@@ -94,7 +104,7 @@ def _trace(name: str, graph: ResolvedGraph, module: nn.Module, example: tuple[Te
         raise _untraceable(name, error) from error
 
 
-def _translate(name: str, graph: ResolvedGraph, program: ExportedProgram) -> ir.Model:
+def _translate(name: str, graph: ResolvedGraph, program: ExportedProgram) -> ONNXProgram:
     try:
         result = torch.onnx.export(
             program,
@@ -119,7 +129,7 @@ def _translate(name: str, graph: ResolvedGraph, program: ExportedProgram) -> ir.
             expected=f"one for each of {list(graph.outputs)}",
             fix="name every output of the module in Graph.outputs, in order",
         )
-    return optimize(result, name)
+    return result
 
 
 Shapes = tuple[object, ...]
