@@ -358,6 +358,7 @@ def faces(code: Code) -> Section:
         "tests of plugins": code.modules_in("plugins/*/tests"),
         "code blocks of pages": [block for page in _pages(code.root) for block in code_blocks(page)],
         "examples": code.modules_in("examples"),
+        "templates of plugins": code.modules_in("core/*/src/*/authoring/templates"),
     }
     rows = [(name, *_sides(modules, known)) for name, modules in groups.items()]
     meaning = "Import statements that take from a core package itself, and from a module inside one."

@@ -99,10 +99,10 @@ def our_model(size: Size, eager: nn.Module) -> Model[Record]:
 
 def behaviour(size: Size) -> dict[str, Tensor]:
     """Deterministic, and the noise that the graph takes and then does not use."""
-    from i2i_toolkit.networks.generators import BEHAVIOURS
+    from i2i_toolkit.networks.generators import TEST_TIME_BEHAVIOURS
 
     count = sum(channels * height * width for channels, height, width in our_config(size).dropout_shapes)
-    return {"behaviour": torch.tensor([BEHAVIOURS.index("deterministic")]), "noise": torch.zeros(1, count)}
+    return {"behaviour": torch.tensor([TEST_TIME_BEHAVIOURS.index("deterministic")]), "noise": torch.zeros(1, count)}
 
 
 PAPER = Paper(

@@ -224,6 +224,7 @@ def test_imports_of_faces_and_of_what_is_inside(anatomy: ModuleType, tmp_path: P
             ),
             "docs/deep/page.md": page,
             "examples/a.py": "import lower\n",
+            "core/low/src/low/authoring/templates/paper/model.py": "from low import Name\nimport low.inner\n",
         },
     )
     found = figures(anatomy.faces(anatomy.Code(tmp_path)))
@@ -232,8 +233,16 @@ def test_imports_of_faces_and_of_what_is_inside(anatomy: ModuleType, tmp_path: P
         "tests of plugins": (0, 0),
         "code blocks of pages": (1, 1),
         "examples": (0, 0),
-        "all": (3, 5),
+        "templates of plugins": (1, 1),
+        "all": (4, 6),
     }
+
+
+def test_whatever_an_author_reads_imports_from_faces_only(anatomy: ModuleType) -> None:
+    """Types too, and tests, pages and templates, none of which import-linter sees."""
+    found = figures(anatomy.faces(anatomy.Code(ROOT)))
+    assert {name: inner for name, (_, inner) in found.items() if inner} == {}
+    assert all(of_faces for of_faces, _ in found.values())
 
 
 def test_names_that_several_modules_define(anatomy: ModuleType, tmp_path: Path) -> None:

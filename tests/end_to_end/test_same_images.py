@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from i2i_registry.plugins.discovery import discover
-from i2i_runtime.image.fitting import fit, to_tensor
+from i2i_runtime.image.fitting import fit_image, image_to_tensor
 from i2i_runtime.image.reading import read_pixels
 
 PLACES: Mapping[str, Mapping[str, str]] = {
@@ -48,7 +48,7 @@ def test_an_image_is_the_same_tensor_in_training_and_running(tmp_path: Path, mod
     assert main is not None
     for name in (key for key in PLACES[model] if key in shown):
         pixels = read_pixels(tmp_path / PLACES[model][name], shown[name].shape[1])
-        expected = torch.from_numpy(to_tensor(fit(pixels, main, "resize").pixels, main.value_range))
+        expected = torch.from_numpy(image_to_tensor(fit_image(pixels, main, "resize").pixels, main.value_range))
         torch.testing.assert_close(shown[name][0], expected, rtol=0, atol=1e-6)
 
 

@@ -13,10 +13,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from i2i_registry import NameTable
-from i2i_runtime.image.fitting import to_levels
+from i2i_runtime.image.fitting import tensor_to_image
 from i2i_runtime.image.resizing import BICUBIC
 from i2i_toolkit.data.preparation import ChannelCount, Draws, Mode, Preparation
-from i2i_toolkit.networks.architecture import GeneratorKind, Norm
+from i2i_toolkit.networks.architecture import GeneratorKind, NormKind
 from i2i_toolkit.networks.checkpoints import generator_table, read_generator
 from i2i_toolkit.networks.discriminators import (
     DiscriminatorKind,
@@ -70,7 +70,7 @@ class Resolved(Options):
     netG: str  # noqa: N815 - this and the next: the releases' names
     netD: Literal["basic", "n_layers", "pixel"]  # noqa: N815
     n_layers_D: int = BASIC_LAYERS  # noqa: N815
-    norm: Norm
+    norm: NormKind
     no_dropout: bool
     direction: str
     gan_mode: Objective
@@ -194,7 +194,7 @@ def width_of(state: Mapping[str, Tensor]) -> tuple[int, int]:
     return first.shape[0], first.shape[1]
 
 
-def recorded_discriminator(state: Mapping[str, Tensor], norm: Norm) -> PatchDiscriminator | PixelDiscriminator:
+def recorded_discriminator(state: Mapping[str, Tensor], norm: NormKind) -> PatchDiscriminator | PixelDiscriminator:
     """The recorded discriminator, empty."""
     width, channels_in = width_of(state)
     return make_discriminator(discriminator_kind(state), channels_in, width, layer_count(state), norm)
@@ -287,5 +287,5 @@ def check_images(recording: Recording, variants: Sequence[Variant], stated: tupl
     generated = recording.tensors["input/generated"].numpy()
     cut = ((generated.transpose(1, 2, 0) + 1) / 2 * 255).astype(np.uint8)
     yield recording.output("tensor2im", torch.from_numpy(cut), EXACT)
-    rounded = torch.from_numpy(to_levels(generated))
+    rounded = torch.from_numpy(tensor_to_image(generated))
     yield recording.output("tensor2im", rounded, ONE_LEVEL, by="i2i_runtime, which rounds")

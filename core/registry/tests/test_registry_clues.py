@@ -15,7 +15,7 @@ from torch import nn
 from i2i_registry.errors import UnknownName
 from i2i_registry.importing import clues as clues_module
 from i2i_registry.importing.clues import find_objects, gather_clues, parse_options
-from i2i_registry.importing.files import find_files, read_files
+from i2i_registry.importing.files import find_files, read_checkpoint_files
 from i2i_registry.importing.importer import ImportReport, import_checkpoint
 from i2i_registry.interfaces.cards import Imported, ImportedFile
 from i2i_registry.plugins.discovery import Registry
@@ -193,7 +193,7 @@ class Whole(nn.Module):
 
 def test_pickled_modules_and_options_are_seen_as_plain_values(tmp_path: Path) -> None:
     torch.save({"nets": [Whole()]}, tmp_path / "G.pth")
-    found = gather_clues(read_files(find_files([f"G={tmp_path / 'G.pth'}"])), (), {})
+    found = gather_clues(read_checkpoint_files(find_files([f"G={tmp_path / 'G.pth'}"])), (), {})
     (part,) = found.parts_at(r"G\.nets\.0\.head\.1")
     assert part.kind == "torch.nn.modules.activation.LeakyReLU"
     assert part.values["negative_slope"] == 0.05

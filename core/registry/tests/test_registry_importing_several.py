@@ -14,7 +14,7 @@ import torch
 from i2i_registry.checkpoints.tensor_files import read_tensors
 from i2i_registry.errors import CheckpointError
 from i2i_registry.importing import files as checkpoint_files
-from i2i_registry.importing.files import find, find_files, read_files
+from i2i_registry.importing.files import find_checkpoint, find_files, read_checkpoint_files
 from i2i_registry.importing.importer import import_checkpoint
 from i2i_registry.importing.wrappers import Unwrapped, parts
 from i2i_registry.interfaces.cards import Imported, ImportedFile
@@ -182,12 +182,12 @@ def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
 def test_of_several_moments_and_averages_one_is_taken_and_told(
     tmp_path: Path, names: tuple[str, ...], taken: dict[str, str], words: str
 ) -> None:
-    found = find([str(touch(tmp_path, *names))])
+    found = find_checkpoint([str(touch(tmp_path, *names))])
     assert {prefix: str(path.relative_to(tmp_path)) for prefix, path in found.files.items()} == taken
     assert words in " ".join(found.remarks)
     for remark in found.remarks:
         for command in re.findall(r"i2i-registry import (.+) --as NAME", remark):
-            other = find(shlex.split(command))
+            other = find_checkpoint(shlex.split(command))
             assert other.files.keys() == found.files.keys()
             assert other.files != found.files
 
@@ -202,10 +202,10 @@ def test_of_several_moments_and_averages_one_is_taken_and_told(
 )
 def test_for_each_of_several_trainings_there_is_a_command_that_works(tmp_path: Path, names: tuple[str, ...]) -> None:
     with pytest.raises(UsageError) as caught:
-        find([str(touch(tmp_path, *names))])
+        find_checkpoint([str(touch(tmp_path, *names))])
     commands = re.findall(r"i2i-registry import (.+?) --as NAME", caught.value.fix)
     assert len(commands) == 2
-    first, second = (find(shlex.split(command)).files for command in commands)
+    first, second = (find_checkpoint(shlex.split(command)).files for command in commands)
     assert first.keys() == second.keys()
     assert not set(first.values()) & set(second.values()) - {tmp_path / "wing.ckpt"}
 
@@ -226,7 +226,7 @@ def test_files_of_another_framework_are_named(tmp_path: Path, names: tuple[str, 
     touch(tmp_path, *names)
     for place in (tmp_path, tmp_path / names[-1]):
         with pytest.raises(UsageError, match=words):
-            find([str(place)])
+            find_checkpoint([str(place)])
 
 
 # --- Read as one ------------------------------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ def test_tensors_are_named_by_file_and_contents_stay_reachable(tmp_path: Path) -
     torch.save(torch.ones(2), tmp_path / "0" / "z_opt.pth")
     torch.save([1, torch.tensor(0.5)], tmp_path / "NoiseAmp.pth")
     torch.save({"fan": {"w": torch.ones(3)}}, tmp_path / "100000_nets_ema.ckpt")
-    checkpoint = read_files(find_files([str(tmp_path)]))
+    checkpoint = read_checkpoint_files(find_files([str(tmp_path)]))
     assert checkpoint.shapes == {"0.netG.head.weight": (1,), "0.z_opt": (2,), "NoiseAmp.1": (), "fan.w": (3,)}
     assert checkpoint.files["NoiseAmp"].content == [1, torch.tensor(0.5)]
 
@@ -247,7 +247,7 @@ def test_one_name_for_two_tensors_is_refused(tmp_path: Path) -> None:
     torch.save({"wing": {"w": torch.ones(1)}}, tmp_path / "1_nets.ckpt")
     torch.save({"w": torch.ones(1)}, tmp_path / "wing.ckpt")
     with pytest.raises(CheckpointError, match=r"wing\.ckpt holds 'wing\.w'"):
-        read_files(find_files([str(tmp_path)]))
+        read_checkpoint_files(find_files([str(tmp_path)]))
 
 
 # --- Imported ---------------------------------------------------------------------------------------------------------
@@ -311,9 +311,9 @@ def test_a_discriminator_alone_is_named(registry: Registry, store: Store, releas
     with pytest.raises(
         CheckpointError, match="only what is left out of toy: the discriminator is for training"
     ) as caught:
-        import_checkpoint(registry, store, find([str(release / "latest_net_D.pth")]), "x", model=model)
+        import_checkpoint(registry, store, find_checkpoint([str(release / "latest_net_D.pth")]), "x", model=model)
     assert "the folder of the training" in caught.value.fix
-    assert import_checkpoint(registry, store, find([str(release)]), "x", model=model).card.model == "toy"
+    assert import_checkpoint(registry, store, find_checkpoint([str(release)]), "x", model=model).card.model == "toy"
 
 
 # --- Wrappers ---------------------------------------------------------------------------------------------------------
@@ -363,7 +363,7 @@ def test_the_wrapper_of_each_file_is_taken_off(registry: Registry, store: Store,
     conv = {"conv.weight": torch.ones(5, 3, 1, 1), "conv.bias": torch.ones(5)}
     torch.save({"state_dict": conv, "epoch": torch.tensor(3)}, tmp_path / "latest_net_G.pth")
     torch.save({"state_dict": {"w": torch.ones(2)}}, tmp_path / "latest_net_D.pth")
-    report = import_checkpoint(registry, store, find([str(tmp_path)]), "x")
+    report = import_checkpoint(registry, store, find_checkpoint([str(tmp_path)]), "x")
     assert report.keys.used.keys() == {"G.conv.weight", "G.conv.bias"}
     assert report.keys.dropped.keys() == {"D.w", "G.epoch"}
     assert report.remarks == ("wrapper taken off: state_dict",)
@@ -408,10 +408,10 @@ def test_whole_checkpoints_in_one_folder_are_listed_with_a_command_for_each(
     for name in ("all-cats", "dogs=2 (b)"):
         torch.save({wrapper: toy_state()} if wrapper else toy_state(), tmp_path / f"{name}.pth")
     with pytest.raises(UsageError, match="holds 2 networks: all-cats") as caught:
-        import_checkpoint(registry, store, find([str(tmp_path)]), "x")
+        import_checkpoint(registry, store, find_checkpoint([str(tmp_path)]), "x")
     commands = re.findall(r"i2i-registry import (.+?) --as NAME(?: --network (\S+))?", caught.value.fix)
     for name, (place, network) in zip(("cats", "dogs"), commands, strict=True):
-        found = find(shlex.split(place))
+        found = find_checkpoint(shlex.split(place))
         assert import_checkpoint(registry, store, found, name, network=network or None).card.version == 1
 
 
@@ -420,5 +420,5 @@ def test_a_network_that_the_user_names_is_found_bare(registry: Registry, store: 
     torch.save({"conv.weight": torch.ones(5, 3, 1, 1), "conv.bias": torch.ones(5)}, tmp_path / "bare.pth")
     torch.save(toy_state(), tmp_path / "named.pth")
     for name in ("bare", "named"):
-        report = import_checkpoint(registry, store, find([f"G={tmp_path / name}.pth"]), name)
+        report = import_checkpoint(registry, store, find_checkpoint([f"G={tmp_path / name}.pth"]), name)
         assert len(report.keys.used) == 2

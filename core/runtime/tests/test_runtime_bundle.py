@@ -96,7 +96,8 @@ def test_a_heat_map_is_coloured_at_the_size_of_the_image(bundle: Bundle) -> None
     got = cast("NDArray[np.uint8]", bundle.translate(LEVELS, outputs="attention"))
     blocks = LEVELS.mean(axis=2, dtype=np.float32).reshape(4, 4, 4, 4).mean(axis=(1, 3))
     assert got.shape == (16, 16, 3)
-    assert np.abs(got.astype(int) - heatmaps.render(blocks, 16, 16)).max() <= 4  # one level before JET is four after
+    # One level before JET is four after.
+    assert np.abs(got.astype(int) - heatmaps.render_heatmap(blocks, 16, 16)).max() <= 4
     unit = cast("NDArray[np.float32]", bundle.translate(LEVELS / 255, outputs="attention"))
     np.testing.assert_allclose(unit, got / 255, atol=1e-6)
 

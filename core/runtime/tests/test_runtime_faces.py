@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from pydantic import ValidationError
 
 import i2i_runtime as i2i
-from i2i_runtime.image.faces import Landmarks, Square, cut_square, landmarks, square_of
+from i2i_runtime.image.faces import Landmarks, Square, cut_square, heatmap_landmarks, square_of
 from i2i_runtime.image.resizing import SizeRule
 from i2i_runtime.kinds.image import ImageInput
 
@@ -73,7 +73,7 @@ def test_a_landmark_is_the_middle_of_its_hottest_pixel_and_leans_to_hotter_neigh
     heat[0, 2, 4], heat[0, 2, 5], heat[0, 1, 4] = 1, 0.5, 0.25
     heat[1, 0, 0] = 1
     heat[2, 3, 6] = 1
-    np.testing.assert_array_equal(landmarks(heat), [[4.75, 2.25], [0.5, 0.5], [6.5, 3.5]])
+    np.testing.assert_array_equal(heatmap_landmarks(heat), [[4.75, 2.25], [0.5, 0.5], [6.5, 3.5]])
 
 
 @pytest.mark.parametrize("degrees", [0, 25, -60, 180])

@@ -14,7 +14,7 @@ def test_levels_stretch_to_the_full_range_and_truncate() -> None:
 
 def test_a_constant_map_is_all_zero() -> None:
     assert (heatmaps.levels(np.full((3, 3), 5, dtype=np.float32)) == 0).all()
-    assert (heatmaps.render(np.zeros((2, 2), dtype=np.float32), 4, 4) == (0, 0, 128)).all()
+    assert (heatmaps.render_heatmap(np.zeros((2, 2), dtype=np.float32), 4, 4) == (0, 0, 128)).all()
 
 
 def test_enlarging_uses_half_pixel_centres_and_clamps_at_the_border() -> None:
@@ -32,7 +32,7 @@ def test_jet_runs_from_blue_over_green_to_red() -> None:
 
 
 def test_a_rendered_map_has_the_size_asked_for() -> None:
-    rendered = heatmaps.render(np.arange(12, dtype=np.float32).reshape(3, 4), 30, 50)
+    rendered = heatmaps.render_heatmap(np.arange(12, dtype=np.float32).reshape(3, 4), 30, 50)
     assert (rendered.shape, rendered.dtype) == ((30, 50, 3), np.uint8)
     assert tuple(rendered[0, 0]) == (0, 0, 128)
     assert tuple(rendered[-1, -1]) == (128, 0, 0)

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import i2i_runtime as i2i
-from i2i_runtime.image.masks import blurred_by, soften
+from i2i_runtime.image.masks import blurred_by, soften_mask
 from i2i_runtime.image.resizing import Fit, SizeRule
 
 from .conftest import write_bundle
@@ -48,7 +48,7 @@ def test_a_disc_is_every_pixel_within_its_radius(radius: int) -> None:
     point[20, 28] = True
     rows, columns = np.indices(point.shape)
     disc = (rows - 20) ** 2 + (columns - 28) ** 2 <= radius**2
-    np.testing.assert_array_equal(soften(point, radius, 0), disc)
+    np.testing.assert_array_equal(soften_mask(point, radius, 0), disc)
 
 
 def test_a_dilation_is_the_union_of_discs() -> None:
@@ -58,13 +58,13 @@ def test_a_dilation_is_the_union_of_discs() -> None:
     for row, column in np.argwhere(points):
         union |= (rows - row) ** 2 + (columns - column) ** 2 <= 9
     assert 2 < points.sum() < union.sum() < points.size
-    np.testing.assert_array_equal(soften(points, 3, 0), union)
+    np.testing.assert_array_equal(soften_mask(points, 3, 0), union)
 
 
 def test_a_disc_may_be_larger_than_the_image() -> None:
     point = np.zeros((5, 4), bool)
     point[0, 0] = True
-    np.testing.assert_array_equal(soften(point, 20, 0), np.ones((5, 4)))
+    np.testing.assert_array_equal(soften_mask(point, 20, 0), np.ones((5, 4)))
 
 
 @pytest.mark.parametrize("sigma", [0.5, 1.3, 5.0])
@@ -86,7 +86,7 @@ def test_a_soft_mask_goes_from_0_to_1() -> None:
     square = np.zeros((40, 40), bool)
     square[18:22, 18:22] = True
     blurred = blurred_by(square.astype(np.float64), 3)
-    mask = soften(square, 0, 3)
+    mask = soften_mask(square, 0, 3)
     assert (mask.dtype, mask.min(), mask.max()) == (np.float32, 0, 1)
     np.testing.assert_allclose(mask, blurred / blurred.max(), atol=1e-6)
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from i2i_toolkit.layers.bicubic import (
     bicubic_matrix,
-    levels_of,
+    eight_bit_levels,
     resample,
     resample_by,
     resample_levels,
@@ -33,13 +33,13 @@ def test_sides_are_rounded_up(side: int, factor: float, wanted: int) -> None:
 def test_levels_are_truncated_and_63_of_them_lose_one() -> None:
     every = torch.arange(256, dtype=torch.float64)
     image = ((every / 255).float() - 0.5) * 2
-    found = levels_of(image.reshape(1, 1, 16, 16)).flatten()
+    found = eight_bit_levels(image.reshape(1, 1, 16, 16)).flatten()
     assert set((every - found).tolist()) == {0.0, 1.0}
     assert (every - found).sum() == 63
 
 
 def test_levels_stay_in_8_bits() -> None:
-    assert levels_of(torch.tensor([-3.0, -1.0, 0.0, 1.0, 3.0]).reshape(1, 1, 1, 5)).flatten().tolist() == [
+    assert eight_bit_levels(torch.tensor([-3.0, -1.0, 0.0, 1.0, 3.0]).reshape(1, 1, 1, 5)).flatten().tolist() == [
         0.0,
         0.0,
         127.0,
@@ -51,7 +51,7 @@ def test_levels_stay_in_8_bits() -> None:
 def test_a_factor_of_1_changes_nothing_but_the_levels() -> None:
     assert torch.equal(bicubic_matrix(7, 7, 1.0, stretch=1.0, device=CPU), torch.eye(7, dtype=torch.float64))
     image = torch.rand(2, 3, 5, 6) * 2 - 1
-    levels = levels_of(image)
+    levels = eight_bit_levels(image)
     assert torch.equal(resample_by(image, 1.0), (((levels / 255).float() - 0.5) * 2))
 
 
@@ -94,7 +94,7 @@ def test_the_height_decides_whether_the_kernel_is_stretched() -> None:
     both_grow, height_shrinks = (resample_to(image, (height, 15)) for height in (20, 19))
     narrow = bicubic_matrix(10, 15, 1.5, stretch=1 / 1.5, device=CPU)
     rows = bicubic_matrix(20, 19, 19 / 20, stretch=20 / 19, device=CPU)
-    wanted = ((rows @ levels_of(image) @ narrow.mT / 255).float() - 0.5) * 2
+    wanted = ((rows @ eight_bit_levels(image) @ narrow.mT / 255).float() - 0.5) * 2
     assert torch.allclose(height_shrinks, wanted.clamp(-1, 1), atol=1e-6)
     assert (height_shrinks[..., 5, :] - both_grow[..., 5, :]).abs().max() > 0.01
 

@@ -12,12 +12,11 @@ import torch
 from pydantic import ValidationError
 
 import i2i_runtime
+from i2i_conformance.command_line import run_command
 from i2i_plugin_bicyclegan import i2i_models
 from i2i_plugin_bicyclegan.config import PRESETS, Config
 from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_registry import ExportOptions, Store, Trained, WeightsCard, discover
-from i2i_registry.cli.program import run_program
-from i2i_registry.cli.session import Session
 from i2i_runtime import Bundle, LatentInput, Licence, OptionError, UnknownOperationError
 
 TINY = Config(image_size=16, levels=3, channels=2, encoder_channels=2, latent_dim=3)
@@ -136,12 +135,12 @@ def test_a_style_by_example_needs_an_encoder(bundle: Bundle, image: np.ndarray) 
 def test_the_command_line_says_what_a_generator_alone_lacks_and_where_it_is(
     artefact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    session = Session(discover(strict=False), Store(tmp_path / "store"))
+    store = Store(tmp_path / "store")
     arguments = ["run", str(artefact), "me.png", "-o", str(tmp_path / "out.png"), "--operation"]
 
-    assert run_program([*arguments, "translate_like"], session) == 2
+    assert run_command([*arguments, "translate_like"], store) == 2
     message = capsys.readouterr().err
     assert f"bicyclegan can do it, but {artefact} lacks the part it needs (encoder)" in message
     assert "import or train weights that have it" in message
-    assert run_program([*arguments, "stylize_mix"], session) == 2
+    assert run_command([*arguments, "stylize_mix"], store) == 2
     assert "lacks" not in capsys.readouterr().err

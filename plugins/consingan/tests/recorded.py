@@ -28,11 +28,8 @@ from i2i_plugin_consingan.networks.upsampling import enlarged
 from i2i_plugin_consingan.official import CONSINGAN_FORMAT
 from i2i_plugin_consingan.trainer import NOISE_SCALE, ConSinGANTrainer, Options, StageTraining
 from i2i_registry import Step
-from i2i_runtime import NoiseInput
-from i2i_runtime.image.masks import soften
-from i2i_runtime.kinds.size import ResultSize
-from i2i_toolkit import Cursor, resample_by, resample_to
-from i2i_toolkit.layers.bicubic import levels_of
+from i2i_runtime import NoiseInput, ResultSize, soften_mask
+from i2i_toolkit import Cursor, eight_bit_levels, resample_by, resample_to
 
 if TYPE_CHECKING:
     from i2i_registry import Phase, Tensors
@@ -338,8 +335,10 @@ def check_statistics(recording: Recording, generator: Generator) -> Iterator[Row
 def softened(recording: Recording, case: Case) -> Tensor:
     """The recorded mask, resized like an image and widened by the runtime."""
     config = case.config(case.train_mode)
-    levels = levels_of(resample_to(image_of(recording.tensors["input/mask_u8"]), config.sizes[-1]))
-    return torch.from_numpy(soften((levels[0, 0] > 0).numpy(), MASK_DILATION[case.train_mode], MASK_BLUR))[None, None]
+    levels = eight_bit_levels(resample_to(image_of(recording.tensors["input/mask_u8"]), config.sizes[-1]))
+    return torch.from_numpy(soften_mask((levels[0, 0] > 0).numpy(), MASK_DILATION[case.train_mode], MASK_BLUR))[
+        None, None
+    ]
 
 
 def with_running_statistics(generator: Generator) -> Generator:

@@ -12,8 +12,7 @@ from i2i_plugin_consingan.config import PRESETS, Config, Mode
 from i2i_plugin_consingan.model import ConSinGAN
 from i2i_plugin_consingan.networks.upsampling import enlarged
 from i2i_plugin_consingan.official import CONSINGAN_FORMAT
-from i2i_registry import CheckpointError, Clues, canonical_shapes, find_files
-from i2i_registry.importing.files import read_files
+from i2i_registry import CheckpointError, Clues, canonical_shapes, find_files, read_checkpoint_files
 
 SMALL = {"height": 60, "width": 72, "channels": 4}
 
@@ -66,7 +65,7 @@ def test_a_folder_is_imported_from_its_last_stage(tmp_path: Path) -> None:
         torch.save(grown, tmp_path / str(stage) / "netG.pth")
         torch.save({"head.conv.weight": torch.zeros(4, 3, 3, 3)}, tmp_path / str(stage) / "netD.pth")
         torch.save(tensors[f"fixed_noise.{stage}"], tmp_path / str(stage) / "z_opt.pth")
-    files = read_files(find_files([str(tmp_path)]))
+    files = read_checkpoint_files(find_files([str(tmp_path)]))
     assert CONSINGAN_FORMAT.detect(files.shapes)
     assert CONSINGAN_FORMAT.infer_config(files.shapes) == config
     report = converted(CONSINGAN_FORMAT, ConSinGAN(config), files.tensors)

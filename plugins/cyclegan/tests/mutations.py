@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from tests.parity.mutating import Mutation, starts
 from torch import Tensor, nn
 
-from i2i_plugin_cyclegan import networks
 from i2i_plugin_cyclegan.trainer import CycleGANTrainer, Options
 from i2i_registry import Losses, Stage, Step
-from i2i_toolkit import ImagePool
+from i2i_toolkit import ImagePool, InstanceNorm, ResidualBlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,17 +61,17 @@ def twice_the_learning_rate(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_instance_norm(patch: pytest.MonkeyPatch) -> None:
-    def wrong(_norm: networks.InstanceNorm, x: Tensor) -> Tensor:
+    def wrong(_norm: InstanceNorm, x: Tensor) -> Tensor:
         return x
 
-    patch.setattr(networks.InstanceNorm, "forward", wrong)
+    patch.setattr(InstanceNorm, "forward", wrong)
 
 
 def no_residual(patch: pytest.MonkeyPatch) -> None:
-    def wrong(self: networks.ResidualBlock, x: Tensor) -> Tensor:
+    def wrong(self: ResidualBlock, x: Tensor) -> Tensor:
         return self.conv_block(x)
 
-    patch.setattr(networks.ResidualBlock, "forward", wrong)
+    patch.setattr(ResidualBlock, "forward", wrong)
 
 
 def a_pool_that_forgets(patch: pytest.MonkeyPatch) -> None:

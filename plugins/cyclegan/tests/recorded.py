@@ -20,10 +20,9 @@ from torch import Tensor
 
 from i2i_plugin_cyclegan.config import Config
 from i2i_plugin_cyclegan.model import CycleGAN
-from i2i_plugin_cyclegan.networks import make_generator
 from i2i_plugin_cyclegan.official import GENERATORS, JUNYANZ_FORMAT
 from i2i_plugin_cyclegan.trainer import CycleGANTrainer, Options
-from i2i_toolkit import ImagePool
+from i2i_toolkit import ImagePool, make_generator
 
 __all__ = ["MARK", "PAPER", "SOURCE", "check", "kind_of"]
 
@@ -123,7 +122,10 @@ def check_networks(recording: Recording, case: Case) -> Iterator[Row]:
     for official in generators:
         yield from check_config(recording, case, official)
         config = stated_config(case, "a_to_b", way_back=official == "G_B")
-        empty[official] = (make_generator(config, config.channels_a, config.channels_b), partial(our_key_of, recording))
+        empty[official] = (
+            make_generator(config.architecture, config.channels_a, config.channels_b),
+            partial(our_key_of, recording),
+        )
     yield from junyanz.check_networks(recording, case, case.resolved, empty, FORWARD)
 
 

@@ -6,8 +6,8 @@ from torch import nn
 
 from i2i_plugin_cyclegan.config import PRESETS, Config
 from i2i_plugin_cyclegan.model import CycleGAN
-from i2i_plugin_cyclegan.networks import PatchDiscriminator, make_generator
 from i2i_runtime import ImageInput
+from i2i_toolkit import PatchDiscriminator, make_generator
 
 TINY = Config(image_size=16, channels=2, res_blocks=1)
 
@@ -21,7 +21,7 @@ def parameter_count(network: nn.Module) -> int:
 )
 def test_generators_have_the_releases_number_of_parameters(preset: str, count: int) -> None:
     with torch.device("meta"):
-        assert parameter_count(make_generator(PRESETS[preset], 3, 3)) == count
+        assert parameter_count(make_generator(PRESETS[preset].architecture, 3, 3)) == count
 
 
 def test_the_discriminator_has_the_releases_number_of_parameters() -> None:
@@ -41,11 +41,11 @@ def test_a_patch_of_70_pixels_decides_on_a_score() -> None:
 
 @pytest.mark.parametrize("size", [(8, 8), (12, 20), (16, 16)])
 def test_the_translation_has_the_size_of_the_image(size: tuple[int, int]) -> None:
-    assert make_generator(TINY, 3, 1)(torch.rand(2, 3, *size)).shape == (2, 1, *size)
+    assert make_generator(TINY.architecture, 3, 1)(torch.rand(2, 3, *size)).shape == (2, 1, *size)
 
 
 def test_images_of_a_batch_do_not_see_each_other() -> None:
-    generator, images = make_generator(TINY, 3, 3), torch.rand(3, 3, 16, 16)
+    generator, images = make_generator(TINY.architecture, 3, 3), torch.rand(3, 3, 16, 16)
     one_by_one = torch.cat([generator(image[None]) for image in images])
     torch.testing.assert_close(generator(images), one_by_one, rtol=0, atol=1e-6)
 

@@ -27,8 +27,7 @@ from i2i_plugin_ingan.networks.geometry import homography_grid, resize_grid
 from i2i_plugin_ingan.official import INGAN_FORMAT, critic_table, generator_table
 from i2i_plugin_ingan.trainer import InGANTrainer, Retargeted
 from i2i_registry import Losses, Step
-from i2i_runtime import Shifts
-from i2i_runtime.image import sampling_grids
+from i2i_runtime import SamplingGrid, Shifts, fold_points, homography_matrix, homography_points, sampling_grid
 from i2i_toolkit import Cursor
 
 PAPER = "ingan"
@@ -222,16 +221,16 @@ def check_homography(
 ) -> Iterator[Row]:
     """The matrix, the grid, and the image; also as torch samples by default today."""
     height, width = image.shape[2:]
-    grid = sampling_grids.projected(size, shifts)
-    yield recording.output(f"{name}/theta", torch.from_numpy(sampling_grids.homography(shifts)), THETA)
+    grid = homography_points(size, shifts)
+    yield recording.output(f"{name}/theta", torch.from_numpy(homography_matrix(shifts)), THETA)
     yield recording.output(f"{name}/grid", torch.from_numpy(grid)[None], GRID)
     excluded = end_points_excluded(grid, height, width + sum(shifts.mirrored(width)))
-    today = torch.from_numpy(sampling_grids.folded(excluded, width, shifts))[None].float()
+    today = torch.from_numpy(fold_points(excluded, width, shifts))[None].float()
     for key, ours in (("out", homography_grid((height, width), size, shifts)), ("out_align_corners_false", today)):
         yield recording.output(f"{name}/{key}", build_model(recording).generator(image, ours), FORWARD)
 
 
-def end_points_excluded(grid: sampling_grids.SamplingGrid, height: int, width: int) -> sampling_grids.SamplingGrid:
+def end_points_excluded(grid: SamplingGrid, height: int, width: int) -> SamplingGrid:
     """Coordinates meant for align_corners=False on a map of that size, as those for align_corners=True."""
     lengths = np.array([width, height], dtype=np.float64)
     pixels = ((grid + 1) * lengths - 1) / 2
@@ -243,7 +242,7 @@ def check_use(recording: Recording, image: Tensor, case: Case) -> Iterator[Row]:
     module, source = build_model(recording).graphs()[GRAPH].module, (case.H, case.W)
 
     def used(size: tuple[int, int], shifts: Shifts) -> tuple[Tensor, Tensor]:
-        made = sampling_grids.sampling_grid(source, size, shifts)
+        made = sampling_grid(source, size, shifts)
         grid, coverage = (torch.from_numpy(array)[None] for array in made)
         return module(image, grid, coverage), coverage
 

@@ -9,8 +9,7 @@ from torch.nn import functional as F
 
 from i2i_plugin_ingan.networks import transformed
 from i2i_plugin_ingan.networks.geometry import homography_grid, resize_grid
-from i2i_runtime import Shifts, sampling_grid
-from i2i_runtime.image.sampling_grids import homography, projected
+from i2i_runtime import Shifts, homography_matrix, homography_points, sampling_grid
 
 SHIFTS = [Shifts(0.25, -0.35), Shifts(-0.4, 0.3), Shifts(0.3, -0.3), Shifts(-0.2, -0.5), Shifts(0.7, 0.1)]
 SOURCE, RESULT = (20, 30), (24, 40)
@@ -27,7 +26,7 @@ def moved(theta: Tensor, x: float, y: float) -> list[float]:
 
 @pytest.mark.parametrize("shifts", SHIFTS, ids=str)
 def test_the_closed_form_moves_the_four_points_of_the_paper(shifts: Shifts) -> None:
-    theta = torch.from_numpy(homography(shifts))
+    theta = torch.from_numpy(homography_matrix(shifts))
     for point, target in (
         ((-1.0, -1.0), (-1 + shifts.left, -1.0)),
         ((1.0, 1.0), (1 + shifts.right, 1.0)),
@@ -38,14 +37,14 @@ def test_the_closed_form_moves_the_four_points_of_the_paper(shifts: Shifts) -> N
 
 
 def test_opposite_shifts_are_a_shear() -> None:
-    assert homography(Shifts(0.2, -0.2))[2].tolist() == [0.0, 0.0, 1.0]
+    assert homography_matrix(Shifts(0.2, -0.2))[2].tolist() == [0.0, 0.0, 1.0]
 
 
 @pytest.mark.parametrize("shifts", SHIFTS, ids=str)
 def test_folded_coordinates_sample_what_a_mirrored_copy_would_give(shifts: Shifts) -> None:
     left, right = abs(math.ceil(30 * shifts.left)), abs(math.ceil(-30 * shifts.right))
     copy = F.pad(features(), (left, right, 0, 0), mode="reflect")
-    grid = torch.from_numpy(projected(RESULT, shifts))[None].float()
+    grid = torch.from_numpy(homography_points(RESULT, shifts))[None].float()
     expected = F.grid_sample(copy, grid, padding_mode="border", align_corners=True)
     found = transformed(features(), homography_grid(SOURCE, RESULT, shifts))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)

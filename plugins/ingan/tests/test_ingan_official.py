@@ -11,8 +11,7 @@ from i2i_plugin_ingan.config import Config
 from i2i_plugin_ingan.model import InGAN
 from i2i_plugin_ingan.networks.geometry import resize_grid
 from i2i_plugin_ingan.official import INGAN_FORMAT
-from i2i_registry import CheckpointError, find_files
-from i2i_registry.importing.files import read_files
+from i2i_registry import CheckpointError, find_files, read_checkpoint_files
 
 TINY = Config(channels=4, downscales=2, blocks=2)
 
@@ -72,7 +71,7 @@ def test_what_is_dropped_has_a_reason() -> None:
 def test_a_file_of_the_release_is_read(tmp_path: Path) -> None:
     tensors = checkpoint()
     place = write(tmp_path / "checkpoint_0075000.pth.tar", tensors)
-    found = read_files(find_files([str(place)]))
+    found = read_checkpoint_files(find_files([str(place)]))
     assert INGAN_FORMAT.detect(found.shapes)
     model, _ = imported(dict(found.tensors))
     assert torch.equal(model.generator.to_image.weight, tensors["G.final_block.1.weight"])

@@ -10,11 +10,9 @@ import torch
 from tests.parity.mutating import Mutation, starts
 from torch import Tensor, nn
 
-from i2i_plugin_pix2pix import networks
-from i2i_plugin_pix2pix.networks import TestTime
 from i2i_plugin_pix2pix.trainer import Options, Pix2PixTrainer
 from i2i_registry import Losses, Stage, Step
-from i2i_toolkit import OBJECTIVES
+from i2i_toolkit import OBJECTIVES, BatchNorm, TestTime, UNet
 
 if TYPE_CHECKING:
     import pytest
@@ -75,7 +73,7 @@ def twice_the_learning_rate(patch: pytest.MonkeyPatch) -> None:
 
 
 def skip_behind_what_comes_up(patch: pytest.MonkeyPatch) -> None:
-    def wrong(self: networks.UNet, image: Tensor, test: TestTime | None = None) -> Tensor:
+    def wrong(self: UNet, image: Tensor, test: TestTime | None = None) -> Tensor:
         x, crossing = image, list[Tensor]()
         for down in self.down:
             x = down(x, test)
@@ -85,17 +83,17 @@ def skip_behind_what_comes_up(patch: pytest.MonkeyPatch) -> None:
             x = torch.cat([up(x, test), crossing.pop()], dim=1)
         return torch.tanh(self.to_image(torch.relu(x)))
 
-    patch.setattr(networks.UNet, "forward", wrong)
+    patch.setattr(UNet, "forward", wrong)
 
 
 def unbiased_batch_variance(patch: pytest.MonkeyPatch) -> None:
-    right = networks.BatchNorm.forward
+    right = BatchNorm.forward
 
-    def wrong(self: networks.BatchNorm, x: Tensor, test: TestTime | None = None) -> Tensor:
+    def wrong(self: BatchNorm, x: Tensor, test: TestTime | None = None) -> Tensor:
         count = x.numel() // x.shape[1]
         return right(self, x, test) * (((count - 1) / count) ** 0.5 if self.training else 1.0)
 
-    patch.setattr(networks.BatchNorm, "forward", wrong)
+    patch.setattr(BatchNorm, "forward", wrong)
 
 
 MUTATIONS: Mapping[str, Mutation] = {

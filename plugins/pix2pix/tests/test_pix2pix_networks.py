@@ -6,9 +6,8 @@ from torch import Tensor, nn
 
 from i2i_plugin_pix2pix.config import PRESETS, Config
 from i2i_plugin_pix2pix.model import Pix2Pix
-from i2i_plugin_pix2pix.networks import Dropout, PatchDiscriminator, PixelDiscriminator, make_generator
-from i2i_toolkit import Translation
-from i2i_toolkit.networks.generators import BEHAVIOURS
+from i2i_plugin_pix2pix.networks import make_generator
+from i2i_toolkit import TEST_TIME_BEHAVIOURS, Dropout, PatchDiscriminator, PixelDiscriminator, Translation
 
 UNET = Config(image_size=64, depth=6, channels=2)
 RESNET = Config(generator="resnet", image_size=16, depth=1, channels=2)
@@ -36,7 +35,7 @@ def image(config: Config, count: int = 1) -> Tensor:
 
 def translate(generator: nn.Module, config: Config, images: Tensor, behaviour: str, noise: Tensor) -> Tensor:
     translation = Translation(generator, config.dropout_shapes)  # pyright: ignore[reportArgumentType]
-    index = torch.full((len(images),), BEHAVIOURS.index(behaviour))
+    index = torch.full((len(images),), TEST_TIME_BEHAVIOURS.index(behaviour))
     return translation(images, index, noise).detach()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -13,22 +14,25 @@ from i2i_plugin_singan import networks, trainer
 from i2i_plugin_singan.networks import Critic, Generator, Pyramid, sampling
 from i2i_plugin_singan.trainer import Made, Options, SinGANTrainer
 from i2i_registry import Losses, Step, Tensors
-from i2i_toolkit.layers import bicubic as cubic
+from i2i_toolkit import resample, scaled_side
 
 if TYPE_CHECKING:
     import pytest
     from torch.optim import Adam
 
+CUBIC = sys.modules[resample.__module__]
+"""the module of the toolkit that resamples"""
+
 
 def rounded_levels(patch: pytest.MonkeyPatch) -> None:
     def wrong(image: Tensor) -> Tensor:
-        return (image.detach().float().add(1) / 2).clamp(0, 1).mul(cubic.LEVELS).round().double()
+        return (image.detach().float().add(1) / 2).clamp(0, 1).mul(255).round().double()
 
-    patch.setattr(cubic, "levels_of", wrong)
+    patch.setattr(CUBIC, "eight_bit_levels", wrong)
 
 
 def left_border_mirrored(patch: pytest.MonkeyPatch) -> None:
-    right = cubic.bicubic_matrix
+    right = CUBIC.bicubic_matrix
 
     def wrong(length: int, samples: int, factor: float, *, stretch: float, device: torch.device) -> Tensor:
         matrix = right(length, samples, factor, stretch=stretch, device=device)
@@ -36,7 +40,7 @@ def left_border_mirrored(patch: pytest.MonkeyPatch) -> None:
         matrix[0] = whole[-1].flip(0)
         return matrix
 
-    patch.setattr(cubic, "bicubic_matrix", wrong)
+    patch.setattr(CUBIC, "bicubic_matrix", wrong)
 
 
 def noise_at_full_strength(patch: pytest.MonkeyPatch) -> None:
@@ -74,7 +78,7 @@ def small_images_not_stretched(patch: pytest.MonkeyPatch) -> None:
 
     def wrong(image: Tensor, size: tuple[int, int], factor: float, border: int) -> Tensor:
         sides = zip(image.shape[-2:], size, strict=True)
-        height, width = (min(cubic.scaled_side(side, factor), wanted) for side, wanted in sides)
+        height, width = (min(scaled_side(side, factor), wanted) for side, wanted in sides)
         missing = size[1] - width, size[0] - height
         return nn.functional.pad(right(image, (height, width), factor, border), (0, missing[0], 0, missing[1]))
 

@@ -29,9 +29,8 @@ from i2i_plugin_singan.networks.sampling import padded
 from i2i_plugin_singan.official import OFFICIAL_FORMAT
 from i2i_plugin_singan.trainer import SinGANTrainer
 from i2i_registry import Step
-from i2i_runtime.image.masks import soften
-from i2i_toolkit import Cursor, resample_by, resample_to, scaled_side
-from i2i_toolkit.layers.bicubic import levels_of, resample_levels
+from i2i_runtime import soften_mask
+from i2i_toolkit import Cursor, eight_bit_levels, resample_by, resample_levels, resample_to, scaled_side
 
 PAPER = "singan"
 SOURCE = "tamarott/SinGAN"
@@ -195,7 +194,7 @@ def check_resize(recording: Recording, case: Case) -> Iterator[Row]:
         factor = float(Fraction(named).limit_denominator(100))  # 1.3333 stands for 4/3
         yield recording.output(f"float_upscaled_{named}", resample_by(floats, factor), FORWARD)
     every = torch.arange(256, dtype=torch.uint8)
-    there = levels_of(image_of(every.reshape(16, 16, 1).expand(-1, -1, 3)))[0, 0].flatten().byte()
+    there = eight_bit_levels(image_of(every.reshape(16, 16, 1).expand(-1, -1, 3)))[0, 0].flatten().byte()
     yield recording.output("uint8_round_trip_of_0_255", there, EXACT)
     if case.computed_SR is not None:
         yield from _check_enlarging(recording, case, case.computed_SR, real)
@@ -349,7 +348,7 @@ def check_injection(recording: Recording, case: Case, pyramid: Pyramid) -> Itera
     yield from check_chained(recording, f"inject/scale_{config.finest}", made)
     marked = tensors["input/inject/mask_u8"][..., 0].numpy() > 0
     for official, ours in (("harmonization", "harmonize"), ("editing", "edit")):
-        mask = torch.from_numpy(soften(np.asarray(marked), SOFTENING[ours], BLUR))[None, None]
+        mask = torch.from_numpy(soften_mask(np.asarray(marked), SOFTENING[ours], BLUR))[None, None]
         yield recording.output(f"inject/mask_dilated_{official}", mask, FORWARD)
         finest = tensors[f"output/inject/scale_{config.finest}"]
         yield recording.output(f"inject/composed_{official}", Blending(pyramid)(finest, mask), FORWARD)

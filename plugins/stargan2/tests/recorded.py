@@ -27,7 +27,7 @@ from i2i_plugin_stargan2.networks.fan import INPUT_SIDE, MAP_SIDE, FaceAlignment
 from i2i_plugin_stargan2.official import CLOVA_FORMAT, trunk_table
 from i2i_plugin_stargan2.trainer import Options, StarGAN2Trainer, diversity_factor
 from i2i_registry import Step
-from i2i_runtime.image import faces
+from i2i_runtime import heatmap_landmarks
 
 if TYPE_CHECKING:
     from i2i_toolkit import Engine
@@ -267,7 +267,7 @@ def check_faces(recording: Recording, case: Case) -> Iterator[Row]:
         for number, mask in enumerate(face_masks(heatmaps)):
             yield recording.output(f"{name}_mask{number}", mask, MASKS)
     yield recording.output("bump_landmarks", landmarks(bumps), EXACT)
-    ours = torch.from_numpy(faces.landmarks(bumps[0].numpy()))[None].float() * (INPUT_SIDE // MAP_SIDE)
+    ours = torch.from_numpy(heatmap_landmarks(bumps[0].numpy()))[None].float() * (INPUT_SIDE // MAP_SIDE)
     yield recording.output("bump_landmarks", ours, EXACT, by="i2i_runtime")
 
 

@@ -5,17 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
+from i2i_conformance.command_line import run_command
 from i2i_conformance.releases import converted, filled, recorded, released
 from i2i_plugin_stargan2.config import PRESETS, Config
 from i2i_plugin_stargan2.model import StarGAN2
 from i2i_plugin_stargan2.official import CLOVA_FORMAT
-from i2i_registry import CheckpointError, Imported, Store, discover, find_files, import_checkpoint
-from i2i_registry.checkpoints.tensor_files import read_tensors
-from i2i_registry.cli.program import run_program
-from i2i_registry.cli.session import Session
-from i2i_registry.importing.files import find
+from i2i_registry import CheckpointError, Imported, Store, discover, find_checkpoint, find_files, import_checkpoint
 from i2i_runtime import UsageError, read_manifest
 
 SMALL = {"image_size": 64, "channel_base": 256, "max_channels": 8, "latent_dim": 5, "style_dim": 6}
@@ -158,7 +156,7 @@ def test_the_landmark_network_comes_with_the_file_that_the_release_keeps_it_in(t
     assert report.config == FACES
     assert isinstance(report.card.provenance, Imported)
     assert {f.name: f.prefix for f in report.card.provenance.files} == {"100000_nets_ema.ckpt": "", "wing.ckpt": "wing"}
-    stored = read_tensors(store.get("faces")[1])
+    stored = load_file(store.get("faces")[1])
     assert torch.equal(stored["fan.stem.conv.weight"], fan["conv1.conv.weight"])
 
 
@@ -174,8 +172,7 @@ def test_a_missing_landmark_network_is_named_and_the_command_that_is_told_works(
     fan = {key.removeprefix("fan."): tensor for key, tensor in tensors.items() if key.startswith("fan.")}
     torch.save({"state_dict": fan}, tmp_path / "wing.ckpt")
     monkeypatch.chdir(tmp_path)
-    session = Session(discover(strict=False), store)
-    assert run_program([word.replace("NAME", "faces") for word in caught.value.fix.split()[1:]], session) == 0
+    assert run_command([word.replace("NAME", "faces") for word in caught.value.fix.split()[1:]], store) == 0
 
 
 def test_of_a_whole_folder_of_the_trainer_the_last_averages_are_taken(tmp_path: Path) -> None:
@@ -185,7 +182,9 @@ def test_of_a_whole_folder_of_the_trainer_the_last_averages_are_taken(tmp_path: 
         torch.save(nested(raw), tmp_path / f"{step:06}_nets.ckpt")
         torch.save(nested(filled(saved_by_release(PLAIN))), tmp_path / f"{step:06}_nets_ema.ckpt")
         torch.save({"generator": {"state": {0: {"exp_avg": torch.ones(1)}}}}, tmp_path / f"{step:06}_optims.ckpt")
-    report = import_checkpoint(discover(strict=False), Store(tmp_path / "store"), find([str(tmp_path)]), "animals")
+    report = import_checkpoint(
+        discover(strict=False), Store(tmp_path / "store"), find_checkpoint([str(tmp_path)]), "animals"
+    )
     assert isinstance(report.card.provenance, Imported)
     assert [file.name for file in report.card.provenance.files] == ["010000_nets_ema.ckpt"]
     told = " ".join(report.remarks)
@@ -196,11 +195,11 @@ def test_of_a_whole_folder_of_the_trainer_the_last_averages_are_taken(tmp_path: 
 def test_from_a_file_of_the_release_to_a_bundle_that_says_what_may_be_done_with_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file, session = tmp_path / "020000_nets.ckpt", Session(discover(strict=False), Store(tmp_path / "store"))
+    file, store = tmp_path / "020000_nets.ckpt", Store(tmp_path / "store")
     torch.save(nested(filled(saved_by_release(PLAIN, averaged=False))), file)
 
     def said(*arguments: str | Path) -> str:
-        assert run_program([str(argument) for argument in arguments], session) == 0
+        assert run_command(arguments, store) == 0
         return "".join(capsys.readouterr())
 
     imported = said("import", file, "--as", "animals")

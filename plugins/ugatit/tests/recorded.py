@@ -26,9 +26,7 @@ from i2i_plugin_ugatit.networks import Discriminator, Generator
 from i2i_plugin_ugatit.official import GENERATORS, ZNXLWM_FORMAT
 from i2i_plugin_ugatit.trainer import SCALES, Options, UGATITTrainer, preparation
 from i2i_registry import Step
-from i2i_runtime import BILINEAR, ImageInput, SizeRule
-from i2i_runtime.image.fitting import fit, to_levels, to_tensor
-from i2i_runtime.image.heatmaps import render
+from i2i_runtime import BILINEAR, ImageInput, SizeRule, fit_image, image_to_tensor, render_heatmap, tensor_to_image
 from i2i_toolkit import Draws
 
 PAPER = "ugatit"
@@ -360,14 +358,14 @@ def check_images(recording: Recording, case: Case) -> Iterator[Row]:
     image = Image.fromarray(pixels.numpy())
     size = case.img_size
     value = ImageInput(name="image", size=SizeRule(height=size, width=size), resize=BILINEAR)
-    fed = to_tensor(fit(pixels.numpy(), value, "resize").pixels)
+    fed = image_to_tensor(fit_image(pixels.numpy(), value, "resize").pixels)
     yield recording.output("test", torch.from_numpy(fed), TRANSFORM, by="i2i_runtime")
     way = preparation(size, Options())
     yield recording.output("test", way.fitted(image), TRANSFORM, by="i2i_toolkit")
     for number, drawn in enumerate(case.draws):
         draws = Draws(flip=drawn.flip, top=drawn.top, left=drawn.left)
         yield recording.output(f"train_{number}", way.cut(way.scaled(image), draws), TRANSFORM)
-    saved = to_levels(recording.tensors["input/generated"].numpy())
+    saved = tensor_to_image(recording.tensors["input/generated"].numpy())
     yield recording.output("saved_png_rgb", torch.from_numpy(saved), EXACT)
-    overlay = render(heatmap, height, width)[..., ::-1].astype(np.float64) / 255
+    overlay = render_heatmap(heatmap, height, width)[..., ::-1].astype(np.float64) / 255
     yield recording.output("cam_bgr", torch.from_numpy(overlay), OVERLAY)

@@ -2,7 +2,9 @@ from .checkpoints.reader import read_checkpoint as read_checkpoint
 from .errors import CheckpointError as CheckpointError
 from .errors import LayoutError as LayoutError
 from .errors import TrainingError as TrainingError
+from .importing.files import find_checkpoint as find_checkpoint
 from .importing.files import find_files as find_files
+from .importing.files import read_checkpoint_files as read_checkpoint_files
 from .importing.importer import ImportReport as ImportReport
 from .importing.importer import import_checkpoint as import_checkpoint
 from .importing.releasing import OfficialExport as OfficialExport

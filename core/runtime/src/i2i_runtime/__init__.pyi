@@ -17,6 +17,12 @@ from .errors import StorageError as StorageError
 from .errors import UnknownOperationError as UnknownOperationError
 from .errors import UsageError as UsageError
 from .image.faces import Landmarks as Landmarks
+from .image.faces import heatmap_landmarks as heatmap_landmarks
+from .image.fitting import fit_image as fit_image
+from .image.fitting import image_to_tensor as image_to_tensor
+from .image.fitting import tensor_to_image as tensor_to_image
+from .image.heatmaps import render_heatmap as render_heatmap
+from .image.masks import soften_mask as soften_mask
 from .image.pixels import Pixels as Pixels
 from .image.reading import stack as stack
 from .image.resampling import resampled as resampled
@@ -25,7 +31,13 @@ from .image.resizing import BILINEAR as BILINEAR
 from .image.resizing import SINGAN as SINGAN
 from .image.resizing import SizeRule as SizeRule
 from .image.resizing import best_fit as best_fit
+from .image.sampling_grids import SamplingGrid as SamplingGrid
 from .image.sampling_grids import Shifts as Shifts
+from .image.sampling_grids import fold_points as fold_points
+from .image.sampling_grids import homography_grid as homography_grid
+from .image.sampling_grids import homography_matrix as homography_matrix
+from .image.sampling_grids import homography_points as homography_points
+from .image.sampling_grids import resize_grid as resize_grid
 from .image.sampling_grids import sampling_grid as sampling_grid
 from .kinds.grid import GridInput as GridInput
 from .kinds.image import Also as Also
@@ -40,6 +52,7 @@ from .kinds.noise_maps import NoiseMapsInput as NoiseMapsInput
 from .kinds.references import ReferencesInput as ReferencesInput
 from .kinds.scalar import ScalarInput as ScalarInput
 from .kinds.segmentation import SegmentationInput as SegmentationInput
+from .kinds.size import ResultSize as ResultSize
 from .kinds.size import SizeInput as SizeInput
 from .kinds.slots import SlotsInput as SlotsInput
 from .records import Channels as Channels

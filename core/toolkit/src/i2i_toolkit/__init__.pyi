@@ -30,8 +30,10 @@ from .engine.state import Snapshot as Snapshot
 from .image_pool import ImagePool as ImagePool
 from .layers.bicubic import MapSide as MapSide
 from .layers.bicubic import MapSize as MapSize
+from .layers.bicubic import eight_bit_levels as eight_bit_levels
 from .layers.bicubic import resample as resample
 from .layers.bicubic import resample_by as resample_by
+from .layers.bicubic import resample_levels as resample_levels
 from .layers.bicubic import resample_to as resample_to
 from .layers.bicubic import resample_within as resample_within
 from .layers.bicubic import scaled_side as scaled_side
@@ -69,6 +71,14 @@ from .metrics.single_image import diversity as diversity
 from .metrics.single_image import single_image_fid as single_image_fid
 from .networks.architecture import FIRST_DROPOUT_LEVEL as FIRST_DROPOUT_LEVEL
 from .networks.architecture import Architecture as Architecture
+from .networks.architecture import GeneratorKind as GeneratorKind
+from .networks.architecture import NormKind as NormKind
+from .networks.checkpoints import JunyanzFormat as JunyanzFormat
+from .networks.checkpoints import discriminator_left_out as discriminator_left_out
+from .networks.checkpoints import generator_kind as generator_kind
+from .networks.checkpoints import generator_norm as generator_norm
+from .networks.checkpoints import generator_table as generator_table
+from .networks.checkpoints import tensors_inside as tensors_inside
 from .networks.discriminators import OBJECTIVES as OBJECTIVES
 from .networks.discriminators import DiscriminatorKind as DiscriminatorKind
 from .networks.discriminators import Objective as Objective
@@ -77,6 +87,7 @@ from .networks.discriminators import PatchDiscriminatorOptions as PatchDiscrimin
 from .networks.discriminators import PixelDiscriminator as PixelDiscriminator
 from .networks.discriminators import make_discriminator as make_discriminator
 from .networks.discriminators import smallest_side as smallest_side
+from .networks.generators import TEST_TIME_BEHAVIOURS as TEST_TIME_BEHAVIOURS
 from .networks.generators import BatchNorm as BatchNorm
 from .networks.generators import Dropout as Dropout
 from .networks.generators import ResidualBlock as ResidualBlock
@@ -85,6 +96,7 @@ from .networks.generators import TestTime as TestTime
 from .networks.generators import Translation as Translation
 from .networks.generators import UNet as UNet
 from .networks.generators import behaviour_inputs as behaviour_inputs
+from .networks.generators import make_generator as make_generator
 from .operations.inputs import same_names as same_names
 from .operations.inputs import square_size as square_size
 from .operations.inputs import translated_image as translated_image

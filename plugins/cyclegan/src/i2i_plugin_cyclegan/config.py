@@ -9,8 +9,7 @@ from typing import Literal, Self
 from pydantic import PositiveInt, model_validator
 
 from i2i_runtime import Channels, Record
-from i2i_toolkit import Architecture
-from i2i_toolkit.networks.architecture import GeneratorKind, Norm
+from i2i_toolkit import Architecture, GeneratorKind, NormKind
 
 GREY, COLOUR = 1, 3
 """channels"""
@@ -38,7 +37,7 @@ class Config(Record):
     """of the first domain's images: 3 for colour, 1 for grey, 6 for two images in colour, ..."""
     channels_b: Channels = 3
     """of the second domain's"""
-    norm: Norm = "instance"
+    norm: NormKind = "instance"
     """batch and none are options of the release"""
     dropout: bool = False
     """half of the values inside every block (unet: of the inner levels on the way up) are dropped while training; no

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from i2i_plugin_cyclegan.config import PRESETS, Config
-from i2i_plugin_cyclegan.networks import FromColour, ResNet, UNet, make_generator
+from i2i_plugin_cyclegan.networks import FromColour
 from i2i_registry import Graph, Model
 from i2i_runtime import BICUBIC, ImageOutput, Operation
 from i2i_toolkit import (
     A_TO_B,
     B_TO_A,
     FIRST_DROPOUT_LEVEL,
+    ResNet,
     Translation,
+    UNet,
     behaviour_inputs,
+    make_generator,
     square_size,
     translated_image,
     two_way_translation,
@@ -29,9 +32,9 @@ class CycleGAN(Model[Config]):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.generators = {A_TO_B: make_generator(config, config.channels_a, config.channels_b)}
+        self.generators = {A_TO_B: make_generator(config.architecture, config.channels_a, config.channels_b)}
         if config.directions == "both":
-            self.generators[B_TO_A] = make_generator(config, config.channels_b, config.channels_a)
+            self.generators[B_TO_A] = make_generator(config.architecture, config.channels_b, config.channels_a)
 
     @property
     def networks(self) -> Mapping[str, UNet | ResNet]:

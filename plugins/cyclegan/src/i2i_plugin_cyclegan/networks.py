@@ -1,6 +1,6 @@
-"""The networks of CycleGAN (Zhu et al., ICCV 2017, arXiv:1703.10593).
+"""What CycleGAN (Zhu et al., ICCV 2017, arXiv:1703.10593) has beside the generators and discriminators of the toolkit.
 
-pix2pix is trained with the same ones, so their layers lie in `i2i_toolkit.networks`.
+Those lie there because pix2pix is trained with the same ones.
 """
 
 from __future__ import annotations
@@ -9,26 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from i2i_plugin_cyclegan.config import Config
-from i2i_toolkit import (
-    BatchNorm,
-    InstanceNorm,
-    PatchDiscriminator,
-    PixelDiscriminator,
-    ResidualBlock,
-    ResNet,
-    Translation,
-    UNet,
-)
-from i2i_toolkit.networks import generators as networks
-
-__all__ = ["BatchNorm", "InstanceNorm", "PatchDiscriminator", "PixelDiscriminator", "ResNet", "ResidualBlock", "UNet"]
-
-
-def make_generator(config: Config, channels_in: int, channels_out: int) -> UNet | ResNet:
-    """Return a generator that the Config asks for, from images of `channels_in` channels to those of `channels_out`."""
-    return networks.make_generator(config.architecture, channels_in, channels_out)
-
+from i2i_toolkit import Translation
 
 LUMA = (0.299, 0.587, 0.114)
 """What red, green and blue weigh in a grey image (ITU-R BT.601; release, on images in [-1, 1])."""

@@ -13,54 +13,44 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from i2i_plugin_cyclegan.config import Config, serves_both
-from i2i_registry import (
-    CheckpointError,
-    Clues,
-    Drop,
-    InferredConfig,
-    NameTable,
-    OfficialFile,
-    OfficialFormat,
-    TensorShapes,
+from i2i_registry import CheckpointError, Clues, Drop, InferredConfig, NameTable, OfficialFile, TensorShapes
+from i2i_toolkit import (
+    JunyanzFormat,
+    discriminator_left_out,
+    generator_kind,
+    generator_norm,
+    generator_table,
+    tensors_inside,
 )
-from i2i_runtime import Licence
-from i2i_toolkit.networks import checkpoints
-from i2i_toolkit.networks.checkpoints import generator_kind, norm_of, read_generator
 
 GENERATORS = {"G_A": "a_to_b", "G_B": "b_to_a"}
 """The release's name of a generator -> ours."""
 _DIRECTIONS = tuple(f"{name}." for name in GENERATORS)
 
 
-class PyTorchRelease(OfficialFormat[Config]):
+class PyTorchRelease(JunyanzFormat[Config]):
     """Two generators, "G_A." and "G_B.", or one, "G."; a file alone has bare names."""
 
-    source: ClassVar[str] = checkpoints.SOURCE
-    licence: ClassVar[Licence] = Licence(
-        spdx="BSD-2-Clause",
-        notes="The release's code is under the two-clause BSD licence. Its weights come without terms of their own, "
-        "and the images that they were trained on have theirs: check them before you publish.",
-    )
-    left_out: ClassVar[Sequence[tuple[str, str]]] = (checkpoints.discriminator_left_out(r"D_[AB]\."),)
-    option_files: ClassVar[tuple[str, ...]] = checkpoints.OPTION_FILES
+    methods = ("cycle_gan", "test")
+    dropout = False
+    left_out: ClassVar[Sequence[tuple[str, str]]] = (discriminator_left_out(r"D_[AB]\."),)
 
     def detect(self, shapes: TensorShapes) -> bool:
-        """Return a generator by the name of its direction, or by itself a ResNet with instance norm.
+        """Return whether a generator has the name of a direction, or is by itself a ResNet with instance norm.
 
         Others are pix2pix's.
         """
-        own = _generator(shapes)
+        own = self.generator(shapes)
         kind = generator_kind(own)
         named = _prefix(shapes) in _DIRECTIONS
-        return kind is not None and (named or (kind == "resnet" and norm_of(own) == "instance"))
+        return kind is not None and (named or (kind == "resnet" and generator_norm(own) == "instance"))
 
-    def may_be(self, shapes: TensorShapes) -> bool:
-        """Any generator of the release."""
-        return generator_kind(_generator(shapes)) is not None
+    def generator(self, shapes: TensorShapes) -> TensorShapes:
+        """Return the tensors of the first generator, named as in its file.
 
-    def fits(self, clues: Clues) -> bool:
-        """By the option that names the method; "test" is for one of its generators."""
-        return checkpoints.fits(clues, ("cycle_gan", "test"))
+        None where pix2pix's discriminator lies beside it.
+        """
+        return {} if any(key.startswith("D.") for key in shapes) else tensors_inside(shapes, _prefix(shapes))
 
     def canonical(self, names: Collection[str]) -> Mapping[str, str | Drop]:
         """Name a generator alone "G.", whatever its file is called."""
@@ -83,8 +73,7 @@ class PyTorchRelease(OfficialFormat[Config]):
                 expected="both of them, or one generator in a file alone",
                 fix="i2i-registry import cyclegan latest_net_G_A.pth latest_net_G_B.pth --as ...",
             )
-        found = read_generator(checkpoints.inside(shapes, prefix))
-        unseen, findings = checkpoints.settle(found, clues, dropout=False)
+        found, unseen, findings = self.read(tensors_inside(shapes, prefix), clues)
         net, defaults = found.architecture, Config()
         both = prefix == "G_A."
         if both and not serves_both(found.channels_in, found.channels_out):
@@ -105,26 +94,18 @@ class PyTorchRelease(OfficialFormat[Config]):
             "dropout": unseen.dropout,
             "directions": "both" if both else "a_to_b",
         }
-        return findings.inferred(checkpoints.generator_config(Config, fields))
+        return self.inferred(Config, fields, findings)
 
     def table(self, config: Config) -> NameTable:
         """Return the generators', or that of the only one."""
         names = GENERATORS if config.directions == "both" else {"G": "a_to_b"}
-        tables = (checkpoints.generator_table(config.architecture, theirs, ours) for theirs, ours in names.items())
+        tables = (generator_table(config.architecture, theirs, ours) for theirs, ours in names.items())
         return {theirs: ours for table in tables for theirs, ours in table.items()}
 
     def files(self, config: Config) -> Sequence[OfficialFile]:
         """One for each generator."""
         names = GENERATORS if config.directions == "both" else ("G",)
         return [OfficialFile(f"latest_net_{name}.pth", name) for name in names]
-
-
-def _generator(shapes: TensorShapes) -> TensorShapes:
-    """Return the tensors of the first generator, named as in its file.
-
-    None where pix2pix's discriminator lies beside it.
-    """
-    return {} if any(key.startswith("D.") for key in shapes) else checkpoints.inside(shapes, _prefix(shapes))
 
 
 def _prefix(shapes: Iterable[str]) -> str:

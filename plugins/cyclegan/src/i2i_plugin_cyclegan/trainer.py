@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from i2i_plugin_cyclegan.config import Config
 from i2i_plugin_cyclegan.model import CycleGAN
-from i2i_plugin_cyclegan.networks import ResNet, UNet
 from i2i_registry import Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import BICUBIC
 from i2i_toolkit import (
@@ -25,6 +24,8 @@ from i2i_toolkit import (
     LinearDecay,
     Objective,
     PatchDiscriminatorOptions,
+    ResNet,
+    UNet,
     UnpairedLayout,
     l1,
 )

@@ -9,8 +9,7 @@ from typing import Self
 from pydantic import PositiveInt, model_validator
 
 from i2i_runtime import Channels, Record
-from i2i_toolkit import Architecture
-from i2i_toolkit.networks.architecture import GeneratorKind, Norm
+from i2i_toolkit import Architecture, GeneratorKind, NormKind
 
 
 class Config(Record):
@@ -27,7 +26,7 @@ class Config(Record):
     """of the images that are translated: 3 for colour, 1 for grey, 6 for two images in colour, ..."""
     output_channels: Channels = 3
     """of the images they become"""
-    norm: Norm = "batch"
+    norm: NormKind = "batch"
     """instance: without learned scale and offset, and a bias in every convolution, as in the release"""
     dropout: bool = True
     """the paper's noise: half of the values inside the decoder (resnet: inside every block) are dropped; a U-Net of

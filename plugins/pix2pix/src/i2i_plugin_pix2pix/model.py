@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from i2i_plugin_pix2pix.config import PRESETS, Config
-from i2i_plugin_pix2pix.networks import ResNet, UNet, make_generator
+from i2i_plugin_pix2pix.networks import make_generator
 from i2i_registry import Graph, Model
 from i2i_runtime import BICUBIC, GraphCall, ImageOutput, Operation
-from i2i_toolkit import FIRST_DROPOUT_LEVEL, Translation, behaviour_inputs, same_names, square_size, translated_image
+from i2i_toolkit import (
+    FIRST_DROPOUT_LEVEL,
+    ResNet,
+    Translation,
+    UNet,
+    behaviour_inputs,
+    same_names,
+    square_size,
+    translated_image,
+)
 
 GENERATOR = "generator"
 

@@ -11,48 +11,32 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from i2i_plugin_pix2pix.config import Config
-from i2i_registry import (
-    Clues,
-    Drop,
-    InferredConfig,
-    NameTable,
-    OfficialFile,
-    OfficialFormat,
-    TensorShapes,
-    canonical_shapes,
+from i2i_registry import Clues, Drop, InferredConfig, NameTable, OfficialFile, TensorShapes, canonical_shapes
+from i2i_toolkit import (
+    JunyanzFormat,
+    discriminator_left_out,
+    generator_kind,
+    generator_norm,
+    generator_table,
+    tensors_inside,
 )
-from i2i_runtime import Licence
-from i2i_toolkit.networks import checkpoints
 
 _OF_BICYCLEGAN = ("E.", "D2.", "D.model_")
 
 
-class PyTorchRelease(OfficialFormat[Config]):
+class PyTorchRelease(JunyanzFormat[Config]):
     """One generator, "G.", and perhaps its discriminator, "D."; a file alone has bare names."""
 
-    source: ClassVar[str] = checkpoints.SOURCE
-    licence: ClassVar[Licence] = Licence(
-        spdx="BSD-2-Clause",
-        notes="The release's code is under the two-clause BSD licence. Its weights come without terms of their own, "
-        "and the images that they were trained on have theirs: check them before you publish.",
-    )
-    left_out: ClassVar[Sequence[tuple[str, str]]] = (checkpoints.discriminator_left_out(r"D\."),)
-    option_files: ClassVar[tuple[str, ...]] = checkpoints.OPTION_FILES
+    methods = ("pix2pix",)
+    dropout = True
+    left_out: ClassVar[Sequence[tuple[str, str]]] = (discriminator_left_out(r"D\."),)
 
     def detect(self, shapes: TensorShapes) -> bool:
-        """Return a U-Net or a ResNet, by itself not one with instance norm: that is CycleGAN's by default."""
-        own = self._generator(shapes)
-        kind = checkpoints.generator_kind(own)
+        """Return whether it is a U-Net or a ResNet; one with instance norm that lies alone is CycleGAN's by default."""
+        own = self.generator(shapes)
+        kind = generator_kind(own)
         with_discriminator = any(key.startswith("D.") for key in shapes)
-        return kind == "unet" or (kind == "resnet" and (with_discriminator or checkpoints.norm_of(own) != "instance"))
-
-    def may_be(self, shapes: TensorShapes) -> bool:
-        """Any generator of the release."""
-        return checkpoints.generator_kind(self._generator(shapes)) is not None
-
-    def fits(self, clues: Clues) -> bool:
-        """By the option that names the method."""
-        return checkpoints.fits(clues, ("pix2pix",))
+        return kind == "unet" or (kind == "resnet" and (with_discriminator or generator_norm(own) != "instance"))
 
     def canonical(self, names: Collection[str]) -> Mapping[str, str | Drop]:
         """Name a file alone the generator's."""
@@ -63,8 +47,7 @@ class PyTorchRelease(OfficialFormat[Config]):
 
         Where there are none, it is the release's default for pix2pix: with dropout, and 256 pixels for a ResNet.
         """
-        found = checkpoints.read_generator(checkpoints.inside(shapes, "G."))
-        unseen, findings = checkpoints.settle(found, clues, dropout=True)
+        found, unseen, findings = self.read(tensors_inside(shapes, "G."), clues)
         net = found.architecture
         fields = {
             "generator": net.kind,
@@ -76,22 +59,22 @@ class PyTorchRelease(OfficialFormat[Config]):
             "norm": net.norm,
             "dropout": unseen.dropout,
         }
-        return findings.inferred(checkpoints.generator_config(Config, fields))
+        return self.inferred(Config, fields, findings)
 
     def table(self, config: Config) -> NameTable:
         """Return the generator's."""
-        return checkpoints.generator_table(config.architecture, "G", "generator")
+        return generator_table(config.architecture, "G", "generator")
 
     def files(self, config: Config) -> Sequence[OfficialFile]:
         """Return the generator's."""
         del config
         return (OfficialFile("latest_net_G.pth", "G"),)
 
-    def _generator(self, shapes: TensorShapes) -> TensorShapes:
+    def generator(self, shapes: TensorShapes) -> TensorShapes:
         """Return the tensors of the generator, named as in its file; none beside other files that pix2pix has not."""
         if any(key.startswith(_OF_BICYCLEGAN) for key in shapes):
             return {}
-        return checkpoints.inside(canonical_shapes(self, shapes), "G.")
+        return tensors_inside(canonical_shapes(self, shapes), "G.")
 
 
 JUNYANZ_FORMAT = PyTorchRelease()

@@ -13,6 +13,7 @@ from i2i_plugin_pix2pix.model import Pix2Pix
 from i2i_registry import Losses, Phase, Stage, Step, Tensors, Trainer
 from i2i_runtime import BICUBIC
 from i2i_toolkit import (
+    TEST_TIME_BEHAVIOURS,
     AdamOptions,
     Betas,
     CropOptions,
@@ -25,7 +26,6 @@ from i2i_toolkit import (
     gradient_penalty,
     l1,
 )
-from i2i_toolkit.networks.generators import BEHAVIOURS
 
 DISCRIMINATOR = "discriminator"
 
@@ -143,7 +143,7 @@ class Pix2PixTrainer(Trainer[Pix2Pix, Options]):
         columns = {"input": image}
         translation = Translation(self.model.generator, config.dropout_shapes)
         noise = 2 * torch.rand(len(image), sum(translation.noise_sizes), device=image.device) - 1
-        for index, name in enumerate(BEHAVIOURS):
+        for index, name in enumerate(TEST_TIME_BEHAVIOURS):
             behaviour = torch.full((len(image),), index, device=image.device)
             columns[name] = translation(image, behaviour, noise if config.dropout_shapes else None)
         columns["target"] = batch["target"]

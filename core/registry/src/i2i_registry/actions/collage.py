@@ -103,5 +103,5 @@ def make_collage(bundle: Bundle, plan: CollagePlan) -> Image.Image:
 def _as_the_model_sees_it(source: Image.Image, request: Request) -> Image.Image:
     """Return the image at the size that the model gets, without what it was padded with."""
     main = request.main_image
-    placed = fitting.fit(np.asarray(source), main, request.fit or main.fit)
+    placed = fitting.fit_image(np.asarray(source), main, request.fit or main.fit)
     return Image.fromarray(np.rint(placed.crop(placed.pixels)).astype(np.uint8))

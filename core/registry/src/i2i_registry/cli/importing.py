@@ -10,7 +10,7 @@ import click
 
 from i2i_registry.cli.render import json_option, show, show_json, tell
 from i2i_registry.cli.session import Session, pass_session
-from i2i_registry.importing.files import find
+from i2i_registry.importing.files import find_checkpoint
 from i2i_registry.importing.importer import ImportReport, import_checkpoint
 from i2i_registry.plugins.discovery import Registry
 from i2i_runtime.errors import UsageError
@@ -56,7 +56,7 @@ def import_(
     report = import_checkpoint(
         session.registry,
         session.store,
-        find(places),
+        find_checkpoint(places),
         name,
         model=model,
         domains=[part.strip() for part in domains.split(",")] if domains else (),

@@ -85,7 +85,7 @@ class FoundFiles:
     """what was taken of several, and how to import another; what was left out"""
 
 
-def find(places: Sequence[str]) -> FoundFiles:
+def find_checkpoint(places: Sequence[str]) -> FoundFiles:
     """Return the files of one checkpoint.
 
     A place is a file, "PREFIX=file", or a folder, whose checkpoints are found by their suffix, `MOST_DEPTH` levels deep
@@ -113,11 +113,11 @@ def find(places: Sequence[str]) -> FoundFiles:
 
 
 def find_files(places: Sequence[str]) -> dict[str, Path]:
-    """Return the files that `find` finds: prefix -> path. Raises as that does."""
-    return dict(find(places).files)
+    """Return the files that `find_checkpoint` finds: prefix -> path. Raises as that does."""
+    return dict(find_checkpoint(places).files)
 
 
-def read_files(files: Mapping[str, Path]) -> CheckpointSet:
+def read_checkpoint_files(files: Mapping[str, Path]) -> CheckpointSet:
     """Read all files of a checkpoint (prefix -> path), executing nothing that they hold.
 
     Raises CheckpointError when one of them is hostile, damaged or of no format we read, and names it; and when two

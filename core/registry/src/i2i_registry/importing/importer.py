@@ -11,7 +11,7 @@ from i2i_registry.checkpoints.tensor_files import check_shapes
 from i2i_registry.errors import CheckpointError
 from i2i_registry.importing.config_inference import Asked, infer_from, misfit_of_settings, understood
 from i2i_registry.importing.detection import RecognisedCheckpoint, recognise_checkpoint
-from i2i_registry.importing.files import CheckpointSet, FoundFiles, read_files
+from i2i_registry.importing.files import CheckpointSet, FoundFiles, read_checkpoint_files
 from i2i_registry.importing.naming import (
     KeyReport,
     NamedTensors,
@@ -96,7 +96,7 @@ def import_checkpoint(
     found = files if isinstance(files, FoundFiles) else FoundFiles(files)
     for path in found.files.values():
         check_recordable(path)
-    known = recognise_checkpoint(registry, read_files(found.files), model, network)
+    known = recognise_checkpoint(registry, read_checkpoint_files(found.files), model, network)
     catalogue.check_name(name, known.model)
     made = convert_checkpoint(registry, known, Asked(values, domains))
     draft = WeightsDraft(

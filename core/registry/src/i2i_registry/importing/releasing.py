@@ -17,7 +17,7 @@ from i2i_registry.checkpoints.tensor_files import some, write_tensors
 from i2i_registry.errors import ExportError, StoreError
 from i2i_registry.importing.config_inference import DOMAINS, Asked
 from i2i_registry.importing.detection import recognise_checkpoint
-from i2i_registry.importing.files import SUFFIXES, find, read_files
+from i2i_registry.importing.files import SUFFIXES, find_checkpoint, read_checkpoint_files
 from i2i_registry.importing.importer import ConvertedCheckpoint, convert_checkpoint
 from i2i_registry.importing.naming import official_names
 from i2i_registry.interfaces.cards import WeightsCard
@@ -189,7 +189,7 @@ def _check_identity(registry: Registry, name: str, model: Model[Record], place: 
 
     Raises ExportError when a tensor or a field is another then.
     """
-    known = recognise_checkpoint(registry, read_files(find([str(place)]).files), name, None)
+    known = recognise_checkpoint(registry, read_checkpoint_files(find_checkpoint([str(place)]).files), name, None)
     asked = _untold(convert_checkpoint(registry, known, Asked()), model.config)
     made = convert_checkpoint(registry, known, asked)
     changed = _changed(made.inferred.config, model.config)

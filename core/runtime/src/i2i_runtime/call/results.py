@@ -55,7 +55,7 @@ def finish(output: Output, tensor: NDArray[np.generic], fitted: ResizedImage | N
 
 
 def _image(output: ImageOutput, tensor: NDArray[np.float32], fitted: ResizedImage | None, kind: ResultKind) -> Value:
-    convert = fitting.to_unit if kind is ResultKind.UNIT else fitting.to_levels
+    convert = fitting.to_unit if kind is ResultKind.UNIT else fitting.tensor_to_image
     result: NDArray[np.generic] = convert(tensor, output.value_range)
     if fitted is not None:
         result = fitted.crop(result)

@@ -88,7 +88,7 @@ class Square:
         return Square(self.centre * factor - shift, self.half * factor)
 
 
-def landmarks(heat: NDArray[np.generic]) -> ImagePoints:
+def heatmap_landmarks(heat: NDArray[np.generic]) -> ImagePoints:
     """Return the places [k, 2] of heat maps [k, y, x], in their pixels.
 
     The middle of the hottest pixel, a quarter of a pixel towards its hotter neighbours.
@@ -124,10 +124,10 @@ def cut_face(pixels: Pixels, how: Resizing, value_range: Range, which: Landmarks
     """
     own_height, own_width, channels = pixels.shape
     fed = fitting.centred(pixels, how)
-    heat = locate(which, fitting.to_tensor(fed.pixels, value_range)[None])[0]
+    heat = locate(which, fitting.image_to_tensor(fed.pixels, value_range)[None])[0]
     needed = heat[[*which.left_eye, *which.right_eye, *which.mouth]]
     shape = np.array(fed.pixels.shape[1::-1]) / np.array(heat.shape[:0:-1])
-    places = (landmarks(heat) * shape - (fed.left, fed.top)) * (own_width, own_height) / (fed.width, fed.height)
+    places = (heatmap_landmarks(heat) * shape - (fed.left, fed.top)) * (own_width, own_height) / (fed.width, fed.height)
     square = square_of(places, which)
     if square is None or not np.median(needed.max((1, 2))) >= FAINTEST:  # also where heat is not a number
         raise ImageError(

@@ -48,7 +48,7 @@ class ResizedImage:
         return result[top : top + height, left : left + width]
 
 
-def fit(pixels: Pixels, how: Resizing, policy: Fit) -> ResizedImage:
+def fit_image(pixels: Pixels, how: Resizing, policy: Fit) -> ResizedImage:
     """Bring an image to a size that the input accepts.
 
     Padding mirrors the image where it is large enough for that, and repeats its border where it is not. It lies at
@@ -139,7 +139,7 @@ def _centre_and_scale(value_range: Range) -> tuple[np.float32, np.float32]:
     return np.float32(-low / (high - low)), np.float32(1 / (high - low))
 
 
-def to_tensor(pixels: Levels, value_range: Range = (-1.0, 1.0)) -> NDArray[np.float32]:
+def image_to_tensor(pixels: Levels, value_range: Range = (-1.0, 1.0)) -> NDArray[np.float32]:
     """[h, w, channels] in 0..255 to float32 [channels, h, w] in `value_range`: (x / 255 - 0.5) / 0.5 for (-1, 1)."""
     centre, scale = _centre_and_scale(value_range)
     unit = pixels.astype(np.float32) / np.float32(255)
@@ -153,6 +153,6 @@ def to_unit(tensor: NDArray[np.float32], value_range: Range = (-1.0, 1.0)) -> ND
     return np.clip(unit, np.float32(0), np.float32(1))
 
 
-def to_levels(tensor: NDArray[np.float32], value_range: Range = (-1.0, 1.0)) -> NDArray[np.uint8]:
+def tensor_to_image(tensor: NDArray[np.float32], value_range: Range = (-1.0, 1.0)) -> NDArray[np.uint8]:
     """float [channels, h, w] in `value_range` to uint8 [h, w, channels]; halves round to even, the rest saturates."""
     return np.rint(to_unit(tensor, value_range) * np.float32(255)).astype(np.uint8)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def render(heatmap: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
+def render_heatmap(heatmap: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
     """Return a map [h, w] as an RGB image [height, width, 3]: smallest value blue, largest red.
 
     Follows the overlay of the U-GAT-IT release step by step: min-max, truncation to 8 bits, bilinear, JET.

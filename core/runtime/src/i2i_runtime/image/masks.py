@@ -11,7 +11,7 @@ _CUT = 4.0
 """Standard deviations at which the Gaussian ends."""
 
 
-def soften(marked: NDArray[np.bool_], dilate_px: int, blur: float) -> NDArray[np.float32]:
+def soften_mask(marked: NDArray[np.bool_], dilate_px: int, blur: float) -> NDArray[np.float32]:
     """[h, w]: widened by a disc (all pixels within that distance), blurred, the smallest value 0 and the largest 1.
 
     Where everything is marked the mask is 1 everywhere.

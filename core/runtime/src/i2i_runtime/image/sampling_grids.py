@@ -75,7 +75,7 @@ def sampling_grid(source: Size, result: Size, shifts: Shifts) -> tuple[NDArray[n
     if shifts.is_plain():
         return resize_grid(source, result), np.ones((1, *result), dtype=np.float32)
     shifts.check(source[1])
-    coverage = covered(projected(result, shifts), source[1], shifts)
+    coverage = covered(homography_points(result, shifts), source[1], shifts)
     return homography_grid(source, result, shifts), coverage.astype(np.float32)[None]
 
 
@@ -90,10 +90,10 @@ def resize_grid(source: Size, result: Size) -> NDArray[np.float32]:
 
 def homography_grid(source: Size, result: Size, shifts: Shifts) -> NDArray[np.float32]:
     """Where the homography looks; without shifts it is a resize that keeps the end points."""
-    return folded(projected(result, shifts), source[1], shifts).astype(np.float32)
+    return fold_points(homography_points(result, shifts), source[1], shifts).astype(np.float32)
 
 
-def homography(shifts: Shifts) -> NDArray[np.float64]:
+def homography_matrix(shifts: Shifts) -> NDArray[np.float64]:
     """[3, 3], from points of the result to those of the mirrored image.
 
     The solution, in closed form, for the correspondences (-1, -1) to (-1 + r0, -1), (1, 1) to (1 + r1, 1), and (-1, 0)
@@ -103,15 +103,15 @@ def homography(shifts: Shifts) -> NDArray[np.float64]:
     return np.array([[1.0, difference, total], [0.0, 1.0, 0.0], [total, -total, 1.0]])
 
 
-def projected(result: Size, shifts: Shifts) -> SamplingGrid:
+def homography_points(result: Size, shifts: Shifts) -> SamplingGrid:
     """Return the points of a result, end points included, as points of the mirrored image (`Shifts.mirrored`)."""
     height, width = result
     x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
-    moved = np.stack([x, y, np.ones_like(x)], axis=-1) @ homography(shifts).T
+    moved = np.stack([x, y, np.ones_like(x)], axis=-1) @ homography_matrix(shifts).T
     return moved[..., :2] / moved[..., 2:]
 
 
-def folded(points: SamplingGrid, width: int, shifts: Shifts) -> SamplingGrid:
+def fold_points(points: SamplingGrid, width: int, shifts: Shifts) -> SamplingGrid:
     """Points of the mirrored image as points of the image itself, which is `width` pixels wide.
 
     Between two columns everything is linear, and the mirror lies on a column: sampling the image at the folded points

@@ -101,7 +101,7 @@ class ImageInput(InputKind, Resizing):
         policy = gathering.fit or self.fit
         if policy == "face" and self.face and gathering.locate:
             pixels = faces.cut_face(pixels, self, self.value_range, self.face, gathering.locate)
-        return fitting.fit(pixels, self, policy), (height, width), self._again(pixels, policy)
+        return fitting.fit_image(pixels, self, policy), (height, width), self._again(pixels, policy)
 
     def _again(self, pixels: Pixels, policy: Fit) -> NDArray[np.float32]:
         """Return the tensor at the other size, framed as `policy` frames the image; nothing where there is none."""
@@ -109,7 +109,7 @@ class ImageInput(InputKind, Resizing):
             return np.empty(0, np.float32)
         other = self.model_copy(update={"size": SizeRule(height=self.also.height, width=self.also.width)})
         framing: Fit = "keep_aspect" if policy == "keep_aspect" else "resize"
-        return fitting.to_tensor(fitting.fit(pixels, other, framing).pixels, self.value_range)
+        return fitting.image_to_tensor(fitting.fit_image(pixels, other, framing).pixels, self.value_range)
 
     def command_options(self) -> tuple[CommandOption, ...]:
         """Return a path."""
@@ -131,7 +131,7 @@ class ImageColumn(Column):
 
     def tensor(self, index: int) -> NDArray[np.generic]:
         """[channels, height, width] in the value range."""
-        return fitting.to_tensor(self.images[index].pixels, self.value_range)
+        return fitting.image_to_tensor(self.images[index].pixels, self.value_range)
 
     def shape(self, index: int) -> tuple[int, ...]:
         """Channels, height and width."""

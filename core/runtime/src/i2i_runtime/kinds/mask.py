@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt
 
 from i2i_runtime.errors import ImageError, OptionError
 from i2i_runtime.image.fitting import ResizedImage
-from i2i_runtime.image.masks import soften
+from i2i_runtime.image.masks import soften_mask
 from i2i_runtime.image.reading import ImageSource, read
 from i2i_runtime.kinds.base import CommandOption, Gathering, InputKind, Inputs, Option
 from i2i_runtime.kinds.columns import ArrayColumn, Column, made_once
@@ -90,7 +90,7 @@ class MaskInput(InputKind):
                 expected="something that is not black where the image is to change",
                 fix="paint the changed area white",
             )
-        return soften(placed, self.dilate_px, self.blur)[None]
+        return soften_mask(placed, self.dilate_px, self.blur)[None]
 
     def command_options(self) -> tuple[CommandOption, ...]:
         """Return a path."""

@@ -85,7 +85,7 @@ class ReferencesInput(InputKind):
 
     def _tensor(self, source: ImageSource) -> NDArray[np.float32]:
         pixels = read_pixels(source, self.channels)
-        return fitting.to_tensor(resampled(pixels, self.width, self.height, self.resize), self.value_range)
+        return fitting.image_to_tensor(resampled(pixels, self.width, self.height, self.resize), self.value_range)
 
     def command_options(self) -> tuple[CommandOption, ...]:
         """Return a path: of one image, or of a folder of them."""

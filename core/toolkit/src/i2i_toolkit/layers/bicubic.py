@@ -42,7 +42,7 @@ def resample(image: Float[Tensor, "b c h w"], size: MapSize, factors: tuple[floa
 
     `size` says how many: those that the factors would give, or fewer or more. No gradient passes.
     """
-    resized = resample_levels(levels_of(image), size, factors)
+    resized = resample_levels(eight_bit_levels(image), size, factors)
     return ((resized / LEVELS).float() - 0.5).mul(2).clamp(-1, 1)
 
 
@@ -66,7 +66,7 @@ def resample_within(image: Float[Tensor, "b c h w"], factor: float, size: tuple[
     return resized if resized.shape[-2:] == size else resample_to(resized, size)
 
 
-def levels_of(image: Float[Tensor, "b c h w"]) -> Float64[Tensor, "b c h w"]:
+def eight_bit_levels(image: Float[Tensor, "b c h w"]) -> Float64[Tensor, "b c h w"]:
     """Return the 8-bit levels of an image in [-1, 1].
 
     Truncated: 63 of the 256 levels come back one lower than they went.

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 GeneratorKind = Literal["unet", "resnet"]
-Norm = Literal["batch", "instance", "none"]
+"""Which generator: pix2pix's, or CycleGAN's."""
+
+NormKind = Literal["batch", "instance", "none"]
+"""What normalises the maps inside a generator or a discriminator; none: nothing."""
 
 RESNET_DOWNSAMPLING = 4
 """Side of the image over side of the feature map inside the ResNet."""
@@ -24,7 +27,7 @@ class Architecture:
     """unet: how often the side is halved (8 for unet_256, 7 for unet_128); resnet: residual blocks (6 or 9)"""
     channels: int
     """after the first convolution"""
-    norm: Norm
+    norm: NormKind
     """instance: without learned scale and offset, and a bias in every convolution, as in the release"""
     dropout: bool
 

@@ -7,21 +7,28 @@ not show is told from there, and else taken for granted by the paper's plugin.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from typing import NamedTuple, TypeVar
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar, NamedTuple, TypeVar
 
 from pydantic import PositiveInt, TypeAdapter
 
 from i2i_registry.errors import CheckpointError
-from i2i_registry.interfaces.official import Clues, Evidence, Findings, NameTable, TensorShapes, checked_config
+from i2i_registry.interfaces.official import (
+    Clues,
+    Evidence,
+    Findings,
+    InferredConfig,
+    NameTable,
+    OfficialFormat,
+    TensorShapes,
+    checked_config,
+)
+from i2i_runtime.attribution import Licence
 from i2i_runtime.records import Record
-from i2i_toolkit.networks.architecture import FIRST_DROPOUT_LEVEL, Architecture, GeneratorKind, Norm
+from i2i_toolkit.networks.architecture import FIRST_DROPOUT_LEVEL, Architecture, GeneratorKind, NormKind
 
-R = TypeVar("R", bound=Record)
-
-SOURCE = "junyanz/pytorch-CycleGAN-and-pix2pix"
-OPTION_FILES = ("train_opt.txt", "opt.txt", "test_opt.txt")
-"""Where the release keeps its options, and kept them before it had one for each phase."""
+C = TypeVar("C", bound=Record)
 
 MOST_LEVELS = 12
 """U-Net levels that are counted to: images of 4096 pixels a side."""
@@ -90,7 +97,7 @@ def discriminator_left_out(prefix: str) -> tuple[str, str]:
     return rf"{prefix}(?:model|net)\.\d+\.{leaf}", "discriminators are needed for training only"
 
 
-def inside(shapes: TensorShapes, prefix: str) -> TensorShapes:
+def tensors_inside(shapes: TensorShapes, prefix: str) -> TensorShapes:
     """Return the tensors whose keys begin with `prefix`, without it."""
     return {key.removeprefix(prefix): shape for key, shape in shapes.items() if key.startswith(prefix)}
 
@@ -110,7 +117,7 @@ def generator_kind(shapes: TensorShapes) -> GeneratorKind | None:
     return "unet" if unet else "resnet"
 
 
-def norm_of(shapes: TensorShapes) -> Norm:
+def generator_norm(shapes: TensorShapes) -> NormKind:
     """Return the norm of a generator: batch norm has weights, instance norm a bias in the convolution before it."""
     if _has_batch_norm(shapes):
         return "batch"
@@ -144,7 +151,7 @@ def _read_unet(shapes: TensorShapes) -> Generator:
             fix="the checkpoint is not of the release, or was changed",
         )
     channels, channels_in = _kernel(shapes, UNET_FIRST)
-    architecture = Architecture("unet", depth, channels, norm_of(shapes), dropout=False)
+    architecture = Architecture("unet", depth, channels, generator_norm(shapes), dropout=False)
     return Generator(architecture, channels_in, _channels_out(shapes, "model.model.3.bias"))
 
 
@@ -157,7 +164,7 @@ def _read_resnet(shapes: TensorShapes) -> Generator:
     )
     depth = len({number for number, _ in places})
     channels, channels_in = _kernel(shapes, RESNET_FIRST)
-    architecture = Architecture("resnet", depth, channels, norm_of(shapes), dropout)
+    architecture = Architecture("resnet", depth, channels, generator_norm(shapes), dropout)
     return Generator(architecture, channels_in, _channels_out(shapes, f"model.{17 + depth}.bias"))
 
 
@@ -177,17 +184,6 @@ def _channels_out(shapes: TensorShapes, last_bias: str) -> int:
     """Told by the bias of the last layer."""
     shape = shapes.get(last_bias, (COLOUR,))
     return shape[0] if len(shape) == 1 and shape[0] else COLOUR
-
-
-def generator_config(kind: type[R], fields: Mapping[str, object]) -> R:
-    """Return the Config of these fields. Raises CheckpointError for those that no generator of ours has."""
-    return checked_config(
-        kind,
-        fields,
-        found="a generator that cannot be",
-        expected="sizes and channels that fit each other",
-        fix="the file is of another network, or was changed",
-    )
 
 
 # --- What options tell ------------------------------------------------------------------------------------------------
@@ -221,14 +217,62 @@ def settle(generator: Generator, clues: Clues, *, dropout: bool) -> tuple[Unseen
     return Unseen(size, findings.settle("dropout", drops, dropout)), findings
 
 
-def fits(clues: Clues, methods: Collection[str]) -> bool:
-    """Whether the options name one of these methods, or none."""
-    said = clues.option("model", _TEXT)
-    return not said or said[0].value in methods
-
-
 def _shown(net: Architecture) -> dict[str, tuple[object, ...]]:
     """Return what the options of the training can be, by the tensors."""
     name = f"unet_{2**net.depth}" if net.kind == "unet" else f"resnet_{net.depth}blocks"
     options: dict[str, tuple[object, ...]] = {"netG": (name,), "ngf": (net.channels,), "norm": (net.norm,)}
     return options if net.kind == "unet" else options | {"no_dropout": (not net.dropout,)}
+
+
+# --- What the formats of both papers share ----------------------------------------------------------------------------
+
+
+class JunyanzFormat(OfficialFormat[C]):
+    """Generators in files of junyanz/pytorch-CycleGAN-and-pix2pix; a paper's format says how the files name them."""
+
+    source: ClassVar[str] = "junyanz/pytorch-CycleGAN-and-pix2pix"
+    licence: ClassVar[Licence] = Licence(
+        spdx="BSD-2-Clause",
+        notes="The release's code is under the two-clause BSD licence. Its weights come without terms of their own, "
+        "and the images that they were trained on have theirs: check them before you publish.",
+    )
+    option_files: ClassVar[tuple[str, ...]] = ("train_opt.txt", "opt.txt", "test_opt.txt")
+    """where the release keeps its options, and kept them before it had one for each phase"""
+    methods: ClassVar[tuple[str, ...]]
+    """what the release's option `model` calls the paper"""
+    dropout: ClassVar[bool]
+    """whether the paper's U-Net has dropout, which is taken for granted where no option tells"""
+
+    @abstractmethod
+    def generator(self, shapes: TensorShapes) -> TensorShapes:
+        """Return the tensors of the only or first generator, named as in its file; none for another paper's files."""
+
+    def may_be(self, shapes: TensorShapes) -> bool:
+        """Return whether there is a generator of the release, whichever."""
+        return generator_kind(self.generator(shapes)) is not None
+
+    def fits(self, clues: Clues) -> bool:
+        """Return whether the options name one of the paper's methods, or none."""
+        said = clues.option("model", _TEXT)
+        return not said or said[0].value in self.methods
+
+    def read(self, shapes: TensorShapes, clues: Clues) -> tuple[Generator, Unseen, Findings]:
+        """Return what a generator's tensors show, what only options tell, and who said so.
+
+        Raises CheckpointError for shapes that no generator of the release has.
+        """
+        found = read_generator(shapes)
+        return found, *settle(found, clues, dropout=self.dropout)
+
+    @staticmethod
+    def inferred(config: type[C], fields: Mapping[str, object], findings: Findings) -> InferredConfig[C]:
+        """Return the Config of these fields. Raises CheckpointError for those that no generator of ours has."""
+        return findings.inferred(
+            checked_config(
+                config,
+                fields,
+                found="a generator that cannot be",
+                expected="sizes and channels that fit each other",
+                fix="the file is of another network, or was changed",
+            )
+        )

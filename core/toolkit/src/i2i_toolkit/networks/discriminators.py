@@ -19,7 +19,7 @@ from i2i_registry.errors import TrainingError
 from i2i_runtime.records import Record
 from i2i_toolkit.layers.initialisation import initialise_normal
 from i2i_toolkit.losses.adversarial import least_squares, logistic, wasserstein
-from i2i_toolkit.networks.architecture import Norm
+from i2i_toolkit.networks.architecture import NormKind
 from i2i_toolkit.networks.generators import LEAK, make_norm
 
 DiscriminatorKind = Literal["patch", "pixel"]
@@ -42,7 +42,7 @@ MOST_DOUBLINGS = 8
 class PatchDiscriminator(nn.Module):
     """Judges every patch of an image (pix2pix, section 3.2.2); three halving layers see 70x70 pixels each."""
 
-    def __init__(self, channels_in: int, channels: int, layers: int, norm: Norm) -> None:
+    def __init__(self, channels_in: int, channels: int, layers: int, norm: NormKind) -> None:
         super().__init__()
         bias = norm == "instance"
         widths = [channels * min(2**i, MOST_DOUBLINGS) for i in range(layers + 1)]
@@ -67,7 +67,7 @@ class PatchDiscriminator(nn.Module):
 class PixelDiscriminator(nn.Module):
     """Judges every pixel by itself (pix2pix, section 4.4: 1x1 patches)."""
 
-    def __init__(self, channels_in: int, channels: int, norm: Norm) -> None:
+    def __init__(self, channels_in: int, channels: int, norm: NormKind) -> None:
         super().__init__()
         bias = norm == "instance"
         self.first = nn.Conv2d(channels_in, channels, 1)
@@ -83,7 +83,7 @@ class PixelDiscriminator(nn.Module):
 
 
 def make_discriminator(
-    kind: DiscriminatorKind, channels_in: int, channels: int, layers: int, norm: Norm
+    kind: DiscriminatorKind, channels_in: int, channels: int, layers: int, norm: NormKind
 ) -> PatchDiscriminator | PixelDiscriminator:
     """Return a discriminator of `channels` after its first convolution; `layers` are the patch discriminator's."""
     if kind == "pixel":
@@ -111,7 +111,7 @@ class PatchDiscriminatorOptions(Record):
         """The loss of logits against 1 (real) or 0 (generated)."""
         return OBJECTIVES[self.objective]
 
-    def make_discriminator(self, channels_in: int, norm: Norm) -> PatchDiscriminator | PixelDiscriminator:
+    def make_discriminator(self, channels_in: int, norm: NormKind) -> PatchDiscriminator | PixelDiscriminator:
         """Build a discriminator of images with so many channels."""
         channels, layers = self.discriminator_channels, self.discriminator_layers
         return make_discriminator(self.discriminator, channels_in, channels, layers, norm)

@@ -22,7 +22,7 @@ from i2i_runtime.schema.operations import Input
 from i2i_toolkit.layers.initialisation import initialise_normal
 from i2i_toolkit.layers.norms import InstanceNorm, map_mean, widened
 from i2i_toolkit.layers.winograd import Conv3x3
-from i2i_toolkit.networks.architecture import FIRST_DROPOUT_LEVEL, Architecture, Norm
+from i2i_toolkit.networks.architecture import FIRST_DROPOUT_LEVEL, Architecture, NormKind
 
 LEAK = 0.2
 """Negative slope on the U-Net's way down, and in the discriminators (papers, appendix)."""
@@ -30,7 +30,7 @@ LEAK = 0.2
 DROPOUT = 0.5
 """Share of values that dropout sets to zero (papers, appendix)."""
 
-BEHAVIOURS = ("paper", "deterministic")
+TEST_TIME_BEHAVIOURS = ("paper", "deterministic")
 """paper: statistics of the image itself, and dropout as the noise; what the authors' test script does, and how their
 published results look. deterministic: running statistics of the training, no dropout; the same image each time."""
 
@@ -74,7 +74,7 @@ class BatchNorm(nn.BatchNorm2d):
         return statistic[None, :, None, None]
 
 
-def make_norm(kind: Norm, channels: int) -> BatchNorm | InstanceNorm | nn.Identity:
+def make_norm(kind: NormKind, channels: int) -> BatchNorm | InstanceNorm | nn.Identity:
     """Return the norm of that kind for that many channels."""
     if kind == "batch":
         return BatchNorm(channels)
@@ -121,7 +121,9 @@ class Chain(nn.Sequential):
 class Down(nn.Module):
     """One level of the way down: LeakyReLU (not on the image), convolution, norm (not at the ends)."""
 
-    def __init__(self, channels_in: int, channels_out: int, norm: Norm, *, on_image: bool, normalised: bool) -> None:
+    def __init__(
+        self, channels_in: int, channels_out: int, norm: NormKind, *, on_image: bool, normalised: bool
+    ) -> None:
         super().__init__()
         self.on_image = on_image
         # The release goes by the norm of the whole network, also where this level has none.
@@ -137,7 +139,7 @@ class Down(nn.Module):
 class Up(nn.Module):
     """One level of the way up: ReLU, transposed convolution, norm, dropout where the level has it."""
 
-    def __init__(self, channels_in: int, channels_out: int, norm: Norm, *, dropout: bool) -> None:
+    def __init__(self, channels_in: int, channels_out: int, norm: NormKind, *, dropout: bool) -> None:
         super().__init__()
         self.conv = nn.ConvTranspose2d(channels_in, channels_out, 4, stride=2, padding=1, bias=norm == "instance")
         self.norm = make_norm(norm, channels_out)
@@ -192,7 +194,7 @@ class UNet(nn.Module):
 class ResidualBlock(nn.Module):
     """x + norm(conv(dropout(relu(norm(conv(x))))))."""
 
-    def __init__(self, channels: int, norm: Norm, *, dropout: bool) -> None:
+    def __init__(self, channels: int, norm: NormKind, *, dropout: bool) -> None:
         super().__init__()
         self.conv_block = Chain(
             nn.ReflectionPad2d(1),
@@ -271,13 +273,14 @@ class Translation(nn.Module):
         behaviour: Int64[Tensor, " b"] | None = None,
         noise: Float[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "b k h w"]:
-        """Translate. `behaviour` is an index into `BEHAVIOURS`; `noise` is uniform in (-1, 1), all layers' in a row.
+        """Translate. `behaviour` is an index into `TEST_TIME_BEHAVIOURS`.
 
+        `noise` is uniform in (-1, 1), all layers' in a row.
         Without `behaviour` the modules' training modes decide; without `noise` nothing is dropped.
         """
         if behaviour is None:
             return self.generator(image)
-        as_in_paper = (behaviour == BEHAVIOURS.index("paper"))[:, None, None, None]
+        as_in_paper = (behaviour == TEST_TIME_BEHAVIOURS.index("paper"))[:, None, None, None]
         kept: list[Tensor] = []
         if noise is not None:
             for values, shape in zip(noise.split(self.noise_sizes, dim=1), self.noise_shapes, strict=True):
@@ -287,7 +290,7 @@ class Translation(nn.Module):
         return self.generator(image, TestTime(own_statistics=as_in_paper, kept=None if noise is None else iter(kept)))
 
 
-def behaviour_inputs(norm: Norm, dropout_shapes: Sequence[tuple[int, int, int]] = ()) -> tuple[Input, ...]:
+def behaviour_inputs(norm: NormKind, dropout_shapes: Sequence[tuple[int, int, int]] = ()) -> tuple[Input, ...]:
     """Return what operations of a `Translation` take beside the image.
 
     The behaviour where two differ, and dropout's noise.
@@ -300,7 +303,7 @@ def behaviour_inputs(norm: Norm, dropout_shapes: Sequence[tuple[int, int, int]] 
                 name="behaviour",
                 summary=f"paper: the image's own statistics, as the authors' test script has it{also[0]}; "
                 f"deterministic: the training's running statistics{also[1]}. They look different",
-                names=BEHAVIOURS,
+                names=TEST_TIME_BEHAVIOURS,
                 default="paper",
             )
         )

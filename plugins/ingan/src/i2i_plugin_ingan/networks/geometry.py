@@ -6,16 +6,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+import i2i_runtime
 from i2i_runtime import Shifts
-from i2i_runtime.image import sampling_grids
-from i2i_runtime.image.sampling_grids import Size
 
 
-def homography_grid(source: Size, result: Size, shifts: Shifts) -> Float[Tensor, "1 height width 2"]:
+def homography_grid(
+    source: tuple[int, int], result: tuple[int, int], shifts: Shifts
+) -> Float[Tensor, "1 height width 2"]:
     """Return the grid of the training; without shifts a resize that keeps the end points."""
-    return torch.from_numpy(sampling_grids.homography_grid(source, result, shifts))[None]
+    return torch.from_numpy(i2i_runtime.homography_grid(source, result, shifts))[None]
 
 
-def resize_grid(source: Size, result: Size) -> Float[Tensor, "1 height width 2"]:
+def resize_grid(source: tuple[int, int], result: tuple[int, int]) -> Float[Tensor, "1 height width 2"]:
     """Return the grid of a plain retarget: where bilinear interpolation with half-pixel centres looks."""
-    return torch.from_numpy(sampling_grids.resize_grid(source, result))[None]
+    return torch.from_numpy(i2i_runtime.resize_grid(source, result))[None]

@@ -16,7 +16,7 @@ from i2i_conformance.errors import ConformanceError
 from i2i_conformance.promises import promised
 from i2i_registry.checkpoints.tensor_files import read_tensors
 from i2i_registry.errors import CheckpointError, PluginError
-from i2i_registry.importing.files import find
+from i2i_registry.importing.files import find_checkpoint
 from i2i_registry.importing.importer import import_checkpoint
 from i2i_registry.importing.releasing import OfficialExport, export_official, official_tensors
 from i2i_registry.interfaces.cards import Trained, WeightsDraft
@@ -123,7 +123,7 @@ def check_round_trip(case: PresetCase, folder: Path) -> None:
     for place in (folder / "official", folder / "official.safetensors"):
         report = export_official(registry, store, card.reference, place)
         _check_read_by_torch(report)
-        asked, found, name = report.asked, find([str(place)]), case.model.name
+        asked, found, name = report.asked, find_checkpoint([str(place)]), case.model.name
         again = import_checkpoint(
             registry, store, found, "again", model=name, values=asked.values, domains=asked.domains
         )
