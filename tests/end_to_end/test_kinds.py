@@ -40,6 +40,7 @@ from i2i_runtime import (
     ImageInput,
     ImageOutput,
     InstancesInput,
+    Interpolation,
     LabelsInput,
     LatentInput,
     Licence,
@@ -111,6 +112,21 @@ OPERATIONS = (
             ),
         ),
     ),
+    Operation(
+        name="stylize_mix",
+        inputs=(
+            IMAGE,
+            SlotsInput(name="styles", slots=SLOTS, dim=DIM, ranges={"coarse": (0, 1)}),
+            NoiseMapsInput(name="noise", shapes=((3, 1, 1),), default="zeros"),
+        ),
+        outputs=(ImageOutput(name="mixed"),),
+        steps=(
+            GraphCall(
+                graph="stylize_mix", inputs={"x": "image", "w": "styles", "n": "noise_0"}, outputs={"y": "mixed"}
+            ),
+        ),
+        interpolation=Interpolation(value="styles", along="arc"),
+    ),
 )
 
 
@@ -171,6 +187,18 @@ class StyledPainter(Painter):
         return torch.tanh(Painter.forward(self, k, e) + (x.mean((2, 3)) + z)[:, :, None, None])
 
 
+class Mixer(nn.Module):
+    """An image under the latents of all layers, and noise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+        self.affine = nn.Linear(SLOTS * DIM, 3)
+
+    def forward(self, x: Tensor, w: Tensor, n: Tensor) -> Tensor:
+        return torch.tanh(self.conv(x) + self.affine(w.flatten(1))[:, :, None, None] + n)
+
+
 class Nothing(Record):
     """Nothing to choose."""
 
@@ -187,6 +215,7 @@ class Toy(Model[Nothing]):
         torch.manual_seed(0)
         self.paint, self.edit, self.translate, self.sample = Painter(), Editor(), Likener(), Sampler()
         self.translate_like = StyledPainter()
+        self.stylize_mix = Mixer()
 
     def operations(self) -> tuple[Operation, ...]:
         return OPERATIONS
@@ -211,7 +240,7 @@ def folder(model: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(model, home / "weights")
     data = (home / "weights").read_bytes()
     licence = Licence(spdx="CC0-1.0")
-    operations: tuple[OperationName, ...] = ("paint", "edit", "translate", "sample", "translate_like")
+    operations: tuple[OperationName, ...] = tuple(operation.name for operation in OPERATIONS)
     paper = Paper(title="Kinds", authors="A. Body", year=2020)
     card = ModelCard(
         name="kinds", summary="", paper=paper, licence=licence, operations=operations, presets=("kinds",), model="k:Toy"
@@ -298,6 +327,7 @@ ASKED = {
     "translate": ["image.png", "--references", "references"],
     "sample": ["--styles", "coarse=5", "--noise", "zeros", "--seed", "3"],
     "translate_like": ["image.png", "--labels", "labels.png", "--instances", "instances.png", "--seed", "3"],
+    "stylize_mix": ["image.png", "--styles", "coarse=5", "--noise", "random", "--seed", "3"],
 }
 
 
@@ -315,6 +345,7 @@ def called(bundle: Bundle, files: Path) -> dict[str, object]:
         "translate": bundle.translate(image, references=references),
         "sample": bundle.sample(styles="0-1=5", noise="zeros", seed=3),
         "translate_like": styled(bundle, image, 3),
+        "stylize_mix": bundle.stylize_mix(image, styles="0-1=5", noise="random", seed=3),
     }
 
 
@@ -374,7 +405,7 @@ def test_a_grid_shows_label_maps_in_the_styles_of_seeds(
     assert [holds(sheet, each) for each in made] == [True, True, False]
 
 
-@pytest.mark.parametrize("operation", ["edit", "translate", "translate_like"])
+@pytest.mark.parametrize("operation", ["edit", "translate", "translate_like", "stylize_mix"])
 def test_models_are_compared_with_the_values_that_are_set(
     folder: Path, bundle: Bundle, files: Path, tmp_path: Path, operation: str
 ) -> None:
@@ -393,3 +424,70 @@ def test_the_memory_of_every_operation_is_measured_on_its_examples(folder: Path)
     opened = open_bundle(folder)
     for operation in OPERATIONS:
         assert bytes_per_pixel(operation, opened.manifest, opened.graphs, {}) != ASSUMED, operation.name
+
+
+def test_a_grid_has_a_column_for_each_class_that_is_shown(
+    folder: Path, bundle: Bundle, files: Path, tmp_path: Path
+) -> None:
+    """A folder of references is one column, made with the mean of their codes; one of them is another."""
+    sheet, image, one = tmp_path / "grid.png", files / "image.png", files / "references/b.png"
+    command = ["grid", str(folder), str(image), "-o", str(sheet), "--cell-px", str(CELL), "--operation", "translate"]
+    command += ["--references", str(files / "references"), "--references", str(one)]
+    assert run_program(command, Session(discover(), Store(tmp_path / "home"))) == 0
+    assert holds(sheet, enlarged(called(bundle, files)["translate"]))
+    assert holds(sheet, enlarged(bundle.translate(image, references=one)))
+    assert not holds(sheet, enlarged(bundle.translate(image, references=files / "references/a.png")))
+
+
+@pytest.mark.parametrize("noise", ["zeros", "random", None])
+def test_a_grid_of_seeds_keeps_the_mix_and_the_noise_that_were_asked_for(
+    folder: Path, bundle: Bundle, files: Path, tmp_path: Path, noise: str | None
+) -> None:
+    sheet, image = tmp_path / "grid.png", files / "image.png"
+    command = ["grid", str(folder), str(image), "-o", str(sheet), "--cell-px", str(CELL), "--operation", "stylize_mix"]
+    command += ["--styles", "coarse=5", "--seed", "3", "--count", "2", *(["--noise", noise] if noise else [])]
+    assert run_program(command, Session(discover(), Store(tmp_path / "home"))) == 0
+    made = [bundle.stylize_mix(image, styles="coarse=5", noise=noise, seed=seed) for seed in (3, 4, 5)]
+    assert [holds(sheet, enlarged(each)) for each in made] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["grid", "FOLDER", "image.png", "--styles", "3=1", "--operation", "stylize_mix"], "within 0-2"),
+        (["compare", "image.png", "--models", "FOLDER", "--set", "noise=none", "--operation", "stylize_mix"], "random"),
+        (["grid", "FOLDER", "image.png", "--references", "nowhere", "--operation", "translate"], "nowhere"),
+    ],
+)
+def test_sheets_refuse_what_a_kind_refuses(  # noqa: PLR0917 - the fixtures, then the table
+    folder: Path,
+    files: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    reason: str,
+) -> None:
+    monkeypatch.chdir(files)
+    words = [str(folder) if word == "FOLDER" else word for word in words]
+    assert run_program([*words, "-o", str(tmp_path / "x.png")], Session(discover(), Store(tmp_path / "home"))) == 2
+    assert reason in capsys.readouterr().err
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_items_of_a_call_may_have_different_numbers_of_references(bundle: Bundle, files: Path) -> None:
+    image, a, b = files / "image.png", files / "references/a.png", files / "references/b.png"
+    sets = [[a], [a, b], [b]]
+    together = bundle.translate([image] * 3, references=sets)
+    for made, references in zip(together, sets, strict=True):
+        np.testing.assert_array_equal(made, bundle.translate(image, references=references))
+
+
+def test_an_animation_goes_from_one_mix_to_another(bundle: Bundle, files: Path) -> None:
+    """The first and the last frame are what calls with their seeds give."""
+    image, options = files / "image.png", {"styles": "coarse=5"}
+    frames = bundle.frames("stylize_mix", image, options, to={"seed": 4}, count=3, seed=3)
+    for seed, frame in ((3, frames[0]), (4, frames[2])):
+        expected = np.asarray(bundle.stylize_mix(image, styles="coarse=5", seed=seed), dtype=np.int16)
+        assert np.abs(np.asarray(frame, dtype=np.int16) - expected).max() <= 1
+    assert not np.array_equal(np.asarray(frames[0]), np.asarray(frames[1]))

@@ -17,7 +17,6 @@ from i2i_runtime.call.arguments import random_options
 from i2i_runtime.errors import ImageError, UsageError
 from i2i_runtime.image.reading import read
 from i2i_runtime.kinds.base import InputKind, Option, RandomInput
-from i2i_runtime.kinds.image import ImageInput
 from i2i_runtime.schema.operations import Operation
 from i2i_runtime.type_guards import is_list_or_tuple
 
@@ -32,12 +31,12 @@ class GridLook:
     title: str
     request: Request
     image: Path | None = None
-    """the reference, which heads the column"""
+    """the reference, which heads the column; of several that count together the first"""
 
 
-def reference_of(operation: Operation) -> ImageInput | None:
-    """Return the image that the columns show: the first after the main one."""
-    return next(iter(operation.of(ImageInput)[1:]), None)
+def reference_of(operation: Operation) -> InputKind | None:
+    """Return the input that the columns show: the first after the main image that shows a look."""
+    return next((value for value in operation.free_inputs if value.shows), None)
 
 
 def can_fill(operation: Operation) -> bool:
@@ -50,7 +49,7 @@ def plan_looks(request: Request, count: int, out: Path, scanned: Scanned) -> lis
     """Return the columns: a look for each reference, or for `count` seeds from that of the request on.
 
     Labels and the reference may have lists among the options of the request. References may be folders, but what lies
-    in `out` is none of them.
+    in `out` is none of them; a folder is a column for each of its images, or one where several images count together.
 
     Raises UsageError for an operation without references and seeds, and for labels that do not fit the references.
     """
@@ -70,10 +69,12 @@ def plan_looks(request: Request, count: int, out: Path, scanned: Scanned) -> lis
     if reference is None:
         return _looks_of_seeds(shared, range(seed, seed + count), labels)
     places = [Path(text) for text in _texts(given[reference.name])]
-    paths = [source.path for source in find_sources(places, out, scanned)]
-    return _looks_like(
-        shared.with_options(random_options(operation, seed, shared.options)), reference.name, paths, labels
-    )
+    drawn = shared.with_options(random_options(operation, seed, shared.options))
+    if reference.shows == "images":
+        shown = [(place, find_sources([place], out, scanned)[0].path) for place in places]
+    else:
+        shown = [(source.path, source.path) for source in find_sources(places, out, scanned)]
+    return _looks_like(drawn, reference.name, shown, labels)
 
 
 def make_grid(bundle: Bundle, sources: Sequence[SourceImage], looks: Sequence[GridLook], cell_px: int) -> SideBySide:
@@ -90,13 +91,16 @@ def make_grid(bundle: Bundle, sources: Sequence[SourceImage], looks: Sequence[Gr
     )
 
 
-def _looks_like(shared: Request, reference: str, paths: Sequence[Path], labels: _Labels) -> list[GridLook]:
-    """Return a look for every reference. A label has one class for all of them, or one for each."""
+def _looks_like(shared: Request, reference: str, shown: Sequence[tuple[Path, Path]], labels: _Labels) -> list[GridLook]:
+    """Return a look for every reference: its path, and the image that heads its column.
+
+    A label has one class for all of them, or one for each.
+    """
     looks: list[GridLook] = []
-    for number, path in enumerate(paths):
-        chosen = {name: _one_for(name, classes, number, len(paths)) for name, classes in labels.items()}
+    for number, (path, image) in enumerate(shown):
+        chosen = {name: _one_for(name, classes, number, len(shown)) for name, classes in labels.items()}
         request = shared.with_options({**chosen, reference: str(path)})
-        looks.append(GridLook("\n".join([*chosen.values(), path.name]), request, path))
+        looks.append(GridLook("\n".join([*chosen.values(), path.name]), request, image))
     return looks
 
 

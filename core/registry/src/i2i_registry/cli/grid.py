@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from i2i_registry.actions.grid import can_fill, make_grid, plan_looks, reference_of
+from i2i_registry.actions.request import SEED
 from i2i_registry.actions.side_by_side import SideBySide
 from i2i_registry.actions.sources import find_sources
 from i2i_registry.actions.target import LoadOptions
@@ -32,8 +33,8 @@ class GridCommand(OperationCommand):
         options: list[click.Parameter] = [
             option
             for value in operation.free_inputs
-            if value not in random
             for option in options_for(value, multiple=value is reference or bool(value.classes))
+            if option.name != SEED
         ]
         if random:
             seed = click.Option(["--seed"], type=click.IntRange(min=0), default=0, show_default=True, help="The first.")

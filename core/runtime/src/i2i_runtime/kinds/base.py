@@ -79,6 +79,8 @@ class InputKind(Record):
 
     is_typed: ClassVar[bool] = True
     """whether people can type a value (`from_text`)"""
+    shows: ClassVar[Literal["image", "images"] | None] = None
+    """what of it shows people the look of a result: one image, several that count together, or nothing"""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: object) -> None:

@@ -35,6 +35,7 @@ class ImageInput(InputKind, Resizing):
     """An image: float [n, channels, height, width] in `value_range`, RGB when it has three channels."""
 
     kind: Literal["image"] = "image"
+    shows = "image"
     channels: Channels = 3
     value_range: Range = (-1.0, 1.0)
     also: Also | None = None

@@ -32,6 +32,7 @@ class ReferencesInput(InputKind):
     """
 
     kind: Literal["references"] = "references"
+    shows = "images"
     height: Side
     width: Side
     channels: Channels = 3
