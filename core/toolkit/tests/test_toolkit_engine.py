@@ -10,11 +10,11 @@ import torch
 from toolkit_toy import Config, Options, Painted, ToyTrainer, make_trainer, state_of, write_data
 from torch import Tensor
 
-from i2i_registry.errors import TrainingError
+from i2i_registry.errors import CheckpointError, TrainingError
 from i2i_registry.interfaces.data import Tensors
 from i2i_registry.interfaces.trainer import Step
 from i2i_runtime.errors import DeviceError, UsageError
-from i2i_toolkit import Engine, StopRequest, open_accelerator
+from i2i_toolkit import Cursor, Engine, StopRequest, open_accelerator
 from i2i_toolkit.seeds import seed_everything
 
 
@@ -270,8 +270,33 @@ def test_a_snapshot_of_other_sizes_is_refused(data: Path) -> None:
     wide = make_trainer(Options(), Config(channels=6))
     other = Engine(wide, wide.layout.open(data, 0), accelerator=open_accelerator("cpu"))
 
-    with pytest.raises(TrainingError, match="saved network 'painter' differs"):
+    with pytest.raises(CheckpointError, match=r"wrong shape: ema/painter/\S+ is .*\n.*\nfix: go on with the versions"):
         make_engine(data).restore(other.snapshot())
+
+
+@pytest.mark.parametrize(("part", "stop_after"), [("network/", 1), ("ema/", 1), ("network/", 2), ("start/", 2)])
+def test_a_snapshot_with_names_of_another_version_is_refused_and_changes_nothing(
+    data: Path, part: str, stop_after: int
+) -> None:
+    first, second = make_engine(data), make_engine(data)
+    reports = first.phases()
+    for _ in range(stop_after):
+        next(reports)
+    saved = first.snapshot()
+    renamed = {key.replace(part, f"old_{part}", 1): value for key, value in saved.tensors.items()}
+    before = {key: value.clone() for key, value in second.snapshot().tensors.items()}
+
+    with pytest.raises(CheckpointError, match=rf"missing: {part}.*unexpected: old_{part}"):
+        second.restore(saved.model_copy(update={"tensors": renamed}))
+    assert second.cursor == Cursor(stage=0, step=0, phase=0)
+    assert_same_bits(second.snapshot().tensors, before)
+
+
+def test_a_snapshot_of_a_stage_that_there_is_not_is_refused(data: Path) -> None:
+    engine = make_engine(data)
+    elsewhere = engine.snapshot().model_copy(update={"cursor": Cursor(stage=9, step=1, phase=0)})
+    with pytest.raises(TrainingError, match="before phase 0 of stage 9, which there is not"):
+        engine.restore(elsewhere)
 
 
 def test_bf16_trains_and_keeps_its_parameters_in_fp32(data: Path) -> None:

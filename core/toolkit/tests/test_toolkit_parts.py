@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import signal
@@ -159,6 +160,17 @@ def test_a_checkpoint_with_a_changed_byte_is_damaged(tmp_path: Path, file: str) 
     path.write_bytes(content)
 
     with pytest.raises(TrainingError, match=r"step-000000001\.1 is damaged"):
+        checkpoints.newest()
+
+
+def test_a_checkpoint_of_another_format_says_which_versions_can_go_on(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, {})
+    file = checkpoints.save(snapshot(1), total_step=1, seconds=0.0) / "state.json"
+    state = json.loads(json.loads(file.read_text("utf-8"))["state"])
+    older = json.dumps({**state, "format": 1, "averages": []})
+    file.write_text(json.dumps({"sha256": hashlib.sha256(older.encode()).hexdigest(), "state": older}), "utf-8")
+
+    with pytest.raises(TrainingError, match=r"has the format 1\nexpected: format 2.*\nfix: go on with the versions"):
         checkpoints.newest()
 
 

@@ -165,6 +165,22 @@ def test_changed_options_are_refused_by_name(data: Path, tmp_path: Path, capsys:
     assert "option batch_size was 2, is 1" in capsys.readouterr().err
 
 
+def test_a_run_of_a_plugin_with_other_options_says_which_versions_can_go_on(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    assert train(tmp_path, *new_run(data, folder)) == 0
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    record["options"]["former_option"] = 1
+    (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
+
+    assert train(tmp_path, "--resume", str(folder)) == 1
+    told = capsys.readouterr().err
+    assert "error: the options in run.json do not fit the installed plugin: former_option: " in told
+    assert "expected: fields and values that it knows: steps, " in told
+    assert "fix: go on with the versions of i2i-toolkit and the plugin that run.json names" in told
+
+
 def test_training_goes_on_from_stored_weights(data: Path, tmp_path: Path) -> None:
     assert train(tmp_path, *new_run(data, tmp_path / "one"), "--preset", "wide", "--as", "first") == 0
     assert train(tmp_path, *new_run(data, tmp_path / "two"), "--init", "first", "--as", "second") == 0

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import JsonValue, NonNegativeInt, ValidationError
+from pydantic import JsonValue, NonNegativeInt, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
@@ -26,7 +26,7 @@ from i2i_runtime.files.atomic import atomic_folder, remove_leftovers
 from i2i_runtime.files.regular import sha256_of
 from i2i_runtime.records import Record
 from i2i_runtime.untrusted_text import printable
-from i2i_toolkit.engine.state import Cursor, OptimizerValues, Snapshot
+from i2i_toolkit.engine.state import OTHER_VERSION, Cursor, OptimizerValues, Snapshot
 
 TENSORS = "state.safetensors"
 VALUES = "state.json"
@@ -35,10 +35,14 @@ _MOST_VALUES = 256 << 20
 """bytes of a state.json: the states of optimizers and random generators are in it"""
 
 
+_FORMAT = 2
+"""1: before 0.2, with other names of tensors"""
+
+
 class CheckpointValues(Record):
     """The JSON side of a checkpoint."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = _FORMAT
     identity: dict[str, JsonValue]
     """what must not change between start and resume, by name"""
     total_step: NonNegativeInt
@@ -99,7 +103,7 @@ class Checkpoints:
         """Return the newest checkpoint that is whole, and a sentence for every damaged one that was passed over.
 
         None when there is none at all. Raises TrainingError when all are damaged, or when the newest whole one belongs
-        to another run.
+        to another run or was written by another version.
         """
         damage: list[str] = []
         for path in self.paths():
@@ -159,11 +163,23 @@ class Checkpoints:
         remove_leftovers(self.folder)
 
 
+def _check_format(path: Path, state: str) -> None:
+    """Raise TrainingError for a checkpoint of another version: what its names stand for is not known here."""
+    values = TypeAdapter(dict[str, JsonValue]).validate_json(state)
+    if values.get("format") != _FORMAT:
+        raise TrainingError(
+            found=f"the checkpoint {path} has the format {printable(repr(values.get('format')))}",
+            expected=f"format {_FORMAT}, which this version of i2i-toolkit writes",
+            fix=OTHER_VERSION,
+        )
+
+
 def _read(path: Path) -> tuple[CheckpointValues, dict[str, Tensor]]:
     try:
         envelope = read_record(path / VALUES, _Envelope, _MOST_VALUES)
         if envelope.sha256 != hashlib.sha256(envelope.state.encode()).hexdigest():
             raise _DamageError(f"{VALUES} was changed")
+        _check_format(path, envelope.state)
         values = CheckpointValues.model_validate_json(envelope.state)
         return values, read_tensors(path / TENSORS, values.tensors_sha256)
     except ValidationError as error:

@@ -32,7 +32,7 @@ from i2i_toolkit.engine.ema import EMA
 from i2i_toolkit.engine.networks import Networks
 from i2i_toolkit.engine.reports import PhaseReport, StopRequest
 from i2i_toolkit.engine.stage_checks import check_rate, check_stages
-from i2i_toolkit.engine.state import Cursor, Snapshot, load_optimizers, optimizer_state
+from i2i_toolkit.engine.state import Cursor, Snapshot, check_snapshot, load_optimizers, optimizer_state
 from i2i_toolkit.seeds import derive, seed_everything
 
 
@@ -140,11 +140,7 @@ class Engine:
 
     def snapshot(self) -> Snapshot:
         """Everything that `restore` needs to go on from here, exactly. Its tensors share memory with the engine's."""
-        tensors: dict[str, Tensor] = {}
-        for name, network in self.networks.modules.items():
-            tensors |= {f"network/{name}/{key}": value for key, value in network.state_dict().items()}
-        for name, average in self.ema.tensors.items():
-            tensors |= {f"ema/{name}/{key}": value for key, value in average.items()}
+        tensors = self._learned()
         if self.cursor.phase > 0:
             tensors |= {f"start/{key}": value for key, value in self._start_buffers.items()}
             tensors |= self._kept()
@@ -158,6 +154,15 @@ class Engine:
             values=dict(self._step.values) if self.cursor.phase > 0 else {},
         )
 
+    def _learned(self) -> dict[str, Tensor]:
+        """Return what the networks and their EMA hold, as tensors of a snapshot."""
+        tensors: dict[str, Tensor] = {}
+        for name, network in self.networks.modules.items():
+            tensors |= {f"network/{name}/{key}": value for key, value in network.state_dict().items()}
+        for name, average in self.ema.tensors.items():
+            tensors |= {f"ema/{name}/{key}": value for key, value in average.items()}
+        return tensors
+
     def _kept(self) -> dict[str, Tensor]:
         """Return what the phases share, of a stage that keeps it, as tensors of a snapshot."""
         record = self.stages[self.cursor.stage].keep_shared
@@ -168,8 +173,12 @@ class Engine:
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to where `snapshot` was taken, in an engine built from the same trainer, options and seed.
 
-        Raises TrainingError when its tensors are not this engine's.
+        Raises TrainingError or CheckpointError when it is not one of this engine's: a stage, phase, tensor or optimizer
+        is missing, unknown or of another shape. Networks and EMA are then as they were.
         """
+        # Parts of a batch share nothing beyond a phase, so nothing has to be computed again from the step's start.
+        at_start = self.networks.copy_of_buffers() if self.accumulate == 1 else {}
+        check_snapshot(snapshot, self.stages, self._learned(), at_start)
         self.cursor = snapshot.cursor
         for name in self.networks.modules:
             self.networks.load(name, snapshot.under(f"network/{name}/"))

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from i2i_registry.errors import TrainingError
-
 
 class Networks:
     """Named networks, moved to a device and put into training mode."""
@@ -51,17 +49,8 @@ class Networks:
             buffer.data.copy_(values[name])
 
     def load(self, name: str, tensors: Mapping[str, Tensor]) -> None:
-        """Copy saved tensors into a network. Raises TrainingError unless they are exactly those it has."""
-        network = self.modules[name]
-        expected = {(key, tuple(tensor.shape)) for key, tensor in network.state_dict().items()}
-        wrong = sorted(expected ^ {(key, tuple(tensor.shape)) for key, tensor in tensors.items()})
-        if wrong:
-            raise TrainingError(
-                found=f"the saved network {name!r} differs in {len(wrong)} tensors, {wrong[0][0]!r} among them",
-                expected="the networks that the run was started with",
-                fix="use the plugin version named in run.json, or start a new run",
-            )
-        network.load_state_dict(dict(tensors))
+        """Copy saved tensors into a network, which has exactly these (`Engine.restore` looks at them first)."""
+        self.modules[name].load_state_dict(dict(tensors))
 
     def _buffers(self) -> dict[str, Tensor]:
         return {

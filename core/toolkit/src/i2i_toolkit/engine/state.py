@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
+import torch
 from pydantic import ConfigDict, Field, JsonValue, NonNegativeInt
 from torch import Tensor
 from torch.optim import Optimizer
 
+from i2i_registry.checkpoints.tensor_files import check_shapes
 from i2i_registry.errors import TrainingError
+from i2i_registry.interfaces.trainer import Stage
 from i2i_runtime.records import Record
+
+OTHER_VERSION = "go on with the versions of i2i-toolkit and the plugin that run.json names, or start a new run"
+"""what to do with a checkpoint that this version cannot go on from"""
 
 
 class Cursor(Record):
@@ -57,6 +63,43 @@ class Snapshot(Record):
         return {key.removeprefix(prefix): value for key, value in self.tensors.items() if key.startswith(prefix)}
 
 
+def check_snapshot(
+    snapshot: Snapshot, stages: Sequence[Stage[Any]], learned: Mapping[str, Tensor], buffers: Mapping[str, Tensor]
+) -> None:
+    """Check that a run of these stages can go on from a snapshot, before anything of it is used.
+
+    Args:
+        snapshot: what was saved.
+        stages: those of the trainer.
+        learned: tensors of networks and EMA, under the names that they have in a snapshot.
+        buffers: of the networks, where a half-done step that shares something is saved with them.
+
+    Raises:
+        TrainingError: it stands at a stage or a phase that there is not.
+        CheckpointError: a tensor is missing, unknown or of another shape.
+    """
+    cursor = snapshot.cursor
+    if cursor.stage >= len(stages) or cursor.phase >= len(stages[cursor.stage].phases):
+        raise TrainingError(
+            found=f"the checkpoint stands before phase {cursor.phase} of stage {cursor.stage}, which there is not",
+            expected="the stages and phases that the run was started with",
+            fix=OTHER_VERSION,
+        )
+    saved = {key: value for key, value in snapshot.tensors.items() if not key.startswith("optimizer/")}
+    wanted = dict(learned)
+    if cursor.phase > 0:
+        stage = stages[cursor.stage]
+        wanted |= {f"start/{key}": value for key, value in buffers.items()} if stage.shared else {}
+        record = stage.keep_shared
+        for name in (f"shared/{key}" for key in (record._fields if record else ())):
+            wanted[name] = saved.get(name, torch.empty(0))  # of what phases share, only the names are known yet
+    check_shapes(_shapes(saved), _shapes(wanted), "the checkpoint", fix=OTHER_VERSION)
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+
+
 def optimizer_state(optimizers: Mapping[str, Optimizer]) -> tuple[dict[str, Tensor], dict[str, OptimizerValues]]:
     """Return the optimizers' states, split into named tensors and plain values."""
     tensors: dict[str, Tensor] = {}
@@ -87,7 +130,7 @@ def load_optimizers(optimizers: Mapping[str, Optimizer], snapshot: Snapshot) -> 
         raise TrainingError(
             found=f"saved optimizers of the phases {sorted(snapshot.optimizers)}",
             expected=f"those of {sorted(optimizers)}",
-            fix="use the plugin version named in run.json, or start a new run",
+            fix=OTHER_VERSION,
         )
     for name, optimizer in optimizers.items():
         values = snapshot.optimizers[name]
@@ -105,5 +148,5 @@ def _load_optimizer(name: str, optimizer: Optimizer, state: dict[str, object]) -
         raise TrainingError(
             found=f"the saved optimizer of phase {name!r} does not fit: {error}",
             expected="the parameters that the run was started with",
-            fix="use the plugin version named in run.json, or start a new run",
+            fix=OTHER_VERSION,
         ) from error

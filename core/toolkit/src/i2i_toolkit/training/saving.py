@@ -18,7 +18,7 @@ from i2i_registry.weights.catalogue import Catalogue
 from i2i_runtime.attribution import Licence
 from i2i_runtime.errors import UsageError
 from i2i_runtime.records import Record
-from i2i_toolkit.engine.state import Cursor, Snapshot
+from i2i_toolkit.engine.state import OTHER_VERSION, Cursor, Snapshot
 from i2i_toolkit.training.building import build_trainer
 from i2i_toolkit.training.run_folder import RunFolder, RunRecord
 
@@ -119,5 +119,5 @@ def _weights(model: Model[Record], snapshot: Snapshot) -> Mapping[str, Tensor]:
         state = snapshot.under(f"ema/{name}/") or snapshot.under(f"network/{name}/")
         tensors |= {f"{name}.{key}": tensor for key, tensor in state.items()}
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
-    check_shapes(shapes, weights.shapes_of(model), "the checkpoint", fix="use the plugin version named in run.json")
+    check_shapes(shapes, weights.shapes_of(model), "the checkpoint", fix=OTHER_VERSION)
     return tensors
