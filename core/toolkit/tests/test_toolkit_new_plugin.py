@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import shlex
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
+from i2i_registry.cli.commands import program
 from i2i_registry.cli.program import run_program
+from i2i_registry.cli.session import Session
 from i2i_registry.plugins.discovery import Registry, discover
 from i2i_runtime.errors import UsageError
+from i2i_runtime.schema.operations import Operation
 from i2i_toolkit.authoring.new_plugin import LIKE, TEMPLATES, names_for, write_plugin
 
 
@@ -92,3 +98,43 @@ def test_what_is_there_stays_as_it_is(
     assert run_program(["new-plugin", "cut", "--like", "singan", "-o", "mine"]) == 2
     assert "mine exists" in capsys.readouterr().err
     assert written(tmp_path) == {"mine/work.py": "work = 1"}
+
+
+@pytest.mark.parametrize(
+    ("like", "found", "expected"),
+    [
+        (["--like", "cyclgan"], "there is no plugin like 'cyclgan' to begin from", "did you mean 'cyclegan'? (also: "),
+        ([], "--like is not given", "one of: cyclegan, pix2pix, singan, stargan2"),
+    ],
+)
+def test_a_paper_to_begin_from_is_asked_for_in_our_words(
+    like: list[str], found: str, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_program(["new-plugin", "cut", *like, "-o", str(tmp_path / "cut")]) == 2
+    told = capsys.readouterr().err
+    assert f"error: {found}\n  expected: {expected}" in told
+    assert "  fix: --like pix2pix;" in told
+
+
+@pytest.mark.parametrize("like", LIKE)
+def test_the_commands_of_a_readme_are_commands_of_the_program(
+    like: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names, options and presets, as the program reads them; what the commands do, tests/end_to_end shows."""
+    names = names_for(f"fresh_{like}", None, like, Registry())
+    write_plugin(tmp_path / "new", names, like)
+    monkeypatch.syspath_prepend(tmp_path / "new" / "src")
+    model_class = getattr(importlib.import_module(f"{names.package}.model"), names.class_name)
+    lines = (tmp_path / "new" / "README.md").read_text("utf-8").splitlines()
+    commands = [shlex.split(line)[1:] for line in lines if line.startswith("    i2i-registry ")]
+    assert [name for name, *_ in commands] == ["train", "export", "run"]
+
+    for name, *words in commands:
+        command = program.get_command(click.Context(program, obj=Session()), name)
+        assert command is not None
+        context = click.Context(command, obj=Session())
+        context.meta[Operation.__name__] = model_class(model_class.presets["small"]).operations()[0]  # as of a bundle
+        parser = click.Command(name, params=command.get_params(context), add_help_option=False)
+        given = parser.make_context(name, words).params
+        assert given.get("preset") in {None, *model_class.presets}
+        assert given.get("model") in {None, names.model}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from i2i_registry.output_paths import check_new
 from i2i_registry.plugins.discovery import Registry
-from i2i_runtime.errors import UsageError
+from i2i_runtime.errors import UsageError, nearest
 from i2i_runtime.files.atomic import atomic_folder
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -63,6 +63,17 @@ class PluginNames:
             "New Paper": self.title,
         }
         return re.sub("|".join(names), lambda found: names[found[0]], text)
+
+
+def check_like(name: str | None) -> str:
+    """Return the name of a template. Raises UsageError, with the nearest, where there is none of this name."""
+    if name in LIKE:
+        return name
+    raise UsageError(
+        found="--like is not given" if name is None else f"there is no plugin like {name!r} to begin from",
+        expected=nearest(name or "", LIKE),
+        fix=f"--like {next(iter(LIKE))}; `i2i-registry new-plugin --help` says what each does",
+    )
 
 
 def names_for(model: str, title: str | None, like: str, registry: Registry) -> PluginNames:
