@@ -83,6 +83,16 @@ def test_labels_may_be_zeros_and_ones(tmp_path: Path) -> None:
     assert made == pytest.approx([10, 10, 17, 0, 10, 10, 17, 0], abs=1e-3)
 
 
+def test_targets_of_the_official_test_are_taken_as_they_are(tmp_path: Path) -> None:
+    """Those that yunjey/stargan at 94dd002 makes of a young face without a hair colour, one for each attribute."""
+    rows = np.array([[1, 0, 0, 0, 1], [0, 1, 0, 0, 1], [0, 0, 1, 0, 1], [0, 0, 0, 1, 1], [0, 0, 0, 0, 0]], np.float32)
+    words = ["black_hair, young", "blond_hair, young", "brown_hair, young", "male, young", ""]
+    with i2i.load(bundle(tmp_path, attributes()), device="cpu") as loaded:
+        for given in (rows, words):
+            made = [summed(image) * 32 for image in loaded.translate([GREY] * 5, labels=given)]
+            assert made == pytest.approx([17, 18, 20, 24, 0], abs=1e-3)
+
+
 def test_a_default_is_taken_where_nothing_is_said(tmp_path: Path) -> None:
     with i2i.load(bundle(tmp_path, attributes("young")), device="cpu") as loaded:
         assert summed(loaded.translate(GREY)) * 32 == pytest.approx(16, abs=1e-3)

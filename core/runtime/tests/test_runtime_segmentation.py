@@ -224,6 +224,13 @@ def test_edges_lie_where_instances_meet() -> None:
         np.testing.assert_array_equal(edges_of(instances)[0], neighbours_differ(instances))
 
 
+def test_edges_are_those_of_the_official_code() -> None:
+    """Where four instances meet, of a recording of NVlabs/SPADE at fecacc9: rows and columns 31 to 38 and 40."""
+    instances = np.array([[1, *[2] * 9], *[[3, *[0] * 9]] * 7], dtype=np.int32)
+    recorded = np.array([*[[1] * 10] * 2, *[[1, 1, *[0] * 8]] * 6], dtype=np.float32)
+    np.testing.assert_array_equal(edges_of(instances)[0, :-1, :-1], recorded[:-1, :-1])
+
+
 def test_edges_are_drawn_at_the_size_of_the_graph(tmp_path: Path) -> None:
     instances = np.array([[33001, 33001, 7, 7], [33001, 33001, 7, 7], [9, 9, 9, 9], [9, 9, 9, 9]])
     large = instances.repeat(3, 0).repeat(3, 1)

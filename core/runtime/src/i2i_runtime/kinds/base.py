@@ -148,7 +148,11 @@ class InputKind(Record):
         return ()
 
     def others(self, tensor: NDArray[np.generic]) -> list[NDArray[np.generic]]:
-        """Tensors [n, ...] that an input of this kind may be as well; each that differs ought to change an output."""
+        """Return other tensors of its shape and type; a model whose output none of them changes ignores the input."""
+        return [each for each in self.alternatives(tensor) if not np.array_equal(each, tensor)]
+
+    def alternatives(self, tensor: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+        """Return tensors [n, ...] that an input of this kind may be, beside this one or equal to it."""
         return [np.flip(tensor, 0).copy(), np.multiply(tensor, 0.5).astype(tensor.dtype)]
 
 

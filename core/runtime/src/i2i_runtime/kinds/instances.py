@@ -81,7 +81,7 @@ class InstancesInput(InputKind):
         row = np.arange(self.width) >= self.width // 2
         return (np.broadcast_to(row, (self.height, self.width)).astype(np.int32),)
 
-    def others(self, tensor: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+    def alternatives(self, tensor: NDArray[np.generic]) -> list[NDArray[np.generic]]:
         """Return edges where there are none, and none where there are some."""
         return [1 - tensor.astype(np.float32)]
 

@@ -86,9 +86,9 @@ class LabelInput(InputKind):
         usual = self.default or self.names[0]
         return (usual, *(name for name in self.names if name != usual))
 
-    def others(self, tensor: NDArray[np.generic]) -> list[NDArray[np.generic]]:
-        """All classes but that of the first item."""
-        return [np.full_like(tensor, index) for index in range(len(self.names)) if index != int(tensor[0])]
+    def alternatives(self, tensor: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+        """Every class, for all items."""
+        return [np.full_like(tensor, index) for index in range(len(self.names))]
 
 
 def one_of(owner: str, names: Sequence[str]) -> Callable[[str], str]:

@@ -128,7 +128,7 @@ class LabelsInput(InputKind):
         usual = self.default or self.names[0]
         return (usual, *(name for name in self.names if name != usual))
 
-    def others(self, tensor: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+    def alternatives(self, tensor: NDArray[np.generic]) -> list[NDArray[np.generic]]:
         """Return every label alone, and none."""
         alone = np.vstack([np.eye(len(self.names)), np.zeros(len(self.names))]).astype(np.float32)
         return [np.broadcast_to(row, tensor.shape).copy() for row in alone]

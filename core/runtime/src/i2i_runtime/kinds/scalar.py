@@ -17,6 +17,9 @@ from i2i_runtime.kinds.columns import ArrayColumn, Column, made_once
 from i2i_runtime.kinds.forms import BATCH, Form
 from i2i_runtime.records import Number
 
+MAX_WHOLE = 1 << 24
+"""up to which float32 holds every whole number"""
+
 
 class ScalarInput(InputKind):
     """A number: float32 [n], one for each item."""
@@ -32,6 +35,8 @@ class ScalarInput(InputKind):
     def _default_in_range(self) -> Self:
         if self.whole and not all(n.is_integer() for n in (self.default, self.minimum, self.maximum)):
             raise ValueError(f"{self.name}: a whole number between {self.minimum} and {self.maximum}")
+        if self.whole and max(-self.minimum, self.maximum) > MAX_WHOLE:
+            raise ValueError(f"{self.name}: float32 tells whole numbers apart up to {MAX_WHOLE} only")
         if not self.minimum <= self.default <= self.maximum:
             raise ValueError(f"default {self.default} is outside [{self.minimum}, {self.maximum}]")
         return self
@@ -82,7 +87,7 @@ class ScalarInput(InputKind):
         del images
         return (self.default,)
 
-    def others(self, tensor: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+    def alternatives(self, tensor: NDArray[np.generic]) -> list[NDArray[np.generic]]:
         """Return the ends of the range."""
         return [np.full_like(tensor, number) for number in (self.minimum, self.maximum)]
 

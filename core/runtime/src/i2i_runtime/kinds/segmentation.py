@@ -106,7 +106,7 @@ class SegmentationInput(InputKind):
         row = np.arange(self.width) % len(self.names)
         return (np.broadcast_to(row, (self.height, self.width)).astype(np.int32),)
 
-    def others(self, tensor: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+    def alternatives(self, tensor: NDArray[np.generic]) -> list[NDArray[np.generic]]:
         """Return the maps where every pixel is of the next class, and where it is of the one before."""
         indices = tensor.astype(np.int64)
         return [(indices + step) % self.count for step in (1, -1) if self.count > 1]

@@ -17,7 +17,7 @@ from i2i_conformance.reference import run_operation
 from i2i_registry.interfaces.model import Model
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import ImageError, OptionError
-from i2i_runtime.kinds.base import InputKind, RandomInput
+from i2i_runtime.kinds.base import RandomInput
 from i2i_runtime.kinds.mask import MaskInput
 from i2i_runtime.records import Record
 from i2i_runtime.schema.operations import HeatmapOutput, ImageOutput, Operation
@@ -152,7 +152,7 @@ def check_every_input_matters(model: Model[Record], operation: Operation) -> Non
     unseen = _outside_graphs(operation)
     for value in (each for each in operation.inputs if each.name not in unseen):
         for name in value.forms(operation.named):
-            changes = [{**tensors, name: other} for other in _others(value, tensors[name])]
+            changes = [{**tensors, name: torch.from_numpy(other)} for other in value.others(tensors[name].numpy())]
             results = [run_operation(model, operation, changed) for changed in changes]
             if results and all(_equal(base, result) for result in results):
                 raise ConformanceError(
@@ -169,11 +169,6 @@ def _outside_graphs(operation: Operation) -> set[str]:
     fed = {name for step in operation.steps for name in step.inputs.values()}
     unfed |= {name for value in inputs.values() for name in value.uses(inputs) - fed}
     return unfed | ({operation.walk.pull, operation.walk.inertia} if operation.walk else set())
-
-
-def _others(value: InputKind, tensor: Tensor) -> list[Tensor]:
-    others = (torch.from_numpy(other) for other in value.others(tensor.numpy()))
-    return [other for other in others if not torch.equal(other, tensor)]
 
 
 def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
