@@ -343,7 +343,7 @@ def check_injection(recording: Recording, case: Case, pyramid: Pyramid) -> Itera
             yield recording.output(f"inject/prev_{scale}", below, FORWARD)
         made = pyramid.level(scale)(pyramid.bordered(noise), below)
         yield recording.output(f"inject/scale_{scale}", made, FORWARD)
-    unused = [torch.zeros(1, *pyramid.noise_shape(scale)) for scale in range(1, start)]
+    unused = [torch.zeros(1, *pyramid.config.noise_shape(scale)) for scale in range(1, start)]
     made = injection(reference, torch.tensor([float(start)]), *unused, *maps)
     yield from check_chained(recording, f"inject/scale_{config.finest}", made)
     marked = tensors["input/inject/mask_u8"][..., 0].numpy() > 0

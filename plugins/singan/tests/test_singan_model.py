@@ -23,7 +23,7 @@ def made(config: Config = TINY) -> SinGAN:
 
 
 def noises(model: SinGAN, count: int, first: int = 0) -> list[Tensor]:
-    return [torch.randn(count, *model.pyramid.noise_shape(scale)) for scale in range(first, model.config.scales)]
+    return [torch.randn(count, *model.config.noise_shape(scale)) for scale in range(first, model.config.scales)]
 
 
 @torch.no_grad()
@@ -81,7 +81,7 @@ def test_a_blend_shows_the_training_image_where_the_mask_is_black() -> None:
 def test_super_resolution_has_the_size_that_it_says() -> None:
     model = made()
     maps = [torch.randn(2, 1, 23, 28), torch.randn(2, 3, 30, 36)]
-    assert [each.shape[1:] for each in maps] == [torch.Size(shape) for shape in model.enlarging_shapes()]
+    assert [each.shape[1:] for each in maps] == [torch.Size(shape) for shape in model.config.enlarging_shapes]
     assert run(model, "super_resolution", *maps).shape == (2, 3, int(18 * 1.6), int(22 * 1.6))
 
 

@@ -94,7 +94,7 @@ def test_the_coarsest_scale_knows_no_amplitude() -> None:
 
 def test_a_scale_that_was_never_trained_only_enlarges() -> None:
     pyramid = Pyramid(TINY).eval()
-    noises = [torch.randn(1, *pyramid.noise_shape(scale)) for scale in range(3)]
+    noises = [torch.randn(1, *pyramid.config.noise_shape(scale)) for scale in range(3)]
     pyramid.level(1).amplitude.fill_(UNTRAINED)
     images = pyramid(noises)
     below = pyramid.below(images[0], TINY.size_at(1), 1 / TINY.factor)
@@ -106,8 +106,8 @@ def test_noise_stays_out_of_the_border_but_for_animation() -> None:
     for mode, outside in (("generation", 0), ("animation", 6)):
         pyramid = Pyramid(TINY.model_copy(update={"mode": mode}))
         height, width = TINY.size_at(1)
-        assert pyramid.noise_shape(1) == (3, height + outside, width + outside)
-        bordered = pyramid.bordered(torch.ones(1, *pyramid.noise_shape(0)))
+        assert pyramid.config.noise_shape(1) == (3, height + outside, width + outside)
+        bordered = pyramid.bordered(torch.ones(1, *pyramid.config.noise_shape(0)))
         assert bordered.shape[1] == 3
         assert bool(bordered[..., 0, 0].any()) is (mode == "animation")
 

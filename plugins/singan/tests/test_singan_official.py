@@ -192,7 +192,7 @@ def test_a_stopped_training_enlarges_what_it_had_learned(
     model, _ = open_model(discover(), "balloons", store)
     assert isinstance(model, SinGAN)
     pyramid = model.pyramid
-    noises = [torch.randn(1, *pyramid.noise_shape(scale)) for scale in range(SMALL.scales)]
+    noises = [torch.randn(1, *pyramid.config.noise_shape(scale)) for scale in range(SMALL.scales)]
     with torch.no_grad():
         images = pyramid(noises)
         for scale in range(trained, SMALL.scales):

@@ -97,6 +97,7 @@ from .networks.generators import Translation as Translation
 from .networks.generators import UNet as UNet
 from .networks.generators import behaviour_inputs as behaviour_inputs
 from .networks.generators import make_generator as make_generator
+from .operations.inputs import graph_call as graph_call
 from .operations.inputs import same_names as same_names
 from .operations.inputs import square_size as square_size
 from .operations.inputs import translated_image as translated_image

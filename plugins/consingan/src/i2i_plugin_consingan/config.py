@@ -104,6 +104,12 @@ class Config(Record):
         """Whether stage 0 is fed an image."""
         return self.mode in INJECTING
 
+    @property
+    def smallest_sample(self) -> tuple[int, int]:
+        """Height and width that leave stage 0 one patch of the critic: it has seen nothing smaller."""
+        height, width = self.sizes[0]
+        return math.ceil(self.patch * self.height / height), math.ceil(self.patch * self.width / width)
+
     def noise_shape(self, stage: int) -> tuple[int, int, int]:
         """Channels, height and width of the noise of a stage; that of stage 0 has the form of an image."""
         height, width = self.sizes[stage]

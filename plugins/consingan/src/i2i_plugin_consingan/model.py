@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from i2i_plugin_consingan.config import PRESETS, Config
@@ -12,17 +11,15 @@ from i2i_registry import Graph, Model
 from i2i_runtime import (
     SINGAN,
     Also,
-    GraphCall,
     ImageInput,
     ImageOutput,
     LabelInput,
     MaskInput,
     NoiseInput,
     Operation,
-    SizeInput,
     SizeRule,
 )
-from i2i_toolkit import NoisePyramid, noise_map, noise_name, same_names
+from i2i_toolkit import NoisePyramid, graph_call, noise_map
 
 GENERATOR = "generator"
 
@@ -34,6 +31,8 @@ COARSE = "coarse"
 
 FIRST_FRESH = 0.01
 """Share of fresh noise in the first map of an animation (release; SinGAN's is five times that)."""
+
+SIZE_SUMMARY = "the image's own by default; sizes from a third of it to three times as large look best"
 
 MASK_DILATION = {"harmonization": 7, "editing": 20}
 """Radius in pixels."""
@@ -63,7 +62,8 @@ class ConSinGAN(Model[Config]):
         if self.config.injects:
             return (self._inject(),)
         maps = [self._noise(stage) for stage in range(self.config.stages)]
-        pyramid, size = NoisePyramid(PYRAMID, "image", maps), self._size()
+        pyramid = NoisePyramid(PYRAMID, "image", maps)
+        size = pyramid.size(self.config.smallest_sample, SIZE_SUMMARY, rounding="down")
         drawing = (pyramid.sample(size), pyramid.reconstruct())
         if self.config.mode != "animation":
             return drawing
@@ -97,30 +97,18 @@ class ConSinGAN(Model[Config]):
         )
         radius, changed = MASK_DILATION[config.mode], "white where it was changed"
         mask = MaskInput(name="mask", summary=changed, image="image", dilate_px=radius, blur=MASK_BLUR)
-        noise = {"noise": noise_name(0)} if editing else {}
-        fed = same_names("image", COARSE, "mask", "background") | noise
+        noise = [self._noise(0)] if editing else []
+        fed = ("image", COARSE, "mask", "background", *(each.name for each in noise))
         return Operation(
             name="edit" if editing else "harmonize",
             summary=summary,
-            inputs=(image, mask, BACKGROUND, *([self._noise(0)] if editing else [])),
+            inputs=(image, mask, BACKGROUND, *noise),
             outputs=(
                 ImageOutput(name="image", summary="the result inside the mask, the background around it"),
                 ImageOutput(name="unblended", summary="the result everywhere"),
             ),
-            steps=(GraphCall(graph=INJECTION, inputs=fed, outputs={"blended": "image", "unblended": "unblended"}),),
+            steps=(graph_call(INJECTION, *fed, blended="image", unblended="unblended"),),
         )
 
     def _noise(self, stage: int) -> NoiseInput:
         return noise_map(stage, self.config.noise_shape(stage), self.config.border if stage else 0)
-
-    def _size(self) -> SizeInput:
-        """As small as leaves stage 0 one patch of the critic: it has seen nothing smaller."""
-        config, (height, width) = self.config, self.config.sizes[0]
-        return SizeInput(
-            summary="the image's own by default; sizes from a third of it to three times as large look best",
-            height=config.height,
-            width=config.width,
-            rounding="down",
-            minimum_height=math.ceil(config.patch * config.height / height),
-            minimum_width=math.ceil(config.patch * config.width / width),
-        )

@@ -9,7 +9,6 @@ from i2i_plugin_ingan.networks import Generator, Retargeting
 from i2i_registry import Graph, Model
 from i2i_runtime import (
     BICUBIC,
-    GraphCall,
     GridInput,
     ImageInput,
     ImageOutput,
@@ -19,7 +18,7 @@ from i2i_runtime import (
     SizeInput,
     SizeRule,
 )
-from i2i_toolkit import same_names
+from i2i_toolkit import graph_call
 
 GENERATOR = "generator"
 GRAPH = "retarget"
@@ -56,11 +55,7 @@ class InGAN(Model[Config]):
                 summary="the image at another size: things in it keep theirs, there are more of them or fewer",
                 inputs=(self._image(), self._size(), _shift("left"), _shift("right"), GRID),
                 outputs=(ImageOutput(name="image", summary="the retargeted image"),),
-                steps=(
-                    GraphCall(
-                        graph=GRAPH, inputs=same_names("image", "grid", "coverage"), outputs={"retargeted": "image"}
-                    ),
-                ),
+                steps=(graph_call(GRAPH, "image", "grid", "coverage", retargeted="image"),),
                 interpolation=Interpolation(value="size"),
             ),
         )

@@ -94,6 +94,23 @@ class Config(Record):
         return self.mode == "animation"
 
     @property
+    def noise_border(self) -> int:
+        """Rows and columns that noise maps have more than their image, both sides together."""
+        return 2 * self.border if self.noisy_border else 0
+
+    def noise_shape(self, scale: int) -> tuple[int, int, int]:
+        """Channels, height and width of the noise map of a scale."""
+        return self._map_shape(scale, self.size_at(scale))
+
+    @property
+    def enlarging_shapes(self) -> tuple[tuple[int, int, int], ...]:
+        """Channels, height and width of the noise map of every pass of super_resolve."""
+        return tuple(self._map_shape(number, size) for number, size in enumerate(self.enlarged_sizes))
+
+    def _map_shape(self, number: int, size: Size) -> tuple[int, int, int]:
+        return 1 if number == 0 else COLOURS, size[0] + self.noise_border, size[1] + self.noise_border
+
+    @property
     def field(self) -> int:
         """Side of what one score of a critic depends on, pixels."""
         return 2 * self.layers + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from i2i_plugin_singan.config import COLOURS, PRESETS, Config
@@ -17,10 +17,9 @@ from i2i_runtime import (
     MaskInput,
     NoiseInput,
     Operation,
-    SizeInput,
     SizeRule,
 )
-from i2i_toolkit import NoisePyramid, noise_map, same_names
+from i2i_toolkit import NoisePyramid, graph_call, noise_map
 
 PYRAMID = "pyramid"
 INJECTION = "injection"
@@ -75,17 +74,18 @@ class SinGAN(Model[Config]):
 
     def operations(self) -> tuple[Operation, ...]:
         """Everything that the paper shows."""
-        shapes = [self.pyramid.noise_shape(scale) for scale in range(self.config.scales)]
-        pyramid = NoisePyramid(PYRAMID, "sampled", self._maps(shapes))
-        shown, still = "scales below it show the training image", "scales below it stay as they are"
+        config = self.config
+        pyramid = NoisePyramid(PYRAMID, "sampled", self._maps(map(config.noise_shape, range(config.scales))))
+        changing = pyramid.start("scales below it show the training image: the finer, the smaller is what changes")
+        moving = pyramid.start("scales below it stay as they are: the finer, the smaller is what moves")
         return (
-            pyramid.sample(self._size(), pyramid.start(f"{shown}: the finer, the smaller is what changes")),
+            pyramid.sample(pyramid.size(config.smallest_sample), changing),
             pyramid.reconstruct(),
             self._paint(pyramid),
             self._masked(pyramid, "harmonize", "an object pasted into the training image takes on its look"),
             self._masked(pyramid, "edit", "a changed copy of the training image looks as if it had not been changed"),
             self._super_resolve(),
-            pyramid.animate(FIRST_STEP, pyramid.start(f"{still}: the finer, the smaller is what moves")),
+            pyramid.animate(FIRST_STEP, moving),
         )
 
     def graphs(self) -> Mapping[str, Graph]:
@@ -109,27 +109,8 @@ class SinGAN(Model[Config]):
         small = {"height": 32, "width": 40, "scales": 3, "coarsest": 16, "channels": 4, "layers": 3}
         return config.model_copy(update={**small, "enlargement": 1.6})
 
-    def enlarging_shapes(self) -> list[tuple[int, int, int]]:
-        """Channels, height and width of the noise map of every pass of super_resolve."""
-        more, sizes = self._border, enumerate(self.config.enlarged_sizes)
-        return [(1 if number == 0 else COLOURS, height + more, width + more) for number, (height, width) in sizes]
-
-    @property
-    def _border(self) -> int:
-        return 2 * self.config.border if self.config.noisy_border else 0
-
-    def _size(self) -> SizeInput:
-        least_height, least_width = self.config.smallest_sample
-        return SizeInput(
-            summary="of the image that is made",
-            height=self.config.height,
-            width=self.config.width,
-            minimum_height=least_height,
-            minimum_width=least_width,
-        )
-
-    def _maps(self, shapes: Sequence[tuple[int, int, int]]) -> tuple[NoiseInput, ...]:
-        return tuple(noise_map(number, shape, self._border) for number, shape in enumerate(shapes))
+    def _maps(self, shapes: Iterable[tuple[int, int, int]]) -> tuple[NoiseInput, ...]:
+        return tuple(noise_map(number, shape, self.config.noise_border) for number, shape in enumerate(shapes))
 
     def _paint(self, pyramid: NoisePyramid) -> Operation:
         image = self._reference("clip art: areas of colour, laid out like an image of this kind")
@@ -156,21 +137,17 @@ class SinGAN(Model[Config]):
                 ImageOutput(name="image", summary="the result; outside of the mask it is the training image"),
                 ImageOutput(name="made", summary="the same without the training image around it"),
             ),
-            steps=(
-                _inject(pyramid, "made"),
-                GraphCall(graph=BLENDING, inputs=same_names("made", "mask"), outputs={"blended": "image"}),
-            ),
+            steps=(_inject(pyramid, "made"), graph_call(BLENDING, "made", "mask", blended="image")),
         )
 
     def _super_resolve(self) -> Operation:
-        maps = self._maps(self.enlarging_shapes())
-        names = same_names(*(noise.name for noise in maps))
+        maps = self._maps(self.config.enlarging_shapes)
         return Operation(
             name="super_resolve",
             summary="the training image, enlarged with details of its own kind",
             inputs=maps,
             outputs=(ImageOutput(name="image", summary=f"{self.config.enlargement:g} times as high and wide"),),
-            steps=(GraphCall(graph=SUPER_RESOLUTION, inputs=names, outputs={"enlarged": "image"}),),
+            steps=(graph_call(SUPER_RESOLUTION, *(noise.name for noise in maps), enlarged="image"),),
         )
 
     def _reference(self, summary: str) -> ImageInput:
@@ -179,6 +156,5 @@ class SinGAN(Model[Config]):
 
 
 def _inject(pyramid: NoisePyramid, result: str) -> GraphCall:
-    """Return an image enters in place of what the scales below the start would make."""
-    inputs = {"reference": "image", **same_names("start_scale", *(noise.name for noise in pyramid.maps[1:]))}
-    return GraphCall(graph=INJECTION, inputs=inputs, outputs={"made": result})
+    """Return the call by which an image enters in place of what the scales below the start would make."""
+    return graph_call(INJECTION, "image", "start_scale", *pyramid.names[1:], made=result)

@@ -212,7 +212,7 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
             _hand_over(self.pyramid.level(scale - 1), level)
             self.critic(scale).load_state_dict(self.critic(scale - 1).state_dict())
         self._freeze_below(scale)
-        noises = [self.pyramid.noise.new_zeros(1, *self.pyramid.noise_shape(lower)) for lower in range(scale)]
+        noises = [self.pyramid.noise.new_zeros(1, *self.config.noise_shape(lower)) for lower in range(scale)]
         below = self._below(scale, noises, anchor=1.0)
         self.memory.below(scale).copy_(below)
         border = self.config.border
@@ -241,7 +241,7 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
 
     def noise(self, scale: int, count: int) -> Float[Tensor, "n c h w"]:
         """Fresh noise maps of a scale, without border."""
-        return torch.randn(count, *self.pyramid.noise_shape(scale), device=self.pyramid.noise.device)
+        return torch.randn(count, *self.config.noise_shape(scale), device=self.pyramid.noise.device)
 
     def share(self) -> Float[Tensor, ""]:
         """Of the real image in the one that the penalty looks at."""
@@ -315,7 +315,7 @@ class SinGANTrainer(Trainer[SinGAN, Options]):
         """Return the image, its reconstruction, and two samples; scales that are not trained yet only enlarge."""
         image, count = self.prepared(batch["image"]), 2
         device = image.device
-        maps = [self.pyramid.noise_shape(scale) for scale in range(self.config.scales)]
+        maps = [self.config.noise_shape(scale) for scale in range(self.config.scales)]
         still = [torch.zeros(1, *shape, device=device) for shape in maps]
         drawn = [torch.randn(count, *shape, device=device) for shape in maps]
         samples = self.pyramid(drawn)[-1]

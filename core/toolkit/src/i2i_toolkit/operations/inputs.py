@@ -1,15 +1,24 @@
-"""Image inputs as most papers take them, and names that are the same on both sides of a call."""
+"""Image inputs as most papers take them, and calls of graphs that take values under their own names."""
 
 from __future__ import annotations
 
 from i2i_runtime.image.resizing import Resize, SizeRule, best_fit
 from i2i_runtime.kinds.image import ImageInput
 from i2i_runtime.records import Channels
+from i2i_runtime.schema.operations import GraphCall
 
 
 def same_names(*names: str) -> dict[str, str]:
     """Values that a call passes on under the names that they have."""
     return dict(zip(names, names, strict=True))
+
+
+def graph_call(graph: str, *values: str, **outputs: str) -> GraphCall:
+    """Return the call of a graph that takes values under their own names; `output="value"` names what it gives.
+
+    A graph that takes a value under another name needs a `GraphCall` of its own.
+    """
+    return GraphCall(graph=graph, inputs=same_names(*values), outputs=outputs)
 
 
 def square_size(side: int, multiple: int | None = None, minimum: int = 1) -> SizeRule:

@@ -51,6 +51,28 @@ class NoisePyramid:
     maps: Sequence[NoiseInput]
     """the coarsest first"""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the maps."""
+        return tuple(noise.name for noise in self.maps)
+
+    def size(
+        self,
+        least: tuple[int, int],
+        summary: str = "of the image that is made",
+        rounding: Literal["nearest", "down"] = "nearest",
+    ) -> SizeInput:
+        """Return the size of a sample: by default that of the finest map, and at least this height and width."""
+        finest, (height, width) = self.maps[-1], least
+        return SizeInput(
+            summary=summary,
+            height=finest.height,
+            width=finest.width,
+            rounding=rounding,
+            minimum_height=height,
+            minimum_width=width,
+        )
+
     def sample(self, size: SizeInput, *start: ScalarInput) -> Operation:
         """`sample`: an image of any size; with `start`, from that scale on."""
         return Operation(
@@ -104,7 +126,7 @@ class NoisePyramid:
 
     def _call(self, constants: dict[str, float]) -> GraphCall:
         open_numbers = [name for name in (START_SCALE, ANCHOR) if name not in constants]
-        inputs = same_names(*open_numbers, *(noise.name for noise in self.maps))
+        inputs = same_names(*open_numbers, *self.names)
         return GraphCall(graph=self.graph, inputs=inputs, constants=constants, outputs={self.output: "image"})
 
 

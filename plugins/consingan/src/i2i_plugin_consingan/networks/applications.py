@@ -56,13 +56,13 @@ class Injection(nn.Module):
         coarse: Float[Tensor, "b 3 y x"],
         mask: Float[Tensor, "b 1 h w"],
         background: Int64[Tensor, " b"],
-        noise: Float[Tensor, "b 3 y x"] | None = None,
+        noise_0: Float[Tensor, "b 3 y x"] | None = None,
     ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 3 h w"]]:
         """Return the blended result, and the unblended one.
 
         `coarse` is the image at the size of stage 0, `background` an index into `BACKGROUNDS`.
         """
-        fed = coarse if noise is None else coarse + EDITING_NOISE * noise
+        fed = coarse if noise_0 is None else coarse + EDITING_NOISE * noise_0
         made = self.generator.finish([fed, *self.generator.stored(self.generator.config.stages)[1:]], self.begun)
         return self.composed(made, image, mask, background), made
 

@@ -117,7 +117,7 @@ class Pyramid(nn.Module):
         self.border = config.border
         self.levels = nn.ModuleList(Generator(config, scale) for scale in range(config.scales))
         # The noise that becomes the training image: at the coarsest scale; at all others it is zero.
-        self.register_buffer("noise", self.bordered(torch.randn(1, *self.noise_shape(0))).clone())
+        self.register_buffer("noise", self.bordered(torch.randn(1, *config.noise_shape(0))).clone())
 
     @property
     def real(self) -> Float[Tensor, "1 3 h w"]:
@@ -135,12 +135,6 @@ class Pyramid(nn.Module):
         """
         noise = noise if self.config.noisy_border else padded(noise, self.border)
         return noise.expand(-1, COLOURS, -1, -1)
-
-    def noise_shape(self, scale: int) -> tuple[int, int, int]:
-        """Channels, height and width of the noise map of a scale at its own size."""
-        height, width = self.config.size_at(scale)
-        more = 2 * self.border if self.config.noisy_border else 0
-        return 1 if scale == 0 else COLOURS, height + more, width + more
 
     def below(self, image: Float[Tensor, "b 3 y x"], size: MapSize, factor: float) -> Float[Tensor, "b 3 h w"]:
         """Return the image of one scale as the next one takes it: enlarged, cut to `size`, in a border of zeros."""

@@ -43,33 +43,33 @@ class Injection(nn.Module):
 
     def forward(
         self,
-        reference: Float[Tensor, "b 3 h w"],
+        image: Float[Tensor, "b 3 h w"],
         start_scale: Float[Tensor, " b"],
         *noises: Float[Tensor, "b _ _ _"],
     ) -> Float[Tensor, "b 3 h w"]:
         """Return the image of the finest scale. There is no noise map for scale 0."""
         pyramid, config = self.pyramid, self.pyramid.config
         start = start_scale.clamp(1, config.finest)[:, None, None, None]
-        image = reference
+        made = image
         for scale, noise in enumerate(noises, start=1):
-            entering = padded(self.at_scale(reference, scale), config.border)
+            entering = padded(self.at_scale(image, scale), config.border)
             if scale == 1:
                 below = entering
             else:
-                below = pyramid.below(image, config.size_at(scale), 1 / config.factor)
+                below = pyramid.below(made, config.size_at(scale), 1 / config.factor)
                 below = torch.where((start - scale).abs() < 0.5, entering, below)  # noqa: PLR2004 - the nearest scale
-            image = pyramid.level(scale).where_trained(pyramid.bordered(noise), below)
-        return image
+            made = pyramid.level(scale).where_trained(pyramid.bordered(noise), below)
+        return made
 
-    def at_scale(self, reference: Float[Tensor, "b 3 h w"], scale: int) -> Float[Tensor, "b 3 y x"]:
+    def at_scale(self, image: Float[Tensor, "b 3 h w"], scale: int) -> Float[Tensor, "b 3 y x"]:
         """Return the image made as small as the scale below and enlarged again, as what comes from there would be.
 
         At a scale that was trained again for few colours: made small once, of those colours.
         """
         config, size = self.pyramid.config, self.pyramid.config.size_at(scale)
         if scale == self.painted:
-            return _shrunk(quantised(reference, self.palette), size, config.shrinking(scale))
-        smaller = _shrunk(reference, config.size_at(scale - 1), config.shrinking(scale - 1))
+            return _shrunk(quantised(image, self.palette), size, config.shrinking(scale))
+        smaller = _shrunk(image, config.size_at(scale - 1), config.shrinking(scale - 1))
         return resample(smaller, size, (1 / config.factor, 1 / config.factor))
 
 

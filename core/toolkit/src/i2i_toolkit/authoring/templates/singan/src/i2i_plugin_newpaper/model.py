@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from i2i_registry import Graph, Model
-from i2i_runtime import Operation, SizeInput
+from i2i_runtime import Operation
 from i2i_toolkit import NoisePyramid, noise_map
 
 from .config import PRESETS, Config
@@ -31,13 +31,7 @@ class NewPaper(Model[Config]):
         maps = [noise_map(scale, (3, *size), border=0) for scale, size in enumerate(sizes)]
         pyramid = NoisePyramid(PYRAMID, "sampled", maps)
         (height, width), field = sizes[-1], self.config.field
-        size = SizeInput(
-            summary="of the image that is made",
-            height=height,
-            width=width,
-            minimum_height=min(field, height),
-            minimum_width=min(field, width),
-        )
+        size = pyramid.size(least=(min(field, height), min(field, width)))
         start = pyramid.start("scales below it show the training image: the finer, the smaller is what changes")
         return pyramid.sample(size, start), pyramid.reconstruct()
 
