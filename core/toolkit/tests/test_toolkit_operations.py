@@ -11,7 +11,7 @@ from i2i_runtime.kinds.latent import LatentInput
 from i2i_runtime.kinds.references import ReferencesInput
 from i2i_runtime.kinds.size import SizeInput
 from i2i_runtime.schema.operations import GraphCall, ImageOutput, Interpolation, VectorOutput
-from i2i_toolkit.operations.inputs import same_names, square_size, translated_image
+from i2i_toolkit.operations.inputs import graph_call, same_names, square_size, translated_image
 from i2i_toolkit.operations.pyramid import NoisePyramid, noise_map
 from i2i_toolkit.operations.styled import StyledTranslation
 from i2i_toolkit.operations.two_way import two_way_translation
@@ -113,3 +113,15 @@ def test_a_pyramid_samples_reconstructs_and_walks() -> None:
     assert walk.walk.first == 0.05
     open_start = pyramid.sample(size, pyramid.start("from here", least=1, usual=1))
     assert open_start.steps[0].constants == {"anchor": 0.0}
+
+
+def test_a_pyramid_says_the_size_of_its_samples() -> None:
+    pyramid = NoisePyramid("pyramid", "made", [noise_map(0, (1, 20, 24), 0), noise_map(1, (3, 46, 54), 6)])
+    size = pyramid.size(least=(8, 9), rounding="down")
+    assert (size.height, size.width, size.minimum_height, size.minimum_width) == (40, 48, 8, 9)
+    assert size.rounding == "down"
+
+
+def test_a_call_passes_values_under_their_own_names() -> None:
+    expected = GraphCall(graph="paint", inputs={"image": "image", "mask": "mask"}, outputs={"painted": "image"})
+    assert graph_call("paint", "image", "mask", painted="image") == expected

@@ -17,9 +17,11 @@ from i2i_registry.errors import LayoutError
 from i2i_registry.interfaces.data import DataSource
 from i2i_toolkit import (
     DomainsLayout,
+    LearnedSize,
     PairedLayout,
     SingleImage,
     SingleImageLayout,
+    SingleImageOptions,
     UnpairedLayout,
     find_image,
     image_size,
@@ -250,3 +252,32 @@ def test_the_example_has_the_size_asked_for_and_is_the_same_every_time(size: tup
         assert all(len(channel.unique()) > 8 for channel in one)
         assert float(one.min()) < -0.5
         assert float(one.max()) > 0.5
+
+
+# --- The size at which it is learned ----------------------------------------------------------------------------------
+
+
+def test_an_image_is_learned_no_larger_than_asked_for(tmp_path: Path) -> None:
+    write_single_example(tmp_path, (40, 61))
+    learned = LearnedSize(SingleImageOptions(max_size=50).reduced, least=33)
+    assert learned.of(tmp_path) == (33, 50)  # 32.8 pixels, rounded up
+    assert LearnedSize(SingleImageOptions().reduced, least=33).of(tmp_path) == (40, 61)
+
+
+def test_where_there_is_no_image_no_size_is_learned(tmp_path: Path) -> None:
+    assert LearnedSize(SingleImageOptions().reduced, least=1).of(tmp_path) is None
+
+
+def test_an_image_too_small_to_learn_from_is_refused_with_what_helps(tmp_path: Path) -> None:
+    write_single_example(tmp_path, (20, 90))
+    options = SingleImageOptions(max_size=45)
+    layout = SingleImageLayout((20, 90), LearnedSize(options.reduced, least=16, field="coarsest"))
+    with pytest.raises(LayoutError) as caught:
+        layout.open(tmp_path, seed=0)
+    assert "20x90 pixels (height x width), and is learned at 10x45" in caught.value.found
+    assert caught.value.expected == "at least 16 on the shorter side, which is the coarsest"
+    assert all(part in caught.value.fix for part in ("larger image", "--max-size", "--set coarsest="))
+    small = SingleImageLayout((20, 90), LearnedSize(SingleImageOptions().reduced, least=21))
+    with pytest.raises(LayoutError) as caught:
+        small.open(tmp_path, seed=0)
+    assert caught.value.fix == "take a larger image"

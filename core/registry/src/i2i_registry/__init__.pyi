@@ -49,6 +49,7 @@ from .interfaces.official import ReleaseOptions as ReleaseOptions
 from .interfaces.official import TensorShapes as TensorShapes
 from .interfaces.official import canonical_shapes as canonical_shapes
 from .interfaces.official import checked_config as checked_config
+from .interfaces.official import numbered as numbered
 from .interfaces.official import rename as rename
 from .interfaces.official import untrained as untrained
 from .interfaces.resolved_graphs import resolved_graphs as resolved_graphs

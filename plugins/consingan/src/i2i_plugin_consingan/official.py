@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from pydantic import PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 from torch import Tensor
@@ -36,6 +36,7 @@ from i2i_registry import (
     PickledModule,
     TensorShapes,
     canonical_shapes,
+    numbered,
     untrained,
 )
 from i2i_runtime import Licence
@@ -47,8 +48,9 @@ _BLOCK = re.compile(r"G\.body\.(\d+)\.block(\d+)\.conv\.weight")
 _FOLDER = "import the folder of the training: G.pth or <stage>/netG.pth, fixed_noise.pth, reals.pth and noise_amp.pth"
 _KERNEL = (3, 3)
 
-_FOLDER_NAME = re.compile(
-    r"_(?P<mode>[a-z]+)(?:_fine-tune)?_train_depth_\d+_lr_scale_[\d.e-]+(?:_BN)?_act_(?P<act>[a-z]+)(?:_(?P<slope>[\d.]+))?$"
+_FOLDER_NAME = (
+    r"_(?P<mode>[a-z]+)(?:_fine-tune)?_train_depth_\d+_lr_scale_[\d.e-]+(?:_BN)?"
+    r"_act_(?P<act>[a-z]+)(?:_(?P<slope>[\d.]+))?$"
 )
 _MODULES: dict[str, Activation] = {"LeakyReLU": "lrelu", "ELU": "elu", "SELU": "selu"}
 _MODE = TypeAdapter[Mode](Mode)
@@ -57,7 +59,6 @@ _SLOPE = TypeAdapter[PositiveFloat](PositiveFloat)
 _SIDE = TypeAdapter[PositiveInt](PositiveInt)
 
 Size = tuple[int, int]
-T = TypeVar("T")
 
 
 class AuthorsRelease(OfficialFormat[Config]):
@@ -100,7 +101,7 @@ class AuthorsRelease(OfficialFormat[Config]):
         seen = _seen(shapes)
         clues = clues.believed(seen.options)
         findings = Findings(clues)
-        said = [*clues.option("train_mode", _MODE), *_in_folder(clues, "mode", _MODE)]
+        said = [*clues.option("train_mode", _MODE), *clues.folder_says(_FOLDER_NAME, "mode", _MODE)]
         pyramids = list(_pyramids(seen, _minimum(clues)))
         likeliest = pyramids[0].mode if pyramids else seen.modes[0]
         mode = findings.settle("mode", said, likeliest)
@@ -155,10 +156,10 @@ def _taken(keys: Collection[str]) -> str | None:
 
 def _listed(shapes: TensorShapes, name: str) -> list[tuple[int, ...]]:
     """Return the shapes in a list of tensors."""
-    numbers = sorted(int(match[1]) for key in shapes if (match := re.fullmatch(rf"{name}\.(\d+)", key)))
-    if not numbers or numbers != list(range(len(numbers))):
+    numbers = numbered(shapes, rf"{name}\.(\d+)")
+    if not numbers:
         raise CheckpointError(
-            found=f"{name}.pth is missing" if not numbers else f"a tensor of {name}.pth is missing",
+            found=f"{name}.pth is missing",
             expected="the generator, its noise, its amplitudes and the images it was trained on",
             fix=_FOLDER,
         )
@@ -237,7 +238,7 @@ def _activation(clues: Clues, findings: Findings, mode: Mode) -> dict[str, objec
     kinds = list[Evidence[Activation]]()
     for kind, part in modules:
         kinds.append(Evidence(kind, f"{part.where}'s modules: {part.kind.rpartition('.')[2]}"))
-    kinds += [*clues.option("activation", _ACTIVATION), *_in_folder(clues, "act", _ACTIVATION)]
+    kinds += [*clues.option("activation", _ACTIVATION), *clues.folder_says(_FOLDER_NAME, "act", _ACTIVATION)]
     activation = findings.settle("activation", kinds, "lrelu")
     if activation != "lrelu":
         return {"activation": activation}
@@ -246,19 +247,8 @@ def _activation(clues: Clues, findings: Findings, mode: Mode) -> dict[str, objec
         for _, part in modules
         if isinstance(slope := part.values.get("negative_slope"), float)
     ]
-    slopes += [*clues.option("lrelu_alpha", _SLOPE), *_in_folder(clues, "slope", _SLOPE)]
+    slopes += [*clues.option("lrelu_alpha", _SLOPE), *clues.folder_says(_FOLDER_NAME, "slope", _SLOPE)]
     return {"activation": activation, "slope": findings.settle("slope", slopes, PRESETS[mode].slope)}
-
-
-def _in_folder(clues: Clues, part: str, kind: TypeAdapter[T]) -> list[Evidence[T]]:
-    """Return what the folder's name says, if it is one that the release gives."""
-    match = _FOLDER_NAME.search(clues.folder)
-    if match is None or match[part] is None:
-        return []
-    try:
-        return [Evidence(kind.validate_python(match[part]), f"the folder's name: {clues.folder}")]
-    except ValidationError:
-        return []
 
 
 def _minimum(clues: Clues) -> int | None:

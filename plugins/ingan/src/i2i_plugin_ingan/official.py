@@ -7,14 +7,12 @@ kernel from the raw one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from i2i_plugin_ingan.config import Config
 from i2i_plugin_ingan.networks.layers import SMALLEST_NORM
 from i2i_registry import (
-    CheckpointError,
     Clues,
     Findings,
     InferredConfig,
@@ -22,6 +20,7 @@ from i2i_registry import (
     OfficialFile,
     OfficialFormat,
     TensorShapes,
+    numbered,
 )
 from i2i_runtime import Licence
 
@@ -40,8 +39,8 @@ _SIGNATURE = frozenset(
         "G.bottleneck_block.0.conv_block.0.weight_orig",
     }
 )
-_DOWNSCALE = re.compile(r"G\.downscale_block\.conv_(\d+)\.1\.weight_orig")
-_BLOCK = re.compile(r"G\.bottleneck_block\.(\d+)\.conv_block\.0\.weight_orig")
+_DOWNSCALE = r"G\.downscale_block\.conv_(\d+)\.1\.weight_orig"
+_BLOCK = r"G\.bottleneck_block\.(\d+)\.conv_block\.0\.weight_orig"
 
 _SPECTRAL = {"weight_orig": "weight", "bias": "bias", "weight_u": "direction"}
 """The release's names of the tensors of a convolution with spectral norm -> ours."""
@@ -97,18 +96,7 @@ class InGANRelease(OfficialFormat[Config]):
 
     def infer(self, shapes: TensorShapes, clues: Clues) -> InferredConfig[Config]:
         """Width, downscales and blocks. The size of the training image is in no tensor: it gets the default."""
-        numbers = [
-            sorted(int(match[1]) for key in shapes if (match := pattern.fullmatch(key)))
-            for pattern in (_DOWNSCALE, _BLOCK)
-        ]
-        for found in numbers:
-            if found != list(range(len(found))):
-                raise CheckpointError(
-                    found=f"a generator whose parts are numbered {found}",
-                    expected="numbers from 0 without gaps",
-                    fix="the file is damaged, or was changed",
-                )
-        downscales, blocks = map(len, numbers)
+        downscales, blocks = len(numbered(shapes, _DOWNSCALE)), len(numbered(shapes, _BLOCK))
         config, findings = Config(channels=shapes[ENTRY][0], downscales=downscales, blocks=blocks), Findings(clues)
         size = {name: findings.settle(name, (), getattr(config, name)) for name in ("height", "width")}
         return findings.inferred(config.model_copy(update=size))

@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import torch
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from i2i_plugin_singan.config import COARSEST, COLOURS, Config, Mode, Size
@@ -34,6 +34,7 @@ from i2i_registry import (
     OfficialFile,
     OfficialFormat,
     TensorShapes,
+    numbered,
     untrained,
 )
 from i2i_runtime import Licence
@@ -45,7 +46,8 @@ _HEAD = re.compile(r"(?:Gs\.(\d+)|(\d+)\.netG)\.head\.conv\.weight")
 _BLOCK = re.compile(r"body\.block(\d+)\.conv\.weight")
 _GREY = 1
 _FOLDER = re.compile(r"scale_factor=(?P<factor>[\d.]+)(?:,alpha=(?P<alpha>\d+)|(?P<animation>_noise_padding))")
-_PAINT_FOLDER = re.compile(r"start_scale=(\d+)")
+_PAINT_FOLDER = r"^start_scale=(?P<scale>\d+)$"
+_PAINT_SCALE = TypeAdapter[int | None](int)
 _ENLARGING_ALPHA = 100
 """weight of the reconstruction in a training for super-resolution; 10 in all others"""
 
@@ -92,7 +94,8 @@ class AuthorsRelease(OfficialFormat[Config]):
 
         Raises CheckpointError when no pyramid has such sizes.
         """
-        sizes = [(shape[-2], shape[-1]) for shape in _numbered(shapes, "reals")]
+        images = [shapes[f"reals.{scale}"] for scale in numbered(shapes, r"reals\.(\d+)")]
+        sizes = [(shape[-2], shape[-1]) for shape in images]
         head = shapes.get("0.netG.head.conv.weight")
         if head is None:
             raise CheckpointError(
@@ -113,12 +116,9 @@ class AuthorsRelease(OfficialFormat[Config]):
         config = possible[0]
         if len(possible) > 1:
             config = config.model_copy(update={"coarsest": findings.settle("coarsest", (), config.coarsest)})
-        painted = _PAINT_FOLDER.fullmatch(clues.folder)
-        said = list[Evidence[int | None]]()
-        if painted:
-            said.append(Evidence(int(painted[1]), f"the folder's name: {clues.folder}"))
+        painted = clues.folder_says(_PAINT_FOLDER, "scale", _PAINT_SCALE)
         update = {
-            "paint_scale": findings.settle("paint_scale", said, None),
+            "paint_scale": findings.settle("paint_scale", painted, None),
             "enlargement": findings.settle("enlargement", (), config.enlargement),
         }
         _remark_on(shapes, config, findings)
@@ -237,12 +237,6 @@ def _pyramids(shapes: TensorShapes, sizes: list[Size], channels: int) -> Iterato
             continue
         if config.sizes == tuple(sizes):
             yield config
-
-
-def _numbered(shapes: TensorShapes, name: str) -> list[tuple[int, ...]]:
-    """Return the shapes of a list of tensors, in order."""
-    numbers = sorted(int(match[1]) for key in shapes if (match := re.fullmatch(rf"{name}\.(\d+)", key)))
-    return [shapes[f"{name}.{number}"] for number in numbers]
 
 
 def _in_words(sizes: list[Size]) -> str:

@@ -146,6 +146,19 @@ class Clues:
         said = self.option(name, TypeAdapter(str))
         return [Evidence(values[each.value], each.by) for each in said if each.value in values]
 
+    def folder_says(self, names: str, part: str, kind: TypeAdapter[T]) -> list[Evidence[T]]:
+        """Return what the folder's name says, as a `kind`: the group `part` of a regular expression that finds it.
+
+        A folder of another name says nothing, and neither does a value that is none.
+        """
+        match = re.search(names, self.folder)
+        if match is None or match[part] is None:
+            return []
+        try:
+            return [Evidence(kind.validate_python(match[part]), f"the folder's name: {self.folder}")]
+        except ValidationError:
+            return []
+
     def parts_at(self, place: str) -> Iterator[PickledModule]:
         """Return the modules whose whole place matches a regular expression."""
         return (part for name, part in self.parts.items() if re.fullmatch(place, name))
@@ -279,6 +292,21 @@ class OfficialFormat(ABC, Generic[C]):
 
         Together they hold all names of the table and of `complete`.
         """
+
+
+def numbered(names: Collection[str], pattern: str) -> list[int]:
+    """Return the numbers in names that match a regular expression whole, whose one group they are; in order.
+
+    Raises CheckpointError when they do not count from 0 without gaps.
+    """
+    numbers = sorted({int(match[1]) for name in names if (match := re.fullmatch(pattern, name))})
+    if numbers != list(range(len(numbers))):
+        raise CheckpointError(
+            found=f"parts that are numbered {numbers}: {pattern}",
+            expected="numbers from 0 without gaps",
+            fix="the checkpoint is damaged, was changed, or lacks a file",
+        )
+    return numbers
 
 
 def checked_config(kind: type[C], fields: Mapping[str, object], *, found: str, expected: str, fix: str) -> C:
