@@ -160,11 +160,11 @@ class Likener(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, 3, 3, padding=1)
-        self.embed = nn.Linear(3, 3)
+        self.embed = nn.Conv2d(3, 3, 3, stride=2)
 
     def forward(self, x: Tensor, r: Tensor) -> Tensor:
-        codes = self.embed(r.mean((3, 4)))
-        return torch.tanh(self.conv(x) + codes.mean(1)[:, :, None, None])
+        codes = self.embed(r.flatten(0, 1)).relu().mean((2, 3))
+        return torch.tanh(self.conv(x) + codes.unflatten(0, r.shape[:2]).mean(1)[:, :, None, None])
 
 
 class Sampler(nn.Module):

@@ -84,6 +84,7 @@ def grid(
       i2i-registry grid pets me.jpg -o all.png --domain cat --domain dog    # the seeds of each domain
       i2i-registry grid pets photos/ -o like.png --reference cats/ --domain cat
       i2i-registry grid pets photos/ -o like.png --reference tom.jpg --domain cat --reference rex.jpg --domain dog
+      i2i-registry grid faces photos/ -o like.png --references lions/ --references foxes/   # a column for each class
       i2i-registry grid pets --help                                         # with the options of its operation
 
     A look is computed once for all images. An image that cannot be read, or is refused, has the reason in its cell,
