@@ -67,7 +67,7 @@ class PluginNames:
 
 def check_like(name: str | None) -> str:
     """Return the name of a template. Raises UsageError, with the nearest, where there is none of this name."""
-    if name in LIKE:
+    if name is not None and name in LIKE:
         return name
     raise UsageError(
         found="--like is not given" if name is None else f"there is no plugin like {name!r} to begin from",
