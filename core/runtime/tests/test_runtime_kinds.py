@@ -15,6 +15,7 @@ from i2i_runtime.kinds.labels import LabelsInput
 from i2i_runtime.kinds.latent import LatentInput
 from i2i_runtime.kinds.scalar import MAX_WHOLE, ScalarInput
 from i2i_runtime.kinds.segmentation import SegmentationInput
+from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation
 
 NAMES = ("a", "b", "c")
 KINDS: tuple[InputKind, ...] = (
@@ -60,3 +61,13 @@ def test_whole_numbers_reach_as_far_as_float32_tells_them_apart() -> None:
     assert ScalarInput(name="x", default=0, minimum=-MAX_WHOLE, maximum=MAX_WHOLE, whole=True).maximum == 2**24
     assert np.float32(MAX_WHOLE) != np.float32(MAX_WHOLE - 1)
     assert np.float32(MAX_WHOLE) == np.float32(MAX_WHOLE + 1)
+
+
+def test_a_changed_copy_of_an_operation_keeps_nothing_that_followed_from_its_inputs() -> None:
+    image = ImageInput(name="photo", size=SizeRule(height=2, width=2))
+    step = GraphCall(graph="g", inputs={"x": "photo"}, outputs={"y": "image"})
+    first = Operation(name="translate", inputs=(image,), outputs=(ImageOutput(name="image"),), steps=(step,))
+    assert set(first.forms) == {"photo"}
+    other = first.model_copy(update={"inputs": (image, LatentInput(name="z", shape=(3,)))})
+    assert set(other.forms) == set(other.named) == {"photo", "z"}
+    assert first.model_copy() == first

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -65,3 +66,10 @@ class Record(BaseModel):
     """Immutable, of finite numbers, and strict about unknown fields: a newer one must never be ignored in silence."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return the same with other values in some fields; what was computed from the old ones is not copied."""
+        copied = super().model_copy(update=update, deep=deep)
+        for computed in vars(copied).keys() - type(self).model_fields.keys():
+            vars(copied).pop(computed)
+        return copied
