@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -175,3 +176,23 @@ def test_the_maps_of_a_call_are_options_of_another(
 def test_other_maps_differ_from_zeros() -> None:
     zeros = np.zeros((2, 1, 4, 4), np.float32)
     assert any(not np.array_equal(other, zeros) for other in DRAWN.others(zeros))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shapes": []},
+        {"shapes": [[1, 4]]},
+        {"shapes": [[0, 4, 4]]},
+        {"shapes": [[1, 4, 4]] * 65},
+        {"shapes": [[65536, 65536, 65536]]},
+        {"shapes": [[1, 4, 2**63]]},
+        {"default": "ones"},
+    ],
+    ids=str,
+)
+def test_a_manifest_cannot_ask_for_what_are_no_maps(change: dict[str, object]) -> None:
+    plain = DRAWN.model_dump(mode="json")
+    assert NoiseMapsInput.model_validate_json(json.dumps(plain)) == DRAWN
+    with pytest.raises(ValidationError):
+        NoiseMapsInput.model_validate_json(json.dumps(plain | change))

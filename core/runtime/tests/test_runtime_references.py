@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -161,3 +162,31 @@ def test_what_is_no_image_is_refused(bundle: Path, given: Option) -> None:
 def test_what_would_take_all_memory_is_refused_in_the_manifest() -> None:
     with pytest.raises(ValidationError, match="256 images of more than"):
         ReferencesInput(name="references", height=4096, width=4096, most=256)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"most": 0},
+        {"most": 257},
+        {"height": 0},
+        {"width": 2**63},
+        {"channels": 65},
+        {"value_range": [1, 0]},
+        {"value_range": [float("nan"), 1]},
+        {"resize": {"kernel": "magic"}},
+        {"shows": "image"},
+    ],
+    ids=str,
+)
+def test_a_manifest_cannot_ask_for_what_is_no_set_of_images(change: dict[str, object]) -> None:
+    plain = SHOWN.model_dump(mode="json")
+    assert ReferencesInput.model_validate_json(json.dumps(plain)) == SHOWN
+    with pytest.raises(ValidationError):
+        ReferencesInput.model_validate_json(json.dumps(plain | change))
+
+
+def test_the_usual_references_are_two_unless_one_is_the_most() -> None:
+    for most, counts in ((1, {1}), (2, {2}), (64, {2})):
+        kind = SHOWN.model_copy(update={"most": most})
+        assert {tensor.shape[0] for given in kind.examples({}) for tensor in tensors(kind, given, 1)} == counts

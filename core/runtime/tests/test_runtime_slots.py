@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -175,10 +176,29 @@ def test_mixes_that_cannot_be_are_refused(bundle: Path, given: Option, found: st
     assert expected in caught.value.expected
 
 
-def test_latents_that_would_take_all_memory_are_refused_in_the_manifest() -> None:
-    for slots, dim in ((2**63, 1), (1, 2**63)):
-        with pytest.raises(ValidationError, match="less than or equal to"):
-            SlotsInput(name="styles", slots=slots, dim=dim)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"slots": 0},
+        {"slots": True},
+        {"slots": 2**63},
+        {"slots": 4.5},
+        {"dim": -1},
+        {"dim": 2**63},
+        {"ranges": {"coarse": [1, 0]}},
+        {"ranges": {"coarse": [-1, 0]}},
+        {"ranges": {"coarse": [0]}},
+        {"ranges": {"0-1": [0, 1]}},
+        {"ranges": {f"range_{number}": [0, 1] for number in range(1000)}},
+        {"is_typed": False},
+    ],
+    ids=str,
+)
+def test_a_manifest_cannot_ask_for_what_is_no_mix(change: dict[str, object]) -> None:
+    plain = MIXED.model_dump(mode="json")
+    assert SlotsInput.model_validate_json(json.dumps(plain)) == MIXED
+    with pytest.raises(ValidationError):
+        SlotsInput.model_validate_json(json.dumps(plain | change))
 
 
 def test_a_range_beyond_the_slots_is_refused() -> None:

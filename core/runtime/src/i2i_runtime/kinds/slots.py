@@ -35,7 +35,9 @@ class SlotsInput(RandomInput):
     slots: Annotated[PositiveInt, Field(le=1000)]
     """layers that take a latent"""
     dim: Annotated[PositiveInt, Field(le=1 << 16)]
-    ranges: dict[Name, tuple[NonNegativeInt, NonNegativeInt]] = Field(default_factory=dict)
+    ranges: Annotated[dict[Name, tuple[NonNegativeInt, NonNegativeInt]], Field(max_length=64)] = Field(
+        default_factory=dict
+    )
     """name -> first and last slot: "coarse", "middle", "fine" in the paper"""
 
     is_typed = True
