@@ -76,11 +76,7 @@ class Toy(Model[ToyConfig]):
 
     def __init__(self, config: ToyConfig) -> None:
         super().__init__(config)
-        self._net = Net(config.width)
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        return {"net": self._net}
+        self.net = Net(config.width)
 
     def operations(self) -> tuple[Operation, ...]:
         return (
@@ -93,7 +89,7 @@ class Toy(Model[ToyConfig]):
         )
 
     def graphs(self) -> Mapping[str, Graph]:
-        return {"net": Graph(self._net.conv, ("image",))}
+        return {"net": Graph(self.net.conv, ("image",))}
 
     @classmethod
     def shrunk(cls, config: ToyConfig) -> ToyConfig:
