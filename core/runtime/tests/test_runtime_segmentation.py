@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 from pydantic import ValidationError
 
 import i2i_runtime as i2i
@@ -160,6 +160,18 @@ def test_a_stored_array_is_read_as_the_array(tmp_path: Path, given: NDArray[np.g
     folder = bundle(tmp_path, kind())
     for source in (tmp_path / "map.npy", stored(given)):
         np.testing.assert_array_equal(painted(folder, source)[..., 0], expected(MAP))
+
+
+@pytest.mark.parametrize("image", ["index", "colours"])
+def test_a_map_is_turned_upright(tmp_path: Path, image: str) -> None:
+    made = IMAGES[image]()
+    upside_down = 3
+    made.getexif()[ExifTags.Base.Orientation] = upside_down
+    stream = BytesIO()
+    made.save(stream, "PNG", exif=made.getexif())
+    np.testing.assert_array_equal(
+        painted(bundle(tmp_path, kind()), stream.getvalue())[..., 0], expected(MAP[::-1, ::-1])
+    )
 
 
 def test_without_colours_a_palette_image_gives_its_indices(tmp_path: Path) -> None:
