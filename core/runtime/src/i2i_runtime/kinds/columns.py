@@ -84,11 +84,11 @@ def vectors(name: str, shape: tuple[int, ...], given: object, count: int) -> lis
     Raises OptionError for another shape, and for values that are no numbers or not finite.
     """
     expected = f"float {list(shape)}, or {[count, *shape]}: one for each item"
-    array = numbers(name, given, {shape, (count, *shape)}, expected)
+    array = finite_numbers(name, given, {shape, (count, *shape)}, expected)
     return [array] * count if array.shape == shape else list(array)
 
 
-def numbers(name: str, given: object, shapes: Collection[tuple[int, ...]], expected: str) -> NDArray[np.float32]:
+def finite_numbers(name: str, given: object, shapes: Collection[tuple[int, ...]], expected: str) -> NDArray[np.float32]:
     """Return finite numbers of one of these shapes.
 
     Raises OptionError for another shape, and for values that are no numbers or not finite; `expected` says what would

@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from i2i_runtime.errors import OptionError
 from i2i_runtime.image.reading import ImageSource
 from i2i_runtime.kinds.base import CommandOption, Gathering, Inputs, Option, RandomInput
-from i2i_runtime.kinds.columns import ArrayColumn, Column, made_once, numbers
+from i2i_runtime.kinds.columns import ArrayColumn, Column, finite_numbers, made_once
 from i2i_runtime.kinds.forms import BATCH, Form
 from i2i_runtime.records import Name
 from i2i_runtime.type_guards import is_text_or_texts
@@ -86,7 +86,7 @@ class SlotsInput(RandomInput):
         each = {(self.dim,), (1, self.dim), (self.slots, self.dim)}
         expected = f"float [{self.dim}] or [{self.slots}, {self.dim}], or [{count}, {self.slots}, {self.dim}]: "
         shapes = each | {(count, 1, self.dim), (count, self.slots, self.dim)}
-        array = numbers(self.name, given, shapes, f"{expected}one for each item")
+        array = finite_numbers(self.name, given, shapes, f"{expected}one for each item")
         rows = [array] * count if array.shape in each else list(array)
         return made_once(rows, lambda row: np.broadcast_to(row, (self.slots, self.dim)).copy())
 
