@@ -20,7 +20,7 @@ from i2i_plugin_pix2pix.config import Config
 from i2i_plugin_pix2pix.model import GENERATOR, Pix2Pix
 from i2i_plugin_pix2pix.networks import make_generator
 from i2i_plugin_pix2pix.official import JUNYANZ_FORMAT
-from i2i_plugin_pix2pix.trainer import DISCRIMINATOR, Options, Pix2PixTrainer
+from i2i_plugin_pix2pix.trainer import Options, Pix2PixTrainer
 from i2i_registry import Step
 
 __all__ = ["PAPER", "SOURCE", "check", "kind_of"]
@@ -32,7 +32,7 @@ SOURCE = "junyanz/pytorch-CycleGAN-and-pix2pix"
 FORWARD = 2e-5
 STEP = StepTolerances(loss=1e-5, gradient=1e-2, after=1e-2)
 
-NETWORKS = {"G": GENERATOR, "D": DISCRIMINATOR}
+NETWORKS = {"G": GENERATOR, "D": "discriminator"}
 """official name of a network -> ours"""
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import nn
-
 from i2i_plugin_bicyclegan.config import PRESETS, Config
 from i2i_plugin_bicyclegan.networks import Encoder, Generator
 from i2i_registry import Graph, Model
@@ -42,11 +40,6 @@ class BicycleGAN(Model[Config]):
         super().__init__(config)
         self.generator = Generator(config)
         self.encoder = Encoder(config) if config.encoder else None
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        """The `generator`, and the `encoder` where there is one."""
-        return {GENERATOR: self.generator} | ({ENCODER: self.encoder} if self.encoder else {})
 
     def operations(self) -> tuple[Operation, ...]:
         """`translate`; with an encoder also `translate_like` and `encode`."""

@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 from torch import Tensor, nn
 
 from i2i_plugin_bicyclegan.model import BicycleGAN
-from i2i_plugin_bicyclegan.networks import Discriminator, Encoder, Encoding, Generator, smallest_side
+from i2i_plugin_bicyclegan.networks import Discriminator, Encoding, smallest_side
 from i2i_registry import Decay, Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import BICUBIC
 from i2i_toolkit import (
@@ -119,18 +119,13 @@ class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
             )
         config = model.config
         _check_size(config.image_size, options)
-        self.encoder: Encoder = model.encoder
+        self.generator, self.encoder = model.generator, model.encoder
         self.has_encoded = config.method != "clr_gan"
         self.has_random = config.method != "cvae_gan"
         # A cLR-GAN's encoder guesses a latent and never how sure it is (paper, section 3.3).
         self.encoder.log_variance.requires_grad_(self.has_encoded)
-        model.generator.dropout.p = options.dropout
+        self.generator.dropout.p = options.dropout
         self.discriminators = self._make_discriminators()
-
-    @property
-    def generator(self) -> Generator:
-        """The generator."""
-        return self.model.generator
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:

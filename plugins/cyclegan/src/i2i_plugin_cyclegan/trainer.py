@@ -24,8 +24,6 @@ from i2i_toolkit import (
     LinearDecay,
     Objective,
     PatchDiscriminatorOptions,
-    ResNet,
-    UNet,
     UnpairedLayout,
     l1,
 )
@@ -75,6 +73,8 @@ class CycleGANTrainer(Trainer[CycleGAN, Options]):
         config = model.config
         _check(config, options)
         options.check_image_size(config.image_size, config.architecture.multiple)
+        # G and F of the paper.
+        self.a_to_b, self.b_to_a = model.generators[A_TO_B], model.generators[B_TO_A]
         channels = {"A": config.channels_a, "B": config.channels_b}
         side = config.image_size
         self.discriminators = {domain: options.make_discriminator(channels[domain], config.norm) for domain in DOMAINS}
@@ -84,16 +84,6 @@ class CycleGANTrainer(Trainer[CycleGAN, Options]):
         }
         self.adversarial = options.adversarial
         self.cycle_weights = {"A": options.cycle_weight_a, "B": options.cycle_weight_b}
-
-    @property
-    def a_to_b(self) -> UNet | ResNet:
-        """The generator from the first domain to the second (G in the paper)."""
-        return self.model.networks[A_TO_B]
-
-    @property
-    def b_to_a(self) -> UNet | ResNet:
-        """The generator from the second domain to the first (F in the paper)."""
-        return self.model.networks[B_TO_A]
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:

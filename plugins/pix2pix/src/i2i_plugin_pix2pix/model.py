@@ -10,9 +10,7 @@ from i2i_registry import Graph, Model
 from i2i_runtime import BICUBIC, GraphCall, ImageOutput, Operation
 from i2i_toolkit import (
     FIRST_DROPOUT_LEVEL,
-    ResNet,
     Translation,
-    UNet,
     behaviour_inputs,
     same_names,
     square_size,
@@ -32,11 +30,6 @@ class Pix2Pix(Model[Config]):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.generator = make_generator(config)
-
-    @property
-    def networks(self) -> Mapping[str, UNet | ResNet]:
-        """The generator."""
-        return {GENERATOR: self.generator}
 
     def operations(self) -> tuple[Operation, ...]:
         """`translate`, as the paper tests or deterministically where the two differ."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
-from torch import Tensor, nn
+from torch import Tensor
 
 from i2i_plugin_pix2pix.model import Pix2Pix
 from i2i_registry import Losses, Phase, Stage, Step, Tensors, Trainer
@@ -26,8 +26,6 @@ from i2i_toolkit import (
     gradient_penalty,
     l1,
 )
-
-DISCRIMINATOR = "discriminator"
 
 GRADIENT_PENALTY = 10.0
 """Weight of the gradient penalty of "wgangp" (release)."""
@@ -68,11 +66,6 @@ class Pix2PixTrainer(Trainer[Pix2Pix, Options]):
         options.check_image_size(config.image_size, config.architecture.multiple)
         self.discriminator = options.make_discriminator(config.input_channels + config.output_channels, config.norm)
         self.adversarial = options.adversarial
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        """The discriminator."""
-        return {DISCRIMINATOR: self.discriminator}
 
     @property
     def layout(self) -> PairedLayout:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import nn
-
 from i2i_plugin_stargan2.config import PRESETS, Config
 from i2i_plugin_stargan2.networks import Generator, MappingNetwork, StyleEncoder, TruncatedMapping
 from i2i_plugin_stargan2.networks.face import FaceMasks
@@ -69,12 +67,6 @@ class StarGAN2(Model[Config]):
         self.mapping = MappingNetwork(config)
         self.style_encoder = StyleEncoder(config)
         self.fan = FaceAlignmentNetwork(config.fan_channels) if config.has_masks else None
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        """`generator`, `mapping`, `style_encoder`, and `fan` where details pass through masks."""
-        networks = {GENERATOR: self.generator, MAPPING: self.mapping, STYLE_ENCODER: self.style_encoder}
-        return networks if self.fan is None else {**networks, FAN: self.fan}
 
     def operations(self) -> tuple[Operation, ...]:
         """`translate` in a style from a latent, `translate_like` in that of an image, and `encode` it."""

@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar, NamedTuple
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Adam
 
 from i2i_plugin_stargan2.model import GENERATOR, MAPPING, STYLE_ENCODER, StarGAN2
-from i2i_plugin_stargan2.networks import Discriminator, Encoded, Generator
+from i2i_plugin_stargan2.networks import Discriminator, Encoded
 from i2i_plugin_stargan2.networks.face import face_masks
 from i2i_registry import Decay, Losses, Phase, Stage, Step, Tensors, Trainer
 from i2i_toolkit import (
@@ -117,17 +117,8 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
 
     def __init__(self, model: StarGAN2, options: Options) -> None:
         super().__init__(model, options)
+        self.generator = model.generator
         self.discriminator = Discriminator(model.config)
-
-    @property
-    def generator(self) -> Generator:
-        """The generator."""
-        return self.model.generator
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        """The discriminator."""
-        return {DISCRIMINATOR: self.discriminator}
 
     @property
     def ema(self) -> Mapping[str, Decay]:

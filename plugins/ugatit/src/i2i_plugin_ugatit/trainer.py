@@ -133,6 +133,7 @@ class UGATITTrainer(Trainer[UGATIT, Options]):
         super().__init__(model, options)
         config = model.config
         _check_size(config.image_size, options)
+        self.a_to_b, self.b_to_a = model.generators[A_TO_B], model.generators[B_TO_A]
         channels = options.discriminator_channels or config.channels
         layers = {"global": options.global_layers, "local": options.local_layers}
         self.discriminators = {
@@ -140,16 +141,6 @@ class UGATITTrainer(Trainer[UGATIT, Options]):
             for domain in DOMAINS
             for scale in SCALES
         }
-
-    @property
-    def a_to_b(self) -> Generator:
-        """The generator from the first domain to the second."""
-        return self.model.networks[A_TO_B]
-
-    @property
-    def b_to_a(self) -> Generator:
-        """The generator from the second domain to the first."""
-        return self.model.networks[B_TO_A]
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
