@@ -1,9 +1,11 @@
-"""For all tests: signals end a program, however the tests were started, and torch works on one thread."""
+"""For all tests: signals end a program, however the tests were started, torch has one thread, long tests come first."""
 
 from __future__ import annotations
 
 import os
 import signal
+
+import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Read by torch when it is imported, in pytest-xdist's workers and in the commands that tests start as well. Two
@@ -21,3 +23,9 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):  # not on Windows
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.hookimpl(trylast=True)  # after pytest has put together what shares a fixture
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests: those left for the end are short, and no worker waits long for another."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/end_to_end/"))

@@ -104,7 +104,8 @@ def learned_from_one_image(folder: Path) -> None:
     write_single_example(folder / "data", (40, 48))
     (image,) = (folder / "data").iterdir()
     tiny = {
-        "singan": "channels=4 layers=3 coarsest=16 scale_factor=0.4 steps_per_scale=1 critic_steps=1 generator_steps=1",
+        "singan": "channels=4 layers=3 coarsest=16 scale_factor=0.4 enlargement=1.6 steps_per_scale=1 critic_steps=1 "
+        "generator_steps=1",
         "ingan": "channels=4 downscales=2 blocks=1 critic_channels=4 crop_px=32 steps=1",
     }
     for name, model in (("birds", "singan"), ("fruit", "ingan")):

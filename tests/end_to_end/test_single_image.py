@@ -42,6 +42,7 @@ TINY: Mapping[str, Mapping[str, object]] = {
         "layers": 3,
         "coarsest": 16,
         "scale_factor": 0.4,
+        "enlargement": 1.6,
         "steps_per_scale": 1,
         "critic_steps": 1,
         "generator_steps": 1,

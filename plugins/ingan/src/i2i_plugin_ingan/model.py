@@ -66,8 +66,8 @@ class InGAN(Model[Config]):
 
     @classmethod
     def shrunk(cls, config: Config) -> Config:
-        """Four channels, two halvings, one block, an image of 28x32 pixels."""
-        return config.model_copy(update={"height": 28, "width": 32, "channels": 4, "downscales": 2, "blocks": 1})
+        """Four channels, downsampled once, one block, an image of 28x32 pixels."""
+        return config.model_copy(update={"height": 28, "width": 32, "channels": 4, "downscales": 1, "blocks": 1})
 
     def _image(self) -> ImageInput:
         config = self.config
