@@ -40,14 +40,14 @@ MOST_DOUBLINGS = 8
 
 
 class PatchDiscriminator(nn.Module):
-    """Judges every patch of an image (pix2pix, section 3.2.2); three halving layers see 70x70 pixels each."""
+    """Judges every patch of an image (pix2pix, section 3.2.2); three layers that downsample see 70x70 pixels each."""
 
     def __init__(self, channels_in: int, channels: int, layers: int, norm: NormKind) -> None:
         super().__init__()
         bias = norm == "instance"
         widths = [channels * min(2**i, MOST_DOUBLINGS) for i in range(layers + 1)]
         self.first = nn.Conv2d(channels_in, channels, 4, stride=2, padding=1)
-        strides = [2] * (layers - 1) + [1]  # the last of them does not halve
+        strides = [2] * (layers - 1) + [1]  # the last of them does not downsample
         self.convs = nn.ModuleList(
             nn.Conv2d(widths[i], widths[i + 1], 4, stride=stride, padding=1, bias=bias)
             for i, stride in enumerate(strides)
