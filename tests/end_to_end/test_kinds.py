@@ -424,7 +424,7 @@ def test_models_are_compared_with_the_values_that_are_set(
 def test_the_memory_of_every_operation_is_measured_on_its_examples(folder: Path) -> None:
     opened = open_bundle(folder)
     for operation in OPERATIONS:
-        assert bytes_per_pixel(operation, opened.manifest, opened.graphs, {}) != ASSUMED, operation.name
+        assert bytes_per_pixel(operation, opened.manifest, opened.graphs) != ASSUMED, operation.name
 
 
 def test_a_grid_has_a_column_for_each_class_that_is_shown(

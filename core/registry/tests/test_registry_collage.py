@@ -178,7 +178,6 @@ def test_a_bundle_without_sizes_says_what_is_needed(cli: Cli, bundle: Path, phot
 
 
 def test_the_plan_has_the_sizes_of_the_cells(sized: Path, photo: Path) -> None:
-    operation = i2i.read_manifest(sized).operation("retarget")
-    assert operation is not None
+    (operation,) = (each for each in i2i.read_manifest(sized).operations if each.name == "retarget")
     plan = plan_collage(photo, Request(operation), (1.0, 2.0))
     assert plan.cells == (((21, 43), (20, 84)), ((40, 40), (40, 84)))

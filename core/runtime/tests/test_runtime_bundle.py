@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, assert_type, cast
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ from i2i_runtime.device.providers import Device
 from i2i_runtime.device.sessions import Sessions
 from i2i_runtime.image import heatmaps
 from i2i_runtime.image import reading as images
-from i2i_runtime.image.writing import save_image
+from i2i_runtime.image.writing import encode, save_image
 
 BAD = Path(__file__).parent / "data" / "bad"
 EditManifest = Callable[[Path, Callable[[dict[str, Any]], None]], None]
@@ -324,3 +324,23 @@ def test_spinning_is_off_where_several_graphs_share_the_cpus(tiny: Path, logarit
     with pytest.raises(RuntimeError, match="allow_spinning"):
         made[1].get_session_config_entry(entry)
     assert [options.intra_op_num_threads for options in made] == [1, 1]
+
+
+def test_what_comes_out_is_typed_by_what_goes_in(bundle: Bundle) -> None:
+    """Held by the type checker; here, that the types are true."""
+    image = Image.fromarray(LEVELS)
+    made = [
+        assert_type(bundle.translate(image), Image.Image),
+        assert_type(bundle.sample(seed=1), Image.Image),
+        *assert_type(bundle.sample(count=2), list[Image.Image]),
+        *assert_type(bundle.translate([image, image]), list[Image.Image]),
+    ]
+    assert all(isinstance(each, Image.Image) for each in made)
+    assert isinstance(assert_type(bundle.translate(encode(LEVELS)), bytes), bytes)
+    levels = [
+        assert_type(bundle.translate(LEVELS), NDArray[np.uint8]),
+        *assert_type(bundle.translate([LEVELS]), list[NDArray[np.uint8]]),
+        *assert_type(bundle.translate(LEVELS, count=2), list[NDArray[np.uint8]]),
+    ]
+    assert {each.dtype for each in levels} == {np.dtype(np.uint8)}
+    assert assert_type(bundle.translate(LEVELS / 255), NDArray[np.floating]).dtype == np.float32

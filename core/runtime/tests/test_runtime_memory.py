@@ -49,7 +49,7 @@ def wide(tmp_path: Path) -> Path:
 def test_bytes_a_pixel_follow_from_the_values_that_live_together(wide: Path) -> None:
     """The most is held while the sine is computed: its input, its output, the image, and the result to come."""
     opened = open_bundle(wide)
-    rate = bytes_per_pixel(opened.manifest.operations[0], opened.manifest, opened.graphs, {})
+    rate = bytes_per_pixel(opened.manifest.operations[0], opened.manifest, opened.graphs)
     assert rate == pytest.approx(REACH * 4 * (3 + WIDE + WIDE + 3) + COPIES, rel=1e-3)
 
 

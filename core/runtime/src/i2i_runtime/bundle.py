@@ -2,47 +2,46 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Self, TypeGuard, cast
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from i2i_runtime.animation.frames import animated_size, on_one_canvas, size_options, walk_options, wandering
-from i2i_runtime.animation.interpolation import Ends, Vector, animation_options
+from i2i_runtime.animation.rendering import animate
 from i2i_runtime.archive.opening import OpenBundle, open_bundle
-from i2i_runtime.call import arguments as inputs
-from i2i_runtime.call import results
-from i2i_runtime.call.batching import Arrays, Call, run_step
-from i2i_runtime.call.bound_operation import BoundOperation, first_of
-from i2i_runtime.call.limits import Extent, Limits
-from i2i_runtime.call.memory_use import bytes_per_pixel
-from i2i_runtime.call.result_size import result_size
-from i2i_runtime.call.results import ResultKind, Value
+from i2i_runtime.call.arguments import check_indices
+from i2i_runtime.call.batching import Arrays, run_step
+from i2i_runtime.call.limits import Limits
+from i2i_runtime.call.results import Value
+from i2i_runtime.call.running import NamedOutputs, OperationRunner, is_one
 from i2i_runtime.device import providers as devices
 from i2i_runtime.device.cpus import thread_count
-from i2i_runtime.device.sessions import Sessions
-from i2i_runtime.errors import OptionError, UnknownOperationError, nearest
-from i2i_runtime.image.faces import Landmarks
+from i2i_runtime.errors import UnknownOperationError, nearest
 from i2i_runtime.image.reading import ImageSource
 from i2i_runtime.image.resizing import Fit
 from i2i_runtime.kinds.base import Option
-from i2i_runtime.kinds.image import ImageColumn, ImageInput
-from i2i_runtime.kinds.size import SCALE, SIZE, Pair
-from i2i_runtime.schema.operations import ImageOutput, Operation, Output
+from i2i_runtime.schema.operations import Operation
 from i2i_runtime.schema.wiring import needed_steps
 from i2i_runtime.untrusted_text import printable
 
-GPU_BATCH = 8
-"""Images in one run on a GPU when the caller does not say. On a CPU it is 1: larger batches only cost memory."""
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
 
+    # What goes in comes out; where nothing or a path goes in, a PIL image comes out.
+    Given = TypeVar("Given", Image.Image, bytes, NDArray[np.uint8], NDArray[np.floating], default=Image.Image)
 
-_SMALLER_IMAGE = "a smaller image, or fit='resize', the model's own size"
-_SMALLER_SIZE = "a smaller size= or scale="
-_MORE_MEMORY = "this is the model's own size: another bundle, or a machine with more memory"
+_PathName: TypeAlias = str | os.PathLike[str]
+
+Result: TypeAlias = Value | NamedOutputs | Sequence[Value] | Sequence[NamedOutputs]
+"""One value; for a list of output names a dictionary; for a list of images a list of either."""
+
+_NO_OPTIONS: Mapping[str, Option] = MappingProxyType({})
 
 
 def load(
@@ -99,13 +98,12 @@ class Bundle:
     ) -> None:
         self.path = path
         self.manifest = opened.manifest
+        self.operations: Mapping[str, Operation] = {each.name: each for each in opened.manifest.operations}
+        """What the bundle can do, by name."""
         self.threads = threads
         self._device = device
         self._request = request
-        self._limits = request[2]
-        self._graphs = opened.graphs
-        self._rates: dict[str, float] = {}
-        self._sessions = Sessions(opened.manifest, opened.graphs, device, threads)
+        self._runner = OperationRunner(opened, device, threads, request[2])
 
     @property
     def device(self) -> str:
@@ -119,15 +117,10 @@ class Bundle:
             f"{printable(self.manifest.name)} on {self.device}, {self.threads} threads a session; {self._device.reason}"
         )
 
-    @property
-    def operations(self) -> Mapping[str, Operation]:
-        """What the bundle can do, by name."""
-        return {operation.name: operation for operation in self.manifest.operations}
-
     def __getattr__(self, name: str) -> BoundOperation:
         if name.startswith("_"):  # copy and pickle ask for these
             raise AttributeError(f"'Bundle' object has no attribute {name!r}")
-        return BoundOperation(self, self._operation(name))
+        return BoundOperation(self._operation(name), self._runner)
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self.operations})
@@ -145,20 +138,20 @@ class Bundle:
 
     def close(self) -> None:
         """Free the sessions. Calls after it are errors; closing twice is fine."""
-        self._sessions.close()
+        self._runner.sessions.close()
 
     def run(
         self,
         operation: str,
         x: ImageSource | Sequence[ImageSource] | None = None,
-        options: Mapping[str, Option] = MappingProxyType({}),
+        options: Mapping[str, Option] = _NO_OPTIONS,
         *,
         outputs: Sequence[str] = ("image",),
         seed: int | None = None,
         fit: Fit | None = None,
         batch_size: int | None = None,
         count: int | None = None,
-    ) -> list[dict[str, Value]]:
+    ) -> list[NamedOutputs]:
         """Run an operation whose name, inputs or outputs are known at run time only.
 
         Gives a list, with all outputs of each result by name; one image, or none, gives a list of one. Where the
@@ -185,49 +178,22 @@ class Bundle:
             ImageError: an image cannot be read, has a size the model cannot take, or is larger than `load` allows.
             RunError: the model failed, or gave a wrong shape, or values that are not finite.
         """
-        chosen = self._operation(operation)
-        return self._run(chosen, x, outputs, options, seed=seed, fit=fit, batch_size=batch_size, count=count)
-
-    def _run(
-        self,
-        chosen: Operation,
-        x: ImageSource | Sequence[ImageSource] | None,
-        outputs: Sequence[str],
-        options: Mapping[str, Option],
-        *,
-        seed: int | None,
-        fit: Fit | None,
-        batch_size: int | None = None,
-        count: int | None = None,
-    ) -> list[dict[str, Value]]:
-        wanted = _wanted(chosen, outputs)
-        sources = _sources(chosen, x, count)
-        kinds = (
-            [results.kind_of(source) for source in sources] if sources is not None else [ResultKind.PIL] * (count or 1)
+        return self._runner.run(
+            self._operation(operation),
+            x,
+            options,
+            outputs=outputs,
+            seed=seed,
+            fit=fit,
+            batch_size=batch_size,
+            count=count,
         )
-        shapes = self._vector_shapes(chosen)
-        together = min(len(kinds), self._batch_size(batch_size))
-        self._check_planned(chosen, options, fit=fit, together=together)
-        gathered = inputs.gather(
-            chosen, sources, len(kinds), options, fit=fit, seed=seed, shapes=shapes, locate=self._locate
-        )
-        self._check_size(chosen, gathered.extents(), together, _SMALLER_SIZE if chosen.size else _SMALLER_IMAGE)
-        call = Call(chosen, self._sessions, wanted, shapes.keys() & options.keys(), self._batch_size(batch_size))
-        main = chosen.main_image
-        images = gathered.column(main.name, ImageColumn).images if main and main.name in gathered.columns else None
-        values: dict[int, dict[str, Value]] = {}
-        for index, tensors in call.run(gathered.columns, gathered.count):
-            image = images[index] if images else None
-            values[index] = {
-                output.name: results.finish(output, tensors[output.name], image, kinds[index]) for output in wanted
-            }
-        return [values[index] for index in range(len(kinds))]
 
     def frames(
         self,
         operation: str,
         x: ImageSource | None = None,
-        options: Mapping[str, Option] = MappingProxyType({}),
+        options: Mapping[str, Option] = _NO_OPTIONS,
         *,
         to: Mapping[str, Option] | None = None,
         count: int = 25,
@@ -259,41 +225,17 @@ class Bundle:
         Raises:
             OptionError: the operation makes no animation, `to` changes nothing; and what `run` raises.
         """
-        chosen = self._operation(operation)
-        if isinstance(x, (list, tuple)):
-            raise OptionError(found=f"frames of a list of {len(x)} images", expected="one image")
-        start = secrets.randbits(32) if seed is None else seed
-        if chosen.walk:
-            if to:
-                raise OptionError(found=f"to={dict(to)}", expected=f"nothing: {operation} wanders by itself")
-            walk = walk_options(chosen, chosen.walk, options, count, start)
-            return self._one_by_one(wandering(chosen, chosen.walk), x, walk, seed=start, fit=fit)
-        size = animated_size(chosen)
-        if size is not None:
-            own = _own_size(chosen, x, options, fit)
-            path = size_options(size, options, to or {}, count, own)
-            return on_one_canvas(self._one_by_one(chosen, x, path, seed=start, fit=fit))
-
-        def compute(value: str, given: Mapping[str, Option], with_seed: int) -> Vector:
-            (row,) = self._run(chosen, x, [value], given, seed=with_seed, fit=fit)
-            return np.asarray(row[value])
-
-        animation = animation_options(chosen, Ends(options, start, to or {}), count, compute)
-        rows = self._run(chosen, x, ["image"], animation, seed=start, fit=fit, batch_size=batch_size, count=count)
-        return [first_of(row) for row in rows]
-
-    def _one_by_one(
-        self,
-        operation: Operation,
-        x: ImageSource | None,
-        frames: Iterable[Mapping[str, Option]],
-        *,
-        seed: int,
-        fit: Fit | None,
-    ) -> list[Value]:
-        """Frames that differ in size, or need so much noise that only one frame's should lie in memory."""
-        rows = (self._run(operation, x, ["image"], each, seed=seed, fit=fit) for each in frames)
-        return [first_of(row) for (row,) in rows]
+        return animate(
+            self._runner,
+            self._operation(operation),
+            x,
+            options,
+            to=to or {},
+            count=count,
+            seed=seed,
+            fit=fit,
+            batch_size=batch_size,
+        )
 
     def compute(
         self,
@@ -315,114 +257,114 @@ class Bundle:
             RunError: onnxruntime failed, on tensors of a wrong shape for instance.
         """
         chosen = self._operation(operation)
-        inputs.check_indices(chosen, values)
+        check_indices(chosen, values)
         known: Arrays = dict(values)
         for step in needed_steps(chosen.steps_for(dict(labels)), wanted):
-            known |= run_step(self._sessions, step, known)
+            known |= run_step(self._runner.sessions, step, known)
         return {name: known[name] for name in wanted}
 
-    def _locate(self, which: Landmarks, images: NDArray[np.float32]) -> NDArray[np.generic]:
-        return self._sessions.run(which.graph, {which.input: images}, [which.output])[which.output]
-
     def _operation(self, name: str) -> Operation:
-        operation = self.manifest.operation(name)
-        if operation is None:
+        if name not in self.operations:
             raise UnknownOperationError(
                 found=f"{printable(self.manifest.name)} has no operation {name!r}",
                 expected=nearest(name, self.operations),
             )
-        return operation
-
-    def _check_planned(
-        self, operation: Operation, options: Mapping[str, Option], *, fit: Fit | None, together: int
-    ) -> None:
-        """Check the sizes that are known before images are brought to them, or noise of that size is drawn."""
-        own = [
-            (value.size.height, value.size.width)
-            for value in operation.of(ImageInput)
-            if (fit or value.fit) != "native"
-        ]
-        self._check_size(operation, own, together, _MORE_MEMORY)
-        if operation.size and operation.size.image is None:
-            size = result_size(operation, None, options, fit=fit)
-            self._check_size(operation, [size], together, _SMALLER_SIZE)
-
-    def _check_size(
-        self, operation: Operation, sizes: Collection[tuple[int, int]], together: int, way_out: str
-    ) -> None:
-        """Raise ImageError for a size beyond what `load` allows."""
-        for height, width in sizes:
-            extent = Extent(height, width, together)
-            on_cpu = self._device.kind == "cpu"
-            self._limits.check(extent, lambda: self._rate(operation), on_cpu=on_cpu, way_out=way_out)
-
-    def _rate(self, operation: Operation) -> float:
-        """Bytes a pixel, measured when it is first asked for."""
-        if operation.name not in self._rates:
-            shapes = self._vector_shapes(operation)
-            self._rates[operation.name] = bytes_per_pixel(operation, self.manifest, self._graphs, shapes)
-        return self._rates[operation.name]
-
-    def _vector_shapes(self, operation: Operation) -> dict[str, tuple[int, ...]]:
-        """Return the shape, without the batch axis, of each vector that one step makes for another."""
-        shapes: dict[str, tuple[int, ...]] = {}
-        for step in operation.steps:
-            graph = {tensor.name: tensor.shape for tensor in self.manifest.graphs[step.graph].inputs}
-            for name, value in step.inputs.items():
-                if value in operation.intermediates:
-                    shapes[value] = tuple(side for side in graph[name][1:] if isinstance(side, int))
-        return shapes
-
-    def _batch_size(self, requested: int | None) -> int:
-        if requested is not None and requested < 1:
-            raise OptionError(found=f"batch_size={requested}", expected="at least 1")
-        return requested or (1 if self._device.kind == "cpu" else GPU_BATCH)
+        return self.operations[name]
 
 
-def _own_size(operation: Operation, x: ImageSource | None, options: Mapping[str, Option], fit: Fit | None) -> Pair:
-    """Return the size of the result that nobody asks for another size of."""
-    _sources(operation, x, None)  # an image that is missing, or one too many, is told first
-    rest = {name: value for name, value in options.items() if name not in {SIZE, SCALE}}
-    return result_size(operation, x, rest, fit=fit)
+@dataclass(frozen=True, slots=True)
+class BoundOperation:
+    """One operation of a loaded bundle, ready to be called: `bundle.translate`."""
 
+    operation: Operation
+    runner: OperationRunner
 
-def _wanted(operation: Operation, names: Sequence[str]) -> list[Output]:
-    available = {output.name: output for output in operation.outputs}
-    images = [output for output in operation.outputs if isinstance(output, ImageOutput)]
-    main = (images or list(operation.outputs))[0]
-    wanted: list[Output] = []
-    for name in names:
-        output = available.get(name, main if name == "image" else None)
-        if output is None:
-            raise OptionError(found=f"{operation.name} has no output {name!r}", expected=nearest(name, available))
-        wanted.append(output)
-    if not wanted:
-        raise OptionError(found="no outputs were asked for", expected=f"some of: {', '.join(available)}")
-    return wanted
+    # Without `outputs`: the image, of the kind that was passed. (Vector outputs are asked for by name.)
+    @overload
+    def __call__(
+        self,
+        x: Given | _PathName | None = ...,  # pyright: ignore[reportInvalidTypeVarUse] - without x it is the default
+        *,
+        outputs: Literal["image"] = ...,
+        seed: int | None = ...,
+        fit: Fit | None = ...,
+        batch_size: int | None = ...,
+        count: None = ...,
+        **options: Option,
+    ) -> Given: ...
+    @overload
+    def __call__(
+        self,
+        x: Sequence[Given | _PathName],
+        *,
+        outputs: Literal["image"] = ...,
+        seed: int | None = ...,
+        fit: Fit | None = ...,
+        batch_size: int | None = ...,
+        count: None = ...,
+        **options: Option,
+    ) -> list[Given]: ...
+    @overload
+    def __call__(
+        self,
+        x: Given | _PathName | None = ...,  # pyright: ignore[reportInvalidTypeVarUse] - without x it is the default
+        *,
+        outputs: Literal["image"] = ...,
+        seed: int | None = ...,
+        fit: Fit | None = ...,
+        batch_size: int | None = ...,
+        count: int,
+        **options: Option,
+    ) -> list[Given]: ...
+    @overload
+    def __call__(
+        self,
+        x: ImageSource | Sequence[ImageSource] | None = ...,
+        *,
+        outputs: str | Sequence[str] = ...,
+        seed: int | None = ...,
+        fit: Fit | None = ...,
+        batch_size: int | None = ...,
+        count: int | None = ...,
+        **options: Option,
+    ) -> Result: ...
 
+    def __call__(
+        self,
+        x: ImageSource | Sequence[ImageSource] | None = None,
+        *,
+        outputs: str | Sequence[str] = "image",
+        seed: int | None = None,
+        fit: Fit | None = None,
+        batch_size: int | None = None,
+        count: int | None = None,
+        **options: Option,
+    ) -> Result:
+        """Run the operation; images come back as the kind they went in.
 
-def _sources(
-    operation: Operation, x: ImageSource | Sequence[ImageSource] | None, count: int | None
-) -> list[ImageSource] | None:
-    """Return the images of the main input, `count` times the same one if asked, or None where there is none."""
-    if count is not None and count < 1:
-        raise OptionError(found=f"count={count}", expected="at least 1")
-    main = operation.main_image
-    if main is None:
-        if x is not None:
-            raise OptionError(found=f"an image for {operation.name}", expected="none: it starts from nothing")
-        return None
-    if x is None:
-        raise OptionError(found=f"{operation.name} got no image", fix=f"pass {main.name} as the first argument")
-    if not _are_several(x):
-        return [cast("ImageSource", x)] * (count or 1)
-    if count is not None:
-        raise OptionError(
-            found=f"count={count} and a list of {len(x)} images",
-            expected="several results of one image, or one result of each image",
+        A path or a PIL image gives a PIL image, bytes give the bytes of a PNG, uint8 arrays [h, w, 3] give
+        uint8, float arrays in [0, 1] float32. A list gives a list, and so does `count`. Of `outputs` a name gives that
+        output, and a list of names a dictionary. `Bundle.run` says what else may be passed, and what is raised.
+        """
+        names = [outputs] if isinstance(outputs, str) else outputs
+        rows = self.runner.run(
+            self.operation, x, options, outputs=names, seed=seed, fit=fit, batch_size=batch_size, count=count
         )
-    return list(x)
+        made = [value for row in rows for value in row.values()] if isinstance(outputs, str) else rows
+        return made[0] if is_one(x) and count is None else made
 
-
-def _are_several(x: ImageSource | Sequence[ImageSource]) -> TypeGuard[Sequence[ImageSource]]:
-    return isinstance(x, (list, tuple))
+    def frames(
+        self,
+        x: ImageSource | None = None,
+        *,
+        to: Mapping[str, Option] | None = None,
+        count: int = 25,
+        seed: int | None = None,
+        fit: Fit | None = None,
+        batch_size: int | None = None,
+        **options: Option,
+    ) -> list[Value]:
+        """Return the images of an animation; see `Bundle.frames`."""
+        return animate(
+            self.runner, self.operation, x, options, to=to or {}, count=count, seed=seed, fit=fit, batch_size=batch_size
+        )

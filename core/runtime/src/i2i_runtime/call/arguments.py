@@ -38,18 +38,19 @@ def gather(
 ) -> Gathering:
     """Return the values of one call. `sources` are the images of the main input, `count` of them.
 
-    `shapes` are those of the vectors that the operation makes on its way, each of which may be given instead: then
-    the inputs that lead to it are not asked for. `locate` finds faces; without it, where a call is only checked,
-    images are taken as they are.
+    `shapes` are those of the options that are vectors which the operation makes on its way: the inputs that lead to
+    them are not asked for. `locate` finds faces; without it, where a call is only checked, images are taken as they
+    are.
 
     Raises OptionError for an option that is unknown, missing, useless, of the wrong kind, or out of range, and
     ImageError for images that cannot be read or fitted.
     """
     _check_known(operation, options)
     _check_fit(operation, fit)
-    given = {name: ArrayColumn(vectors(name, shapes[name], options[name], count)) for name in shapes if name in options}
+    given = {name: ArrayColumn(vectors(name, shape, options[name], count)) for name, shape in shapes.items()}
     asked = needed_inputs(operation, given)
-    _check_useful(operation, options, given, asked)
+    if given:
+        _check_useful(operation, options, given, asked)
     call = gathering(operation, sources, options, count=count, fit=fit, seed=seed, locate=locate)
     call.columns.update(given)
     for value in operation.inputs:

@@ -41,12 +41,10 @@ _LARGEST_TRY = 2**20
 """pixels of a fixed size; an operation that is larger is not tried"""
 
 
-def bytes_per_pixel(
-    operation: Operation, manifest: Manifest, graphs: Mapping[str, GraphSource], shapes: Mapping[str, tuple[int, ...]]
-) -> float:
+def bytes_per_pixel(operation: Operation, manifest: Manifest, graphs: Mapping[str, GraphSource]) -> float:
     """Most memory that a call takes, for each pixel of the operation's image or result, whichever is larger.
 
-    `shapes` are those of the vectors between its steps. ASSUMED where the operation cannot be tried.
+    ASSUMED where the operation cannot be tried.
     """
     images = {value.name: _image(value) for value in operation.of(ImageInput)}
     pixels = [image.shape[0] * image.shape[1] for image in images.values()]
@@ -63,7 +61,6 @@ def bytes_per_pixel(
             {value.name: value.examples(images)[0] for value in operation.free_inputs if value.is_required},
             fit="native" if main else None,
             seed=0,
-            shapes=shapes,
         )
         ((_, tensors),) = Call(operation, counting, operation.outputs, (), 1).run(call.columns, 1)
     except I2IError:

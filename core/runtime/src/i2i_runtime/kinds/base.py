@@ -61,7 +61,7 @@ class CommandOption:
     """as a call takes it"""
     help: str
     takes: Literal["text", "choice", "path", "number", "whole"] = "text"
-    read: Callable[[str], Any] = str
+    read: Callable[[str], Option] = str
     """from a text to what a call takes; raises OptionError"""
     metavar: str | None = None
     default: float | None = None

@@ -6,6 +6,7 @@ A bundle is a folder, or the same folder zipped: `manifest.json` and one .onnx f
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Annotated, Self
 
 from pydantic import Field, PositiveInt, model_validator
@@ -89,6 +90,13 @@ class Manifest(Record):
         if which.output not in {t.name for t in graph.outputs}:
             raise ValueError(f"graph {which.graph!r} gives no {which.output!r}, where landmarks should be")
 
-    def operation(self, name: str) -> Operation | None:
-        """Return the operation of this name, or None."""
-        return next((operation for operation in self.operations if operation.name == name), None)
+    def vector_shapes(self, operation: Operation, names: Collection[str]) -> dict[str, tuple[int, ...]]:
+        """Return the shape, without the batch axis, of each of these names that one step makes for another."""
+        wanted = operation.intermediates & set(names)
+        fed = ((step.graph, name, value) for step in operation.steps for name, value in step.inputs.items())
+        shapes: dict[str, tuple[int, ...]] = {}
+        for graph, name, value in fed:
+            if value in wanted:
+                (tensor,) = (tensor for tensor in self.graphs[graph].inputs if tensor.name == name)
+                shapes[value] = tuple(side for side in tensor.shape[1:] if isinstance(side, int))
+        return shapes

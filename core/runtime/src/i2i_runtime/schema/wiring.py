@@ -18,7 +18,7 @@ def needed_steps(steps: Sequence[GraphCall], wanted: Collection[str], given: Col
         if used:
             needed -= set(used.values())
             needed |= set(step.inputs.values()) - set(given)
-            plan.append(step.model_copy(update={"outputs": used}))
+            plan.append(step if used == step.outputs else step.model_copy(update={"outputs": used}))
     return plan[::-1]
 
 
