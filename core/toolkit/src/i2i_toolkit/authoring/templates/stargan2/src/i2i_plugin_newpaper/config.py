@@ -31,7 +31,7 @@ class Config(Record):
     @model_validator(mode="after")
     def _domains_differ(self) -> Self:
         if len(set(self.domains)) < len(self.domains) or not all(self.domains):
-            raise ValueError(f"every domain needs a name of its own: {', '.join(self.domains)}")
+            raise ValueError(f"domains are {', '.join(self.domains)}; each needs a name, and no two the same")
         return self
 
 
