@@ -7,14 +7,14 @@ graph makes and another takes is declared in `Model.intermediates`.
 from __future__ import annotations
 
 import inspect
+import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NoReturn
 
 from i2i_registry.errors import PluginError
-from i2i_registry.interfaces.graphs import BATCH, Form, Graph, ResolvedGraph
-from i2i_registry.interfaces.input_forms import axes_of_both, shown
+from i2i_registry.interfaces.graphs import BATCH, Axis, Form, Graph, ResolvedGraph
 from i2i_runtime.kinds.image import ImageInput
 from i2i_runtime.records import Record
 from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation
@@ -125,10 +125,10 @@ class _Calls:
             )
         merged = forms[0]
         for form in forms[1:]:
-            axes = axes_of_both(merged, form)
+            axes = _axes_of_both(merged, form)
             if axes is None:
                 self._refuse(
-                    f"graph {self.name!r} is fed {name!r} as {shown(merged)} and as {shown(form)}",
+                    f"graph {self.name!r} is fed {name!r} as {_shown(merged)} and as {_shown(form)}",
                     "one shape in all operations",
                     "the inputs",
                 )
@@ -150,3 +150,27 @@ def _place(model: type[Model[Record]], method: str) -> str:
         return f"{name} ({inspect.getsourcefile(function)}, line {inspect.getsourcelines(function)[1]})"
     except (OSError, TypeError):
         return name
+
+
+def _axes_of_both(one: Form, other: Form) -> tuple[int | Axis, ...] | None:
+    """Axes that allow both; None where there are none."""
+    if len(one.axes) != len(other.axes):
+        return None
+    axes = [_either(*pair) for pair in zip(one.axes, other.axes, strict=True)]
+    return None if None in axes else tuple(axis for axis in axes if axis is not None)
+
+
+def _either(one: int | Axis, other: int | Axis) -> int | Axis | None:
+    if isinstance(one, int):
+        one, other = other, one
+    if isinstance(one, int):
+        return one if one == other else None
+    if isinstance(other, int):
+        return one if other % one.multiple == 0 and other >= one.minimum else None
+    multiple, minimum = math.gcd(one.multiple, other.multiple), min(one.minimum, other.minimum)
+    return replace(one, multiple=multiple, minimum=minimum)
+
+
+def _shown(tensor: Form) -> str:
+    """Return the axes in words."""
+    return str([axis.name if isinstance(axis, Axis) else axis for axis in tensor.axes])
