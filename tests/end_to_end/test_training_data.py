@@ -168,11 +168,3 @@ def test_an_odd_part_of_a_batch_is_refused_before_a_step(capsys: pytest.CaptureF
     message = capsys.readouterr().err
     assert "with --accumulate" in message
     assert "an even number" in message
-
-
-@pytest.mark.parametrize("model", ["bicyclegan", "cyclegan", "pix2pix"])
-def test_more_decay_than_steps_is_told_by_both_names(model: str, capsys: pytest.CaptureFixture[str]) -> None:
-    message = refused(model, "data", capsys, "--set", "decay_steps=2")
-
-    assert "decay_steps=2 is more than all steps=1" in message
-    assert "values of steps and decay_steps that go together" in message

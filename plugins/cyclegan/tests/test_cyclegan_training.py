@@ -34,7 +34,7 @@ def losses(built: CycleGANTrainer, images: Mapping[str, Tensor]) -> dict[str, fl
 
 
 def test_the_rate_of_every_phase_is_the_papers() -> None:
-    (stage,) = trainer(**{name: getattr(Options(), name) for name in ("steps", "epoch_steps", "decay_steps")}).stages()
+    (stage,) = trainer(**{name: getattr(Options(), name) for name in ("steps", "epoch_steps", "decay_share")}).stages()
     halfway = 150 * 1334 + 1  # the first step of epoch 150, counted from 0: 100 epochs are constant
     assert [phase.learning_rate(halfway) for phase in stage.phases] == pytest.approx(2 * [1 - 51 / 101])
 

@@ -32,6 +32,7 @@ from i2i_runtime.kinds.latent import LatentInput
 from i2i_runtime.kinds.noise import NoiseInput
 from i2i_runtime.kinds.scalar import ScalarInput
 from i2i_runtime.kinds.size import SizeInput
+from i2i_runtime.records import Record
 from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation, Walk
 from i2i_toolkit import PairedLayout, UnpairedLayout
 
@@ -392,6 +393,32 @@ class Sluggish(TintTrainer):
             return min(stage.steps // 1000, 1.0)
 
         return [replace(stage, phases=(replace(phase, learning_rate=rate),))]
+
+
+class Lazy(nn.Module):
+    """A layer that is made when it is first used, as official code likes to: after the optimizers."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not hasattr(self, "layer"):
+            self.layer = nn.Conv2d(x.shape[1], 1, 1)
+        return self.layer(x)
+
+
+class GrowingTrainer(TintTrainer):
+    """Has a network whose parameters come into being while it trains."""
+
+    def __init__(self, model: Tint, options: tint.Options) -> None:
+        super().__init__(model, options)
+        self.head = Lazy()
+
+    def losses(self, step: Step[None]) -> Losses:
+        return {**super().losses(step), "head": self.head(self.model.colours(step.batch["A"])).square().mean()}
+
+
+class MisnamedOptions(TintTrainer):
+    """Has Options for a preset that the model lacks, by a slip of the pen."""
+
+    presets: ClassVar[Mapping[str, Record]] = {"tinnt": tint.Options(spread_weight=2.0)}
 
 
 class NeverRuns(TintTrainer):

@@ -250,6 +250,18 @@ def test_a_schedule_that_a_short_training_does_not_survive() -> None:
         training.check_a_short_training_learns(toy(trainer="Sluggish"))
 
 
+def test_layers_that_come_after_the_optimizers(workbench: Workbench) -> None:
+    with pytest.raises(ConformanceError, match=r"head\.layer\.bias \(and 1 more\) came into being"):
+        training.check_networks_do_not_grow(workbench.training(toy(trainer="GrowingTrainer")))
+
+
+def test_options_of_a_preset_that_is_not_there() -> None:
+    training.check_presets(toy().model)
+    with pytest.raises(ConformanceError, match="Options for 'tinnt'; the model has") as caught:
+        training.check_presets(toy(trainer="MisnamedOptions").model)
+    assert caught.value.expected == "one of: default"
+
+
 def test_a_phase_that_never_runs(workbench: Workbench) -> None:
     with pytest.raises(ConformanceError, match="'lazy' runs every 16 steps"):
         trained(toy(trainer="NeverRuns"), workbench)

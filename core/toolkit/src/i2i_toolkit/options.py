@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from i2i_runtime.records import Record
 
@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 """A share of something, never all of it."""
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+"""A share of something, all of it included."""
 Betas = tuple[Fraction, Fraction]
 """How fast Adam's two moments forget."""
+
+_ROUNDING = 1e-6
+"""steps; what the product of a share and a number of steps may be short of a whole one"""
 
 
 class StepOptions(Record):
@@ -35,22 +40,18 @@ class StepOptions(Record):
 class LinearDecay(StepOptions):
     """Options of a rate that stays, and in the last steps falls along a line: "linear" of pix2pix and its successors.
 
-    What is left open follows from `steps`, so that a training of any length has a schedule of the paper's shape.
+    All of it follows from `steps`, so that a training of any length has a schedule of the paper's shape. Options of a
+    paper that counts in epochs say how many with `epochs: ClassVar[int] = 400`, and give `steps` the number of images
+    of its data times its epochs, by the batch size.
     """
 
     epochs: ClassVar[int] = 200
     """how many epochs the paper's training has; pix2pix and CycleGAN: 100 at one rate, 100 with a falling one"""
 
-    decay_steps: NonNegativeInt | None = None
-    """how many of the last steps have a learning rate that falls along a line; None: half of all"""
+    decay_share: Share = 0.5
+    """share of all steps, the last ones, whose learning rate falls along a line; 0: it stays"""
     epoch_steps: PositiveInt | None = None
     """the learning rate is lowered once in so many steps; None: an epoch of the paper's, as a share of `steps`"""
-
-    @model_validator(mode="after")
-    def _decay_is_part_of_the_training(self) -> Self:
-        if self.decay_steps is not None and self.decay_steps > self.steps:
-            raise ValueError(f"decay_steps={self.decay_steps} is more than all steps={self.steps}")
-        return self
 
     def learning_rate_factor(self, step: int) -> float:
         """Factor in (0, 1] on the learning rate of `step`, which counts from 1; 0 after the last one.
@@ -58,7 +59,7 @@ class LinearDecay(StepOptions):
         1 - max(0, e + 1 - constant epochs) / (decay epochs + 1), where e counts epochs from 0: the line would reach 0
         one epoch after the last, and the rate is constant inside an epoch. The last epoch may be cut short.
         """
-        decay_steps = self.steps // 2 if self.decay_steps is None else self.decay_steps
+        decay_steps = math.floor(self.steps * self.decay_share + _ROUNDING)
         epoch_steps = self.epoch_steps or max(self.steps // self.epochs, 1)
         epochs = -(-self.steps // epoch_steps)
         decay_epochs = decay_steps // epoch_steps

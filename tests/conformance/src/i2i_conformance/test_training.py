@@ -30,6 +30,10 @@ def test_options_are_a_frozen_strict_record(model_case: ModelCase) -> None:
     records.check_record(shrunk_options(trainer_class, model_case.presets[0].preset))
 
 
+def test_options_are_those_of_presets(model_case: ModelCase) -> None:
+    training.check_presets(model_case)
+
+
 def test_config_and_options_share_no_name(model_case: ModelCase) -> None:
     trainer_class = model_case.trainer_class
     assert trainer_class is not None
@@ -67,6 +71,7 @@ def test_sample_images_are_images(training_case: PresetCase, workbench: Workbenc
 
 
 def test_it_trains(training_case: PresetCase, workbench: Workbench) -> None:
+    training.check_networks_do_not_grow(workbench.training(training_case))
     training.check_trains(workbench.recipe(training_case), workbench.training(training_case))
 
 

@@ -100,7 +100,11 @@ def _value_after(words: Sequence[str], option: str) -> str:
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
 @click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help="On this machine.")
 @click.option("--accumulate", type=click.IntRange(min=1), default=1, show_default=True, help="Micro-batches a batch.")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads a process; default: those there are.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="CPU threads a process; default: OMP_NUM_THREADS, else those there are.",
+)
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that load data.")
 @click.option(
     "--checkpoint-every", type=click.IntRange(min=0), default=1000, show_default=True, help="Steps; 0: never."
@@ -139,7 +143,7 @@ def train(
         raise UsageError(f"--quick and --preset {preset}", expected="one of the two: --quick is --preset quick")
     shortcuts = {"steps": steps, "batch_size": batch_size, "max_size": max_size}
     values = (*values, *(f"{key}={value}" for key, value in shortcuts.items() if value is not None))
-    settings["threads"] = settings["threads"] or max(thread_count() // int(str(settings["processes"])), 1)
+    settings["threads"] = settings["threads"] or _default_threads(int(str(settings["processes"])))
     check_recordable(data)
     name = _default_name(model, data) if name is None else name
     session.catalogue.check_name(name, model)
@@ -220,6 +224,12 @@ def _refuse_others(context: click.Context, but: str) -> None:
             expected=f"--{but} alone: a run goes on as it was started",
             fix="start a new run to change something",
         )
+
+
+def _default_threads(processes: int) -> int:
+    """Return the CPU threads of each process: what OMP_NUM_THREADS says, as torch reads it, else its share."""
+    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return thread_count(int(said)) if said.isdecimal() else max(thread_count() // processes, 1)
 
 
 def _default_name(model: str, data: Path) -> str:

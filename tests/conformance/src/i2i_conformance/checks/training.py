@@ -21,7 +21,7 @@ from i2i_conformance.training import Recipe, Training, two_steps
 from i2i_registry.errors import LayoutError
 from i2i_registry.interfaces.data import DataSource, Tensors
 from i2i_registry.interfaces.trainer import AnyTrainer, Decay, Stage
-from i2i_runtime.errors import I2IError
+from i2i_runtime.errors import I2IError, nearest
 from i2i_runtime.kinds.image import ImageInput
 from i2i_runtime.records import Record
 from i2i_toolkit.data.recognition import recognise
@@ -120,6 +120,32 @@ def check_trains(recipe: Recipe, training: Training) -> None:
             expected="every parameter that an optimizer holds to move",
             fix="look at the learning rates of the shrunk schedule, and at the gradients",
         )
+
+
+@promised("Trainer.networks")
+def check_networks_do_not_grow(training: Training) -> None:
+    """Networks have the tensors from the beginning that they have at the end: what grows later is in no optimizer."""
+    grown = sorted(training.end.keys() - training.start.keys())
+    if grown:
+        raise ConformanceError(
+            found=f"{grown[0]} (and {len(grown) - 1} more) came into being while it was trained",
+            expected="every parameter and buffer to be there when Trainer.stages() makes the optimizers",
+            fix="build layers in __init__, with their sizes from the Config; a lazy layer is learned by nobody, and a "
+            "run that is resumed has no place for it",
+        )
+
+
+@promised("Trainer.presets")
+def check_presets(case: ModelCase) -> None:
+    """Options are named after presets of the model; those of another name would be nobody's."""
+    trainer_class, presets = case.trainer_class, case.model_class.presets
+    for name in trainer_class.presets if trainer_class else ():
+        if name not in presets:
+            raise ConformanceError(
+                found=f"Trainer.presets has Options for {name!r}; the model has {', '.join(presets)}",
+                expected=nearest(name, presets),
+                fix="name them as Model.presets does",
+            )
 
 
 @promised("Trainer.stages")
