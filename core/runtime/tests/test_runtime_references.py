@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,22 +142,21 @@ def test_what_is_no_image_is_refused_by_name(bundle: Path, tmp_path: Path) -> No
         colours(bundle, 1, [tmp_path / "missing.png"])
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"a.png": 1},
-        (each for each in [shade(1)]),
-        [3],
-        [[[shade(1)]]],
-        [None],
-        np.full((8, 8, 3), np.nan),
-        np.zeros((2, 8, 8, 3), np.uint8),
-    ],
-    ids=repr,
-)
-def test_what_is_no_image_is_refused(bundle: Path, given: Option) -> None:
+NO_IMAGES: dict[str, Any] = {
+    "a dictionary": {"a.png": 1},
+    "a generator": (each for each in [shade(1)]),
+    "a number": [3],
+    "a list too deep": [[[shade(1)]]],
+    "nothing": [None],
+    "not finite": np.full((8, 8, 3), np.nan),
+    "a batch": np.zeros((2, 8, 8, 3), np.uint8),
+}
+
+
+@pytest.mark.parametrize("given", NO_IMAGES)
+def test_what_is_no_image_is_refused(bundle: Path, given: str) -> None:
     with pytest.raises(ImageError):
-        colours(bundle, 1, given)
+        colours(bundle, 1, NO_IMAGES[given])
 
 
 def test_what_would_take_all_memory_is_refused_in_the_manifest() -> None:
