@@ -9,7 +9,6 @@ from i2i_plugin_bicyclegan.networks import Encoder, Generator
 from i2i_registry import Graph, Model
 from i2i_runtime import (
     BICUBIC,
-    GraphCall,
     ImageInput,
     ImageOutput,
     Interpolation,
@@ -17,7 +16,7 @@ from i2i_runtime import (
     Operation,
     VectorOutput,
 )
-from i2i_toolkit import StyledTranslation, same_names, square_size, translated_image
+from i2i_toolkit import StyledTranslation, graph_call, square_size, translated_image
 
 GENERATOR = "generator"
 ENCODER = "encoder"
@@ -48,9 +47,7 @@ class BicycleGAN(Model[Config]):
         styled = StyledTranslation(
             image=translated_image(size, BICUBIC, channels=config.source_channels),
             style=VectorOutput(name="latent", summary="the style, as `translate` takes it"),
-            generate=(
-                GraphCall(graph=GENERATOR, inputs=same_names("image", "latent"), outputs={"translation": "image"}),
-            ),
+            generate=[graph_call(GENERATOR, "image", "latent", translation="image")],
             translated=ImageOutput(name="image", summary="the translated image", channels=config.target_channels),
             interpolation=INTERPOLATION,
             encoders={ENCODER: {}},

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from i2i_plugin_pix2pix.config import PRESETS, Config
 from i2i_plugin_pix2pix.networks import make_generator
 from i2i_registry import Graph, Model
-from i2i_runtime import BICUBIC, GraphCall, ImageOutput, Operation
+from i2i_runtime import BICUBIC, ImageOutput, Operation
 from i2i_toolkit import (
     FIRST_DROPOUT_LEVEL,
     Translation,
     behaviour_inputs,
-    same_names,
+    graph_call,
     square_size,
     translated_image,
 )
@@ -43,9 +43,7 @@ class Pix2Pix(Model[Config]):
         )
         inputs = (image, *behaviour_inputs(config.norm, config.dropout_shapes))
         translated = ImageOutput(name="image", summary="the translated image", channels=config.output_channels)
-        generate = GraphCall(
-            graph=GENERATOR, inputs=same_names(*(value.name for value in inputs)), outputs={"translation": "image"}
-        )
+        generate = graph_call(GENERATOR, *(value.name for value in inputs), translation="image")
         summary = "the first image of a pair to the second"
         return (Operation(name="translate", summary=summary, inputs=inputs, outputs=(translated,), steps=(generate,)),)
 

@@ -21,7 +21,7 @@ from i2i_runtime import (
     ScalarInput,
     VectorOutput,
 )
-from i2i_toolkit import StyledTranslation, same_names, square_size, translated_image
+from i2i_toolkit import StyledTranslation, graph_call, square_size, translated_image
 
 GENERATOR = "generator"
 MAPPING = "mapping"
@@ -80,7 +80,7 @@ class StarGAN2(Model[Config]):
         )
         latent = LatentInput(name="latent", summary="which look", shape=(self.config.latent_dim,))
         drawn = (latent, self._label("what the image becomes"), PSI)
-        mapping = GraphCall(graph=MAPPING, inputs=same_names("latent", "domain", "psi"), outputs=same_names("style"))
+        mapping = graph_call(MAPPING, "latent", "domain", "psi", style="style")
         reference, shown = self._whole_image("reference"), self._whole_image("image")
         by_latent = "the image in another domain; the latent chooses among its looks"
         by_image = "the image with the look, and in the domain, of another one"
@@ -121,14 +121,12 @@ class StarGAN2(Model[Config]):
         return config.model_copy(update=sizes | {"latent_dim": 4, "style_dim": 6, "mapping_channels": 8})
 
     def _generate(self) -> tuple[GraphCall, ...]:
-        translated = {"translated": "image"}
         if self.fan is None:
-            return (GraphCall(graph=GENERATOR, inputs=same_names("image", "style"), outputs=translated),)
-        masks = {"mask_whole": "whole", "mask_inner": "inner"}
+            return (graph_call(GENERATOR, "image", "style", translated="image"),)
         return (
-            GraphCall(graph=FAN, inputs=same_names("image"), outputs=same_names("heatmaps")),
-            GraphCall(graph=FACE_MASKS, inputs=same_names("heatmaps"), outputs=masks),
-            GraphCall(graph=GENERATOR, inputs=same_names("image", "style", "whole", "inner"), outputs=translated),
+            graph_call(FAN, "image", heatmaps="heatmaps"),
+            graph_call(FACE_MASKS, "heatmaps", mask_whole="whole", mask_inner="inner"),
+            graph_call(GENERATOR, "image", "style", "whole", "inner", translated="image"),
         )
 
     def _label(self, summary: str) -> LabelInput:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from i2i_registry import Graph, Model
-from i2i_runtime import BICUBIC, GraphCall, ImageOutput, Operation
-from i2i_toolkit import same_names, square_size, translated_image
+from i2i_runtime import BICUBIC, ImageOutput, Operation
+from i2i_toolkit import graph_call, square_size, translated_image
 
 from .config import PRESETS, Config
 from .networks import UNet
@@ -30,7 +30,7 @@ class NewPaper(Model[Config]):
         config = self.config
         image = translated_image(square_size(config.image_size, config.multiple, config.smallest_side), BICUBIC)
         translated = ImageOutput(name="image", summary="the translated image")
-        call = GraphCall(graph=GENERATOR, inputs=same_names("image"), outputs={"translation": "image"})
+        call = graph_call(GENERATOR, "image", translation="image")
         summary = "the first image of a pair to the second"
         return (Operation(name="translate", summary=summary, inputs=(image,), outputs=(translated,), steps=(call,)),)
 

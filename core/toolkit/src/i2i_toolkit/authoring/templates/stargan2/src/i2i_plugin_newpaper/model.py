@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from i2i_registry import BATCH, Form, Graph, Model
 from i2i_runtime import (
     BILINEAR,
-    GraphCall,
     ImageInput,
     Interpolation,
     LabelInput,
@@ -15,7 +14,7 @@ from i2i_runtime import (
     Operation,
     VectorOutput,
 )
-from i2i_toolkit import StyledTranslation, same_names, square_size, translated_image
+from i2i_toolkit import StyledTranslation, graph_call, square_size, translated_image
 
 from .config import MULTIPLE, PRESETS, Config
 from .networks import DomainEncoder, Generator, MappingNetwork
@@ -38,7 +37,7 @@ class NewPaper(Model[Config]):
 
     def operations(self) -> tuple[Operation, ...]:
         """`translate` in a style from a latent, `translate_like` in that of an image, and `encode` it."""
-        generate = GraphCall(graph=GENERATOR, inputs=same_names("image", "style"), outputs={"translation": "image"})
+        generate = graph_call(GENERATOR, "image", "style", translation="image")
         styled = StyledTranslation(
             image=translated_image(square_size(self.config.image_size, MULTIPLE, minimum=2 * MULTIPLE), BILINEAR),
             style=VectorOutput(name="style", summary="look and domain, as the generator takes them"),
@@ -48,7 +47,7 @@ class NewPaper(Model[Config]):
         )
         latent = LatentInput(name="latent", summary="which look", shape=(self.config.latent_dim,))
         becomes = self._label("what the image becomes")
-        mapping = GraphCall(graph=MAPPING, inputs=same_names("latent", "domain"), outputs=same_names("style"))
+        mapping = graph_call(MAPPING, "latent", "domain", style="style")
         return (
             styled.translate("the image in another domain, in a look that is drawn", (latent, becomes), [mapping]),
             styled.translate_like(
