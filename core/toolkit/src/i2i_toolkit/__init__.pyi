@@ -107,6 +107,7 @@ from .operations.pyramid import noise_name as noise_name
 from .operations.styled import StyledTranslation as StyledTranslation
 from .operations.two_way import A_TO_B as A_TO_B
 from .operations.two_way import B_TO_A as B_TO_A
+from .operations.two_way import two_way_preview as two_way_preview
 from .operations.two_way import two_way_translation as two_way_translation
 from .options import AdamOptions as AdamOptions
 from .options import Betas as Betas

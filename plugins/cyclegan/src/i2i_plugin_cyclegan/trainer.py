@@ -26,6 +26,7 @@ from i2i_toolkit import (
     PatchDiscriminatorOptions,
     UnpairedLayout,
     l1,
+    two_way_preview,
 )
 
 
@@ -176,15 +177,7 @@ class CycleGANTrainer(Trainer[CycleGAN, Options]):
 
     def preview(self, batch: Tensors) -> Tensors:
         """Both directions: the image, what it becomes, and the way back."""
-        name_a, name_b = self.model.config.domains
-        columns: dict[str, Tensor] = {}
-        directions = ((batch["A"], name_a, name_b, self.a_to_b, self.b_to_a),)
-        directions += ((batch["B"], name_b, name_a, self.b_to_a, self.a_to_b),)
-        for image, source, target, forth, back in directions:
-            columns[source] = image
-            columns[f"{source} to {target}"] = forth(image)
-            columns[f"{source} and back"] = back(columns[f"{source} to {target}"])
-        return columns
+        return two_way_preview(batch, self.model.config.domains, self.a_to_b, self.b_to_a)
 
 
 def _check(config: Config, options: Options) -> None:

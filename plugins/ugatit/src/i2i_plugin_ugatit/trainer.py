@@ -29,6 +29,7 @@ from i2i_toolkit import (
     l1,
     least_squares,
     logistic,
+    two_way_preview,
 )
 
 Layers = Annotated[int, Field(ge=3, le=10)]
@@ -217,17 +218,13 @@ class UGATITTrainer(Trainer[UGATIT, Options]):
         return losses
 
     def preview(self, batch: Tensors) -> Tensors:
-        """Both directions: the image, where the generator looks, what it makes of it, and the way back."""
-        name_a, name_b = self.model.config.domains
-        columns: dict[str, Tensor] = {}
-        directions = ((batch["A"], name_a, name_b, self.a_to_b, self.b_to_a),)
-        directions += ((batch["B"], name_b, name_a, self.b_to_a, self.a_to_b),)
-        for image, source, target, forth, back in directions:
-            translation = forth(image)
-            columns[source] = image
-            columns[f"{source}: attention"] = as_image(translation.attention, image)
-            columns[f"{source} to {target}"] = translation.image
-            columns[f"{source} and back"] = back(translation.image).image
+        """Both directions: the image, what the generator makes of it, and the way back; then where they look."""
+        a, b = self.model.config.domains
+        columns = two_way_preview(
+            batch, (a, b), lambda image: self.a_to_b(image).image, lambda image: self.b_to_a(image).image
+        )
+        for name, image, generator in ((a, batch["A"], self.a_to_b), (b, batch["B"], self.b_to_a)):
+            columns[f"{name}: attention"] = as_image(generator(image).attention, image)
         return columns
 
     def _judges(self) -> Iterator[tuple[str, str, Discriminator]]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from i2i_runtime.kinds.image import ImageInput
 from i2i_runtime.kinds.label import LabelInput
 from i2i_runtime.schema.operations import GraphCall, Input, Operation, Output
 from i2i_toolkit.operations.inputs import same_names
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 A_TO_B = "a_to_b"
 """Name of the graph, and of the generator, from the first domain to the second."""
@@ -50,3 +54,25 @@ def two_way_translation(
         outputs=tuple(outputs.values()),
         steps=tuple(steps),
     )
+
+
+def two_way_preview(
+    batch: Mapping[str, Tensor],
+    domains: tuple[str, str],
+    a_to_b: Callable[[Tensor], Tensor],
+    b_to_a: Callable[[Tensor], Tensor],
+) -> dict[str, Tensor]:
+    """Return columns of a sample grid: of each domain the images, what they become, and what those become again.
+
+    Args:
+        batch: "A" and "B" -> images [n, c, h, w] in [-1, 1], as `UnpairedLayout` gives them.
+        domains: what the images of "A" and of "B" show.
+        a_to_b: translates images of the first domain.
+        b_to_a: translates those of the second.
+    """
+    a, b = domains
+    columns: dict[str, Tensor] = {}
+    for image, source, target, forth, back in ((batch["A"], a, b, a_to_b, b_to_a), (batch["B"], b, a, b_to_a, a_to_b)):
+        translated = forth(image)
+        columns |= {source: image, f"{source} to {target}": translated, f"{source} and back": back(translated)}
+    return columns

@@ -23,6 +23,7 @@ from i2i_toolkit import (
     UnpairedLayout,
     l1,
     least_squares,
+    two_way_preview,
 )
 
 from .model import NewPaper
@@ -112,9 +113,4 @@ class NewPaperTrainer(Trainer[NewPaper, Options]):
 
     def preview(self, batch: Tensors) -> Tensors:
         """Show each domain, what it becomes, and the way back."""
-        columns: dict[str, Tensor] = {}
-        for source, target in (("A", "B"), ("B", "A")):
-            fake = self.generators[target](batch[source])
-            columns |= {source: batch[source], f"{source} to {target}": fake}
-            columns[f"{source} and back"] = self.generators[source](fake)
-        return columns
+        return two_way_preview(batch, self.model.config.domains, self.generators["B"], self.generators["A"])
