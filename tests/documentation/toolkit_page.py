@@ -57,8 +57,8 @@ SECTIONS = (
     Section(
         "Pools and EMA",
         ("image_pool",),
-        "`Trainer.ema` names networks with the decay of their exponential moving average, a number or a function of\n"
-        "the step; the engine keeps the averages, samples and weights are made of them.",
+        "Options that derive from `EMAOptions` give the model's networks an exponential moving average. `Trainer.ema`\n"
+        "names others, each with its decay, a number or a function of the step; samples and weights are made of them.",
     ),
     Section("Metrics", ("metrics",)),
     Section(

@@ -105,11 +105,6 @@ def test_images_are_cropped_from_a_little_more_than_the_models_size() -> None:
     assert found == Preparation("crop", 69, 64, BILINEAR, flip=False)
 
 
-def test_a_decay_of_zero_is_no_average() -> None:
-    assert Options().decays(("a", "b")) == {}
-    assert Options(ema_decay=0.9).decays(("a", "b")) == {"a": 0.9, "b": 0.9}
-
-
 def test_images_too_small_for_the_last_norm_are_refused_with_a_size_that_fits() -> None:
     options = Options(discriminator_layers=4)  # 48 pixels leave its last norm 2x2 values
     options.check_image_size(48, multiple=32)

@@ -7,7 +7,6 @@ Torch is loaded when an optimizer is built, and not before: presets hold Options
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -119,14 +118,10 @@ class SingleImageOptions(Record):
 
 
 class EMAOptions(Record):
-    """Options of an exponential moving average of networks."""
+    """Options of an exponential moving average (EMA) of the model's networks: `Trainer.ema` reads them."""
 
     ema_decay: Fraction = 0.0
     """of the exponential moving average of the networks, which is then what is saved; 0: none"""
-
-    def decays(self, networks: Iterable[str]) -> dict[str, float]:
-        """Map the names of networks to their decay, as `Trainer.ema` does; nothing without an average."""
-        return dict.fromkeys(networks, self.ema_decay) if self.ema_decay else {}
 
 
 def learned(network: nn.Module) -> list[nn.Parameter]:

@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from i2i_plugin_bicyclegan.model import BicycleGAN
 from i2i_plugin_bicyclegan.networks import Discriminator, Encoding, smallest_side
-from i2i_registry import Decay, Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import BICUBIC
 from i2i_toolkit import (
     AdamOptions,
@@ -126,16 +126,6 @@ class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
         self.encoder.log_variance.requires_grad_(self.has_encoded)
         self.generator.dropout.p = options.dropout
         self.discriminators = self._make_discriminators()
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        """The discriminators of both styles."""
-        return self.discriminators
-
-    @property
-    def ema(self) -> Mapping[str, Decay]:
-        """Generator and encoder, unless the decay is 0."""
-        return self.options.decays(self.model.networks)
 
     @property
     def layout(self) -> PairedLayout:

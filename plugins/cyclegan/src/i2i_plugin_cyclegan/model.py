@@ -12,9 +12,7 @@ from i2i_toolkit import (
     A_TO_B,
     B_TO_A,
     FIRST_DROPOUT_LEVEL,
-    ResNet,
     Translation,
-    UNet,
     behaviour_inputs,
     make_generator,
     square_size,
@@ -35,11 +33,6 @@ class CycleGAN(Model[Config]):
         self.generators = {A_TO_B: make_generator(config.architecture, config.channels_a, config.channels_b)}
         if config.directions == "both":
             self.generators[B_TO_A] = make_generator(config.architecture, config.channels_b, config.channels_a)
-
-    @property
-    def networks(self) -> Mapping[str, UNet | ResNet]:
-        """The generators `a_to_b` and, where it has both directions, `b_to_a`."""
-        return self.generators
 
     def operations(self) -> tuple[Operation, ...]:
         """`translate` into the domain that the label names, the second one when it names none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, NamedTuple
 
 import torch
@@ -13,7 +13,7 @@ from torch.optim import Adam
 from i2i_plugin_stargan2.model import GENERATOR, MAPPING, STYLE_ENCODER, StarGAN2
 from i2i_plugin_stargan2.networks import Discriminator, Encoded
 from i2i_plugin_stargan2.networks.face import face_masks
-from i2i_registry import Decay, Losses, Phase, Stage, Step, Tensors, Trainer
+from i2i_registry import Losses, Phase, Stage, Step, Tensors, Trainer
 from i2i_toolkit import (
     Betas,
     DomainsLayout,
@@ -119,11 +119,6 @@ class StarGAN2Trainer(Trainer[StarGAN2, Options]):
         super().__init__(model, options)
         self.generator = model.generator
         self.discriminator = Discriminator(model.config)
-
-    @property
-    def ema(self) -> Mapping[str, Decay]:
-        """Generator, mapping network and style encoder, unless the decay is 0."""
-        return self.options.decays((GENERATOR, MAPPING, STYLE_ENCODER))
 
     @property
     def diversity_weight(self) -> float:

@@ -22,11 +22,6 @@ class UGATIT(Model[Config]):
         super().__init__(config)
         self.generators = {A_TO_B: Generator(config), B_TO_A: Generator(config)}
 
-    @property
-    def networks(self) -> Mapping[str, Generator]:
-        """The generators `a_to_b` and `b_to_a`."""
-        return self.generators
-
     def operations(self) -> tuple[Operation, ...]:
         """`translate` into the domain that the label names, the second one when it names none."""
         config = self.config

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from i2i_plugin_ugatit.config import DOWNSAMPLING
 from i2i_plugin_ugatit.model import UGATIT
 from i2i_plugin_ugatit.networks import ILN, AdaLIN, Discriminator, Generator, smallest_side
-from i2i_registry import Decay, Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
+from i2i_registry import Losses, Phase, Stage, Step, Tensors, Trainer, TrainingError
 from i2i_runtime import BILINEAR
 from i2i_toolkit import (
     A_TO_B,
@@ -142,16 +142,6 @@ class UGATITTrainer(Trainer[UGATIT, Options]):
             for domain in DOMAINS
             for scale in SCALES
         }
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        """The four discriminators: global and local, for each domain."""
-        return self.discriminators
-
-    @property
-    def ema(self) -> Mapping[str, Decay]:
-        """Both generators, unless the decay is 0."""
-        return self.options.decays(self.model.networks)
 
     @property
     def layout(self) -> UnpairedLayout:

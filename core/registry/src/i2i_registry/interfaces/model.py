@@ -10,19 +10,35 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
+from i2i_registry.errors import PluginError
 from i2i_registry.interfaces.graphs import Form, Graph
 from i2i_runtime.records import Record
 from i2i_runtime.schema.operations import Operation
+from i2i_runtime.type_guards import is_dict
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 def module_attributes(owner: object) -> dict[str, nn.Module]:
-    """Return the attributes of an object that are torch modules, in the order in which they were set."""
+    """Return the torch modules that an object has as attributes, in the order in which they were set.
+
+    Those in an attribute that is a dictionary go by their keys. Raises PluginError where two would have one name.
+    """
     from torch import nn  # noqa: PLC0415 - whoever has such an attribute has loaded torch
 
-    return {name: value for name, value in vars(owner).items() if isinstance(value, nn.Module)}
+    found: dict[str, nn.Module] = {}
+    for attribute, value in vars(owner).items():
+        for name, module in (value if is_dict(value) else {attribute: value}).items():
+            if not isinstance(module, nn.Module):
+                continue
+            if found.setdefault(str(name), module) is not module:
+                raise PluginError(
+                    found=f"{type(owner).__name__} has two networks named {str(name)!r}, one of them in {attribute!r}",
+                    expected="a name for each: the attribute, or the key in a dictionary",
+                    fix=f"rename one, or say which there are in {type(owner).__name__}.networks",
+                )
+    return found
 
 
 C = TypeVar("C", bound=Record, covariant=True)  # noqa: PLC0105 - reads better than C_co
@@ -45,7 +61,7 @@ class Model(ABC, Generic[C]):
         """The networks whose tensors are the weights: name -> module, the same objects at every call.
 
         A weights file holds each tensor under "<network>.<key of its state dict>". The default: the attributes that are
-        modules, in the order in which they were set.
+        modules, and those in dictionaries by their keys, in the order in which they were set.
         """
         return module_attributes(self)
 

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar, final, runtime_checkable
 
 from pydantic import JsonValue
 
@@ -117,6 +117,20 @@ class Stage(Generic[S]):
     weights, fix a noise amplitude. What it leaves has to lie in parameters and buffers, which checkpoints keep."""
 
 
+@runtime_checkable
+class AveragingOptions(Protocol):
+    """Options with the decay of an EMA of the model's networks, such as the toolkit's `EMAOptions`."""
+
+    @property
+    def ema_decay(self) -> float:
+        """In [0, 1); 0: no average."""
+        ...
+
+
+def _learns(network: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in network.parameters())
+
+
 class Trainer(ABC, Generic[M, O]):
     """The training of one paper: networks that only training needs, losses, optimizers, schedule."""
 
@@ -139,7 +153,8 @@ class Trainer(ABC, Generic[M, O]):
         """Name -> network that only the training needs, a discriminator mostly; the same objects at every call.
 
         A module without parameters belongs here as well when its buffers have to be in a checkpoint. The names differ
-        from those of the model's networks. The default: the attributes that are modules, but those of the model.
+        from those of the model's networks. The default: the attributes that are modules, and those in dictionaries by
+        their keys, but those of the model.
         """
         of_model = {id(network) for network in self.model.networks.values()}
         return {name: each for name, each in module_attributes(self).items() if id(each) not in of_model}
@@ -168,11 +183,16 @@ class Trainer(ABC, Generic[M, O]):
 
     @property
     def ema(self) -> Mapping[str, Decay]:
-        """Name of a network -> decay of the exponential moving average of its parameters; the default: none.
+        """Name of a network -> decay of the exponential moving average of its parameters.
 
-        The average is what samples and weights are made of. It moves at the end of every step.
+        The average is what samples and weights are made of. It moves at the end of every step. The default: every
+        network of the model that learns, with the `ema_decay` of the Options; none if that is 0, or they have none.
         """
-        return {}
+        options = self.options
+        if not isinstance(options, AveragingOptions) or not options.ema_decay:
+            return {}
+        learning = (name for name, network in self.model.networks.items() if _learns(network))
+        return dict.fromkeys(learning, options.ema_decay)
 
     @classmethod
     def config_for(

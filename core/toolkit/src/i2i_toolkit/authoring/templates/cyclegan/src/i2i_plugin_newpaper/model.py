@@ -23,11 +23,6 @@ class NewPaper(Model[Config]):
         super().__init__(config)
         self.generators = {A_TO_B: Generator(config), B_TO_A: Generator(config)}
 
-    @property
-    def networks(self) -> Mapping[str, Generator]:
-        """A generator for each direction."""
-        return self.generators
-
     def operations(self) -> tuple[Operation, ...]:
         """`translate` into the domain that a label names, the second one when it names none."""
         image = translated_image(square_size(self.config.image_size, MULTIPLE, minimum=2 * MULTIPLE), BICUBIC)

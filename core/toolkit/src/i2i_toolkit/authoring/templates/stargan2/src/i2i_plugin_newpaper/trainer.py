@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from i2i_registry import Decay, Losses, Phase, Stage, Step, Tensors, Trainer
+from i2i_registry import Losses, Phase, Stage, Step, Tensors, Trainer
 from i2i_toolkit import AdamOptions, Betas, DomainsLayout, EMAOptions, StepOptions, l1, logistic, r1_penalty
 
 from .model import NewPaper
@@ -50,11 +50,6 @@ class NewPaperTrainer(Trainer[NewPaper, Options]):
     def __init__(self, model: NewPaper, options: Options) -> None:
         super().__init__(model, options)
         self.discriminator = DomainEncoder(model.config, 1)
-
-    @property
-    def ema(self) -> Mapping[str, Decay]:
-        """All networks of the model."""
-        return self.options.decays(self.model.networks)
 
     @property
     def layout(self) -> DomainsLayout:
