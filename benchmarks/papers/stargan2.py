@@ -42,11 +42,11 @@ RATE, MAPPING_RATE = 1e-4, 1e-6
 
 
 class ResBlk(nn.Module):
-    """Two convolutions beside a shortcut, each before the halving."""
+    """Two convolutions beside a shortcut, each before the downsampling."""
 
-    def __init__(self, c_in: int, c_out: int, *, norms: bool = False, halves: bool = False) -> None:
+    def __init__(self, c_in: int, c_out: int, *, norms: bool = False, downsamples: bool = False) -> None:
         super().__init__()
-        self.halves = halves
+        self.downsamples = downsamples
         self.conv1, self.conv2 = nn.Conv2d(c_in, c_in, 3, 1, 1), nn.Conv2d(c_in, c_out, 3, 1, 1)
         self.norm1, self.norm2 = (nn.InstanceNorm2d(c_in, affine=True) if norms else nn.Identity() for _ in range(2))
         self.conv1x1 = nn.Identity() if c_in == c_out else nn.Conv2d(c_in, c_out, 1, bias=False)
@@ -54,7 +54,7 @@ class ResBlk(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the scaled sum of both ways."""
         beside, inner = self.conv1x1(x), self.conv1(F.leaky_relu(self.norm1(x), 0.2))
-        if self.halves:
+        if self.downsamples:
             beside, inner = F.avg_pool2d(beside, 2), F.avg_pool2d(inner, 2)
         return (beside + self.conv2(F.leaky_relu(self.norm2(inner), 0.2))) / 2**0.5
 
@@ -74,11 +74,11 @@ class AdaIN(nn.Module):
 
 
 class AdainResBlk(nn.Module):
-    """Two styled convolutions beside a shortcut, both behind the doubling."""
+    """Two styled convolutions beside a shortcut, both behind the upsampling."""
 
-    def __init__(self, c_in: int, c_out: int, *, doubles: bool = False) -> None:
+    def __init__(self, c_in: int, c_out: int, *, upsamples: bool = False) -> None:
         super().__init__()
-        self.doubles = doubles
+        self.upsamples = upsamples
         self.conv1, self.conv2 = nn.Conv2d(c_in, c_out, 3, 1, 1), nn.Conv2d(c_out, c_out, 3, 1, 1)
         self.norm1, self.norm2 = AdaIN(c_in), AdaIN(c_out)
         self.conv1x1 = nn.Identity() if c_in == c_out else nn.Conv2d(c_in, c_out, 1, bias=False)
@@ -86,7 +86,7 @@ class AdainResBlk(nn.Module):
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """Return the scaled sum of both ways."""
         inner = F.leaky_relu(self.norm1(x, style), 0.2)
-        if self.doubles:
+        if self.upsamples:
             x, inner = (F.interpolate(each, scale_factor=2, mode="nearest") for each in (x, inner))
         inner = self.conv2(F.leaky_relu(self.norm2(self.conv1(inner), style), 0.2))
         return (inner + self.conv1x1(x)) / 2**0.5
@@ -106,9 +106,9 @@ class Generator(nn.Module):
         sizes = widths(size, side, 16)
         deep = [(sizes[-1], sizes[-1])] * 2
         self.from_rgb = nn.Conv2d(3, sizes[0], 3, 1, 1)
-        down = [ResBlk(c, k, norms=True, halves=True) for c, k in pairwise(sizes)]
+        down = [ResBlk(c, k, norms=True, downsamples=True) for c, k in pairwise(sizes)]
         self.encode = nn.ModuleList([*down, *(ResBlk(c, k, norms=True) for c, k in deep)])
-        up = [AdainResBlk(k, c, doubles=True) for c, k in reversed(list(pairwise(sizes)))]
+        up = [AdainResBlk(k, c, upsamples=True) for c, k in reversed(list(pairwise(sizes)))]
         self.decode = nn.ModuleList([*(AdainResBlk(c, k) for c, k in deep), *up])
         norm = nn.InstanceNorm2d(sizes[0], affine=True)
         self.to_rgb = nn.Sequential(norm, nn.LeakyReLU(0.2), nn.Conv2d(sizes[0], 3, 1))
@@ -149,7 +149,7 @@ def layers(*lengths: int) -> Iterator[nn.Module]:
 def trunk(size: Size, side: int, *last: nn.Module) -> nn.Sequential:
     """Return what style encoder and discriminator have in common, and `last`."""
     sizes = widths(size, side, 4)
-    blocks = [ResBlk(c, k, halves=True) for c, k in pairwise(sizes)]
+    blocks = [ResBlk(c, k, downsamples=True) for c, k in pairwise(sizes)]
     end = [nn.LeakyReLU(0.2), nn.Conv2d(sizes[-1], sizes[-1], 4), nn.LeakyReLU(0.2)]
     return nn.Sequential(nn.Conv2d(3, sizes[0], 3, 1, 1), *blocks, *end, *last)
 

@@ -132,7 +132,7 @@ def test_a_style_by_example_needs_an_encoder(bundle: Bundle, image: np.ndarray) 
         bundle.translate_like(image, reference=image)
 
 
-def test_the_command_line_says_what_a_generator_alone_lacks_and_where_it_is(
+def test_the_command_line_says_what_a_generator_alone_is_missing_and_where_it_is(
     artefact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = Store(tmp_path / "store")
@@ -140,7 +140,7 @@ def test_the_command_line_says_what_a_generator_alone_lacks_and_where_it_is(
 
     assert run_command([*arguments, "translate_like"], store) == 2
     message = capsys.readouterr().err
-    assert f"bicyclegan can do it, but {artefact} lacks the part it needs (encoder)" in message
+    assert f"bicyclegan can do it, but {artefact} is missing the part it needs (encoder)" in message
     assert "import or train weights that have it" in message
     assert run_command([*arguments, "stylize_mix"], store) == 2
-    assert "lacks" not in capsys.readouterr().err
+    assert "missing" not in capsys.readouterr().err

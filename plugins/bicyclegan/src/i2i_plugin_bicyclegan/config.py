@@ -14,7 +14,7 @@ ENCODED_SIDE = 8
 """Side of the encoder's last feature map, which is averaged to one value per channel."""
 
 MOST_LEVELS = 10
-"""Halvings: images of 1024 pixels down to one."""
+"""Images of 1024 pixels are downsampled to one."""
 
 Norm = Literal["instance", "batch", "none"]
 Method = Literal["bicyclegan", "cvae_gan", "clr_gan"]
@@ -30,7 +30,7 @@ class Config(Record):
     image_size: Annotated[int, Field(ge=2 * ENCODED_SIDE)] = 256
     """side in pixels that it is trained at, a power of two; the only one that the encoder takes"""
     levels: Annotated[int, Field(ge=2, le=MOST_LEVELS)] = 8
-    """halvings inside the generator; it takes sides that are multiples of 2 ** levels"""
+    """how often the generator downsamples by 2; it takes sides that are multiples of 2 ** levels"""
     source_channels: Channels = 3
     """of the images that are translated: 1 for grey ones, as edge maps are, 6 for two images in colour, ..."""
     target_channels: Channels = 3
@@ -53,7 +53,7 @@ class Config(Record):
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
         if self.image_size & (self.image_size - 1):
-            raise ValueError(f"image_size {self.image_size} is no power of two")
+            raise ValueError(f"image_size {self.image_size} is not a power of two")
         if self.image_size % self.size_multiple:
             raise ValueError(
                 f"{self.levels} levels need sides that are multiples of {self.size_multiple}, "
@@ -68,7 +68,7 @@ class Config(Record):
 
     @property
     def encoder_halvings(self) -> int:
-        """How often the encoder halves an image of `image_size`, before it takes the average."""
+        """How often the encoder downsamples an image of `image_size` by 2, before it takes the average."""
         return (self.image_size // ENCODED_SIDE).bit_length() - 1
 
     @property

@@ -30,15 +30,15 @@ def make_norm(norm: Norm, channels: int) -> nn.Module:
     return nn.BatchNorm2d(channels) if norm == "batch" else nn.Identity()
 
 
-# --- Convolutions that halve and double -------------------------------------------------------------------------------
+# --- Convolutions that downsample and upsample ------------------------------------------------------------------------
 
 
-def halving_conv(channels_in: int, channels_out: int) -> nn.Conv2d:
+def downsampling_conv(channels_in: int, channels_out: int) -> nn.Conv2d:
     """4x4 convolution with stride 2: half the side."""
     return nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1)
 
 
-def doubling_conv(channels_in: int, channels_out: int) -> nn.ConvTranspose2d:
+def upsampling_conv(channels_in: int, channels_out: int) -> nn.ConvTranspose2d:
     """4x4 transposed convolution with stride 2: twice the side."""
     return nn.ConvTranspose2d(channels_in, channels_out, 4, stride=2, padding=1)
 
@@ -64,11 +64,11 @@ def with_latent(x: Float[Tensor, "b c h w"], latent: Float[Tensor, "b z"]) -> Fl
 
 
 class DownBlock(nn.Module):
-    """Halving convolution and norm; the first and the last level have no norm."""
+    """Convolution that downsamples, and norm; the first and the last level have no norm."""
 
     def __init__(self, channels_in: int, channels_out: int, norm: nn.Module) -> None:
         super().__init__()
-        self.conv = halving_conv(channels_in, channels_out)
+        self.conv = downsampling_conv(channels_in, channels_out)
         self.norm = norm
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h/2 w/2"]:
@@ -77,7 +77,7 @@ class DownBlock(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """Doubling convolution and norm; the last one has no norm."""
+    """Convolution that upsamples, and norm; the last one has no norm."""
 
     def __init__(self, conv: nn.Module, norm: nn.Module) -> None:
         super().__init__()
@@ -92,8 +92,8 @@ class UpBlock(nn.Module):
 class Generator(nn.Module):
     """A U-Net that takes a latent beside the image (paper, section 3.4 and figure 3).
 
-    Level i halves the map of level i - 1 on the way down; on the way up it doubles its own and puts the map that it
-    was made from beside the result. Blocks are numbered from the image inwards, in both directions.
+    Level i downsamples the map of level i - 1 on the way down; on the way up it upsamples its own and puts the map that
+    it was made from beside the result. Blocks are numbered from the image inwards, in both directions.
     """
 
     def __init__(self, config: Config) -> None:
@@ -108,7 +108,7 @@ class Generator(nn.Module):
             for i in range(config.levels)
         )
         results = (config.target_channels, *widths[:-1])
-        conv = doubling_conv if config.upsampling == "transposed" else BilinearConv
+        conv = upsampling_conv if config.upsampling == "transposed" else BilinearConv
         self.up = nn.ModuleList(
             UpBlock(
                 conv(widths[i] if i == last else 2 * widths[i], results[i]),
@@ -166,7 +166,7 @@ class Encoding(NamedTuple):
 
 
 class EncoderBlock(nn.Module):
-    """Residual block that halves the side by averaging."""
+    """Residual block that downsamples by averaging."""
 
     def __init__(self, channels_in: int, channels_out: int, norm: Norm) -> None:
         super().__init__()
@@ -187,11 +187,11 @@ class EncoderBlock(nn.Module):
 
 
 class CnnBlock(nn.Module):
-    """Halving convolution, norm, leaky ReLU."""
+    """Convolution that downsamples, norm, leaky ReLU."""
 
     def __init__(self, channels_in: int, channels_out: int, norm: Norm) -> None:
         super().__init__()
-        self.conv = halving_conv(channels_in, channels_out)
+        self.conv = downsampling_conv(channels_in, channels_out)
         self.norm = make_norm(norm, channels_out)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h/2 w/2"]:
@@ -208,7 +208,7 @@ class Encoder(nn.Module):
         factors = [i + 1 if self.is_residual else 2**i for i in range(config.encoder_halvings)]
         widths = [config.encoder_channels * min(factor, 4) for factor in factors]
         block = EncoderBlock if self.is_residual else CnnBlock
-        self.stem = halving_conv(config.target_channels, config.encoder_channels)
+        self.stem = downsampling_conv(config.target_channels, config.encoder_channels)
         self.blocks = nn.ModuleList(block(width, wider, config.norm) for width, wider in pairwise(widths))
         self.mean = nn.Linear(widths[-1], config.latent_dim)
         self.log_variance = nn.Linear(widths[-1], config.latent_dim)

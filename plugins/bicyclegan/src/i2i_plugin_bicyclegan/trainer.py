@@ -62,7 +62,7 @@ class Options(LinearDecay, AdamOptions, CropOptions, EMAOptions):
     """of the divergence of encoded latents from the normal distribution, summed over the batch"""
     discriminator_channels: PositiveInt = 64
     discriminator_layers: Annotated[int, Field(ge=1, le=5)] = 3
-    """that halve; the release has 2 for images of 128 pixels"""
+    """that downsample; the release has 2 for images of 128 pixels"""
     discriminator_scales: Annotated[int, Field(ge=1, le=4)] = 2
     one_discriminator: bool = False
     """for encoded and random styles together, in place of one for each"""
@@ -107,7 +107,7 @@ class BicycleGANTrainer(Trainer[BicycleGAN, Options]):
     Options = Options
     Layout = PairedLayout
     shrunk: ClassVar = {"steps": 4, "discriminator_channels": 2, "discriminator_layers": 2, "enlarge_px": 2}
-    """few channels, two halvings in the discriminators, four steps"""
+    """few channels, two layers that downsample in the discriminators, four steps"""
 
     def __init__(self, model: BicycleGAN, options: Options) -> None:
         super().__init__(model, options)
@@ -289,7 +289,7 @@ def _check_size(image_size: int, options: Options) -> None:
     smallest = smallest_side(options.discriminator_layers, options.discriminator_scales)
     if image_size < smallest:
         raise TrainingError(
-            found=f"discriminators of {options.discriminator_layers} halvings at {options.discriminator_scales} scales "
+            found=f"discriminators of {options.discriminator_layers} layers at {options.discriminator_scales} scales "
             f"and images of {image_size} pixels",
             expected=f"at least {smallest} pixels",
             fix=_smaller_discriminators(image_size, options),
@@ -297,7 +297,7 @@ def _check_size(image_size: int, options: Options) -> None:
 
 
 def _smaller_discriminators(image_size: int, options: Options) -> str:
-    """As many halvings and scales as images of this size allow, the halvings first."""
+    """As many layers and scales as images of this size allow, the layers first."""
     scales = options.discriminator_scales
     while scales > 1 and image_size < smallest_side(1, scales):
         scales -= 1

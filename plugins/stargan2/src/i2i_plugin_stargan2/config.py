@@ -48,7 +48,7 @@ class Config(Record):
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
         if self.image_size & (self.image_size - 1):
-            raise ValueError(f"image_size {self.image_size} is no power of two")
+            raise ValueError(f"image_size {self.image_size} is not a power of two")
         if self.channel_base % self.image_size:
             raise ValueError(
                 f"channel_base {self.channel_base} is no multiple of image_size {self.image_size}: "

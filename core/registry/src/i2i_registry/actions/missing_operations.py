@@ -9,7 +9,7 @@ from i2i_runtime.schema.operations import Operation
 
 
 def why_missing(registry: Registry, model: str, target: str, operations: Sequence[Operation], name: str) -> str:
-    """Return what `target`, weights or a bundle of `model`, lacks for the operation `name`, and where to get it.
+    """Return what `target`, weights or a bundle of `model`, is missing for the operation `name`, and where to get it.
 
     Or nothing.
 
@@ -23,7 +23,7 @@ def why_missing(registry: Registry, model: str, target: str, operations: Sequenc
         if missing:
             part = ", ".join(missing)
             return (
-                f"{model} can do it, but {target} lacks the part it needs ({part}): import or train weights "
+                f"{model} can do it, but {target} is missing the part it needs ({part}): import or train weights "
                 f"that have it, as the preset {preset!r} does"
             )
     return ""

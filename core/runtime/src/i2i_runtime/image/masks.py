@@ -1,4 +1,4 @@
-"""Soft masks: what is marked is widened by a disc, blurred, and stretched to [0, 1], so that the blend has no seam."""
+"""Soft masks: what is marked is widened by a disc, blurred, and stretched to [0, 1], so that no seam shows."""
 
 from __future__ import annotations
 
