@@ -27,7 +27,7 @@ from i2i_toolkit.data.folders import list_images
 from i2i_toolkit.data.preparation import tensor_of
 from i2i_toolkit.seeds import derive
 
-Size: TypeAlias = tuple[int, int]
+ImageSize: TypeAlias = tuple[int, int]
 """height and width, pixels"""
 
 _EXPECTED = "one image: its file, or a folder that holds it and no other"
@@ -39,14 +39,14 @@ _SHOWN = 3
 class LearnedSize:
     """The size at which a training learns an image, and how small that may be."""
 
-    reduced: Callable[[Size], Size]
+    reduced: Callable[[ImageSize], ImageSize]
     """size of an image -> size at which it is learned"""
     least: int
     """of the shorter side, pixels"""
     field: str = ""
     """the field of the Config that says so, if one does"""
 
-    def of(self, root: Path) -> Size | None:
+    def of(self, root: Path) -> ImageSize | None:
         """Return the size at which the one image at `root` is learned; None where there is none, as `open` will say.
 
         Raises LayoutError when it is too small.
@@ -57,7 +57,7 @@ class LearnedSize:
             return None
         return self.checked(find_image(root), image)
 
-    def checked(self, path: Path, image: Size) -> Size:
+    def checked(self, path: Path, image: ImageSize) -> ImageSize:
         """Return the size at which an image of this size is learned. Raises LayoutError when it is too small."""
         learned = self.reduced(image)
         if min(learned) >= self.least:
@@ -77,7 +77,7 @@ class LearnedSize:
 class SingleImageLayout(DataLayout):
     """One image as the whole data set: its file, or a folder that holds it and no other."""
 
-    size: Size
+    size: ImageSize
     """height and width of an example, pixels"""
     learned: LearnedSize | None = None
     """None: the image may be of any size"""
@@ -126,7 +126,7 @@ class SingleImage:
         self._image = tensor_of(self.pixels)
 
     @property
-    def size(self) -> Size:
+    def size(self) -> ImageSize:
         """Height and width, pixels."""
         height, width = self.pixels.shape[:2]
         return height, width
@@ -181,7 +181,7 @@ def find_image(root: Path) -> Path:
     return image
 
 
-def image_size(root: Path) -> Size:
+def image_size(root: Path) -> ImageSize:
     """Height and width of the one image, upright, in pixels.
 
     It is decoded for that, so that a damaged one is found now, but not again while its file stays as it is. Raises
@@ -193,7 +193,7 @@ def image_size(root: Path) -> Size:
 
 
 @lru_cache(maxsize=16)
-def _size_of(path: Path, _changed: int, _size: int) -> Size:
+def _size_of(path: Path, _changed: int, _size: int) -> ImageSize:
     width, height = _read(path).size
     return height, width
 
@@ -209,7 +209,7 @@ def _read(path: Path) -> Image.Image:
         ) from error
 
 
-def write_single_example(root: Path, size: Size) -> None:
+def write_single_example(root: Path, size: ImageSize) -> None:
     """Draw one image of `size` (height, width), image.png below `root`: shapes in colours on a ramp of two more."""
     root.mkdir(parents=True, exist_ok=True)
     _example(*size).save(root / "image.png")
