@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from i2i_registry.actions.request import SEED, Request, split_pair
+from i2i_registry.actions.request import Request, split_pair
 from i2i_registry.output_paths import check_inputs_survive
 from i2i_registry.sheets.animations import check_animation, save_animation
 from i2i_registry.sheets.sheet import check_shown
 from i2i_runtime.bundle import Bundle
 from i2i_runtime.errors import UsageError, nearest
-from i2i_runtime.kinds.base import Option
+from i2i_runtime.kinds.base import SEED, Option
 from i2i_runtime.kinds.size import SCALE, SIZE
 from i2i_runtime.schema.operations import Operation
 

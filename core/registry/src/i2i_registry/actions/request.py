@@ -25,9 +25,6 @@ from i2i_runtime.type_guards import is_path
 
 T = TypeVar("T")
 
-SEED = "seed"
-"""what stands for all random inputs where options are named"""
-
 
 @dataclass(frozen=True, slots=True)
 class Request:

@@ -12,7 +12,7 @@ from i2i_registry.actions.request import split_pair
 from i2i_registry.actions.side_by_side import ImageAttempt, ResultColumn, SideBySide, read_images, shrunk
 from i2i_registry.actions.sources import SourceImage, find_sources
 from i2i_registry.actions.target import LoadOptions, Target
-from i2i_registry.cli.options import cell_option, fit_option, load_options, sheet_option
+from i2i_registry.cli.options import cell_option, fit_option, images_argument, load_options, sheet_option
 from i2i_registry.cli.render import bytes_in_words, json_option, tell, tell_error, tell_left_out
 from i2i_registry.cli.session import Session
 from i2i_registry.cli.sheet_results import finish_sheet
@@ -23,7 +23,7 @@ from i2i_runtime.image.resizing import Fit
 
 
 @click.command()
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
+@images_argument
 @click.option(
     "--models",
     "texts",

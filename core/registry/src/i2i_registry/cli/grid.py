@@ -8,17 +8,16 @@ from pathlib import Path
 import click
 
 from i2i_registry.actions.grid import can_fill, make_grid, plan_looks, reference_of
-from i2i_registry.actions.request import SEED
+from i2i_registry.actions.request import Request
 from i2i_registry.actions.side_by_side import SideBySide
 from i2i_registry.actions.sources import find_sources
-from i2i_registry.actions.target import LoadOptions
-from i2i_registry.cli.operating import OperationCommand, asked, options_for, whole_number
-from i2i_registry.cli.options import cell_option, fit_option, load_options, sheet_option
+from i2i_registry.actions.target import LoadOptions, Target
+from i2i_registry.cli.operating import OperationCommand, options_for, request_options, target_argument
+from i2i_registry.cli.options import cell_option, images_argument, load_options, sheet_option
 from i2i_registry.cli.render import json_option, tell, tell_error, tell_left_out
 from i2i_registry.cli.sheet_results import finish_sheet
 from i2i_registry.sheets.files import check_sheet_file
-from i2i_runtime.image.resizing import Fit
-from i2i_runtime.kinds.base import Option, RandomInput
+from i2i_runtime.kinds.base import SEED, RandomInput
 from i2i_runtime.schema.operations import Operation
 
 _SEEDS = 4
@@ -30,12 +29,9 @@ class GridCommand(OperationCommand):
     def options_of(self, operation: Operation) -> list[click.Parameter]:
         """As the operation's inputs demand; `--count` where seeds are the columns."""
         reference, random = reference_of(operation), operation.of(RandomInput)
-        options: list[click.Parameter] = [
-            option
-            for value in operation.free_inputs
-            for option in options_for(value, multiple=value is reference or bool(value.classes))
-            if option.name != SEED
-        ]
+        several = {value.name for value in operation.free_inputs if value is reference or value.classes}
+        own = options_for(*operation.free_inputs, several=several)
+        options = [option for option in own if option.name != SEED]
         if random:
             seed = click.Option(["--seed"], type=click.IntRange(min=0), default=0, show_default=True, help="The first.")
             options.append(seed)
@@ -56,11 +52,10 @@ class GridCommand(OperationCommand):
 
 
 @click.command(cls=GridCommand)
-@click.argument("target", metavar="BUNDLE_OR_NAME")
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
+@target_argument
+@images_argument
 @sheet_option
-@click.option("--operation", "operation_name", metavar="NAME", help="Default: the first that the options fit.")
-@fit_option
+@request_options("Default: the first that the options fit.")
 @cell_option
 @load_options
 @json_option
@@ -69,13 +64,14 @@ def grid(
     context: click.Context,
     /,
     *,
+    target: Target,
+    request: Request,
+    load: LoadOptions,
     images: tuple[Path, ...],
     out: Path,
-    fit: Fit | None,
     cell_px: int,
-    load: LoadOptions,
     as_json: bool,
-    **options: Option,
+    count: int = _SEEDS,
 ) -> None:
     """Put images and folders into rows, and looks into columns: references, or seeds.
 
@@ -90,8 +86,7 @@ def grid(
     A look is computed once for all images. An image that cannot be read, or is refused, has the reason in its cell,
     and the exit code is 1.
     """  # noqa: D301 - click reads the mark
-    target, request = asked(context, fit, options)
-    looks = plan_looks(request, whole_number(options, "count") or _SEEDS, out, tell_left_out)
+    looks = plan_looks(request, count, out, tell_left_out)
     sources = find_sources(images, out, tell_left_out)
     heads = [look.image for look in looks if look.image]
     read = [source.path for source in sources] + [file for look in looks for file in look.request.files_among_options()]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import wraps
 
 import click
 
-from i2i_registry.actions.request import SEED, Request
+from i2i_registry.actions.request import Request
 from i2i_registry.actions.target import Target
+from i2i_registry.cli.options import fit_option
 from i2i_registry.cli.session import Session
 from i2i_runtime.errors import OptionError, UsageError
 from i2i_runtime.image.resizing import Fit
-from i2i_runtime.kinds.base import CommandOption, InputKind, Option
+from i2i_runtime.kinds.base import SEED, CommandOption, InputKind, Option
 from i2i_runtime.schema.operations import Operation
 from i2i_runtime.type_guards import is_tuple
 from i2i_runtime.untrusted_text import printable
@@ -70,9 +72,51 @@ class OperationCommand(click.Command, ABC):
         return words, context.params.get("operation_name")
 
 
-def options_for(value: InputKind, *, multiple: bool = False) -> list[click.Parameter]:
-    """Return the options of an input, mostly one; `multiple`: it may be given several times."""
-    return [_option(option, multiple=multiple) for option in value.command_options()]
+target_argument = click.argument("target", metavar="BUNDLE_OR_NAME")
+
+
+def request_options(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add --operation, with what is its `default`, and --fit; the command gets them as one `request`.
+
+    The options of the operation's inputs are in the request, and so is the seed. Beside it the command, which is an
+    `OperationCommand`, gets its `target`, and by their names the options that are its own.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @click.option("--operation", "operation_name", metavar="NAME", help=default)
+        @fit_option
+        @click.pass_context
+        @wraps(command)
+        def with_request(
+            context: click.Context,
+            *,
+            target: str,  # noqa: ARG001 - what it names was found before there were options
+            operation_name: str | None,  # noqa: ARG001 - as well
+            fit: Fit | None,
+            seed: int | None = None,
+            **options: Option,
+        ) -> None:
+            inputs = {name: options.pop(name) for name in [*options] if name.startswith(_INPUT)}
+            given = {name.removeprefix(_INPUT): value for name, value in inputs.items() if value is not None}
+            request = Request(context.meta[Operation.__name__], given, fit, seed)
+            command(target=context.meta[Target.__name__], request=request, **options)
+
+        return with_request
+
+    return decorate
+
+
+def options_for(*inputs: InputKind, several: Collection[str] = ()) -> list[click.Parameter]:
+    """Return the options of these inputs, one --seed for all that are random.
+
+    Those of the inputs named in `several` may be given several times.
+    """
+    options = {
+        option.name: _option(option, multiple=value.name in several)
+        for value in inputs
+        for option in value.command_options()
+    }
+    return [*options.values()]
 
 
 def _option(option: CommandOption, *, multiple: bool) -> click.Option:
@@ -116,25 +160,3 @@ def _read_with(option: CommandOption) -> Callable[[click.Context, click.Paramete
         return None if value is None else read_one(context, parameter, str(value))
 
     return check
-
-
-def asked(context: click.Context, fit: Fit | None, options: Mapping[str, Option]) -> tuple[Target, Request]:
-    """Return what an `OperationCommand` is asked to do, with which bundle or weights."""
-    target: Target = context.meta[Target.__name__]
-    operation: Operation = context.meta[Operation.__name__]
-    return target, Request(operation, given_inputs(options), fit, whole_number(options, SEED))
-
-
-def whole_number(options: Mapping[str, Option], name: str) -> int | None:
-    """Return the value of an option that takes a whole number; None without it."""
-    value = options.get(name)
-    return value if isinstance(value, int) else None
-
-
-def given_inputs(options: Mapping[str, Option]) -> dict[str, Option]:
-    """Input -> what was given for it, of all options that click has parsed."""
-    return {
-        name.removeprefix(_INPUT): value
-        for name, value in options.items()
-        if name.startswith(_INPUT) and value is not None
-    }

@@ -32,10 +32,14 @@ def load_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_one_record
 
 
+def out_option(what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return -o, which the command gets as the path `out`; `what` it may be is its help."""
+    return click.option("-o", "out", required=True, type=click.Path(path_type=Path), metavar="OUT", help=what)
+
+
+images_argument = click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
 fit_option = click.option("--fit", type=click.Choice(FITS), help="How images get the model's size.")
-sheet_option = click.option(
-    "-o", "out", required=True, type=click.Path(path_type=Path), metavar="OUT", help="An image's name, or a .html."
-)
+sheet_option = out_option("An image's name, or a .html.")
 cell_option = click.option(
     "--cell-px",
     type=click.IntRange(MIN_CELL_PX, 2048),

@@ -6,8 +6,9 @@ Names come from files of other people: whatever they hold is shown without effec
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import click
 
@@ -65,6 +66,14 @@ def show(line: str = "") -> None:
 def show_json(value: object) -> None:
     """Write a result for programs to stdout, in pure ASCII, so that no locale can spoil it."""
     click.echo(json.dumps(value, indent=2, default=str))
+
+
+def show_made(path: Path, data: Mapping[str, object], *, as_json: bool) -> None:
+    """Write where a result lies to stdout, or for programs all that is to be known about it."""
+    if as_json:
+        show_json(data)
+    else:
+        show(str(path))
 
 
 def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

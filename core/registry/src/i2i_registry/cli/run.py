@@ -7,18 +7,27 @@ from pathlib import Path
 
 import click
 
-from i2i_registry.actions.animation import make_animation, plan_animation
-from i2i_registry.actions.request import SEED, Attempt
+from i2i_registry.actions.animation import AnimationRequest, last_frame_of, make_animation, plan_animation
+from i2i_registry.actions.request import Attempt, Request
 from i2i_registry.actions.run import ImageJob, plan_jobs, run_jobs
-from i2i_registry.actions.target import LoadOptions
-from i2i_registry.cli.animation import animation_flags, read_animation, show_animation
-from i2i_registry.cli.operating import OperationCommand, asked, options_for, whole_number
-from i2i_registry.cli.options import fit_option, load_options
-from i2i_registry.cli.render import json_option, left_out_as_data, show, show_json, tell, tell_error, tell_left_out
+from i2i_registry.actions.target import LoadOptions, Target
+from i2i_registry.cli.operating import OperationCommand, options_for, request_options, target_argument
+from i2i_registry.cli.options import load_options, out_option
+from i2i_registry.cli.render import (
+    json_option,
+    left_out_as_data,
+    show,
+    show_json,
+    show_made,
+    tell,
+    tell_error,
+    tell_left_out,
+)
+from i2i_registry.sheets.animations import SUFFIXES
 from i2i_runtime.errors import UsageError, nearest
 from i2i_runtime.image.folders import Listing
-from i2i_runtime.image.resizing import Fit
-from i2i_runtime.kinds.base import Option
+from i2i_runtime.kinds.base import SEED
+from i2i_runtime.kinds.size import SIZE
 from i2i_runtime.schema.operations import Operation
 
 _Attempts = Sequence[tuple[ImageJob, Attempt[tuple[Path, ...]]]]
@@ -29,29 +38,44 @@ class RunCommand(OperationCommand):
 
     def options_of(self, operation: Operation) -> list[click.Parameter]:
         """As the operation's inputs demand; `--count` where a seed chooses, and those of an animation."""
-        options = [option for value in operation.free_inputs for option in options_for(value)]
-        own = {option.name: option for option in options}  # one --seed, however many latents
+        own = options_for(*operation.free_inputs)
         if operation.walk:
-            own.pop(f"input_{operation.walk.anchor}", None)  # set in every frame by the walk itself
-        elif SEED in own:
-            own["count"] = click.Option(["--count"], type=click.IntRange(min=1), help="Results of each image.")
-        return [*own.values(), *animation_flags(operation)]
+            by_walk = f"input_{operation.walk.anchor}"  # set in every frame by the walk itself
+            own = [option for option in own if option.name != by_walk]
+        elif any(option.name == SEED for option in own):
+            own.append(click.Option(["--count"], type=click.IntRange(min=1), help="Results of each image."))
+        return [*own, *_animation_options(operation)]
+
+
+def _animation_options(operation: Operation) -> list[click.Parameter]:
+    """`--to`, `--frames` and `--fps`, for operations that make animations; one that wanders needs no `--to`."""
+    if operation.interpolation is None and operation.walk is None:
+        return []
+    frames, fps = (25, 12) if operation.walk is None else (100, 10)  # a walk as SinGAN and ConSinGAN show it
+    options: list[click.Parameter] = [
+        click.Option(["--frames"], type=click.IntRange(min=2), default=frames, show_default=True, help="How many."),
+        click.Option(["--fps"], type=click.IntRange(1, 100), default=fps, show_default=True, help="Frames a second."),
+    ]
+    return options if operation.walk else [_to_option(operation), *options]
+
+
+def _to_option(operation: Operation) -> click.Option:
+    sized = operation.interpolation is not None and operation.interpolation.value == SIZE
+    what = "scale=1x2, several are gone through in turn" if sized else "seed=7"
+    return click.Option(
+        ["--to"],
+        multiple=True,
+        metavar="NAME=VALUE",
+        help=f"Make an animation, whose last frame has this: {what}. OUT is a {', '.join(SUFFIXES)} or a folder.",
+    )
 
 
 @click.command(cls=RunCommand)
-@click.argument("target", metavar="BUNDLE_OR_NAME")
+@target_argument
 @click.argument("inputs", nargs=-1, type=click.Path(path_type=Path), metavar="INPUT...")
-@click.option(
-    "-o",
-    "out",
-    required=True,
-    type=click.Path(path_type=Path),
-    metavar="OUT",
-    help="A file for one input, else a folder.",
-)
-@click.option("--operation", "operation_name", metavar="NAME", help="One of the bundle's; default: its first.")
+@out_option("A file for one input, else a folder.")
+@request_options("One of the bundle's; default: its first.")
 @click.option("--output", "outputs", multiple=True, metavar="NAME", help="Also save this output beside the image.")
-@fit_option
 @load_options
 @click.option("--max-pixels", type=click.IntRange(min=1), metavar="N", help="Refuse larger images and results.")
 @click.option(
@@ -63,13 +87,17 @@ def run(
     context: click.Context,
     /,
     *,
+    target: Target,
+    request: Request,
+    load: LoadOptions,
     inputs: tuple[Path, ...],
     out: Path,
     outputs: tuple[str, ...],
-    fit: Fit | None,
-    load: LoadOptions,
     as_json: bool,
-    **options: Option,
+    count: int | None = None,
+    to: tuple[str, ...] = (),
+    frames: int = 0,
+    fps: int = 0,
 ) -> None:
     """Run a bundle, or weights by name, on images and folders of images.
 
@@ -86,16 +114,15 @@ def run(
     is told and counted. Outputs are named after the whole stem of their input; an input is never overwritten. For
     models of other channels than 1 and 3, an INPUT may be several images of one size: photo.png+depth.png.
     """  # noqa: D301 - click reads the mark
-    target, request = asked(context, fit, options)
     _check_outputs(request.operation, outputs)
-    count = whole_number(options, "count")
-    scanned: list[Listing] = []
-    animation = read_animation(request, options)
-    if animation is not None:
+    if to or request.operation.walk:
+        animation = AnimationRequest(request, last_frame_of(request.operation, to), frames, fps)
         image = plan_animation(animation, inputs, out, count)
         with target.loaded(load, tell) as bundle:
-            show_animation(make_animation(bundle, animation, image, out), animation, as_json=as_json)
+            made = make_animation(bundle, animation, image, out)
+        show_made(made, {"animation": str(made), "frames": frames, "fps": fps}, as_json=as_json)
         return
+    scanned: list[Listing] = []
     jobs = plan_jobs(request, inputs, out, count, scanned.append)
     for listing in scanned:
         tell_left_out(listing)
