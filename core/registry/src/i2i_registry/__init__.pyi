@@ -50,8 +50,10 @@ from .interfaces.official import TensorShapes as TensorShapes
 from .interfaces.official import canonical_shapes as canonical_shapes
 from .interfaces.official import checked_config as checked_config
 from .interfaces.official import numbered as numbered
+from .interfaces.official import possible_configs as possible_configs
 from .interfaces.official import rename as rename
 from .interfaces.official import untrained as untrained
+from .interfaces.official import weight_shape as weight_shape
 from .interfaces.resolved_graphs import resolved_graphs as resolved_graphs
 from .interfaces.trainer import AnyTrainer as AnyTrainer
 from .interfaces.trainer import Decay as Decay

@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pydantic import PositiveFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic import PositiveFloat, PositiveInt, TypeAdapter
 from torch import Tensor
 
 from i2i_plugin_consingan.config import IMAGE_CHANNELS, PRESETS, Activation, Config, Mode
@@ -37,6 +37,7 @@ from i2i_registry import (
     TensorShapes,
     canonical_shapes,
     numbered,
+    possible_configs,
     untrained,
 )
 from i2i_runtime import Licence
@@ -80,7 +81,7 @@ class AuthorsRelease(OfficialFormat[Config]):
     )
 
     def detect(self, shapes: TensorShapes) -> bool:
-        """Return a generator of stages of blocks, with the files of lists or without (which `infer` then asks for)."""
+        """Recognise it by a generator of stages of blocks; if the files of lists are missing, `infer` asks for them."""
         named = canonical_shapes(self, shapes)
         return "G.body.0.block0.conv.weight" in named and named.get("G.head.conv.weight", ())[1:] == (
             IMAGE_CHANNELS,
@@ -263,22 +264,17 @@ def _pyramids(seen: _Seen, minimum: int | None) -> Iterator[Config]:
     sides: list[tuple[Mode, int]] = [
         (mode, each) for mode in seen.modes for each in (minimum, side, side - 1) if each is not None
     ]
-    for mode, coarsest in dict.fromkeys([*usual, *sides]):
-        try:
-            config = Config(
-                mode=mode,
-                height=seen.sizes[-1][0],
-                width=seen.sizes[-1][1],
-                stages=len(seen.sizes),
-                coarsest=coarsest,
-                channels=seen.channels,
-                layers=seen.layers,
-                batch_norm=seen.normed,
-            )
-        except ValidationError:
-            continue
-        if config.sizes == seen.sizes:
-            yield config
+    shown = {
+        "height": seen.sizes[-1][0],
+        "width": seen.sizes[-1][1],
+        "stages": len(seen.sizes),
+        "channels": seen.channels,
+        "layers": seen.layers,
+        "batch_norm": seen.normed,
+    }
+    candidates = dict.fromkeys([*usual, *sides])
+    configs = possible_configs(Config, ({**shown, "mode": mode, "coarsest": each} for mode, each in candidates))
+    return (config for config in configs if config.sizes == seen.sizes)
 
 
 CONSINGAN_FORMAT = AuthorsRelease()

@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from i2i_plugin_singan.config import COARSEST, COLOURS, Config, Mode, Size
@@ -35,6 +35,7 @@ from i2i_registry import (
     OfficialFormat,
     TensorShapes,
     numbered,
+    possible_configs,
     untrained,
 )
 from i2i_runtime import Licence
@@ -74,10 +75,7 @@ class AuthorsRelease(OfficialFormat[Config]):
         return generators and "reals.0" in shapes and "reals.1" in shapes and "Zs.0" in shapes
 
     def canonical(self, names: Collection[str]) -> Mapping[str, str | Drop]:
-        """Return the generators of Gs.pth are those of single files.
-
-        What belongs to a scale without them is left out.
-        """
+        """Name the generators of Gs.pth like those of single files; leave out what belongs to a scale without one."""
         trained = _trained(names)
         single = {match[1] for name in names if (match := re.match(r"(\d+)\.netG\.", name))}
         found: dict[str, str | Drop] = {}
@@ -222,21 +220,16 @@ def _pyramids(shapes: TensorShapes, sizes: list[Size], channels: int) -> Iterato
     side = min(sizes[0])
     usual: list[tuple[Mode, int]] = [item for item in COARSEST.items() if item[1] in (side, side - 1)]
     others: list[tuple[Mode, int]] = [(mode, each) for mode in COARSEST for each in (side, side - 1)]
-    for mode, coarsest in dict.fromkeys([*usual, *others]):
-        try:
-            config = Config(
-                mode=mode,
-                height=sizes[-1][0],
-                width=sizes[-1][1],
-                scales=len(sizes),
-                coarsest=coarsest,
-                channels=channels,
-                layers=len(inner) + 2,
-            )
-        except ValidationError:
-            continue
-        if config.sizes == tuple(sizes):
-            yield config
+    shown = {
+        "height": sizes[-1][0],
+        "width": sizes[-1][1],
+        "scales": len(sizes),
+        "channels": channels,
+        "layers": len(inner) + 2,
+    }
+    candidates = dict.fromkeys([*usual, *others])
+    configs = possible_configs(Config, ({**shown, "mode": mode, "coarsest": each} for mode, each in candidates))
+    return (config for config in configs if config.sizes == tuple(sizes))
 
 
 def _in_words(sizes: list[Size]) -> str:

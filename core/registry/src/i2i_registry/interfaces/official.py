@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar, cast
 
@@ -145,6 +145,11 @@ class Clues:
         """Return what the options say under a name, translated; what is none of the values is passed over."""
         said = self.option(name, TypeAdapter(str))
         return [Evidence(values[each.value], each.by) for each in said if each.value in values]
+
+    def allows(self, name: str, values: Collection[str]) -> bool:
+        """Return whether what the options say under a name is one of the values; where they say nothing, it may be."""
+        said = self.option(name, TypeAdapter(str))
+        return not said or said[0].value in values
 
     def folder_says(self, names: str, part: str, kind: TypeAdapter[T]) -> list[Evidence[T]]:
         """Return what the folder's name says, as a `kind`: the group `part` of a regular expression that finds it.
@@ -307,6 +312,34 @@ def numbered(names: Collection[str], pattern: str) -> list[int]:
             fix="the checkpoint is damaged, was changed, or lacks a file",
         )
     return numbers
+
+
+_WEIGHTS = {2: "a linear layer: outputs and inputs", 4: "a convolution: channels, and height and width of its kernel"}
+
+
+def weight_shape(shapes: TensorShapes, key: str, rank: Literal[2, 4]) -> tuple[int, ...]:
+    """Return the shape of the weights of a linear layer (`rank` 2) or of a two-dimensional convolution (4).
+
+    Raises CheckpointError when they are missing, of another rank, or empty.
+    """
+    shape = shapes.get(key)
+    if shape is None or len(shape) != rank or 0 in shape:
+        raise CheckpointError(
+            found=f"{key} is missing" if shape is None else f"{key} is of shape {shape}",
+            expected=f"the weights of {_WEIGHTS[rank]}",
+            fix="the file is incomplete, damaged, or of another network: download it again",
+        )
+    return shape
+
+
+def possible_configs(kind: type[C], candidates: Iterable[Mapping[str, object]]) -> Iterator[C]:
+    """Yield the Configs of those fields that fit each other, in their order."""
+    for fields in candidates:
+        try:
+            config = kind.model_validate(fields)
+        except ValidationError:
+            continue
+        yield config
 
 
 def checked_config(kind: type[C], fields: Mapping[str, object], *, found: str, expected: str, fix: str) -> C:
