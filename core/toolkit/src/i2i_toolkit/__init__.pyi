@@ -78,6 +78,7 @@ from .networks.checkpoints import discriminator_left_out as discriminator_left_o
 from .networks.checkpoints import generator_kind as generator_kind
 from .networks.checkpoints import generator_norm as generator_norm
 from .networks.checkpoints import generator_table as generator_table
+from .networks.checkpoints import said_image_sizes as said_image_sizes
 from .networks.checkpoints import tensors_inside as tensors_inside
 from .networks.discriminators import OBJECTIVES as OBJECTIVES
 from .networks.discriminators import DiscriminatorKind as DiscriminatorKind

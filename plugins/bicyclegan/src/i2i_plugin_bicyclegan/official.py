@@ -9,9 +9,9 @@ for granted.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
+from typing import ClassVar
 
 from pydantic import PositiveInt, TypeAdapter
 
@@ -27,8 +27,10 @@ from i2i_registry import (
     OfficialFormat,
     TensorShapes,
     checked_config,
+    weight_shape,
 )
 from i2i_runtime import Licence
+from i2i_toolkit import said_image_sizes
 
 _STEM_ALL = "model.down.0.weight"
 _STEM_INPUT = "model.model.0.weight"
@@ -112,7 +114,7 @@ class AuthorsRelease(OfficialFormat[Config]):
     )
 
     def detect(self, shapes: TensorShapes) -> bool:
-        """Return the containers of the generator, or the two heads of the encoder.
+        """Return whether the containers of the generator are there, or the two heads of the encoder.
 
         pix2pix's release has a U-Net with the keys of the generator that takes its latent at the input. It interpolates
         nowhere, and has biases with instance norm only: such a one is of either release when it takes more channels
@@ -123,55 +125,45 @@ class AuthorsRelease(OfficialFormat[Config]):
             return True
         if not {"model.model.0.bias", f"{_OUTER}1.bias"} <= bare.keys():
             return False
-        with_norm = {f"{_OUTER}{place}.weight" for place in (2, 4, 6)}
-        is_biased_otherwise = not with_norm.isdisjoint(bare) or _is_without_norms(bare)
+        is_biased_otherwise = not {"batch", "none"}.isdisjoint(_norms(bare))
         return is_biased_otherwise or "model.model.5.weight" in bare or bare.get(_STEM_INPUT, (0, 0))[1:2] > (_COLOURS,)
 
     def fits(self, clues: Clues) -> bool:
-        """By the option that names the method."""
-        said = clues.option("model", TypeAdapter(str))
-        return not said or said[0].value in _METHODS
+        """Return whether the options name the method, or none."""
+        return clues.allows("model", _METHODS)
 
     def canonical(self, names: Collection[str]) -> Mapping[str, str | Drop]:
-        """Return a file alone says by its names which network it is."""
+        """Name the network of a file alone, which the names in it tell."""
         return {name: f"{net}.{name}" for name in names for net, bare in _BARE.items() if bare.fullmatch(name)}
 
     def infer(self, shapes: TensorShapes, clues: Clues) -> InferredConfig[Config]:
-        """By the tensors; activation, and what a generator alone does not show, by the options of the training.
+        """Read the Config off the tensors; the activation, and what a generator alone does not show, off the options.
 
         What neither shows is the release's default. Raises CheckpointError for an encoder alone, and for networks that
         do not fit together.
         """
         bare = _bare(shapes)
-        if _STEM_ALL not in bare and _STEM_INPUT not in bare:
-            raise CheckpointError(
-                found="an encoder of BicycleGAN without its generator",
-                expected="the generator (latest_net_G.pth), and with it the encoder (latest_net_E.pth)",
-                fix="i2i-registry import bicyclegan latest_net_G.pth latest_net_E.pth --as ...",
-            )
-        encoder = _read_encoder(bare) if _has_encoder(bare) else None
-        generator = _read_at_all_levels(bare) if _STEM_ALL in bare else _read_at_input(bare)
-        norm = _common_norm(generator, encoder)
-        clues = clues.believed(_options(generator, encoder, norm))
+        shown, latent_dim = _shown_fields(bare), _shown_latent_dim(bare)
+        clues = clues.believed(_shown_options({**shown, "latent_dim": latent_dim}))
         findings = Findings(clues)
-        latent_dim = _latent_dim(generator, encoder, findings, clues)
-        fields: dict[str, object] = {
+        channels_in = weight_shape(bare, _stem(bare), 4)[1]
+        if latent_dim is None:
+            # Beside an image at the input alone; what goes beyond three channels is taken for the latent.
+            beyond = channels_in - _COLOURS if channels_in > _COLOURS else channels_in - 1
+            latent_dim = findings.settle("latent_dim", clues.option("nz", _COUNT), beyond)
+        fields = {
             "method": findings.settle("method", clues.option_among("model", _METHODS), "bicyclegan"),
-            "levels": generator.levels,
-            "source_channels": generator.channels_in - latent_dim,
-            "target_channels": generator.target_channels,
+            "source_channels": channels_in - latent_dim,
             "latent_dim": latent_dim,
-            "latent_at": generator.latent_at,
-            "upsampling": generator.upsampling,
             "activation": findings.settle("activation", clues.option_among("nl", _ACTIVATIONS), "relu"),
-            "norm": norm or findings.settle("norm", clues.option("norm", _NORM_OPTION), "instance"),
-            "channels": generator.channels,
-            "encoder": encoder.kind if encoder else None,
+            **shown,
         }
-        if encoder:
-            fields |= {"encoder_channels": encoder.channels, "image_size": ENCODED_SIDE * 2**encoder.halvings}
-        else:
-            fields["image_size"] = _image_size(generator, findings, clues)
+        if shown["norm"] is None:
+            fields["norm"] = findings.settle("norm", clues.option("norm", _NORM), "instance")
+        if shown["encoder"] is None:
+            smallest = max(2 ** _levels(bare), 2 * ENCODED_SIDE)
+            sizes = said_image_sizes(clues, lambda side: side >= smallest and side.bit_count() == 1)
+            fields["image_size"] = findings.settle("image_size", sizes, smallest)
         config = checked_config(
             Config,
             fields,
@@ -182,107 +174,51 @@ class AuthorsRelease(OfficialFormat[Config]):
         return findings.inferred(config)
 
     def table(self, config: Config) -> NameTable:
-        """Return the generator's, and the encoder's where there is one."""
+        """Return the rows of the generator, and those of the encoder where there is one."""
         return {**_generator_table(config), **(_encoder_table(config) if config.encoder else {})}
 
     def files(self, config: Config) -> Sequence[OfficialFile]:
-        """One for each network."""
+        """Return one file for each network."""
         return [OfficialFile(f"latest_net_{name}.pth", name) for name in ("G", *("E" if config.encoder else ""))]
 
 
-Upsampling = Literal["transposed", "bilinear"]
-
 _COLOURS = 3
-_KERNEL_AXES = 4
 _OUTER = "model.model.1.model."
 _NESTING = re.compile(r"(?:[23]\.model\.)+")
 
 _METHODS: Mapping[str, Method] = {"bicycle_gan": "bicyclegan"}
 """The release's names of the methods: its repository has a pix2pix, too, which is none of ours."""
-
-_COUNT = TypeAdapter[PositiveInt](PositiveInt)
-_NORM_OPTION = TypeAdapter[Norm](Norm)
 _ACTIVATIONS: Mapping[str, Activation] = {"relu": "relu", "lrelu": "leaky_relu", "elu": "elu"}
-_UPSAMPLINGS: Mapping[Upsampling, str] = {"transposed": "basic", "bilinear": "bilinear"}
-_SIZES = ("crop_size", "fineSize")
-"""What the release calls the side of its images, and what it was called before."""
+_COUNT = TypeAdapter[PositiveInt](PositiveInt)
+_NORM = TypeAdapter[Norm](Norm)
 
+_OPTIONS = {
+    "where_add": "latent_at",
+    "upsample": "upsampling",
+    "ngf": "channels",
+    "nef": "encoder_channels",
+    "nz": "latent_dim",
+    "norm": "norm",
+}
+"""The release's option -> the field that it is, of those that tensors show."""
+_OPTION_VALUES: Mapping[object, str] = {"transposed": "basic"}
+"""A value of a field -> what the release calls it, where that is another name."""
 
-@dataclass(frozen=True, slots=True)
-class _Generator:
-    """What a generator's tensors show."""
+_NORM_PLACES: Sequence[Mapping[str, Norm]] = (
+    dict.fromkeys((f"model.submodule.{place}" for place in ("down.2", "up.2", "up.4")), "batch"),
+    {
+        f"{_OUTER}2.model.1": "none",
+        **dict.fromkeys((f"{_OUTER}{place}" for place in (2, 4, 6)), "batch"),
+        f"{_OUTER}3.model.1": "instance",
+    },
+    {"conv.1.conv.0": "batch", "conv.1.conv.1": "none", "conv.1.conv.2": "instance"},
+    {"conv.3": "batch", "conv.4": "none", "conv.5": "instance"},
+)
+"""For each kind of generator and of encoder: a module that has weights -> the norm that this shows; the first counts.
 
-    latent_at: Literal["all", "input"]
-    levels: int
-    channels_in: int
-    latent_dim: int | None
-    """None: it cannot be told from the image's channels"""
-    target_channels: int
-    channels: int
-    upsampling: Upsampling
-    norm: Norm | None
-    """None: instance norms look like none"""
-
-
-@dataclass(frozen=True, slots=True)
-class _Encoder:
-    """What an encoder's tensors show."""
-
-    kind: Literal["resnet", "cnn"]
-    halvings: int
-    latent_dim: int
-    channels: int
-    norm: Norm | None
-    """None: instance norms look like none"""
-
-
-def _options(generator: _Generator, encoder: _Encoder | None, norm: Norm | None) -> dict[str, tuple[object, ...]]:
-    """Return what the options of the training can be, by the tensors."""
-    options: dict[str, tuple[object, ...]] = {
-        "where_add": (generator.latent_at,),
-        "upsample": (_UPSAMPLINGS[generator.upsampling],),
-        "ngf": (generator.channels,),
-    }
-    if norm:
-        options["norm"] = (norm,)
-    if encoder:
-        options |= {"nef": (encoder.channels,), "nz": (encoder.latent_dim,)}
-    if generator.latent_dim is not None:
-        options["nz"] = (generator.latent_dim,)
-    return options
-
-
-def _common_norm(generator: _Generator, encoder: _Encoder | None) -> Norm | None:
-    """Return the norm of both, which is one option of the release."""
-    norms: set[Norm] = {network.norm for network in (generator, encoder) if network and network.norm}
-    if len(norms) > 1:
-        raise CheckpointError(
-            found=f"a generator and an encoder with different norms: {' and '.join(sorted(norms))}",
-            expected="one norm for both, as each training of the release has it",
-            fix="import the two files of one training",
-        )
-    return norms.pop() if norms else None
-
-
-def _latent_dim(generator: _Generator, encoder: _Encoder | None, findings: Findings, clues: Clues) -> int:
-    """Numbers in a latent; beside an image at the input alone, what goes beyond three channels is taken for it."""
-    shown = encoder.latent_dim if encoder and generator.latent_dim is None else generator.latent_dim
-    if shown is not None:
-        return shown
-    beyond = generator.channels_in - _COLOURS if generator.channels_in > _COLOURS else generator.channels_in - 1
-    return findings.settle("latent_dim", clues.option("nz", _COUNT), beyond)
-
-
-def _image_size(generator: _Generator, findings: Findings, clues: Clues) -> int:
-    """Side of the images that a generator without its encoder was trained at."""
-    smallest = max(2**generator.levels, 2 * ENCODED_SIDE)
-    said = [
-        said
-        for name in _SIZES
-        for said in clues.option(name, _COUNT)
-        if said.value >= smallest and said.value.bit_count() == 1
-    ]
-    return findings.settle("image_size", said, smallest)
+It is a batch norm, or a convolution in the place that it has with the norm. Where none is there, instance norms look
+like none.
+"""
 
 
 # --- From tensors to what they show -----------------------------------------------------------------------------------
@@ -297,108 +233,84 @@ def _has_encoder(bare: TensorShapes) -> bool:
     return len({_ENCODER_HEAD, _ENCODER_SECOND_HEAD, _ENCODER_STEM} & bare.keys()) > 1
 
 
-def _is_without_norms(bare: Iterable[str]) -> bool:
-    """Whether a generator with its latent at the input has levels that keep no place for a norm."""
-    return f"{_OUTER}2.model.1.weight" in bare
-
-
-def _axes(bare: TensorShapes, key: str) -> tuple[int, int]:
-    """Return the first two lengths of a kernel.
-
-    Out of and into a convolution, the other way round in a transposed one.
-    """
-    shape = bare.get(key)
-    if shape is None or len(shape) != _KERNEL_AXES or 0 in shape:
-        raise CheckpointError(
-            found=f"{key} is missing" if shape is None else f"{key} is of shape {shape}",
-            expected="the kernel of a convolution, four axes",
-            fix="the file is incomplete or damaged: download it again",
-        )
-    return shape[0], shape[1]
-
-
-def _read_at_all_levels(bare: TensorShapes) -> _Generator:
-    channels, channels_in = _axes(bare, _STEM_ALL)
-    target_channels, upsampling = _last_layer(bare, "model.up.1.weight", "model.up.3.weight")
-    with_norm = {f"model.submodule.{place}.weight" for place in ("down.2", "up.2", "up.4")}
-    return _Generator(
-        latent_at="all",
-        levels=1 + max(key.count("submodule.") for key in bare),
-        channels_in=channels_in,
-        latent_dim=_axes(bare, "model.submodule.down.1.weight")[1] - channels,
-        target_channels=target_channels,
-        channels=channels,
-        upsampling=upsampling,
-        norm=None if with_norm.isdisjoint(bare) else "batch",
-    )
-
-
-def _read_at_input(bare: TensorShapes) -> _Generator:
-    channels, channels_in = _axes(bare, _STEM_INPUT)
-    depths = [len(match[0]) // len("3.model.") for key in bare if (match := _NESTING.match(key, len(_OUTER)))]
-    target_channels, upsampling = _last_layer(bare, "model.model.3.weight", "model.model.5.weight")
-    levels = 2 + max(depths, default=0)
-    norm: Norm | None = "instance" if depths else None
-    if _is_without_norms(bare):
-        norm = "none"
-    elif not {f"{_OUTER}{place}.weight" for place in (2, 4, 6)}.isdisjoint(bare):
-        norm = "batch"
-    return _Generator(
-        latent_at="input",
-        levels=levels,
-        channels_in=channels_in,
-        latent_dim=None,
-        target_channels=target_channels,
-        channels=channels,
-        upsampling=upsampling,
-        norm=norm,
-    )
-
-
-def _last_layer(bare: TensorShapes, transposed: str, bilinear: str) -> tuple[int, Upsampling]:
-    """Channels of the image that is made, and how maps are doubled. Transposed kernels keep their outputs second."""
-    if transposed in bare:
-        return _axes(bare, transposed)[1], "transposed"
-    if bilinear in bare:
-        return _axes(bare, bilinear)[0], "bilinear"
+def _stem(bare: TensorShapes) -> str:
+    """Return the name of the generator's first convolution. Raises CheckpointError for an encoder alone."""
+    for stem in (_STEM_ALL, _STEM_INPUT):
+        if stem in bare:
+            return stem
     raise CheckpointError(
-        found=f"a generator with neither {transposed} nor {bilinear}",
-        expected="the whole U-Net",
-        fix="the file is incomplete: download it again",
+        found="an encoder of BicycleGAN without its generator",
+        expected="the generator (latest_net_G.pth), and with it the encoder (latest_net_E.pth)",
+        fix="i2i-registry import bicyclegan latest_net_G.pth latest_net_E.pth --as ...",
     )
 
 
-def _read_encoder(bare: TensorShapes) -> _Encoder:
-    kernels = [key for key in bare if re.fullmatch(r"conv\.\d+\.weight", key) and len(bare[key]) == _KERNEL_AXES]
-    blocks = [key for key in bare if re.fullmatch(r"conv\.\d+\.shortcut\.1\.weight", key)]
-    missing = next((key for key in (_ENCODER_STEM, _ENCODER_HEAD) if not bare.get(key)), None)
-    if missing:
+def _shown_options(shown: Mapping[str, object]) -> dict[str, tuple[object, ...]]:
+    """Return what the options of the training can be, by the fields that tensors show."""
+    values = {option: shown.get(field) for option, field in _OPTIONS.items()}
+    return {option: (_OPTION_VALUES.get(value, value),) for option, value in values.items() if value is not None}
+
+
+def _shown_fields(bare: TensorShapes) -> dict[str, object]:
+    """Return the fields of the Config that tensors show, but for those about the latent."""
+    stem = _stem(bare)
+    transposed, bilinear = ("model.up.1", "model.up.3") if stem == _STEM_ALL else ("model.model.3", "model.model.5")
+    # A transposed kernel has its outputs second.
+    last, outputs = (bilinear, 0) if f"{bilinear}.weight" in bare else (transposed, 1)
+    return {
+        "levels": _levels(bare),
+        "target_channels": weight_shape(bare, f"{last}.weight", 4)[outputs],
+        "latent_at": "all" if stem == _STEM_ALL else "input",
+        "upsampling": "bilinear" if last == bilinear else "transposed",
+        "channels": weight_shape(bare, stem, 4)[0],
+        "norm": _common_norm(bare),
+        **(_encoder_fields(bare) if _has_encoder(bare) else {"encoder": None}),
+    }
+
+
+def _levels(bare: TensorShapes) -> int:
+    if _STEM_ALL in bare:
+        return 1 + max(key.count("submodule.") for key in bare)
+    depths = (len(match[0]) // len("3.model.") for key in bare if (match := _NESTING.match(key, len(_OUTER))))
+    return 2 + max(depths, default=0)
+
+
+def _norms(bare: TensorShapes) -> set[Norm]:
+    """Return the norm that each network shows."""
+    norms: set[Norm] = set()
+    for places in _NORM_PLACES:
+        norms.update(islice((norm for place, norm in places.items() if f"{place}.weight" in bare), 1))
+    return norms
+
+
+def _common_norm(bare: TensorShapes) -> Norm | None:
+    """Return the norm of both networks, which is one option of the release; None where none shows it."""
+    norms = _norms(bare)
+    if len(norms) > 1:
         raise CheckpointError(
-            found=f"an encoder in which {missing} is missing",
-            expected="the whole encoder",
-            fix="the file is incomplete: download it again",
+            found=f"a generator and an encoder with different norms: {' and '.join(sorted(norms))}",
+            expected="one norm for both, as each training of the release has it",
+            fix="import the two files of one training",
         )
-    return _Encoder(
-        kind="resnet" if blocks else "cnn",
-        halvings=len(blocks) + 1 if blocks else len(kernels),
-        latent_dim=bare[_ENCODER_HEAD][0],
-        channels=_axes(bare, _ENCODER_STEM)[0],
-        norm=_norm_by(bare, "conv.1.conv.0", "conv.1.conv.1", "conv.1.conv.2")
-        if blocks
-        else _norm_by(bare, "conv.3", "conv.4", "conv.5"),
-    )
+    return norms.pop() if norms else None
 
 
-def _norm_by(bare: TensorShapes, batch: str, without: str, instance: str) -> Norm | None:
-    """Return the norm by the module that is there.
+def _shown_latent_dim(bare: TensorShapes) -> int | None:
+    """Return the numbers in a latent; None where it cannot be told from the image's channels."""
+    if _STEM_ALL in bare:
+        inner = weight_shape(bare, "model.submodule.down.1.weight", 4)
+        return inner[1] - weight_shape(bare, _STEM_ALL, 4)[0]
+    return weight_shape(bare, _ENCODER_HEAD, 2)[0] if _has_encoder(bare) else None
 
-    A batch norm, or a convolution in the place that it has with the norm.
-    """
-    places: dict[str, Norm] = {batch: "batch", without: "none", instance: "instance"}
-    for place, norm in places.items():
-        if f"{place}.weight" in bare:
-            return norm
-    return None
+
+def _encoder_fields(bare: TensorShapes) -> dict[str, object]:
+    blocks = sum(re.fullmatch(r"conv\.\d+\.shortcut\.1\.weight", key) is not None for key in bare)
+    kernels = sum(re.fullmatch(r"conv\.\d+\.weight", key) is not None and len(bare[key]) > 1 for key in bare)
+    return {
+        "encoder": "resnet" if blocks else "cnn",
+        "encoder_channels": weight_shape(bare, _ENCODER_STEM, 4)[0],
+        "image_size": ENCODED_SIDE * 2 ** (blocks + 1 if blocks else kernels),
+    }
 
 
 RELEASE_FORMAT = AuthorsRelease()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar, NamedTuple, TypeVar
 
 from pydantic import PositiveInt, TypeAdapter
@@ -23,6 +23,7 @@ from i2i_registry.interfaces.official import (
     OfficialFormat,
     TensorShapes,
     checked_config,
+    weight_shape,
 )
 from i2i_runtime.attribution import Licence
 from i2i_runtime.records import Record
@@ -49,7 +50,6 @@ _SIZES = ("crop_size", "fineSize")
 """What the release calls the side of its images, and what it was called before."""
 _SIDE = TypeAdapter[PositiveInt](PositiveInt)
 _YES = TypeAdapter[bool](bool)
-_TEXT = TypeAdapter[str](str)
 _BLOCK_CONV = re.compile(r"model\.(\d+)\.conv_block\.(\d+)\.weight")
 _KERNEL_RANK = 4
 _CONV_AFTER_DROPOUT = 6
@@ -150,7 +150,7 @@ def _read_unet(shapes: TensorShapes) -> Generator:
             expected=f"{FIRST_DROPOUT_LEVEL} to {MOST_LEVELS}",
             fix="the checkpoint is not of the release, or was changed",
         )
-    channels, channels_in = _kernel(shapes, UNET_FIRST)
+    channels, channels_in, *_ = weight_shape(shapes, UNET_FIRST, 4)
     architecture = Architecture("unet", depth, channels, generator_norm(shapes), dropout=False)
     return Generator(architecture, channels_in, _channels_out(shapes, "model.model.3.bias"))
 
@@ -163,21 +163,9 @@ def _read_resnet(shapes: TensorShapes) -> Generator:
         for number, place in places
     )
     depth = len({number for number, _ in places})
-    channels, channels_in = _kernel(shapes, RESNET_FIRST)
+    channels, channels_in, *_ = weight_shape(shapes, RESNET_FIRST, 4)
     architecture = Architecture("resnet", depth, channels, generator_norm(shapes), dropout)
     return Generator(architecture, channels_in, _channels_out(shapes, f"model.{17 + depth}.bias"))
-
-
-def _kernel(shapes: TensorShapes, key: str) -> tuple[int, int]:
-    """Channels out of and into a convolution."""
-    shape = shapes[key]
-    if len(shape) != _KERNEL_RANK or 0 in shape:
-        raise CheckpointError(
-            found=f"{key} is of shape {shape}",
-            expected="the kernel of a convolution: outputs, inputs, height, width",
-            fix="the file is damaged, or of another network",
-        )
-    return shape[0], shape[1]
 
 
 def _channels_out(shapes: TensorShapes, last_bias: str) -> int:
@@ -204,17 +192,18 @@ def settle(generator: Generator, clues: Clues, *, dropout: bool) -> tuple[Unseen
     net = generator.architecture
     clues = clues.believed(_shown(net))
     findings = Findings(clues)
-    sizes = [
-        said
-        for name in _SIZES
-        for said in clues.option(name, _SIDE)
-        if said.value >= net.smallest_side and said.value % net.multiple == 0
-    ]
+    sizes = said_image_sizes(clues, lambda side: side >= net.smallest_side and side % net.multiple == 0)
     size = findings.settle("image_size", sizes, net.multiple if net.kind == "unet" else RESNET_SIZE)
     if net.kind == "resnet":
         return Unseen(size, net.dropout), findings
     drops = [Evidence(not said.value, said.by) for said in clues.option("no_dropout", _YES)]
     return Unseen(size, findings.settle("dropout", drops, dropout)), findings
+
+
+def said_image_sizes(clues: Clues, is_possible: Callable[[int], bool]) -> list[Evidence[int]]:
+    """Return the sides of images that the options of a training name, in pixels, of those that are possible."""
+    said = (each for name in _SIZES for each in clues.option(name, _SIDE))
+    return [each for each in said if is_possible(each.value)]
 
 
 def _shown(net: Architecture) -> dict[str, tuple[object, ...]]:
@@ -253,8 +242,7 @@ class JunyanzFormat(OfficialFormat[C]):
 
     def fits(self, clues: Clues) -> bool:
         """Return whether the options name one of the paper's methods, or none."""
-        said = clues.option("model", _TEXT)
-        return not said or said[0].value in self.methods
+        return clues.allows("model", self.methods)
 
     def read(self, shapes: TensorShapes, clues: Clues) -> tuple[Generator, Unseen, Findings]:
         """Return what a generator's tensors show, what only options tell, and who said so.
