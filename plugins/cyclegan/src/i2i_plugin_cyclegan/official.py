@@ -97,13 +97,13 @@ class PyTorchRelease(JunyanzFormat[Config]):
         return self.inferred(Config, fields, findings)
 
     def table(self, config: Config) -> NameTable:
-        """Return the generators', or that of the only one."""
+        """Return the rows of both generators, or of the only one."""
         names = GENERATORS if config.directions == "both" else {"G": "a_to_b"}
         tables = (generator_table(config.architecture, theirs, ours) for theirs, ours in names.items())
         return {theirs: ours for table in tables for theirs, ours in table.items()}
 
     def files(self, config: Config) -> Sequence[OfficialFile]:
-        """One for each generator."""
+        """Return one file for each generator."""
         names = GENERATORS if config.directions == "both" else ("G",)
         return [OfficialFile(f"latest_net_{name}.pth", name) for name in names]
 

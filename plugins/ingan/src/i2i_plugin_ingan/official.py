@@ -91,18 +91,21 @@ class InGANRelease(OfficialFormat[Config]):
     )
 
     def detect(self, shapes: TensorShapes) -> bool:
-        """Return a generator under "G" with the release's five parts."""
+        """Recognise it by a generator under "G" with the release's five parts."""
         return shapes.keys() >= _SIGNATURE and len(shapes[ENTRY]) == len(("k", "c", "y", "x"))
 
     def infer(self, shapes: TensorShapes, clues: Clues) -> InferredConfig[Config]:
-        """Width, downscales and blocks. The size of the training image is in no tensor: it gets the default."""
+        """Read width, downscales and blocks off the tensors.
+
+        The size of the training image is in no tensor: it gets the default.
+        """
         downscales, blocks = len(numbered(shapes, _DOWNSCALE)), len(numbered(shapes, _BLOCK))
         config, findings = Config(channels=shapes[ENTRY][0], downscales=downscales, blocks=blocks), Findings(clues)
         size = {name: findings.settle(name, (), getattr(config, name)) for name in ("height", "width")}
         return findings.inferred(config.model_copy(update=size))
 
     def table(self, config: Config) -> NameTable:
-        """Return the generator's."""
+        """Return the rows of the generator."""
         return generator_table(config)
 
     def complete(self, tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
@@ -117,7 +120,7 @@ class InGANRelease(OfficialFormat[Config]):
         return completed
 
     def files(self, config: Config) -> Sequence[OfficialFile]:
-        """One, named as that of a training that ended."""
+        """Return one file, named as that of a training that ended."""
         del config
         return (OfficialFile("checkpoint_0075000.pth.tar", form="networks"),)
 

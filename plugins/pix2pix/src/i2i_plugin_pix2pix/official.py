@@ -62,11 +62,11 @@ class PyTorchRelease(JunyanzFormat[Config]):
         return self.inferred(Config, fields, findings)
 
     def table(self, config: Config) -> NameTable:
-        """Return the generator's."""
+        """Return the rows of the generator."""
         return generator_table(config.architecture, "G", "generator")
 
     def files(self, config: Config) -> Sequence[OfficialFile]:
-        """Return the generator's."""
+        """Return the file of the generator."""
         del config
         return (OfficialFile("latest_net_G.pth", "G"),)
 

@@ -134,7 +134,7 @@ class ClovaRelease(OfficialFormat[Config]):
         return all(len(shapes.get(key, ())) == axes for key, axes in _SIGNATURE.items())
 
     def canonical(self, names: Collection[str]) -> Mapping[str, str | Drop]:
-        """Return the landmark network of wing.ckpt is the checkpoint's, if that needs one and has none.
+        """Take the landmark network of wing.ckpt for the checkpoint's, if that needs one and has none.
 
         The release keeps one wing.ckpt beside the folders of all its trainings, whether they need it or not.
         """
@@ -143,7 +143,7 @@ class ClovaRelease(OfficialFormat[Config]):
         return {name: _NOT_NEEDED if spare else f"fan.{inner}" for name, inner in wing}
 
     def infer(self, shapes: TensorShapes, clues: Clues) -> InferredConfig[Config]:
-        """Sizes from shapes and from the number of layers.
+        """Read sizes off shapes and off the number of layers.
 
         The divisor of the high-pass filter is in no shape: it is taken to be 1 as in the published weights, and the
         filter that the file brings counts. What the domains are called is not in the file either.
@@ -186,7 +186,7 @@ class ClovaRelease(OfficialFormat[Config]):
         return tensors | ({_FILTER: torch.tensor(LAPLACIAN)} if _FILTER in missing else {})
 
     def table(self, config: Config) -> NameTable:
-        """Those of all four networks."""
+        """Return the rows of all four networks."""
         return {
             **_generator(len(config.generator_widths) - 1),
             **_mapping(len(config.domains)),
@@ -196,7 +196,7 @@ class ClovaRelease(OfficialFormat[Config]):
         }
 
     def files(self, config: Config) -> Sequence[OfficialFile]:
-        """Return the averages, named as those of a training that ended."""
+        """Return the file of the averages, named as that of a training that ended."""
         del config
         return (OfficialFile("100000_nets_ema.ckpt", form="networks"),)
 

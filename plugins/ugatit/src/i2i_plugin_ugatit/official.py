@@ -91,12 +91,12 @@ class PyTorchRelease(OfficialFormat[Config]):
     also_needed: ClassVar[str] = "the four discriminators: leave their lines out of the release's load()"
 
     def detect(self, shapes: TensorShapes) -> bool:
-        """Return the attention heads without bias and the rho of both norms are this release's alone."""
+        """Recognise it by attention heads without bias and the rho of both norms, which this release alone has."""
         known = shapes.keys() >= _SIGNATURE and "genA2B.gap_fc.bias" not in shapes
         return known and (len(shapes[_STEM]), len(shapes[_STYLE])) == _SIGNATURE_RANKS
 
     def infer(self, shapes: TensorShapes, clues: Clues) -> InferredConfig[Config]:
-        """Channels from the first convolution, blocks by counting, the kind of style and the size from its first layer.
+        """Read channels off the first convolution, the kind of style and the size off its first layer; count blocks.
 
         A light checkpoint does not tell its image size: it gets the paper's, and takes any other.
         """
@@ -118,7 +118,7 @@ class PyTorchRelease(OfficialFormat[Config]):
         return findings.inferred(Config(image_size=DOWNSAMPLING * side, channels=channels, res_blocks=blocks))
 
     def table(self, config: Config) -> NameTable:
-        """Return the same for both generators."""
+        """Return the same rows for both generators."""
         inside = dict(_ONCE)
         for number in range(config.res_blocks):
             inside |= _block(number)
@@ -127,7 +127,7 @@ class PyTorchRelease(OfficialFormat[Config]):
         }
 
     def files(self, config: Config) -> Sequence[OfficialFile]:
-        """One, named as the newest of a training; the release puts the name of the data before it."""
+        """Return one file, named as the newest of a training; the release puts the name of the data before it."""
         del config
         return (OfficialFile("ugatit_params_latest.pt", form="networks"),)
 
