@@ -28,8 +28,9 @@ from i2i_registry.cli.session import Session
 from i2i_registry.plugins.discovery import discover
 from i2i_registry.weights.store import Store
 from i2i_runtime.image.reading import read
-from i2i_toolkit import write_single_example
 from i2i_toolkit.data.unpaired import write_unpaired_example
+
+from .learned import Learned
 
 ROOT = Path(__file__).resolve().parents[2]
 BAD_IMAGES = ROOT / "core" / "runtime" / "tests" / "data" / "bad"
@@ -99,22 +100,12 @@ def test_a_tampered_graph_is_refused(bundle: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out.png").exists()
 
 
-def learned_from_one_image(folder: Path) -> None:
-    """`birds-onnx` and `fruit-onnx`: SinGAN and InGAN, trained for a moment on a drawn image."""
-    write_single_example(folder / "data", (40, 48))
-    (image,) = (folder / "data").iterdir()
-    tiny = {
-        "singan": "channels=4 layers=3 coarsest=16 scale_factor=0.4 enlargement=1.6 steps_per_scale=1 critic_steps=1 "
-        "generator_steps=1",
-        "ingan": "channels=4 downscales=2 blocks=1 critic_channels=4 crop_px=32 steps=1",
-    }
+def link_what_learned_from_one_image(folder: Path, learned: Learned) -> None:
+    """`birds-onnx` and `fruit-onnx`: SinGAN and InGAN; and the image, also with something pasted into it."""
     for name, model in (("birds", "singan"), ("fruit", "ingan")):
-        settings = [word for value in tiny[model].split() for word in ("--set", value)]
-        out = ["--out", folder / name, "--threads", "1", "--device", "cpu", "--sample-every", "0"]
-        assert program(folder, "train", model, "--data", image, "--as", name, *settings, *out) == 0
-        assert program(folder, "export", name, "--onnx", "-o", folder / f"{name}-onnx") == 0
-    shutil.copy(image, folder / "fruit.png")
-    pasted = read(image)
+        (folder / f"{name}-onnx").symlink_to(learned.bundle(model))
+    shutil.copy(learned.image, folder / "fruit.png")
+    pasted = read(learned.image)
     mask = Image.new("L", pasted.size)
     for drawn, colour in ((pasted, "red"), (mask, "white")):
         drawn.paste(colour, (8, 8, 20, 16))
@@ -122,7 +113,9 @@ def learned_from_one_image(folder: Path) -> None:
     mask.save(folder / "mask.png")
 
 
-def test_the_snippets_for_app_developers_run(bundle: Path, exported: Callable[[str], Path], tmp_path: Path) -> None:
+def test_the_snippets_for_app_developers_run(
+    bundle: Path, exported: Callable[[str], Path], learned: Learned, tmp_path: Path
+) -> None:
     (tmp_path / "ugatit-poster-onnx").symlink_to(bundle)
     for name in ("me.jpg", "a.jpg", "b.jpg"):
         shutil.copy(IMAGE, tmp_path / name)
@@ -131,7 +124,7 @@ def test_the_snippets_for_app_developers_run(bundle: Path, exported: Callable[[s
     for name in ("map.png", "other.png", "evening.png"):
         shutil.copy(ROOT / "examples" / "landscape" / "map.png", tmp_path / name)
     shutil.copy(ROOT / "examples" / "landscape" / "scene.png", tmp_path)
-    learned_from_one_image(tmp_path)
+    link_what_learned_from_one_image(tmp_path, learned)
     page = (ROOT / "docs" / "app-developer.md").read_text(encoding="utf-8")
     code = "\n".join(re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL))
     code += "\nassert both['attention'].size == both['image'].size and len(many) == 2\n"

@@ -8,81 +8,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from i2i_registry.cli.program import run_program
-from i2i_registry.cli.session import Session
-from i2i_registry.plugins.discovery import discover
-from i2i_registry.weights.store import Store
 from i2i_runtime.image.reading import read
 from i2i_toolkit import write_single_example
 from i2i_toolkit.training import session as sittings
 
-HEIGHT, WIDTH = 40, 48
-"""of the image that is learned from, pixels"""
-
-TINY: Mapping[str, Mapping[str, object]] = {
-    "consingan": {
-        "channels": 4,
-        "coarsest": 16,
-        "stages": 3,
-        "stage_steps": 1,
-        "critic_steps": 1,
-        "generator_repeats": 1,
-    },
-    "ingan": {"channels": 4, "downscales": 2, "blocks": 1, "critic_channels": 4, "crop_px": 32, "steps": 1},
-    "singan": {
-        "channels": 4,
-        "layers": 3,
-        "coarsest": 16,
-        "scale_factor": 0.4,
-        "enlargement": 1.6,
-        "steps_per_scale": 1,
-        "critic_steps": 1,
-        "generator_steps": 1,
-    },
-}
-"""model -> settings with which a training takes a moment"""
+from .learned import HEIGHT, TINY, WIDTH, Learned, program, settings
 
 PYRAMIDS = ("consingan", "singan")
 """those that learn scale by scale"""
-
-
-@dataclass(frozen=True)
-class Learned:
-    """A store with weights, and the image that they learned from."""
-
-    folder: Path
-
-    @property
-    def image(self) -> Path:
-        return self.folder / "data" / "image.png"
-
-    def run(self, model: str, *arguments: str | Path) -> int:
-        """The exit code of `i2i-registry run` with the model's weights, which are trained when they are first used."""
-        if not (self.folder / model / "weights.safetensors").exists():
-            command = ["train", model, "--data", self.image, "--as", f"my-{model}", "--out", self.folder / model]
-            assert program(self.folder / "store", *command, *settings(model)) == 0
-        return program(self.folder / "store", "run", f"my-{model}", *arguments, "-o", "out.png")
-
-
-def program(home: Path, *arguments: str | Path) -> int:
-    """The exit code of `i2i-registry`, run in this process on a store of its own."""
-    return run_program([str(argument) for argument in arguments], Session(discover(strict=False), Store(home)))
-
-
-def settings(model: str, **others: object) -> list[str]:
-    values = {**TINY[model], **others}
-    return [
-        *(part for key, value in values.items() for part in ("--set", f"{key}={value}")),
-        *("--threads", "1", "--device", "cpu", "--sample-every", "0"),
-    ]
 
 
 def train(model: str, data: str | Path, *arguments: str) -> int:
@@ -126,13 +65,6 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def learned(tmp_path_factory: pytest.TempPathFactory) -> Learned:
-    folder = tmp_path_factory.mktemp("learned")
-    write_single_example(folder / "data", (HEIGHT, WIDTH))
-    return Learned(folder)
-
-
 def fails(learned: Learned, capsys: pytest.CaptureFixture[str], model: str, *arguments: str | Path) -> str:
     """What `run` says when it fails, which writes nothing."""
     assert learned.run(model, *arguments) in {1, 2}
@@ -146,9 +78,10 @@ def fails(learned: Learned, capsys: pytest.CaptureFixture[str], model: str, *arg
 
 
 @pytest.mark.parametrize("model", sorted(TINY))
-def test_the_image_itself_is_taken_as_data(model: str) -> None:
-    assert train(model, paint(Path("my image.jpg")), "--as", "mine") == 0
-    assert Path("runs", "mine", "weights.safetensors").is_file()
+def test_the_image_itself_is_taken_as_data(model: str, learned: Learned) -> None:
+    assert learned.image.is_file()
+    assert learned.bundle(model).is_dir()
+    assert (learned.folder / model / "weights.safetensors").is_file()
 
 
 @pytest.mark.parametrize("size", [(3, 3), (1, 1), (400, 3)])
@@ -307,7 +240,9 @@ def test_outside_of_the_mask_the_result_is_the_training_image(learned: Learned) 
 
 
 @pytest.mark.parametrize("model", PYRAMIDS)
-def test_a_pyramid_that_is_stopped_in_its_first_scale_is_kept_and_sampled(model: str, tmp_path: Path) -> None:
+def test_a_pyramid_that_is_stopped_in_its_first_scale_is_kept_and_sampled(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_single_example(Path("data"), (HEIGHT, WIDTH))
     command = [str(Path(sys.executable).with_name("i2i-registry"))]
     environment = {**os.environ, "I2I_HOME": str(tmp_path / "store"), "OMP_NUM_THREADS": "1"}
@@ -322,11 +257,7 @@ def test_a_pyramid_that_is_stopped_in_its_first_scale_is_kept_and_sampled(model:
     assert running.returncode == 128 + signal.SIGINT, said
     assert "i2i-registry train --resume" in said
 
-    def succeed(*arguments: str) -> str:
-        done = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stderr
-
-    assert "unfinished" in succeed("save", "runs/mine")
-    succeed("run", "mine", "-o", "out.png", "--operation", "sample")
+    assert program(tmp_path / "store", "save", "runs/mine") == 0
+    assert "unfinished" in capsys.readouterr().err
+    assert program(tmp_path / "store", "run", "mine", "-o", "out.png", "--operation", "sample") == 0
     assert read("out.png").size == (WIDTH, HEIGHT)
