@@ -62,7 +62,7 @@ def info(session: Session, name: str, *, as_json: bool) -> None:
     if as_json:
         show_json({"kind": "weights", **card.model_dump(mode="json"), "provenance_text": card.provenance.sentence()})
     else:
-        _show_card(card, catalogue.store.aliases(card.name))
+        _show_card(card, catalogue.store.aliases(card.name), catalogue.registry.models.get(card.model))
 
 
 @click.command("rename")
@@ -190,18 +190,25 @@ def _show_model(card: ModelCard, catalogue: Catalogue) -> None:
         if entry.card.model == card.name and entry.place != "store" and isinstance(made, Trained) and made.seconds:
             show(f"              {entry.card.reference}: {duration_in_words(made.seconds)} on {made.machine}")
     show("try:")
-    show(f"  i2i-registry export {card.name} --onnx")
-    show(f"  i2i-registry run {card.name}{_image(card)} -o out.png")
+    has_default = any(entry.card.default for entry in catalogue.entries if entry.card.model == card.name)
+    if has_default:
+        _show_use(card.name, card)
     if card.trainer:
         show(f"  i2i-registry train {card.name} --data IMAGES --as my-{card.name}")
+    elif not has_default:
+        show(f"  i2i-registry import {card.name} CHECKPOINT --as my-{card.name}")
+    if not has_default:
+        _show_use(f"my-{card.name}", card)
 
 
-def _image(card: ModelCard) -> str:
-    """Return the image that the first operation is tried on; nothing where it starts from nothing."""
-    return "" if card.operations[0] == "sample" else " me.jpg"
+def _show_use(name: str, model: ModelCard | None) -> None:
+    """Show how weights are exported and run; without an image where the model's first operation starts from nothing."""
+    image = "" if model and model.operations[0] == "sample" else " me.jpg"
+    show(f"  i2i-registry export {name} --onnx")
+    show(f"  i2i-registry run {name}{image} -o out.png")
 
 
-def _show_card(card: WeightsCard, aliases: dict[str, int]) -> None:
+def _show_card(card: WeightsCard, aliases: dict[str, int], model: ModelCard | None) -> None:
     names = [alias for alias, version in aliases.items() if version == card.version]
     show(f"{card.reference}: {card.summary or 'weights'}" + (f" (also @{', @'.join(names)})" if names else ""))
     show(f"  model       {card.model}, made by {card.plugin}")
@@ -218,8 +225,7 @@ def _show_card(card: WeightsCard, aliases: dict[str, int]) -> None:
     for key, number in card.metrics.items():
         show(f"  metric      {key} = {number:g}")
     show("try:")
-    show(f"  i2i-registry export {card.reference} --onnx")
-    show(f"  i2i-registry run {card.reference} me.jpg -o out.png")
+    _show_use(card.reference, model)
 
 
 def _show_licence(licence: Licence) -> None:
