@@ -6,11 +6,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TypeAlias
 
 from PIL import Image
 
-from i2i_registry.actions.request import Attempt, attempt
+from i2i_registry.actions.request import Attempt, Request, attempt
 from i2i_registry.actions.sources import SourceImage
 from i2i_registry.sheets.sheet import Cell, Grid, Row, fitted
 from i2i_runtime.image.reading import read
@@ -55,6 +56,14 @@ class SideBySide:
         # Where the image itself cannot be read, its own cell says so; the others would only repeat it.
         results = (_cell(column.cells[index]) if first.error is None else None for column in self.columns)
         return (_cell(first), *results)
+
+
+def files_read(sources: Sequence[SourceImage], requests: Sequence[Request]) -> list[Path]:
+    """Return every file that is read for it, which it may not replace."""
+    return [
+        *(source.path for source in sources),
+        *(file for request in requests for file in request.files_among_options()),
+    ]
 
 
 def read_images(sources: Sequence[SourceImage]) -> list[ImageAttempt]:

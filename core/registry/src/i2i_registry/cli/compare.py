@@ -9,15 +9,14 @@ import click
 
 from i2i_registry.actions.compare import ModelResults, enter_models, run_models, titles_of
 from i2i_registry.actions.request import split_pair
-from i2i_registry.actions.side_by_side import ImageAttempt, ResultColumn, SideBySide, read_images, shrunk
+from i2i_registry.actions.side_by_side import ImageAttempt, ResultColumn, SideBySide, files_read, read_images, shrunk
 from i2i_registry.actions.sources import SourceImage, find_sources
 from i2i_registry.actions.target import LoadOptions, Target
-from i2i_registry.cli.options import cell_option, fit_option, images_argument, load_options, sheet_option
+from i2i_registry.cli.options import fit_option, images_argument, load_options, sheet_options
 from i2i_registry.cli.render import bytes_in_words, json_option, tell, tell_error, tell_left_out
 from i2i_registry.cli.session import Session
 from i2i_registry.cli.sheet_results import finish_sheet
-from i2i_registry.output_paths import check_inputs_survive
-from i2i_registry.sheets.files import check_sheet_file
+from i2i_registry.sheets.files import SheetFile
 from i2i_runtime.errors import UsageError
 from i2i_runtime.image.resizing import Fit
 
@@ -32,7 +31,7 @@ from i2i_runtime.image.resizing import Fit
     metavar="A,B,...",
     help="Bundles, or weights by name; repeatable.",
 )
-@sheet_option
+@sheet_options
 @click.option("--operation", metavar="NAME", help="One that every model has; default: each model's first.")
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="An input of the operation, for models that have it."
@@ -41,7 +40,6 @@ from i2i_runtime.image.resizing import Fit
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Every model draws the same from it."
 )
 @fit_option
-@cell_option
 @load_options
 @json_option
 @click.pass_context
@@ -51,12 +49,11 @@ def compare(
     *,
     images: tuple[Path, ...],
     texts: tuple[str, ...],
-    out: Path,
+    sheet: SheetFile,
     operation: str | None,
     settings: tuple[str, ...],
     seed: int,
     fit: Fit | None,
-    cell_px: int,
     load: LoadOptions,
     as_json: bool,
 ) -> None:
@@ -71,16 +68,14 @@ def compare(
     not counted). An image that a model refuses has the reason in its cell, and the exit code is 1.
     """  # noqa: D301 - click reads the mark
     targets = titles_of(_targets(context.ensure_object(Session), texts))
-    sources = find_sources(images, out, tell_left_out)
-    check_sheet_file(out, len(targets) + 1, len(sources), cell_px, [source.path for source in sources])
+    sources = find_sources(images, sheet.path, tell_left_out)
     models = enter_models(targets, operation, _values(settings), fit, seed)
-    for model in models:
-        check_inputs_survive([out], model.request.files_among_options())
-    inputs = [shrunk(image, cell_px) for image in read_images(sources)]
+    sheet.check(len(models) + 1, len(sources), files_read(sources, [model.request for model in models]))
+    inputs = [shrunk(image, sheet.cell_px) for image in read_images(sources)]
     told: set[str] = set()
     _tell_new(inputs, told)
     results: list[ModelResults] = []
-    for result in run_models(models, sources, load, cell_px, tell):
+    for result in run_models(models, sources, load, sheet.cell_px, tell):
         results.append(result)
         tell(_heading(result).replace("\n", "; "))
         _tell_new(result.cells, told)
@@ -90,7 +85,7 @@ def compare(
     )
     failed = sum(cell.error is not None for column in columns for cell in column.cells)
     words = f"{failed} of {len(columns) * len(sources)} failed" if failed else ""
-    finish_sheet(context, made, out, cell_px, failed=words, data=_as_data(sources, results) if as_json else None)
+    finish_sheet(context, made, sheet, failed=words, data=_as_data(sources, results) if as_json else None)
 
 
 def _targets(session: Session, texts: Sequence[str]) -> list[Target]:

@@ -9,14 +9,14 @@ import click
 
 from i2i_registry.actions.grid import can_fill, make_grid, plan_looks, reference_of
 from i2i_registry.actions.request import Request
-from i2i_registry.actions.side_by_side import SideBySide
+from i2i_registry.actions.side_by_side import SideBySide, files_read
 from i2i_registry.actions.sources import find_sources
 from i2i_registry.actions.target import LoadOptions, Target
 from i2i_registry.cli.operating import OperationCommand, options_for, request_options, target_argument
-from i2i_registry.cli.options import cell_option, images_argument, load_options, sheet_option
+from i2i_registry.cli.options import images_argument, load_options, sheet_options
 from i2i_registry.cli.render import json_option, tell, tell_error, tell_left_out
 from i2i_registry.cli.sheet_results import finish_sheet
-from i2i_registry.sheets.files import check_sheet_file
+from i2i_registry.sheets.files import SheetFile
 from i2i_runtime.kinds.base import SEED, RandomInput
 from i2i_runtime.schema.operations import Operation
 
@@ -54,9 +54,8 @@ class GridCommand(OperationCommand):
 @click.command(cls=GridCommand)
 @target_argument
 @images_argument
-@sheet_option
+@sheet_options
 @request_options("Default: the first that the options fit.")
-@cell_option
 @load_options
 @json_option
 @click.pass_context
@@ -68,8 +67,7 @@ def grid(
     request: Request,
     load: LoadOptions,
     images: tuple[Path, ...],
-    out: Path,
-    cell_px: int,
+    sheet: SheetFile,
     as_json: bool,
     count: int = _SEEDS,
 ) -> None:
@@ -86,19 +84,18 @@ def grid(
     A look is computed once for all images. An image that cannot be read, or is refused, has the reason in its cell,
     and the exit code is 1.
     """  # noqa: D301 - click reads the mark
-    looks = plan_looks(request, count, out, tell_left_out)
-    sources = find_sources(images, out, tell_left_out)
-    heads = [look.image for look in looks if look.image]
-    read = [source.path for source in sources] + [file for look in looks for file in look.request.files_among_options()]
-    check_sheet_file(out, len(looks) + 1, len(sources) + bool(heads), cell_px, read)
+    looks = plan_looks(request, count, sheet.path, tell_left_out)
+    sources = find_sources(images, sheet.path, tell_left_out)
+    rows = len(sources) + any(look.image for look in looks)
+    sheet.check(len(looks) + 1, rows, files_read(sources, [look.request for look in looks]))
     for look in looks:
         look.request.check()
     with target.loaded(load, tell) as bundle:
-        made = make_grid(bundle, sources, looks, cell_px)
+        made = make_grid(bundle, sources, looks, sheet.cell_px)
     failed = _failures(made)
     words = f"{len(failed)} of {len(sources)} failed" if failed else ""
     data = {"looks": [look.title for look in looks], "failed": failed} if as_json else None
-    finish_sheet(context, made, out, cell_px, failed=words, data=data)
+    finish_sheet(context, made, sheet, failed=words, data=data)
 
 
 def _failures(made: SideBySide) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from i2i_registry.actions.target import LoadOptions
+from i2i_registry.sheets.files import SheetFile
 from i2i_registry.sheets.sheet import MIN_CELL_PX
 from i2i_runtime.image.resizing import FITS
 
@@ -37,13 +38,23 @@ def out_option(what: str) -> Callable[[Callable[..., None]], Callable[..., None]
     return click.option("-o", "out", required=True, type=click.Path(path_type=Path), metavar="OUT", help=what)
 
 
+def sheet_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add -o and --cell-px; the command gets them as one `sheet`."""
+
+    @out_option("An image's name, or a .html.")
+    @click.option(
+        "--cell-px",
+        type=click.IntRange(MIN_CELL_PX, 2048),
+        default=256,
+        show_default=True,
+        help="Longer side of every image.",
+    )
+    @wraps(command)
+    def with_one_record(*arguments: object, out: Path, cell_px: int, **others: object) -> None:
+        command(*arguments, sheet=SheetFile(out, cell_px), **others)
+
+    return with_one_record
+
+
 images_argument = click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
 fit_option = click.option("--fit", type=click.Choice(FITS), help="How images get the model's size.")
-sheet_option = out_option("An image's name, or a .html.")
-cell_option = click.option(
-    "--cell-px",
-    type=click.IntRange(MIN_CELL_PX, 2048),
-    default=256,
-    show_default=True,
-    help="Longer side of every image.",
-)

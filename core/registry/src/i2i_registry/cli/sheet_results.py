@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import click
 
 from i2i_registry.actions.side_by_side import SideBySide
 from i2i_registry.cli.render import show, show_json, tell
-from i2i_registry.sheets.files import write_sheet
+from i2i_registry.sheets.files import SheetFile
 
 
 def finish_sheet(
     context: click.Context,
     made: SideBySide,
-    out: Path,
-    cell_px: int,
+    sheet: SheetFile,
     *,
     failed: str,
     data: Mapping[str, object] | None,
@@ -26,11 +24,11 @@ def finish_sheet(
     `failed` is how many failed, in words; where any did, the exit code is 1.
     """
     if made.has_results:
-        write_sheet(out, made.title, made.grid(), cell_px)
+        sheet.write(made.title, made.grid())
     if data is not None:
-        show_json({"out": str(out) if made.has_results else None, **data})
+        show_json({"out": str(sheet.path) if made.has_results else None, **data})
     elif made.has_results:
-        show(str(out))
+        show(str(sheet.path))
     if failed:
-        tell(failed + ("" if made.has_results else f": nothing to show, {out} was not written"))
+        tell(failed + ("" if made.has_results else f": nothing to show, {sheet.path} was not written"))
         context.exit(1)

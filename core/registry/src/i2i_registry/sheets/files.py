@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from i2i_registry.output_paths import check_file
@@ -14,17 +15,23 @@ from i2i_runtime.image.writing import SAVE_FORMATS, save_image
 _PAGE = ".html"
 
 
-def check_sheet_file(out: Path, columns: int, rows: int, cell_px: int, inputs: Iterable[Path]) -> None:
-    """Raise UsageError when so many cells cannot become `out`, or `out` is one of the inputs; before the work."""
-    check_file(out, [_PAGE, *SAVE_FORMATS], inputs)
-    if out.suffix.lower() != _PAGE:
-        check_sheet_size(columns, rows, cell_px)
+@dataclass(frozen=True, slots=True)
+class SheetFile:
+    """The file that a sheet becomes, and the longer side of its cells (pixels)."""
 
+    path: Path
+    cell_px: int
 
-def write_sheet(out: Path, title: str, grid: Grid, cell_px: int) -> None:
-    """Draw the grid, or make it a page of that title; the folder is made where there is none."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix.lower() == _PAGE:
-        write_text(out, html_page(title, grid))
-    else:
-        save_image(draw_sheet(grid, cell_px), out)
+    def check(self, columns: int, rows: int, inputs: Iterable[Path]) -> None:
+        """Raise UsageError when so many cells cannot become the file, or it is one of the inputs; before the work."""
+        check_file(self.path, [_PAGE, *SAVE_FORMATS], inputs)
+        if self.path.suffix.lower() != _PAGE:
+            check_sheet_size(columns, rows, self.cell_px)
+
+    def write(self, title: str, grid: Grid) -> None:
+        """Draw the grid, or make it a page of that title; the folder is made where there is none."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.suffix.lower() == _PAGE:
+            write_text(self.path, html_page(title, grid))
+        else:
+            save_image(draw_sheet(grid, self.cell_px), self.path)
