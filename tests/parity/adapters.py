@@ -15,7 +15,7 @@ from typing import Protocol, cast
 import torch
 from safetensors import SafetensorError
 
-from .judging import Row
+from .comparison import Row
 from .mutating import Mutation
 from .recording import Recording, read_metadata
 

@@ -27,7 +27,7 @@ from i2i_toolkit.networks.discriminators import (
 )
 from i2i_toolkit.networks.generators import Dropout
 
-from .judging import Row
+from .comparison import Row
 from .names import our_name
 from .options import Options
 from .recording import Recording

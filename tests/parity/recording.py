@@ -16,12 +16,12 @@ from pydantic import ValidationError
 from safetensors import safe_open
 from torch import Tensor
 
-from .judging import Movement, Row, absolute_error, allowed_turns, gradient_error, relative_error, scale_of
+from .comparison import Movement, Row, absolute_error, allowed_turns, gradient_error, relative_error, scale_of
 from .options import Options
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - the letter of options elsewhere
 
-JUDGED = ("output/", "loss/", "grad/", "after")
+COMPARED = ("output/", "loss/", "grad/", "after")
 """What the official code computed: all of it has to be compared with something."""
 
 ABOUT = ("config", "source", "notes")
@@ -145,7 +145,7 @@ class Recording:
     def left_over(self) -> Iterator[Row]:
         """A failing row for every recorded result that was compared with nothing, and every option nothing read."""
         for key in sorted(self.tensors):
-            if key.startswith(JUDGED) and key not in self.compared:
+            if key.startswith(COMPARED) and key not in self.compared:
                 yield self.row(f"{key} (never compared)", math.inf, 0.0)
         for options in self._options:
             for name in options.unread():

@@ -15,7 +15,7 @@ from i2i_toolkit.engine.devices import open_accelerator
 from i2i_toolkit.engine.loop import Engine
 from i2i_toolkit.engine.state import Cursor
 
-from .judging import Row
+from .comparison import Row
 from .recording import Recording
 
 OurKey = Callable[[str, str], str]

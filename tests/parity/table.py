@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .adapters import DEFAULT_FOLDER, check_file, find_adapters, find_files
-from .judging import Row
+from .comparison import Row
 
 
 def table(rows: Sequence[Row]) -> str:

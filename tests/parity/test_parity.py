@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from .adapters import DEFAULT_FOLDER, adapter_for, check_file, find_adapters, find_files
-from .judging import Row
+from .comparison import Row
 from .table import table
 
 FOLDER = Path(os.environ.get("I2I_PARITY", DEFAULT_FOLDER))

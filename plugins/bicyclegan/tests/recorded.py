@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import torch
-from tests.parity.judging import Row
+from tests.parity.comparison import Row
 from tests.parity.junyanz import Variant, check_images, check_shared_options, ignore, kind_of
 from tests.parity.names import our_name
 from tests.parity.options import Options as RecordedOptions

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast, get_args
 
 import torch
-from tests.parity.judging import Row, absolute_error
+from tests.parity.comparison import Row, absolute_error
 from tests.parity.names import our_name
 from tests.parity.options import Options as RecordedOptions
 from tests.parity.recording import Recording

@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 from tests.parity import junyanz
-from tests.parity.judging import Row
+from tests.parity.comparison import Row
 from tests.parity.junyanz import check_images, check_options, kind_of
 from tests.parity.recording import Recording
 from tests.parity.stepping import RecordedStep, StepTolerances

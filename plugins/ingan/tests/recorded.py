@@ -12,7 +12,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from tests.parity.judging import WEAK_GRADIENT, Row, difference, scale_of
+from tests.parity.comparison import WEAK_GRADIENT, Row, difference, scale_of
 from tests.parity.names import our_name
 from tests.parity.options import Options as RecordedOptions
 from tests.parity.recording import Recording

@@ -11,7 +11,7 @@ from functools import partial
 
 import torch
 from tests.parity import junyanz
-from tests.parity.judging import Row
+from tests.parity.comparison import Row
 from tests.parity.junyanz import check_images, check_options, kind_of
 from tests.parity.recording import Recording
 from tests.parity.stepping import RecordedStep, StepTolerances

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from tests.parity.judging import Row, difference
+from tests.parity.comparison import Row, difference
 from tests.parity.names import our_name
 from tests.parity.options import Options
 from tests.parity.recording import Recording

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import torch
-from tests.parity.judging import Row, absolute_error, difference
+from tests.parity.comparison import Row, absolute_error, difference
 from tests.parity.names import our_name
 from tests.parity.options import Options as RecordedOptions
 from tests.parity.recording import Recording

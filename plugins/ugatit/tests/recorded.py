@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import torch
 from PIL import Image
-from tests.parity.judging import Row
+from tests.parity.comparison import Row
 from tests.parity.names import our_name
 from tests.parity.options import Options as RecordedOptions
 from tests.parity.recording import Recording

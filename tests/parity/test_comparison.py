@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .judging import Movement, Row, absolute_error, allowed_turns, gradient_error, relative_error
+from .comparison import Movement, Row, absolute_error, allowed_turns, gradient_error, relative_error
 from .options import Options
 from .recording import Recording
 from .table import main
@@ -25,7 +25,7 @@ def moved(gradient: list[float], share: float = 1.0) -> tuple[Movement, Tensor]:
     return Movement(before, before + step, slope, RATE), before + share * step
 
 
-def test_an_output_is_judged_by_its_largest_difference() -> None:
+def test_an_output_is_compared_by_its_largest_difference() -> None:
     assert absolute_error(torch.tensor([1.0, 2.5]), torch.tensor([1.0, 2.0])) == 0.5
 
 
@@ -38,11 +38,11 @@ def test_a_value_that_is_not_finite_is_an_infinite_error() -> None:
     assert relative_error(math.nan, 1.0) == math.inf
 
 
-def test_a_loss_is_judged_relatively() -> None:
+def test_a_loss_is_compared_relatively() -> None:
     assert relative_error(303.0, 300.0) == 0.01
 
 
-def test_a_gradient_is_judged_by_its_largest_entry() -> None:
+def test_a_gradient_is_compared_by_its_largest_entry() -> None:
     assert gradient_error(torch.tensor([0.0, 100.0]), torch.tensor([1.0, 100.0])) == 0.01
 
 
@@ -103,7 +103,7 @@ def test_an_option_counts_when_it_is_read_and_only_then() -> None:
     assert missed == [f"config/{name} (never used)" for name in names]
 
 
-def test_a_tensor_held_in_place_by_a_clamp_is_judged_by_the_learning_rate() -> None:
+def test_a_tensor_held_in_place_by_a_clamp_is_compared_by_the_learning_rate() -> None:
     held = torch.ones(2)
     movement = Movement(held, held, torch.tensor([-1.0, -1.0]), RATE)
     assert movement.error(held + RATE) > 0.9
