@@ -133,7 +133,7 @@ class Discriminator(nn.Module):
 
 
 def patch_discriminator(channels: int) -> nn.Sequential:
-    """Three halvings and two more convolutions."""
+    """Three convolutions that downsample and two more."""
     layers: list[nn.Module] = [nn.Conv2d(3, channels, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
     for factor, stride in ((1, 2), (2, 2), (4, 1)):
         c_in, c_out = factor * channels, 2 * factor * channels

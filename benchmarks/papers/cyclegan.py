@@ -72,7 +72,7 @@ class ResnetGenerator(nn.Module):
 
 
 class PatchDiscriminator(nn.Module):
-    """Three halvings and two more convolutions."""
+    """Three convolutions that downsample and two more."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -154,7 +154,7 @@ def check_options(recording: Recording, case: Case, direction: str) -> Iterator[
 
 
 def generator_of(name: str) -> tuple[GeneratorKind, int]:
-    """Which generator it is, and how deep: halvings of unet_256 and the like, blocks of resnet_9blocks and the like."""
+    """Which generator it is, and its depth: downsamplings of unet_256 and the like, blocks of resnet_9blocks."""
     if match := re.fullmatch(r"unet_(\d+)", name):
         return "unet", int(match[1]).bit_length() - 1
     if match := re.fullmatch(r"resnet_(\d+)blocks", name):

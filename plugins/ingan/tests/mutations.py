@@ -150,7 +150,7 @@ def zeros_around_the_enlarged_map(patch: pytest.MonkeyPatch) -> None:
     def wrong(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return F.conv2d(F.interpolate(x, scale_factor=2), weight, bias, padding=1)
 
-    patch.setattr(networks, "conv_after_doubling", wrong)
+    patch.setattr(networks, "conv_after_upsampling", wrong)
 
 
 def activation_after_the_sum_of_a_block(patch: pytest.MonkeyPatch) -> None:
@@ -163,7 +163,7 @@ def activation_after_the_sum_of_a_block(patch: pytest.MonkeyPatch) -> None:
 
 
 def skips_of_the_wrong_kind(patch: pytest.MonkeyPatch) -> None:
-    """Maps kept before they are halved have the right size one level further up only: the innermost one is lost."""
+    """Maps kept before downsampling have the right size one level further up only: the innermost one is lost."""
 
     def wrong(self: networks.Generator, image: Tensor, grid: Tensor) -> Tensor:
         x = networks.transformed(self.entry(image), grid)

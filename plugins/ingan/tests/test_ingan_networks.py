@@ -11,7 +11,7 @@ from i2i_plugin_ingan.model import GRAPH, InGAN
 from i2i_plugin_ingan.networks import Generator
 from i2i_plugin_ingan.networks.critic import MultiScaleCritic, net_count, scale_weights
 from i2i_plugin_ingan.networks.geometry import resize_grid
-from i2i_plugin_ingan.networks.layers import ImageNorm, SpectralConv, conv_after_doubling
+from i2i_plugin_ingan.networks.layers import ImageNorm, SpectralConv, conv_after_upsampling
 
 TINY = Config(height=32, width=40, channels=4, downscales=2, blocks=1)
 
@@ -104,7 +104,7 @@ def test_outside_of_training_every_image_has_its_own_statistics() -> None:
 def test_a_convolution_behind_an_enlargement_equals_the_two_of_them() -> None:
     x, weight, bias = torch.randn(2, 3, 5, 6), torch.randn(4, 3, 3, 3), torch.randn(4)
     enlarged = F.pad(F.interpolate(x, scale_factor=2), (1, 1, 1, 1), mode="reflect")
-    torch.testing.assert_close(conv_after_doubling(x, weight, bias), F.conv2d(enlarged, weight, bias))
+    torch.testing.assert_close(conv_after_upsampling(x, weight, bias), F.conv2d(enlarged, weight, bias))
 
 
 def test_the_graph_is_the_generator_on_white() -> None:

@@ -40,22 +40,22 @@ def style_scale_around_zero(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(layers.AdaIN, "forward", wrong)
 
 
-def doubling_one_pixel_late(patch: pytest.MonkeyPatch) -> None:
-    right = layers.doubled_conv
+def upsampling_one_pixel_late(patch: pytest.MonkeyPatch) -> None:
+    right = layers.upsampled_conv
 
     def wrong(x: Tensor, conv: nn.Conv2d) -> Tensor:
         return right(x, conv).roll(1, dims=3)
 
-    patch.setattr(layers, "doubled_conv", wrong)
+    patch.setattr(layers, "upsampled_conv", wrong)
 
 
-def halving_one_pixel_late(patch: pytest.MonkeyPatch) -> None:
-    right = layers.halved_conv
+def downsampling_one_pixel_late(patch: pytest.MonkeyPatch) -> None:
+    right = layers.downsampled_conv
 
     def wrong(x: Tensor, conv: nn.Conv2d) -> Tensor:
         return right(x.roll(1, dims=2), conv)
 
-    patch.setattr(layers, "halved_conv", wrong)
+    patch.setattr(layers, "downsampled_conv", wrong)
 
 
 def no_variance_kept(patch: pytest.MonkeyPatch) -> None:
@@ -193,8 +193,8 @@ def diversity_fades_at_once(patch: pytest.MonkeyPatch) -> None:
 MUTATIONS: Mapping[str, Mutation] = {
     "unbiased variance": Mutation(unbiased_variance, ("details", "nets", "train")),
     "style scale around zero": Mutation(style_scale_around_zero, ("details", "nets", "train")),
-    "doubling one pixel late": Mutation(doubling_one_pixel_late, ("details", "nets", "train")),
-    "halving one pixel late": Mutation(halving_one_pixel_late, ("details", "nets", "train")),
+    "upsampling one pixel late": Mutation(upsampling_one_pixel_late, ("details", "nets", "train")),
+    "downsampling one pixel late": Mutation(downsampling_one_pixel_late, ("details", "nets", "train")),
     "no variance kept": Mutation(no_variance_kept, ("details", "nets", "train")),
     "high-pass doubled": Mutation(high_pass_multiplied, ("details",)),
     "masks exchanged": Mutation(masks_exchanged, ("details",)),

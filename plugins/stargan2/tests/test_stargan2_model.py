@@ -69,7 +69,7 @@ def test_the_landmarks_that_say_how_a_face_lies_are_those_of_eyes_and_mouth() ->
         assert (len(image.face.left_eye), len(image.face.right_eye), image.face.mouth) == (9, 9, (76, 82))
 
 
-def test_animals_need_no_framing_and_have_any_size_the_halvings_allow() -> None:
+def test_animals_need_no_framing_and_have_any_size_that_downsamples_evenly() -> None:
     image = StarGAN2(PRESETS["small"]).operations()[0].inputs[0]
     assert isinstance(image, ImageInput)
     assert image.framing == ""

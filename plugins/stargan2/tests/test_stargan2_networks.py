@@ -9,7 +9,7 @@ from i2i_plugin_stargan2.config import PRESETS, Config
 from i2i_plugin_stargan2.networks import Discriminator, Generator, HighPass, MappingNetwork, StyleEncoder, pick
 from i2i_plugin_stargan2.networks.face import enhanced, face_masks, landmarks, rolled
 from i2i_plugin_stargan2.networks.fan import FaceAlignmentNetwork
-from i2i_plugin_stargan2.networks.layers import AdaIN, doubled, doubled_conv, halved, halved_conv
+from i2i_plugin_stargan2.networks.layers import AdaIN, downsampled, downsampled_conv, upsampled, upsampled_conv
 
 TINY = Config(image_size=32, channel_base=128, max_channels=8, latent_dim=4, style_dim=6, mapping_channels=8)
 FACES = TINY.model_copy(update={"image_size": 64, "channel_base": 256, "high_pass": 1.0, "fan_channels": 2})
@@ -58,13 +58,13 @@ def test_images_that_are_not_square_keep_their_shape() -> None:
 @pytest.mark.parametrize("shape", [(2, 3, 4, 6), (1, 3, 2, 2)])
 def test_a_halved_convolution_is_the_convolution_and_then_the_mean(shape: tuple[int, ...]) -> None:
     conv, x = nn.Conv2d(3, 5, 3, padding=1).double(), torch.rand(shape, dtype=torch.float64)
-    torch.testing.assert_close(halved_conv(x, conv), halved(conv(x)))
+    torch.testing.assert_close(downsampled_conv(x, conv), downsampled(conv(x)))
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 6), (1, 3, 1, 1)])
 def test_a_doubled_convolution_is_the_convolution_of_the_doubled_map(shape: tuple[int, ...]) -> None:
     conv, x = nn.Conv2d(3, 5, 3, padding=1).double(), torch.rand(shape, dtype=torch.float64)
-    torch.testing.assert_close(doubled_conv(x, conv), conv(doubled(x)))
+    torch.testing.assert_close(upsampled_conv(x, conv), conv(upsampled(x)))
 
 
 def test_a_style_of_nothing_leaves_the_normalised_map() -> None:

@@ -177,7 +177,7 @@ def width_of(state: Mapping[str, Tensor]) -> int:
 
 
 def layer_count(state: Mapping[str, Tensor]) -> int:
-    """Layers of a discriminator, in the release's way of counting: the last two are not in `model`'s halvings."""
+    """Layers of a discriminator, in the release's way of counting: the last two do not downsample."""
     numbers = [int(match[1]) for key in state if (match := re.match(r"model\.(\d+)\.", key))]
     return max(numbers) // 3 + 2
 

@@ -15,7 +15,7 @@ from i2i_plugin_ugatit.networks import (
     Generator,
     SpectralConv,
     SpectralLinear,
-    conv_after_doubling,
+    conv_after_upsampling,
     layer_instance_norm,
     smallest_side,
 )
@@ -133,7 +133,7 @@ def test_attention_equals_weighting_the_features_before_the_convolution() -> Non
 def test_the_convolution_after_doubling_equals_doubling_first(height: int, width: int) -> None:
     x, kernel = normal(2, 3, height, width), normal(4, 3, 3, 3, seed=1)
     doubled = F.pad(F.interpolate(x, scale_factor=2.0, mode="nearest"), (1, 1, 1, 1), mode="reflect")
-    torch.testing.assert_close(conv_after_doubling(x, kernel), F.conv2d(doubled, kernel))
+    torch.testing.assert_close(conv_after_upsampling(x, kernel), F.conv2d(doubled, kernel))
 
 
 def test_the_sizes_of_the_release() -> None:

@@ -67,7 +67,7 @@ class Config(Record):
         return 2**self.levels
 
     @property
-    def encoder_halvings(self) -> int:
+    def encoder_downsamplings(self) -> int:
         """How often the encoder downsamples an image of `image_size` by 2, before it takes the average."""
         return (self.image_size // ENCODED_SIDE).bit_length() - 1
 

@@ -205,7 +205,7 @@ class Encoder(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.is_residual = config.encoder == "resnet"
-        factors = [i + 1 if self.is_residual else 2**i for i in range(config.encoder_halvings)]
+        factors = [i + 1 if self.is_residual else 2**i for i in range(config.encoder_downsamplings)]
         widths = [config.encoder_channels * min(factor, 4) for factor in factors]
         block = EncoderBlock if self.is_residual else CnnBlock
         self.stem = downsampling_conv(config.target_channels, config.encoder_channels)

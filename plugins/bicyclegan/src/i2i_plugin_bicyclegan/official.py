@@ -81,7 +81,7 @@ def _encoder_table(config: Config) -> NameTable:
     """Both kinds share the first convolution and the heads. Without norms, convolutions come earlier in their block."""
     rows = {"E.conv.0": "encoder.stem", "E.fc.0": "encoder.mean", "E.fcVar.0": "encoder.log_variance"}
     without = config.norm == "none"
-    for block in range(config.encoder_halvings - 1):
+    for block in range(config.encoder_downsamplings - 1):
         theirs, ours = f"E.conv.{block + 1}", f"encoder.blocks.{block}"
         if config.encoder == "resnet":
             first, second = (1, 3) if without else (2, 5)

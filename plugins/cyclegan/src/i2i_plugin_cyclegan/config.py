@@ -28,11 +28,11 @@ class Config(Record):
     image_size: PositiveInt = 256
     """side in pixels that it is trained at; it takes images of any other"""
     channels: PositiveInt = 64
-    """after the first convolution; doubled at each of the first halvings"""
+    """after the first convolution; doubled wherever the first layers downsample"""
     res_blocks: PositiveInt = 9
     """of a resnet: 9 for 256 pixels and more, 6 for 128 (paper, appendix)"""
     levels: PositiveInt = 8
-    """of a unet: how often the side is halved (8 for unet_256, 7 for unet_128)"""
+    """of a unet: how often it downsamples (8 for unet_256, 7 for unet_128)"""
     channels_a: Channels = 3
     """of the first domain's images: 3 for colour, 1 for grey, 6 for two images in colour, ..."""
     channels_b: Channels = 3

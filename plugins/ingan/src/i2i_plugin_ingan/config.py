@@ -49,7 +49,7 @@ class Config(Record):
     channels: Annotated[int, Field(ge=1)] = 64
     """after the first convolution; doubled at every downscaling"""
     downscales: PositiveInt = 3
-    """how often the inner maps are halved; results have sides that are multiples of 2^downscales"""
+    """how often the inner maps are downsampled by 2; results have sides that are multiples of 2^downscales"""
     blocks: PositiveInt = 6
     """residual blocks in the middle"""
 

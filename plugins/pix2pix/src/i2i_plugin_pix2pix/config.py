@@ -19,7 +19,7 @@ class Config(Record):
     image_size: PositiveInt = 256
     """side in pixels that it is trained at; with dropout, and so with the paper's networks, the only one it takes"""
     depth: PositiveInt = 8
-    """unet: how often the side is halved (8 for unet_256, 7 for unet_128); resnet: residual blocks (6 or 9)"""
+    """unet: how often it downsamples (8 for unet_256, 7 for unet_128); resnet: residual blocks (6 or 9)"""
     channels: PositiveInt = 64
     """after the first convolution"""
     input_channels: Channels = 3

@@ -17,7 +17,7 @@ ENCODED_SIDE = 4
 """Side of the map at the end of style encoder and discriminator."""
 
 SMALLEST_SIDE = 32
-"""Pixels. Below it the generator has no halving."""
+"""Pixels. Below it the generator does not downsample."""
 
 DETAILED_SIDES = (32, 64, 128)
 """Sides of the maps whose details may pass by the deepest one."""
@@ -34,7 +34,7 @@ class Config(Record):
     channel_base: PositiveInt = 2**14
     """the first convolution has channel_base / image_size channels: 64 at 256 pixels, 256 at 64"""
     max_channels: PositiveInt = 512
-    """channels double with every halving of the map, up to this many"""
+    """channels double with every downsampling of the map, up to this many"""
     latent_dim: PositiveInt = 16
     style_dim: PositiveInt = 64
     mapping_channels: PositiveInt = 512
@@ -75,28 +75,28 @@ class Config(Record):
         return self.channel_base // self.image_size
 
     @property
-    def halvings(self) -> int:
-        """How often the generator halves an image."""
+    def downsamplings(self) -> int:
+        """How often the generator downsamples an image by 2."""
         return (self.image_size // INNER_SIDE).bit_length() - 1 + self.has_masks
 
     @property
     def size_multiple(self) -> int:
         """Sides of the images that the generator takes are multiples of this."""
-        return 2**self.halvings
+        return 2**self.downsamplings
 
     @property
     def generator_widths(self) -> tuple[int, ...]:
         """Channels of the generator's maps, from the largest map to the deepest."""
-        return self._widths(self.halvings)
+        return self._widths(self.downsamplings)
 
     @property
     def trunk_widths(self) -> tuple[int, ...]:
         """Channels of the maps of style encoder and discriminator, from the largest map to the deepest."""
         return self._widths((self.image_size // ENCODED_SIDE).bit_length() - 1)
 
-    def _widths(self, halvings: int) -> tuple[int, ...]:
+    def _widths(self, downsamplings: int) -> tuple[int, ...]:
         # The first width is not limited (release): at 16 pixels and less it would exceed the limit.
-        return (self.channels, *(min(self.channels * 2**n, self.max_channels) for n in range(1, halvings + 1)))
+        return (self.channels, *(min(self.channels * 2**n, self.max_channels) for n in range(1, downsamplings + 1)))
 
 
 PRESETS: Mapping[str, Config] = MappingProxyType(

@@ -50,7 +50,7 @@ _NOT_NEEDED = Drop("the checkpoint brings the landmark network itself, or needs 
 _OTHER = "belongs to no layer of the landmark network"
 
 
-def _generator(halvings: int) -> NameTable:
+def _generator(downsamplings: int) -> NameTable:
     rows = {
         "generator.from_rgb": "generator.from_rgb",
         "generator.encode": "generator.encoder",
@@ -59,7 +59,7 @@ def _generator(halvings: int) -> NameTable:
         "generator.to_rgb.2": "generator.to_rgb",
         "generator.hpf.filter": "generator.high_pass.kernel",
     }
-    for block in range(halvings + 2):  # the last two keep the size
+    for block in range(downsamplings + 2):  # the last two keep the size
         rows[f"generator.encode.{block}.conv1x1"] = f"generator.encoder.{block}.shortcut"
         rows[f"generator.decode.{block}.conv1x1"] = f"generator.decoder.{block}.shortcut"
         rows |= {f"generator.decode.{block}.norm{n}.fc": f"generator.decoder.{block}.norm{n}.affine" for n in (1, 2)}
@@ -138,7 +138,7 @@ class ClovaRelease(OfficialFormat[Config]):
 
         The release keeps one wing.ckpt beside the folders of all its trainings, whether they need it or not.
         """
-        spare = not _further_halvings(names) or any(name.startswith("fan.") for name in names)
+        spare = not _further_downsamplings(names) or any(name.startswith("fan.") for name in names)
         wing = ((name, match[1]) for name in names if (match := _WING.fullmatch(name)))
         return {name: _NOT_NEEDED if spare else f"fan.{inner}" for name, inner in wing}
 
@@ -150,13 +150,13 @@ class ClovaRelease(OfficialFormat[Config]):
 
         Raises CheckpointError too when a model of faces comes without its landmark network.
         """
-        halvings, further, findings = _halvings(shapes), _further_halvings(shapes), Findings(clues)
-        image_size = ENCODED_SIDE * 2**halvings
+        downsamplings, further, findings = _downsamplings(shapes), _further_downsamplings(shapes), Findings(clues)
+        image_size = ENCODED_SIDE * 2**downsamplings
         if further not in (0, 1):
             least = (image_size // INNER_SIDE).bit_length() - 1
             raise CheckpointError(
-                found=f"a style encoder for {image_size} pixels and a generator of {least + further} halvings",
-                expected=f"{least} halvings, or {least + 1} in a model that passes details on",
+                found=f"a style encoder for {image_size} pixels and a generator of {least + further} downsamplings",
+                expected=f"{least} downsamplings, or {least + 1} in a model that passes details on",
                 fix="the file is of another release, or is incomplete: download it again",
             )
         channels, features = shapes[_STEM][0], shapes[_STYLE_HEAD][1]
@@ -165,7 +165,7 @@ class ClovaRelease(OfficialFormat[Config]):
             "image_size": image_size,
             "domains": [f"domain_{n}" for n in range(_count(shapes, r"style_encoder\.unshared\.(\d+)\.weight"))],
             "channel_base": channels * image_size,
-            "max_channels": features if features < channels * 2**halvings else max(features, usual),
+            "max_channels": features if features < channels * 2**downsamplings else max(features, usual),
             "latent_dim": shapes[_MAPPING_STEM][1],
             "style_dim": shapes[_STYLE_HEAD][0],
             "mapping_channels": shapes[_MAPPING_STEM][0],
@@ -209,14 +209,14 @@ def _count(names: Iterable[str], pattern: str) -> int:
     return sum(re.fullmatch(pattern, name) is not None for name in names)
 
 
-def _halvings(names: Iterable[str]) -> int:
+def _downsamplings(names: Iterable[str]) -> int:
     """Of the style encoder."""
     return _count(names, r"style_encoder\.shared\.(\d+)\.conv1\.weight")
 
 
-def _further_halvings(names: Collection[str]) -> int:
+def _further_downsamplings(names: Collection[str]) -> int:
     """Return what the generator has more than its image size needs: one in a model that passes details on."""
-    least = (ENCODED_SIDE * 2 ** _halvings(names) // INNER_SIDE).bit_length() - 1
+    least = (ENCODED_SIDE * 2 ** _downsamplings(names) // INNER_SIDE).bit_length() - 1
     return _count(names, r"generator\.encode\.(\d+)\.conv1\.weight") - 2 - least
 
 

@@ -23,7 +23,7 @@ class Config(Record):
     image_size: Annotated[int, Field(ge=SMALLEST_SIDE, multiple_of=DOWNSAMPLING)] = 256
     """side in pixels that it is trained at; the only one that the full model takes"""
     channels: PositiveInt = 64
-    """after the first convolution; doubled at each of the two halvings"""
+    """after the first convolution; doubled wherever they downsample, which is twice"""
     res_blocks: PositiveInt = 4
     """in the encoder, and as many in the decoder"""
     pooled_style: bool = False

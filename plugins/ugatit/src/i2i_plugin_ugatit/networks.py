@@ -252,12 +252,12 @@ class StyledBlock(nn.Module):
 
 
 def split_taps(kernel: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Three taps on a doubled map as taps on the map itself: two at odd places, and two others at even ones."""
+    """Three taps on an upsampled map as taps on the map itself: two at odd places, and two others at even ones."""
     first, middle, last = kernel.split(1, dim)
     return torch.cat([first + middle, last], dim), torch.cat([first, middle + last], dim)
 
 
-def conv_after_doubling(x: Float[Tensor, "b c h w"], kernel: Float[Tensor, "k c 3 3"]) -> Float[Tensor, "b k y x"]:
+def conv_after_upsampling(x: Float[Tensor, "b c h w"], kernel: Float[Tensor, "k c 3 3"]) -> Float[Tensor, "b k y x"]:
     """Return a 3x3 convolution, mirrored at the borders, of `x` enlarged to twice its size by nearest neighbour.
 
     Four neighbours of the enlarged map show at most 2x2 different values of `x`, so each of the four output phases is a
@@ -276,12 +276,12 @@ class UpBlock(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
-        self.conv = reflecting_conv(channels_in, channels_out, 3)  # its weight is used, by `conv_after_doubling`
+        self.conv = reflecting_conv(channels_in, channels_out, 3)  # its weight is used, by `conv_after_upsampling`
         self.norm = ILN(channels_out)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k 2*h 2*w"]:
         """Decode to twice the size."""
-        return F.relu(self.norm(conv_after_doubling(x, self.conv.weight)))
+        return F.relu(self.norm(conv_after_upsampling(x, self.conv.weight)))
 
 
 class Style(nn.Module):
@@ -359,7 +359,7 @@ class Judgement(NamedTuple):
 def smallest_side(layers: int) -> int:
     """Smallest image (pixels) that a discriminator of so many layers takes.
 
-    All but two layers halve; of what is left, the last two convolutions need 3 pixels to end with one logit.
+    All but two layers downsample; of what is left, the last two convolutions need 3 pixels to end with one logit.
     """
     return 3 * 2 ** (layers - 2)
 

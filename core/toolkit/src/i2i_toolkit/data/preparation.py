@@ -36,7 +36,7 @@ ChannelCount = int
 """How many channels samples have: 3 for colour, 1 for grey, or what the images have themselves."""
 
 ROUNDING = 4
-"""Sides become multiples of this in mode "none": what the generators with two halvings return unchanged."""
+"""Sides become multiples of this in mode "none": what generators that downsample twice return in the same size."""
 
 
 @dataclass(frozen=True, slots=True)

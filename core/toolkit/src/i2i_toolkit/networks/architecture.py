@@ -24,7 +24,7 @@ class Architecture:
 
     kind: GeneratorKind
     depth: int
-    """unet: how often the side is halved (8 for unet_256, 7 for unet_128); resnet: residual blocks (6 or 9)"""
+    """unet: how often it downsamples (8 for unet_256, 7 for unet_128); resnet: residual blocks (6 or 9)"""
     channels: int
     """after the first convolution"""
     norm: NormKind

@@ -213,7 +213,7 @@ class ResidualBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Two halvings, residual blocks, two doublings (CycleGAN's paper, appendix).
+    """Two layers that downsample, residual blocks, two layers that upsample (CycleGAN's paper, appendix).
 
     Its modules are counted as in the release, those without parameters too, because that is the only thing that tells
     them apart in its checkpoints: where the last ones stand depends on the number of blocks.

@@ -21,7 +21,7 @@ from i2i_plugin_ingan.networks.layers import (
     LEAK,
     ImageNorm,
     SpectralConv,
-    conv_after_doubling,
+    conv_after_upsampling,
 )
 from i2i_toolkit import widened
 
@@ -57,7 +57,7 @@ class ConvBlock(nn.Module):
         return self.norm(self.conv(mirrored(x, self.padding) if self.padding else x))
 
 
-class HalvingBlock(ConvBlock):
+class DownsamplingBlock(ConvBlock):
     """`ConvBlock` with a 3x3 kernel, then the largest of every four pixels."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
@@ -78,7 +78,7 @@ class DoublingBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k 2*h 2*w"]:
         """Twice the size."""
-        enlarged = conv_after_doubling(x, self.conv.kernel(), self.conv.bias)
+        enlarged = conv_after_upsampling(x, self.conv.kernel(), self.conv.bias)
         return activated(self.norm(enlarged))
 
 
@@ -102,15 +102,15 @@ class Generator(nn.Module):
     """Maps an image to another size and shape, with the patches that it is made of (paper, section 3.2).
 
     A U-Net behind a geometric transformation of its first feature map: what the transformation stretches, the rest
-    learns to replace by patches of the image's own size. Feature maps that are halved are kept and added on the way
-    up.
+    learns to replace by patches of the image's own size. Feature maps that are downsampled are kept and added on the
+    way up.
     """
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         widths = [config.channels * 2**level for level in range(config.downscales + 1)]
         self.entry = ConvBlock(3, widths[0], BORDER_KERNEL)
-        self.down = nn.ModuleList(HalvingBlock(c, k) for c, k in pairwise(widths))
+        self.down = nn.ModuleList(DownsamplingBlock(c, k) for c, k in pairwise(widths))
         self.blocks = nn.Sequential(*(Bottleneck(widths[-1]) for _ in range(config.blocks)))
         self.up = nn.ModuleList(DoublingBlock(k, c) for c, k in pairwise(widths))
         self.to_image = nn.Conv2d(widths[0], 3, BORDER_KERNEL)

@@ -68,7 +68,7 @@ class SpectralConv(nn.Module):
         self.folded = True
 
 
-def conv_after_doubling(
+def conv_after_upsampling(
     x: Float[Tensor, "b c h w"], weight: Float[Tensor, "k c 3 3"], bias: Float[Tensor, " k"]
 ) -> Float[Tensor, "b k 2*h 2*w"]:
     """Return a 3x3 convolution, mirrored at the borders, of `x` enlarged to twice its size by nearest neighbour.
@@ -86,7 +86,7 @@ def conv_after_doubling(
 
 
 def _taps(kernel: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Three taps on a doubled map as taps on the map itself: two at odd places, and two others at even ones."""
+    """Three taps on an upsampled map as taps on the map itself: two at odd places, and two others at even ones."""
     first, middle, last = kernel.split(1, dim)
     return torch.cat([first + middle, last], dim), torch.cat([first, middle + last], dim)
 

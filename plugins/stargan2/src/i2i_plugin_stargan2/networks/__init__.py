@@ -70,13 +70,13 @@ class Generator(nn.Module):
         deepest, plain = widths[-1], not config.has_masks
         self.from_rgb = conv3(3, widths[0])
         self.encoder = nn.ModuleList(
-            [ResBlock(width, wider, norms=True, halves=True) for width, wider in pairwise(widths)]
-            + [ResBlock(deepest, deepest, norms=True, halves=False) for _ in range(2)]
+            [ResBlock(width, wider, norms=True, downsamples=True) for width, wider in pairwise(widths)]
+            + [ResBlock(deepest, deepest, norms=True, downsamples=False) for _ in range(2)]
         )
         self.decoder = nn.ModuleList(
-            [StyledBlock(deepest, deepest, style_dim, doubles=False, has_shortcut=plain) for _ in range(2)]
+            [StyledBlock(deepest, deepest, style_dim, upsamples=False, has_shortcut=plain) for _ in range(2)]
             + [
-                StyledBlock(wider, width, style_dim, doubles=True, has_shortcut=plain)
+                StyledBlock(wider, width, style_dim, upsamples=True, has_shortcut=plain)
                 for wider, width in pairwise(reversed(widths))
             ]
         )
@@ -166,7 +166,7 @@ class Trunk(nn.Module):
         widths = config.trunk_widths
         self.stem = conv3(3, widths[0])
         self.blocks = nn.ModuleList(
-            [ResBlock(width, wider, norms=False, halves=True) for width, wider in pairwise(widths)]
+            [ResBlock(width, wider, norms=False, downsamples=True) for width, wider in pairwise(widths)]
         )
         self.last = nn.Conv2d(widths[-1], widths[-1], ENCODED_SIDE)
 

@@ -24,7 +24,7 @@ EPSILON = 1e-5
 """Added to every variance (release)."""
 
 DEPTH = 4
-"""Halvings inside the hourglass."""
+"""How often the hourglass downsamples."""
 
 UNSEEN = -1.0
 """Heat of a network that nobody has trained: it sees no landmark, so that its masks are empty."""

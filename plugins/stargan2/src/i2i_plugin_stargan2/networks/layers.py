@@ -1,6 +1,6 @@
 """Layers and blocks of StarGAN v2 (Choi et al., CVPR 2020, arXiv:1912.01865, appendix E).
 
-What is regrouped (convolutions next to a halving or a doubling) says so where it is.
+What is regrouped (convolutions next to a downsampling or an upsampling) says so where it is.
 
 Shapes: b batch, c and k channels, h and w height and width at this depth, s style dim.
 """
@@ -68,18 +68,18 @@ def conv1(channels_in: int, channels_out: int) -> nn.Module:
     return nn.Identity() if channels_in == channels_out else nn.Conv2d(channels_in, channels_out, 1, bias=False)
 
 
-def halved(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h/2 w/2"]:
+def downsampled(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h/2 w/2"]:
     """Return the mean of every 2x2 pixels."""
     return F.avg_pool2d(x, 2)
 
 
-def doubled(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 2*h 2*w"]:
+def upsampled(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 2*h 2*w"]:
     """Every pixel four times."""
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
-def halved_conv(x: Float[Tensor, "b c h w"], conv: nn.Conv2d) -> Float[Tensor, "b k h/2 w/2"]:
-    """`halved(conv(x))` as one 4x4 convolution of stride 2: 16 multiplications a value instead of 36.
+def downsampled_conv(x: Float[Tensor, "b c h w"], conv: nn.Conv2d) -> Float[Tensor, "b k h/2 w/2"]:
+    """`downsampled(conv(x))` as one 4x4 convolution of stride 2: 16 multiplications a value instead of 36.
 
     Its kernel is the mean of the 3x3 kernel at the four places where it contributes.
     """
@@ -88,15 +88,15 @@ def halved_conv(x: Float[Tensor, "b c h w"], conv: nn.Conv2d) -> Float[Tensor, "
 
 
 def split_taps(kernel: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Three taps on a doubled map as two taps on the map itself: at even places, and at odd ones."""
+    """Three taps on an upsampled map as two taps on the map itself: at even places, and at odd ones."""
     first, middle, last = kernel.split(1, dim)
     return torch.cat([first, middle + last], dim), torch.cat([first + middle, last], dim)
 
 
-def doubled_conv(x: Float[Tensor, "b c h w"], conv: nn.Conv2d) -> Float[Tensor, "b k 2*h 2*w"]:
-    """`conv(doubled(x))` as four 2x2 convolutions of `x`: 4 multiplications a value instead of 9.
+def upsampled_conv(x: Float[Tensor, "b c h w"], conv: nn.Conv2d) -> Float[Tensor, "b k 2*h 2*w"]:
+    """`conv(upsampled(x))` as four 2x2 convolutions of `x`: 4 multiplications a value instead of 9.
 
-    Three neighbours of a doubled map show two values of `x`; which of them twice depends on whether the place is odd.
+    Three neighbours of an upsampled map show two values of `x`; which one twice depends on whether the place is odd.
     """
     phases = [phase for row in split_taps(conv.weight, 2) for phase in split_taps(row, 3)]
     padded = F.pad(x, (1, 1, 1, 1))
@@ -113,34 +113,34 @@ def doubled_conv(x: Float[Tensor, "b c h w"], conv: nn.Conv2d) -> Float[Tensor, 
 
 
 class ResBlock(nn.Module):
-    """Two pre-activated convolutions beside a shortcut; half the size where `halves`, instance norm where `norms`."""
+    """Two pre-activated convolutions beside a shortcut; half the size if it `downsamples`, instance norm if `norms`."""
 
-    def __init__(self, channels_in: int, channels_out: int, *, norms: bool, halves: bool) -> None:
+    def __init__(self, channels_in: int, channels_out: int, *, norms: bool, downsamples: bool) -> None:
         super().__init__()
         self.norm1 = AffineInstanceNorm(channels_in) if norms else nn.Identity()
         self.conv1 = conv3(channels_in, channels_in)
         self.norm2 = AffineInstanceNorm(channels_in) if norms else nn.Identity()
         self.conv2 = conv3(channels_in, channels_out)
         self.shortcut = conv1(channels_in, channels_out)
-        self.halves = halves
+        self.downsamples = downsamples
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k y x"]:
         """Encode."""
         hidden = leaky(self.norm1(x))
-        hidden = halved_conv(hidden, self.conv1) if self.halves else self.conv1(hidden)
+        hidden = downsampled_conv(hidden, self.conv1) if self.downsamples else self.conv1(hidden)
         residual = self.conv2(leaky(self.norm2(hidden)))
-        # The release halves behind the shortcut's convolution; both are linear, and before it there is less to do.
-        return (self.shortcut(halved(x) if self.halves else x) + residual) * HALF_POWER
+        # The release downsamples behind the shortcut's convolution; both are linear, and before it there is less to do.
+        return (self.shortcut(downsampled(x) if self.downsamples else x) + residual) * HALF_POWER
 
 
 class StyledBlock(nn.Module):
-    """Two convolutions behind adaptive norms; twice the size where `doubles`.
+    """Two convolutions behind adaptive norms; twice the size where `upsamples`.
 
     In a model that passes details on there is no shortcut, whose weights the release keeps nevertheless.
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, style_dim: int, *, doubles: bool, has_shortcut: bool
+        self, channels_in: int, channels_out: int, style_dim: int, *, upsamples: bool, has_shortcut: bool
     ) -> None:
         super().__init__()
         self.norm1 = AdaIN(style_dim, channels_in)
@@ -148,15 +148,15 @@ class StyledBlock(nn.Module):
         self.norm2 = AdaIN(style_dim, channels_out)
         self.conv2 = conv3(channels_out, channels_out)
         self.shortcut = conv1(channels_in, channels_out).requires_grad_(has_shortcut)
-        self.doubles = doubles
+        self.upsamples = upsamples
         self.has_shortcut = has_shortcut
 
     def forward(self, x: Float[Tensor, "b c h w"], style: Float[Tensor, "b s"]) -> Float[Tensor, "b k y x"]:
         """Decode in this style."""
         hidden = leaky(self.norm1(x, style))
-        hidden = doubled_conv(hidden, self.conv1) if self.doubles else self.conv1(hidden)
+        hidden = upsampled_conv(hidden, self.conv1) if self.upsamples else self.conv1(hidden)
         residual = self.conv2(leaky(self.norm2(hidden, style)))
         if not self.has_shortcut:
             return residual
-        shortcut = self.shortcut(x)  # before the doubling, which commutes with it
-        return (residual + (doubled(shortcut) if self.doubles else shortcut)) * HALF_POWER
+        shortcut = self.shortcut(x)  # before the upsampling, which commutes with it
+        return (residual + (upsampled(shortcut) if self.upsamples else shortcut)) * HALF_POWER
