@@ -61,18 +61,6 @@ def check_writable(out: Path) -> None:
         raise _refusal(out, error) from error
 
 
-def check_recordable(source: Path) -> None:
-    """Raise UsageError when the name of a file or folder cannot be written down with the weights made from it."""
-    try:
-        str(source.absolute()).encode()
-    except (OSError, UnicodeEncodeError) as error:
-        raise UsageError(
-            found=f"{str(source)!r} cannot be written down: {getattr(error, 'strerror', '') or 'it is not UTF-8'}",
-            expected="a name in UTF-8, which weights are described with",
-            fix="rename it",
-        ) from error
-
-
 def _refusal(out: Path, error: OSError) -> UsageError:
     return UsageError(
         found=f"{out} cannot be written: {error.strerror or error}",

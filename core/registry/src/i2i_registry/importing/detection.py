@@ -53,13 +53,13 @@ def recognise_checkpoint(
     none at `network`.
     """
     search = _Search(registry, checkpoint, wanted)
-    bare = _compiled_off(checkpoint)
-    asked = None if network is None else _at(checkpoint, bare, network)
+    asked = None if network is None else _at(checkpoint, network)
     for unwrapped in whole(checkpoint.tensors, tuple(checkpoint.files)) if asked is None else [asked]:
         knowing = search.knowing(unwrapped)
         if knowing:
             return search.one(unwrapped, knowing)
     if asked is None:
+        bare = _compiled_off(checkpoint)
         for level in parts(bare):
             found = [(part, knowing) for part in level if (knowing := search.knowing(part))]
             if len(found) == 1:
@@ -184,7 +184,8 @@ def _opened(unwrapped: Unwrapped) -> bool:
     return any("torch.compile" not in remark for remark in unwrapped.remarks)
 
 
-def _at(checkpoint: CheckpointSet, bare: Unwrapped, network: str) -> Unwrapped:
+def _at(checkpoint: CheckpointSet, network: str) -> Unwrapped:
+    bare = _compiled_off(checkpoint)
     found = beside(bare, part_at(bare, network))
     if not found.tensors:
         places = dict.fromkeys(name.partition(".")[0] for name in checkpoint.tensors if "." in name)

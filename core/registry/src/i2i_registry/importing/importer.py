@@ -22,11 +22,17 @@ from i2i_registry.importing.naming import (
     repair,
 )
 from i2i_registry.importing.validation import as_weights, refuse_empty
-from i2i_registry.interfaces.cards import Imported, ImportedFile, Settled, WeightsCard, WeightsDraft
+from i2i_registry.interfaces.cards import (
+    Imported,
+    ImportedFile,
+    Settled,
+    WeightsCard,
+    WeightsDraft,
+    check_recordable,
+)
 from i2i_registry.interfaces.declarations import check_declarations
 from i2i_registry.interfaces.model import Model
 from i2i_registry.interfaces.official import InferredConfig, OfficialFormat
-from i2i_registry.output_paths import check_recordable
 from i2i_registry.plugins.discovery import Registry
 from i2i_registry.weights.catalogue import Catalogue
 from i2i_registry.weights.store import Store

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from i2i_registry.interfaces.expectations import PresetExpectation
 from i2i_runtime.attribution import Licence, Paper
+from i2i_runtime.errors import UsageError
 from i2i_runtime.records import Name, OperationName, Record, Sha256
 
 INTERFACE_VERSION = 1
@@ -156,6 +158,18 @@ class Imported(Record):
         first, *others = self.files
         more = f" and {len(others)} more files" if len(others) > 1 else "".join(f" and {file.name}" for file in others)
         return f"imported from {first.name} (in the layout of {self.source}, sha256 {first.sha256[:12]}){more}"
+
+
+def check_recordable(source: Path) -> None:
+    """Raise UsageError when the name of a file or folder cannot be written down with the weights made from it."""
+    try:
+        str(source.absolute()).encode()
+    except (OSError, UnicodeEncodeError) as error:
+        raise UsageError(
+            found=f"{str(source)!r} cannot be written down: {getattr(error, 'strerror', '') or 'it is not UTF-8'}",
+            expected="a name in UTF-8, which weights are described with",
+            fix="rename it",
+        ) from error
 
 
 class WeightsDraft(Record):

@@ -15,8 +15,8 @@ import click
 import i2i_toolkit as toolkit  # its names are imported when they are used: `train --help` needs no torch
 from i2i_registry.cli.render import show, tell
 from i2i_registry.cli.session import Session
+from i2i_registry.interfaces.cards import check_recordable
 from i2i_registry.interfaces.config_values import field_values
-from i2i_registry.output_paths import check_recordable
 from i2i_registry.plugins.discovery import Registry
 from i2i_registry.weights.catalogue import Catalogue
 from i2i_runtime.device.cpus import thread_count
