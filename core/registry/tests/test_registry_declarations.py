@@ -11,9 +11,9 @@ from torch import nn
 
 from i2i_registry.errors import PluginError
 from i2i_registry.interfaces.config_values import with_values
-from i2i_registry.interfaces.declarations import check_declarations
 from i2i_registry.interfaces.graphs import Graph
 from i2i_registry.interfaces.model import Model
+from i2i_registry.interfaces.resolved_graphs import check_declarations
 from i2i_runtime.errors import OptionError
 from i2i_runtime.image.resizing import SizeRule
 from i2i_runtime.kinds.image import ImageInput

@@ -30,9 +30,9 @@ from i2i_registry.interfaces.cards import (
     WeightsDraft,
     check_recordable,
 )
-from i2i_registry.interfaces.declarations import check_declarations
 from i2i_registry.interfaces.model import Model
 from i2i_registry.interfaces.official import InferredConfig, OfficialFormat
+from i2i_registry.interfaces.resolved_graphs import check_declarations
 from i2i_registry.plugins.discovery import Registry
 from i2i_registry.weights.catalogue import Catalogue
 from i2i_registry.weights.store import Store

@@ -1,4 +1,4 @@
-"""From operations to the graphs that they call: names, axes and test values of all inputs, said once.
+"""From operations to the graphs that they call: names, axes and test values of all inputs, said once, and checked.
 
 An input of a graph that is fed by an input of an operation has the axes and the test values of its kind. What one
 graph makes and another takes is declared in `Model.intermediates`.
@@ -13,8 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NoReturn
 
+from pydantic import ValidationError
+
 from i2i_registry.errors import PluginError
+from i2i_registry.interfaces.config_values import as_set
 from i2i_registry.interfaces.graphs import BATCH, Axis, Form, Graph, ResolvedGraph
+from i2i_runtime.errors import OptionError
 from i2i_runtime.kinds.image import ImageInput
 from i2i_runtime.records import Record
 from i2i_runtime.schema.operations import GraphCall, ImageOutput, Operation
@@ -47,6 +51,36 @@ def resolved_graphs(model: Model[Record]) -> dict[str, ResolvedGraph]:
             if value.face and value.face.graph in named:
                 named[value.face.graph].inputs[value.face.input].append(forms[value.name])
     return {name: calls.resolved() for name, calls in named.items()}
+
+
+def check_declarations(model: Model[Record]) -> None:
+    """Check that the model's Config has operations, and that its graphs take what they feed.
+
+    Asked before a training takes its first step and before a checkpoint is stored, so that nobody trains for days what
+    no export can ever carry. What only running tells is the exporter's to find.
+
+    Raises OptionError when the Config is one that no operation allows, and PluginError when operations and graphs do
+    not go together.
+    """
+    try:
+        resolved_graphs(model)
+    except ValidationError as error:
+        raise _refused_config(
+            model, "; ".join(each["msg"].removeprefix("Value error, ") for each in error.errors())
+        ) from error
+    except ValueError as error:
+        raise _refused_config(model, str(error)) from error
+
+
+def _refused_config(model: Model[Record], reason: str) -> OptionError:
+    config, usual = model.config, next(iter(type(model).presets.values()))
+    changed = [key for key, value in usual if getattr(config, key) != value and isinstance(value, int | float | str)]
+    given = ", ".join(f"{key}={getattr(config, key)}" for key in changed)
+    return OptionError(
+        found=f"{model.name} with {given or 'the values of its preset'}: {reason}",
+        expected="values with which what is trained can be exported and run",
+        fix=f"values that go together: {as_set(usual, changed)}" if changed else "this is a fault of the plugin",
+    )
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import TypeVar
 from pydantic import JsonValue, ValidationError
 
 from i2i_registry.errors import TrainingError
-from i2i_registry.interfaces.declarations import check_declarations
+from i2i_registry.interfaces.resolved_graphs import check_declarations
 from i2i_registry.interfaces.trainer import AnyTrainer
 from i2i_registry.record_files import problems_in_words
 from i2i_registry.weights import loading as weights

@@ -16,10 +16,9 @@ from i2i_conformance.errors import ConformanceError
 from i2i_conformance.promises import promised
 from i2i_conformance.reference import example_inputs, run_graph
 from i2i_registry.errors import PluginError
-from i2i_registry.interfaces.declarations import check_declarations
 from i2i_registry.interfaces.graphs import ResolvedGraph
 from i2i_registry.interfaces.model import Model
-from i2i_registry.interfaces.resolved_graphs import resolved_graphs
+from i2i_registry.interfaces.resolved_graphs import check_declarations, resolved_graphs
 from i2i_runtime.errors import I2IError, OptionError
 from i2i_runtime.kinds.image import ImageInput
 from i2i_runtime.records import Record
