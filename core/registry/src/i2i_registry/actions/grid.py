@@ -86,8 +86,10 @@ def make_grid(bundle: Bundle, sources: Sequence[SourceImage], looks: Sequence[Gr
     return SideBySide(
         title=f"{bundle.manifest.name}: {looks[0].request.operation.name}",
         sources=tuple(sources),
-        inputs=ResultColumn("", tuple(shrunk(image, cell_px) for image in images)),
-        columns=tuple(_column(bundle, images, look, cell_px) for look in looks),
+        columns=(
+            ResultColumn("", tuple(shrunk(image, cell_px) for image in images)),
+            *(_column(bundle, images, look, cell_px) for look in looks),
+        ),
     )
 
 

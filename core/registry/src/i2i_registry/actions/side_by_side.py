@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,27 +35,23 @@ class SideBySide:
 
     title: str
     sources: tuple[SourceImage, ...]
-    inputs: ResultColumn
-    """the images themselves"""
     columns: tuple[ResultColumn, ...]
+    """first the images themselves"""
 
     @property
     def has_results(self) -> bool:
         """Whether there is anything to show."""
-        return any(cell.error is None for column in self.columns for cell in column.cells)
+        return any(cell.error is None for column in self.columns[1:] for cell in column.cells)
+
+    def by_image(self) -> Iterator[tuple[SourceImage, tuple[ImageAttempt, ...]]]:
+        """Yield every image with its cells, of which the first is itself."""
+        yield from zip(self.sources, zip(*(column.cells for column in self.columns), strict=True), strict=True)
 
     def grid(self) -> Grid:
         """All of it for a sheet or a page."""
-        every = (self.inputs, *self.columns)
-        heads = [Row("", tuple(column.head for column in every))] if any(column.head for column in every) else []
-        rows = [Row(os.fspath(source.place), self._row(index)) for index, source in enumerate(self.sources)]
-        return Grid(tuple(column.title for column in every), (*heads, *rows))
-
-    def _row(self, index: int) -> tuple[Cell, ...]:
-        first = self.inputs.cells[index]
-        # Where the image itself cannot be read, its own cell says so; the others would only repeat it.
-        results = (_cell(column.cells[index]) if first.error is None else None for column in self.columns)
-        return (_cell(first), *results)
+        heads = tuple(column.head for column in self.columns)
+        rows = [Row(os.fspath(source.place), _cells(*cells)) for source, cells in self.by_image()]
+        return Grid(tuple(column.title for column in self.columns), (*([Row("", heads)] if any(heads) else []), *rows))
 
 
 def files_read(sources: Sequence[SourceImage], requests: Sequence[Request]) -> list[Path]:
@@ -76,5 +72,7 @@ def shrunk(cell: ImageAttempt, cell_px: int) -> ImageAttempt:
     return cell if cell.result is None else Attempt(fitted(cell.result, cell_px), seconds=cell.seconds)
 
 
-def _cell(cell: ImageAttempt) -> Cell:
-    return cell.result if cell.error is None else cell.error.found
+def _cells(image: ImageAttempt, *results: ImageAttempt) -> tuple[Cell, ...]:
+    if image.error is not None:  # its own cell says so; the others would only repeat it
+        return (image.error.found, *(None for _ in results))
+    return tuple(each.result if each.error is None else each.error.found for each in (image, *results))

@@ -79,12 +79,13 @@ def compare(
         results.append(result)
         tell(_heading(result).replace("\n", "; "))
         _tell_new(result.cells, told)
-    columns = tuple(ResultColumn(_heading(each), each.cells) for each in results)
-    made = SideBySide(
-        f"{', '.join(targets)}: side by side", tuple(sources), ResultColumn("input", tuple(inputs)), columns
+    columns = (
+        ResultColumn("input", tuple(inputs)),
+        *(ResultColumn(_heading(each), each.cells) for each in results),
     )
-    failed = sum(cell.error is not None for column in columns for cell in column.cells)
-    words = f"{failed} of {len(columns) * len(sources)} failed" if failed else ""
+    made = SideBySide(f"{', '.join(targets)}: side by side", tuple(sources), columns)
+    failed = sum(cell.error is not None for each in results for cell in each.cells)
+    words = f"{failed} of {len(results) * len(sources)} failed" if failed else ""
     finish_sheet(context, made, sheet, failed=words, data=_as_data(sources, results) if as_json else None)
 
 

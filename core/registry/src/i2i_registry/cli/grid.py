@@ -101,9 +101,8 @@ def grid(
 def _failures(made: SideBySide) -> list[dict[str, str]]:
     """Return the images that failed, each with its first error, which is told."""
     failed: list[dict[str, str]] = []
-    for number, source in enumerate(made.sources):
-        every = (made.inputs, *made.columns)
-        error = next((column.cells[number].error for column in every if column.cells[number].error), None)
+    for source, cells in made.by_image():
+        error = next((cell.error for cell in cells if cell.error), None)
         if error is not None:
             tell_error(error)
             failed.append({"input": str(source.path), "error": error.found})
