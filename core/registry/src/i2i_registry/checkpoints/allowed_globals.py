@@ -1,7 +1,19 @@
-"""What the names in a pickle stand for: tensors are rebuilt by our own code, all else becomes names and records."""
+"""What the names in a pickle stand for: tensors are rebuilt by our own code, all else becomes names and records.
+
+Old checkpoints are pickles of whole objects. Three things can happen to a global that such a file names:
+
+- it is one of the few that rebuild tensors and plain containers: our own code does what the original would have done;
+- it is a class or function of some package: it becomes a `PlaceholderName`, and calling it makes a
+  `PlaceholderObject`, whatever the original would have done;
+- it belongs to Python's standard library and is no plain data type (os.system, builtins.eval): the file is refused, and
+  the name is told.
+
+No module is imported on behalf of a file.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -15,10 +27,12 @@ from i2i_registry.checkpoints.limits import (
     Allowance,
     DamageError,
 )
-from i2i_registry.checkpoints.placeholders import PlaceholderName, PlaceholderObject, refuse_code
+from i2i_registry.checkpoints.placeholders import PlaceholderName, PlaceholderObject
 from i2i_registry.checkpoints.restricted_unpickler import check_key
 from i2i_registry.checkpoints.storages import Storage, UnreadTensor, rebuilt
+from i2i_registry.errors import CheckpointError
 from i2i_runtime.type_guards import is_dict, is_list_or_tuple, is_tuple
+from i2i_runtime.untrusted_text import printable
 
 Arguments = tuple[object, ...]
 
@@ -34,6 +48,53 @@ _OTHER_TENSORS = {
     "_rebuild_wrapper_subclass": "is of a class that wraps others",
 }
 """function of torch._utils -> what a tensor that it rebuilds is; none of them can be weights of ours"""
+
+
+_ANY = frozenset({"*"})
+_PLAIN_BUILTINS = frozenset(
+    [
+        "object",
+        "set",
+        "frozenset",
+        "bytearray",
+        "bytes",
+        "complex",
+        "slice",
+        "range",
+        "int",
+        "long",
+        "float",
+        "bool",
+        "str",
+        "unicode",
+        "list",
+        "tuple",
+        "dict",
+        "getattr",
+    ]
+)
+_PLAIN: dict[str, frozenset[str]] = {
+    "builtins": _PLAIN_BUILTINS,
+    "__builtin__": _PLAIN_BUILTINS,
+    "collections": frozenset({"OrderedDict", "defaultdict", "deque", "Counter", "ChainMap", "UserDict"}),
+    "argparse": frozenset({"Namespace"}),
+    "types": frozenset({"SimpleNamespace"}),
+    "functools": frozenset({"partial"}),
+    "copyreg": frozenset({"_reconstructor"}),
+    "copy_reg": frozenset({"_reconstructor"}),
+    "_codecs": frozenset({"encode"}),
+    "datetime": _ANY,
+    "decimal": _ANY,
+    "fractions": _ANY,
+    "pathlib": _ANY,
+    "uuid": _ANY,
+    "enum": _ANY,
+    "random": frozenset({"Random"}),
+}
+"""Standard-library names that are plain data in checkpoints. They become names and records like any other."""
+
+_PYTHON_2_MODULES = frozenset({"__builtin__", "commands", "copy_reg", "exceptions", "popen2", "urllib2", "thread"})
+_STANDARD_LIBRARY = sys.stdlib_module_names | _PYTHON_2_MODULES
 
 
 class TensorMeanings:
@@ -85,7 +146,7 @@ class TensorMeanings:
         if key not in self._names:
             if len(module) + len(name) > MOST_NAME_LENGTH:
                 raise DamageError(f"it names a class in more than {MOST_NAME_LENGTH} characters")
-            refuse_code(module, name)
+            _refuse_code(module, name)
             dtype = vars(torch).get(name) if module == "torch" else None
             self._names[key] = dtype if isinstance(dtype, torch.dtype) else PlaceholderName(module, name)
         return self._names[key]
@@ -154,6 +215,20 @@ class TensorMeanings:
             raise DamageError("its pickle makes a container of something that is no list")
         self._allowance.take_steps(len(members))
         return list(members)
+
+
+def _refuse_code(module_name: str, global_name: str) -> None:
+    """Raise CheckpointError for a global of the standard library that is no plain data type."""
+    if module_name.partition(".")[0] not in _STANDARD_LIBRARY:
+        return
+    plain = _PLAIN.get(module_name, frozenset[str]())
+    if plain is _ANY or global_name in plain:
+        return
+    raise CheckpointError(
+        found=f"the file would run {printable(f'{module_name}.{global_name}')} when it is opened; nothing was run",
+        expected="tensors, numbers and text",
+        fix="treat the file as malicious: delete it, and get the weights from their authors",
+    )
 
 
 def _extent(args: Arguments) -> int:
