@@ -27,10 +27,6 @@ _NAMED_MOMENTS = ("best", "final", "last", "newest", "latest")
 """The later, the rather taken."""
 _OPTIMIZER = re.compile(r"(?:.*[_\-.])?optim(?:s|izers?|_\w+)?", re.IGNORECASE)
 _AVERAGED = re.compile(r"(.+)[_\-.]ema", re.IGNORECASE)
-_OTHER_FRAMEWORKS = {
-    "TensorFlow": re.compile(r".+\.(?:index|meta|data-\d+-of-\d+|pb|tflite)", re.IGNORECASE),
-    "Keras": re.compile(r".+\.(?:h5|hdf5|keras)", re.IGNORECASE),
-}
 _SHOWN_MOMENTS = 6
 _SHOWN_FILES = 4
 
@@ -62,18 +58,6 @@ def choose(inside: Path, found: Sequence[Path]) -> Choice:
 def command(files: Iterable[Path | str]) -> str:
     """Return the command that imports these files or folders, for a shell."""
     return f"i2i-registry import {' '.join(printable(shlex.quote(str(file)), 400) for file in files)} --as NAME"
-
-
-def refuse_other_frameworks(place: Path, names: Iterable[str]) -> None:
-    """Raise UsageError when names of files are those of another framework's checkpoint."""
-    for name in sorted(names):
-        for framework, pattern in _OTHER_FRAMEWORKS.items():
-            if pattern.fullmatch(name):
-                raise UsageError(
-                    found=f"{printable(str(place))} is a checkpoint of {framework} ({printable(name)})",
-                    expected="a checkpoint of a PyTorch implementation",
-                    fix="use weights of the paper's PyTorch release, or train them: i2i-registry train --help",
-                )
 
 
 def _refuse_several_trainings(inside: Path, found: Sequence[Path]) -> None:

@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from i2i_registry.checkpoints.limits import MOST_BYTES
 from i2i_registry.errors import CheckpointError
-from i2i_registry.importing.choice import choose, refuse_other_frameworks
+from i2i_registry.importing.choice import choose
 from i2i_runtime.errors import UsageError
 from i2i_runtime.untrusted_text import printable
 
@@ -45,6 +45,10 @@ MOST_PATH = 400
 _LABELLED = re.compile(r"([\w.]+)=(.+)")
 _NETWORK = re.compile(r".*_net_(.+)")
 _NETWORKS = re.compile(r".*_nets(_.+)?")
+_OTHER_FRAMEWORKS = {
+    "TensorFlow": re.compile(r".+\.(?:index|meta|data-\d+-of-\d+|pb|tflite)", re.IGNORECASE),
+    "Keras": re.compile(r".+\.(?:h5|hdf5|keras)", re.IGNORECASE),
+}
 _TITLED = 4
 
 
@@ -151,12 +155,12 @@ def _split_label(place: str) -> tuple[str | None, Path]:
 def _found_at(place: Path, remarks: list[str]) -> Iterator[tuple[str, Path]]:
     if not place.is_dir():
         file = _existing_file(place)
-        refuse_other_frameworks(place, [place.name])
+        _refuse_other_frameworks(place, [place.name])
         yield prefix_of(Path(place.name)), file
         return
     found = sorted(_scan(place))
     if not found:
-        refuse_other_frameworks(place, [entry.name for entry in _entries(place)])
+        _refuse_other_frameworks(place, [entry.name for entry in _entries(place)])
         raise UsageError(
             found=f"there is no checkpoint in the folder {printable(str(place), MOST_PATH)}",
             expected="files that end in " + ", ".join(sorted(SUFFIXES)),
@@ -168,6 +172,18 @@ def _found_at(place: Path, remarks: list[str]) -> Iterator[tuple[str, Path]]:
     remarks += choice.remarks
     for file in choice.files:
         yield prefix_of(file.relative_to(inside)), file
+
+
+def _refuse_other_frameworks(place: Path, names: Iterable[str]) -> None:
+    """Raise UsageError when names of files are those of another framework's checkpoint."""
+    for name in sorted(names):
+        for framework, pattern in _OTHER_FRAMEWORKS.items():
+            if pattern.fullmatch(name):
+                raise UsageError(
+                    found=f"{printable(str(place))} is a checkpoint of {framework} ({printable(name)})",
+                    expected="a checkpoint of a PyTorch implementation",
+                    fix="use weights of the paper's PyTorch release, or train them: i2i-registry train --help",
+                )
 
 
 def prefix_of(path: Path) -> str:
