@@ -188,8 +188,11 @@ def test_wrong_usage_exits_with_2_and_names_what_fits(
     assert not (tmp_path / "out.png").exists()
 
 
-def test_a_stranger_trains_interrupts_resumes_exports_and_embeds(tmp_path: Path) -> None:
-    """The README's story, with real processes: SIGTERM in the middle of a run, then on to the six-line script."""
+def test_a_stranger_trains_interrupts_resumes_exports_and_embeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The README's story: SIGTERM in the middle of a process that trains, then on to the six-line script."""
+    monkeypatch.chdir(tmp_path)
     write_unpaired_example(tmp_path / "data", 32)
     environment = {**os.environ, "I2I_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
     command = [str(Path(sys.executable).with_name("i2i-registry"))]
@@ -220,18 +223,13 @@ def test_a_stranger_trains_interrupts_resumes_exports_and_embeds(tmp_path: Path)
     steps_before = len(metrics.read_text(encoding="utf-8").splitlines())
     assert 0 < steps_before < 80
 
-    def succeed(*arguments: str | Path) -> None:
-        done = subprocess.run(
-            [str(argument) for argument in arguments],
-            cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-
-    succeed(*command, "train", "--resume", "runs/mine")
+    assert program(tmp_path / "home", "train", "--resume", "runs/mine") == 0
     logged = [json.loads(line)["step"] for line in metrics.read_text(encoding="utf-8").splitlines()]
     assert logged == sorted(set(logged))
     assert logged[-1] == 80
-    succeed(*command, "export", "mine", "--onnx", "-o", "mine-onnx")
-    succeed(sys.executable, ROOT / "examples" / "embed.py", "mine-onnx", IMAGE, "out.png")
+    assert program(tmp_path / "home", "export", "mine", "--onnx", "-o", "mine-onnx") == 0
+    embed = [sys.executable, ROOT / "examples" / "embed.py", "mine-onnx", IMAGE, "out.png"]
+    done = subprocess.run(embed, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     with Image.open(IMAGE) as given, Image.open(tmp_path / "out.png") as image:
         assert image.size == given.size
