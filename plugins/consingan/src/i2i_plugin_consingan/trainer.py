@@ -301,8 +301,7 @@ class ConSinGANTrainer(Trainer[ConSinGAN, Options]):
     @classmethod
     def config_for(cls, config: Record, options: Options, root: Path) -> Record:
         """Height and width of the image as it is learned. Raises LayoutError for one smaller than stage 0."""
-        size = _learned_size(Config.model_validate(config), options).of(root)
-        return config if size is None else config.model_copy(update={"height": size[0], "width": size[1]})
+        return _learned_size(Config.model_validate(config), options).complete(config, root)
 
 
 def _learned_size(config: Config, options: Options) -> LearnedSize:

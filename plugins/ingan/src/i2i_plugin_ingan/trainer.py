@@ -170,8 +170,7 @@ class InGANTrainer(Trainer[InGAN, Options]):
     @classmethod
     def config_for(cls, config: Record, options: Options, root: Path) -> Record:
         """Height and width of the image, as it is trained on. Raises LayoutError for one that is too small."""
-        size = learned_size(Config.model_validate(config), options).of(root)
-        return config if size is None else config.model_copy(update={"height": size[0], "width": size[1]})
+        return learned_size(Config.model_validate(config), options).complete(config, root)
 
     def dithered(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """With noise below an 8-bit level, so that a critic cannot tell an image by its levels."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -23,10 +23,12 @@ from i2i_registry.interfaces.data import DataLayout, DataSource
 from i2i_runtime.errors import ImageError
 from i2i_runtime.image.folders import formats, scan_folder
 from i2i_runtime.image.reading import read
+from i2i_runtime.records import Record
 from i2i_toolkit.data.folders import list_images
 from i2i_toolkit.data.preparation import tensor_of
 from i2i_toolkit.seeds import derive
 
+R = TypeVar("R", bound=Record)
 ImageSize: TypeAlias = tuple[int, int]
 """height and width, pixels"""
 
@@ -56,6 +58,14 @@ class LearnedSize:
         except LayoutError:
             return None
         return self.checked(find_image(root), image)
+
+    def complete(self, config: R, root: Path) -> R:
+        """Copy a Config with the `height` and `width` at which the one image at `root` is learned.
+
+        Where there is no image it stays as it is. Raises LayoutError as `of` does.
+        """
+        size = self.of(root)
+        return config if size is None else config.model_copy(update={"height": size[0], "width": size[1]})
 
     def checked(self, path: Path, image: ImageSize) -> ImageSize:
         """Return the size at which an image of this size is learned. Raises LayoutError when it is too small."""

@@ -62,8 +62,7 @@ class NewPaperTrainer(Trainer[NewPaper, Options]):
     def config_for(cls, config: Record, options: Options, root: Path) -> Record:
         """Take height and width of the image, made smaller if it is larger than `max_size`."""
         learned = LearnedSize(options.reduced, Config.model_validate(config).coarsest, "coarsest")
-        size = learned.of(root)
-        return config if size is None else config.model_copy(update={"height": size[0], "width": size[1]})
+        return learned.complete(config, root)
 
     def stages(self) -> Sequence[Stage[Tensor]]:
         """One for every scale, from coarse to fine; the critic learns first."""
