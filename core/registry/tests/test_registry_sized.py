@@ -228,7 +228,7 @@ def test_seeds_of_noise_are_columns_of_a_grid(cli: Cli, sized: Path, image: Writ
     with i2i.load(sized, device="cpu", threads=1) as bundle:
         looks = plan_looks(Request(bundle.operations["paint"], seed=4), 2, tmp_path, print)
         made = make_grid(bundle, find_sources(paths, out, print), looks, 8)
-        for seed, column in zip((4, 5), made.columns, strict=True):
+        for seed, column in zip((4, 5), made.columns[1:], strict=True):
             for path, cell in zip(paths, column.cells, strict=True):
                 np.testing.assert_array_equal(np.asarray(cell.result), np.asarray(bundle.paint(path, seed=seed)))
 
