@@ -85,6 +85,13 @@ def test_super_resolution_has_the_size_that_it_says() -> None:
     assert run(model, "super_resolution", *maps).shape == (2, 3, int(18 * 1.6), int(22 * 1.6))
 
 
+def test_super_resolution_grows_in_every_one_of_six_passes() -> None:
+    model = made(TINY.model_copy(update={"enlargement": 4.0}))
+    maps = [torch.randn(2, *shape) for shape in model.config.enlarging_shapes]
+    assert len(maps) == 6
+    assert run(model, "super_resolution", *maps).shape == (2, 3, 72, 88)
+
+
 def test_paint_flattens_colours_at_the_scale_that_was_trained_for_it() -> None:
     plain, flat = made(), made(TINY.model_copy(update={"paint_scale": 2}))
     image, maps = torch.rand(2, 3, 18, 22) * 2 - 1, noises(plain, 2, first=1)
